@@ -222,7 +222,7 @@ def test_a_limited_key_cannot_make_keys_that_call_more_often(still: TestServer, 
 
 def test_metrics_are_the_whole_server_s(still: TestServer) -> None:
     key = still.api.post("/v1/keys", {"scopes": ["metrics:read"], "tenant": "acme"})["key"]
-    for path in ("/metrics", "/v1/shares"):
+    for path in ("/metrics", "/v1/shares", "/v1/health"):
         refused = still.api.with_key(key).call("GET", path)
         assert refused.status == 403 and "a tenant's key cannot see them" in refused.json["detail"]
 

@@ -45,6 +45,11 @@ class Declarations:
         self._catalog, self._readers = catalog, readers
         self._whole, self._declaring = whole, declaring
 
+    @property
+    def busy(self) -> bool:
+        """Whether a declaration over many items is being carried out."""
+        return self._declaring.busy
+
     def visible(self, caller: Caller) -> list[Collection]:
         """Every collection."""
         caller.need(READ)

@@ -20,7 +20,7 @@ from tidings.web.api import (
 from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish, trail
 from tidings.web.api.events import read as events
-from tidings.web.api.service import health, shares
+from tidings.web.api.service import health, report, shares
 from tidings.web.docs import pages
 from tidings.web.habits.shaping import with_habits
 from tidings.web.items.templates import TEMPLATES
@@ -47,6 +47,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     tenants.OPERATIONS,
     keys.OPERATIONS,
     health.OPERATIONS,
+    report.OPERATIONS,
     shares.OPERATIONS,
     pages.OPERATIONS,
 )

@@ -83,6 +83,11 @@ class Declaring:
         """Leave what is discarded to the next start."""
         await self.discarded.stop()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a long declaration is being carried out."""
+        return self._one.locked()
+
     async def carry_out(
         self, ask: Ask, result: Callable[[Db, Make], T], run: Run[T, R], tenant: str | None = None
     ) -> R:

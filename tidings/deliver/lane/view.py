@@ -7,7 +7,7 @@ import msgspec
 from tidings.deliver.lane.lane import Lane
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
-from tidings.rules.deliver.health import failing_since
+from tidings.rules.deliver.health import failing_since, is_alarming
 
 
 class LaneView(msgspec.Struct, frozen=True):
@@ -22,6 +22,8 @@ class LaneView(msgspec.Struct, frozen=True):
     probe_at: Micros | None
     held_until: Micros | None = None
     held_status: int | None = None
+    alarming: bool = False
+    """Its failures are no passing trouble: somebody should look."""
 
 
 def view(lane: Lane) -> LaneView:
@@ -37,6 +39,7 @@ def view(lane: Lane) -> LaneView:
         health.probe_at,
         health.held_until,
         health.held_status,
+        is_alarming(health),
     )
 
 

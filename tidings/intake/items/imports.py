@@ -128,6 +128,8 @@ class Imports:
     ) -> None:
         self.parts = (items, catalog, kinds, clock)
         self.folder, self.limits = folder, limits
+        self.under_way = 0
+        """How many files are on their way in."""
 
     def begin(self, request: ImportRequest) -> Import:
         """An import whose file is not read yet. Raises Forbidden if the key may not do that."""
@@ -158,9 +160,11 @@ class Import:
         self.digest = b""
 
     def __enter__(self) -> Import:
+        self._imports.under_way += 1
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._imports.under_way -= 1
         self._spool.close()
 
     # --- reading ------------------------------------------------------------------------------------------------------

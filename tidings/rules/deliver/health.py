@@ -240,7 +240,7 @@ def failing_since(health: EndpointHealth) -> Micros | None:
 
 def should_warn(before: EndpointHealth, now: EndpointHealth) -> bool:
     """Whether this change emits `endpoint.failing`: once per episode."""
-    return _alarming(now) and not _alarming(before)
+    return is_alarming(now) and not is_alarming(before)
 
 
 def should_disable(health: EndpointHealth, now: Micros) -> bool:
@@ -254,8 +254,8 @@ def should_disable(health: EndpointHealth, now: Micros) -> bool:
     return now - since >= DISABLE_AFTER and health.last_failure - since > DISABLE_SPREAD
 
 
-def _alarming(health: EndpointHealth) -> bool:
-    """Open, and not only because of refused or old messages; or nothing has succeeded for an hour."""
+def is_alarming(health: EndpointHealth) -> bool:
+    """Whether somebody should look: it is open, and not only because of refused or old messages, or it is an hour."""
     since = failing_since(health)
     if not health.open or since is None or health.last_failure is None:
         return False

@@ -30,6 +30,11 @@ def running(db: Db) -> list[str]:
     return [row[0] for row in db.all("replays_running")]
 
 
+def under_way(db: Db, newest: int, most: int) -> list[Replay]:
+    """Those of the `newest` that have not ended, at most `most` of them, oldest first."""
+    return [_replay(row) for row in db.all("replays_under_way", newest=newest, count=most)]
+
+
 class ReplayQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which replays: every given field narrows."""
 

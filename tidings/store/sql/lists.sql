@@ -176,3 +176,110 @@ SELECT COUNT(*) FROM (
 -- name: links_lagging
 -- Links that read their own backlog, and from where.
 SELECT link, cursor FROM link_state WHERE cursor IS NOT NULL;
+
+-- What health reports ask: each statement looks at a bounded number of rows, along an index.
+
+-- name: waiting_first
+-- The lowest numbers that have a due time: the oldest of many links at once.
+SELECT delivery, link, created FROM waiting ORDER BY delivery LIMIT :count;
+
+-- name: untried_first
+-- The first deliveries that were never tried, among the next ones at the head of the line.
+SELECT part.number, part.link, part.created FROM (
+    SELECT number, link, created FROM delivery WHERE number > :after ORDER BY number LIMIT :count
+) AS part
+WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = part.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = part.number)
+ORDER BY part.number;
+
+-- name: untried_first_of
+-- The first one of a link.
+SELECT part.number, part.created FROM (
+    SELECT number, created FROM delivery WHERE link = :link AND number > :after ORDER BY number LIMIT :count
+) AS part
+WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = part.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = part.number)
+ORDER BY part.number LIMIT 1;
+
+-- name: waiting_first_of
+-- The oldest of a link's that have a due time, among those that are due first.
+SELECT part.delivery, part.created FROM (
+    SELECT delivery, created FROM waiting WHERE link = :link ORDER BY due LIMIT :count
+) AS part ORDER BY part.delivery LIMIT 1;
+
+-- name: waiting_at_least
+-- How many deliveries wait for a link, up to a limit for each kind.
+SELECT (SELECT COUNT(*) FROM (SELECT 1 AS one FROM waiting WHERE link = :link LIMIT :count) AS timed) + (
+    SELECT COUNT(*) FROM (
+        SELECT number FROM delivery WHERE link = :link AND number > :after ORDER BY number LIMIT :count
+    ) AS part
+    WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = part.number)
+        AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = part.number)
+);
+
+-- name: failure_of_link
+-- The last attempt of what a link retries next.
+SELECT a.outcome, a.status, a.reason FROM (
+    SELECT delivery FROM waiting WHERE link = :link AND n > 0 ORDER BY due LIMIT 1
+) AS w JOIN attempt AS a ON a.delivery = w.delivery
+ORDER BY a.n DESC LIMIT 1;
+
+-- name: timers_failed
+-- The last runs of timers, where a delivery of them is dead.
+SELECT t.link, a.at, a.reason FROM (SELECT link, run FROM timer ORDER BY link LIMIT :count) AS t
+    JOIN event AS e ON e.id = t.run
+    JOIN delivery AS d ON d.event = e.seq AND d.link = t.link
+    JOIN attempt AS a ON a.delivery = d.number AND a.state = 'dead'
+        AND a.n = (SELECT MAX(l.n) FROM attempt AS l WHERE l.delivery = d.number)
+WHERE NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+ORDER BY t.link;
+
+-- name: refusals_since
+-- The newest refused requests; the state stands in the text, so that the partial index is used.
+SELECT id, hook FROM receipt WHERE state = 'refused' AND id > :after ORDER BY id DESC LIMIT :count;
+
+-- name: refusal_reason
+-- Why a request was refused.
+SELECT reason, detail FROM receipt WHERE id = :id;
+
+-- name: receipt_accepted
+-- Whether one of the newest requests to a hook was accepted.
+SELECT 1 FROM (
+    SELECT state FROM receipt WHERE hook = :hook AND id > :after ORDER BY id DESC LIMIT :count
+) AS part WHERE state = 'accepted' LIMIT 1;
+
+-- name: replays_under_way
+-- Among the newest replays, those that have not ended.
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated FROM (
+    SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+    FROM replay ORDER BY id DESC LIMIT :newest
+) AS part WHERE part.state = 'running' ORDER BY part.id LIMIT :count;
+
+-- name: last_attempts (sqlite)
+-- The last attempts of deliveries, and whether they wait. The reason is read only where it counts: it lies behind what
+-- was answered.
+SELECT d.number, d.link, d.created, a.at, a.outcome, a.state, a.status,
+    CASE WHEN a.at >= :since THEN a.reason END, w.delivery
+FROM json_each(:numbers) AS j CROSS JOIN delivery AS d ON d.number = j.value
+    JOIN attempt AS a ON a.delivery = d.number AND a.n = (SELECT MAX(l.n) FROM attempt AS l WHERE l.delivery = d.number)
+    LEFT JOIN waiting AS w ON w.delivery = d.number;
+
+-- name: last_attempts (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT d.number, d.link, d.created, a.at, a.outcome, a.state, a.status, a.reason, w.delivery
+FROM delivery AS d
+    JOIN LATERAL (
+        SELECT l.at, l.outcome, l.state, l.status, CASE WHEN l.at >= :since THEN l.reason END AS reason FROM attempt AS l
+        WHERE l.delivery = d.number ORDER BY l.n DESC LIMIT 1
+    ) AS a ON TRUE
+    LEFT JOIN waiting AS w ON w.delivery = d.number
+WHERE d.number = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:numbers AS jsonb))) AS bigint[]));
+
+-- name: links_of_deliveries (sqlite)
+-- Through which links deliveries go.
+SELECT d.number, d.link FROM json_each(:numbers) AS j CROSS JOIN delivery AS d ON d.number = j.value;
+
+-- name: links_of_deliveries (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT number, link FROM delivery
+WHERE number = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:numbers AS jsonb))) AS bigint[]));

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Invalid, Place, TidingsError
+from tidings.web.openapi.service import examples as service
 from tidings.web.wire.problem import Problem, problem
 
 THEN, LATER = "2026-11-21T01:02:03.456Z", "2026-11-21T01:02:08.012Z"
@@ -325,12 +326,8 @@ ANSWERS: dict[str, Any] = {
         "applied": False,
     },
     "KeyView": _KEY,
-    "LinkPlan": {
-        **_PLAN,
-        "steps": [_STEP],
-        "connections_stay": [],
-        "warnings": [],
-    },
+    "LinkPlan": {**_PLAN, "steps": [_STEP], "connections_stay": [], "warnings": []},
+    **service.ANSWERS,
     "ConnectionTestView": _REACHED,
     "LinkTestView": _LINK_TEST,
     "LinkView": _LINK,

@@ -38,8 +38,14 @@ async def readyz(parts: Parts, request: Request) -> Answer:
         raise Unavailable("The server is stopping.", retry_after_seconds=5.0)
     if not parts.deliver.alive:
         raise Unavailable("The deliver stage is not running.", retry_after_seconds=5.0)
+    await check_store(parts, READY_SECONDS)
+    return Answer(200, Health(status="ok"))
+
+
+async def check_store(parts: Parts, seconds: float) -> None:
+    """Raise Unavailable unless the store accepts a write within this time."""
     try:
-        await asyncio.wait_for(parts.writer.call(Probe(parts.writer.probe)), READY_SECONDS)
+        await asyncio.wait_for(parts.writer.call(Probe(parts.writer.probe)), seconds)
     except TimeoutError:
         raise Unavailable("The store did not accept a write in time.", retry_after_seconds=5.0) from None
     except Unavailable as wrong:
@@ -48,7 +54,6 @@ async def readyz(parts: Parts, request: Request) -> Answer:
         raise Unavailable(said, retry_after_seconds=5.0) from wrong
     if parts.writer.refusal is not None:
         raise Unavailable(f"Writes are refused: {parts.writer.refusal.detail}.", retry_after_seconds=5.0)
-    return Answer(200, Health(status="ok"))
 
 
 async def metrics(parts: Parts, request: Request) -> Answer:

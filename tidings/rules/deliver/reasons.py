@@ -1,0 +1,29 @@
+"""Grouping reasons of attempts: the same sentence about other numbers and ids is the same reason."""
+
+from __future__ import annotations
+
+import re
+
+NUMBER, ID = "#", "*"
+FOLDED_CHARS_MAX = 300
+_CHANGING = re.compile(
+    # Ids of ours, UUIDs, long hexadecimal numbers; other numbers.
+    r"(?P<id>\b[a-z]{2,5}_[0-9a-z]{20,}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
+    r"|\b(?=[a-fA-F]*[0-9])[0-9a-fA-F]{16,}\b)"
+    r"|[0-9]+(?:[.,:][0-9]+)*"
+)
+
+
+def folded(reason: str | None, status: int | None) -> str | None:
+    """The reason with `#` for numbers and `*` for ids. The HTTP status stays as it is; a long reason is cut."""
+    if reason is None:
+        return None
+
+    def fold(match: re.Match[str]) -> str:
+        if match["id"] is not None:
+            return ID
+        text = match[0]
+        return text if status is not None and text == str(status) else NUMBER
+
+    text = _CHANGING.sub(fold, reason[: 2 * FOLDED_CHARS_MAX])
+    return text if len(text) <= FOLDED_CHARS_MAX else f"{text[:FOLDED_CHARS_MAX]}..."

@@ -1,0 +1,86 @@
+"""The last attempts that failed, to be grouped by their reasons: a bounded number, newest deliveries first."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from tidings.model.moment import Micros
+from tidings.store.base import Db
+from tidings.store.log.lists import ABOVE_ALL
+
+SCANNED_MAX = 20_000
+"""How many deliveries that are dead, and as many that wait, are considered; more only if they are others'."""
+LOOKED_MAX = 5_000
+"""Of how many of each the last attempt is read."""
+WINDOW = 1_000
+
+
+class FailedDelivery(NamedTuple):
+    """A delivery whose last attempt failed. `waits`: another one follows."""
+
+    number: int
+    link: int
+    created: Micros
+    at: Micros
+    outcome: str
+    status: int | None
+    reason: str | None
+    waits: bool
+
+
+class FailedDeliveries(NamedTuple):
+    """The failures found. `is_complete`: there were no more to look at."""
+
+    found: list[FailedDelivery]
+    is_complete: bool
+
+
+def since(
+    db: Db, at: Micros, links: frozenset[int] | None, looked: int = LOOKED_MAX, scanned: int = SCANNED_MAX
+) -> FailedDeliveries:
+    """Deliveries that are dead, or wait for another attempt, and whose last attempt was at `at` or later.
+
+    `links`: only theirs; None: all.
+    """
+    found: dict[int, FailedDelivery] = {}
+    is_complete = True
+    for statement in ("numbers_ended_dead", "numbers_waiting"):
+        numbers, whole = _numbers(db, statement, links, looked, scanned)
+        is_complete &= whole
+        for start in range(0, len(numbers), WINDOW):
+            for failure in last(db, numbers[start : start + WINDOW], at):
+                found[failure.number] = failure
+            db.rest()
+    return FailedDeliveries(list(found.values()), is_complete)
+
+
+def last(db: Db, numbers: list[int], at: Micros) -> list[FailedDelivery]:
+    """Of these deliveries, those whose last attempt failed, at `at` or later."""
+    rows = db.all("last_attempts", numbers=json.dumps(numbers), since=at)
+    return [
+        FailedDelivery(number, link, created, tried, outcome, status, reason, waiting is not None)
+        for number, link, created, tried, outcome, state, status, reason, waiting in rows
+        if tried >= at and state in ("dead", "waiting")
+    ]
+
+
+def _numbers(
+    db: Db, statement: str, links: frozenset[int] | None, most: int, scanned_max: int
+) -> tuple[list[int], bool]:
+    """The newest numbers of these links, and whether these are all."""
+    found: list[int] = []
+    before, scanned = ABOVE_ALL, 0
+    while scanned < scanned_max and len(found) < most:
+        numbers = [row[0] for row in db.all(statement, after=-1, before=before, count=min(WINDOW, scanned_max))]
+        scanned += len(numbers)
+        if links is None:
+            found += numbers
+        elif numbers:
+            ours = {row[0] for row in db.all("links_of_deliveries", numbers=json.dumps(numbers)) if row[1] in links}
+            found += [number for number in numbers if number in ours]
+        if len(numbers) < min(WINDOW, scanned_max):
+            return found[:most], len(found) <= most
+        before = numbers[-1]
+        db.rest()
+    return found[:most], False

@@ -1,0 +1,160 @@
+"""How everything stands: what waits and since when, what died lately, which timers failed, which requests were refused.
+
+Every look-up reads a bounded number of rows along an index, so that it costs the same however much is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from tidings.model.ids import lowest_id
+from tidings.model.moment import Micros
+from tidings.model.replay import Replay
+from tidings.store import journal
+from tidings.store.base import Db
+from tidings.store.log import failures, replays
+from tidings.store.log.failures import FailedDelivery
+
+ROWS_MAX = 1_000
+"""How many rows one look-up considers."""
+COUNTED_MAX = 1_000
+"""Waiting deliveries are counted up to this many."""
+DEAD_MAX = 200
+REPLAYS_NEWEST, REPLAYS_MAX = 1_000, 20
+HOOKS_MAX = 20
+
+
+class Oldest(NamedTuple):
+    """A delivery that waits. `is_tried`: it has a due time of its own, as a retry or behind an earlier one."""
+
+    number: int
+    link: int
+    created: Micros
+    is_tried: bool
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for one link. `count`: up to COUNTED_MAX; `is_more`: there are more. `failure`: the last one."""
+
+    oldest: Oldest | None
+    count: int
+    is_more: bool
+    failure: tuple[str, int | None, str | None] | None
+    """Outcome, status and reason."""
+
+
+class RefusedLately(NamedTuple):
+    """What a hook or form refused lately. `example`: the newest receipt, with its reason."""
+
+    hook: str
+    requests: int
+    example: str
+    reason: str | None
+    is_all: bool
+    """Nothing was accepted in the meantime."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of one moment."""
+
+    route_lag: int
+    """How many events are stored but not yet routed."""
+    unrouted: Micros | None
+    """When the first of them was stored."""
+    deliver_lag: int
+    first: dict[int, Oldest]
+    """By link the oldest delivery, as far as it is among the first that wait for any link."""
+    dead: list[FailedDelivery]
+    dead_is_complete: bool
+    timers_failed: list[tuple[int, Micros, str | None]]
+    """Links whose last run is dead, when it was last tried, and why it failed."""
+    timer_look: Micros | None
+    """When the next timer is to be checked."""
+    refused: list[RefusedLately]
+    refused_is_complete: bool
+    replays: list[Replay]
+
+
+def read(db: Db, since: Micros) -> Standing:
+    """What is known without going through the links. `since`: what counts as lately."""
+    at = {name: journal.position(db, name) for name in ("event", "route", "delivery", "deliver")}
+    route_lag = at["event"] - at["route"]
+    unrouted = db.one("first_event_since", **{"from": at["route"] + 1}) if route_lag > 0 else None
+    dead = [row[0] for row in db.all("numbers_ended_dead", after=-1, before=1 << 62, count=DEAD_MAX)]
+    timer = db.one("timer_next")
+    refused, all_refused = _refused(db, since)
+    return Standing(
+        route_lag=route_lag,
+        unrouted=None if unrouted is None else unrouted[1],
+        deliver_lag=at["delivery"] - at["deliver"],
+        first=_first(db, at["deliver"]),
+        dead=[failure for failure in failures.last(db, dead, since) if not failure.waits],
+        dead_is_complete=len(dead) < DEAD_MAX,
+        timers_failed=[(row[0], row[1], row[2]) for row in db.all("timers_failed", count=ROWS_MAX)],
+        timer_look=None if timer is None else timer[0],
+        refused=refused,
+        refused_is_complete=all_refused,
+        replays=replays.under_way(db, REPLAYS_NEWEST, REPLAYS_MAX),
+    )
+
+
+def lagging(db: Db) -> dict[int, int]:
+    """By link, from where it reads its own backlog: the lower, the older."""
+    return {row[0]: row[1] for row in db.all("links_lagging")}
+
+
+def backlogs(db: Db, links: Collection[int], cursors: Mapping[int, int]) -> dict[int, Backlog]:
+    """What waits for each of a few links. `cursors`: of those that lag."""
+    head = journal.position(db, "deliver")
+    return {link: _backlog(db, link, cursors.get(link, head)) for link in links}
+
+
+def _backlog(db: Db, link: int, after: int) -> Backlog:
+    oldest = [
+        Oldest(row[0], link, row[1], is_tried)
+        for row, is_tried in (
+            (db.one("untried_first_of", link=link, after=after, count=ROWS_MAX), False),
+            (db.one("waiting_first_of", link=link, count=ROWS_MAX), True),
+        )
+        if row is not None
+    ]
+    counted = db.one("waiting_at_least", link=link, after=after, count=COUNTED_MAX + 1)
+    count = 0 if counted is None else int(counted[0])
+    failure = db.one("failure_of_link", link=link)
+    return Backlog(
+        oldest=min(oldest, key=lambda each: each.created, default=None),
+        count=min(count, COUNTED_MAX),
+        is_more=count > COUNTED_MAX,
+        failure=None if failure is None else (failure[0], failure[1], failure[2]),
+    )
+
+
+def _first(db: Db, head: int) -> dict[int, Oldest]:
+    waiting = [Oldest(row[0], row[1], row[2], True) for row in db.all("waiting_first", count=ROWS_MAX)]
+    untried = [Oldest(row[0], row[1], row[2], False) for row in db.all("untried_first", after=head, count=ROWS_MAX)]
+    found: dict[int, Oldest] = {}
+    for each in (*waiting, *untried):
+        known = found.get(each.link)
+        if known is None or each.created < known.created:
+            found[each.link] = each
+    return found
+
+
+def _refused(db: Db, since: Micros) -> tuple[list[RefusedLately], bool]:
+    after = lowest_id("rcp", since)
+    rows = db.all("refusals_since", after=after, count=ROWS_MAX)
+    newest: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for ident, hook in rows:
+        newest.setdefault(hook, ident)
+        counts[hook] = counts.get(hook, 0) + 1
+    worst = sorted(counts, key=lambda hook: (-counts[hook], hook))[:HOOKS_MAX]
+    found = []
+    for hook in worst:
+        why = db.one("refusal_reason", id=newest[hook])
+        is_all = db.one("receipt_accepted", hook=hook, after=after, count=ROWS_MAX) is None
+        found.append(RefusedLately(hook, counts[hook], newest[hook], None if why is None else why[1] or why[0], is_all))
+    return found, len(rows) < ROWS_MAX

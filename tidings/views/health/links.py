@@ -1,0 +1,201 @@
+"""Which links are looked at more closely, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.deliver.lane.view import LaneView
+from tidings.model import moment
+from tidings.model import outcome as outcomes
+from tidings.model.link import ALL_TENANTS, AnyLink
+from tidings.model.moment import MINUTE, Micros
+from tidings.store.catalog import Snapshot
+from tidings.store.log.failures import FailedDelivery
+from tidings.store.log.standing import Backlog, Oldest
+from tidings.views.health.report import HealthProblem
+from tidings.views.health.words import age, at_least
+
+Lanes = Mapping[int, LaneView]
+"""The lanes as they are now, by link."""
+FAILING_MAX, DISABLED_MAX, BEHIND_MAX = 20, 20, 10
+"""How many of each kind are looked at more closely."""
+FAILING_AFTER: Micros = 1 * MINUTE
+"""A shorter failure, such as a restart, needs nobody."""
+BEHIND_AFTER: Micros = 5 * MINUTE
+"""A delivery that was not tried for so long is late."""
+UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
+"""If this many failing endpoints, and this part of all, cannot be reached, the cause is probably on our side."""
+UNREACHABLE = {each.name for each in (outcomes.DNS_FAILED, outcomes.CONNECT_FAILED, outcomes.TLS_FAILED)}
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The links to look at. `unseen`: how many more are failing."""
+
+    failing: list[int]
+    disabled: list[int]
+    behind: list[int]
+    unseen: int
+
+    @property
+    def all(self) -> list[int]:
+        """Every one of them."""
+        return [*self.failing, *self.disabled, *self.behind]
+
+
+def choose(
+    snapshot: Snapshot,
+    lanes: Lanes,
+    first: Mapping[int, Oldest],
+    cursors: Mapping[int, int],
+    now: Micros,
+) -> Chosen:
+    """The worst candidates of each kind. `first`, `cursors`: see store/log/standing.py."""
+    enabled = {num for num, link in snapshot.links.items() if link.deleted is None and link.mode == "enabled"}
+    alarming = [num for num, lane in lanes.items() if lane.alarming and num in enabled]
+    alarming.sort(key=lambda num: (lanes[num].failing_since or now, num))
+    disabled = [each for each in snapshot.endpoints_by_id.values() if each.mode == "disabled"]
+    disabled.sort(key=lambda each: (-each.updated, each.num))
+    calm = enabled - set(alarming)
+    alarming = [num for num in alarming if now - (lanes[num].failing_since or now) >= FAILING_AFTER]
+    late = [each for each in first.values() if each.link in calm and now - each.created >= BEHIND_AFTER]
+    late = [each for each in late if not each.is_tried]
+    oldest = {each.link: None for each in sorted(late, key=lambda each: each.created)}
+    oldest |= {num: None for num in sorted(cursors, key=lambda num: cursors[num]) if num in calm}
+    return Chosen(
+        alarming[:FAILING_MAX],
+        [each.num for each in disabled[:DISABLED_MAX]],
+        list(oldest)[:BEHIND_MAX],
+        max(0, len(alarming) - FAILING_MAX),
+    )
+
+
+def problems(
+    snapshot: Snapshot, lanes: Lanes, chosen: Chosen, backlogs: Mapping[int, Backlog], now: Micros
+) -> Iterator[HealthProblem]:
+    """What is wrong with the chosen links."""
+    outcome_of = {num: each.failure[0] for num in chosen.failing if (each := backlogs[num]).failure is not None}
+    unreachable = [num for num, outcome in outcome_of.items() if outcome in UNREACHABLE]
+    if len(unreachable) >= max(UNREACHABLE_LEAST, UNREACHABLE_SHARE * len(chosen.failing)):
+        yield HealthProblem(
+            what="network",
+            state="trouble",
+            sentence=f"{len(unreachable)} of {len(chosen.failing)} failing endpoints cannot be reached.",
+            advice="Check this server's own network, DNS and clock first: many at once are seldom all down.",
+        )
+    for num in chosen.failing:
+        yield _failing(snapshot.links[num], lanes[num], backlogs[num], now)
+    for num in chosen.disabled:
+        if backlogs[num].count:
+            yield _disabled(snapshot.links[num], backlogs[num], now)
+    for num in chosen.behind:
+        oldest = backlogs[num].oldest
+        if oldest is not None and not oldest.is_tried and now - oldest.created >= BEHIND_AFTER:
+            yield _behind(snapshot.links[num], lanes.get(num), backlogs[num], now)
+
+
+def dead(snapshot: Snapshot, failures: Sequence[FailedDelivery], is_complete: bool) -> Iterator[HealthProblem]:
+    """For each link, the deliveries that ended dead lately."""
+    by_link: dict[int, list[FailedDelivery]] = {}
+    for each in failures:
+        by_link.setdefault(each.link, []).append(each)
+    for num, lost in by_link.items():
+        link = snapshot.links.get(num)
+        if link is None or link.deleted is not None:
+            continue
+        latest, since = max(lost, key=lambda each: each.at), min(each.at for each in lost)
+        made = moment.to_text(min(each.created for each in lost))
+        count = at_least(len(lost), not is_complete)
+        deliveries = f"{count} {'delivery' if count == '1' else 'deliveries'}"
+        target = f"--link {link.name}" if link.name else link.id
+        yield HealthProblem(
+            what="dead",
+            state="attention",
+            sentence=f"In the last hour, {deliveries} to {called(link)} ended dead.",
+            reason=latest.reason,
+            advice=f"Once the cause is fixed: tidings replay {target} --since {made} --failed",
+            since=moment.to_text(since),
+            **of(link),
+        )
+
+
+def of(link: AnyLink) -> dict[str, Any]:
+    """Who it is, as answers name it."""
+    tenant = None if link.tenant == ALL_TENANTS else link.tenant
+    return {"endpoint_id": None if link.name else link.id, "link": link.name or None, "tenant": tenant}
+
+
+def called(link: AnyLink) -> str:
+    """Who it is, in a sentence."""
+    name = f"the link {link.name}" if link.name else link.id
+    return name if link.tenant in (None, ALL_TENANTS) else f"{name} ({link.tenant})"
+
+
+def _capital(text: str) -> str:
+    return text if text.startswith("ep_") else text[0].upper() + text[1:]
+
+
+def _since(at: Micros | None, now: Micros) -> dict[str, Any]:
+    return {} if at is None else {"since": moment.to_text(at), "age_seconds": max(0, now - at) // moment.SECOND}
+
+
+def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros) -> HealthProblem:
+    since = lane.failing_since
+    how_long = "" if since is None else f" for {age(now - since)}"
+    kind = f"links show {link.name}" if link.name else f"endpoints show {link.id}"
+    return HealthProblem(
+        what="link" if link.name else "endpoint",
+        state="attention",
+        sentence=f"{_capital(called(link))} has been failing{how_long}; {_waiting(backlog)}.",
+        reason=None if backlog.failure is None else backlog.failure[2],
+        advice=f"Nothing is lost. See: tidings {kind}",
+        **_since(since, now),
+        **of(link),
+        **_counts(backlog),
+    )
+
+
+def _disabled(link: AnyLink, backlog: Backlog, now: Micros) -> HealthProblem:
+    return HealthProblem(
+        what="endpoint",
+        state="attention",
+        sentence=f"{_capital(called(link))} has been disabled for {age(now - link.updated)}; {_waiting(backlog)}.",
+        reason=link.reason,
+        advice=f"Once it is fixed: tidings endpoints resume {link.id}",
+        **_since(link.updated, now),
+        **of(link),
+        **_counts(backlog),
+    )
+
+
+def _behind(link: AnyLink, lane: LaneView | None, backlog: Backlog, now: Micros) -> HealthProblem:
+    assert backlog.oldest is not None
+    since, rate = backlog.oldest.created, link.pacing.rate
+    reason = "It accepts events more slowly than they arrive."
+    advice = f"Raise its max_in_flight ({link.pacing.max_in_flight}), or let it accept events faster."
+    if lane is not None and lane.held_until is not None and lane.held_until > now:
+        reason = f"It answered {lane.held_status} and asked for a pause until {moment.to_text(lane.held_until)}."
+        advice = "Ask its owner how many requests it can take, and set its rate to that."
+    elif rate is not None:
+        reason, advice = f"Its rate is limited to {rate:g} requests a second.", "Raise its rate, or let it catch up."
+    return HealthProblem(
+        what="link" if link.name else "endpoint",
+        state="attention",
+        sentence=f"{_capital(called(link))} is {age(now - since)} behind; {_waiting(backlog)}.",
+        reason=reason,
+        advice=advice,
+        **_since(since, now),
+        **of(link),
+        **_counts(backlog),
+    )
+
+
+def _counts(backlog: Backlog) -> dict[str, Any]:
+    return {"waiting": backlog.count, "waiting_is_more": backlog.is_more}
+
+
+def _waiting(backlog: Backlog) -> str:
+    count = at_least(backlog.count, backlog.is_more)
+    return f"{count} {'waits' if count == '1' else 'wait'}"

@@ -1,0 +1,149 @@
+"""The whole report: facts are read, judged, and put in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from tidings.control.delivery_ids import DeliveryIds
+from tidings.model import moment
+from tidings.model.access import Caller
+from tidings.model.link import AnyLink
+from tidings.model.moment import HOUR, SECOND, Micros
+from tidings.store.base import Db
+from tidings.store.catalog import Snapshot
+from tidings.store.log import standing as stored
+from tidings.store.log.standing import Backlog, Oldest, Standing
+from tidings.views.health import links, server
+from tidings.views.health.links import Chosen, Lanes
+from tidings.views.health.report import (
+    HealthProblem,
+    HealthReport,
+    ModeCounts,
+    OldestWaiting,
+    StageHealth,
+    State,
+    StoreHealth,
+)
+from tidings.views.health.server import Vitals
+from tidings.views.health.words import age
+from tidings.views.shares import READ
+
+LATELY: Micros = 1 * HOUR
+PROBLEMS_MAX = 20
+_RANK: dict[State, int] = {"trouble": 2, "attention": 1, "ok": 0}
+
+
+def check_reader(caller: Caller) -> None:
+    """Who may read reports. Raises Forbidden for keys of one tenant."""
+    caller.need(READ, "Reports on health")
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the store says about the present."""
+
+    standing: Standing
+    chosen: Chosen
+    backlogs: dict[int, Backlog]
+
+
+def reading(snapshot: Snapshot, lanes: Lanes, now: Micros) -> Callable[[Db], Facts]:
+    """A job for a reader."""
+
+    def read(db: Db) -> Facts:
+        standing, cursors = stored.read(db, now - LATELY), stored.lagging(db)
+        chosen = links.choose(snapshot, lanes, standing.first, cursors, now)
+        return Facts(standing, chosen, stored.backlogs(db, chosen.all, cursors))
+
+    return read
+
+
+def report(
+    snapshot: Snapshot,
+    lanes: Lanes,
+    vitals: Vitals,
+    facts: Facts | None,
+    now: Micros,
+    ids: DeliveryIds,
+) -> HealthReport:
+    """The report. `facts` None: the store could not be read."""
+    standing = None if facts is None else facts.standing
+    found = list(server.problems(vitals, standing, now))
+    if facts is not None and standing is not None:
+        found += links.problems(snapshot, lanes, facts.chosen, facts.backlogs, now)
+        known = {*facts.chosen.failing, *(row[0] for row in standing.timers_failed)}
+        lost = [each for each in standing.dead if each.link not in known]
+        found += links.dead(snapshot, lost, standing.dead_is_complete)
+        found += server.timers(snapshot, standing, now)
+        found += server.hooks(snapshot, standing)
+    found.sort(key=_harm, reverse=True)
+    total = len(found) + (0 if facts is None else facts.chosen.unseen)
+    oldest = None if facts is None else _oldest(snapshot, facts, now, ids)
+    return HealthReport(
+        state=found[0].state if found else "ok",
+        sentence=_sentence(found, total, oldest),
+        time=moment.to_text(now),
+        oldest_waiting=oldest,
+        problems=found[:PROBLEMS_MAX],
+        problems_total=total,
+        dead_last_hour=0 if standing is None else len(standing.dead),
+        dead_is_more=standing is not None and not standing.dead_is_complete,
+        endpoints=_modes(snapshot.endpoints_by_id.values(), lanes),
+        links=_modes(snapshot.links_by_name.values(), lanes),
+        refused=[] if standing is None else server.refused(snapshot, standing.refused, standing.refused_is_complete),
+        store=StoreHealth(accepts_writes=vitals.refusal is None, refusal=vitals.refusal, free_bytes=vitals.free_bytes),
+        stages=None if standing is None else _stages(vitals, standing),
+        jobs=list(server.jobs(snapshot, vitals, standing)),
+    )
+
+
+def _harm(problem: HealthProblem) -> tuple[int, int]:
+    """What is worst: the server's own troubles, then how much waits for how long."""
+    return _RANK[problem.state], (1 + (problem.age_seconds or 0)) * (1 + (problem.waiting or 0))
+
+
+def _sentence(problems: list[HealthProblem], total: int, oldest: OldestWaiting | None) -> str:
+    if problems:
+        first = problems[0]
+        if total == 1:
+            return first.sentence
+        return f"{total:,} things need somebody. {first.sentence}"
+    if oldest is None:
+        return "All is well: nothing is waiting."
+    return f"All is well: the oldest waiting delivery is {age(oldest.age_seconds * SECOND)} old."
+
+
+def _oldest(snapshot: Snapshot, facts: Facts, now: Micros, ids: DeliveryIds) -> OldestWaiting | None:
+    candidates: list[Oldest] = [*facts.standing.first.values()]
+    candidates += [each.oldest for each in facts.backlogs.values() if each.oldest is not None]
+    for each in sorted(candidates, key=lambda each: each.created):
+        link = snapshot.links.get(each.link)
+        if link is not None and link.deleted is None and link.mode == "enabled":
+            return OldestWaiting(
+                delivery_id=ids.of(each.number, each.created),
+                since=moment.to_text(each.created),
+                age_seconds=max(0, now - each.created) // SECOND,
+                **links.of(link),
+            )
+    return None
+
+
+def _modes(them: Iterable[AnyLink], lanes: Lanes) -> ModeCounts:
+    counts = dict.fromkeys(("enabled", "paused", "disabled"), 0)
+    failing = 0
+    for each in them:
+        counts[each.mode] += 1
+        lane = lanes.get(each.num)
+        failing += each.mode == "enabled" and lane is not None and lane.failing_since is not None
+    return ModeCounts(failing=failing, **counts)
+
+
+def _stages(vitals: Vitals, standing: Standing) -> StageHealth:
+    unrouted = standing.unrouted
+    return StageHealth(
+        deliver_alive=vitals.is_delivering,
+        unrouted_events=standing.route_lag,
+        unrouted_since=None if unrouted is None else moment.to_text(unrouted),
+        unseen_deliveries=standing.deliver_lag,
+    )

@@ -1,0 +1,73 @@
+"""The operation that answers what needs somebody, since when, for whom, why, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+from tidings.model.errors import TidingsError, Unavailable
+from tidings.store.readers import OWN_READS
+from tidings.views.health import whole
+from tidings.views.health.report import HealthReport
+from tidings.views.health.server import Vitals
+from tidings.web.api.service import health
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+
+STORE_SECONDS = 2.0
+
+
+async def get_health(parts: Parts, request: Request) -> Answer:
+    """How everything stands. It answers also if the store does not."""
+    whole.check_reader(request.caller)
+    snapshot, lanes, now = parts.catalog.now, parts.deliver.snapshot(), parts.clock.now()
+    vitals = await _vitals(parts)
+    facts = None
+    try:
+        read = parts.readers.call(whole.reading(snapshot, lanes, now), OWN_READS)
+        facts = await asyncio.wait_for(read, STORE_SECONDS)
+    except (TimeoutError, Unavailable) as wrong:
+        why = wrong.detail if isinstance(wrong, TidingsError) else "The store did not answer in time."
+        vitals = vitals._replace(refusal=vitals.refusal or why)
+    return Answer(200, whole.report(snapshot, lanes, vitals, facts, now, parts.delivery_ids))
+
+
+async def _vitals(parts: Parts) -> Vitals:
+    refusal = None
+    try:
+        await health.check_store(parts, STORE_SECONDS)
+    except Unavailable as wrong:
+        refusal = wrong.detail
+    try:
+        free = shutil.disk_usage(parts.settings.folder).free
+    except OSError:
+        free = None
+    collections = parts.catalog.now.collections
+    return Vitals(
+        refusal=refusal,
+        is_delivering=parts.deliver.alive,
+        free_bytes=free,
+        declares=parts.declarations.busy,
+        builds_indexes=sum(parts.indexes.state(name) != "ready" for name in collections),
+        imports=parts.imports.under_way,
+    )
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="get_health",
+        method="GET",
+        path="/v1/health",
+        scope="metrics:read",
+        summary="Show what needs somebody, since when, for whom, why, and what to do",
+        help=(
+            "`state` is `ok`, `attention` (somebody should look: an endpoint fails, a poll failed, a delivery ended "
+            "dead, a hook refuses everything) or `trouble` (the server itself). `sentence` says the same in words; "
+            "`problems` lists up to 20, the worst first. Counts stop at 1,000. The response has status 200 also if "
+            "the store cannot be read; for a load balancer, use `/readyz`."
+        ),
+        handler=get_health,
+        tag=health.TAG,
+        response=HealthReport,
+    ),
+)

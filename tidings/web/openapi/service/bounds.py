@@ -1,0 +1,62 @@
+"""The bounds of reports on health and on failures (see web/openapi/bounds.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.model.ids import ALPHABET, ID_CHARS
+from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
+from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX
+from tidings.views.health.whole import PROBLEMS_MAX
+from tidings.web.openapi.collection_bounds import LINK
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"maxLength": 2**31 - 1, "pattern": NO_NUL}
+_NUMBER: Schema = {"minimum": 0, "maximum": INTEGER_MAX}
+_OTHERS_MAX = 3
+"""Kinds of jobs besides replays."""
+
+
+def _ident(prefix: str) -> Schema:
+    return {
+        "pattern": rf"^{prefix}_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$",
+        "maxLength": len(prefix) + 1 + ID_CHARS,
+    }
+
+
+def _numbers(*names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names, _NUMBER)
+
+
+BOUNDS: dict[str, dict[str, Schema]] = {
+    "HealthProblem": {
+        **_numbers("age_seconds"),
+        "sentence": _TEXT,
+        "advice": _TEXT,
+        "link": LINK,
+        "hook_id": _ident("hook"),
+        "waiting": {"minimum": 0, "maximum": COUNTED_MAX},
+    },
+    "OldestWaiting": {**_numbers("age_seconds"), "delivery_id": _ident("dlv"), "link": LINK},
+    "ModeCounts": _numbers("enabled", "paused", "disabled", "failing"),
+    "RefusedRequests": {
+        **_numbers("count"),
+        "hook_id": _ident("hook"),
+        "form_id": _ident("form"),
+        "example": _ident("rcp"),
+    },
+    "StoreHealth": {**_numbers("free_bytes"), "refusal": _TEXT},
+    "StageHealth": {
+        **_numbers("unrouted_events", "unseen_deliveries"),
+        "unrouted_since": {"format": "date-time", "maxLength": 35},
+    },
+    "JobUnderWay": {**_numbers("done", "total"), "id": _ident("rpl"), "link": LINK},
+    "HealthReport": {
+        **_numbers("problems_total", "dead_last_hour"),
+        "sentence": _TEXT,
+        "problems": {"maxItems": PROBLEMS_MAX},
+        "refused": {"maxItems": HOOKS_MAX},
+        "jobs": {"maxItems": REPLAYS_MAX + _OTHERS_MAX},
+    },
+}
