@@ -94,7 +94,7 @@ def test_an_event_that_does_not_fit_its_types_schema_fails_the_run(calls: Calls,
     poll(calls)
     failed = attempts(calls, 1)[0]
     assert failed["outcome"] == "bad_answer"
-    assert "shop.item.created for a does not fit the schema of its type: /v:" in failed["reason"], failed
+    assert "shop.item.created for a does not match the schema of its type: /v:" in failed["reason"], failed
     assert emitted(calls) == []
     source.put("a", "10:00:00", v=5)
     calls.clock.advance(60)

@@ -42,7 +42,7 @@ def test_without_a_path_the_base_gets_a_head(calls: Calls, peer: Receiver) -> No
     declared(calls, peer.url("/api"), auth={"bearer": "s3cret"})
     found = tried(calls)
     assert (found["reached"], found["accepted"], found["status"]) == (True, None, 404)
-    assert "name a path that needs them" in found["says"]
+    assert "give a path that requires them" in found["says"]
     assert [(got.method, got.path) for got in peer.requests()] == [("HEAD", "/api")]
 
 

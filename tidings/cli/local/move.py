@@ -33,7 +33,7 @@ def move(
     """Move the data from SQLite to PostgreSQL; the server must be stopped.
 
     Ids, cursors, secrets and what waits stay as they are, and endpoints notice nothing. The move happens as a whole or
-    not at all. Afterwards the SQLite file has another name, so that no server continues with it by mistake.
+    not at all. Afterwards the SQLite file is renamed, so that no server continues with it by mistake.
     """
     settings = settings_of(config, data, database)
     from tidings.store.engines.opening import lock_database, lock_folder, sqlite_file

@@ -41,7 +41,9 @@ def test(
     name: Name,
     path: Annotated[
         str | None,
-        typer.Option("--get", help="A path to GET that needs the credentials and changes nothing.", metavar="PATH"),
+        typer.Option(
+            "--get", help="The path to GET, which should require the credentials and change nothing.", metavar="PATH"
+        ),
     ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",

@@ -245,7 +245,7 @@ class Observing:
             wrong = _against_schema(kind.schema, event.data)
             if wrong is not None:
                 raise BadRecord(
-                    f"The event {event.type} for {event.subject} does not fit the schema of its type: {wrong}"
+                    f"The event {event.type} for {event.subject} does not match the schema of its type: {wrong}"
                 )
         return event
 

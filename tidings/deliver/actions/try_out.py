@@ -108,7 +108,9 @@ def _ask(connection: Connection, path: str, tools: Tools, now: Micros, done: Cal
             says, accepted = f"It answered {status}{token}: it did not accept the credentials.", False
         else:
             known = bool(path) and status < 400
-            more = "" if known else " Whether it accepts the credentials is not known: name a path that needs them."
+            more = (
+                "" if known else " It is unknown whether the credentials are accepted: give a path that requires them."
+            )
             says, accepted = f"It answered {status}{token} within {took} ms.{more}", True if known else None
         done(
             Reached(

@@ -122,11 +122,11 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/connections/{name}:test",
         scope=WRITE,
         whole=True,
-        summary="Try whether a connection reaches the other system, and whether its credentials are accepted",
+        summary="Test whether a connection reaches the other system, and whether its credentials are accepted",
         help=(
-            "An access token is requested if none is valid, and then one request is sent: a GET of `path`, or a HEAD "
-            "of the base. A mail server is greeted and logged in to; no mail is sent. It counts neither as a delivery "
-            "nor against the rate."
+            "An access token is requested if none is valid. Then one request is sent: a GET of `path`, or a HEAD "
+            "of the base. For a mail server, the test logs in, and sends no mail. The test counts neither as a "
+            "delivery nor against the rate."
         ),
         handler=test_connection,
         tag=TAG,
