@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -199,8 +200,7 @@ def key_of(row: Row, before: Key | None = None) -> Key:
     """A key. `before`: as it was; of a key, only its permits change, and whether it is revoked."""
     ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins, shared = row
     if before is not None and before.hash == digest:
-        held = msgspec.json.decode(permits, type=tuple[Permit, ...])
-        return msgspec.structs.replace(before, revoked=revoked, permits=held)
+        return msgspec.structs.replace(before, revoked=revoked, permits=_permits(permits))
     return Key(
         id=ident,
         hash=digest,
@@ -212,9 +212,15 @@ def key_of(row: Row, before: Key | None = None) -> Key:
         expires=expires,
         created=created,
         revoked=revoked,
-        permits=msgspec.json.decode(permits, type=tuple[Permit, ...]),
+        permits=_permits(permits),
         cors_origins=msgspec.json.decode(origins, type=tuple[str, ...]),
     )
+
+
+@lru_cache(maxsize=4_096)
+def _permits(text: str) -> tuple[Permit, ...]:
+    """The permits of a row. Thousands of keys may have the same ones: they are read once, and take room once."""
+    return msgspec.json.decode(text, type=tuple[Permit, ...])
 
 
 def key_fields(key: Key) -> dict[str, Any]:
