@@ -9,17 +9,12 @@ from typing import TypeVar
 
 from tidings.store.base import Db
 from tidings.store.jobs import Heavy
-from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
 T = TypeVar("T")
 
 SLICE_SECONDS = 0.01
 """How long a job should hold the writer."""
-ALONE_SLICE_SECONDS = 0.03
-"""The same while nobody else is there."""
-ALONE_AFTER_SECONDS = 1.0
-"""Once nobody else has read or written for so long, nothing rests: there is nobody to rest for."""
 ROWS_FIRST, ROWS_MAX = 10, 5_000
 GROWTH = 2.0
 REST_FACTOR_MAX = 4
@@ -29,41 +24,17 @@ REST_FACTOR_MAX = 4
 class Slicing:
     """How many rows the next job takes: as many as took SLICE_SECONDS before."""
 
-    def __init__(self, writer: Writer, turn: Hashable = None, readers: Readers | None = None) -> None:
-        """`turn`: the tenant whose work it is; None: the operator's. `readers`: to find out that it is alone."""
+    def __init__(self, writer: Writer, turn: Hashable = None) -> None:
+        """`turn`: the tenant whose work it is; None: the operator's."""
         self._writer, self._turn = writer, turn
-        self._others = None if readers is None else Others(lambda: writer.jobs + readers.reads)
         self.rows = ROWS_FIRST
 
     async def step(self, job: Callable[[Db, int], T]) -> T:
         """Run a job of this many rows, then rest."""
-        others = self._others
-        result, took = await _rested(self._writer, lambda db: job(db, self.rows), self._turn, others=others)
-        seconds = ALONE_SLICE_SECONDS if others is not None and others.are_absent else SLICE_SECONDS
-        factor = min(seconds / max(took, 1e-6), GROWTH)
+        result, took = await _rested(self._writer, lambda db: job(db, self.rows), self._turn)
+        factor = min(SLICE_SECONDS / max(took, 1e-6), GROWTH)
         self.rows = max(1, min(int(self.rows * factor), ROWS_MAX))
         return result
-
-
-class Others:
-    """Whether anybody else reads or writes while one long work is under way."""
-
-    def __init__(self, done: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
-        """`done`: how many jobs and reads were done until now."""
-        self._done, self._before, self._now = done, done(), now
-        self._seen_at = now()
-
-    def look(self) -> None:
-        """A job of the work was done. If that was not all, somebody else was there."""
-        done = self._done()
-        if done - self._before > 1:
-            self._seen_at = self._now()
-        self._before = done
-
-    @property
-    def are_absent(self) -> bool:
-        """Whether nobody was there for a while."""
-        return self._now() - self._seen_at > ALONE_AFTER_SECONDS
 
 
 async def rested(
@@ -80,11 +51,7 @@ async def rested(
 
 
 async def _rested(
-    writer: Writer,
-    job: Callable[[Db], T],
-    turn: Hashable,
-    then: Callable[[T], None] | None = None,
-    others: Others | None = None,
+    writer: Writer, job: Callable[[Db], T], turn: Hashable, then: Callable[[T], None] | None = None
 ) -> tuple[T, float]:
     """The job's result, and how long it held the writer."""
 
@@ -98,8 +65,5 @@ async def _rested(
     result, took = await writer.call(Heavy(timed, turn))
     if then is not None:
         then(result)
-    if others is not None:
-        others.look()
-    if others is None or not others.are_absent:
-        await asyncio.sleep(min(loop.time() - began, REST_FACTOR_MAX * took))
+    await asyncio.sleep(min(loop.time() - began, REST_FACTOR_MAX * took))
     return result, took

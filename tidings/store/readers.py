@@ -80,8 +80,6 @@ class Readers:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
         self._brief, self._awaited = engine.brief_reader(), engine.awaited_reads()
         self._rests: dict[str | None, float] = {}
-        self.reads = 0
-        """How many reads were begun."""
         self.share = Share("readers", THREADS)
         self._places = ShareQueue(self.share)
         self._awaiting = None if self._awaited is None else Awaiting(self._awaited, self._places)
@@ -108,7 +106,6 @@ class Readers:
 
         `single`: it runs one statement, which sees one moment also without a transaction around it.
         """
-        self.reads += 1
         if self._brief is not None and (not self._rests or self._may_try(tenant)):
             try:
                 if single:
@@ -142,7 +139,6 @@ class Readers:
 
     def run(self, job: Callable[[Db], T], *, single: bool = False) -> T:
         """Run `job` in this thread, in one read transaction, so that all it sees is of one moment."""
-        self.reads += 1
         try:
             db: Db | None = getattr(self._local, "db", None)
             if db is None:

@@ -60,7 +60,7 @@ class Declaring:
         parts: tuple[Engine, Writer, Readers, Clock],
         collections: Collections,
         indexes: Indexes,
-        slicing: Callable[[Writer], Slicing] | None = None,
+        slicing: Callable[[Writer], Slicing] = Slicing,
     ) -> None:
         engine, self._writer, self._readers, self._clock = parts
         self._dialect = engine.dialect
@@ -68,7 +68,7 @@ class Declaring:
         self.discarded = Discarded(engine, self._writer, self._readers)
         self._one = asyncio.Lock()
         self._stopping = False
-        self._slicing = slicing or (lambda writer: Slicing(writer, readers=self._readers))
+        self._slicing = slicing
         self.at_once = WEIGHT_AT_ONCE
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -77,7 +77,7 @@ class Discarded:
         if self._engine.dialect == "postgres":
             await asyncio.to_thread(self._drop_beside, table)
             return
-        slicing = Slicing(self._writer, readers=self._readers)
+        slicing = Slicing(self._writer)
         while await slicing.step(partial(alter.lessen, table)):
             pass
         await self._writer.call(lambda db: alter.drop(db, table))
