@@ -69,7 +69,9 @@ HOOK_PARTS = frozenset(
 limit of `max_bytes` is a setting."""
 FORM_PARTS = frozenset(("fields", "path", "type", "subject", "thanks", "honeypot"))
 """Members of a form whose parts depend on one another: what each type of field can have, names of fields, URLs."""
-LINK_PARTS = frozenset(("when", "filter", "if", "once", "item", "order", "mail", "call", "emit", "rate"))
+LINK_PARTS = frozenset(
+    ("was", "when", "filter", "if", "once", "split", "item", "order", "mail", "call", "emit", "keep", "rate")
+)
 """Members of a link that have their own language: templates, patterns, fields of a collection, requests per hour."""
 CONNECTION_PARTS = frozenset(("base", "smtp", "from", "auth", "headers", "private", "rate", "client_certificate"))
 """Members of a connection that depend on one another, or hold credentials and addresses in more than one form."""

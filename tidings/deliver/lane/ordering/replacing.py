@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tidings.deliver.lane import order
 from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.ordering.family import read_lines
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Settlement
 from tidings.model import outcome as outcomes
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 def is_outdated(lane: Lane, item: Queued, look: Look) -> bool:
     """Whether a newer one of its subject waits. Raises StoreError."""
     subject = item.subject
-    if subject is None or item.n:
-        # A retry is replaced when the newer one arrives.
+    if subject is None:
         return False
     line = lane.lines.held.get(subject)
     if line and line[-1].number > item.number:
         return True
+    read_lines(lane, lane.queue, look, len(lane.queue))
     if any(each.subject == subject and each.number > item.number for each in lane.queue):
         return True
     return lane.lagging and look.has_newer(lane, item)
