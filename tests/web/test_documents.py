@@ -52,6 +52,22 @@ def test_the_document_is_as_narrow_as_the_key(api: Api) -> None:
         assert schemas[name]["properties"]["tenant"]["enum"] == ["acme", None], name
 
 
+def test_a_tenants_key_is_shown_nothing_that_belongs_to_the_whole_server(api: Api) -> None:
+    tenant = api.with_key(api.post("/v1/keys", {"scopes": list(SCOPES), "tenant": "acme"})["key"])
+    shown, wrong = operations(tenant.get("/v1/openapi.json")), []
+    for operation in OPERATIONS:
+        if operation.internal or operation.name in ("stream_events", "open_stream"):
+            continue
+        path = re.sub(r"\{[^}]*\}", "x", operation.path)
+        body = () if operation.request is None else (operation.example or {},)
+        answer = tenant.call(operation.method, path, *body)
+        says = answer.json.get("detail", "") if answer.status == 403 else ""
+        if operation.name in shown and "whole server" in says:
+            wrong.append((operation.name, operation.name in shown, says))
+    assert not wrong
+    assert shown == {each.name for each in OPERATIONS if not each.internal and not each.whole}
+
+
 def test_every_body_has_an_example_that_fits(api: Api) -> None:
     whole = api.get("/v1/openapi.json")
     check = fitting(whole)

@@ -192,7 +192,7 @@ EXAMPLE: dict[str, Any] = {
     "questions": {"by_days": {"parameters": ["due__gte", "due__lt"]}},
 }
 
-NOUN = Noun(name="collection", path="/v1/collections/{name}", tag=TAG, view=CollectionView)
+NOUN = Noun(name="collection", path="/v1/collections/{name}", tag=TAG, view=CollectionView, whole_to_write=True)
 OPERATIONS: tuple[Operation, ...] = (
     NOUN.lists(list_collections, CollectionList, SORTS, summary="List collections"),
     NOUN.creates(

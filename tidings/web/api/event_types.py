@@ -106,7 +106,7 @@ EXAMPLE = {
     "example": {"id": "t_17"},
 }
 
-NOUN = Noun(name="event_type", path="/v1/event-types/{name}", tag=TAG, view=EventTypeView)
+NOUN = Noun(name="event_type", path="/v1/event-types/{name}", tag=TAG, view=EventTypeView, whole_to_write=True)
 OPERATIONS: tuple[Operation, ...] = (
     NOUN.lists(list_event_types, EventTypeList, SORTS, summary="List event types"),
     NOUN.creates(

@@ -181,6 +181,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does_to_all(
         "plan",
         plan_forms,
+        whole=True,
         summary="See what declarations of forms would change",
         help="Forms are identified by their path. Nothing is changed.",
         request=FormsToPlan,
@@ -190,6 +191,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does_to_all(
         "apply",
         apply_forms,
+        whole=True,
         summary="Make forms match declarations, all or none",
         help="`plan` is the name that `plan_forms` returned.",
         request=FormsApplied,

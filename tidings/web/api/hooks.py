@@ -167,6 +167,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does_to_all(
         "plan",
         plan_hooks,
+        whole=True,
         summary="See what declarations of hooks would change",
         help="Hooks are identified by their path. Nothing is changed.",
         request=HooksToPlan,
@@ -176,6 +177,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does_to_all(
         "apply",
         apply_hooks,
+        whole=True,
         summary="Make hooks match declarations, all or none",
         help="If `secrets` is omitted, a hook keeps its secrets. `plan` is the name that `plan_hooks` returned.",
         request=HooksApplied,

@@ -81,7 +81,7 @@ def _shown(tenant: Tenant) -> Answer:
     return shown(tenant_view(tenant), tenant.revision)
 
 
-NOUN = Noun(name="tenant", path="/v1/tenants/{id}", tag=TAG, view=TenantView)
+NOUN = Noun(name="tenant", path="/v1/tenants/{id}", tag=TAG, view=TenantView, whole_to_write=True)
 OPERATIONS: tuple[Operation, ...] = (
     NOUN.lists(list_tenants, TenantList, SORTS, summary="List tenants"),
     NOUN.creates(create_tenant, summary="Add a tenant", request=NewTenant, example={"id": "acme", "name": "Acme Ltd"}),

@@ -23,6 +23,8 @@ class Noun:
     """Of one, such as `/v1/event-types/{name}`."""
     tag: str
     view: type[msgspec.Struct]
+    whole_to_write: bool = False
+    """Whether only keys of the whole server may change them."""
 
     @property
     def _all(self) -> str:
@@ -90,5 +92,6 @@ class Noun:
 
     def _row(self, name: str, method: str, path: str, handler: Handler, **more: Any) -> Operation:
         scope = f"{self._all.rpartition('/')[2]}:{'read' if method == 'GET' else 'write'}"
-        row: dict[str, Any] = {"scope": scope, "tag": self.tag, "response": self.view, **more}
+        whole = self.whole_to_write and method != "GET"
+        row: dict[str, Any] = {"scope": scope, "tag": self.tag, "response": self.view, "whole": whole, **more}
         return Operation(name=name, method=method, path=path, handler=handler, **row)

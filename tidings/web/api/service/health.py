@@ -92,6 +92,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Prometheus text format.",
         metrics,
         scope="metrics:read",
+        whole=True,
         response=str,
         media=METRICS_MEDIA,
     ),

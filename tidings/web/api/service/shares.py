@@ -26,6 +26,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/shares",
         scope="metrics:read",
+        whole=True,
         summary="Show how tenants share limited resources",
         help=(
             "For each resource that all tenants share (requests in flight, memory, readers, streams, large "
