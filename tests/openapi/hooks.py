@@ -63,7 +63,10 @@ CANNOT_BE_TOLD = {
 """Codes of refusals that a schema cannot say beforehand, with what was sent. All others fail the run."""
 
 HOOK_PARTS = frozenset(
-    ("scheme", "settings", "secrets", "type", "subject", "path", "max_bytes", "accepted", "repeated", "refused")
+    (
+        *("scheme", "settings", "secrets", "type", "subject", "key", "data", "path", "max_bytes"),
+        *("accepted", "repeated", "refused"),
+    )
 )
 """Members of a hook that have their own language: schemes, sources, templates, paths that begin with a tenant. The
 limit of `max_bytes` is a setting."""
