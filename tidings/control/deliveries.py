@@ -16,7 +16,8 @@ from tidings.model.moment import Clock, Micros
 from tidings.rules.deliver import lifecycle
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog, Snapshot
-from tidings.store.log import lists
+from tidings.store.log import failures, lists
+from tidings.store.log.failures import FailedDeliveries
 from tidings.store.log.lists import DeliveryQuery, DeliveryRow
 from tidings.store.readers import Readers
 
@@ -82,6 +83,23 @@ class Deliveries:
             return DeliveryPage(*lists.deliveries(db, snapshot, query), total)
 
         return await self._readers.call(read, caller.tenant)
+
+    async def failures(
+        self,
+        caller: Caller,
+        since: Micros,
+        *,
+        endpoint: str | None = None,
+        link: str | None = None,
+        tenant: str | None = None,
+    ) -> FailedDeliveries:
+        """Deliveries whose last attempt failed, at `since` or later. Raises Invalid."""
+        caller.need(READ)
+        snapshot = self._catalog.now
+        links = self._links(caller, endpoint, link, tenant)
+        known = frozenset(num for num, each in snapshot.links.items() if each.deleted is None)
+        chosen = known if links is None else known & links
+        return await self._readers.call(lambda db: failures.since(db, since, chosen), caller.tenant)
 
     async def find(self, caller: Caller, ident: str, scope: str = READ) -> DeliveryRow:
         """One delivery, for a caller with this scope. Raises NotFound, also if it belongs to another tenant."""

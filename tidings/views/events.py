@@ -15,9 +15,12 @@ from tidings.rules import filter
 from tidings.rules.wants import CHANGED, CUT_OFF, EARLIER, KICKED, NOT_ROUTED, NOT_TRIED, Reason, Wants
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
-from tidings.store.log import lists
+from tidings.store.log import failures, lists
+from tidings.views.times import time_text
 
 DELIVERIES_MAX = 1_000
+ENDED = ("waiting", "dead", "cancelled", "replaced")
+"""States in which the last attempt says why it was not delivered."""
 NOT_MATCHED_MAX = 1_000
 FILTER_SECONDS = 0.05
 """How long the filters of endpoints may take for one answer."""
@@ -53,6 +56,12 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
     link: str | None
     state: str
     attempts: int
+    due: str | None = None
+    """When the next attempt is due."""
+    outcome: str | None = None
+    """The outcome of the last attempt."""
+    reason: str | None = None
+    """Why the last attempt did not deliver it."""
     note: str | None = None
     """A remark about it."""
 
@@ -82,7 +91,9 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, i
     deliveries = []
     got: set[int] = set()
     reasons = _Reasons(event)
-    for row in lists.of_event(db, snapshot, event.seq, DELIVERIES_MAX):
+    rows = lists.of_event(db, snapshot, event.seq, DELIVERIES_MAX)
+    failed = {each.number: each.reason for each in failures.last(db, [row.number for row in rows], 0, ENDED)}
+    for row in rows:
         got.add(row.link)
         link = snapshot.links.get(row.link)
         if link is not None and tenant in (None, link.tenant):
@@ -90,7 +101,16 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, i
             is_cut_off = link.filter is not None and reasons.of(link)[0] is CUT_OFF
             note = CUT_OFF.sentence if is_cut_off else None
             deliveries.append(
-                DeliveryOfEvent(id=ident, **_named(link), state=row.state, attempts=row.attempts, note=note)
+                DeliveryOfEvent(
+                    id=ident,
+                    **_named(link),
+                    state=row.state,
+                    attempts=row.attempts,
+                    due=time_text(row.due),
+                    outcome=row.last_outcome,
+                    reason=failed.get(row.number),
+                    note=note,
+                )
             )
     is_routed = lists.routed(db, event.tenant or "") >= event.seq
     return EventDetail(

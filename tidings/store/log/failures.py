@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import NamedTuple
 
 from tidings.model.moment import Micros
@@ -14,6 +15,8 @@ SCANNED_MAX = 20_000
 LOOKED_MAX = 5_000
 """Of how many of each the last attempt is read."""
 WINDOW = 1_000
+FAILED = ("dead", "waiting")
+"""What a failed attempt leaves behind."""
 
 
 class FailedDelivery(NamedTuple):
@@ -55,13 +58,13 @@ def since(
     return FailedDeliveries(list(found.values()), is_complete)
 
 
-def last(db: Db, numbers: list[int], at: Micros) -> list[FailedDelivery]:
-    """Of these deliveries, those whose last attempt failed, at `at` or later."""
+def last(db: Db, numbers: list[int], at: Micros, states: Collection[str] = FAILED) -> list[FailedDelivery]:
+    """Of these deliveries, those that their last attempt, at `at` or later, left in one of these states."""
     rows = db.all("last_attempts", numbers=json.dumps(numbers), since=at)
     return [
         FailedDelivery(number, link, created, tried, outcome, status, reason, waiting is not None)
         for number, link, created, tried, outcome, state, status, reason, waiting in rows
-        if tried >= at and state in ("dead", "waiting")
+        if tried >= at and state in states
     ]
 
 

@@ -9,6 +9,8 @@ from tidings.model import outcome as outcomes
 from tidings.rules.deliver.lifecycle import STATES
 from tidings.store.log.lists import DeliveryQuery
 from tidings.views.deliveries import DeliveryDetail, DeliveryView, delivery_detail, delivery_view
+from tidings.views.health.reasons import FailureReasons, grouped
+from tidings.views.health.whole import LATELY
 from tidings.web.habits.once import kept, run_once
 from tidings.web.habits.paging import PAGING, Page, counted
 from tidings.web.habits.shaping import TYPE_OR_BEGINNING, sort_of
@@ -55,6 +57,16 @@ async def list_deliveries(parts: Parts, request: Request) -> Answer:
     )
     views = [delivery_view(row, snapshot, parts.delivery_ids) for row in found.rows]
     return page.answer(views, found.position, counted(found.total) if is_counted else None)
+
+
+async def list_reasons(parts: Parts, request: Request) -> Answer:
+    """Why deliveries failed lately, in groups."""
+    given = request.query
+    since = given.get("since", parts.clock.now() - LATELY)
+    found = await parts.deliveries.failures(
+        request.caller, since, endpoint=given.get("endpoint"), link=given.get("link"), tenant=given.get("tenant")
+    )
+    return Answer(200, grouped(found, since, parts.catalog.now, parts.delivery_ids))
 
 
 async def get_delivery(parts: Parts, request: Request) -> Answer:
@@ -154,6 +166,42 @@ OPERATIONS: tuple[Operation, ...] = (
                 help="Return only deliveries to endpoints, or through links, of this tenant.",
             ),
             *PAGING,
+        ),
+    ),
+    Operation(
+        name="list_failure_reasons",
+        method="GET",
+        path="/v1/deliveries:reasons",
+        scope="deliveries:read",
+        summary="Show why deliveries failed lately, grouped by reason",
+        help=(
+            "Deliveries whose last attempt failed since `since`, whether they wait for the next one or are dead, are "
+            "grouped by outcome, status and reason (numbers and ids are disregarded), the largest group first, each "
+            "with an example. The newest deliveries are read, up to 5,000 that are dead and 5,000 that wait; "
+            "`is_complete` says whether that was all. A tenant's key gets its own only."
+        ),
+        handler=list_reasons,
+        tag=TAG,
+        response=FailureReasons,
+        parameters=(
+            Parameter(
+                name="since",
+                schema=_TIME,
+                help="Return only failures at this time or later; by default, those of the last hour.",
+            ),
+            Parameter(
+                name="endpoint", schema={"type": "string"}, help="Return only failures of the endpoint with this id."
+            ),
+            Parameter(
+                name="link",
+                schema={"type": "string"},
+                help="Return only failures of the link with this name or id.",
+            ),
+            Parameter(
+                name="tenant",
+                schema={"type": "string"},
+                help="Return only failures of this tenant's endpoints and links.",
+            ),
         ),
     ),
     Operation(

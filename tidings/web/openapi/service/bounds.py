@@ -7,6 +7,7 @@ from typing import Any
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX
+from tidings.views.health.reasons import GROUPS_MAX, LINKS_SHOWN
 from tidings.views.health.whole import PROBLEMS_MAX
 from tidings.web.openapi.collection_bounds import LINK
 
@@ -14,6 +15,7 @@ Schema = dict[str, Any]
 
 _TEXT: Schema = {"maxLength": 2**31 - 1, "pattern": NO_NUL}
 _NUMBER: Schema = {"minimum": 0, "maximum": INTEGER_MAX}
+_TIME: Schema = {"format": "date-time", "maxLength": 35}
 _OTHERS_MAX = 3
 """Kinds of jobs besides replays."""
 
@@ -49,9 +51,19 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "StoreHealth": {**_numbers("free_bytes"), "refusal": _TEXT},
     "StageHealth": {
         **_numbers("unrouted_events", "unseen_deliveries"),
-        "unrouted_since": {"format": "date-time", "maxLength": 35},
+        "unrouted_since": _TIME,
     },
     "JobUnderWay": {**_numbers("done", "total"), "id": _ident("rpl"), "link": LINK},
+    "FailingLink": {**_numbers("count"), "link": LINK},
+    "FailureReason": {
+        **_numbers("count", "waiting", "dead", "links_total"),
+        "status": {"minimum": 0, "maximum": 999},
+        "example": _ident("dlv"),
+        "first": _TIME,
+        "last": _TIME,
+        "links": {"maxItems": LINKS_SHOWN},
+    },
+    "FailureReasons": {"reasons": {"maxItems": GROUPS_MAX}},
     "HealthReport": {
         **_numbers("problems_total", "dead_last_hour"),
         "sentence": _TEXT,

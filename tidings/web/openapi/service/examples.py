@@ -11,6 +11,25 @@ _WHOM = {"endpoint_id": _ENDPOINT, "link": None, "tenant": "acme"}
 _SINCE = {"since": _THEN, "age_seconds": 3424}
 
 ANSWERS: dict[str, Any] = {
+    "FailureReasons": {
+        "since": _THEN,
+        "is_complete": True,
+        "reasons": [
+            {
+                "outcome": "bad_status",
+                "status": 503,
+                "reason": "The endpoint answered 503.",
+                "count": 1204,
+                "waiting": 1204,
+                "dead": 0,
+                "first": _THEN,
+                "last": _LATER,
+                "example": _DELIVERY,
+                "links": [{**_WHOM, "count": 1204}],
+                "links_total": 1,
+            }
+        ],
+    },
     "HealthReport": {
         "state": "attention",
         "sentence": _SENTENCE,
