@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 import schemathesis
@@ -85,12 +86,24 @@ LINE_BYTES = 8_192
 _TAG = st.from_regex(r'(W/)?"[!#-+\--~]{0,20}"', fullmatch=True)
 schemathesis.openapi.format("entity-tags", st.just("*") | st.lists(_TAG, min_size=1, max_size=3).map(", ".join))
 _drawn = coverage._pattern_strategy
+DRAWN, TWICE = 32, 8_192
+"""The longest text that is drawn at random, and the longest whose letters may have two bytes: bodies have a limit."""
 
 
 def _of_length(session: Any, pattern: str, min_length: int | None, max_length: int | None, fmt: str | None) -> Any:
-    """The longest list of entity tags that is permitted. At random it is never drawn: the search took 15 s a run."""
-    if min_length is not None and min_length == max_length and '(W/)?"' in pattern:
+    """The longest text that is permitted, if it can be one letter again and again; the longest list of entity tags.
+
+    At random, a long text is drawn letter by letter, which took half of a run, and a list of tags is never drawn.
+    """
+    if min_length is None or min_length != max_length:
+        return _drawn(session, pattern, min_length, max_length, fmt)
+    if '(W/)?"' in pattern:
         return st.just('"' + "a" * (min_length - 2) + '"')
+    if min_length > DRAWN and fmt is None:
+        # First one of two bytes: so a limit that counts bytes is found.
+        for letter in "éa1" if min_length <= TWICE else "a1":
+            if re.search(pattern, letter * min_length):
+                return st.just(letter * min_length)
     return _drawn(session, pattern, min_length, max_length, fmt)
 
 
