@@ -45,7 +45,7 @@ MEMBERS: dict[str, str] = {
     "pattern": "A regular expression, without look-around, that the whole text must match.",
     "pattern_help": "The message for input that does not match it.",
     "options": "What can be chosen: a list of values, or an object of labels by value.",
-    "autocomplete": "What browsers fill in, in HTML's terms: `name`, `postal-code`, `off`. The default is the type's.",
+    "autocomplete": "What browsers fill in, in HTML's terms: `name`, `postal-code`. The default depends on the type.",
     "from_query": "Whether the parameter with its name in the page's URL fills it in: `/f/contact?topic=press`.",
     "accept": "The types of files: `image/*`, `application/pdf`, `.pdf`. They are the browser's claim, not proof.",
     "max_bytes": "The maximum size of each file. `max_form_bytes` limits the whole submission.",

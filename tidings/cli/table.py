@@ -30,7 +30,7 @@ COMMANDS = (
     Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
     Command("check", "local.check", SERVER, "Check the settings and the file, and show what `serve` would use."),
     Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and so on match a file."),
-    Command("status", "local.status", SERVER, "Say in one sentence whether somebody is needed, and why."),
+    Command("status", "local.status", SERVER, "Say in one sentence whether something needs attention, and why."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),

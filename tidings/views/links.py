@@ -307,7 +307,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
 class ConnectionTestView(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection reaches. Nothing was changed there.
 
-    `reached`: whether the other system answered, with `status`. `accepted`: whether it accepted the credentials; null
+    `reached`: whether the other system answered, with `status`. `accepted`: whether the credentials were accepted; null
     if that is not known, as it is without a `path` that needs them. `says`: the same as a sentence.
     """
 

@@ -1,4 +1,4 @@
-"""`tidings status`: one sentence on how the server stands, what needs somebody, and what to do."""
+"""`tidings status`: one sentence on how the server stands, what needs attention, and what to do."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ INDENT = "  "
 
 @calling
 def status(out: Session) -> None:
-    """Say in one sentence whether somebody is needed, and if so, what to do first.
+    """Say in one sentence whether something needs attention, and if so, what to do first.
 
-    The exit status is 1 if somebody is needed, or the server does not answer.
+    The exit status is 1 if something needs attention, or the server does not answer.
     """
     try:
         report = out.client.exchange(ClientRequest("GET", "/v1/health")).value()

@@ -1,1 +1,1 @@
-"""How the server stands: what needs somebody, since when, for whom, why, and what to do."""
+"""How the server stands: what needs attention, since when, for whom, why, and what to do."""

@@ -12,7 +12,7 @@ JobKind = Literal["replay", "declaration", "indexes", "imports"]
 
 
 class HealthProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that needs somebody: what, for whom, since when, why, and what to do."""
+    """Something that needs attention: what, for whom, since when, why, and what to do."""
 
     what: What
     state: State

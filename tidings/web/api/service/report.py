@@ -1,4 +1,4 @@
-"""The operation that answers what needs somebody, since when, for whom, why, and what to do."""
+"""The operation that answers what needs attention, since when, for whom, why, and what to do."""
 
 from __future__ import annotations
 
@@ -59,12 +59,14 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/health",
         scope="metrics:read",
-        summary="Show what needs somebody, since when, for whom, why, and what to do",
+        summary="Show what needs attention, since when, for whom, why, and what to do",
         help=(
-            "`state` is `ok`, `attention` (somebody should look: an endpoint fails, a poll failed, a delivery ended "
-            "dead, a hook refuses everything) or `trouble` (the server itself). `sentence` says the same in words; "
-            "`problems` lists up to 20, the worst first. Counts stop at 1,000. The response has status 200 also if "
-            "the store cannot be read; for a load balancer, use `/readyz`."
+            "`state` is `ok`, `attention` (something needs attention: an endpoint fails, a poll failed, a "
+            "delivery ended "
+            "dead, a hook refuses everything) or `trouble` (the server itself). `sentence` says the same as a "
+            "sentence; "
+            "`problems` lists up to 20, the worst first. Counts stop at 1,000. The status is 200 even if the "
+            "store cannot be read; for a load balancer, use `/readyz`."
         ),
         handler=get_health,
         tag=health.TAG,
