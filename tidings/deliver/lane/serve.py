@@ -63,14 +63,15 @@ def serve(
         replacing.replace_outdated(lane, now, settlement, store.refill.waiting_of)
     if lane.lines.yielding:
         family.look_again(lane, now, store.look)
-        old_at = min(old_at or lane.lines.ahead_at, lane.lines.ahead_at)
         if len(lane.lines.yielding) >= family.YIELDING_MAX and not lane.queue:
-            return old_at
+            return _sooner(family.next_look(lane, now), old_at)
     store.refill.fill(lane, now, head)
     outdated = len(lane.lines.outdated)
     again = _serve(lane, now, launch, settlement, store.look, chance)
     if len(lane.lines.outdated) > outdated:
         return now
+    if lane.lines.yielding:
+        again = _sooner(family.next_look(lane, now), again)
     if lane.lagging and not lane.latest and lane.walked != 0 and lane.ordinary < lane.slots:
         # None of the newest could go; perhaps an earlier one can.
         again = now if turns.is_behind(lane, now) and not lane.health.open else again

@@ -128,6 +128,13 @@ def look_again(lane: Lane, now: Micros, look: Look) -> None:
         order.release(lane, Queued(OTHERS, 0, 0, subject=subject), now)
 
 
+def next_look(lane: Lane, now: Micros) -> Micros:
+    """When to check again whether lines have to wait, even if nothing is heard of the others."""
+    if lane.lines.ahead_at <= now:
+        lane.lines.ahead_at = now + CHECK
+    return lane.lines.ahead_at
+
+
 def read_lines(lane: Lane, line: deque[Queued], look: Look, count: int) -> None:
     """Items from the head do not know their subject yet; those with a row do. Raises StoreError."""
     unknown = [item for item in islice(line, count) if not item.known]
