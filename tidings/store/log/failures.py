@@ -10,9 +10,9 @@ from tidings.model.moment import Micros
 from tidings.store.base import Db
 from tidings.store.log.lists import ABOVE_ALL
 
-SCANNED_MAX = 20_000
+SCANNED_MAX = 10_000
 """How many deliveries that are dead, and as many that wait, are considered; more only if they are others'."""
-LOOKED_MAX = 5_000
+LOOKED_MAX = 1_000
 """Of how many of each the last attempt is read."""
 WINDOW = 1_000
 FAILED = ("dead", "waiting")

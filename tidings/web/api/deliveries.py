@@ -177,7 +177,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "Deliveries whose last attempt failed since `since`, whether they wait for the next one or are dead, are "
             "grouped by outcome, status and reason (numbers and ids are disregarded), the largest group first, each "
-            "with an example. The newest deliveries are read, up to 5,000 that are dead and 5,000 that wait; "
+            "with an example. The newest deliveries are read, up to 1,000 that are dead and 1,000 that wait; "
             "`is_complete` says whether that was all. A tenant's key gets its own only."
         ),
         handler=list_reasons,

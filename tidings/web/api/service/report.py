@@ -59,6 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/health",
         scope="metrics:read",
+        whole=True,
         summary="Show what needs attention, since when, for whom, why, and what to do",
         help=(
             "`state` is `ok`, `attention` (something needs attention: an endpoint fails, a poll failed, a "
