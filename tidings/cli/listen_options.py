@@ -49,8 +49,8 @@ CursorFile = Annotated[
 Secret = Annotated[
     str | None,
     typer.Option(
-        help="The secret (whsec_...) to sign with; by default one is generated and kept. With --hook: sign the "
-        "requests again, as the sender would now."
+        help="The secret (whsec_...) to sign with; by default one is generated and kept. With --hook: the "
+        "sender's secret, to sign the requests again with a current timestamp."
     ),
 ]
 

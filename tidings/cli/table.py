@@ -59,7 +59,7 @@ COMMANDS = (
     Command("links", "remote.links", CALLS, "Links: actions on an event, or at a time of day.", group=True),
     Command("connections", "remote.connections", CALLS, "Connections: how links reach other systems.", group=True),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
-    Command("replays", "remote.replays", CALLS, "Replays: time ranges that are sent again.", group=True),
+    Command("replays", "remote.replays", CALLS, "Replays: time ranges of events that are sent again.", group=True),
     Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),
     Command(
         "event-types", "declared.event_types", CALLS, "Event types: the catalogue of what can be published.", group=True

@@ -218,7 +218,10 @@ class EndpointEdits:
                     f"The endpoint is {present.mode}: {present.reason} Resume it first; a test would only wait."
                 )
             now = self._clock.now()
-            data = {"endpoint_id": present.id, "message": "This is a test. Your endpoint works if it answers 2xx."}
+            data = {
+                "endpoint_id": present.id,
+                "message": "This is a test. Your endpoint works if it responds with a 2xx status.",
+            }
             event = Event(
                 id=new_id("evt", now),
                 type=TEST_TYPE,

@@ -263,7 +263,7 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
         wrong.say(
             f"{pointer}/filter",
             "contradiction",
-            "`filter` selects events, so a link that acts on times cannot have one.",
+            "`filter` selects events, so a link that runs on a timer cannot have one.",
         )
     if not any(when.get(kind) is not None for kind in timers.KINDS):
         wrong.say(at, "missing", "`when` needs one of every, at and cron.")

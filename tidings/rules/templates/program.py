@@ -270,7 +270,7 @@ def _assignment(targets: Sequence[str], value: Any) -> dict[str, Any]:
     if len(targets) == 1:
         return {targets[0]: value}
     if type(value) is not list or len(value) != len(targets):
-        raise ValueError(f"{len(targets)} names need a list of as many values")
+        raise ValueError(f"{len(targets)} names can be set only from a list of as many values")
     return dict(zip(targets, value, strict=True))
 
 

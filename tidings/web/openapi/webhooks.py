@@ -34,7 +34,7 @@ _EXAMPLE = {
     "failing_since": THEN,
     "fails": 3,
 }
-_TEST = {"endpoint_id": ENDPOINT, "message": "This is a test. Your endpoint works if it answers 2xx."}
+_TEST = {"endpoint_id": ENDPOINT, "message": "This is a test. Your endpoint works if it responds with a 2xx status."}
 _TEST_SCHEMA: Schema = {
     "type": "object",
     "required": ["endpoint_id", "message"],

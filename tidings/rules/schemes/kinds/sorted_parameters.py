@@ -28,7 +28,9 @@ class SortedCheck:
         self._keys = [(index, key_bytes(text, SecretForm(), index)) for index, text in secrets]
         self._length, said = len(self._encode(self.mac(b"k", b""))), self._candidates.said()
         self._malformed = refusal("malformed_header", f"{said} is not a signature of {form.algorithm}.")
-        self._no_match = refusal("no_match", f"{said} does not match the sorted parameters with any of the secrets.")
+        self._no_match = refusal(
+            "no_match", f"{said} is not a signature of the sorted parameters made with any of the secrets."
+        )
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
         """The result of the check. Raises Unfit."""
