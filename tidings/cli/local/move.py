@@ -32,7 +32,7 @@ def move(
 ) -> None:
     """Move the data from SQLite to PostgreSQL; the server must be stopped.
 
-    Ids, cursors, secrets and what waits stay as they are, and endpoints notice nothing. The move happens as a whole or
+    Ids, cursors, secrets and waiting deliveries are kept, and endpoints notice nothing. The move happens as a whole or
     not at all. Afterwards the SQLite file is renamed, so that no server continues with it by mistake.
     """
     settings = settings_of(config, data, database)

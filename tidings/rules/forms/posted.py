@@ -236,7 +236,7 @@ def _file(name: str, value: dict[str, Any]) -> PostedFile:
     texts = {key: value.get(key, "") for key in ("name", "type", "base64")}
     unknown = [key for key in value if key not in (*texts, "size")]
     if unknown or not all(type(each) is str for each in texts.values()):
-        raise Malformed(f"A file in the field {name[:64]!r} is an object with name, type and base64.")
+        raise Malformed(f"A file in the field {name[:64]!r} must be an object with name, type and base64.")
     try:
         content = base64.b64decode(texts["base64"], validate=True)
     except (binascii.Error, ValueError):

@@ -178,7 +178,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "Deliveries whose last attempt failed since `since`, whether they wait for the next one or are dead, are "
             "grouped by outcome, status and reason (numbers and ids are disregarded), the largest group first, each "
             "with an example. The newest deliveries are read, up to 1,000 that are dead and 1,000 that wait; "
-            "`is_complete` says whether that was all. A tenant's key gets its own only."
+            "`is_complete` says whether that was all. A tenant's key gets only its tenant's data."
         ),
         handler=list_reasons,
         tag=TAG,
