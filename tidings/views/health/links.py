@@ -20,7 +20,7 @@ from tidings.views.health.words import age, at_least
 
 Lanes = Mapping[int, LaneView]
 """The lanes as they are now, by link."""
-FAILING_MAX, DISABLED_MAX, BEHIND_MAX = 20, 20, 10
+FAILING_MAX, DISABLED_MAX, BEHIND_MAX = 10, 10, 5
 """How many of each kind are looked at more closely."""
 FAILING_AFTER: Micros = 1 * MINUTE
 """A shorter failure, such as a restart, needs nobody."""
