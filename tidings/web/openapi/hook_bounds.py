@@ -40,7 +40,6 @@ _HOOK: dict[str, Schema] = {
         "description": "An event type, which can contain `{type}`, or a template of one.",
     },
     "key": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},
-    "data": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},
     "subject": {"maxLength": 1_000, "pattern": NO_NUL},
     "methods": {"minItems": 1, "maxItems": 5},
     "tolerance_seconds": {"minimum": TOLERANCE_SECONDS_MIN, "maximum": TOLERANCE_SECONDS_MAX},
@@ -158,7 +157,10 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 }
 """By the name of a struct and of its field; `values` are those of a map."""
 
-_SCHEME_HELP = {"scheme": "The name of a signature scheme, or your own scheme as an object."}
+_HOOK_HELP = {
+    "scheme": "The name of a signature scheme, or your own scheme as an object.",
+    "data": "A template that gives an object, an object of templates, or null: the body as it was received.",
+}
 _FIELD_HELP = {
     "default": "What the page shows at first: a string, true or false for a box, or a list of options.",
     "min": "The smallest number, date or time, or the minimum number of characters, choices or files.",
@@ -166,7 +168,7 @@ _FIELD_HELP = {
     "options": "What can be chosen: a list of values, or an object of labels by value.",
 }
 ANY: dict[str, dict[str, str]] = {
-    **dict.fromkeys(("NewHook", "HookPatch", "HookView"), _SCHEME_HELP),
+    **dict.fromkeys(("NewHook", "HookPatch", "HookView"), _HOOK_HELP),
     "FormField": _FIELD_HELP,
 }
 """Fields of no single type, with what they mean."""
