@@ -95,7 +95,7 @@ def test_a_body_is_filled_in_field_by_field(echo: Echo, tasks: Page) -> None:
     assert echo.seen[-1]["content-type"] == "application/json" and echo.seen[-1]["method"] == "POST"
     create.fill("more", '{"deep":')
     tasks.browser.click(create.inside(".try"))
-    tasks.browser.until(f"{create.inside('[data-field=more] .wrong')}.textContent.includes('no JSON')")
+    tasks.browser.until(f"{create.inside('[data-field=more] .wrong')}.textContent.includes('not valid JSON')")
 
 
 def test_a_body_is_written_whole_and_read_back_into_its_fields(echo: Echo, tasks: Page) -> None:
@@ -112,7 +112,7 @@ def test_a_body_is_written_whole_and_read_back_into_its_fields(echo: Echo, tasks
     assert tasks.do(f"{edit.inside('[data-field=title] input')}.value") == "new"
     edit.write_body("{broken")
     tasks.browser.click(edit.inside(".body [role=tab]"))
-    assert "no JSON" in edit.text(".body")
+    assert "not valid JSON" in edit.text(".body")
 
 
 def test_a_response_links_to_the_next_calls(echo: Echo, tasks: Page) -> None:

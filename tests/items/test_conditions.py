@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.items.collections import declare
-from tests.items.plans import Explained
+from tests.items.plans import SORTS, Explained
 from tidings.model.collection import Collection, Field, Item
 from tidings.rules.items.condition import (
     ALWAYS,
@@ -304,17 +304,6 @@ SHAPES: dict[str, tuple[list[Condition], list[Order], list[Any] | None, str]] = 
 }
 
 
-ON_POSTGRES = {
-    "newest": "(seq)",
-    "newest, next page": "(seq)",
-    # That a column is null gives its planner no order by the next column.
-    "null, newest": "(seq)",
-    # There is one such item at most, so that either index is as good.
-    "by id, a tenant's": "(tenant, seq)",
-}
-"""Where PostgreSQL takes another index than SQLite, or SQLite none as the rows themselves are in order."""
-
-
 @pytest.mark.parametrize("name", SHAPES)
 def test_common_queries_use_an_index(server: TestServer, name: str) -> None:
     conditions, order, after, index = SHAPES[name]
@@ -324,8 +313,12 @@ def test_common_queries_use_an_index(server: TestServer, name: str) -> None:
         for condition in conditions:
             where.add(condition)
         item_pages.page(explained, ItemTable(CONDS, db.dialect), where, order, after, 10)  # type: ignore[arg-type]
-        wanted = ON_POSTGRES.get(name, index) if db.dialect == "postgres" else index
-        assert explained.used and all(wanted in each for each in explained.used), explained.used
+        assert explained.used
+        if db.dialect == "postgres":
+            # Of an empty table's indexes any is as good to its planner: it has to walk one, and not sort after it.
+            assert not any(SORTS.search(each) for each in explained.used), explained.used
+        else:
+            assert all(index in each for each in explained.used), explained.used
 
     assert server.server is not None
     server.server.parts.readers.run(job)

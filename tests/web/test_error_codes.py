@@ -57,6 +57,8 @@ def of_plans() -> set[str]:
 def codes_of(path: Path, code: ast.expr) -> set[str]:
     if isinstance(code, ast.Constant):
         return {str(code.value)}
+    if isinstance(code, ast.IfExp):
+        return codes_of(path, code.body) | codes_of(path, code.orelse)
     text = ast.unparse(code)
     if text in RAISED_AGAIN:
         return set()

@@ -34,7 +34,15 @@ def twice(api: Api, path: str, body: Any = None) -> tuple[ApiReply, ApiReply]:
     return first, second
 
 
-CHANGES_NOTHING = ("plan_collections", "plan_forms", "plan_hooks", "plan_links", "test_link", "make_stream_ticket")
+CHANGES_NOTHING = (
+    "plan_collections",
+    "plan_forms",
+    "plan_hooks",
+    "plan_links",
+    "test_link",
+    "test_connection",
+    "make_stream_ticket",
+)
 
 
 def test_every_post_takes_one() -> None:

@@ -107,7 +107,7 @@ class KeptPaths(Generic[T]):
             row = db.one(self._kind.of_tenant, tenant=new.tenant)
             if new.tenant is not None and row is not None and row[0] >= PER_TENANT_MAX:
                 detail = f"The tenant already has {PER_TENANT_MAX:,} {noun}s, the maximum."
-                raise Conflict(detail, code=f"too_many_{noun}s")
+                raise Conflict(detail, code="too_many_hooks" if noun == "hook" else "too_many_forms")
             self._kind.put(db, new)
             return new
 

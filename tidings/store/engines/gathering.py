@@ -43,14 +43,21 @@ class Awaiting:
         if not line.workers or (len(line.entries) >= CROWD and len(line.workers) < 2):
             self._start(line, tenant)
         elif line.timer is None:
-            line.timer = loop.call_later(PATIENCE_SECONDS, self._mind, line, tenant, line.groups)
+            self._set_timer(line, tenant)
         return await future
+
+    def _set_timer(self, line: _Line, tenant: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        line.timer = loop.call_later(PATIENCE_SECONDS, self._mind, line, tenant, line.groups)
 
     def _mind(self, line: _Line, tenant: str | None, groups: int) -> None:
         """Let another worker help if no group has been taken in the meantime."""
         line.timer = None
         if line.entries and line.groups == groups:
             self._start(line, tenant)
+        elif line.entries:
+            # A group was taken, and these came after it: without a new timer they would wait for its end.
+            self._set_timer(line, tenant)
 
     def _start(self, line: _Line, tenant: str | None) -> None:
         task = asyncio.ensure_future(self._work(line, tenant))
