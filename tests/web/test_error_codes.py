@@ -57,13 +57,13 @@ def of_plans() -> set[str]:
 def codes_of(path: Path, code: ast.expr) -> set[str]:
     if isinstance(code, ast.Constant):
         return {str(code.value)}
-    if isinstance(code, ast.IfExp):
-        return codes_of(path, code.body) | codes_of(path, code.orelse)
     text = ast.unparse(code)
     if text in RAISED_AGAIN:
         return set()
     if text == OF_A_PLAN:
         return of_plans()
+    if isinstance(code, ast.IfExp):
+        return codes_of(path, code.body) | codes_of(path, code.orelse)
     if path.name == "once.py" and text == "code":
         calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
         return {
