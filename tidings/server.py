@@ -11,6 +11,8 @@ import secrets
 import threading
 from collections.abc import Callable
 
+import msgspec
+
 from tidings import __version__
 from tidings.control.collections import Collections
 from tidings.control.connections.connections import Connections
@@ -111,6 +113,7 @@ class Server:
 
         `new_store`: accept an empty database in a folder that was used before.
         """
+        _learn(msgspec.Struct)
         try:
             self._open(new_store)
         except BaseException:
@@ -375,3 +378,15 @@ class Server:
             self.writer.wait(lambda db: catalog.put_key(db, key))
         if not given:
             self.operator_key = text
+
+
+def _learn(kind: type[msgspec.Struct]) -> None:
+    """Have msgspec know every kind of struct before there are threads.
+
+    It learns a kind at its first use, and two threads that do so at the same time crash the interpreter.
+    """
+    for each in kind.__subclasses__():
+        # Structs of functions, or of what only the type checker knows, are never read from JSON.
+        with contextlib.suppress(TypeError, NameError):
+            msgspec.json.Decoder(each)
+        _learn(each)

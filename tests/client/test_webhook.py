@@ -176,3 +176,29 @@ def test_plain_calls_do_not_load_the_schemes_of_other_senders() -> None:
     said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
     assert "tidings.rules.schemes.standard_verify" in said
     assert "tidings.rules.schemes.catalogue" not in said
+
+
+MANY_THREADS = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from tidings.client import BadSignature, verify
+barrier, refused = threading.Barrier(24), []
+def check():
+    barrier.wait()
+    try:
+        headers = {"webhook-id": "a", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
+        verify(headers, b"{}", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLjSw")
+    except BadSignature:
+        refused.append(1)
+threads = [threading.Thread(target=check) for _ in range(24)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(refused))
+"""
+
+
+def test_the_first_webhooks_may_come_in_many_threads_at_once() -> None:
+    """As to a threaded web server that has just been started: the interpreter crashed in half of such starts."""
+    for _ in range(4):
+        done = subprocess.run([sys.executable, "-c", MANY_THREADS], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.strip()) == (0, "24"), done.stderr

@@ -274,6 +274,10 @@ class Scheme(Strict, frozen=True, kw_only=True):
         return self.check if isinstance(self.check, tuple) else (self.check,)
 
 
+# msgspec learns a type at its first use, and two threads that do so at the same time end the process (a crash of the
+# interpreter). Python imports a module in one thread only.
+msgspec.json.Decoder(Scheme)
+
 _AT = re.compile(r"(.*) - at `(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]|\[\.\.\.\]")
 _MISSING = re.compile("Object missing required field `(.*)`", re.DOTALL)
