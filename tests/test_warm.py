@@ -12,7 +12,10 @@ import pytest
 from tests.warm import Started
 from tidings.testing import ProcessServer
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone"),
+    pytest.mark.slow,
+]
 
 
 def process(server: ProcessServer) -> object:

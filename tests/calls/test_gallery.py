@@ -19,6 +19,8 @@ from tests.repository import ROOT
 from tidings.config import read_config
 from tidings.testing import Reaction, Received, Receiver, TestServer, until
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / "examples" / "links"
 PAGE = ROOT / "docs" / "howto" / "gallery.md"
 ORDER = {"id": "o-1", "name": "O'Hara & <Sons>", "total": 250, "email": "ann@example.com", "phone": "+4930123456"}

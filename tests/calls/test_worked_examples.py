@@ -29,6 +29,8 @@ from tidings.config import Config, read_config
 from tidings.model.moment import from_text
 from tidings.testing import FakeClock, Reaction, Received, Receiver, TestServer, until
 
+pytestmark = pytest.mark.slow
+
 FILE = ROOT / "tests" / "data" / "links.yaml"
 SERVICES = {
     "sf": "https://acme.my.salesforce.com",

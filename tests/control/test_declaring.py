@@ -34,6 +34,8 @@ from tidings.store.items.conditions import Where
 from tidings.store.items.handover import Handover, weight
 from tidings.testing import until
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60.0
 ROWS = 3
 """This many rows a slice has here."""

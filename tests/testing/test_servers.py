@@ -13,6 +13,8 @@ from tidings.settings import SettingsError
 from tidings.testing import ApiError, FakeClock, ProcessServer, Receiver, TestServer
 from tidings.testing.fixtures import tidings_clock, tidings_server, webhook_receiver
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["tidings_clock", "tidings_server", "webhook_receiver"]
 
 
