@@ -31,6 +31,7 @@ from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
 from tidings.control.link_trials import LinkTrials
 from tidings.control.links import Links
+from tidings.control.portal.links import PortalLinks
 from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
@@ -151,7 +152,7 @@ class Server:
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replaying = Replaying(writer, catalog, self.clock, deliver.notice)
         days = settings.retention_days, settings.receipt_days, settings.refusal_days
-        self._retention = Retention(writer, self.clock, *days)
+        self._retention = Retention(writer, self.clock, *days, catalog=catalog)
         self._timers = LinkTimers(writer, catalog, self.clock)
         router.on_kick = self._timers.news
         self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved)
@@ -226,12 +227,11 @@ class Server:
         """The parts that operations work with."""
         settings, kinds, items, heads = self.settings, self._kinds, self._items, ReceiptHeads(sealer)
         publisher, public = Publisher(self.writer, catalog, self.clock), public_url(settings.public_url)
-        stores = (self.writer, publisher, catalog, self.clock)
+        stores, jobs = (self.writer, publisher, catalog, self.clock), (self.writer, self._readers, self.clock)
         receiver = HookReceiver(*stores, Fetched(self._fetcher.content), heads, settings.max_hook_bytes)
         collections, connections = Collections(catalog, self.clock), Connections(catalog, self.clock, self._networks)
         links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
         self.whole_file = WholeFile(collections, links)
-        jobs = (self.writer, self._readers, self.clock)
         self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
         limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         return Parts(
@@ -250,6 +250,7 @@ class Server:
             second_look=SecondLook(receiver, publisher, catalog, self.clock, public.whole if public else ""),
             forms=FormParts.of(*stores, sealer, self._readers, receiver),
             keys=Keys(catalog, self.clock),
+            portal=PortalLinks(catalog, self._readers, self.clock),
             tenants=Tenants(catalog, self.clock),
             event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,

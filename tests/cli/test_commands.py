@@ -166,6 +166,19 @@ def test_keys_are_made_listed_and_revoked(read: Read, run: Run) -> None:
     assert "--key" in run("publish", "shop.sold", "--data", "{}", env=env).stderr
 
 
+def test_portal_links_are_made_listed_and_ended(read: Read, run: Run, server: TestServer, tmp_path: Path) -> None:
+    (tmp_path / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    look = ("--product", "Shop", "--accent", "#fc0", "--logo", "logo.svg")
+    made = read("portal", "link", "acme", "--read-only", "--expires-in", "30m", *look)
+    assert made["url"].startswith(f"{server.url}/portal/ptl_") and made["may"] == "read"
+    shown = run("portal", "link", "acme", "--accent", "#fc0").stdout
+    assert "opens the portal of acme, once, until" in shown and "#fc0 has" not in shown and "#ffcc00 has" in shown
+    assert made["id"] in run("portal", "list", "acme").stdout
+    assert "ended" in run("portal", "revoke", made["id"]).stdout
+    assert run("portal", "revoke-all", "acme").stdout == "1 link is ended.\n"
+    assert "30m, 1h or 7d" in run("portal", "link", "acme", "--expires-in", "soon").stderr
+
+
 def test_declared_things_are_listed_and_shown(read: Read, run: Run, server: TestServer) -> None:
     server.api.call("PUT", "/v1/collections/shelves", {"description": "Of wood", "fields": {"a": {"type": "string"}}})
     server.api.call("PUT", "/v1/event-types/shelf.built", {"description": "It stands"})

@@ -194,6 +194,15 @@ def test_one_client_serves_many_threads(server: TestServer) -> None:
     assert len(set(made)) == 20
 
 
+def test_portal_links(client: Face) -> None:
+    portal, tenant = client.client.portal, f"portal-{type(client.client).__name__}"
+    made = client.done(portal.create_link, tenant, may="read", theme={"product": "Shop"})
+    assert "#" in made["url"] and client.done(portal.link, made["id"])["theme"] == {"product": "Shop"}
+    assert [each["id"] for each in client.done(portal.links, tenant)] == [made["id"]]
+    client.done(portal.revoke_link, made["id"])
+    assert client.done(portal.revoke_links, tenant) == {"revoked": 0}
+
+
 def test_forms(client: Face) -> None:
     forms = client.client.forms
     path = f"client-{type(client.client).__name__}"

@@ -39,9 +39,11 @@ def spelled_out(values: list[str]) -> list[str]:
 class Session:
     """One command's client and its output."""
 
-    def __init__(self, client: Client, *, as_json: bool) -> None:
+    def __init__(self, client: Client, *, as_json: bool, url: str = DEFAULT_URL) -> None:
         self.client = client
         self.as_json = as_json
+        self.url = url.rstrip("/")
+        """The server's."""
 
     def answer(self, value: Any, human: Callable[[], None]) -> None:
         """The command's result: one JSON document for scripts, or what `human` prints."""
@@ -122,7 +124,7 @@ def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Ses
     """A session; API errors end the command with one sentence on stderr and status 1."""
     try:
         with Client(url, key or None, retries=retries, loads=exact_json.loads) as client:
-            yield Session(client, as_json=as_json)
+            yield Session(client, as_json=as_json, url=url)
     except ClientError as wrong:
         fail(f"{wrong}{_advice(wrong, key)}")
     except (ValueError, TidingsError) as wrong:

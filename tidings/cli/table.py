@@ -65,6 +65,7 @@ COMMANDS = (
         "event-types", "declared.event_types", CALLS, "Event types: the catalogue of what can be published.", group=True
     ),
     Command("tenants", "declared.tenants", CALLS, "Tenants: the operator's customers.", group=True),
+    Command("portal", "declared.portal", CALLS, "Portal links: customers look after their own endpoints.", group=True),
     Command("keys", "remote.keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
 )
 BY_NAME = {command.name: command for command in COMMANDS}

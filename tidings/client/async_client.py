@@ -12,8 +12,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from tidings.client import calls, item_calls
-from tidings.client.async_items import AsyncConnectionCalls, AsyncFormCalls, AsyncItems, AsyncLinkCalls
+from tidings.client import async_items, calls, item_calls
+from tidings.client.async_items import AsyncItems
 from tidings.client.async_wire import AsyncWire
 from tidings.client.calls import When
 from tidings.client.errors import ConnectionFailed
@@ -57,9 +57,10 @@ class AsyncClient:
         self.loads = loads
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = AsyncWire(self._target, ssl_context)
-        self.links = AsyncLinkCalls(self)
-        self.connections = AsyncConnectionCalls(self)
-        self.forms = AsyncFormCalls(self)
+        self.links = async_items.AsyncLinkCalls(self)
+        self.connections = async_items.AsyncConnectionCalls(self)
+        self.forms = async_items.AsyncFormCalls(self)
+        self.portal = async_items.AsyncPortalCalls(self)
 
     async def __aenter__(self) -> AsyncClient:
         return self

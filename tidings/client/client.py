@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from tidings.client import calls, item_calls
+from tidings.client import calls, item_calls, items
 from tidings.client.calls import When
 from tidings.client.errors import ConnectionFailed
 from tidings.client.exchange import (
@@ -28,7 +28,7 @@ from tidings.client.exchange import (
     object_of,
     page_of,
 )
-from tidings.client.items import ConnectionCalls, FormCalls, Items, LinkCalls
+from tidings.client.items import Items
 from tidings.client.wire import Wire
 
 Json = dict[str, Any]
@@ -58,9 +58,10 @@ class Client:
         self.loads = loads
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = Wire(self._target, ssl_context)
-        self.links = LinkCalls(self)
-        self.connections = ConnectionCalls(self)
-        self.forms = FormCalls(self)
+        self.links = items.LinkCalls(self)
+        self.connections = items.ConnectionCalls(self)
+        self.forms = items.FormCalls(self)
+        self.portal = items.PortalCalls(self)
 
     def __enter__(self) -> Client:
         return self

@@ -254,3 +254,35 @@ class FormCalls:
     def delete(self, id: str) -> None:
         """Delete a form; its events and what was submitted are kept."""
         self._client.send(calls.delete(calls.at("forms", id)))
+
+
+class PortalCalls:
+    """`client.portal`: links with which a tenant's people look after their own endpoints."""
+
+    def __init__(self, client: SendsPages) -> None:
+        self._client = client
+
+    def create_link(self, tenant: str, *, idempotency_key: str | None = None, **options: Any) -> Json:
+        """Make a link; its `url` is in this response and never shown again, and can be opened once.
+
+        Options: `expires_in`, `may`, `frame_origins`, `theme`, `return_url`.
+        """
+        path = calls.at("tenants", tenant, "portal-links")
+        return object_of(self._client.send(calls.create(path, options, idempotency_key)))
+
+    def links(self, tenant: str, /, **query: Any) -> Iterator[Json]:
+        """A tenant's links, newest first, without their tokens."""
+        return self._client.pages(calls.at("tenants", tenant, "portal-links"), **query)
+
+    def link(self, id: str) -> Json:
+        """One link."""
+        return object_of(self._client.send(calls.read(calls.at("portal-links", id))))
+
+    def revoke_link(self, id: str) -> None:
+        """End a link and its session."""
+        self._client.send(calls.delete(calls.at("portal-links", id)))
+
+    def revoke_links(self, tenant: str) -> Json:
+        """End all links of a tenant, with their sessions; `revoked` says how many."""
+        path = calls.at("tenants", tenant, "portal-links")
+        return object_of(self._client.send(calls.verb(path, "revoke-all")))

@@ -13,6 +13,7 @@ from tidings.model.moment import Clock
 from tidings.rules.reading.refused import Refused
 from tidings.rules.revisions import check_revision
 from tidings.store.base import Db, R, Run
+from tidings.store.callers import portal
 from tidings.store.catalog import Catalog
 
 READ, WRITE = "tenants:read", "tenants:write"
@@ -92,19 +93,23 @@ class Tenants:
         return await run(job)
 
     async def delete(self, caller: Caller, ident: str, expected: set[int] | None, run: Run[None, R]) -> R:
-        """Delete an entry; its events stay. Raises NotFound, Stale, or Conflict while it owns anything."""
+        """Delete an entry, and end its portal links; its events stay.
+
+        Raises NotFound, Stale, or Conflict while it owns anything.
+        """
         caller.need(WRITE, WHOLE)
         self._find(caller, ident)
 
         def job(db: Db) -> None:
             before = _at(db, ident, expected)
             endpoints = int((db.one("tenant_endpoints", tenant=before.id) or (0,))[0])
-            keys = int((db.one("tenant_keys", tenant=before.id) or (0,))[0])
+            keys = int((db.one("tenant_keys", tenant=before.id) or (0,))[0]) - portal.sessions(db, before.id)
             hooks = int((db.one("hooks_of_tenant", tenant=before.id) or (0,))[0])
             forms = int((db.one("forms_of_tenant", tenant=before.id) or (0,))[0])
             if endpoints or keys or hooks or forms:
                 has = f"{endpoints} endpoints, {hooks} hooks, {forms} forms and {keys} keys"
                 raise Conflict(f"The tenant still has {has}. Delete them first.")
+            portal.revoke_all(db, self._catalog, before.id, self._clock.now())
             self._catalog.drop_tenant(db, before.id)
 
         return await run(job)

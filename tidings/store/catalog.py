@@ -11,7 +11,6 @@ each commit of its own, before anybody is answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +21,7 @@ from tidings.model.event import ChangeType, EventType
 from tidings.model.forms.form import Form
 from tidings.model.hook import Hook
 from tidings.model.link import AnyLink, Endpoint
+from tidings.model.moment import Micros
 from tidings.rules.declare.change_types import ChangeTypes
 from tidings.store import catalog_rows as rows
 from tidings.store.base import Db, Row
@@ -30,9 +30,6 @@ from tidings.store.tokens import TokenStore
 
 CHANGES_KEPT = 50_000
 """How many changes are kept. An older snapshot reads everything."""
-
-T = TypeVar("T")
-AtPath = TypeVar("AtPath", Hook, Form)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -153,22 +150,24 @@ class Catalog:
             found = [rows.collection_of(row) for row in db.all("collections_changed", names=names["collection"])]
             there = {collection.name: collection for collection in found}
             for name in named["collection"]:
-                _keep(fresh.collections, name, there.get(name))
-        for row in db.all("keys_changed", names=names["key"]) if "key" in names else ():
-            _keep_key(fresh, rows.key_of(row, fresh.keys.get(row[0])))
+                rows.keep(fresh.collections, name, there.get(name))
+        if "key" in names:
+            keys = {row[0]: row for row in db.all("keys_changed", names=names["key"])}
+            for name in named["key"]:
+                _keep_key(fresh, name, keys.get(name))
         for name in named.get("event_type", ()):
             one = db.one("event_type_changed", name=name)
-            _keep(fresh.event_types, name, None if one is None else rows.event_type_of(one))
+            rows.keep(fresh.event_types, name, None if one is None else rows.event_type_of(one))
         for name in named.get("tenant", ()):
             one = db.one("tenant_changed", name=name)
-            _keep(fresh.tenants, name, None if one is None else rows.tenant_of(one))
+            rows.keep(fresh.tenants, name, None if one is None else rows.tenant_of(one))
         for name in named.get("hook", ()):
-            _keep_at_path(fresh.hooks, fresh.hooks_by_path, name, self.hook(db, name))
+            rows.keep_at_path(fresh.hooks, fresh.hooks_by_path, name, self.hook(db, name))
         for name in named.get("form", ()):
-            _keep_at_path(fresh.forms, fresh.forms_by_path, name, self.form(db, name))
+            rows.keep_at_path(fresh.forms, fresh.forms_by_path, name, self.form(db, name))
         for name in named.get("connection", ()):
             one = db.one("connection_changed", name=name)
-            _keep(fresh.connections, name, None if one is None else rows.connection_of(one, self._sealer))
+            rows.keep(fresh.connections, name, None if one is None else rows.connection_of(one, self._sealer))
         links = db.all("links_changed", names=names["link"]) if "link" in names else ()
         return [_keep_link(fresh, rows.link_of(row, self._sealer, fresh.links.get(row[0]))) for row in links]
 
@@ -254,6 +253,19 @@ class Catalog:
         if keys:
             self._note(db, "key", *(key.id for key in keys))
             db.many("key_put", [rows.key_fields(key) for key in keys])
+
+    def revoke_key(self, db: Db, ident: str, now: Micros) -> None:
+        """Refuse a key from now on, as the present transaction sees it; `now` is without what that has made."""
+        for row in db.all("keys_changed", names=rows.listed([ident])):
+            key = rows.key_of(row)
+            if key.revoked is None:
+                self.put_key(db, msgspec.structs.replace(key, revoked=now))
+
+    def drop_keys(self, db: Db, idents: Sequence[str]) -> None:
+        """Forget keys, which nothing names any more."""
+        if idents:
+            self._note(db, "key", *idents)
+            db.many("key_drop", [{"id": ident} for ident in idents])
 
     def put_permits(self, db: Db, permits: Sequence[tuple[str, tuple[Permit, ...]]]) -> None:
         """Replace the permits of keys, by their ids; there may be thousands."""
@@ -370,31 +382,15 @@ class Catalog:
 
 def _keep_link(snapshot: Snapshot, link: AnyLink) -> AnyLink:
     snapshot.links[link.num] = link
-    _keep(snapshot.endpoints_by_id, link.id, link if rows.is_open_endpoint(link) else None)
+    rows.keep(snapshot.endpoints_by_id, link.id, link if rows.is_open_endpoint(link) else None)
     return link
 
 
-def _keep_key(snapshot: Snapshot, key: Key) -> None:
-    before = snapshot.keys.get(key.id)
+def _keep_key(snapshot: Snapshot, ident: str, row: Row | None) -> None:
+    before = snapshot.keys.get(ident)
     if before is not None:
         snapshot.keys_by_hash.pop(before.hash, None)
-    snapshot.keys[key.id] = key
-    if key.revoked is None:
+    key = None if row is None else rows.key_of(row, before)
+    rows.keep(snapshot.keys, ident, key)
+    if key is not None and key.revoked is None:
         snapshot.keys_by_hash[key.hash] = key
-
-
-def _keep_at_path(things: dict[str, AtPath], by_path: dict[str, AtPath], ident: str, thing: AtPath | None) -> None:
-    before = things.get(ident)
-    # Another one may have taken its path since: what changed is read again one by one.
-    if before is not None and by_path.get(before.options.path) is before:
-        del by_path[before.options.path]
-    _keep(things, ident, thing)
-    if thing is not None and thing.options.enabled:
-        by_path[thing.options.path] = thing
-
-
-def _keep(things: dict[str, T], name: str, thing: T | None) -> None:
-    if thing is None:
-        things.pop(name, None)
-    else:
-        things[name] = thing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from tidings.model.hook import Hook, HookOptions
 from tidings.model.link import KINDS, AnyLink, Link, Pacing, Timer
 from tidings.store.base import Row, StoreError
 from tidings.store.seal import Sealer
+
+T = TypeVar("T")
+AtPath = TypeVar("AtPath", Hook, Form)
 
 
 def hook_of(row: Row, sealer: Sealer) -> Hook:
@@ -237,3 +240,22 @@ def is_open_endpoint(link: AnyLink) -> bool:
 def listed(things: Iterable[Any]) -> str:
     """Many things as the one parameter of a statement."""
     return msgspec.json.encode(list(things)).decode()
+
+
+def keep_at_path(things: dict[str, AtPath], by_path: dict[str, AtPath], ident: str, thing: AtPath | None) -> None:
+    """Keep or remove what has an id, and a path while it is enabled."""
+    before = things.get(ident)
+    # Another one may have taken its path since: what changed is read again one by one.
+    if before is not None and by_path.get(before.options.path) is before:
+        del by_path[before.options.path]
+    keep(things, ident, thing)
+    if thing is not None and thing.options.enabled:
+        by_path[thing.options.path] = thing
+
+
+def keep(things: dict[str, T], name: str, thing: T | None) -> None:
+    """Keep or remove one of the things that a snapshot has."""
+    if thing is None:
+        things.pop(name, None)
+    else:
+        things[name] = thing

@@ -20,6 +20,7 @@ from tidings.web.api import (
 from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish, trail
 from tidings.web.api.events import read as events
+from tidings.web.api.portal import operations as portal
 from tidings.web.api.service import health, report, shares
 from tidings.web.docs import pages
 from tidings.web.habits.shaping import with_habits
@@ -46,6 +47,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     schemes.OPERATIONS,
     tenants.OPERATIONS,
     keys.OPERATIONS,
+    portal.OPERATIONS,
     health.OPERATIONS,
     report.OPERATIONS,
     shares.OPERATIONS,

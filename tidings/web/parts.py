@@ -19,6 +19,7 @@ from tidings.control.indexes import Indexes
 from tidings.control.keys import Keys
 from tidings.control.link_trials import LinkTrials
 from tidings.control.links import Links
+from tidings.control.portal.links import PortalLinks
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
 from tidings.control.timers.runs import TimerRuns
@@ -115,6 +116,7 @@ class Parts:
     second_look: SecondLook
     forms: FormParts
     keys: Keys
+    portal: PortalLinks
     tenants: Tenants
     event_types: EventTypes
     endpoints: Endpoints

@@ -2,7 +2,8 @@
 
 An event is dropped, with its deliveries and attempts, if it was stored more than `days` ago and all of its deliveries
 have ended. Waiting deliveries stay, however old. Kept answers are dropped after 24 hours, call counts when their window
-is over. Requests that came in at hooks have days of their own, and refused ones fewer.
+is over. Requests that came in at hooks have days of their own, and refused ones fewer. Portal links, with the keys of
+their sessions, are dropped a week after they ended.
 
 A clock that is wrong for a while must not delete anything: if it is far ahead of the last run, the time that counts
 catches up by a 24th of the days each hour. So after a long pause it takes a day to catch up, and a restart does not
@@ -21,6 +22,8 @@ from tidings.model.errors import TidingsError
 from tidings.model.moment import DAY, HOUR, SECOND, Clock, Micros
 from tidings.store import receipts
 from tidings.store.base import Db
+from tidings.store.callers import portal
+from tidings.store.catalog import Catalog
 from tidings.store.writer import Writer
 
 EVERY_SECONDS = 3600.0
@@ -28,7 +31,9 @@ EVENTS_PER_STEP = 200
 DELIVERIES_PER_STEP = 2_000
 ANSWERS_PER_STEP = 2_000
 RECEIPTS_PER_STEP = 200
+PORTAL_LINKS_PER_STEP = 500
 ANSWERS_KEPT: Micros = 24 * HOUR
+PORTAL_LINKS_KEPT: Micros = 7 * DAY
 CATCH_UP_LOOKS = 24
 LOOKED = "retention_looked"
 """The fact in the store that holds the time that counted at the last run."""
@@ -39,11 +44,21 @@ log = logging.getLogger("tidings.control")
 class Retention:
     """The hourly task. `days` 0 keeps every event, `receipt_days` and `refusal_days` 0 every request to a hook."""
 
-    def __init__(self, writer: Writer, clock: Clock, days: int, receipt_days: int = 0, refusal_days: int = 0) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        clock: Clock,
+        days: int,
+        receipt_days: int = 0,
+        refusal_days: int = 0,
+        *,
+        catalog: Catalog | None = None,
+    ) -> None:
         self._writer, self._clock, self._days = writer, clock, days
         self._background = Background("retention", self._work)
         self._receipt_days, self._refusal_days = receipt_days, refusal_days
         self._looked = False
+        self._catalog = catalog
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run now, and every hour from then on."""
@@ -59,6 +74,7 @@ class Retention:
         await self._writer.call(lambda db: db.run("prune_call_counts", before=now // SECOND))
         while await rested(self._writer, lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
             pass
+        await self._prune_portal(now - PORTAL_LINKS_KEPT)
         for refused, kept_days in ((False, self._receipt_days), (True, self._refusal_days)):
             if kept_days:
                 await self._prune_receipts(now - kept_days * DAY, refused=refused)
@@ -79,6 +95,13 @@ class Retention:
             return receipts.prune(db, before, RECEIPTS_PER_STEP, refused=refused)
 
         while await rested(self._writer, step):
+            pass
+
+    async def _prune_portal(self, before: Micros) -> None:
+        catalog = self._catalog
+        if catalog is None:
+            return
+        while await rested(self._writer, lambda db: portal.prune(db, catalog, before, PORTAL_LINKS_PER_STEP)):
             pass
 
     async def _work(self) -> None:

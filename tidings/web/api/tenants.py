@@ -90,6 +90,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_tenant,
         summary="Delete a tenant",
-        help="This is refused with 409 while the tenant has endpoints or keys. Its events are kept.",
+        help="This is refused with 409 while the tenant has endpoints or keys. "
+        "Its events are kept, and its portal links are ended.",
     ),
 )

@@ -34,6 +34,7 @@ from tidings.web.habits.paging import CURSOR, LIMIT_MAX
 from tidings.web.openapi import collection_bounds, connection_bounds, hook_bounds
 from tidings.web.openapi.collection_bounds import LINK
 from tidings.web.openapi.service import bounds as service
+from tidings.web.openapi.service import portal
 from tidings.web.wire.problem import PLACES_MAX
 
 Schema = dict[str, Any]
@@ -259,6 +260,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "held_back": {"maxItems": TENANTS_SHOWN},
     },
     **service.BOUNDS,
+    **portal.BOUNDS,
     "StreamTicket": {
         "ticket": {"pattern": TICKET_PATTERN, "maxLength": TICKET_CHARS_MAX},
         "url": {"format": "uri-reference", "maxLength": TICKET_CHARS_MAX + origin.URL_CHARS_MAX},

@@ -8,6 +8,7 @@ import msgspec
 
 from tidings.model.errors import Invalid, Place, TidingsError
 from tidings.web.openapi.service import examples as service
+from tidings.web.openapi.service import portal
 from tidings.web.wire.problem import Problem, problem
 
 THEN, LATER = "2026-11-21T01:02:03.456Z", "2026-11-21T01:02:08.012Z"
@@ -328,6 +329,7 @@ ANSWERS: dict[str, Any] = {
     "KeyView": _KEY,
     "LinkPlan": {**_PLAN, "steps": [_STEP], "connections_stay": [], "warnings": []},
     **service.ANSWERS,
+    **portal.ANSWERS,
     "ConnectionTestView": _REACHED,
     "LinkTestView": _LINK_TEST,
     "LinkView": _LINK,

@@ -1,0 +1,1 @@
+"""The customer portal: its links, its sessions, and its pages in a real browser."""

@@ -1,0 +1,1 @@
+"""The customer portal: its links and sessions."""

@@ -1,0 +1,1 @@
+"""Portal links: how a tenant's people reach their own pages."""

@@ -1,0 +1,1 @@
+"""Rules for the customer portal: how it looks."""

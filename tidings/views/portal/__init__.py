@@ -1,0 +1,1 @@
+"""Portal links as answers and pages show them."""
