@@ -14,7 +14,7 @@ import pytest
 
 from tests.repository import ROOT, name, nodes, under
 
-DECIDING = ("store", "control", "intake", "route", "deliver")
+DECIDING = ("store", "control", "intake", "route", "deliver", "outbox")
 """Folders whose code may name SQL statements."""
 ASKS = frozenset(("one", "all", "run", "many", "insert", "query", "execute"))
 """What a connection can be asked (`store/base.py`, Db)."""

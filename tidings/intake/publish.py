@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +11,10 @@ from tidings.intake.schema import Schemas
 from tidings.model import moment
 from tidings.model.access import TENANT_RULE, Caller, is_tenant
 from tidings.model.errors import Conflict, Invalid, Place
-from tidings.model.event import OWN_TYPES, Event
+from tidings.model.event import ID_RULE, OWN_TYPES, SUBJECT_RULE, Event, is_event_id, is_subject
 from tidings.model.ids import new_id, new_ids
 from tidings.model.moment import Clock, Micros
-from tidings.rules.event_types import TYPE_CHARS_MAX, is_type
+from tidings.rules.event_types import TYPE_RULE, is_type
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
 from tidings.store.log.events import IdsTaken, Publication, Stored, append
@@ -25,17 +24,9 @@ WRITE = "events:write"
 EVENTS_MAX = 1_000
 ERRORS_MAX = 50
 """How many wrong places of a batch are named."""
-SUBJECT_CHARS_MAX = 256
 TYPES_KNOWN_MAX = 10_000
 TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
 """The year 2100: later ones are mistakes, such as milliseconds taken for seconds."""
-
-_ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")
-"""Receivers refuse a webhook whose id has a time between dots: `sources.py` of the schemes says why."""
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
-_ID_SHAPE = "An id has 1 to 64 letters, digits and _ . : -. It cannot be 'stream', or have 9 to 15 digits after a dot."
-_RESERVED_IDS = ("stream", "stream:ticket")
-"""Words used in place of an id in the API's paths."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,13 +126,11 @@ class Publisher:
         tenant = caller.key.tenant
         if new.tenant is not None:
             tenant = _tenant(new.tenant, tenant, pointer, wrong)
-        if new.id is not None and (not _ID.fullmatch(new.id) or new.id in _RESERVED_IDS):
-            _say(wrong, f"{pointer}/id", "id", _ID_SHAPE)
+        if new.id is not None and not is_event_id(new.id):
+            _say(wrong, f"{pointer}/id", "id", ID_RULE)
         subject = new.subject
-        if subject is not None and (not 1 <= len(subject) <= SUBJECT_CHARS_MAX or _CONTROL.search(subject)):
-            _say(
-                wrong, f"{pointer}/subject", "subject", "A subject has 1 to 256 characters, without control characters."
-            )
+        if subject is not None and not is_subject(subject):
+            _say(wrong, f"{pointer}/subject", "subject", SUBJECT_RULE)
         time = now if new.time is None else _time(new.time, pointer, wrong)
         if type(value["data"]) is not dict:
             _say(
@@ -167,11 +156,7 @@ class Publisher:
 
     def _check_type(self, kind: str, pointer: str, wrong: list[Place]) -> None:
         if not is_type(kind):
-            detail = (
-                "An event type consists of words (letters, digits, _ and -) joined by dots, such as tasks.completed, "
-                f"with at most {TYPE_CHARS_MAX} characters."
-            )
-            _say(wrong, f"{pointer}/type", "event_type", detail)
+            _say(wrong, f"{pointer}/type", "event_type", TYPE_RULE)
         elif kind.startswith(OWN_TYPES):
             _say(
                 wrong,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from tidings.model.moment import Micros
@@ -10,6 +12,15 @@ OWN_TYPES = "endpoint."
 """The prefix of event types that only Tidings itself publishes."""
 HOPS_MAX = 8
 """How many links in a row may act on what the one before them did: a link that triggers itself ends there."""
+SUBJECT_CHARS_MAX = 256
+ID_RULE = "An id has 1 to 64 letters, digits and _ . : -. It cannot be 'stream', or have 9 to 15 digits after a dot."
+SUBJECT_RULE = "A subject has 1 to 256 characters, without control characters."
+
+_ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")
+"""Receivers refuse a webhook whose id has a time between dots: `sources.py` of the schemes says why."""
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_RESERVED_IDS = ("stream", "stream:ticket")
+"""Words used in place of an id in the API's paths."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +68,13 @@ class ChangeType(EventType, frozen=True, kw_only=True):
     collection: str
     has_previous: bool
     """Whether its events include the item as it was before."""
+
+
+def is_event_id(text: str) -> bool:
+    """Whether callers may give an event this id."""
+    return _ID.fullmatch(text) is not None and text not in _RESERVED_IDS
+
+
+def is_subject(text: str) -> bool:
+    """Whether an event may be about this subject."""
+    return 1 <= len(text) <= SUBJECT_CHARS_MAX and not _CONTROL.search(text)

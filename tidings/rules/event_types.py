@@ -15,6 +15,10 @@ from tidings.model.event import OWN_TYPES
 from tidings.rules.reading.refused import Refused
 
 TYPE_CHARS_MAX = 128
+TYPE_RULE = (
+    "An event type consists of words (letters, digits, _ and -) joined by dots, such as tasks.completed, with at most "
+    f"{TYPE_CHARS_MAX} characters."
+)
 PATTERNS_MAX = 200
 EVERY = "*"
 
@@ -30,11 +34,7 @@ def check_type(name: object, pointer: str = "") -> str:
     """The name, checked. Raises Refused."""
     if isinstance(name, str) and is_type(name):
         return name
-    detail = (
-        "An event type consists of words (letters, digits, _ and -) joined by dots, such as tasks.completed, with at "
-        f"most {TYPE_CHARS_MAX} characters."
-    )
-    raise Refused(pointer, "event_type", detail)
+    raise Refused(pointer, "event_type", TYPE_RULE)
 
 
 def check_patterns(patterns: object, pointer: str = "") -> tuple[str, ...]:

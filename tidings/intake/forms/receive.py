@@ -18,10 +18,10 @@ from tidings.intake.beside import Beside
 from tidings.intake.forms.limits import FormLimits
 from tidings.intake.forms.tokens import FIELD, PageToken, PageTokens, key_of
 from tidings.intake.hooks.refusals import HookRefusals
-from tidings.intake.publish import SUBJECT_CHARS_MAX, WRITE, NewEvent, Publisher
+from tidings.intake.publish import WRITE, NewEvent, Publisher
 from tidings.model.access import Caller, Key
 from tidings.model.errors import ForeignOrigin, Invalid, NotFound, TidingsError, Unavailable
-from tidings.model.event import Event
+from tidings.model.event import Event, is_subject
 from tidings.model.forms.form import Form
 from tidings.model.hook import Receipt
 from tidings.model.ids import made_at, new_id
@@ -190,7 +190,7 @@ class FormReceiver:
         options = ready.form.options
         value = data.get(options.subject)
         subject = bytes(value).decode() if isinstance(value, msgspec.Raw) else value
-        if subject is not None and len(subject) > SUBJECT_CHARS_MAX:
+        if subject is not None and not is_subject(subject):
             subject = None
         new = NewEvent(type=self._free(options.type), data=msgspec.Raw(text), subject=subject)
         caller = Caller(ready.key, request_id)

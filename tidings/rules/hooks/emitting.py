@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tidings.model.event import Event
+from tidings.model.event import SUBJECT_CHARS_MAX, Event, is_subject
 from tidings.model.hook import HookOptions
 from tidings.rules.hooks.masking import is_credential
-from tidings.rules.hooks.naming import SUBJECT_CHARS_MAX, check_type, is_subject
+from tidings.rules.hooks.naming import check_type
 from tidings.rules.reading.refused import Refused
 from tidings.rules.template import MISSING, JsonTemplate, Scope, TemplateFailed, is_template
 from tidings.rules.templates.numbers import encode, read

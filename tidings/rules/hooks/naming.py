@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Container
 
-from tidings.model.event import OWN_TYPES
+from tidings.model.event import OWN_TYPES, is_subject
 from tidings.model.hook import Repeats
 from tidings.rules.event_types import TYPE_CHARS_MAX, is_type
 from tidings.rules.reading.refused import Refused
@@ -23,7 +23,6 @@ from tidings.rules.schemes.sources import encoded, source
 SENDERS_TYPE = "{type}"
 UNNAMED = "received"
 PREFIX = "hook."
-SUBJECT_CHARS_MAX = 256
 
 PATH_RULE = "A path has 1 to 200 letters, digits, and . _ ~ - with / between parts, such as github or acme/stripe."
 PATH_PATTERN = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
@@ -31,7 +30,6 @@ PATH_CHARS_MAX = 200
 _PATH = re.compile(PATH_PATTERN)
 _NOT_IN_TYPE = re.compile(r"[^A-Za-z0-9_.-]+")
 _EMPTY_PARTS = re.compile(r"\.{2,}")
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 def check_path(path: str, pointer: str = "/path") -> str:
@@ -82,11 +80,6 @@ def free_type(text: str, taken: Container[str]) -> str:
     """The type that a template's text names, as `type_of` does."""
     kind = _free(_as_type(text)[:TYPE_CHARS_MAX].strip(".") or UNNAMED)
     return kind if kind not in taken else f"{PREFIX}{kind}"
-
-
-def is_subject(text: str) -> bool:
-    """Whether a text can be the subject of an event."""
-    return len(text) <= SUBJECT_CHARS_MAX and not _CONTROL.search(text)
 
 
 def subject_of(place: str, request: HookRequest) -> str | None:

@@ -11,10 +11,9 @@ from tidings.control.endpoints import body
 from tidings.control.endpoints.edit import OVERLAP_SECONDS_MAX, REASON_CHARS_MAX
 from tidings.control.event_types import DESCRIPTION_CHARS_MAX
 from tidings.control.keys import NAME_CHARS_MAX
-from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
 from tidings.model.delivery import ANSWER_BYTES_KEPT
-from tidings.model.event import HOPS_MAX
+from tidings.model.event import HOPS_MAX, SUBJECT_CHARS_MAX
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.rules import event_types, filter, limit

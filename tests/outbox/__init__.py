@@ -1,0 +1,1 @@
+"""The outbox: events in the transactions of applications."""

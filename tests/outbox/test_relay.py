@@ -1,0 +1,218 @@
+"""The relay publishes what is committed, in order, exactly once, and whatever goes wrong loses nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.outbox.shops import SHOPS, Shop, file_of
+from tidings.cli.outbox import cli
+from tidings.client import Client, Unauthorized
+from tidings.outbox import Outbox, Relay
+from tidings.testing import TestServer, until
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TestServer]:
+    with TestServer() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    made = SHOPS["sqlite3"](file_of(tmp_path))
+    made.create()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tenant(server: TestServer, request: pytest.FixtureRequest) -> str:
+    """A tenant of this test's own, so that its events can be told from others'."""
+    return str(request.node.name)[:60].replace("[", "_").replace("]", "")
+
+
+def client(server: TestServer, **options: Any) -> Client:
+    return Client(server.url, key=options.pop("key", server.api.key), retries=0, **options)
+
+
+def stored(server: TestServer, tenant: str) -> list[dict[str, Any]]:
+    """The tenant's events, oldest first."""
+    return list(reversed(list(server.api.pages("/v1/events", tenant=tenant, limit=1000))))
+
+
+def add(shop: Shop, tenant: str, *events: tuple[str, dict[str, Any]], **options: Any) -> None:
+    with shop.transaction() as connection:
+        for type, data in events:
+            shop.add(connection, type, data, tenant=tenant, **options)
+
+
+def test_events_are_published_in_order_with_their_ids_and_leave_the_table(
+    server: TestServer, shop: Shop, tenant: str
+) -> None:
+    with shop.transaction() as connection:
+        ids = [
+            Outbox(dumps=lambda data: '{"price":1.10}').add(
+                connection, "orders.paid", {}, tenant=tenant, subject=str(n)
+            )
+            for n in range(3)
+        ]
+    with client(server) as caller:
+        assert Relay(shop.url, caller).drain() == 3
+    events = stored(server, tenant)
+    assert [event["id"] for event in events] == ids
+    assert [event["subject"] for event in events] == ["0", "1", "2"]
+    raw = server.api.call("GET", f"/v1/events/{ids[0]}").body
+    assert b'{"price":1.10}' in raw, "the data arrives digit by digit"
+    assert shop.rows() == 0
+
+
+def test_a_relay_that_dies_before_it_deletes_repeats_and_nothing_is_stored_twice(
+    server: TestServer, shop: Shop, tenant: str
+) -> None:
+    class Dying(Exception):
+        pass
+
+    def die(rows: Any) -> None:
+        raise Dying
+
+    add(shop, tenant, ("orders.paid", {"n": 1}), ("orders.paid", {"n": 2}))
+    with client(server) as caller:
+        relay = Relay(shop.url, caller)
+        relay.table.delete = die  # type: ignore[method-assign]
+        with pytest.raises(Dying):
+            relay.drain()
+        assert len(stored(server, tenant)) == 2
+        assert shop.rows() == 2
+        add(shop, tenant, ("orders.paid", {"n": 3}))
+        assert Relay(shop.url, caller).drain() == 3
+    assert [event["data"]["n"] for event in stored(server, tenant)] == [1, 2, 3]
+
+
+def test_an_event_that_is_refused_is_put_aside_with_the_reason_and_those_after_it_go_on(
+    server: TestServer, shop: Shop, tenant: str
+) -> None:
+    server.api.call("PUT", "/v1/event-types/invoices.sent", {"schema": {"required": ["number"]}})
+    add(shop, tenant, ("invoices.sent", {"number": 1}), ("invoices.sent", {}), ("invoices.sent", {"number": 3}))
+    with client(server) as caller:
+        relay = Relay(shop.url, caller)
+        assert relay.drain() == 3
+        assert [event["data"] for event in stored(server, tenant)] == [{"number": 1}, {"number": 3}]
+        [refused] = relay.table.refused(10)
+        assert "number" in refused.reason
+        server.api.call("DELETE", "/v1/event-types/invoices.sent")
+        assert relay.table.retry() == 1
+        assert relay.drain() == 1
+    assert len(stored(server, tenant)) == 3
+
+
+def test_large_events_go_in_several_batches_and_one_that_no_server_takes_is_put_aside(
+    server: TestServer, shop: Shop, tenant: str
+) -> None:
+    large = {"x": "y" * 200_000}
+    add(shop, tenant, *[("files.stored", large)] * 6, ("files.stored", {"x": "y" * 2_000_000}), ("files.stored", {}))
+    with client(server) as caller:
+        relay = Relay(shop.url, caller)
+        assert relay.drain() == 8
+        assert [row.reason[:40] for row in relay.table.refused(10)] != []
+    assert len(stored(server, tenant)) == 7
+
+
+def test_a_key_without_the_scope_leaves_everything_where_it_is(server: TestServer, shop: Shop, tenant: str) -> None:
+    add(shop, tenant, ("orders.paid", {}))
+    with client(server, key="tdk_wrong") as caller, pytest.raises(Unauthorized):
+        Relay(shop.url, caller).drain()
+    assert shop.rows() == 1
+
+
+def test_it_outlives_the_server_and_the_database(
+    server: TestServer, shop: Shop, tenant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="tidings.outbox")
+    is_away = threading.Event()
+    is_away.set()
+    tried = threading.Semaphore(0)
+
+    def connect() -> sqlite3.Connection:
+        tried.release()
+        if is_away.is_set():
+            raise sqlite3.OperationalError("the disk is away")
+        return sqlite3.connect(shop.url, isolation_level=None)
+
+    with client(server) as caller, Relay(connect, caller, every_seconds=0.01):
+        add(shop, tenant, ("orders.paid", {"n": 1}))
+        for _ in range(3):
+            assert tried.acquire(timeout=10)
+        is_away.clear()
+        until(lambda: len(stored(server, tenant)) == 1, "the event")
+        until(lambda: "Events are published again." in caplog.messages, "the message")
+    warnings = [message for message in caplog.messages if "stay in the outbox" in message]
+    assert warnings == ["Events are not published, and stay in the outbox: the disk is away"], "it is said once"
+
+
+def test_a_relay_in_a_thread_is_woken_after_a_commit_and_ends_when_told(
+    server: TestServer, shop: Shop, tenant: str
+) -> None:
+    with client(server) as caller, Relay(shop.url, caller, every_seconds=3600) as relay:
+        add(shop, tenant, ("orders.paid", {}))
+        relay.wake()
+        until(lambda: len(stored(server, tenant)) == 1, "the event")
+
+
+def test_two_relays_publish_nothing_twice_and_in_order(server: TestServer, shop: Shop, tenant: str) -> None:
+    with ExitStack() as stack:
+        for _ in range(2):
+            caller = stack.enter_context(client(server))
+            stack.enter_context(Relay(shop.url, caller, every_seconds=0.001))
+        for number in range(60):
+            add(shop, tenant, ("orders.paid", {"n": number}))
+        until(lambda: shop.rows() == 0, "an empty outbox")
+    assert [event["data"]["n"] for event in stored(server, tenant)] == list(range(60))
+
+
+def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop, tenant: str) -> None:
+    runner = CliRunner()
+
+    def run(*args: str) -> Any:
+        return runner.invoke(cli, [*args, "--database", shop.url])
+
+    at = ["--url", server.url, "--key", server.api.key or ""]
+    assert run("status").stdout == "Nothing waits.\n"
+    add(shop, tenant, ("orders.paid", {}), ("endpoint.mine", {}))
+    assert run("status").stdout.startswith("2 waiting, the first since 20")
+    assert run("relay", "--once", *at).stdout == "2 events left the outbox.\n"
+    said = json.loads(run("status", "--json").stdout)
+    assert (said["waiting"], said["refused"][0]["type"]) == (0, "endpoint.mine")
+    assert "are published by Tidings itself" in run("status").stdout.replace("\n", " ")
+    assert run("retry").stdout == "1 event will be tried again.\n"
+    wrong = runner.invoke(cli, ["status", "--database", "/nowhere/shop.db"])
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "unable to open database file" in wrong.stderr
+    assert "AUTOINCREMENT" in runner.invoke(cli, ["schema", "sqlite"]).stdout
+    assert runner.invoke(cli, ["schema", "mysql"]).exit_code == 1
+
+
+def test_djangos_command_publishes_with_the_projects_settings(
+    server: TestServer, tmp_path: Path, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.core.management import call_command
+
+    shop = SHOPS["django-sqlite"](file_of(tmp_path))
+    shop.create()
+    add(shop, tenant, ("orders.paid", {}))
+    monkeypatch.setattr(sys, "stdout", printed := io.StringIO())
+    call_command("tidings_relay", "--once", "--url", server.url, "--key", server.api.key, stdout=printed)
+    assert printed.getvalue() == "1 events are done.\n"
+    assert len(stored(server, tenant)) == 1
+    shop.close()

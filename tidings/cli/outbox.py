@@ -1,0 +1,117 @@
+"""`tidings outbox`: publish what applications have added to the outbox in their own database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from typing import Annotated, TypeVar
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, AsJson, Key, Limit, Url, fail, print_json, session, width
+from tidings.cli.terminal import layout
+from tidings.cli.terminal.sentences import counted
+from tidings.client import ClientError
+from tidings.outbox import Relay, schema
+from tidings.outbox.database import OutboxTable, connector
+from tidings.outbox.statements import DIALECTS, TABLE
+
+cli = typer.Typer(help="The outbox: events that applications add in their own transactions.", no_args_is_help=True)
+
+WAITING_MAX = 10_000
+"""How many waiting events are counted; of more, only that there are more is said."""
+T = TypeVar("T")
+
+Database = Annotated[
+    str,
+    typer.Option(
+        envvar="TIDINGS_OUTBOX",
+        help="The application's database: `postgresql://USER@HOST/NAME`, or the path of a SQLite file.",
+        metavar="URL",
+    ),
+]
+Table = Annotated[str, typer.Option(help="The outbox's table.", metavar="NAME")]
+
+
+@cli.command("relay")
+def relay(
+    database: Database,
+    table: Table = TABLE,
+    once: Annotated[bool, typer.Option("--once", help="Publish what is there now, and end.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Publish the outbox's events in order, and delete them once they are stored, until SIGTERM or Ctrl-C.
+
+    Without --once, whatever goes wrong is logged and tried again. Several relays do no harm.
+    """
+    with session(url, key, as_json, retries=4 if once else 0) as out:
+        runner = Relay(connector(database), out.client, table=table)
+        if once:
+            count = _asked(runner.drain)
+            out.answer({"done": count}, lambda: out.say(f"{counted(count, 'event')} left the outbox."))
+            return
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        out.say("The relay runs. Stop it with Ctrl-C.")
+        runner.run_until_signal()
+
+
+@cli.command("status")
+def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, as_json: AsJson = False) -> None:
+    """Say what waits in the outbox, since when, and which events the server refused, and why."""
+    with closing(_table(database, table)) as outbox:
+        waiting, refused = _asked(lambda: (outbox.first(WAITING_MAX), outbox.refused(limit)))
+    since = waiting[0].time if waiting else None
+    is_more = len(waiting) == WAITING_MAX
+    rows = [{"id": row.id, "type": row.type, "time": row.time, "reason": row.reason} for row in refused]
+    if as_json:
+        print_json({"waiting": len(waiting), "waiting_is_more": is_more, "since": since, "refused": rows})
+        return
+    many = f"{len(waiting):,}{'+' if is_more else ''}"
+    typer.echo(f"{many} waiting, the first since {since}." if waiting else "Nothing waits.")
+    if rows:
+        typer.echo("Refused, until `tidings outbox retry`:")
+        for line in layout.table(rows, {name: name for name in rows[0]}, width()):
+            typer.echo(line)
+
+
+@cli.command("retry")
+def retry(database: Database, table: Table = TABLE, as_json: AsJson = False) -> None:
+    """Let the relay try the refused events again, once the cause is fixed."""
+    with closing(_table(database, table)) as outbox:
+        count = _asked(outbox.retry)
+    if as_json:
+        print_json({"retried": count})
+    else:
+        typer.echo(f"{counted(count, 'event')} will be tried again.")
+
+
+@cli.command("schema")
+def print_schema(
+    dialect: Annotated[str, typer.Argument(help=f"The database's kind: {' or '.join(DIALECTS)}.")],
+    table: Table = TABLE,
+) -> None:
+    """Print the statement that creates the table, for migrations of your own."""
+    try:
+        typer.echo(f"{schema(dialect, table)};")
+    except ValueError as wrong:
+        fail(str(wrong))
+
+
+def _table(database: str, table: str) -> OutboxTable:
+    try:
+        return OutboxTable(connector(database), table)
+    except ValueError as wrong:
+        fail(str(wrong))
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """What the database says. Its errors end the command: they are of two libraries, which are not loaded here."""
+    try:
+        return ask()
+    except (ClientError, ValueError):
+        raise
+    except Exception as wrong:
+        fail(f"The outbox's database: {' '.join(str(wrong).split()) or repr(wrong)}")

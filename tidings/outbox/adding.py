@@ -1,0 +1,147 @@
+"""The application's side: add an event to the transaction that makes it true."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
+from decimal import Decimal
+from typing import Any
+
+from tidings.client.calls import moment
+from tidings.model.access import TENANT_RULE, is_tenant
+from tidings.model.event import ID_RULE, SUBJECT_RULE, is_event_id, is_subject
+from tidings.outbox.connections import dialect_of, execute, in_transaction, kind_of
+from tidings.outbox.statements import TABLE, Statements
+from tidings.rules.event_types import TYPE_RULE, is_type
+
+Row = dict[str, str | None]
+
+
+class Outbox:
+    """Adds events to a table of the application's own database. May be shared between threads.
+
+    `connection` is what the change is made with: a psycopg connection or cursor, a sqlite3 connection or cursor, an
+    SQLAlchemy connection or session, or `django.db.connection` (`connections[...]`).
+
+    `dumps` turns `data` into JSON text. The usual one writes times as RFC 3339, and UUIDs and decimals as text.
+    """
+
+    def __init__(self, table: str = TABLE, *, dumps: Callable[[Any], str] | None = None) -> None:
+        self._statements = Statements(table)
+        self._dumps = dumps or _dumps
+
+    def add(
+        self,
+        connection: Any,
+        type: str,
+        data: Mapping[str, Any],
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        time: str | datetime | None = None,
+        tenant: str | None = None,
+    ) -> str:
+        """Add an event to the connection's transaction; returns the event's id.
+
+        The fields are those of `Client.publish`. `id`: a random one by default; `time`: now.
+
+        Raises ValueError if a field cannot be right, RuntimeError if the connection is in no transaction, TypeError for
+        connections of another kind, and what the database raises.
+        """
+        _check_transaction(connection)
+        row = self._row(type, data, subject, id, time, tenant)
+        execute(connection, self._statements.insert, row)
+        return str(row["id"])
+
+    async def add_async(
+        self,
+        connection: Any,
+        type: str,
+        data: Mapping[str, Any],
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        time: str | datetime | None = None,
+        tenant: str | None = None,
+    ) -> str:
+        """`add` for connections that are awaited: psycopg's AsyncConnection, SQLAlchemy's AsyncConnection and -Session.
+
+        In Django, call `add` inside `sync_to_async`, as transactions there require.
+        """
+        _check_transaction(connection)
+        row = self._row(type, data, subject, id, time, tenant)
+        ran = execute(connection, self._statements.insert, row)
+        if not inspect.isawaitable(ran):
+            raise TypeError("This connection is not an asynchronous one: call `add` instead.")
+        await ran
+        return str(row["id"])
+
+    def create_table(self, connection: Any) -> None:
+        """Create the table if it does not exist, in the connection's transaction.
+
+        Raises ValueError for a database that is neither PostgreSQL nor SQLite.
+        """
+        execute(connection, self._statements.schema(dialect_of(connection)), {})
+
+    def _row(
+        self,
+        type: str,
+        data: Mapping[str, Any],
+        subject: str | None,
+        id: str | None,
+        time: str | datetime | None,
+        tenant: str | None,
+    ) -> Row:
+        # A mistake is found here, by its author, and not later by a relay.
+        if not is_type(type):
+            raise ValueError(TYPE_RULE)
+        if not isinstance(data, Mapping):
+            raise ValueError("An event's data is an object: pass a dict.")
+        if subject is not None and not is_subject(subject):
+            raise ValueError(SUBJECT_RULE)
+        if id is not None and not is_event_id(id):
+            raise ValueError(ID_RULE)
+        if tenant is not None and not is_tenant(tenant):
+            raise ValueError(TENANT_RULE)
+        return {
+            "id": id or f"obx_{uuid.uuid4().hex}",
+            "type": type,
+            "subject": subject,
+            "tenant": tenant,
+            "time": moment(datetime.now(UTC) if time is None else time),
+            "data": self._dumps(data),
+        }
+
+
+def _check_transaction(connection: Any) -> None:
+    if in_transaction(connection):
+        return
+    how = {
+        "django": "with transaction.atomic():",
+        "psycopg": "with connection.transaction():",
+        "sqlite3": 'connection.execute("BEGIN")',
+    }[kind_of(connection)]
+    raise RuntimeError(
+        "The event would be committed by itself, even if the change that it is about were rolled back. Make the change "
+        f"and add the event in one transaction: {how}"
+    )
+
+
+def _dumps(data: Any) -> str:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, date | time_of_day):
+        return value.isoformat()
+    if isinstance(value, Decimal | uuid.UUID):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON: pass `dumps` to Outbox, or convert it.")

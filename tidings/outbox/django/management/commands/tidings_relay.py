@@ -1,0 +1,41 @@
+"""`manage.py tidings_relay`: publish what is in the outbox, until stopped."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import connections
+
+from tidings.client import Client
+from tidings.client.exchange import DEFAULT_URL
+from tidings.outbox.relay import Relay
+
+
+class Command(BaseCommand):
+    """The relay, with the project's own database settings."""
+
+    help = "Publish the events of the outbox to Tidings, until stopped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """What can be chosen; the settings TIDINGS_URL and TIDINGS_KEY, or variables of that name, are the defaults."""
+        parser.add_argument("--url", default=_setting("TIDINGS_URL") or DEFAULT_URL, help="The Tidings server's URL.")
+        parser.add_argument("--key", default=_setting("TIDINGS_KEY"), help="A key with the scope events:write.")
+        parser.add_argument("--database", default="default", help="The database that has the outbox.")
+        parser.add_argument("--once", action="store_true", help="Publish what is there now, and end.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run it; SIGTERM and Ctrl-C finish the batch that is under way."""
+        with Client(options["url"], key=options["key"]) as client:
+            relay = Relay(lambda: connections[options["database"]], client)
+            if options["once"]:
+                self.stdout.write(f"{relay.drain():,} events are done.")
+                return
+            relay.run_until_signal()
+
+
+def _setting(name: str) -> str:
+    return str(getattr(settings, name, None) or os.environ.get(name, ""))

@@ -1,0 +1,202 @@
+"""The relay: publishes what the outbox's table holds, in order, and deletes it once it is stored.
+
+What dies between the two repeats the batch later, with the same ids, which stores nothing twice. A batch is stored as a
+whole or not at all; if it is refused, its events are sent one by one, and those that the server refuses for what they
+say are put aside with the reason, so that one of them does not stop all that follow. Whatever else goes wrong (no
+answer, a key without the scope, a database that is away) leaves the rows where they are, and is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from tidings.client import ApiError, Client
+from tidings.client.exchange import ClientRequest
+from tidings.outbox.database import Connect, OutboxRow, OutboxTable, connector
+from tidings.outbox.statements import TABLE
+
+EVERY_SECONDS = 0.5
+ROWS_MAX = 500
+BATCH_BYTES_MAX = 900_000
+"""Below a server's smaller limit in its default settings, so that any server accepts it."""
+PAUSE_SECONDS_MAX = 30.0
+REFUSING = frozenset({400, 409, 413, 422})
+"""The statuses of answers that are about what an event says. Others concern every event alike."""
+
+log = logging.getLogger("tidings.outbox")
+
+
+class Relay:
+    """Publishes the events of one outbox through one client.
+
+    `database` is its URL (`database.connector`), or a function that opens a connection; in Django,
+    `lambda: django.db.connection`. `every_seconds`: how often the table is looked at if nothing calls `wake`.
+    """
+
+    def __init__(
+        self,
+        database: str | Connect,
+        client: Client,
+        *,
+        table: str = TABLE,
+        every_seconds: float = EVERY_SECONDS,
+    ) -> None:
+        self.table = OutboxTable(connector(database) if isinstance(database, str) else database, table)
+        self._client = client
+        self._every = every_seconds
+        self._stopping = False
+        self._awake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Run in a new thread until `stop`."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self.run, name="tidings outbox", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch that is under way, and end."""
+        self._stopping = True
+        self._awake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def wake(self) -> None:
+        """Look at the table now: call it after a commit, to publish without delay. From any thread."""
+        self._awake.set()
+
+    def run(self) -> None:
+        """Publish until `stop`. Never raises because of the database or the server: it logs, waits and tries again."""
+        failures = 0
+        while True:
+            # Cleared before anything is looked at, so that no call of `wake` or `stop` goes unnoticed.
+            self._awake.clear()
+            if self._ending():
+                break
+            try:
+                while self.step() and not self._ending():
+                    failures = _recovered(failures)
+                failures = _recovered(failures)
+                wait = self._every
+            except Exception as wrong:
+                # The database may raise anything: the relay outlives it.
+                if not failures:
+                    log.warning("Events are not published, and stay in the outbox: %s", str(wrong) or repr(wrong))
+                failures += 1
+                wait = self._pause(wrong, failures)
+                self._close()
+            self._awake.wait(wait)
+        self._close()
+
+    def run_until_signal(self) -> None:
+        """Run until SIGTERM or SIGINT (Ctrl-C), then finish the batch that is under way. For the main thread."""
+        ends = (signal.SIGTERM, signal.SIGINT)
+        # Waited for, not handled: a handler that interrupts this thread anywhere could not take the event's lock.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        self.start()
+        signal.sigwait(ends)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+        self.stop()
+
+    def drain(self) -> int:
+        """Publish until the table is empty, refused rows aside; returns how many rows are done.
+
+        Raises ClientError, and what the database's library raises.
+        """
+        count = 0
+        while done := self.step():
+            count += done
+        return count
+
+    def step(self) -> int:
+        """Publish the first rows; returns how many are done: published, or put aside. Raises as `drain` does."""
+        count = 0
+        rows = self.table.first(ROWS_MAX)
+        for batch in _batches(rows):
+            try:
+                self._publish(batch)
+            except ApiError as wrong:
+                if wrong.status not in REFUSING:
+                    raise
+                self._one_by_one(batch)
+            else:
+                self.table.delete(batch)
+            count += len(batch)
+        return count
+
+    def _publish(self, rows: Sequence[OutboxRow]) -> None:
+        body = b'{"events":[' + b",".join(map(_event, rows)) + b"]}"
+        # No Idempotency-Key: the events' own ids do the same, without a time limit.
+        self._client.send(ClientRequest("POST", "/v1/events:batch", body=body, repeatable=True))
+
+    def _one_by_one(self, rows: Sequence[OutboxRow]) -> None:
+        for row in rows:
+            try:
+                self._publish([row])
+            except ApiError as wrong:
+                if wrong.status not in REFUSING:
+                    raise
+                log.error("The event %s (%s) is refused, and stays in the outbox: %s", row.id, row.type, wrong)
+                self.table.refuse(row, str(wrong))
+            else:
+                self.table.delete([row])
+
+    def _ending(self) -> bool:
+        return self._stopping
+
+    def _pause(self, wrong: Exception, failures: int) -> float:
+        """How long to wait after a failure: longer each time, and as long as the server asks."""
+        usual = min(self._every * 2.0 ** min(failures, 10), PAUSE_SECONDS_MAX) * (0.5 + random.random() / 2)  # noqa: S311
+        asked = wrong.retry_after_seconds if isinstance(wrong, ApiError) else None
+        return max(usual, asked or 0.0)
+
+    def _close(self) -> None:
+        try:
+            self.table.close()
+        except Exception as wrong:
+            log.debug("The connection to the database did not close: %s", wrong)
+
+
+def _recovered(failures: int) -> int:
+    if failures:
+        log.info("Events are published again.")
+    return 0
+
+
+def _event(row: OutboxRow) -> bytes:
+    # The data's own text is inserted, so that receivers get exactly what was added.
+    fields = {"id": row.id, "type": row.type, "time": row.time}
+    if row.subject is not None:
+        fields["subject"] = row.subject
+    if row.tenant is not None:
+        fields["tenant"] = row.tenant
+    return f'{json.dumps(fields)[:-1]}, "data": {row.data}}}'.encode()
+
+
+def _batches(rows: Sequence[OutboxRow]) -> Iterator[list[OutboxRow]]:
+    """The rows in order, in batches that a server accepts by their size."""
+    batch: list[OutboxRow] = []
+    size = 0
+    for row in rows:
+        length = len(row.data.encode()) + 500
+        if batch and size + length > BATCH_BYTES_MAX:
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += length
+    if batch:
+        yield batch
