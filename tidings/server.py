@@ -190,6 +190,7 @@ class Server:
             allow_http=settings.allow_http,
             most_per_tenant=settings.max_endpoints_per_tenant,
             proxied=bool(settings.outbound_proxy),
+            post=Trials(self.deliver.try_out).post,
         )
 
     def _http_client(self, networks: address.Networks) -> HttpClient:

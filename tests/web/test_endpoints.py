@@ -265,3 +265,20 @@ def test_an_endpoint_with_a_filter_and_fields_from_before_their_rules_can_be_edi
     )
     assert refused.status == 422 and "Did you mean $lt?" in refused.json["detail"]
     api.delete(f"/v1/endpoints/{endpoint}")
+
+
+def test_an_endpoint_is_tried_before_it_is_registered(server: TestServer, api: Api) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    with Receiver() as receiver:
+        url = receiver.url()
+        tried = api.post("/v1/endpoints:try", {"url": url, "secret": secret, "headers": {"X-Key": "hidden"}})
+        assert (tried["works"], tried["status"] // 100) == (True, 2) and tried["request_headers"]["x-key"] == "***"
+        request = receiver.wait_for(1)[0]
+        sent = standardwebhooks.Webhook(secret).verify(request.body.decode(), dict(request.headers))
+        assert sent["type"] == "endpoint.test"
+        receiver.answer(503)
+        assert api.post("/v1/endpoints:try", {"url": url})["says"] == "The endpoint answered 503."
+    tried = api.post("/v1/endpoints:try", {"url": url})
+    assert (tried["works"], tried["status"], tried["outcome"]) == (False, None, "connect_failed")
+    assert api.call("POST", "/v1/endpoints:try", {"url": "http://10.0.0.1/"}).json["errors"][0]["pointer"] == "/url"
+    assert api.get("/v1/endpoints", url=url)["data"] == []

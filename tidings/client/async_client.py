@@ -201,6 +201,10 @@ class AsyncClient:
         """Send a test event to this endpoint only."""
         return await self._object(calls.verb(calls.at("endpoints", id), "test", repeatable=False))
 
+    async def try_endpoint(self, url: str, **options: Any) -> Json:
+        """Send a test event to an endpoint that is not registered; says what came back."""
+        return await self._object(calls.verb("/v1/endpoints", "try", {"url": url, **options}))
+
     async def endpoint_secret(self, id: str) -> Json:
         """The secret that webhooks are signed with."""
         return await self._object(calls.read(calls.at("endpoints", id, "secret")))
@@ -341,7 +345,7 @@ class AsyncClient:
         """Apply these declarations. `plan`: only if that plan is still current; `drop_values`: values may be lost."""
         return await self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
-    # --- event types and tenants --------------------------------------------------------------------------------------
+    # --- event types, tenants and keys --------------------------------------------------------------------------------
 
     def event_types(self, **query: Any) -> AsyncIterator[Json]:
         """Declared event types, by name."""
@@ -375,15 +379,10 @@ class AsyncClient:
         """Delete a tenant."""
         await self.send(calls.delete(calls.at("tenants", id)))
 
-    # --- keys ---------------------------------------------------------------------------------------------------------
-
     async def create_key(
         self, name: str, scopes: Sequence[str] = (), *, idempotency_key: str | None = None, **more: Any
     ) -> Json:
-        """Make a key; its text is in this response and never shown again. It needs scopes or `permits`.
-
-        More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`.
-        """
+        """Make a key; its text is never shown again. More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`."""
         body = {"name": name, "scopes": list(scopes), **more}
         return await self._object(calls.create("/v1/keys", body, idempotency_key))
 

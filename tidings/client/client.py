@@ -196,6 +196,10 @@ class Client:
         """Send a test event to this endpoint only."""
         return self._object(calls.verb(calls.at("endpoints", id), "test", repeatable=False))
 
+    def try_endpoint(self, url: str, **options: Any) -> Json:
+        """Send a test event to an endpoint that is not registered; says what came back."""
+        return self._object(calls.verb("/v1/endpoints", "try", {"url": url, **options}))
+
     def endpoint_secret(self, id: str) -> Json:
         """The secret that webhooks are signed with."""
         return self._object(calls.read(calls.at("endpoints", id, "secret")))
@@ -336,7 +340,7 @@ class Client:
         """Apply these declarations. `plan`: only if that plan is still current; `drop_values`: values may be lost."""
         return self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
-    # --- event types and tenants --------------------------------------------------------------------------------------
+    # --- event types, tenants and keys --------------------------------------------------------------------------------
 
     def event_types(self, **query: Any) -> Iterator[Json]:
         """Declared event types, by name."""
@@ -370,15 +374,10 @@ class Client:
         """Delete a tenant."""
         self.send(calls.delete(calls.at("tenants", id)))
 
-    # --- keys ---------------------------------------------------------------------------------------------------------
-
     def create_key(
         self, name: str, scopes: Sequence[str] = (), *, idempotency_key: str | None = None, **more: Any
     ) -> Json:
-        """Make a key; its text is in this response and never shown again. It needs scopes or `permits`.
-
-        More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`.
-        """
+        """Make a key; its text is never shown again. More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`."""
         body = {"name": name, "scopes": list(scopes), **more}
         return self._object(calls.create("/v1/keys", body, idempotency_key))
 

@@ -10,6 +10,8 @@ import msgspec
 from tidings.control.endpoints.body import KEPT
 from tidings.deliver.lane.view import LaneView
 from tidings.model import moment
+from tidings.model import outcome as outcomes
+from tidings.model.calls.trial import Tried
 from tidings.model.link import Batch, Body, Endpoint, Mode, Order, Secret, chosen
 from tidings.rules.network import certificates
 from tidings.rules.schemes import standard as sign
@@ -87,6 +89,33 @@ class TestView(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     delivery: str | None
+
+
+class EndpointTrialView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint that is not stored answered to a test event. `says` is a sentence; `answer` has the beginning
+    of the response; `request_headers` are those that were sent, with the values of the endpoint's own headers masked.
+    """
+
+    works: bool
+    outcome: str
+    status: int | None
+    duration_ms: int
+    says: str
+    answer: str
+    request_headers: dict[str, str]
+
+
+def trial_view(tried: Tried) -> EndpointTrialView:
+    """The result of a trial."""
+    return EndpointTrialView(
+        works=tried.outcome is outcomes.OK,
+        outcome=tried.outcome.name,
+        status=tried.status,
+        duration_ms=tried.duration_ms,
+        says=tried.says,
+        answer=tried.answer,
+        request_headers=msgspec.json.decode(tried.headers),
+    )
 
 
 def endpoint_view(

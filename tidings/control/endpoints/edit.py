@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from tidings.control.endpoints import body, tls
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
-from tidings.model.errors import Conflict, Invalid, NotFound, Place
+from tidings.model.calls.trial import Tried
+from tidings.model.errors import Conflict, Invalid, NotFound, Place, Unavailable
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Secret
@@ -40,6 +41,8 @@ REASON_CHARS_MAX = 500
 TEST_TYPE = "endpoint.test"
 
 Job = Callable[[Db], Endpoint]
+Post = Callable[[Endpoint, Event], Awaitable[Tried]]
+"""Sends an event to an endpoint that need not be stored. Raises Unavailable."""
 
 log = logging.getLogger("tidings.control")
 
@@ -58,6 +61,7 @@ class EndpointEdits:
         most_per_tenant: int = 0,
         proxied: bool = False,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        post: Post | None = None,
     ) -> None:
         self._catalog = catalog
         self._clock = clock
@@ -66,35 +70,50 @@ class EndpointEdits:
         self._most_per_tenant = most_per_tenant
         self._names, self._proxied = names, proxied
         self._random_bytes = random_bytes
+        self._post = post
 
     async def create(self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None) -> Job:
         """Check everything, the address too. Returns the job that stores it. Raises Invalid, the job Conflict.
 
         `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
         """
+        await self._check_new(form, operator, caller)
+        text = form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES))
+
+        def store(db: Db) -> Endpoint:
+            self._check_number(db, form.tenant)
+            endpoint = self._made(form, text, self._catalog.next_number(db), feed.head(db))
+            self._catalog.put_link(db, endpoint)
+            return endpoint
+
+        return store
+
+    async def try_out(self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None) -> Tried:
+        """Send a test event to what is not stored. Raises Invalid as `create` does, or Unavailable."""
+        await self._check_new(form, operator, caller)
+        if self._post is None:
+            raise Unavailable("Nothing is sent here.")
+        endpoint = self._made(form, form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES)), 0, 0)
+        return await self._post(endpoint, self._test_event(endpoint))
+
+    async def _check_new(self, form: NewEndpoint, operator: bool, caller: str | None) -> None:
         body.check(form, self._allow_http, self._networks, self._clock.now())
         body.check_tenant(form.tenant, operator=operator)
         if form.secret is not None:
             sign.check_secret(form.secret, "/secret")
         await self._check_address(form.url, caller)
-        text = form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES))
 
-        def store(db: Db) -> Endpoint:
-            self._check_number(db, form.tenant)
-            now = self._clock.now()
-            endpoint = Endpoint(
-                num=self._catalog.next_number(db),
-                id=new_id("ep", now),
-                tenant=form.tenant,
-                **body.parts_of(form, (Secret(text=text, created=now),)),
-                created=now,
-                updated=now,
-                after=feed.head(db),
-            )
-            self._catalog.put_link(db, endpoint)
-            return endpoint
-
-        return store
+    def _made(self, form: NewEndpoint, secret: str, num: int, after: int) -> Endpoint:
+        now = self._clock.now()
+        return Endpoint(
+            num=num,
+            id=new_id("ep", now),
+            tenant=form.tenant,
+            **body.parts_of(form, (Secret(text=secret, created=now),)),
+            created=now,
+            updated=now,
+            after=after,
+        )
 
     def _check_number(self, db: Db, tenant: str | None) -> None:
         """Raise Conflict if the tenant has the maximum number of endpoints. The operator's own are not limited."""
@@ -217,25 +236,28 @@ class EndpointEdits:
                 raise Conflict(
                     f"The endpoint is {present.mode}: {present.reason} Resume it first; a test would only wait."
                 )
-            now = self._clock.now()
-            data = {
-                "endpoint_id": present.id,
-                "message": "This is a test. Your endpoint works if it responds with a 2xx status.",
-            }
-            event = Event(
-                id=new_id("evt", now),
-                type=TEST_TYPE,
-                time=now,
-                tenant=None if present.tenant == ALL_TENANTS else present.tenant,
-                subject=present.id,
-                data=msgspec.json.encode(data).decode(),
-                target=present.num,
-                request_id=request_id,
-            )
-            append(db, [Publication((event,))], now)
+            event = self._test_event(present, request_id)
+            append(db, [Publication((event,))], event.time)
             return event
 
         return publish
+
+    def _test_event(self, endpoint: Endpoint, request_id: str | None = None) -> Event:
+        now = self._clock.now()
+        data = {
+            "endpoint_id": endpoint.id,
+            "message": "This is a test. Your endpoint works if it responds with a 2xx status.",
+        }
+        return Event(
+            id=new_id("evt", now),
+            type=TEST_TYPE,
+            time=now,
+            tenant=None if endpoint.tenant == ALL_TENANTS else endpoint.tenant,
+            subject=endpoint.id,
+            data=msgspec.json.encode(data).decode(),
+            target=endpoint.num,
+            request_id=request_id,
+        )
 
     def _changing(self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint], expected: set[int] | None) -> Job:
         def store(db: Db) -> Endpoint:

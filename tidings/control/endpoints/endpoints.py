@@ -13,6 +13,7 @@ from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits, valid_secrets
 from tidings.control.tenants import owner
 from tidings.model.access import Caller
+from tidings.model.calls.trial import Tried
 from tidings.model.errors import Invalid, NotFound
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Mode, Secret
@@ -180,6 +181,13 @@ class Endpoints:
         return await run(lambda db: valid_secrets(job(db), self._clock.now()))
 
     # --- try ----------------------------------------------------------------------------------------------------------
+
+    async def try_out(self, caller: Caller, new: NewEndpoint) -> Tried:
+        """Send a test event to an endpoint that is not stored; nothing is kept. Raises Invalid or Unavailable."""
+        caller.need(WRITE)
+        if caller.tenant is not None:
+            new = msgspec.structs.replace(new, tenant=owner(caller, new.tenant))
+        return await self._edits.try_out(new, operator=caller.is_operator, caller=caller.tenant)
 
     async def test(self, caller: Caller, ident: str, run: Run[Event, R]) -> R:
         """Send a test event to this endpoint only. Raises NotFound, or Conflict if it is not sending."""

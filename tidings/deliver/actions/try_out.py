@@ -1,5 +1,5 @@
-"""Trials: of a link that observes, which asks as its next run would, compares one page, and writes nothing; and of a
-connection, which greets the other system and authenticates.
+"""Trials: of a link that observes, which asks as its next run would, compares one page, and writes nothing; of a
+connection, which greets the other system and authenticates; of an endpoint, which gets an event that is not stored.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from tidings.deliver.actions.call import Call, CallAction, CallReply
 from tidings.deliver.actions.observe import ObserveAction, ObserveReply, Run
 from tidings.deliver.actions.observing import OBSERVED_PER_STEP, RunId, add
 from tidings.deliver.actions.tokens import tls_of
+from tidings.deliver.actions.webhook import WebhookAction
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
-from tidings.model.calls.trial import RECORDS_SHOWN, Observed, Reached
+from tidings.model.calls.trial import RECORDS_SHOWN, Observed, Reached, Tried
+from tidings.model.errors import Invalid
 from tidings.model.event import Event
-from tidings.model.link import CallApi, Link
+from tidings.model.link import CallApi, Endpoint, Link
 from tidings.model.moment import Micros
 from tidings.net.http import Reply
 from tidings.net.mail import MailRequest
@@ -61,10 +63,46 @@ class Trials:
         found: Observed = await self._try_out(of_link(link, event))
         return found
 
+    async def post(self, endpoint: Endpoint, event: Event) -> Tried:
+        """What an endpoint answers to an event."""
+        found: Tried = await self._try_out(of_endpoint(endpoint, event))
+        return found
+
     async def reach(self, connection: Connection, path: str) -> Reached:
         """What a connection reaches, with a GET of `path` if there is one."""
         found: Reached = await self._try_out(of_connection(connection, path))
         return found
+
+
+def of_endpoint(endpoint: Endpoint, event: Event) -> Trial:
+    """The trial of an endpoint that need not be stored: it gets one event, signed as any."""
+
+    def trial(lanes: LanesTried, now: Micros, tell: Callable[[Any, Exception | None], None]) -> None:
+        action = WebhookAction(endpoint, lanes.tools)
+        try:
+            prepared = action.prepare([event], [], now)
+        except ValueError as wrong:
+            tell(None, Invalid(str(wrong)))
+            return
+
+        def came(reply: Reply) -> None:
+            result = action.judge(reply, now)
+            answer = result.answer.decode("utf-8", "replace") if result.answer else ""
+            tell(
+                Tried(
+                    outcome=result.outcome,
+                    status=result.status,
+                    duration_ms=result.duration_ms,
+                    says=result.reason or "",
+                    answer=answer,
+                    headers=prepared.shown,
+                ),
+                None,
+            )
+
+        action.send(prepared.request, came)
+
+    return trial
 
 
 def of_link(link: int, event: Event) -> Trial:

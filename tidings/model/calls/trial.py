@@ -1,4 +1,4 @@
-"""A trial of a link that observes: one page, read and compared, and nothing moved. And a trial of a connection."""
+"""Trials: of a link that observes, whose one page is read and compared; of a connection; and of an endpoint."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     duration_ms: int
     says: str
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint answered to a test event. `says`: a sentence for people; `answer`: the response's beginning."""
+
+    outcome: Outcome
+    status: int | None
+    duration_ms: int
+    says: str
+    answer: str
+    headers: str
+    """Those of the request, as JSON; values of the endpoint's own headers are masked."""

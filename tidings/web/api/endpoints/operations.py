@@ -11,7 +11,15 @@ from tidings.control.endpoints.endpoints import WRITE, Missed, Resumed
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Secret
 from tidings.rules.network.address import URL_CHARS_MAX
-from tidings.views.endpoints import EndpointView, SecretView, TestView, endpoint_view, secret_view
+from tidings.views.endpoints import (
+    EndpointTrialView,
+    EndpointView,
+    SecretView,
+    TestView,
+    endpoint_view,
+    secret_view,
+    trial_view,
+)
 from tidings.web.api.endpoints.bodies import EndpointList, EndpointPatch, PauseBody, ResumeBody, RotateBody
 from tidings.web.habits.edits import created, shown, unless_known
 from tidings.web.habits.given import agree
@@ -127,6 +135,11 @@ async def test_endpoint(parts: Parts, request: Request) -> Answer:
     return Answer(202, TestView(event_id=told.event_id, delivery=made), answer.headers)
 
 
+async def try_endpoint(parts: Parts, request: Request) -> Answer:
+    """Send a test event to an endpoint that is not registered."""
+    return Answer(200, trial_view(await parts.endpoints.try_out(request.caller, request.body)))
+
+
 async def get_secret(parts: Parts, request: Request) -> Answer:
     """Read the signing secret of an endpoint."""
     return _secret(parts.endpoints.secrets(request.caller, request.path["id"]))
@@ -240,6 +253,16 @@ OPERATIONS: tuple[Operation, ...] = (
         idempotent_key=True,
         response=TestView,
         status=202,
+    ),
+    NOUN.does_to_all(
+        "try",
+        try_endpoint,
+        summary="Send a test event to an endpoint before it is registered",
+        help="Nothing is stored: the body is checked as if to register it, one event of type endpoint.test is sent to "
+        "its URL, signed with its `secret`, and the response says what came back.",
+        request=NewEndpoint,
+        response=EndpointTrialView,
+        example={"url": "https://example.com/hooks"},
     ),
     Operation(
         name="get_endpoint_secret",

@@ -1,14 +1,15 @@
-"""Portal links in the document: the bounds of what they have, and examples."""
+"""What the portal needs, in the document: links, and trials of endpoints, with their bounds and examples."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tidings.control.portal import links
+from tidings.model.delivery import ANSWER_BYTES_KEPT
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.rules.network import origin
 from tidings.rules.portal import theme
-from tidings.rules.reading.jsontext import INTEGER_MAX
+from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 
 Schema = dict[str, Any]
 _THEN, _LATER = "2026-11-21T01:02:03.456Z", "2026-11-21T02:02:03.456Z"
@@ -36,6 +37,12 @@ _VIEW: dict[str, Schema] = {
 }
 
 BOUNDS: dict[str, dict[str, Schema]] = {
+    "EndpointTrialView": {
+        "status": {"minimum": 0, "maximum": 999},
+        "says": {"maxLength": 2**31 - 1, "pattern": NO_NUL},
+        "answer": {"maxLength": ANSWER_BYTES_KEPT, "pattern": NO_NUL},
+        "request_headers": {"values": {"maxLength": 2**31 - 1, "pattern": NO_NUL}},
+    },
     "NewPortalLink": {
         **_LINK,
         "expires_in": {"minimum": links.EXPIRES_SECONDS_MIN, "maximum": links.EXPIRES_SECONDS_MAX},
@@ -71,6 +78,15 @@ _ANSWER: dict[str, Any] = {
     "notes": ["The accent #0a7cff has a contrast of 3.4:1 on light pages; 4.5:1 is needed, so #0967d2 is used there."],
 }
 ANSWERS: dict[str, Any] = {
+    "EndpointTrialView": {
+        "works": False,
+        "outcome": "bad_status",
+        "status": 401,
+        "duration_ms": 48,
+        "says": "The endpoint answered 401.",
+        "answer": "no signature",
+        "request_headers": {"webhook-id": "evt_01m7xv663afar931yg06gzrrhs"},
+    },
     "PortalLinkView": _ANSWER,
     "CreatedPortalLink": {
         **_ANSWER,
