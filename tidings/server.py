@@ -34,6 +34,7 @@ from tidings.control.links import Links
 from tidings.control.portal.links import PortalLinks
 from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
+from tidings.control.standing.tallies import TallyReading
 from tidings.control.tenants import Tenants
 from tidings.control.timers.runs import TimerRuns
 from tidings.control.timers.stage import LinkTimers
@@ -132,8 +133,8 @@ class Server:
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
-        self._names, self._fetcher = Names(), Fetcher(lambda: self._http_client(networks))
-        self._kinds = Kinds(engine.dialect)
+        self._names, self._kinds = Names(), Kinds(engine.dialect)
+        self._fetcher = Fetcher(lambda: self._http_client(networks))
         self._items = ItemChanges(catalog, self._kinds, self.clock)
         self._edit = LinkEdits(self._items, catalog, self._kinds).make
         deliver = self.deliver = Deliver(
@@ -147,12 +148,11 @@ class Server:
             self._chance,
             self._fail,
             self._may_send,
+            lambda: router.position,
         )
-        edits = self._endpoint_edits(catalog, networks)
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replaying = Replaying(writer, catalog, self.clock, deliver.notice)
-        days = settings.retention_days, settings.receipt_days, settings.refusal_days
-        self._retention = Retention(writer, self.clock, *days, catalog=catalog)
+        self._retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
         self._timers = LinkTimers(writer, catalog, self.clock)
         router.on_kick = self._timers.news
         self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved)
@@ -167,6 +167,7 @@ class Server:
         writer.wait(self._timekeeper.open)
         self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")))
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
+        edits = self._endpoint_edits(catalog, networks)
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, self._delivery_ids)
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
@@ -234,7 +235,6 @@ class Server:
         links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
         self.whole_file = WholeFile(collections, links)
         self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
-        limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         return Parts(
             settings=settings,
             clock=self.clock,
@@ -259,6 +259,7 @@ class Server:
             link_trials=LinkTrials(links, *jobs, self._edit, catalog.connection, Trials(self.deliver.try_out)),
             timer_runs=TimerRuns(links, catalog, self._readers, self.clock),
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
+            tallies=TallyReading(catalog, self._readers, self.clock),
             replays=Replays(catalog, self._readers, self._replaying),
             collections=collections,
             declarations=Declarations(catalog, self._readers, self.whole_file, self._declaring),
@@ -270,7 +271,7 @@ class Server:
             kinds=kinds,
             items=items,
             batches=Batches(items, catalog, kinds),
-            imports=Imports(items, catalog, kinds, self.clock, settings.folder, limits),
+            imports=Imports(items, catalog, kinds, self.clock, settings.folder, _limits(settings)),
             menus=Menus(item_menu.make),
             names=self._names,
         )
@@ -380,6 +381,10 @@ class Server:
             self.writer.wait(lambda db: catalog.put_key(db, key))
         if not given:
             self.operator_key = text
+
+
+def _limits(settings: Settings) -> ImportLimits:
+    return ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
 
 
 def _learn(kind: type[msgspec.Struct]) -> None:

@@ -208,6 +208,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The data folder."""
         return Path(self.data)
 
+    @property
+    def days_kept(self) -> tuple[int, int, int]:
+        """How long events, receipts and refused requests are kept; 0: forever."""
+        return self.retention_days, self.receipt_days, self.refusal_days
+
 
 def read_settings(
     flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None, file: Mapping[str, Any] | None = None

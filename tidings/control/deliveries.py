@@ -76,7 +76,7 @@ class Deliveries:
         """
         caller.need(READ)
         snapshot = self._catalog.now
-        query = msgspec.structs.replace(query, links=self._links(caller, endpoint, link, tenant))
+        query = msgspec.structs.replace(query, links=links_asked(snapshot, caller, endpoint, link, tenant))
 
         def read(db: Db) -> DeliveryPage:
             total = lists.count(db, snapshot, query) if count else None
@@ -96,7 +96,7 @@ class Deliveries:
         """Deliveries whose last attempt failed, at `since` or later. Raises Invalid."""
         caller.need(READ)
         snapshot = self._catalog.now
-        links = self._links(caller, endpoint, link, tenant)
+        links = links_asked(snapshot, caller, endpoint, link, tenant)
         known = frozenset(num for num, each in snapshot.links.items() if each.deleted is None)
         chosen = known if links is None else known & links
         return await self._readers.call(lambda db: failures.since(db, since, chosen), caller.tenant)
@@ -146,21 +146,21 @@ class Deliveries:
             raise _unknown(ident)
         return DeliveryTrace(*found)
 
-    def _links(
-        self, caller: Caller, endpoint: str | None, link: str | None, tenant: str | None
-    ) -> frozenset[int] | None:
-        """The links that the caller may see and asks for; None: all."""
-        if endpoint is None and link is None and tenant is None and caller.tenant is None:
-            return None
-        snapshot = self._catalog.now
-        asked: list[AnyLink] = [*snapshot.links.values()]
-        if endpoint is not None:
-            asked = [narrowed_to(snapshot, caller, endpoint)]
-        if link is not None:
-            named = links_named(snapshot, caller, link)
-            asked = named if endpoint is None else []
-        visible = [each for each in asked if caller.sees(each.tenant)]
-        return frozenset(each.num for each in visible if tenant is None or each.tenant == tenant)
+
+def links_asked(
+    snapshot: Snapshot, caller: Caller, endpoint: str | None, link: str | None, tenant: str | None
+) -> frozenset[int] | None:
+    """The links that the caller may see and asks for; None: all. Raises Invalid."""
+    if endpoint is None and link is None and tenant is None and caller.tenant is None:
+        return None
+    asked: list[AnyLink] = [*snapshot.links.values()]
+    if endpoint is not None:
+        asked = [narrowed_to(snapshot, caller, endpoint)]
+    if link is not None:
+        named = links_named(snapshot, caller, link)
+        asked = named if endpoint is None else []
+    visible = [each for each in asked if caller.sees(each.tenant)]
+    return frozenset(each.num for each in visible if tenant is None or each.tenant == tenant)
 
 
 def links_named(snapshot: Snapshot, caller: Caller, name: str) -> list[AnyLink]:

@@ -285,17 +285,15 @@ def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: S
 
 def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, stored: bool) -> None:
     """Record that a delivery was cancelled before its next attempt."""
-    settlement.attempts.append(
-        Attempt(
-            delivery=item.number,
-            n=item.n + 1,
-            at=now,
-            outcome=outcomes.CANCELLED.name,
-            state=lifecycle.fate("cancel"),
-            reason=outcomes.CANCELLED.meaning,
-        )
+    attempt = Attempt(
+        delivery=item.number,
+        n=item.n + 1,
+        at=now,
+        outcome=outcomes.CANCELLED.name,
+        state=lifecycle.fate("cancel"),
+        reason=outcomes.CANCELLED.meaning,
     )
-    settlement.numbers.append((link, item.number))
+    settlement.ended_unsent(link, item.created, attempt)
     if stored:
         settlement.end(item.number)
 
@@ -310,16 +308,14 @@ def unsendable(
     lane.unsent(items, flown=flown)
     for item in items:
         order.release(lane, item, now)
-        settlement.attempts.append(
-            Attempt(
-                delivery=item.number,
-                n=item.n + 1,
-                at=now,
-                outcome=outcomes.UNSENDABLE.name,
-                state=lifecycle.fate("unsendable"),
-                reason=f"The request could not be sent: {why}.",
-            )
+        attempt = Attempt(
+            delivery=item.number,
+            n=item.n + 1,
+            at=now,
+            outcome=outcomes.UNSENDABLE.name,
+            state=lifecycle.fate("unsendable"),
+            reason=f"The request could not be sent: {why}.",
         )
-        settlement.numbers.append((lane.num, item.number))
+        settlement.ended_unsent(lane.num, item.created, attempt)
         if item.stored:
             settlement.end(item.number)

@@ -14,6 +14,7 @@ from tidings.model.moment import Micros
 from tidings.store import journal
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
+from tidings.store.log import tallies
 from tidings.store.log.events import Publication, append
 
 ATTEMPT_COLUMNS = (
@@ -104,6 +105,9 @@ class Settlement:
         """It was tried before, and some of it may have been stored."""
         self.owed: Micros = 0
         """By how much the clock was set while it was on its way to the store, where all due times were moved too."""
+        self.unsent: list[tuple[int, int, str, str | None, Micros]] = []
+        """(link, delivery, outcome, reason, created) of what ended without a request, until it is tallied."""
+        self.tallies: list[tallies.TallyBatch] = []
         self.after: list[Callable[[], None]] = []
         """What to call, in the deliver thread, once it is durable."""
 
@@ -117,8 +121,15 @@ class Settlement:
             or self.follow_ups
             or self.hastened
             or self.freed
+            or self.tallies
             or self.cursor is not None
         )
+
+    def ended_unsent(self, link: int, created: Micros, attempt: Attempt) -> None:
+        """Record what ended a delivery without a request."""
+        self.attempts.append(attempt)
+        self.numbers.append((link, attempt.delivery))
+        self.unsent.append((link, attempt.delivery, attempt.outcome, attempt.reason, created))
 
     def end(self, delivery: int) -> None:
         """Its row in `waiting` is deleted, also one that this very settlement would store."""
@@ -140,6 +151,8 @@ class Settlement:
         self.follow_ups += later.follow_ups
         self.hastened.update(later.hastened)
         self.freed.update(later.freed)
+        self.unsent += later.unsent
+        self.tallies += later.tallies
         self.after += later.after
 
     def move(self, by: Micros) -> None:
@@ -178,6 +191,8 @@ class Settlement:
             append(db, [Publication(tuple(events), ids_given=self.again)], now)
         if self.cursor is not None:
             journal.move(db, "deliver", self.cursor)
+        if self.tallies:
+            tallies.add(db, self.tallies, again=self.again)
 
     def _missing(self, db: Db) -> list[Attempt]:
         """The attempts that the store does not have yet. If another attempt has its number, it gets the next one."""

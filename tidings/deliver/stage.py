@@ -31,6 +31,7 @@ from tidings.deliver.results import Flight
 from tidings.deliver.runs import Runs
 from tidings.deliver.settle import Settlement
 from tidings.deliver.steps import DueTimes
+from tidings.deliver.tallies import Tallies
 from tidings.deliver.timings import Timings
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
@@ -46,8 +47,7 @@ LOOK_AGAIN_SECONDS, STORE_RETRY = 1.0, 1 * SECOND
 CHOOSE_SECONDS = 0.003
 """How long a round goes through lanes before the chosen requests leave; the other lanes are next."""
 UNSETTLED_MAX = 5_000
-STOP_SECONDS = 6.0
-ABANDON_SECONDS = 0.5
+STOP_SECONDS, ABANDON_SECONDS = 6.0, 0.5
 CANCEL_SECONDS, TRY_SECONDS = 10.0, 150.0
 
 log = logging.getLogger("tidings.deliver")
@@ -69,11 +69,12 @@ class Deliver:
         chance: Chance = random.random,
         on_failure: Callable[[], None] = lambda: None,
         may_send: Callable[[], bool] = lambda: True,
+        events: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`may_send`: whether this server is the one that may send; if not, it also settles nothing."""
+        """`may_send`: whether this server may send; if not, it settles nothing. `events`: changes with every event."""
         self._engine, self._writer, self._catalog, self._clock = engine, writer, catalog, clock
-        self._client_of, self._edit, self._chance = client, edit, chance
-        self._on_failure, self._may_send = on_failure, may_send
+        self._client_of, self._edit, self._on_failure = client, edit, on_failure
+        self._chance, self._may_send = chance, may_send
         self._inbox: deque[Callable[[], None]] = deque()
         self._news = True
         self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
@@ -84,7 +85,7 @@ class Deliver:
         self._launch: list[tuple[Lane, list[Queued]]] = []
         self.flights = self._departures = 0
         self.outcomes: dict[str, int] = {}
-        self.timings = Timings()
+        self.timings, self._tallies = Timings(), Tallies(events)
         self._runs = Runs(writer, catalog, lambda: self._lanes, self._now, self._hear)
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
@@ -193,7 +194,7 @@ class Deliver:
             self._db.close()
 
     def _idle(self) -> bool:
-        return self.flights == 0 and self._settling is None and not self._settlement
+        return self.flights == 0 and self._settling is None and not self._settlement and not self._tallies.pending
 
     def _now(self) -> Micros:
         """The time of day. If the clock was set in the meantime, all due times are moved by the difference."""
@@ -228,8 +229,7 @@ class Deliver:
                 self._news = True
                 self._store_rests_until = now + STORE_RETRY
         self._settle(now)
-        self._asleep = True
-        patience, began = self._patience(now), time.monotonic()
+        self._asleep, patience, began = True, self._patience(now), time.monotonic()
         self._client.poll(patience)
         self._pace.polled(time.monotonic() - began - patience)
         self._asleep = False
@@ -331,6 +331,7 @@ class Deliver:
         lane.arrived(flight.items, now)
         self.outcomes[result.outcome.name] = self.outcomes.get(result.outcome.name, 0) + len(flight.items)
         self.timings.arrived(flight, result, now)
+        self._tallies.arrived(lane.num, result, flight.items, now)
         for item in results.take_in(flight, result, now, self._settlement, self._chance):
             order.release(lane, item, now)
         if flight.events:
@@ -365,6 +366,7 @@ class Deliver:
         if not self._pace.may_settle():
             return
         self._lanes.prepare(self._settlement)
+        self._tallies.into(self._settlement, now, at_once=self._stopping)
         if not self._settlement:
             self._settlement.run_after()
             return

@@ -83,6 +83,8 @@ class Router:
         self.on_kick: Callable[[], None] = lambda: None
         """Called, in a transaction, if events let links with timers run."""
         self.routed = 0
+        self.position = 0
+        """The last event that was routed in order, since the start."""
         self.cut_off = 0
         """How many filters used up their steps since the start, so that the event was sent without them."""
         self.aside = 0
@@ -121,6 +123,7 @@ class _Step:
         if rows:
             last = self._follow(rows)
             journal.move(db, "route", last)
+            router.position = last
             more = last != rows[-1][0] or len(rows) == (router._window or EVENTS_PER_STEP)
             # If a few events fill a step with deliveries, the rest would be read for nothing.
             done = last - rows[0][0] + 1

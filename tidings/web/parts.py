@@ -21,6 +21,7 @@ from tidings.control.link_trials import LinkTrials
 from tidings.control.links import Links
 from tidings.control.portal.links import PortalLinks
 from tidings.control.replays import Replays
+from tidings.control.standing.tallies import TallyReading
 from tidings.control.tenants import Tenants
 from tidings.control.timers.runs import TimerRuns
 from tidings.deliver.stage import Deliver
@@ -124,6 +125,7 @@ class Parts:
     link_trials: LinkTrials
     timer_runs: TimerRuns
     deliveries: Deliveries
+    tallies: TallyReading
     replays: Replays
     collections: Collections
     declarations: Declarations

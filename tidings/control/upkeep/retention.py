@@ -24,6 +24,7 @@ from tidings.store import receipts
 from tidings.store.base import Db
 from tidings.store.callers import portal
 from tidings.store.catalog import Catalog
+from tidings.store.log import tallies
 from tidings.store.writer import Writer
 
 EVERY_SECONDS = 3600.0
@@ -32,6 +33,7 @@ DELIVERIES_PER_STEP = 2_000
 ANSWERS_PER_STEP = 2_000
 RECEIPTS_PER_STEP = 200
 PORTAL_LINKS_PER_STEP = 500
+TALLIES_PER_STEP = 2_000
 ANSWERS_KEPT: Micros = 24 * HOUR
 PORTAL_LINKS_KEPT: Micros = 7 * DAY
 CATCH_UP_LOOKS = 24
@@ -75,6 +77,8 @@ class Retention:
         while await rested(self._writer, lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
             pass
         await self._prune_portal(now - PORTAL_LINKS_KEPT)
+        while await rested(self._writer, lambda db: tallies.prune(db, now, TALLIES_PER_STEP)):
+            pass
         for refused, kept_days in ((False, self._receipt_days), (True, self._refusal_days)):
             if kept_days:
                 await self._prune_receipts(now - kept_days * DAY, refused=refused)

@@ -5,6 +5,7 @@ Every look-up reads a bounded number of rows along an index, so that it costs th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -44,6 +45,9 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     is_more: bool
     failure: tuple[str, int | None, str | None] | None
     """Outcome, status and reason."""
+
+
+NOTHING = Backlog(oldest=None, count=0, is_more=False, failure=None)
 
 
 class RefusedLately(NamedTuple):
@@ -109,7 +113,19 @@ def lagging(db: Db) -> dict[int, int]:
 def backlogs(db: Db, links: Collection[int], cursors: Mapping[int, int]) -> dict[int, Backlog]:
     """What waits for each of a few links. `cursors`: of those that lag."""
     head = journal.position(db, "deliver")
-    return {link: _backlog(db, link, cursors.get(link, head)) for link in links}
+    found = {}
+    for link in links:
+        found[link] = _backlog(db, link, cursors.get(link, head))
+        db.rest()
+    return found
+
+
+def backlogs_of_many(db: Db, links: Collection[int], cursors: Mapping[int, int]) -> dict[int, Backlog]:
+    """The same of many links: only those for which anything waits are looked at one by one."""
+    head = journal.position(db, "deliver")
+    busy = {row[0] for row in db.all("links_busy", links=json.dumps(list(links)), head=head)}
+    looked = backlogs(db, [link for link in links if link in busy or link in cursors], cursors)
+    return {link: looked.get(link, NOTHING) for link in links}
 
 
 def _backlog(db: Db, link: int, after: int) -> Backlog:

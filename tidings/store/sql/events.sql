@@ -4,7 +4,8 @@
 -- A journal that nobody has written to yet begins before its first number.
 INSERT INTO cursor (name, journal, position) VALUES
     ('event', :journal, :position), ('delivery', :journal, :position), ('route', :journal, :position),
-    ('deliver', :journal, :position), ('pruned', :journal, :position)
+    ('deliver', :journal, :position), ('pruned', :journal, :position), ('tallied', :journal, :position),
+    ('tally', :journal, 0)
 ON CONFLICT (name, journal) DO NOTHING;
 
 -- name: numbers_take

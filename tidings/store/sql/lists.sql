@@ -177,6 +177,17 @@ SELECT COUNT(*) FROM (
 -- Links that read their own backlog, and from where.
 SELECT link, cursor FROM link_state WHERE cursor IS NOT NULL;
 
+-- name: links_busy (sqlite)
+-- Of some links, those with deliveries that have a due time, or that are beyond the head of the line.
+SELECT j.value FROM json_each(:links) AS j WHERE EXISTS (SELECT 1 FROM waiting AS w WHERE w.link = j.value)
+    OR EXISTS (SELECT 1 FROM delivery AS d WHERE d.link = j.value AND d.number > :head);
+
+-- name: links_busy (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT l.num FROM (SELECT CAST(value AS bigint) AS num FROM jsonb_array_elements_text(CAST(:links AS jsonb))) AS l
+WHERE EXISTS (SELECT 1 FROM waiting AS w WHERE w.link = l.num)
+    OR EXISTS (SELECT 1 FROM delivery AS d WHERE d.link = l.num AND d.number > :head);
+
 -- What health reports ask: each statement looks at a bounded number of rows, along an index.
 
 -- name: waiting_first

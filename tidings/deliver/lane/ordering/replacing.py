@@ -42,17 +42,15 @@ def is_outdated(lane: Lane, item: Queued, look: Look) -> bool:
 def replace(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> None:
     """Record that a newer one took its place. Its line waits until that is stored."""
     assert item.subject is not None
-    settlement.attempts.append(
-        Attempt(
-            delivery=item.number,
-            n=item.n + 1,
-            at=now,
-            outcome=outcomes.REPLACED.name,
-            state=lifecycle.fate("replace"),
-            reason=outcomes.REPLACED.meaning,
-        )
+    attempt = Attempt(
+        delivery=item.number,
+        n=item.n + 1,
+        at=now,
+        outcome=outcomes.REPLACED.name,
+        state=lifecycle.fate("replace"),
+        reason=outcomes.REPLACED.meaning,
     )
-    settlement.numbers.append((lane.num, item.number))
+    settlement.ended_unsent(lane.num, item.created, attempt)
     if item.stored:
         settlement.end(item.number)
     lane.busy.add(item.number)

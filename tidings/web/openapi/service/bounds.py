@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidings.control.standing.tallies import ROWS_MAX
 from tidings.model.ids import ALPHABET, ID_CHARS
+from tidings.rules.deliver import tally
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX
 from tidings.views.health.reasons import GROUPS_MAX, LINKS_SHOWN
 from tidings.views.health.whole import PROBLEMS_MAX
+from tidings.views.standing.tallies import REASONS_MAX
 from tidings.web.openapi.collection_bounds import LINK
 
 Schema = dict[str, Any]
@@ -16,6 +19,9 @@ Schema = dict[str, Any]
 _TEXT: Schema = {"maxLength": 2**31 - 1, "pattern": NO_NUL}
 _NUMBER: Schema = {"minimum": 0, "maximum": INTEGER_MAX}
 _TIME: Schema = {"format": "date-time", "maxLength": 35}
+_COUNTS = ("accepted", *tally.CLASSES)
+_BUCKETS = len(tally.BOUNDS_MS) + 1
+_EACH: Schema = {"items": {"type": "integer", **_NUMBER}}
 _OTHERS_MAX = 3
 """Kinds of jobs besides replays."""
 
@@ -64,6 +70,37 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "links": {"maxItems": LINKS_SHOWN},
     },
     "FailureReasons": {"reasons": {"maxItems": GROUPS_MAX}},
+    "TallyPoint": {**_numbers(*_COUNTS, "ms_sum"), "buckets": {"minItems": _BUCKETS, "maxItems": _BUCKETS, **_EACH}},
+    "TallyTotal": {
+        **_numbers(*_COUNTS, "attempts", "mean_ms", "p50_ms", "p95_ms"),
+        "success_rate": {"minimum": 0, "maximum": 1},
+    },
+    "TallyReason": {
+        **_numbers("count", "links_total"),
+        "status": {"minimum": 0, "maximum": 999},
+        "example": _ident("dlv"),
+        "first": _TIME,
+        "last": _TIME,
+        "links": {"maxItems": LINKS_SHOWN},
+    },
+    "TallyReport": {
+        "since": _TIME,
+        "until": _TIME,
+        "bounds_ms": {"maxItems": len(tally.BOUNDS_MS), **_EACH},
+        "points": {"maxItems": ROWS_MAX},
+        "reasons": {"maxItems": REASONS_MAX},
+    },
+    "TallyHour": _numbers("delivered", "failed"),
+    "LinkTally": {
+        **_numbers("oldest_waiting_seconds"),
+        "link": LINK,
+        "mode": {"enum": ["enabled", "paused", "disabled"]},
+        "failing_since": _TIME,
+        "oldest_waiting_since": _TIME,
+        "last_failure": _TEXT,
+        "hours": {"maxItems": 24},
+        "waiting": {"minimum": 0, "maximum": COUNTED_MAX},
+    },
     "HealthReport": {
         **_numbers("problems_total", "dead_last_hour"),
         "sentence": _TEXT,

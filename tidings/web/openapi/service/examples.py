@@ -10,7 +10,61 @@ _SENTENCE = f"{_ENDPOINT} (acme) has been failing for 57 min; 1,000+ wait."
 _WHOM = {"endpoint_id": _ENDPOINT, "link": None, "tenant": "acme"}
 _SINCE = {"since": _THEN, "age_seconds": 3424}
 
+_CLASSES = {"delivered": 18_204, "rejected": 1_204, "timeout": 12, "unreachable": 0, "failed": 0, "skipped": 3}
+_TOTAL = {
+    **_CLASSES,
+    "accepted": None,
+    "attempts": 19_420,
+    "success_rate": 0.9374,
+    "mean_ms": 61,
+    "p50_ms": 38,
+    "p95_ms": 212,
+}
+
 ANSWERS: dict[str, Any] = {
+    "TallyReport": {
+        "step": "hour",
+        "since": "2026-11-21T02:00:00.000Z",
+        "until": "2026-11-21T04:00:00.000Z",
+        "bounds_ms": [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000],
+        "points": [
+            {
+                "time": "2026-11-21T02:00:00.000Z",
+                "accepted": None,
+                **_CLASSES,
+                "ms_sum": 1_184_620,
+                "buckets": [402, 3_120, 9_718, 4_006, 1_544, 402, 131, 66, 19, 12, 0, 0],
+            }
+        ],
+        "total": _TOTAL,
+        "reasons": [
+            {
+                "outcome": "bad_status",
+                "status": 503,
+                "reason": "The endpoint answered 503.",
+                "count": 1204,
+                "first": _THEN,
+                "last": _LATER,
+                "example": _DELIVERY,
+                "links": [{**_WHOM, "count": 1204}],
+                "links_total": 1,
+            }
+        ],
+        "reasons_are_complete": True,
+    },
+    "LinkTally": {
+        **_WHOM,
+        "mode": "enabled",
+        "created": "2026-11-20T17:00:00.000Z",
+        "failing_since": _THEN,
+        "total": _TOTAL,
+        "hours": [{"time": "2026-11-21T02:00:00.000Z", "delivered": 18_204, "failed": 1_216}],
+        "waiting": 1000,
+        "waiting_is_more": True,
+        "oldest_waiting_since": _THEN,
+        "oldest_waiting_seconds": 3424,
+        "last_failure": "The endpoint answered 503.",
+    },
     "FailureReasons": {
         "since": _THEN,
         "is_complete": True,

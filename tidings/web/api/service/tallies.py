@@ -1,0 +1,106 @@
+"""The operations on tallies: the results of attempts, minute by minute or hour by hour, and how each link does."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.views.standing.tallies import LinkTally, TallyReport, link_tally, tally_report
+from tidings.web.habits.paging import PAGING, SortedPage
+from tidings.web.operation import Answer, Operation, Parameter, Request
+from tidings.web.parts import Parts
+
+TAG = "Tallies"
+
+
+class LinkTallyList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of endpoints and links, with how they do."""
+
+    data: list[LinkTally]
+    next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+async def get_tallies(parts: Parts, request: Request) -> Answer:
+    """A series, with its totals and the reasons of failures."""
+    given = request.query
+    step = given.get("step", "minute")
+    series = await parts.tallies.series(
+        request.caller,
+        step,
+        since=given.get("time__gte"),
+        until=given.get("time__lt"),
+        endpoint=given.get("endpoint"),
+        link=given.get("link"),
+        tenant=given.get("tenant"),
+    )
+    return Answer(200, tally_report(series, step, parts.catalog.now, parts.delivery_ids))
+
+
+async def list_link_tallies(parts: Parts, request: Request) -> Answer:
+    """How each link does."""
+    given = request.query
+    links = parts.tallies.links(
+        request.caller, endpoint=given.get("endpoint"), link=given.get("link"), tenant=given.get("tenant")
+    )
+    page = SortedPage(request, links, {"created": lambda each: each.num}, lambda each: each.num)
+    lanes, now = parts.deliver.snapshot(), parts.clock.now()
+    standings = await parts.tallies.standings(request.caller, page.shown)
+    return page.answer([link_tally(each, lanes, now) for each in standings])
+
+
+_TIME = {"type": "string", "format": "date-time"}
+_WHOSE = (
+    Parameter(name="endpoint", schema={"type": "string"}, help="Count only attempts to the endpoint with this id."),
+    Parameter(name="link", schema={"type": "string"}, help="Count only attempts of the link with this name or id."),
+    Parameter(
+        name="tenant", schema={"type": "string"}, help="Count only attempts of this tenant's endpoints and links."
+    ),
+)
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="get_tallies",
+        method="GET",
+        path="/v1/tallies",
+        scope="deliveries:read",
+        summary="Show the results of attempts, minute by minute or hour by hour",
+        help=(
+            "For charts: the attempts of each minute or hour, counted by class, with their durations in buckets; "
+            "success rate, mean, p50 and p95 of the range; and the most frequent reasons for failures, each with an "
+            "example. Counts are stored every five seconds. Minutes are kept for 26 hours, hours for 90 days. "
+            "Without a filter, the series is of all links and also has the number of events accepted."
+        ),
+        handler=get_tallies,
+        tag=TAG,
+        response=TallyReport,
+        parameters=(
+            Parameter(
+                name="step",
+                schema={"type": "string", "enum": ["minute", "hour"], "default": "minute"},
+                help="The length of a step.",
+            ),
+            *_WHOSE,
+            Parameter(
+                name="time__gte",
+                schema=_TIME,
+                help="The start of the range; by default, an hour ago for minutes, and a day ago for hours.",
+            ),
+            Parameter(name="time__lt", schema=_TIME, help="The end of the range; by default, now."),
+        ),
+    ),
+    Operation(
+        name="list_link_tallies",
+        method="GET",
+        path="/v1/tallies:links",
+        scope="deliveries:read",
+        summary="Show how each endpoint and link has been doing for 24 hours, and what waits for it",
+        help=(
+            "For each one: success rate and durations of the last 24 hours, each hour in short, how many deliveries "
+            "wait for it (counted up to 1,000), and since when the oldest of them has."
+        ),
+        handler=list_link_tallies,
+        tag=TAG,
+        response=LinkTallyList,
+        sorts=("created", "-created"),
+        parameters=(*_WHOSE, *PAGING),
+    ),
+)
