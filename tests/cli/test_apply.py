@@ -109,7 +109,7 @@ def test_a_person_is_asked(run: Run, write: Any, server: TestServer, tmp_path: P
 def test_others_stay_unless_they_are_pruned(run: Run, write: Any, clean: Api) -> None:
     clean.post("/v1/collections", {"name": "people"})
     stays = run("apply", write(TASKS))
-    assert "These are not in the file, and are kept: people. Use --prune to drop them." in stays.stdout
+    assert "Not in the file, and kept; --prune deletes:\n  collections people\n" in stays.stdout
     pruned = run("apply", write(TASKS), "--prune")
     assert pruned.exit_code == 0 and "will drop 1 collection with 0 items: people" in pruned.stdout
     assert [each["name"] for each in clean.pages("/v1/collections")] == ["tasks"]

@@ -66,7 +66,7 @@ def test_a_file_of_links_alone_prunes_links_alone(run: Run, write: Any, clean: A
     clean.post("/v1/links/shop-update:pause")
     clean.publish("shop.order.created", {"id": "a", "title": "x"})
     file = write(SHOP.replace("shop-update", "other"))
-    assert "These are not in the file, and are kept: the link shop-update." in run("apply", file).stdout
+    assert "Not in the file, and kept; --prune deletes:\n  links shop-update\n" in run("apply", file).stdout
     asked = run("apply", file, "--prune")
     assert asked.exit_code == 4
     assert "will delete the link shop-update and cancel 1 waiting delivery" in asked.stdout
@@ -110,10 +110,13 @@ def test_links_on_the_command_line(run: Run, write: Any, clean: Api, tmp_path: P
     stored = clean.publish(event["type"], event["data"])
     by_id = json.loads(run("links", "test", "shop-update", "--event", stored, "--json").stdout)
     assert by_id["edit"]["data"] == {"title": "Chairs"}
-    assert "1 delivery waiting until now" in run("links", "resume", "shop-update").stdout
+    assert "1 delivery had waited." in run("links", "resume", "shop-update").stdout
     until(lambda: clean.pages("/v1/items/orders"), "it is made")
     assert "shop-update" in run("deliveries", "list", "--link", "shop-update").stdout
     assert "shop-update" in run("events", "show", stored).stdout
+    ran = run("links", "runs", "shop-update").stdout
+    assert stored in ran and "delivered" in ran and "Created orders/o-1." in ran
+    assert "not acted yet" not in ran and "There is no link nothing." in run("links", "runs", "nothing").stderr
     assert "is deleted" in run("links", "delete", "shop-update").stdout
 
 

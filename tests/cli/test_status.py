@@ -27,7 +27,8 @@ def test_somebody_is_needed(run: Run, server: TestServer, receiver: Receiver) ->
     first, *rest = result.stdout.splitlines()
     assert first == f"In the last hour, 1 delivery to {endpoint} ended dead."
     assert rest[0].startswith("  Why: The endpoint answered 422.")
-    assert rest[1].startswith("  Once the cause is fixed: tidings replay")
+    assert rest[1] == "  Once the cause is fixed:"
+    assert rest[2].startswith(f"    tidings replay {endpoint} --since ") and rest[2].endswith(" --failed")
     shown = run("status", "--json")
     assert shown.exit_code == 1 and '"state": "attention"' in shown.stdout
 

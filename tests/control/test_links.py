@@ -194,6 +194,23 @@ def test_a_link_follows_the_name_of_its_collection_and_keeps_it(api: Api) -> Non
     assert api.call("DELETE", "/v1/collections/sales").status == 204
 
 
+def test_a_file_drops_a_collection_together_with_the_links_that_edit_it(api: Api) -> None:
+    api.put("/v1/links/shop", LINK)
+    other = {**LINK, "item": {**PUT, "collection": "lines"}}
+    api.put("/v1/collections/lines", ORDERS)
+    api.put("/v1/links/moved", LINK)
+    file = {"collections": {"lines": ORDERS}, "links": {"moved": other}, "prune": True}
+    plan = api.post("/v1/collections:plan", file)
+    assert plan["refusals"] == [] and [each["do"] for each in plan["links"]["steps"]] == ["change_link", "delete_link"]
+    kept = api.call("POST", "/v1/collections:plan", {key: file[key] for key in ("collections", "prune")})
+    assert [each["detail"] for each in kept.json["refusals"]] == [
+        f"The link {name} edits items of orders. Delete the link first." for name in ("moved", "shop")
+    ]
+    api.post("/v1/collections:apply", {**file, "plan": plan["plan"], "links_plan": plan["links"]["plan"]})
+    assert api.call("GET", "/v1/collections/orders").status == 404
+    assert {each["name"]: each["item"]["collection"] for each in api.pages("/v1/links")} == {"moved": "lines"}
+
+
 def test_a_file_of_many_links_is_carried_out_in_few_statements(
     server: TestServer, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,12 @@ def problem(api: Api, what: str) -> dict[str, Any]:
     return until(look, f"{what} is the only problem")
 
 
+def failed(still: TestServer) -> int:
+    """How often the one link has failed."""
+    assert still.server is not None
+    return max((each.fails for each in still.server.deliver.snapshot().values()), default=0)
+
+
 def test_all_is_well(still: TestServer) -> None:
     with Receiver() as receiver:
         still.api.register(receiver.url("/well"), events=["well.*"])
@@ -88,6 +94,31 @@ def test_a_failing_endpoint_says_since_when_for_whom_why_and_what_to_do(still: T
     assert api.get(f"/v1/deliveries/{report['oldest_waiting']['delivery_id']}")["endpoint_id"] == endpoint
 
 
+def test_a_link_that_seldom_acts_and_fails_needs_somebody_after_minutes_and_not_days(
+    still: TestServer, clock: FakeClock
+) -> None:
+    api = still.api
+    with Receiver() as receiver:
+        receiver.answer(401, path="/orders")
+        call = {"post": receiver.url("/orders"), "json": "{{ data }}", "in_doubt": "retry"}
+        api.put("/v1/links/orders", {"when": {"event": "shop.order"}, "call": call})
+        api.publish("shop.order")
+        until(lambda: failed(still) == 1, "it has failed")
+        clock.advance(60)
+        until(lambda: failed(still) == 2, "it has failed again")
+        assert health(api)["state"] == "ok", "it may pass"
+        clock.advance(240)
+        found = problem(api, "link")
+        assert found["sentence"] == "The link orders has been failing for 5 min; 1 waits."
+        assert (found["reason"], found["advice"]) == (
+            "Answered 401.",
+            "Nothing is lost. See: tidings deliveries list --link orders",
+        )
+        receiver.answer(200, path="/orders")
+        api.post(f"/v1/deliveries/{api.pages('/v1/deliveries')[0]['id']}:retry")
+        until(lambda: health(api)["state"] == "ok", "it is over")
+
+
 def test_a_disabled_endpoint_needs_somebody_while_something_waits_for_it(still: TestServer) -> None:
     api = still.api
     with Receiver() as receiver:
@@ -114,6 +145,7 @@ def test_what_somebody_paused_needs_nobody(still: TestServer, clock: FakeClock) 
     clock.advance(86_400)
     report = health(api)
     assert (report["state"], report["oldest_waiting"], report["endpoints"]["paused"]) == ("ok", None, 1)
+    assert report["sentence"] == "All is well: nothing is waiting. 1 endpoint is paused."
 
 
 def test_an_endpoint_that_is_behind(still: TestServer, clock: FakeClock) -> None:

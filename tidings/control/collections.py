@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tidings.control.declare.link_plans import LinkPlan
+from tidings.control.declare.link_plans import LinkPlan, WantedLinks
 from tidings.model.access import Permit
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Place
@@ -41,6 +41,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Drop the collections that are not declared."""
     drop: tuple[str, ...] = ()
     """Drop these."""
+    beside: WantedLinks = WantedLinks()
+    """The links in the same file."""
 
 
 class StepShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +208,8 @@ class Collections:
     def _refusals(self, db: Db, planned: Planned) -> list[Place]:
         """What the catalogue says against a plan: event types that are taken, links that edit what would be dropped."""
         refusals, dropped = _taken_types(db, planned), planned.plan.dropped
-        for link in self._catalog.declared_links(db).values() if dropped else ():
+        links = self._catalog.declared_links(db) if dropped else {}
+        for link in (links[name] for name in sorted(planned.wish.beside.stay_as_they_are(links))):
             if getattr(link.what, "collection", None) in dropped:
                 detail = f"The link {link.name} edits items of {link.what.collection}. Delete the link first."
                 refusals.append(Place(pointer=None, code="edited_by_link", detail=detail))

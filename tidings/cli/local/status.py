@@ -49,7 +49,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield from _wrapped(problem["sentence"], "", 2)
         if problem["reason"]:
             yield _cut(f"{INDENT}Why: {layout.printable(problem['reason'])}")
-        yield from _wrapped(problem["advice"], INDENT)
+        yield from _advice(problem["advice"])
     if total > SHOWN:
         yield f"And {total - SHOWN:,} more: tidings status --json"
     if total < SHOWN:
@@ -60,6 +60,14 @@ def _jobs(report: Mapping[str, Any]) -> Iterator[str]:
     replays = [job for job in report["jobs"] if job["what"] == "replay"]
     if replays:
         yield f"{counted(len(replays), 'replay')} under way: tidings replays list"
+
+
+def _advice(text: str) -> list[str]:
+    """The advice. A command in it is copied, so it is never broken, but put on the next line if there is no room."""
+    said, colon, command = layout.printable(text).partition(": tidings ")
+    if not colon or len(INDENT + text) <= COLUMNS:
+        return _wrapped(text, INDENT)
+    return [*_wrapped(f"{said}:", INDENT), f"{INDENT * 2}tidings {command}"]
 
 
 def _wrapped(text: str, indent: str, most: int | None = None) -> list[str]:

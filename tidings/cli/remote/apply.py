@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 DIFFERS = 3
 """The exit status of `--plan` if something would change."""
+COLUMNS = 80
 NEEDS_YES = 4
 """The exit status if values would be lost and nobody confirmed."""
 
@@ -243,9 +245,9 @@ def _of_collections(server: Server, name: str, body: dict[str, Any]) -> msgspec.
     from tidings.control.declare.link_plans import WantedLinks
     from tidings.declared import DECLARE_SECONDS
 
-    wish, made = Wanted(collections=body["collections"], prune=body["prune"]), server.whole_file
-    beside = {name: body[name] for name in ("links", "connections") if name in body}
+    made, beside = server.whole_file, {name: body[name] for name in ("links", "connections") if name in body}
     links = WantedLinks(**beside, prune=body["prune"]) if beside else None
+    wish = Wanted(collections=body["collections"], prune=body["prune"], beside=links or WantedLinks())
     if name == "plan":
         return server.parts.readers.run(lambda db: made.look(db, wish, links))
     return server.writer.wait(lambda db: made.apply(db, wish, links), DECLARE_SECONDS)
@@ -277,12 +279,28 @@ def _show(config: Config, shown: _Shown) -> None:
         typer.echo(step["says"])
     if not shown.steps:
         named = [what for what in SECTIONS if getattr(config, what, None)] or list(shown.plans)
-        typer.echo(f"Nothing to do: the {' and '.join(named)} match the file.")
-    kinds = {"collections": "", "links": "the link ", "hooks": "the hook ", "forms": "the form "}
-    stays = [f"{kinds[what]}{name}" for what, each in shown.plans.items() for name in each["stays"]]
-    stays += [f"the connection {name}" for each in shown.plans.values() for name in each.get("connections_stay", ())]
-    if stays:
-        typer.echo(f"These are not in the file, and are kept: {', '.join(stays)}. Use --prune to drop them.")
+        *first, last = named
+        typer.echo(f"Nothing to do: the {', '.join(first)}{' and ' if first else ''}{last} match the file.")
+    for line in _stays(shown.plans):
+        typer.echo(line)
+
+
+def _stays(plans: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What is not in the file, by kind."""
+    stays = {what: each["stays"] for what, each in plans.items()}
+    stays["connections"] = [name for each in plans.values() for name in each.get("connections_stay", ())]
+    if any(stays.values()):
+        yield "Not in the file, and kept; --prune deletes:"
+    for what in SECTIONS:
+        if stays.get(what):
+            yield from textwrap.wrap(
+                f"{what} {', '.join(stays[what])}",
+                COLUMNS,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
 
 
 def _says_yes(as_json: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,9 @@ from tidings.client.client import Json
 from tidings.model.calls.trial import KEY_OF_TRIAL
 
 cli = typer.Typer(help="Links: actions on an event, or at a time of day.", no_args_is_help=True)
+
+RUNS_LIMIT = 10
+"""Each run is one more call."""
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
@@ -79,6 +83,18 @@ def run(out: Session, name: Name) -> None:
     """Run a link that has a timer now, in addition to its scheduled times."""
     made = out.client.links.run(name)
     out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
+
+
+@cli.command("runs")
+@calling
+def runs(out: Session, name: Name, limit: Limit = RUNS_LIMIT) -> None:
+    """Show what a link did last: when, for which event, and what it read, sent or edited, or why it failed."""
+    out.client.links.get(name)
+    latest = islice(out.client.deliveries(link=name, limit=min(limit, PAGE_MAX)), limit)
+    found = [out.client.delivery(each["id"]) for each in latest]
+    columns = {"time": "time", "event": "event_id", "state": "state", "attempts": "attempts", "what": "what"}
+    nothing = f"{name} has not acted yet. A link acts on events that happen after it was declared."
+    out.answer(found, lambda: out.table([*map(_run, found)], columns, nothing))
 
 
 @cli.command("kept")
@@ -151,8 +167,9 @@ def resume(
 ) -> None:
     """Resume a link, starting with the events that it missed."""
     resumed = out.client.links.resume(name, "cancel" if cancel_missed else "send")
-    waiting = counted(resumed.get("waiting", 0), "delivery", "deliveries")
-    fate = "cancelled" if cancel_missed else "waiting until now"
+    number = resumed.get("waiting", 0)
+    fate = ("was cancelled" if number == 1 else "were cancelled") if cancel_missed else "had waited"
+    waiting = counted(number, "delivery", "deliveries")
     out.answer(resumed, lambda: out.say(f"{name} is enabled; {waiting} {fate}."))
 
 
@@ -169,8 +186,8 @@ def _short(link: Json) -> Json:
     if link["call"] is not None:
         call = link["call"]
         word = next(word for word in ("get", "post", "put", "patch", "delete", "head") if word in call)
-        via = f" via {call['via']}" if "via" in call else ""
-        return {**link, "when": _when(link["when"]), "does": f"{word} {call[word]}{via}"}
+        does = " ".join(filter(None, (word, call[word], f"via {call['via']}" if "via" in call else "")))
+        return {**link, "when": _when(link["when"]), "does": does}
     if link["mail"] is not None:
         return {**link, "when": _when(link["when"]), "does": f"mail via {link['mail']['via']}"}
     item = link["item"]
@@ -188,6 +205,15 @@ def _when(when: Json) -> str:
     times = " ".join(when[kind]) if kind == "at" else when[kind]
     said = " ".join([kind, times, *([when["days"]] if "days" in when else [])])
     return said if "tz" not in when else f"{said}, {when['tz']}"
+
+
+def _run(delivery: Json) -> Json:
+    """A delivery through a link in one line, with the last attempt in words."""
+    attempts = delivery["attempts"]
+    last = attempts[-1] if attempts else {"at": delivery["created"], "reason": None}
+    is_due = attempts and delivery["state"] == "waiting" and delivery["due"]
+    due = f" Next attempt: {delivery['due']}." if is_due else ""
+    return {**delivery, "time": last["at"], "attempts": len(attempts), "what": f"{last['reason'] or ''}{due}".strip()}
 
 
 def _show_call(out: Session, call: Json) -> None:

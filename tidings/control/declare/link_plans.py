@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -38,6 +38,13 @@ class WantedLinks(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, Any] | None = None
     connections: dict[str, Any] | None = None
     prune: bool = False
+
+    def stay_as_they_are(self, names: Iterable[str]) -> set[str]:
+        """Those of these links that are neither declared nor deleted."""
+        if self.links is None:
+            return set(names)
+        before = {each.get("was") for each in self.links.values() if isinstance(each, dict)}
+        return set() if self.prune else set(names) - self.links.keys() - before
 
 
 class LinkStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,7 +60,8 @@ class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
     def changes(self, present: Connection) -> list[str]:
         """What of a connection differs from this declaration, by name; never with a value."""
         found = [name for name in _COMPARED if _part(self, name) != _part(present, name)]
-        return [f"the {name}" if name in ("auth", "headers") else name for name in found]
+        words = {"auth": "the auth", "headers": "the headers", "sender": "from"}
+        return [words.get(name, name) for name in found]
 
 
 def read(

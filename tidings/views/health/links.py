@@ -24,6 +24,8 @@ FAILING_MAX, DISABLED_MAX, BEHIND_MAX = 10, 10, 5
 """How many of each kind are looked at more closely."""
 FAILING_AFTER: Micros = 1 * MINUTE
 """A shorter failure, such as a restart, needs nobody."""
+QUIET_AFTER: Micros = 5 * MINUTE
+"""What is sent little takes days to fail ten times: two failures and so long without a success are enough."""
 BEHIND_AFTER: Micros = 5 * MINUTE
 """A delivery that was not tried for so long is late."""
 UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
@@ -60,16 +62,28 @@ def choose(
     disabled.sort(key=lambda each: (-each.updated, each.num))
     calm = enabled - set(alarming)
     alarming = [num for num in alarming if now - (lanes[num].failing_since or now) >= FAILING_AFTER]
+    quiet = [num for num in calm if (lane := lanes.get(num)) is not None and _fails_quietly(lane, now)]
+    quiet.sort(key=lambda num: (lanes[num].failing_since or now, num))
     late = [each for each in first.values() if each.link in calm and now - each.created >= BEHIND_AFTER]
     late = [each for each in late if not each.is_tried]
     oldest = {each.link: None for each in sorted(late, key=lambda each: each.created)}
     oldest |= {num: None for num in sorted(cursors, key=lambda num: cursors[num]) if num in calm}
     return Chosen(
-        alarming[:FAILING_MAX],
+        [*alarming, *quiet][:FAILING_MAX],
         [each.num for each in disabled[:DISABLED_MAX]],
         list(oldest)[:BEHIND_MAX],
         max(0, len(alarming) - FAILING_MAX),
     )
+
+
+def still_failing(chosen: Chosen, lanes: Lanes, backlogs: Mapping[int, Backlog]) -> Chosen:
+    """Without those that failed a few times, and that nothing waits for any more."""
+    failing = [num for num in chosen.failing if lanes[num].alarming or backlogs[num].count]
+    return msgspec.structs.replace(chosen, failing=failing)
+
+
+def _fails_quietly(lane: LaneView, now: Micros) -> bool:
+    return lane.fails > 1 and lane.failing_since is not None and now - lane.failing_since >= QUIET_AFTER
 
 
 def problems(
@@ -144,7 +158,7 @@ def _since(at: Micros | None, now: Micros) -> dict[str, Any]:
 def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros) -> HealthProblem:
     since = lane.failing_since
     how_long = "" if since is None else f" for {age(now - since)}"
-    kind = f"links show {link.name}" if link.name else f"endpoints show {link.id}"
+    kind = f"deliveries list --link {link.name}" if link.name else f"endpoints show {link.id}"
     return HealthProblem(
         what="link" if link.name else "endpoint",
         state="attention",

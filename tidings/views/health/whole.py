@@ -54,7 +54,8 @@ def reading(snapshot: Snapshot, lanes: Lanes, now: Micros) -> Callable[[Db], Fac
     def read(db: Db) -> Facts:
         standing, cursors = stored.read(db, now - LATELY), stored.lagging(db)
         chosen = links.choose(snapshot, lanes, standing.first, cursors, now)
-        return Facts(standing, chosen, stored.backlogs(db, chosen.all, cursors))
+        backlogs = stored.backlogs(db, chosen.all, cursors)
+        return Facts(standing, links.still_failing(chosen, lanes, backlogs), backlogs)
 
     return read
 
@@ -80,17 +81,18 @@ def report(
     found.sort(key=_harm, reverse=True)
     total = len(found) + (0 if facts is None else facts.chosen.unseen)
     oldest = None if facts is None else _oldest(snapshot, facts, now, ids)
+    endpoints, named = _modes(snapshot.endpoints_by_id.values(), lanes), _modes(snapshot.links_by_name.values(), lanes)
     return HealthReport(
         state=found[0].state if found else "ok",
-        sentence=_sentence(found, total, oldest),
+        sentence=_sentence(found, total) if found else _well(oldest, endpoints.paused, named.paused),
         time=moment.to_text(now),
         oldest_waiting=oldest,
         problems=found[:PROBLEMS_MAX],
         problems_total=total,
         dead_last_hour=0 if standing is None else len(standing.dead),
         dead_is_more=standing is not None and not standing.dead_is_complete,
-        endpoints=_modes(snapshot.endpoints_by_id.values(), lanes),
-        links=_modes(snapshot.links_by_name.values(), lanes),
+        endpoints=endpoints,
+        links=named,
         refused=[] if standing is None else server.refused(snapshot, standing.refused, standing.refused_is_complete),
         store=StoreHealth(accepts_writes=vitals.refusal is None, refusal=vitals.refusal, free_bytes=vitals.free_bytes),
         stages=None if standing is None else _stages(vitals, standing),
@@ -103,15 +105,20 @@ def _harm(problem: HealthProblem) -> tuple[int, int]:
     return _RANK[problem.state], (1 + (problem.age_seconds or 0)) * (1 + (problem.waiting or 0))
 
 
-def _sentence(problems: list[HealthProblem], total: int, oldest: OldestWaiting | None) -> str:
-    if problems:
-        first = problems[0]
-        if total == 1:
-            return first.sentence
-        return f"{total:,} things need somebody. {first.sentence}"
-    if oldest is None:
-        return "All is well: nothing is waiting."
-    return f"All is well: the oldest waiting delivery is {age(oldest.age_seconds * SECOND)} old."
+def _sentence(problems: list[HealthProblem], total: int) -> str:
+    first = problems[0]
+    return first.sentence if total == 1 else f"{total:,} things need somebody. {first.sentence}"
+
+
+def _well(oldest: OldestWaiting | None, endpoints: int, links: int) -> str:
+    """All is well. What is paused needs nobody, and yet its events wait."""
+    waits = "nothing is waiting"
+    if oldest is not None:
+        waits = f"the oldest waiting delivery is {age(oldest.age_seconds * SECOND)} old"
+    kinds = ((endpoints, "endpoint"), (links, "link"))
+    paused = [f"{count:,} {kind}{'' if count == 1 else 's'}" for count, kind in kinds if count]
+    are = "is" if endpoints + links == 1 else "are"
+    return f"All is well: {waits}." + (f" {' and '.join(paused)} {are} paused." if paused else "")
 
 
 def _oldest(snapshot: Snapshot, facts: Facts, now: Micros, ids: DeliveryIds) -> OldestWaiting | None:

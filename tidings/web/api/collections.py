@@ -137,14 +137,14 @@ async def delete_collection(parts: Parts, request: Request) -> Answer:
 
 async def plan_collections(parts: Parts, request: Request) -> Answer:
     """Say what these declarations would change; nothing is changed."""
-    wanted = Wanted(collections=request.value["collections"], prune=request.body.prune)
-    return Answer(200, await parts.declarations.plan(request.caller, wanted, _links(request)))
+    wanted, links = _wanted(request)
+    return Answer(200, await parts.declarations.plan(request.caller, wanted, links))
 
 
 async def apply_collections(parts: Parts, request: Request) -> Answer:
     """Carry these declarations out, all or none."""
     body: ApplyBody = request.body
-    wanted = Wanted(collections=request.value["collections"], prune=body.prune)
+    wanted, links = _wanted(request)
     run = run_once(parts, request, lambda shown: Answer(200, shown))
     return await parts.declarations.apply(
         request.caller,
@@ -152,9 +152,15 @@ async def apply_collections(parts: Parts, request: Request) -> Answer:
         run,
         plan_name=body.plan,
         drop_values=body.drop_values,
-        links=_links(request),
+        links=links,
         links_plan=body.links_plan,
     )
+
+
+def _wanted(request: Request) -> tuple[Wanted, WantedLinks | None]:
+    links = _links(request)
+    beside = links or WantedLinks()
+    return Wanted(collections=request.value["collections"], prune=request.body.prune, beside=beside), links
 
 
 def _links(request: Request) -> WantedLinks | None:
