@@ -88,6 +88,10 @@ FINDS_OPERATIONS = {
     "web/docs/pages.py": "looks for its own files",
     "web/api/schemes.py": "looks a name up in a list that is the same for everybody",
     "web/wire/routes.py": "looks for paths",
+    "web/inside.py": "runs operations for pages, and asks for their scope as the API's door does",
+    "web/console/door.py": "looks for pages",
+    "web/console/shown.py": "leaves out of the menu what the key sees nothing of",
+    "web/pages/senders.py": "refuses requests that other sites make browsers send",
 }
 
 

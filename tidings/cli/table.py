@@ -32,6 +32,7 @@ COMMANDS = (
     Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and so on match a file."),
     Command("status", "local.status", SERVER, "Say in one sentence whether something needs attention, and why."),
     Command("tallies", "local.tallies", SERVER, "Show the results of attempts by minute or hour."),
+    Command("console", "local.console", SERVER, "Print a link that opens the console in a browser, signed in."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),

@@ -9,8 +9,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 from tidings.web.api.door import ApiDoor
+from tidings.web.console.door import ConsoleDoor
 from tidings.web.forms.door import FormsDoor
 from tidings.web.hooks.door import HooksDoor
+from tidings.web.inside import Menu
 from tidings.web.operations import TABLE
 from tidings.web.parts import Parts
 
@@ -29,7 +31,12 @@ class App:
         """`doors`: by the first step of the path, such as `in` and `f`; the API's door takes the rest."""
         self._parts = parts
         self._api = ApiDoor(parts, TABLE)
-        self._doors: dict[str, Door] = dict(doors or {"in": HooksDoor(parts), "f": FormsDoor(parts)})
+        self._doors: dict[str, Door] = dict(doors or self._own_doors(parts))
+
+    def _own_doors(self, parts: Parts) -> dict[str, Door]:
+        # People and programs share the counts of wrong keys and of calls.
+        console = ConsoleDoor(parts, Menu(parts, TABLE), self._api.access, self._api.limits)
+        return {"in": HooksDoor(parts), "f": FormsDoor(parts), "console": console}
 
     async def start(self) -> None:
         """Read what was counted before; before the first request."""

@@ -75,8 +75,8 @@ class ApiDoor:
     def __init__(self, parts: Parts, operations: Sequence[Operation]) -> None:
         self._parts = parts
         self._clock = parts.clock
-        self._access = Access(parts.catalog, parts.tickets)
-        self._limits = Limits(parts.clock, parts.writer)
+        self.access = Access(parts.catalog, parts.tickets)
+        self.limits = Limits(parts.clock, parts.writer)
         self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
         self._bodies = parts.bodies
         self._ids = RequestIds(parts.clock)
@@ -95,12 +95,12 @@ class ApiDoor:
 
     async def start(self) -> None:
         """Read the call counts that were kept; before the first request."""
-        await self._limits.load(self._parts.readers)
+        await self.limits.load(self._parts.readers)
 
     async def stop(self) -> None:
         """Let long polls and streams end, and write what is counted in memory; before the writer is closed."""
         self._parts.feed.close()
-        await self._limits.stop()
+        await self.limits.stop()
 
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request."""
@@ -188,16 +188,16 @@ class ApiDoor:
         """
         authorization, now = at.headers.get("authorization"), self._clock.now()
         if operation.ticketed and authorization is None and (text := query.one(at.scope.query_string, PARAMETER)):
-            at.ticket = self._access.ticket(text, at.client, now)
+            at.ticket = self.access.ticket(text, at.client, now)
             key = at.ticket.key
         else:
-            key = self._access.key(authorization, at.client, now)
+            key = self.access.key(authorization, at.client, now)
         if "origin" in at.headers:
             self._cors.narrow(at.extra, at.headers["origin"], key)
         if operation.per_key is None and operation.scope is not None and operation.scope not in key.scopes:
             key.need(operation.scope)
         if key.limits or key.shared_limits:
-            at.extra.extend(self._limits.take(key))
+            at.extra.extend(self.limits.take(key))
         return key
 
     async def _run_large(self, request: Request, at: Exchange) -> Answer | None:

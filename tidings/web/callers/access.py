@@ -44,7 +44,7 @@ class Access:
                 raise Unauthorized("Send a key: Authorization: Bearer tdk_...")
             key = snapshot.keys_by_hash.get(_digest(authorization))
             if key is None:
-                raise self._failed(client, now, Unauthorized("This key is unknown or revoked."))
+                raise self.failed(client, now, Unauthorized("This key is unknown or revoked."))
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             self._known[authorization] = key
@@ -57,9 +57,10 @@ class Access:
         try:
             return self._tickets.open(text)
         except Unauthorized as wrong:
-            raise self._failed(client, now, wrong) from None
+            raise self.failed(client, now, wrong) from None
 
-    def _failed(self, client: str, now: Micros, wrong: Unauthorized) -> Unauthorized | LimitReached:
+    def failed(self, client: str, now: Micros, wrong: Unauthorized) -> Unauthorized | LimitReached:
+        """Count a wrong key, ticket or code of this address; what to raise: `wrong`, or LimitReached after many."""
         count = self._failures.take(client, FAILURES_MAX, now)
         if count == FAILURES_MAX + 1:
             address = address_of(client)

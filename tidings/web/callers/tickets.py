@@ -59,8 +59,12 @@ class Tickets:
     """Makes tickets and opens them."""
 
     def __init__(self, sealer: Sealer, catalog: Catalog, clock: Clock) -> None:
-        self._sealer = Sealer(sealer.derived("tickets"))
+        self._root, self._sealer = sealer, Sealer(sealer.derived("tickets"))
         self._catalog, self._clock = catalog, clock
+
+    def sealer(self, purpose: str) -> Sealer:
+        """A sealer with its own key, for other things that a browser holds for a while."""
+        return Sealer(self._root.derived(purpose))
 
     def make(self, key: Key, query: dict[str, Any]) -> tuple[str, Micros]:
         """A ticket for a stream with these parameters, and when it ends."""

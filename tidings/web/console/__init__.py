@@ -1,0 +1,1 @@
+"""The console at `/console`: its door, sessions, and what a page is."""

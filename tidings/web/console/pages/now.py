@@ -1,0 +1,139 @@
+"""Now: is anything stuck, since when, for whom, why, and what to do about it; and why deliveries failed lately."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+from tidings.views.health.report import HealthProblem, HealthReport
+from tidings.views.health.words import age, at_least
+from tidings.web.console.visit import PageVisit, View, page, to
+
+REASONS_MAX = 12
+SECOND = 1_000_000
+
+
+async def now(visit: PageVisit) -> View:
+    """How everything stands."""
+    report, reasons = await asyncio.gather(visit.maybe("get_health"), visit.maybe("list_failure_reasons"))
+    values = {"charts": [], "reasons": None if reasons is None else reason_rows(reasons)}
+    if report is None:
+        return await _now_of_tenant(visit, values)
+    return View(
+        "now.html",
+        "Now",
+        report.sentence,
+        values
+        | {
+            "tiles": _tiles(report),
+            "problems": [_problem(visit, each) for each in report.problems],
+            "calm": "Nothing needs anybody.",
+        },
+        report.state,
+    )
+
+
+def reason_rows(found: Any, **narrowed: str) -> list[dict[str, Any]]:
+    """Groups of failures as the template shows them. `narrowed`: the filters of the lists that they lead to."""
+    rows = []
+    for each in found.reasons[:REASONS_MAX]:
+        query = {"outcome": each.outcome, "status": each.status or "", **narrowed}
+        text = urlencode({name: value for name, value in query.items() if value})
+        rows.append(
+            {
+                "what": f"{each.outcome.replace('_', ' ')} {each.status or ''}".strip(),
+                "reason": each.reason,
+                "count": each.count,
+                "waiting": each.waiting,
+                "dead": each.dead,
+                "last": each.last,
+                "example": each.example,
+                "to": f"/deliveries?{text}",
+            }
+        )
+    return rows
+
+
+async def _now_of_tenant(visit: PageVisit, values: dict[str, Any]) -> View:
+    """The page for a key that may not read the server's health: its own endpoints."""
+    found = await visit.maybe("list_endpoints", limit=200)
+    failing = [] if found is None else [each for each in found["data"] if each.health.failing_since is not None]
+    stopped = [] if found is None else [each for each in found["data"] if each.state == "disabled"]
+    problems = [_endpoint_problem(each) for each in (*failing, *stopped)]
+    sentence = "All is well: no endpoint is failing." if not problems else f"{len(problems)} endpoints need somebody."
+    if found is None:
+        sentence = "This key may not read endpoints; choose a page in the menu."
+    tiles = [
+        _tile("Endpoints", at_least(len(found["data"]) if found else 0, bool(found and found["next_cursor"]))),
+        _tile("Failing", f"{len(failing):,}", mood="bad" if failing else ""),
+        _tile("Disabled", f"{len(stopped):,}", mood="bad" if stopped else ""),
+    ]
+    calm = "Nothing needs anybody."
+    state = "attention" if problems else "ok"
+    return View("now.html", "Now", sentence, values | {"tiles": tiles, "problems": problems, "calm": calm}, state)
+
+
+def _tiles(report: HealthReport) -> list[dict[str, str]]:
+    oldest, stages = report.oldest_waiting, report.stages
+    ends, store = report.endpoints, report.store
+    behind = 0 if stages is None else stages.unrouted_events + stages.unseen_deliveries
+    free = "" if store.free_bytes is None else f"{store.free_bytes / 1e9:,.0f} GB free"
+    return [
+        _tile(
+            "Oldest waiting",
+            "none" if oldest is None else age(oldest.age_seconds * SECOND),
+            "" if oldest is None else (oldest.link or oldest.tenant or ""),
+            "bad" if oldest is not None and oldest.age_seconds >= 3600 else "",
+        ),
+        _tile("Failing endpoints", f"{ends.failing:,}", f"of {ends.enabled:,} enabled", "bad" if ends.failing else ""),
+        _tile("Disabled", f"{ends.disabled:,}", f"{ends.paused:,} paused", "bad" if ends.disabled else ""),
+        _tile(
+            "Ended dead, last hour",
+            at_least(report.dead_last_hour, report.dead_is_more),
+            mood="bad" if report.dead_last_hour else "",
+        ),
+        _tile("On its way", f"{behind:,}", "not routed or not sent yet"),
+        _tile("Store", "ok" if store.accepts_writes else "refuses", free, "" if store.accepts_writes else "bad"),
+    ]
+
+
+def _tile(label: str, value: str, note: str = "", mood: str = "") -> dict[str, str]:
+    return {"label": label, "value": value, "note": note, "mood": mood}
+
+
+def _problem(visit: PageVisit, each: HealthProblem) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "state": each.state,
+        "sentence": each.sentence,
+        "reason": each.reason,
+        "advice": each.advice,
+        "since": each.since,
+        "to": "",
+        "actions": [],
+    }
+    if each.endpoint_id is not None:
+        where = to("endpoints", each.endpoint_id)
+        found["to"] = where
+        if visit.may("pause_endpoint") and each.what == "endpoint":
+            found["actions"] = [{"to": f"{where}/probe", "text": "Probe"}, {"to": f"{where}/pause", "text": "Pause"}]
+    elif each.link is not None:
+        found["to"] = to("links", each.link)
+    elif each.hook_id is not None:
+        found["to"] = to("hooks", each.hook_id)
+    return found
+
+
+def _endpoint_problem(each: Any) -> dict[str, Any]:
+    return {
+        "state": "trouble" if each.state == "disabled" else "attention",
+        "sentence": f"{each.url} is {'disabled' if each.state == 'disabled' else 'failing'}.",
+        "reason": each.reason,
+        "advice": "",
+        "since": each.health.failing_since,
+        "to": to("endpoints", each.id),
+        "actions": [],
+    }
+
+
+PAGES = (page("", now, "now", live=True),)

@@ -1,0 +1,152 @@
+"""Who is signed in: a key, shown once, becomes a cookie that only this server can read, for `/console` alone.
+
+The cookie is sealed and holds no key: it names one, and when the session ends. So a session survives a restart, ends
+with its key, and nothing is stored for it. A one-time code, which `tidings console` prints as a link, is the same for
+minutes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections import OrderedDict
+from http.cookies import CookieError, SimpleCookie
+
+import msgspec
+
+from tidings.model.access import Key
+from tidings.model.errors import Unauthorized
+from tidings.model.moment import HOUR, MINUTE, Clock, Micros
+from tidings.store.base import StoreError
+from tidings.store.catalog import Catalog
+from tidings.store.seal import NONCE_BYTES, Sealer
+
+COOKIE = "tidings_console"
+SESSION: Micros = 12 * HOUR
+"""A working day, after which the key must be shown again."""
+CODE: Micros = 5 * MINUTE
+CODE_MARK = "tdc_"
+TEXT_CHARS_MAX = 2_000
+ENDED_MAX = 10_000
+NOTICES_MAX = 1_000
+_HASH_CHARS = 16
+_REFUSED_CODE = "This link was used already, or is older than five minutes. Run `tidings console` again."
+
+
+class ConsoleSession(msgspec.Struct, frozen=True):
+    """Somebody who is signed in with a key."""
+
+    id: str
+    key: Key
+    ends: Micros
+
+
+class _Content(msgspec.Struct, frozen=True, array_like=True):
+    id: str
+    key: str
+    hash: str
+    """The beginning of the key's: a key that was exchanged under its id opens nothing with the old one's sessions."""
+    ends: Micros
+
+
+class Sessions:
+    """Makes sessions and finds them. Belongs to one event loop."""
+
+    def __init__(self, sealer: Sealer, catalog: Catalog, clock: Clock) -> None:
+        self._sealer, self._catalog, self._clock = sealer, catalog, clock
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """Sessions that were signed out, and codes that were used."""
+        self._started = secrets.token_hex(4)
+        self._notices: OrderedDict[str, str] = OrderedDict()
+
+    def begin(self, key: Key) -> str:
+        """The text of the cookie of a new session."""
+        return self._made(key, SESSION, "session")
+
+    def code(self, key: Key) -> str:
+        """A code with which the key's holder can sign in once, within minutes, until the server restarts."""
+        return CODE_MARK + self._made(key, CODE, f"code {self._started}")
+
+    def use(self, code: str) -> Key:
+        """The key of a one-time code. Raises Unauthorized."""
+        content = self._content(code.removeprefix(CODE_MARK), f"code {self._started}", CODE)
+        key = None if content is None else self._key(content)
+        if content is None or key is None:
+            raise Unauthorized(_REFUSED_CODE, code="code_not_valid")
+        self._end(content.id)
+        return key
+
+    def find(self, cookies: str) -> ConsoleSession | None:
+        """The session of a request. `cookies`: its header."""
+        text = _cookie(cookies)
+        content = self._content(text, "session", SESSION) if text else None
+        key = None if content is None else self._key(content)
+        return None if content is None or key is None else ConsoleSession(content.id, key, content.ends)
+
+    def is_open(self, session: ConsoleSession) -> bool:
+        """Whether it has not ended in the meantime."""
+        key = self._catalog.now.keys.get(session.key.id)
+        now = self._clock.now()
+        is_valid = key is not None and key.revoked is None and (key.expires is None or key.expires > now)
+        return is_valid and now < session.ends and session.id not in self._ended
+
+    def end(self, session: ConsoleSession) -> None:
+        """Sign out, wherever the cookie may have got."""
+        self._end(session.id)
+
+    def notice(self, session: ConsoleSession, text: str) -> None:
+        """Keep what the next page of the session says first."""
+        self._notices[session.id] = text
+        if len(self._notices) > NOTICES_MAX:
+            self._notices.popitem(last=False)
+
+    def take_notice(self, session: ConsoleSession) -> str:
+        """What was kept for it; empty if nothing was."""
+        return self._notices.pop(session.id, "")
+
+    def _end(self, ident: str) -> None:
+        self._ended[ident] = None
+        if len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)
+
+    def _made(self, key: Key, lasts: Micros, owner: str) -> str:
+        ends = self._clock.now() + lasts
+        if key.expires is not None:
+            ends = min(ends, key.expires)
+        content = _Content(secrets.token_urlsafe(12), key.id, key.hash[:_HASH_CHARS], ends)
+        return base64.urlsafe_b64encode(self._sealer.seal(msgspec.json.encode(content), owner)).decode().rstrip("=")
+
+    def _content(self, text: str, owner: str, lasts: Micros) -> _Content | None:
+        if len(text) > TEXT_CHARS_MAX or not text.isascii():
+            return None
+        try:
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            if len(sealed) <= 1 + NONCE_BYTES:
+                return None
+            content = msgspec.json.decode(self._sealer.open(sealed, owner), type=_Content)
+        except (binascii.Error, ValueError, StoreError, msgspec.MsgspecError):
+            return None
+        is_current = 0 < content.ends - self._clock.now() <= lasts
+        return content if is_current and content.id not in self._ended else None
+
+    def _key(self, content: _Content) -> Key | None:
+        key = self._catalog.now.keys.get(content.key)
+        if key is None or key.revoked is not None or key.hash[:_HASH_CHARS] != content.hash:
+            return None
+        return None if key.expires is not None and key.expires <= self._clock.now() else key
+
+
+def set_cookie(text: str, path: str, *, is_secure: bool) -> tuple[str, str]:
+    """The header that keeps a session in the browser; an empty text removes it."""
+    age = SESSION // 1_000_000 if text else 0
+    secure = "; Secure" if is_secure else ""
+    return ("set-cookie", f"{COOKIE}={text}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
+
+
+def _cookie(header: str) -> str:
+    try:
+        found = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value

@@ -1,0 +1,140 @@
+"""What a page is: one function that is given a visit and returns a view, one template, one sentence on top.
+
+A page asks for data, and an action changes something, only through operations of the menu, with the visitor's own key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from tidings.model.access import Key
+from tidings.model.errors import Forbidden
+from tidings.web.inside import Menu
+from tidings.web.parts import Parts
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class PageVisit:
+    """One request for a page or an action, by somebody who is signed in."""
+
+    parts: Parts
+    menu: Menu
+    key: Key
+    path: Mapping[str, str]
+    """The values of the `{names}` of the page's path."""
+    query: Mapping[str, str]
+    posted: Mapping[str, str] = field(default_factory=dict)
+    """The fields of the form that was sent."""
+    request_id: str = ""
+
+    async def get(self, name: str, path: Mapping[str, str] | None = None, **query: Any) -> Any:
+        """The body of an operation's answer. Raises what the API would answer as a problem."""
+        answer = await self.menu.run(self.key, name, path=path, query=query, request_id=self.request_id)
+        return answer.body
+
+    async def maybe(self, name: str, path: Mapping[str, str] | None = None, **query: Any) -> Any:
+        """The same; None if the key may not."""
+        if not self.menu.may(self.key, name):
+            return None
+        try:
+            return await self.get(name, path, **query)
+        except Forbidden:
+            return None
+
+    async def do(
+        self,
+        name: str,
+        path: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        **query: Any,
+    ) -> Any:
+        """Change something; the body of the answer."""
+        answer = await self.menu.run(
+            self.key, name, path=path, query=query, body=body, headers=headers, request_id=self.request_id
+        )
+        return answer.body
+
+    def may(self, name: str) -> bool:
+        """Whether the key may try an operation: only then is its button shown."""
+        return self.menu.may(self.key, name)
+
+    def filters(self, *names: str) -> dict[str, str]:
+        """The parameters of these names that the URL has."""
+        return {name: self.query[name] for name in names if self.query.get(name)}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a page shows. `sentence` answers its question; `title` names it in the browser's tab."""
+
+    template: str
+    title: str
+    sentence: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    state: str = ""
+    """`ok`, `attention` or `trouble`: the colour of the sentence's dot; empty: it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an action did: where its visitor goes next (below `/console`), and what that page says first."""
+
+    to: str
+    notice: str = ""
+
+
+Show = Callable[[PageVisit], Awaitable[View]]
+Act = Callable[[PageVisit], Awaitable[Done | View]]
+"""An action that makes a secret returns a view of it, since nothing else may hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """A row of the console's table. `nav`: the entry of the menu that is marked; `live`: it follows what happens."""
+
+    path: str
+    run: Any
+    nav: str = ""
+    live: bool = False
+    is_action: bool = False
+
+
+def page(path: str, run: Show, nav: str = "", *, live: bool = False) -> PageRow:
+    """A page at a path below `/console`, such as `/endpoints/{id}`."""
+    return PageRow(path, run, nav, live)
+
+
+def action(path: str, run: Act, nav: str = "") -> PageRow:
+    """What a form posts to."""
+    return PageRow(path, run, nav, is_action=True)
+
+
+class PageTable:
+    """The console's table of pages and actions, found by path."""
+
+    def __init__(self, pages: Sequence[PageRow]) -> None:
+        self._rows = [(_pattern(each.path), each) for each in pages]
+
+    def find(self, path: str, *, is_action: bool) -> tuple[PageRow, dict[str, str]] | None:
+        """The page at a path below `/console`, with the values of its names."""
+        for pattern, row in self._rows:
+            if row.is_action == is_action and (match := pattern.fullmatch(path)):
+                return row, match.groupdict()
+        return None
+
+
+def to(*steps: str) -> str:
+    """A path below `/console`, with its steps encoded."""
+    return "".join(f"/{quote(each, safe='')}" for each in steps)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    pieces = _NAME.split(path)
+    return re.compile("".join(f"(?P<{p}>[^/]+)" if at % 2 else re.escape(p) for at, p in enumerate(pieces)))
