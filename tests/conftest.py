@@ -26,6 +26,9 @@ use_memory()
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+GARBAGE_THRESHOLD = 100_000
+"""Tests leave little garbage: Python's own threshold, 700 objects, has it look more than run."""
+
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])]
 
 
@@ -41,6 +44,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
         gc.enable()
 
 

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PLAIN = {int, str, bytes, float, complex, bool, type(None), type(...)}
+"""What parts of a program can be besides nodes, and lists of them."""
 
 
 @cache
@@ -31,8 +33,19 @@ def syntax(path: Path) -> ast.Module:
 
 @cache
 def nodes(path: Path) -> tuple[ast.AST, ...]:
-    """All that a Python file consists of. Several tests look through each file: this is walked once for all."""
-    return tuple(ast.walk(syntax(path)))
+    """All that a Python file consists of. Several tests look through each file: this is walked once for all.
+
+    In the order of `ast.walk`, which takes twice as long.
+    """
+    found: list[ast.AST] = [syntax(path)]
+    for node in found:
+        for value in vars(node).values():
+            kind = type(value)
+            if kind is list:
+                found.extend([each for each in value if isinstance(each, ast.AST)])
+            elif kind not in PLAIN:
+                found.append(value)
+    return tuple(found)
 
 
 def under(*folders: str, suffix: str = "") -> list[Path]:

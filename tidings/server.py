@@ -11,8 +11,6 @@ import secrets
 import threading
 from collections.abc import Callable
 
-import msgspec
-
 from tidings import __version__
 from tidings.control.collections import Collections
 from tidings.control.connections.connections import Connections
@@ -78,6 +76,7 @@ from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer, keep_mark, load_sealer, plain_until
 from tidings.store.writer import Writer
+from tidings.structs import learn_structs
 from tidings.web.app import App
 from tidings.web.callers.open_calls import OpenCalls
 from tidings.web.callers.tickets import Tickets
@@ -115,7 +114,7 @@ class Server:
 
         `new_store`: accept an empty database in a folder that was used before.
         """
-        _learn(msgspec.Struct)
+        learn_structs()
         try:
             self._open(new_store)
         except BaseException:
@@ -385,15 +384,3 @@ class Server:
 
 def _limits(settings: Settings) -> ImportLimits:
     return ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
-
-
-def _learn(kind: type[msgspec.Struct]) -> None:
-    """Have msgspec know every kind of struct before there are threads.
-
-    It learns a kind at its first use, and two threads that do so at the same time crash the interpreter.
-    """
-    for each in kind.__subclasses__():
-        # Structs of functions, or of what only the type checker knows, are never read from JSON.
-        with contextlib.suppress(TypeError, NameError):
-            msgspec.json.Decoder(each)
-        _learn(each)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.callers import Callers
+from tests.delivery.world import World
+from tidings.net.http import HttpClient
 from tidings.testing import Api, ProcessServer, Reaction, Receiver, until
 from tidings.testing.api import OPERATOR_KEY
 
@@ -88,3 +90,24 @@ def test_a_stop_while_everything_waits_for_an_endpoint_that_never_answers(tmp_pa
         receiver.answer(204)
         server.start()
         assert receiver.wait_for(2)[1].id == event
+
+
+def test_a_stop_that_waits_for_an_answer_leaves_the_processor_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = HttpClient.poll
+
+    def counted(client: HttpClient, seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        look(client, seconds)
+
+    for path, delay in (("/soon", 0.1), ("/later", 0.5)):
+        world.receiver.answer(Reaction(delay_seconds=delay), path=path)
+        world.register(path)
+    world.api.publish("step")
+    world.receiver.wait_for(2)
+    monkeypatch.setattr(HttpClient, "poll", counted)
+    world.server.stop()
+    assert looks < 100, "the first result is stored while the other is awaited"

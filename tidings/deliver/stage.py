@@ -47,8 +47,7 @@ LOOK_AGAIN_SECONDS, STORE_RETRY = 1.0, 1 * SECOND
 CHOOSE_SECONDS = 0.003
 """How long a round goes through lanes before the chosen requests leave; the other lanes are next."""
 UNSETTLED_MAX = 5_000
-STOP_SECONDS, ABANDON_SECONDS = 6.0, 0.5
-CANCEL_SECONDS, TRY_SECONDS = 10.0, 150.0
+STOP_SECONDS, ABANDON_SECONDS, CANCEL_SECONDS, TRY_SECONDS = 6.0, 0.5, 10.0, 150.0
 
 log = logging.getLogger("tidings.deliver")
 Chance = Callable[[], float]
@@ -238,12 +237,13 @@ class Deliver:
         """How many seconds to wait for sockets before there is something else to do."""
         if self._crowded:
             return YOUNG_SECONDS if not self._inbox else 0.0
-        if self._settlement and self._settling is None and not self._inbox and not self._lanes.active:
-            # It waits briefly for more results.
-            return SETTLE_SECONDS if now >= self._store_rests_until else 0.05
-        if self._inbox or self._lanes.active or self._news:
-            return 0.0 if now >= self._store_rests_until else 0.05
-        if (at := self._runs.next_at(self._timers.next_at)) is not None:
+        soon = 0.0 if now >= self._store_rests_until else 0.05
+        sends = self._lanes.active and not self._stopping
+        if self._settlement and self._settling is None and not self._inbox and not sends:
+            return soon or SETTLE_SECONDS  # It waits briefly for more results.
+        if self._inbox or sends or (self._news and not self._stopping):
+            return soon
+        if (at := None if self._stopping else self._runs.next_at(self._timers.next_at)) is not None:
             return min(max(0.0, (at - now) / SECOND), LOOK_AGAIN_SECONDS)
         return LOOK_AGAIN_SECONDS
 

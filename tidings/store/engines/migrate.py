@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib.resources import files
 from typing import Any
@@ -60,14 +61,15 @@ def migrate(db: Any) -> list[str]:
     return applied
 
 
-def migrations() -> list[tuple[int, str, str]]:
+@functools.cache
+def migrations() -> tuple[tuple[int, str, str], ...]:
     """Every migration: number, file name, text."""
     found = []
     for file in files("tidings.store.migrations").iterdir():
         match = _FILE.fullmatch(file.name)
         if match:
             found.append((int(match[1]), file.name, file.read_text()))
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _words(sql: str, db: Any) -> str:
