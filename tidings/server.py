@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from tidings import __version__
+from tidings.control.bulk.running import BulkWork
 from tidings.control.collections import Collections
 from tidings.control.connections.connections import Connections
 from tidings.control.declarations import Declarations
@@ -150,7 +151,7 @@ class Server:
             lambda: router.position,
         )
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
-        self._replaying = Replaying(writer, catalog, self.clock, deliver.notice)
+        self._replaying = self._replays(catalog)
         self._retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
         self._timers = LinkTimers(writer, catalog, self.clock)
         router.on_kick = self._timers.news
@@ -182,16 +183,13 @@ class Server:
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
         """What happens to endpoints."""
         settings = self.settings
-        return EndpointEdits(
-            catalog,
-            self.clock,
-            networks,
-            self._names,
-            allow_http=settings.allow_http,
-            most_per_tenant=settings.max_endpoints_per_tenant,
-            proxied=bool(settings.outbound_proxy),
-            post=Trials(self.deliver.try_out).post,
-        )
+        parts, most = (catalog, self.clock, networks, self._names), settings.max_endpoints_per_tenant
+        post, proxied = Trials(self.deliver.try_out).post, bool(settings.outbound_proxy)
+        return EndpointEdits(*parts, allow_http=settings.allow_http, most_per_tenant=most, proxied=proxied, post=post)
+
+    def _replays(self, catalog: Catalog) -> Replaying:
+        bulk = BulkWork(self.writer, self._readers, catalog, self.clock, self.deliver)
+        return Replaying(self.writer, catalog, self.clock, self.deliver.notice, bulk=bulk)
 
     def _http_client(self, networks: address.Networks) -> HttpClient:
         """The door outwards."""

@@ -70,7 +70,15 @@ def one(api: Api, operation: Operation) -> str:
     return head + thing[NAMES.get(collection, "id")] + rest.partition("}")[2]
 
 
-REPORTS = ("openapi", "list_shares", "get_health", "list_failure_reasons", "get_tallies", "get_receipt_body")
+REPORTS = (
+    "openapi",
+    "list_shares",
+    "get_health",
+    "list_failure_reasons",
+    "get_tallies",
+    "list_jobs",
+    "get_receipt_body",
+)
 """Of the whole server, or bytes: neither lists nor things."""
 
 

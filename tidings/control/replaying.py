@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.control.bulk.running import BulkWork
 from tidings.control.deliveries import enabled, new_round
 from tidings.control.slicing import rested
 from tidings.control.upkeep.background import Background
@@ -57,9 +58,10 @@ class Replaying:
         clock: Clock,
         deliver_notice: Callable[[int], None],
         ticks: Callable[[], float] = time.monotonic,
+        bulk: BulkWork | None = None,
     ) -> None:
-        self._writer, self._catalog, self._clock, self._notice = writer, catalog, clock, deliver_notice
-        self._ticks = ticks
+        self._writer, self._catalog, self.clock, self._notice = writer, catalog, clock, deliver_notice
+        self._ticks, self._bulk = ticks, bulk
         self._news = asyncio.Event()
         self._background = Background("replays", self._work)
         self._choices: dict[str, tuple[int, Wants]] = {}
@@ -78,7 +80,7 @@ class Replaying:
 
         A fact belongs to the range by when it was stored here: `since` counts, `until` does not. Raises Refused.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         until = now if until is None else until
         if since >= until:
             detail = f"until ({moment.to_text(until)}) must be later than since ({moment.to_text(since)})."
@@ -126,7 +128,8 @@ class Replaying:
 
     def add(self, db: Db, replay: Replay) -> Replay:
         """Store a prepared replay, inside a write job. Raises Conflict if its endpoint or link is not enabled."""
-        enabled(self._catalog.link(db, replay.link))
+        if replay.filter is None:
+            enabled(self._catalog.link(db, replay.link))
         stored.put(db, replay)
         return replay
 
@@ -148,8 +151,8 @@ class Replaying:
             self._news.clear()
             try:
                 ids = await self._writer.call(stored.running)
-                for replay_id in ids:
-                    await self._turn(replay_id)
+                for replay_id, is_bulk in ids:
+                    await self._turn(replay_id, is_bulk)
             except TidingsError as wrong:
                 log.warning("replays pause for a moment: %s", wrong.detail)
                 await asyncio.sleep(STORE_RETRY_SECONDS)
@@ -157,8 +160,11 @@ class Replaying:
             if not ids:
                 await self._news.wait()
 
-    async def _turn(self, replay_id: str) -> None:
+    async def _turn(self, replay_id: str, is_bulk: bool) -> None:
         try:
+            if is_bulk and self._bulk is not None:
+                await self._bulk.turn(replay_id)
+                return
             await rested(self._writer, lambda db: self._step(db, replay_id), then=self._told)
         except TidingsError:
             raise
@@ -198,7 +204,7 @@ class Replaying:
             position=rows[-1][0] if rows else replay.finish,
             looked_at=replay.looked_at + len(rows),
             sent=replay.sent + len(chosen),
-            updated=self._clock.now(),
+            updated=self.clock.now(),
         )
         if done:
             self._end(db, progress, "done")
@@ -207,7 +213,7 @@ class Replaying:
         return replay.link if chosen else None
 
     def _send(self, db: Db, replay: Replay, rows: list[Row]) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         if replay.which == "failed":
             db.many("waiting_put", [new_round(row[0], replay.link, row[1], row[2], row[4], now) for row in rows])
             return
@@ -221,7 +227,7 @@ class Replaying:
         return known[1]
 
     def _end(self, db: Db, replay: Replay, state: Any) -> Replay:
-        ended = msgspec.structs.replace(replay, state=state, updated=self._clock.now())
+        ended = msgspec.structs.replace(replay, state=state, updated=self.clock.now())
         stored.put(db, ended)
         self._choices.pop(replay.id, None)
         return ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tidings.control.bulk.starting import BulkJobs
 from tidings.control.deliveries import links_named
 from tidings.control.endpoints.endpoints import narrowed_to
 from tidings.control.replaying import Replaying
@@ -57,6 +58,7 @@ class Replays:
 
     def __init__(self, catalog: Catalog, readers: Readers, replaying: Replaying) -> None:
         self._catalog, self._readers, self._replaying = catalog, readers, replaying
+        self.bulk = BulkJobs(catalog, readers, replaying)
 
     async def page(
         self,

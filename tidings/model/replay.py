@@ -1,4 +1,4 @@
-"""Replays: durable jobs that send a time range of events to an endpoint again."""
+"""Replays: durable jobs that send a time range of events again, or act on deliveries that fit a filter."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from typing import Literal
 
 import msgspec
 
+from tidings.model.delivery import State
 from tidings.model.moment import Micros
 
 Which = Literal["failed", "all"]
+BulkAct = Literal["retry", "cancel"]
 ReplayState = Literal["running", "done", "cancelled"]
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """One replay. `position` is the number of the last fact looked at; all counts are numbers of deliveries."""
+    """One replay. `position` is the number of the last fact looked at; all counts are numbers of deliveries.
+
+    With a `filter` it is a bulk job: it retries or cancels the deliveries that fit, whatever their link (`link` 0).
+    """
 
     id: str
     tenant: str | None
     link: int
-    which: Which
+    which: Which | BulkAct
     since: Micros
     until: Micros
     state: ReplayState = "running"
@@ -29,3 +34,15 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: int = 0
     created: Micros = 0
     updated: Micros = 0
+    filter: str | None = None
+    """A `DeliveryFilter` as JSON."""
+
+
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which deliveries a bulk job acts on. `links`: only theirs; None: those of all."""
+
+    links: tuple[int, ...] | None = None
+    state: State | None = None
+    type: str | None = None
+    outcome: str | None = None
+    status: str | None = None

@@ -6,21 +6,33 @@ import msgspec
 
 from tidings.control.replays import DryRun
 from tidings.model import moment
-from tidings.model.replay import Replay, ReplayState, Which
+from tidings.model.delivery import State
+from tidings.model.replay import BulkAct, DeliveryFilter, Replay, ReplayState, Which
 from tidings.store.catalog import Snapshot
+
+
+class BulkFilterView(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deliveries a bulk job acts on, of its endpoint, link, tenant and time; null: any."""
+
+    state: State | None
+    type: str | None
+    outcome: str | None
+    status: str | None
 
 
 class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
     """A replay to an endpoint, or through the operator's link with this name; the other one is null. `total` is the
     number of events or deliveries to check, `looked_at` the number checked so far, and `sent` the number of deliveries
-    started.
+    started. `retry` and `cancel` are bulk jobs on all deliveries that fit `filter`; `sent` is how many they retried or
+    cancelled.
     """
 
     id: str
     endpoint_id: str | None
     link: str | None
     tenant: str | None
-    which: Which
+    which: Which | BulkAct
+    filter: BulkFilterView | None
     since: str
     until: str
     state: ReplayState
@@ -48,9 +60,10 @@ def replay_view(replay: Replay, snapshot: Snapshot) -> ReplayView:
     """A replay and how far it has come."""
     return ReplayView(
         id=replay.id,
-        **_target(replay, snapshot),
+        **replay_target(replay, snapshot),
         tenant=replay.tenant,
         which=replay.which,
+        filter=_filter(replay),
         since=moment.to_text(replay.since),
         until=moment.to_text(replay.until),
         state=replay.state,
@@ -67,8 +80,8 @@ def dry_run_view(dry: DryRun, snapshot: Snapshot) -> DryRunView:
     replay = dry.replay
     return DryRunView(
         dry_run=True,
-        **_target(replay, snapshot),
-        which=replay.which,
+        **replay_target(replay, snapshot),
+        which="failed" if replay.which == "failed" else "all",
         since=moment.to_text(replay.since),
         until=moment.to_text(replay.until),
         total=replay.total,
@@ -76,8 +89,23 @@ def dry_run_view(dry: DryRun, snapshot: Snapshot) -> DryRunView:
     )
 
 
-def _target(replay: Replay, snapshot: Snapshot) -> dict[str, str | None]:
-    link = snapshot.links.get(replay.link)
+def _wanted(replay: Replay) -> DeliveryFilter | None:
+    return None if replay.filter is None else msgspec.json.decode(replay.filter, type=DeliveryFilter)
+
+
+def _filter(replay: Replay) -> BulkFilterView | None:
+    wanted = _wanted(replay)
+    if wanted is None:
+        return None
+    return BulkFilterView(state=wanted.state, type=wanted.type, outcome=wanted.outcome, status=wanted.status)
+
+
+def replay_target(replay: Replay, snapshot: Snapshot) -> dict[str, str | None]:
+    """The endpoint or link that it is about, as answers name it; both None if it is about several."""
+    wanted = _wanted(replay)
+    # Links of one name, deleted ones too: the newest has it.
+    number = replay.link if wanted is None or not wanted.links else wanted.links[-1]
+    link = snapshot.links.get(number)
     if link is None:
         return {"endpoint_id": None, "link": None}
     return {"endpoint_id": None, "link": link.name} if link.name else {"endpoint_id": link.id, "link": None}

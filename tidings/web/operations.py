@@ -21,7 +21,7 @@ from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish, trail
 from tidings.web.api.events import read as events
 from tidings.web.api.portal import operations as portal
-from tidings.web.api.service import health, report, shares, tallies
+from tidings.web.api.service import bulk, health, report, shares, tallies
 from tidings.web.docs import pages
 from tidings.web.habits.shaping import with_habits
 from tidings.web.items.templates import TEMPLATES
@@ -41,6 +41,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     connections.OPERATIONS,
     deliveries.OPERATIONS,
     tallies.OPERATIONS,
+    bulk.OPERATIONS,
     replays.OPERATIONS,
     hooks.OPERATIONS,
     receipts.OPERATIONS,

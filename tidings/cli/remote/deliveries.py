@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from tidings.cli.bulk import in_bulk
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.terminal.times import Since, Until, between
+from tidings.client.calls import given
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
 
 cli = typer.Typer(help="Deliveries: events on their way to endpoints and through links.", no_args_is_help=True)
+
+EVER = "1970-01-01T00:00:00Z"
 
 Id = Annotated[str, typer.Argument(help="The delivery's id, dlv_...")]
 
@@ -66,10 +70,52 @@ def show(out: Session, id: Id) -> None:
     out.answer(delivery, lambda: _show(out, delivery))
 
 
+OptionalId = Annotated[str | None, typer.Argument(help="The delivery's id, dlv_...; without it, all that fit.")]
+OfEndpoint = Annotated[str | None, typer.Option(help="All to the endpoint with this id.")]
+OfLink = Annotated[str | None, typer.Option(help="All through the link with this name.")]
+OfTenant = Annotated[str | None, typer.Option(help="All to endpoints and through links of this tenant.")]
+OfType = Annotated[str | None, typer.Option(help="All of events of this type or pattern, such as 'tasks.*'.")]
+WithOutcome = Annotated[str | None, typer.Option(help="All whose last attempt had this outcome, such as timeout.")]
+WithStatus = Annotated[str | None, typer.Option(help="All whose last response had this status, such as 422 or 5xx.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count those that fit.")]
+
+
 @cli.command("retry")
 @calling
-def retry(out: Session, id: Id) -> None:
-    """Retry a delivery now, with a fresh schedule of attempts. If it was already delivered, it is sent again."""
+def retry(
+    out: Session,
+    id: OptionalId = None,
+    *,
+    failed: Annotated[bool, typer.Option("--failed", help="All that are dead; the same as --state dead.")] = False,
+    state: Annotated[str | None, typer.Option(help="All in this state, such as waiting.")] = None,
+    endpoint: OfEndpoint = None,
+    link: OfLink = None,
+    tenant: OfTenant = None,
+    type: OfType = None,
+    outcome: WithOutcome = None,
+    status: WithStatus = None,
+    since: Since = None,
+    until: Until = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Retry a delivery now, or with --failed and other options all that fit, with a fresh schedule of attempts.
+
+    If it was already delivered, it is sent again. Many are counted first, and retried by the server as a durable job.
+    """
+    times = dict(zip(("since", "until"), between(since, until, SystemClock().now()), strict=True))
+    narrowing = given(
+        endpoint_id=endpoint, link=link, tenant=tenant, type=type, outcome=outcome, status=status, **times
+    )
+    if id is None:
+        if not (failed or state or narrowing):
+            raise ValueError("Give a delivery's id, or --failed, or options such as --endpoint.")
+        body = narrowing | {"state": state or "dead"}
+        if len(body) == 1:
+            body["since"] = EVER
+        in_bulk(out, "retry", body, dry_run=dry_run)
+        return
+    if failed or state or narrowing or dry_run:
+        raise ValueError("Give a delivery's id or options, not both.")
     before = out.client.delivery(id)["state"]
     delivery = out.client.retry_delivery(id)
     what = "It was already delivered, and is sent again." if before == "delivered" else f"{id} is being retried."
@@ -78,8 +124,30 @@ def retry(out: Session, id: Id) -> None:
 
 @cli.command("cancel")
 @calling
-def cancel(out: Session, id: Id) -> None:
-    """Cancel a delivery, so that it is not sent again."""
+def cancel(
+    out: Session,
+    id: OptionalId = None,
+    *,
+    endpoint: OfEndpoint = None,
+    link: OfLink = None,
+    tenant: OfTenant = None,
+    type: OfType = None,
+    outcome: WithOutcome = None,
+    status: WithStatus = None,
+    since: Since = None,
+    until: Until = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Cancel a delivery, or all waiting ones that fit, so that they are not sent again."""
+    times = dict(zip(("since", "until"), between(since, until, SystemClock().now()), strict=True))
+    body = given(endpoint_id=endpoint, link=link, tenant=tenant, type=type, outcome=outcome, status=status, **times)
+    if id is None:
+        if not body:
+            raise ValueError("Give a delivery's id, or options such as --endpoint.")
+        in_bulk(out, "cancel", body, dry_run=dry_run)
+        return
+    if body or dry_run:
+        raise ValueError("Give a delivery's id or options, not both.")
     delivery = out.client.cancel_delivery(id)
     out.answer(delivery, lambda: out.say(f"{id} is {delivery['state']}."))
 

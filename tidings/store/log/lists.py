@@ -244,11 +244,12 @@ def _window(
     up = query.oldest_first
     last = (min if up else max)(full, default=None)
     numbers = {n for numbers in lists for n in numbers if last is None or (n <= last if up else n >= last)}
-    rows = [row for row in rows_of(db, snapshot, numbers) if _matches(row, query)]
+    rows = [row for row in rows_of(db, snapshot, numbers) if matches(row, query)]
     return rows[::-1] if up else rows, last
 
 
-def _matches(row: DeliveryRow, query: DeliveryQuery) -> bool:
+def matches(row: DeliveryRow, query: DeliveryQuery) -> bool:
+    """Whether a delivery, as it stands now, is one that is asked for; numbers do not count."""
     return (
         (query.links is None or row.link in query.links)
         and (query.state is None or row.state == query.state)

@@ -25,9 +25,9 @@ def read(db: Db, replay_id: str) -> Replay | None:
     return None if row is None else _replay(row)
 
 
-def running(db: Db) -> list[str]:
-    """The ids of those that have not ended, oldest first."""
-    return [row[0] for row in db.all("replays_running")]
+def running(db: Db) -> list[tuple[str, bool]]:
+    """The ids of those that have not ended, oldest first, and whether each is a bulk job."""
+    return [(row[0], row[1] is not None) for row in db.all("replays_running")]
 
 
 def under_way(db: Db, newest: int, most: int) -> list[Replay]:

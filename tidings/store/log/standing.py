@@ -101,8 +101,13 @@ def read(db: Db, since: Micros) -> Standing:
         timer_look=None if timer is None else timer[0],
         refused=refused,
         refused_is_complete=all_refused,
-        replays=replays.under_way(db, REPLAYS_NEWEST, REPLAYS_MAX),
+        replays=jobs_under_way(db),
     )
+
+
+def jobs_under_way(db: Db) -> list[Replay]:
+    """The replays and bulk jobs that have not ended, oldest first, up to REPLAYS_MAX."""
+    return replays.under_way(db, REPLAYS_NEWEST, REPLAYS_MAX)
 
 
 def lagging(db: Db) -> dict[int, int]:

@@ -261,8 +261,8 @@ SELECT 1 FROM (
 
 -- name: replays_under_way
 -- Among the newest replays, those that have not ended.
-SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated FROM (
-    SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter FROM (
+    SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter
     FROM replay ORDER BY id DESC LIMIT :newest
 ) AS part WHERE part.state = 'running' ORDER BY part.id LIMIT :count;
 

@@ -2,23 +2,28 @@
 
 -- name: replay_put
 -- Create a replay, or store its progress.
-INSERT INTO replay (id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated)
-VALUES (:id, :tenant, :link, :which, :since, :until, :state, :position, :finish, :total, :sent, :looked_at, :created, :updated)
+INSERT INTO replay (
+    id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter
+)
+VALUES (
+    :id, :tenant, :link, :which, :since, :until, :state, :position, :finish, :total, :sent, :looked_at, :created, :updated,
+    :filter
+)
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, position = excluded.position, sent = excluded.sent,
     looked_at = excluded.looked_at, updated = excluded.updated;
 
 -- name: replay_of
 -- One replay.
-SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter
 FROM replay WHERE id = :id;
 
 -- name: replays_running
 -- The replays to go on with after a start.
-SELECT id FROM replay WHERE state = 'running' ORDER BY id;
+SELECT id, filter FROM replay WHERE state = 'running' ORDER BY id;
 
 -- name: replays_page
 -- Newest first. The casts tell PostgreSQL the type of a parameter that may be NULL.
-SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter
 FROM replay
 WHERE id < :before
     AND (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
@@ -28,7 +33,7 @@ ORDER BY id DESC LIMIT :count;
 
 -- name: replays_page_up
 -- The same, the oldest first.
-SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter
 FROM replay
 WHERE id > :after
     AND (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))

@@ -8,7 +8,7 @@ import msgspec
 
 State = Literal["ok", "attention", "trouble"]
 What = Literal["store", "stage", "disk", "network", "endpoint", "link", "timer", "dead", "hook"]
-JobKind = Literal["replay", "declaration", "indexes", "imports"]
+JobKind = Literal["replay", "retry", "cancel", "declaration", "indexes", "imports"]
 
 
 class HealthProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +78,9 @@ class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobUnderWay(msgspec.Struct, frozen=True, kw_only=True):
-    """A long job under way. `id`: of a replay; `done` and `total`: as far as they are known."""
+    """A long job under way. `id`: of a replay, or of a bulk retry or cancellation; `done`, `total`, `expected_end`: as
+    far as they are known.
+    """
 
     what: JobKind
     id: str | None = None
@@ -87,6 +89,7 @@ class JobUnderWay(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None = None
     done: int | None = None
     total: int | None = None
+    expected_end: str | None = None
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tidings.model import moment
-from tidings.model.moment import MINUTE, SECOND, Micros
+from tidings.model.moment import DAY, MINUTE, SECOND, Micros
+from tidings.model.replay import Replay
 from tidings.store.catalog import Snapshot
 from tidings.store.log.standing import RefusedLately, Standing
 from tidings.views.health.links import called, of
 from tidings.views.health.report import HealthProblem, JobUnderWay, RefusedRequests
 from tidings.views.health.words import age, at_least
+from tidings.views.replays import replay_target
 
 FREE_BYTES_FEW, FREE_BYTES_WARN = 100 * 1024 * 1024, 1024 * 1024 * 1024
 ROUTED_WITHIN: Micros = 1 * MINUTE
 """An event that is not routed after this time is stuck."""
+LATEST: Micros = 365 * DAY
+"""No job is expected to end later than in this time."""
 TIMER_WITHIN: Micros = 2 * MINUTE
 """A timer that was due for a check this long ago is stuck, even if it waits for its last run."""
 
@@ -135,18 +139,18 @@ def refused(snapshot: Snapshot, found: list[RefusedLately], is_complete: bool) -
     ]
 
 
-def jobs(snapshot: Snapshot, vitals: Vitals, standing: Standing | None) -> Iterator[JobUnderWay]:
+def jobs(snapshot: Snapshot, vitals: Vitals, replays: Sequence[Replay], now: Micros) -> Iterator[JobUnderWay]:
     """The long jobs under way."""
-    for replay in [] if standing is None else standing.replays:
-        link = snapshot.links.get(replay.link)
-        names = {} if link is None else {"endpoint_id": of(link)["endpoint_id"], "link": of(link)["link"]}
+    for replay in replays:
+        target = replay_target(replay, snapshot)
         yield JobUnderWay(
-            what="replay",
+            what=replay.which if replay.which in ("retry", "cancel") else "replay",
             id=replay.id,
             since=moment.to_text(replay.created),
             done=replay.looked_at,
             total=replay.total,
-            **names,
+            expected_end=_expected_end(replay, now),
+            **target,
         )
     if vitals.declares:
         yield JobUnderWay(what="declaration")
@@ -154,3 +158,11 @@ def jobs(snapshot: Snapshot, vitals: Vitals, standing: Standing | None) -> Itera
         yield JobUnderWay(what="indexes", total=vitals.builds_indexes)
     if vitals.imports:
         yield JobUnderWay(what="imports", total=vitals.imports)
+
+
+def _expected_end(replay: Replay, now: Micros) -> str | None:
+    """When it ends if it continues as fast as until now."""
+    if not 0 < replay.looked_at <= replay.total or now <= replay.created:
+        return None
+    left = (now - replay.created) * (replay.total - replay.looked_at) // replay.looked_at
+    return moment.to_text(now + min(left, LATEST))

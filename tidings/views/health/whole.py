@@ -96,7 +96,7 @@ def report(
         refused=[] if standing is None else server.refused(snapshot, standing.refused, standing.refused_is_complete),
         store=StoreHealth(accepts_writes=vitals.refusal is None, refusal=vitals.refusal, free_bytes=vitals.free_bytes),
         stages=None if standing is None else _stages(vitals, standing),
-        jobs=list(server.jobs(snapshot, vitals, standing)),
+        jobs=list(server.jobs(snapshot, vitals, () if standing is None else standing.replays, now)),
     )
 
 

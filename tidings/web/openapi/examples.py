@@ -109,6 +109,7 @@ _DRY_RUN = {"endpoint_id": ENDPOINT, "link": None, **_RANGE, "total": 240}
 _REPLAY = {
     "id": REPLAY,
     **_DRY_RUN,
+    "filter": None,
     "tenant": None,
     "state": "running",
     "looked_at": 100,

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import shutil
 
+import msgspec
+
 from tidings.model.errors import TidingsError, Unavailable
+from tidings.store.log import standing
 from tidings.store.readers import OWN_READS
-from tidings.views.health import whole
-from tidings.views.health.report import HealthReport
+from tidings.views.health import server, whole
+from tidings.views.health.report import HealthReport, JobUnderWay
 from tidings.views.health.server import Vitals
 from tidings.web.api.service import health
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
 STORE_SECONDS = 2.0
+
+
+class JobList(msgspec.Struct, frozen=True, kw_only=True):
+    """The long jobs under way."""
+
+    data: list[JobUnderWay]
 
 
 async def get_health(parts: Parts, request: Request) -> Answer:
@@ -30,6 +39,14 @@ async def get_health(parts: Parts, request: Request) -> Answer:
         why = wrong.detail if isinstance(wrong, TidingsError) else "The store did not answer in time."
         vitals = vitals._replace(refusal=vitals.refusal or why)
     return Answer(200, whole.report(snapshot, lanes, vitals, facts, now, parts.delivery_ids))
+
+
+async def list_jobs(parts: Parts, request: Request) -> Answer:
+    """The long jobs under way."""
+    whole.check_reader(request.caller)
+    running = await parts.readers.call(standing.jobs_under_way, OWN_READS)
+    jobs = server.jobs(parts.catalog.now, await _vitals(parts), running, parts.clock.now())
+    return Answer(200, JobList(data=list(jobs)))
 
 
 async def _vitals(parts: Parts) -> Vitals:
@@ -72,5 +89,20 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=get_health,
         tag=health.TAG,
         response=HealthReport,
+    ),
+    Operation(
+        name="list_jobs",
+        method="GET",
+        path="/v1/jobs",
+        scope="metrics:read",
+        whole=True,
+        summary="Show the long jobs under way, and when they are expected to end",
+        help=(
+            "Replays, bulk retries and cancellations, declarations over many items, indexes being built, and imports. "
+            "Replays and bulk jobs that have ended are at `/v1/replays`."
+        ),
+        handler=list_jobs,
+        tag=health.TAG,
+        response=JobList,
     ),
 )

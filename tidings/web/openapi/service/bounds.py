@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidings.control.bulk.running import COUNTED_MAX as COUNT_MAX
+from tidings.control.bulk.starting import STATUS_PATTERN, TYPE_PATTERN
 from tidings.control.standing.tallies import ROWS_MAX
 from tidings.model.ids import ALPHABET, ID_CHARS
+from tidings.model.outcome import OUTCOMES
 from tidings.rules.deliver import tally
+from tidings.rules.deliver.lifecycle import STATES
+from tidings.rules.event_types import TYPE_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX
 from tidings.views.health.reasons import GROUPS_MAX, LINKS_SHOWN
@@ -24,6 +29,18 @@ _BUCKETS = len(tally.BOUNDS_MS) + 1
 _EACH: Schema = {"items": {"type": "integer", **_NUMBER}}
 _OTHERS_MAX = 3
 """Kinds of jobs besides replays."""
+
+
+_BULK: dict[str, Schema] = {
+    "link": LINK,
+    "type": {
+        "pattern": f"^{TYPE_PATTERN}$",
+        "maxLength": TYPE_CHARS_MAX + 2,
+        "examples": ["tasks.*"],
+    },
+    "outcome": {"enum": [each.name for each in OUTCOMES]},
+    "status": {"pattern": f"^{STATUS_PATTERN}$", "maxLength": 3, "examples": ["5xx"]},
+}
 
 
 def _ident(prefix: str) -> Schema:
@@ -59,7 +76,12 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         **_numbers("unrouted_events", "unseen_deliveries"),
         "unrouted_since": _TIME,
     },
-    "JobUnderWay": {**_numbers("done", "total"), "id": _ident("rpl"), "link": LINK},
+    "JobUnderWay": {**_numbers("done", "total"), "id": _ident("rpl"), "link": LINK, "expected_end": _TIME},
+    "JobList": {"data": {"maxItems": REPLAYS_MAX + _OTHERS_MAX}},
+    "BulkRetry": _BULK,
+    "BulkCancel": _BULK,
+    "BulkFilterView": {"state": {"enum": list(STATES)}},
+    "BulkCountView": {"count": {"minimum": 0, "maximum": COUNT_MAX}},
     "FailingLink": {**_numbers("count"), "link": LINK},
     "FailureReason": {
         **_numbers("count", "waiting", "dead", "links_total"),

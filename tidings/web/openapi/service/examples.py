@@ -65,6 +65,21 @@ ANSWERS: dict[str, Any] = {
         "oldest_waiting_seconds": 3424,
         "last_failure": "The endpoint answered 503.",
     },
+    "BulkCountView": {"dry_run": True, "count": 1204, "count_is_more": False},
+    "JobList": {
+        "data": [
+            {
+                "what": "retry",
+                "id": "rpl_01m7xw0hbje2cs5m4tp8q9r7ga",
+                "endpoint_id": _ENDPOINT,
+                "link": None,
+                "since": _THEN,
+                "done": 400,
+                "total": 1204,
+                "expected_end": _LATER,
+            }
+        ]
+    },
     "FailureReasons": {
         "since": _THEN,
         "is_complete": True,

@@ -1,0 +1,49 @@
+"""Acting on many deliveries at once: counted first, then done by the server as a durable job, watched to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from tidings.cli.session import Session
+from tidings.cli.terminal.sentences import counted
+from tidings.client import calls
+from tidings.client.client import Json
+
+LOOK_SECONDS = 0.2
+INTERRUPTED = 130
+_DONE = {"retry": "retried", "cancel": "cancelled"}
+
+
+def in_bulk(out: Session, act: str, body: Mapping[str, Any], *, dry_run: bool) -> None:
+    """Retry or cancel all deliveries that fit `body`, after saying how many they are."""
+    path = f"/v1/deliveries:{act}"
+    count = out.client.exchange(calls.create(path, {**body, "dry_run": True})).value()
+    more = "+" if count["count_is_more"] else ""
+    fit = f"{count['count']:,}+ deliveries" if more else counted(count["count"], "delivery", "deliveries")
+    if dry_run or not count["count"]:
+        out.answer(count, lambda: out.say(f"{fit} would be {_DONE[act]}."))
+        return
+    out.say(f"{fit} will be {_DONE[act]}.")
+    ended = _watch(out, out.client.exchange(calls.create(path, dict(body))).value())
+    done = counted(ended["sent"], "delivery", "deliveries")
+    were = "was" if ended["sent"] == 1 else "were"
+    out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {done} {were} {_DONE[act]}."))
+
+
+def _watch(out: Session, job: Json) -> Json:
+    """Poll until it has ended; returns the last state."""
+    try:
+        with out.progress("working", job["total"]) as show:
+            while job["state"] == "running":
+                show(job["looked_at"])
+                time.sleep(LOOK_SECONDS)
+                job = out.client.replay(job["id"])
+            show(job["looked_at"])
+    except KeyboardInterrupt:
+        out.say(f"{job['id']} continues on the server.")
+        raise typer.Exit(INTERRUPTED) from None
+    return job

@@ -1,0 +1,1 @@
+"""Bulk jobs: retry or cancel all deliveries that fit a filter, with the number shown before anything starts."""
