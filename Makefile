@@ -60,6 +60,7 @@ lint: $(READY) ## Format, lint, types, import contracts, dead code, the generate
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/vulture
 	$(BIN)/python tools/make_docs.py --check
+	$(BIN)/python tools/make_dashboard.py --check
 	$(BIN)/python tools/make_client.py --check
 
 .PHONY: check
@@ -78,8 +79,9 @@ format: $(READY) ## Put the code in its one format, and mend what the linter can
 	@$(BIN)/ruff format --quiet .
 
 .PHONY: docs
-docs: $(READY) ## Write docs/reference from the code's own tables
+docs: $(READY) ## Write docs/reference and the dashboard of deploy/ from the code's own tables
 	@$(BIN)/python tools/make_docs.py
+	@$(BIN)/python tools/make_dashboard.py
 
 .PHONY: client
 client: $(READY) ## Write the sync client from the async one

@@ -25,6 +25,8 @@ PACKAGES = {
     "mvn": "maven",
     "nginx": "nginx-light",
     "node": "nodejs",
+    "promtool": "prometheus",
+    "systemd-analyze": "systemd",
 }
 """Debian's package, if it has another name."""
 MISSING = "not installed: "

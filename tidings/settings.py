@@ -260,8 +260,8 @@ def check_ca_file(settings: Settings) -> None:
         raise SettingsError(f"ca_file is {settings.ca_file}, which cannot be read: {why}.") from None
 
 
-OTHER_VARIABLES = {"TIDINGS_CONFIG", "TIDINGS_URL", "TIDINGS_KEY"}
-"""Variables that other commands read: the file's path, and where and with which key a client calls."""
+OTHER_VARIABLES = {"TIDINGS_CONFIG", "TIDINGS_URL", "TIDINGS_KEY", "TIDINGS_OUTBOX"}
+"""Variables that other commands read: the file's path, where a client calls and with which key, an outbox."""
 
 
 def _convert(name: str, value: Any, where: str) -> Any:

@@ -231,17 +231,21 @@ def operations_page() -> str:
 
 
 def metrics_page() -> str:
-    """One row for each metric. They are made from a running server's parts, so they are read from the source."""
-    source = ast.parse(Path(metrics.__file__).read_text())
-    rows = [row for node in ast.walk(source) if isinstance(node, ast.Call) and (row := metric(node))]
+    """One row for each metric."""
     return page(
         "Metrics",
         "tidings/web/api/service/metrics.py",
         "`GET /metrics` returns the Prometheus text format; the key needs the scope `metrics:read`. Counters start",
         "at 0 when the process starts. The usual `process_...` and `python_info` are included.",
         "",
-        table(("metric", "kind", "labels", "what it says"), sorted(rows)),
+        table(("metric", "kind", "labels", "what it says"), [(f"`{name}`", *rest) for name, *rest in metric_rows()]),
     )
+
+
+def metric_rows() -> list[tuple[str, str, str, str]]:
+    """Name, kind, labels and meaning of each metric, from the source: a running server has none of it in a table."""
+    source = ast.parse(Path(metrics.__file__).read_text())
+    return sorted(row for node in ast.walk(source) if isinstance(node, ast.Call) and (row := metric(node)))
 
 
 def metric(made: ast.Call) -> tuple[str, str, str, str] | None:
@@ -254,7 +258,7 @@ def metric(made: ast.Call) -> tuple[str, str, str, str] | None:
     called, says = (ast.literal_eval(argument) for argument in made.args[:2])
     labels = [name for keyword in made.keywords if keyword.arg == "labels" for name in ast.literal_eval(keyword.value)]
     suffix = "_total" if word == "counter" else ""
-    return f"`{called}{suffix}`", word, ", ".join(f"`{label}`" for label in labels), says
+    return f"{called}{suffix}", word, ", ".join(f"`{label}`" for label in labels), says
 
 
 def reasons_page() -> str:

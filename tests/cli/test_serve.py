@@ -18,7 +18,7 @@ import pytest
 
 from tests import warm
 from tidings.cli.local import serve
-from tidings.cli.local.log_format import JsonFormatter
+from tidings.cli.local.process.log_format import JsonFormatter
 from tidings.client import Client
 from tidings.client.exchange import ClientRequest
 from tidings.settings import SETTINGS, read_settings

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidings.cli.local.log_format import JsonFormatter, log_to_stderr
+from tidings.cli.local.process.log_format import JsonFormatter, log_to_stderr
+from tidings.cli.local.process.notify import keep_watchdog, notify
 from tidings.cli.terminal.sentences import plain, sentence
 from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 
@@ -168,6 +169,7 @@ class _Stop:
         while True:
             number = signal.sigwait(_SIGNALS)
             self.signals += 1
+            notify("STOPPING=1", "STATUS=Stops once what is in flight has ended.")
             if self.signals > 1:
                 os._exit(128 + number)
             if self._ended is not None:
@@ -193,6 +195,8 @@ def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
         _print(f"Tidings listens on {url}; its API is documented at {url}/docs.")
         if server.operator_key:
             _print(f"Keep the operator's key, which is shown only this once: {server.operator_key}")
+    notify("READY=1", f"STATUS=Listens on {url}.")
+    keep_watchdog()
     if stop.signals:
         server.stop()
 
@@ -202,6 +206,8 @@ def _announce_standby(url: str, as_json: bool) -> None:
         _print(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
     else:
         _print(f"Tidings stands by on {url}. It takes over when the active server is gone.")
+    notify("READY=1", f"STATUS=Stands by on {url}.")
+    keep_watchdog()
 
 
 def _check_port(settings: Settings) -> None:

@@ -1,0 +1,1 @@
+"""What is deployed around the server: the unit, the alerts, the dashboard."""

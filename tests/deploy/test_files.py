@@ -1,0 +1,130 @@
+"""The files of deploy/: what they name exists, alerts fire when they should, and systemd finds nothing wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from make_docs import metric_rows
+from tests.programs import found, needed
+from tests.repository import ROOT
+from tidings.settings import OTHER_VARIABLES, SETTINGS
+from tidings.testing import until
+
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "tidings.service"
+SETTING = re.compile(r"\bTIDINGS_[A-Z_]+")
+KNOWN = {setting.env for setting in SETTINGS} | OTHER_VARIABLES
+METRIC = re.compile(r"\btidings_[a-z_]+\b")
+EXPOSURE_MAX = 1.5
+"""What `systemd-analyze security` says of the unit at most; 0 is a service that can do nothing."""
+
+
+def yaml(name: str) -> Any:
+    return YAML(typ="safe").load((DEPLOY / name).read_text())
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.iterdir()), ids=lambda path: str(path.name))
+def test_only_settings_and_metrics_that_exist_are_named(path: Path) -> None:
+    text = path.read_text()
+    unknown = set(SETTING.findall(text)) - KNOWN
+    names = {name for name, *_ in metric_rows()}
+    series = names | {f"{name}_{end}" for name in names for end in ("bucket", "sum", "count")}
+    unknown |= set(METRIC.findall(text)) - series
+    assert not unknown, f"{path.name} names what does not exist: {unknown}"
+
+
+def test_the_dashboard_is_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "make_dashboard.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    ids = [panel["id"] for panel in json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]]
+    assert len(ids) == len(set(ids)) > 25
+
+
+def test_what_the_image_copies_is_there() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    copied = [words[1:-1] for line in lines if (words := line.split())[:1] == ["COPY"] and "--from" not in line]
+    assert copied and all((ROOT / each).exists() for names in copied for each in names)
+
+
+def test_the_files_that_compose_mounts_are_there() -> None:
+    services = yaml("compose.yaml")["services"]
+    mounted = [each.split(":")[0] for service in services.values() for each in service.get("volumes", ())]
+    own = [each for each in mounted if each.startswith("./") and not each.endswith(".key")]
+    assert len(own) == 3 and all((DEPLOY / each).exists() for each in own)
+    assert services["tidings"]["read_only"] and services["tidings"]["volumes"] == ["data:/data"]
+    assert set(yaml("compose.postgres.yaml")["services"]) == {"tidings", "postgres"}
+
+
+@pytest.mark.slow
+def test_alerts_fire_when_they_should_and_only_then() -> None:
+    promtool = needed("promtool")
+    for command in (["check", "rules", str(DEPLOY / "prometheus-rules.yml")], ["test", "rules", "alerts.yml"]):
+        done = subprocess.run([promtool, *command], cwd=ROOT / "tests" / "deploy", capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    alerts = {rule["alert"] for group in yaml("prometheus-rules.yml")["groups"] for rule in group["rules"]}
+    tested = (ROOT / "tests" / "deploy" / "alerts.yml").read_text()
+    assert not [alert for alert in alerts if tested.count(alert) < 2], "each alert is tested to fire, and not to fire"
+
+
+@pytest.mark.slow
+def test_systemd_accepts_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
+    analyze = needed("systemd-analyze")
+    unit = tmp_path / "tidings.service"
+    program = found("tidings") or sys.executable
+    unit.write_text(UNIT.read_text().replace("/opt/tidings/.venv/bin/tidings", program))
+    verified = subprocess.run([analyze, "verify", unit], capture_output=True, text=True)
+    assert verified.returncode == 0 and not verified.stderr, verified.stderr
+    judged = subprocess.run([analyze, "security", "--offline=true", unit], capture_output=True, text=True)
+    level = re.search(r"exposure level .*: ([0-9.]+)", judged.stdout)
+    assert level is not None and float(level[1]) <= EXPOSURE_MAX, judged.stdout[-200:]
+
+
+CLOSED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_MDWE, PR_SET_NO_NEW_PRIVS = 65, 38
+assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+libc.prctl(PR_SET_MDWE, 1, 0, 0, 0)  # Linux 6.3; where it is older, the rest is still tried
+os.umask(0o077)
+os.execv(sys.executable, [sys.executable, "-m", "tidings", "serve", "--port", "0"])
+"""
+
+
+@pytest.mark.slow
+def test_systemd_is_told_how_the_server_stands(tmp_path: Path) -> None:
+    """The server runs as in the unit's sandbox, as far as that can be had without systemd."""
+    folder = Path("/tmp") / f"tidings-notify-{tmp_path.name}"  # a socket's path has at most 108 bytes
+    folder.mkdir()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(folder / "notify"))
+            manager.settimeout(30)
+            environment = {
+                "NOTIFY_SOCKET": str(folder / "notify"),
+                "WATCHDOG_USEC": "200000",
+                "TIDINGS_DATA": str(tmp_path / "data"),
+                "PATH": "/usr/bin:/bin",
+            }
+            with subprocess.Popen(
+                [sys.executable, "-c", CLOSED], env=environment, cwd=ROOT, stdout=subprocess.PIPE
+            ) as server:
+                said = [manager.recv(1000).decode() for _ in range(4)]
+                assert said[0].startswith("READY=1\nSTATUS=Listens on http://127.0.0.1:")
+                assert said[1:] == ["WATCHDOG=1"] * 3, "twice in each WatchdogSec"
+                server.terminate()
+                until(lambda: manager.recv(1000).startswith(b"STOPPING=1"), "the end")
+                assert server.wait(30) == 0
+    finally:
+        shutil.rmtree(folder)

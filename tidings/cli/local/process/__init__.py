@@ -1,0 +1,1 @@
+"""A server as a process among others: how it logs, and what it reports to systemd."""

@@ -1,0 +1,39 @@
+"""Tells systemd how the server stands: the protocol of sd_notify(3), for units with `Type=notify`.
+
+Without NOTIFY_SOCKET, which systemd sets, nothing happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+
+
+def notify(*states: str) -> None:
+    """Send states such as `READY=1`, or `STATUS=...` for people. If systemd does not get them, nothing else happens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        out.setblocking(False)
+        out.sendto("\n".join(states).encode(), address)
+
+
+def keep_watchdog() -> None:
+    """Report twice in each `WatchdogSec=` that the running event loop turns: systemd restarts a server that hangs."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not (microseconds.isascii() and microseconds.isdigit()) or os.environ.get(
+        "WATCHDOG_PID", str(os.getpid())
+    ) != str(os.getpid()):
+        return
+    loop = asyncio.get_running_loop()
+
+    def turn() -> None:
+        notify("WATCHDOG=1")
+        loop.call_later(int(microseconds) / 2_000_000, turn)
+
+    turn()
