@@ -73,6 +73,8 @@ def test_a_wrong_declaration_is_refused_with_its_place(declared: Any, place: str
         ({"via": "shop", "get": "/a", "json": {}}, "/json", "takes no body"),
         ({"via": "shop", "post": "/a", "form": "x"}, "/form", "an object of parameters"),
         ({"via": "shop", "post": "/a", "xml": "<a>"}, "/xml", "not well-formed"),
+        ({"via": "shop", "post": "/a", "xml": "<?" * 4000}, "/xml", "has no ?>"),
+        ({"via": "shop", "post": "/a", "xml": "<a " + "b" * 8000}, "/xml", "not well-formed"),
         ({"via": "shop", "post": "/a", "xml": "<a {{ data.x }}='1'/>"}, "/xml", "may not change"),
         ({"via": "shop", "post": "/a", "ok": "yes"}, "/ok", "one expression"),
         ({"via": "shop", "post": "/a", "ok": "{{ answer }}"}, "/ok", "There is no answer here."),

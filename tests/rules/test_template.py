@@ -164,6 +164,7 @@ def test_an_id_is_text() -> None:
     [
         ("{{ 1 + }}", "does not compile"),
         ("{{ data.a", "does not compile"),
+        ("{{ " + '"\\' * 4000, 'a string has no closing "'),
         ("{{ data.a %} x {% set b = 1 }}", "does not compile"),
         ("{% if data %}", "does not compile"),
         ("{{ " + "(" * 500 + "1" + ")" * 500 + " }}", "does not compile"),

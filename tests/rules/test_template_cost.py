@@ -115,6 +115,27 @@ SOURCES = [
     "{% for a in range(60000) %}{% for b in data.list if b > 1000000 %}{% endfor %}{% endfor %}",
     "{% for a in range(60000) %}{{ '%1000d' | format(1) | length }}{% endfor %}",
     "{% for a in data.s %}{% for b in data.s %}{% endfor %}{% endfor %}",
+    "{% for a in range(60000) %}{% if data.s == data.same %}{% endif %}{% endfor %}",
+    "{% for a in range(60000) %}{% if data.s < data.same %}{% endif %}{% endfor %}",
+    "{% for a in range(60000) %}{% if data.long == data.longer %}{% endif %}{% endfor %}",
+    "{% for a in range(60000) %}{% if data.long < data.longer %}{% endif %}{% endfor %}",
+    "{% for a in range(60000) %}{% if data.long %}{% endif %}{% endfor %}",
+    "{{ ([data.long] * 60000) | max }}",
+    "{{ data | attr(data.dots) or 1 }}",
+    *(
+        "{{ range(90000) | " + each + " | length }}"
+        for each in (
+            "map(attribute=data.dots)",
+            "join('', data.dots)",
+            "unique(attribute=data.dots)",
+            "groupby(data.dots)",
+            "selectattr(data.dots)",
+            "sort(attribute=data.dots)",
+        )
+    ),
+    "{{ ('%' ~ '0' * 20000) | format(1) }}",
+    "{{ " + '"\\' * 4000,
+    "{{ " + "'" + '"\\' * 2700,
     "{{ " + "not " * 1900 + "1 }}",
     "{{ " + "-" * 8000 + "1 }}",
     "{{ " + "1" + " if 1" * 1500 + " }}",
@@ -134,8 +155,8 @@ from tidings.rules.templates.numbers import encode
 
 kb = 20_000
 data = {"s": "a" * kb, "quotes": "'" * kb, "lines": "\\n" * kb, "words": "ab " * kb, "list": list(range(9000)),
-        "deep": [[[[[list(range(5000))]]]]]}
-text = json.dumps(data)[:-1] + ', "huge": 1.5e99999999999}'
+        "deep": [[[[[list(range(5000))]]]]], "same": "a" * kb, "dots": "." * kb}
+text = json.dumps(data)[:-1] + ', "huge": 1.5e99999999999, "long": ' + "1" * 4200 + ', "longer": ' + "1" * 4201 + "}"
 scope = Scope(Event(id="evt_1", type="x", time=1_700_000_000_000_000, data=text))
 
 def peak():

@@ -131,6 +131,11 @@ def test_a_text_is_written_as_jinja_writes_it(source: str) -> None:
         ("'x' | b64", "eA=="),
         ("\"it's\" | quote('soql')", "'it\\'s'"),
         ("'a' | int(default=5)", 5),
+        ("[[], [1]] | map('first')", [None, 1]),
+        ("[{}] | map('attr', 'x')", [None]),
+        ("[{}] | map(attribute='x', default=data.no)", [None]),
+        ("[{}] | groupby('x')", [[None, [{}]]]),
+        ("dict(a=data.no, b=1)", {"b": 1}),
         ("data.rows | unique(attribute='k') | map(attribute='v')", [1, 2]),
     ],
 )
@@ -200,6 +205,10 @@ def test_what_is_not_in_the_language_is_refused_before_it_runs(source: str, said
         ("9223372036854775807 + 1", "the result has too many digits"),
         ("1e308 * 10", "the result has too many digits"),
         ("data.n % 0", "unable to calculate 7 % 0."),
+        ("'%c' | format(0)", "the form '%c' makes a character that no text can contain."),
+        ("'%c' | format(55296)", "the form '%c' makes a character that no text can contain."),
+        ("('%' ~ '0' * 20000) | format(1)", "'%000000000' is not a printf form"),
+        ("range(90000) | map(attribute='.' * 20000) | length", "it takes more than 200,000 steps"),
     ],
 )
 def test_what_fails_with_an_event_says_why(expression: str, said: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from tidings.deliver.actions.action import Action, Result
+from tidings.deliver.contained import why
 from tidings.deliver.lane import order, setbacks
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.ordering import replacing
@@ -24,6 +26,10 @@ from tidings.rules.deliver.health import EndpointHealth
 from tidings.rules.deliver.lifecycle import Cause
 
 Chance = Callable[[], float]
+
+UNREAD = "There was a response, but it could not be processed:"
+
+log = logging.getLogger("tidings.deliver")
 
 DOUBT: Micros = 5 * MINUTE
 """If something succeeded this recently, a batch may have failed because of a single event in it."""
@@ -128,10 +134,22 @@ def _attempt(flight: Flight, item: Queued, result: Result, state: State, answer:
     )
 
 
+def judged(flight: Flight, reply: Any, now: Micros) -> Result:
+    """The result of a flight. If its action fails to judge the answer, nobody knows what the request has done."""
+    try:
+        return flight.action.judge(reply, now)
+    except Exception as wrong:
+        return Result(outcomes.IN_DOUBT, judgement.UNREAD, f"{UNREAD} {why(wrong)}.", None, 0)
+
+
 def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: Settlement) -> None:
     """Let the action say what follows from a success; it is stored with the attempt."""
     if result.judged.message == "delivered":
-        follow_up = flight.action.follow(flight.events, reply, now)
+        try:
+            follow_up = flight.action.follow(flight.events, reply, now)
+        except Exception as wrong:
+            log.error("what follows from a success is lost: %s", why(wrong))
+            return
         if follow_up is not None:
             settlement.follow_ups.append(follow_up)
             if isinstance(follow_up, FollowUps):

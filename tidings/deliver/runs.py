@@ -36,7 +36,12 @@ class Runs:
 
     def through_gate(self, link: int, go: Callable[[], None]) -> None:
         """Call `go` once the link's gate lets it pass; a pause that it was asked for ends first."""
-        now, gate = self.now(), self._lanes().by_link[link].gate
+        now, lane = self.now(), self._lanes().by_link.get(link)
+        if lane is None:
+            # The link was deleted.
+            self._hear(go)
+            return
+        gate = lane.gate
         at = max(gate.paused_until(now) or now, gate.ready_at(now))
         if at > now:
             self._waiting.append((at, lambda: self.through_gate(link, go)))

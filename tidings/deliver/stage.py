@@ -17,7 +17,8 @@ from tidings.deliver import results
 from tidings.deliver.actions import tools_of
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edit, Edits
-from tidings.deliver.actions.try_out import Trial
+from tidings.deliver.actions.try_out import Trial, begin
+from tidings.deliver.contained import why
 from tidings.deliver.lane import order
 from tidings.deliver.lane.cancel import Tell, asked
 from tidings.deliver.lane.lane import Lane
@@ -144,7 +145,7 @@ class Deliver:
         """What a trial comes to, from an event loop. Raises Unavailable."""
 
         def ask(tell: Tell) -> None:
-            self._tell(lambda: trial(self._lanes, self._now(), tell))
+            self._tell(lambda: begin(trial, self._lanes, self._now(), tell))
 
         return await asked(ask, TRY_SECONDS, "The other system did not answer in time.")
 
@@ -153,7 +154,7 @@ class Deliver:
         return self._shares.views()
 
     def snapshot(self) -> dict[int, LaneView]:
-        """The lanes as they are at this moment."""
+        """The lanes as they are now."""
         return {link: view(lane) for link, lane in list(self._lanes.by_link.items())}
 
     def lane(self, link: int) -> LaneView | None:
@@ -211,7 +212,7 @@ class Deliver:
     def _turn(self) -> None:
         """One round: messages, new deliveries, lanes, sends, results."""
         self._pace.begin_round()
-        while self._inbox:
+        for _ in range(len(self._inbox)):  # what one of them leaves for later waits for the next round
             self._inbox.popleft()()
         self._edits.retry()
         now = self._now()
@@ -310,8 +311,8 @@ class Deliver:
             size, kept = prepared.size, carried if action.follows else ()
             flight = Flight(lane, items, now, prepared.shown, own, self._departures, size, action, kept)
             action.send(prepared.request, lambda reply: self._arrive(flight, reply))
-        except ValueError as wrong:
-            results.unsendable(lane, items, now, str(wrong), self._settlement, flown=True)
+        except Exception as wrong:
+            results.unsendable(lane, items, now, why(wrong), self._settlement, flown=True)
             self._lanes.active[lane.num] = lane
             self._shares.arrived(lane.tenant, 0)
             return
@@ -321,7 +322,7 @@ class Deliver:
 
     def _arrive(self, flight: Flight, reply: Any) -> None:
         now = self._now()
-        result = flight.action.judge(reply, now)
+        result = results.judged(flight, reply, now)
         self._pace.arrived(flight.number)
         lane = flight.lane
         self.flights -= 1
@@ -361,9 +362,7 @@ class Deliver:
 
     def _settle(self, now: Micros) -> None:
         """Hand the results to the writer; one settlement at a time, so that cursors never run ahead of facts."""
-        if self._settling is not None or now < self._store_rests_until:
-            return
-        if not self._pace.may_settle():
+        if self._settling is not None or now < self._store_rests_until or not self._pace.may_settle():
             return
         self._lanes.prepare(self._settlement)
         self._tallies.into(self._settlement, now, at_once=self._stopping)

@@ -22,6 +22,7 @@ from tidings.rules.deliver import judgement
 from tidings.rules.edits import EditTemplate, LoopEnds
 from tidings.rules.guard import SKIPPED_BY_IF, Guard
 from tidings.rules.template import TemplateFailed
+from tidings.store.base import StoreError
 
 
 class ItemAction:
@@ -56,6 +57,8 @@ class ItemAction:
             request, shown = EditReply(outcomes.LOOP, str(wrong)), "{}"
         except TemplateFailed as wrong:
             request, shown = EditReply(outcomes.TEMPLATE_FAILED, str(wrong)), "{}"
+        except StoreError as wrong:
+            request, shown = EditReply(outcomes.EDIT_FAILED, f"The store cannot be read: {wrong.detail}."), "{}"
         else:
             shown = msgspec.json.encode({"edit": edit.word, "collection": edit.collection, "id": edit.item}).decode()
             once = None if key is None else (self._num, key)

@@ -10,15 +10,23 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.actions.call import IN_DOUBT_MORE, Call, CallAction, CallReply
-from tidings.deliver.actions.jobs import Done
-from tidings.deliver.actions.observing import OBSERVED_PER_STEP, Begun, Observing, RunCounts, RunId, add
+from tidings.deliver.actions.jobs import Job
+from tidings.deliver.actions.observing import Begun, Observing, RunCounts, RunId, add
+from tidings.deliver.actions.paging.sizes import (
+    ANSWER_BYTES_MAX,
+    OBSERVED_BYTES_PER_STEP,
+    check_size,
+    check_whole,
+    end_of_part,
+)
+from tidings.deliver.contained import contained
 from tidings.model import outcome as outcomes
 from tidings.model.errors import Invalid
 from tidings.model.event import HOPS_MAX, Event
@@ -37,12 +45,13 @@ from tidings.rules.mirror.records import BadRecord
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.store.base import Db
 
-ANSWER_BYTES_MAX = 8 * 1024 * 1024
 SECONDS_MAX = 120.0
 WHOLE_PAGE = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=SECONDS_MAX)
 CEILING_SECONDS = 1_800.0
 """How long a poll waits that is refused with 401 or 403."""
 NOT_MODIFIED = 304
+LOOK_SECONDS = 0.01
+"""How long records are looked at before other deliveries have their turn."""
 
 log = logging.getLogger("tidings.deliver")
 
@@ -138,27 +147,32 @@ class Run:
         self._shown: str | None = None
         self._began = time.monotonic()
         self._seen: set[bytes] = set()
-        self._asks_again = False
+        self._asks_again = self._is_large = self._is_over = False
         self._has_acted = False
         """Whether a request succeeded that must not be repeated."""
         self._now = to_text(run.at)
 
     def start(self) -> None:
         """Ask where to begin."""
-        self._action.tools.runs.jobs.submit(self._writes.begin, self._begun_at)
+        self._write(self._writes.begin, self._begun_at)
 
-    def _begun_at(self, begun: Begun | None, wrong: Exception | None) -> None:
-        if begun is None:
-            assert wrong is not None
-            self._broke(wrong)
-            return
+    def _write(self, job: Job, done: Callable[[Any], None], *, heavy: bool = False) -> None:
+        """Have something written; `done` gets the result. If it fails, so does the run."""
+
+        def written(found: Any, wrong: Exception | None) -> None:
+            if wrong is not None:
+                raise wrong
+            done(found)
+
+        self._action.tools.runs.jobs.submit(job, self._contained(written), heavy=heavy)
+
+    def _contained(self, step: Callable[..., None]) -> Callable[..., None]:
+        """A step of this run. Whatever an answer contains, it ends this run alone."""
+        return contained(step, self._broke)
+
+    def _begun_at(self, begun: Begun) -> None:
         self._begun, self._cursor = begun, begun.row.cursor
-        try:
-            request = self._action.call.filled(scope_of(self._run.event, self._given(1)))
-        except TemplateFailed as failed:
-            self._failed(outcomes.TEMPLATE_FAILED, str(failed))
-            return
-        self._ask(request)
+        self._ask(self._action.call.filled(scope_of(self._run.event, self._given(1))))
 
     def _given(self, number: int) -> dict[str, Any]:
         given = {**(self._action.call.auth or {}), "now": self._now, "n": number}
@@ -169,43 +183,48 @@ class Run:
         http, shown = action.call.request(request, action.tools.runs.now())
         self._shown = self._shown or shown
         try:
-            action.call.send(Call(self._run.event, http), self._answered)
+            action.call.send(Call(self._run.event, http), self._contained(self._answered))
         except ValueError as wrong:
             self._failed(outcomes.BAD_ANSWER, f"The request cannot be sent: {wrong}.")
 
     def _answered(self, answered: CallReply) -> None:
-        event, reply = self._run.event, answered.reply
+        reply = answered.reply
         if reply is None or answered.no_token:
             self._end_with(ObserveReply(call=answered))
             return
-        try:
-            is_gone, is_unchanged = self._is_gone(reply), self._is_unchanged(reply)
-            is_empty = self._is_empty(reply)
-            if not is_gone and not is_unchanged and not is_empty:
-                outcome, _ = self._action.call.outcome_of(answered.call, reply)
-                if outcome is not outcomes.OK:
-                    self._end_with(ObserveReply(call=answered))
-                    return
-                self._has_acted = not self._action.call.repeats
-            _check_whole(reply)
-            if is_empty:
-                self._counts.pages += 1
-                self._has_acted = not self._action.call.repeats
-            if is_gone or is_unchanged or is_empty:
-                gone = [Observation(self._gone_key(), None, is_deleted=True)] if is_gone else []
-                self._end(self._no_answer(reply), gone)
+        is_gone, is_unchanged = self._is_gone(reply), self._is_unchanged(reply)
+        is_empty = self._is_empty(reply)
+        if not is_gone and not is_unchanged and not is_empty:
+            outcome, _ = self._action.call.outcome_of(answered.call, reply)
+            if outcome is not outcomes.OK:
+                self._end_with(ObserveReply(call=answered))
                 return
-            answer = self._action.observer.read(header_values(reply.lines), reply.body)
-            observed = self._once_each(self._action.observer.observations(event, answer))
-            self._took(answer, observed, hashlib.blake2b(reply.body, digest_size=16).digest())
-        except TemplateFailed as failed:
-            self._failed(outcomes.TEMPLATE_FAILED, str(failed))
-        except BadRecord as bad:
-            self._failed(outcomes.BAD_ANSWER, str(bad))
-        except Exception as wrong:
-            # Whatever an answer contains, it ends this run alone.
-            log.exception("a response for the link %s could not be processed", self._action.link.name)
-            self._broke(wrong)
+            self._has_acted = not self._action.call.repeats
+        check_whole(reply)
+        if is_empty:
+            self._counts.pages += 1
+            self._has_acted = not self._action.call.repeats
+        if is_gone or is_unchanged or is_empty:
+            gone = [Observation(self._gone_key(), None, is_deleted=True)] if is_gone else []
+            self._end(self._no_answer(reply), gone)
+            return
+        answer = self._action.observer.read(header_values(reply.lines), reply.body)
+        digest = hashlib.blake2b(reply.body, digest_size=16).digest()
+        self._is_large = len(reply.body) > OBSERVED_BYTES_PER_STEP or self._action.observer.rule.data is not None
+        self._look(answer, digest, self._action.observer.observations(self._run.event, answer), [])
+
+    def _look(self, answer: ReadAnswer, digest: bytes, left: Iterator[Observation], found: list[Observation]) -> None:
+        """Look at the records of a page for a short time; then others have their turn first."""
+        end = time.monotonic() + LOOK_SECONDS
+        for each in left:
+            if self._is_large:
+                check_size(each)
+            found.append(each)
+            if time.monotonic() > end:
+                more = self._contained(lambda: self._look(answer, digest, left, found))
+                self._action.tools.later(more)
+                return
+        self._took(answer, self._once_each(found), digest)
 
     def _once_each(self, observed: list[Observation]) -> list[Observation]:
         found = once_each(observed, first=self._action.observer.rule.is_all)
@@ -219,7 +238,7 @@ class Run:
         if is_repeated and pages is not None and not self._asks_again:
             # It may have been sent twice by mistake; a page that is repeated again is the end.
             self._asks_again = True
-            self._action.tools.runs.through_gate(self._action.link.num, lambda: self._ask(self._request))
+            self._next(self._request)
             return
         self._asks_again = False
         self._seen.add(digest)
@@ -239,45 +258,49 @@ class Run:
         if following is None:
             self._end(answer, observed)
             return
-        self._take_page(answer, observed, lambda found, wrong: self._goes_on(found, wrong, following))
+        self._take_page(answer, observed, lambda found: self._goes_on(found, following))
 
-    def _take_page(self, answer: ReadAnswer, observed: list[Observation], done: Done) -> None:
+    def _take_page(self, answer: ReadAnswer, observed: list[Observation], done: Callable[[Any], None]) -> None:
         number = self._counts.pages
 
         def take(rest: list[Observation]) -> None:
-            self._action.tools.runs.jobs.submit(
-                lambda db, again: self._writes.page(db, self._begun, number, answer, rest), done
-            )
+            self._write(lambda db, again: self._writes.page(db, self._begun, number, answer, rest), done)
 
         self._in_parts(observed, 0, take)
 
     def _in_parts(self, observed: list[Observation], at: int, rest: Callable[[list[Observation]], None]) -> None:
         """Take a page in from a place on, but for its last part, which goes to `rest`."""
-        end = at + OBSERVED_PER_STEP
+        end = end_of_part(observed, at, is_large=self._is_large)
         if end >= len(observed):
             rest(observed[at:] if at else observed)
             return
 
-        def taken(found: Any, wrong: Exception | None) -> None:
-            if wrong is not None:
-                self._broke(wrong)
-                return
+        def taken(found: Any) -> None:
             add(self._counts, found)
             self._in_parts(observed, end, rest)
 
         part = observed[at:end]
-        jobs = self._action.tools.runs.jobs
-        jobs.submit(lambda db, again: self._writes.part(db, self._begun, part), taken, heavy=True)
+        self._write(lambda db, again: self._writes.part(db, self._begun, part), taken, heavy=True)
 
-    def _goes_on(self, found: Any, wrong: Exception | None, following: CallRequest) -> None:
-        if wrong is not None:
-            self._broke(wrong)
-            return
+    def _goes_on(self, found: Any, following: CallRequest) -> None:
         add(self._counts, found)
-        if not self._action.tools.runs.is_present(self._action.link):
-            self._failed(outcomes.INTERRUPTED, f"{outcomes.INTERRUPTED.meaning} {self._so_far()}")
-            return
-        self._action.tools.runs.through_gate(self._action.link.num, lambda: self._ask(following))
+        self._next(following)
+
+    def _next(self, request: CallRequest) -> None:
+        """Send a further request once the gate lets it pass, if the link is still there then."""
+
+        runs, link = self._action.tools.runs, self._action.link
+
+        def go() -> None:
+            if runs.is_present(link):
+                self._ask(request)
+            else:
+                self._failed(outcomes.INTERRUPTED, f"{outcomes.INTERRUPTED.meaning} {self._so_far()}")
+
+        if runs.is_present(link):
+            runs.through_gate(link.num, self._contained(go))
+        else:
+            go()
 
     def _so_far(self) -> str:
         return self._counts.sentence(is_silent=self._begun.is_silent, is_all=self._action.observer.rule.is_all)
@@ -289,12 +312,9 @@ class Run:
             self._in_parts(observed, 0, lambda rest: self._finish(cursor, rest))
             return
 
-        def taken(found: Any, wrong: Exception | None) -> None:
-            if wrong is None:
-                add(self._counts, found)
-                self._sweep(cursor, "")
-            else:
-                self._broke(wrong)
+        def taken(found: Any) -> None:
+            add(self._counts, found)
+            self._sweep(cursor, "")
 
         self._take_page(answer, observed, taken)
 
@@ -304,10 +324,9 @@ class Run:
         def job(db: Db, again: bool) -> Any:
             return self._writes.missing(db, after, self._counts.records)
 
-        def deleted(gone: Any, wrong: Exception | None) -> None:
-            if wrong is not None or isinstance(gone, BadRecord):
-                self._broke(wrong or gone)
-                return
+        def deleted(gone: Any) -> None:
+            if isinstance(gone, BadRecord):
+                raise gone
             count, last = gone
             self._counts.deleted += count
             if last is None:
@@ -315,13 +334,18 @@ class Run:
             else:
                 self._sweep(cursor, last)
 
-        self._action.tools.runs.jobs.submit(job, deleted, heavy=True)
+        self._write(job, deleted, heavy=True)
 
     def _broke(self, wrong: Exception) -> None:
-        """What was to be written was refused."""
-        if isinstance(wrong, BadRecord | Invalid):
+        """A step of the run failed."""
+        if self._is_over:
+            raise wrong
+        if isinstance(wrong, TemplateFailed):
+            self._failed(outcomes.TEMPLATE_FAILED, str(wrong))
+        elif isinstance(wrong, BadRecord | Invalid):
             self._failed(outcomes.BAD_ANSWER, str(wrong))
         else:
+            log.error("a run of the link %s failed", self._action.link.name, exc_info=wrong)
             self._failed(outcomes.OBSERVE_FAILED, f"{outcomes.OBSERVE_FAILED.meaning} The server's log says more.")
 
     def _finish(self, cursor: Any, observed: list[Observation]) -> None:
@@ -333,13 +357,7 @@ class Run:
                 return self._so_far()
             return self._writes.end(db, self._begun, cursor, observed, msgspec.structs.replace(counts), shown, took_ms)
 
-        self._action.tools.runs.jobs.submit(job, lambda said, wrong: self._finished(said, wrong, took_ms))
-
-    def _finished(self, said: Any, wrong: Exception | None, took_ms: int) -> None:
-        if wrong is not None:
-            self._broke(wrong)
-        else:
-            self._done(ObserveReply(said=said, duration_ms=took_ms))
+        self._write(job, lambda said: self._over(ObserveReply(said=said, duration_ms=took_ms)))
 
     def _failed(self, outcome: Outcome, reason: str) -> None:
         if self._has_acted:
@@ -348,7 +366,11 @@ class Run:
 
     def _end_with(self, reply: ObserveReply) -> None:
         took_ms = round((time.monotonic() - self._began) * 1000)
-        self._done(msgspec.structs.replace(reply, duration_ms=took_ms, shown=self._shown))
+        self._over(msgspec.structs.replace(reply, duration_ms=took_ms, shown=self._shown))
+
+    def _over(self, reply: ObserveReply) -> None:
+        self._is_over = True
+        self._done(reply)
 
     def _is_gone(self, reply: Reply) -> bool:
         return reply.answered and self._is_first() and reply.status in self._action.link.what.gone
@@ -376,11 +398,3 @@ class Run:
 
     def _no_answer(self, reply: Reply) -> ReadAnswer:
         return ReadAnswer(None, header_values(reply.lines), [])
-
-
-def _check_whole(reply: Reply) -> None:
-    """Raise BadRecord if an answer did not end as HTTP says: what is missing would count as deleted, or be skipped."""
-    if len(reply.body) >= ANSWER_BYTES_MAX:
-        raise BadRecord(f"The response has more than {ANSWER_BYTES_MAX:,} bytes. Request smaller pages.")
-    if reply.failure is not None:
-        raise BadRecord(f"The response is incomplete: {reply.failure.reason}")

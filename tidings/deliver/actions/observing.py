@@ -35,8 +35,6 @@ from tidings.store.links.polls import PollRow
 from tidings.store.log.events import WithEvents
 
 MISSING_PER_STEP = 500
-OBSERVED_PER_STEP = 1_000
-"""How many records one write job takes in: others write in between."""
 SWEEP_SURE = 10
 """Up to this many records may be missing in a full read that read others, whatever part of the mirror they are."""
 

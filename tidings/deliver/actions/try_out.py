@@ -10,13 +10,15 @@ from typing import Any, Protocol
 from tidings.deliver.actions.action import Tools
 from tidings.deliver.actions.call import Call, CallAction, CallReply
 from tidings.deliver.actions.observe import ObserveAction, ObserveReply, Run
-from tidings.deliver.actions.observing import OBSERVED_PER_STEP, RunId, add
+from tidings.deliver.actions.observing import RunId, add
+from tidings.deliver.actions.paging.sizes import end_of_part
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import WebhookAction
+from tidings.deliver.contained import why
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
 from tidings.model.calls.trial import RECORDS_SHOWN, Observed, Reached, Tried
-from tidings.model.errors import Invalid
+from tidings.model.errors import Invalid, NotFound, Unavailable
 from tidings.model.event import Event
 from tidings.model.link import CallApi, Endpoint, Link
 from tidings.model.moment import Micros
@@ -49,6 +51,14 @@ class LanesTried(Protocol):
 
 Trial = Callable[[LanesTried, Micros, Callable[[Any, Exception | None], None]], None]
 """Begun in the deliver thread; it reports what it comes to, or why it failed, once."""
+
+
+def begin(trial: Trial, lanes: LanesTried, now: Micros, tell: Callable[[Any, Exception | None], None]) -> None:
+    """Begin it; in the deliver thread."""
+    try:
+        trial(lanes, now, tell)
+    except Exception as wrong:
+        tell(None, Unavailable(f"This could not be tried: {why(wrong)}."))
 
 
 class Trials:
@@ -109,7 +119,11 @@ def of_link(link: int, event: Event) -> Trial:
     """The trial of a link that observes."""
 
     def trial(lanes: LanesTried, now: Micros, tell: Callable[[Any, Exception | None], None]) -> None:
-        try_out(lanes.by_link[link].action, event, now, lambda found: tell(found, None))
+        lane = lanes.by_link.get(link)
+        if lane is None:
+            tell(None, NotFound("The link was deleted."))
+        else:
+            try_out(lane.action, event, now, lambda found: tell(found, None))
 
     return trial
 
@@ -225,7 +239,7 @@ class _TrialRun(Run):
 
     def start(self) -> None:
         """Ask where the next run would begin."""
-        self._action.tools.runs.jobs.submit(lambda db, again: self._writes.look(db), self._begun_at)
+        self._write(lambda db, again: self._writes.look(db), self._begun_at)
 
     def _took(self, answer: ReadAnswer, observed: list[Observation], digest: bytes) -> None:
         pages, following = self._action.pages, None
@@ -240,13 +254,10 @@ class _TrialRun(Run):
         self, answer: ReadAnswer, observed: list[Observation], at: int = 0, shown: _Shown = (), *, has_more: bool
     ) -> None:
         """Compare a page from a place on, part by part. `shown`: the first changes of the parts before."""
-        end = at + OBSERVED_PER_STEP
+        end = end_of_part(observed, at, is_large=self._is_large)
         part = observed[at:end]
 
-        def compared(found: Any, wrong: Exception | None) -> None:
-            if wrong is not None:
-                self._broke(wrong)
-                return
+        def compared(found: Any) -> None:
             add(self._counts, found)
             changes = (*shown, *((each.kind, each.key) for each in found.changes[:RECORDS_SHOWN]))[:RECORDS_SHOWN]
             if end < len(observed):
@@ -254,8 +265,7 @@ class _TrialRun(Run):
             else:
                 self._report(answer, changes, has_more=has_more)
 
-        jobs = self._action.tools.runs.jobs
-        jobs.submit(lambda db, again: self._writes.compare(db, part), compared, heavy=len(observed) > end)
+        self._write(lambda db, again: self._writes.compare(db, part), compared, heavy=len(observed) > end)
 
     def _report(self, answer: ReadAnswer, changes: _Shown, *, has_more: bool) -> None:
         counts = self._counts

@@ -15,6 +15,8 @@ from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
 from tidings.rules.templates.numbers import encode
 
 KEEP_BYTES_MAX = 4 * 1024
+SUBJECT_CHARS_MAX = 256
+"""Of what `order` names: a key of the database."""
 NAMES_MAX = 20
 NAME_PATTERN = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 AT = "/keep"
@@ -49,6 +51,9 @@ class SubjectOf:
     def of(self, scope: Scope) -> str | None:
         """The event's subject, or what the link's `order` names, if that is a template. Raises TemplateFailed."""
         found = scope.value("subject") if self._template is None else self._template.text(scope)
+        if found and len(found) > SUBJECT_CHARS_MAX:
+            limit = f"at most {SUBJECT_CHARS_MAX} characters, as a subject"
+            raise TemplateFailed("/order", f"for kept values it may have {limit}; here it has {len(found):,}.")
         return found or None
 
 

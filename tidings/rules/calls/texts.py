@@ -176,7 +176,8 @@ class HeaderTemplates:
 
 
 _XML_STEP = re.compile(
-    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<!|</?[^\s<>/\"'=]+|/?>|[^\s=<>\"'/]+\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')|\s+|.",
+    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<[!?]|</?[^\s<>/\"'=]+|/?>"
+    r"|[^\s=<>\"'/]++\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+')|[^\s=<>\"'/]++|\s+|.",
     re.DOTALL,
 )
 _VALUE, _STATEMENT = "\x01", "\x02"
@@ -212,6 +213,8 @@ def _misplaced(whole: str) -> str | None:
         text, place = step[0], step.end()
         if text == "<!":
             return "A document type (DTD) cannot be sent."
+        if text == "<?":
+            return "A processing instruction has no ?>."
         if _STATEMENT in text or _VALUE in text.partition("=" if inside else "\x00")[0]:
             what = "A statement" if _STATEMENT in text else "A value"
             where = "between elements" if _STATEMENT in text else "in the text of an element, or in a quoted attribute"

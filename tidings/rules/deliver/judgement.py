@@ -142,6 +142,7 @@ DOUBTFUL = Judgement(
     "it may have taken effect, so a person has to decide. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
     "`Idempotency-Key`, it is repeated instead; so is each request of a poll",
 )
+UNREAD = Judgement(outcomes.IN_DOUBT, "one that could not be processed", "dead", "not asked", "a person has to decide")
 UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
 NOT_LET_IN = Judgement(
     outcomes.BAD_STATUS,

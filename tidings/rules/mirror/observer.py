@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ from tidings.rules.hooks.charset import in_utf8
 from tidings.rules.mirror.difference import Counted, Observation
 from tidings.rules.mirror.records import BadKey, BadRecord, found_at, key_text, records
 from tidings.rules.reading import jsontext
+from tidings.rules.reading.size import VALUES_MAX, has_too_many_values
 from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, is_template
 from tidings.rules.templates import numbers
 
@@ -64,12 +65,15 @@ class Observer:
             raise BadRecord(f"The response has {len(found):,} records; the maximum is {RECORDS_MAX:,}.")
         return ReadAnswer(body, headers, found)
 
-    def observations(self, event: Event, answer: ReadAnswer) -> list[Observation]:
-        """What was observed. Raises BadRecord or TemplateFailed."""
+    def observations(self, event: Event, answer: ReadAnswer) -> Iterator[Observation]:
+        """What was observed, record by record. Raises BadRecord or TemplateFailed."""
+        is_plain = self._key is None and self._data is None and self._deleted is None
         try:
-            if self._key is None and self._data is None and self._deleted is None:
-                return [Observation(self._key_at(each, number), each) for number, each in enumerate(answer.records, 1)]
-            return [self._observed(event, answer, each, number) for number, each in enumerate(answer.records, 1)]
+            for number, each in enumerate(answer.records, 1):
+                if is_plain:
+                    yield Observation(self._key_at(each, number), each)
+                else:
+                    yield self._observed(event, answer, each, number)
         except BadKey as wrong:
             raise BadRecord(f"{wrong}{self._hint(answer.body)}") from None
 
@@ -117,6 +121,8 @@ def _read(content_type: str, raw: bytes) -> Any:
         raw = _NUL.sub(rb"\1\\ufffd", raw)
     if raw.lstrip()[:1] not in (b"{", b"["):
         return read_answer(content_type, raw)
+    if has_too_many_values(raw):
+        raise BadRecord(f"The response has more than {VALUES_MAX:,} names and values. Request smaller pages.")
     try:
         value = jsontext.read(raw)
         text = raw.decode()

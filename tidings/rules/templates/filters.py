@@ -47,7 +47,8 @@ _QUOTED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "sql": (("'", "''"),),
     "odata": (("'", "''"),),
 }
-_SPECIFIER = re.compile(r"%(?:\(([^()]*)\))?[-+ #0]*([0-9]*)(?:\.([0-9]*))?([diouxXeEfFgGcs%])|%")
+_SPECIFIER = re.compile(r"%(?:\(([^()]*+)\))?+[-+ #0]*+([0-9]*+)(?:\.([0-9]*+))?+([diouxXeEfFgGcs%])|%")
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _IS_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _PRECISE = Context(prec=60)
 _ROUNDED = {"common": ROUND_HALF_UP, "ceil": ROUND_CEILING, "floor": ROUND_FLOOR}
@@ -122,9 +123,12 @@ def format_(meter: RenderingMeter, form: Any, /, *several: Any, **named: Any) ->
             raise ValueError(f"the widths of a form can be at most {WIDTH_MAX:,}")
         meter.spend(STEP + sum(widths) + (longest if specifier[4] == "s" else _FLOAT_CHARS))
     try:
-        return str(form % (given or tuple(listed)))
+        made = str(form % (given or tuple(listed)))
     except (TypeError, KeyError, OverflowError) as wrong:
         raise ValueError(f"the form {form[:50]!r} does not fit its values: {wrong}") from None
+    if _NO_TEXT.search(made):
+        raise ValueError(f"the form {form[:50]!r} makes a character that no text can contain")
+    return made
 
 
 def _printable(value: Any, meter: RenderingMeter) -> Any:

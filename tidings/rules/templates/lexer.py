@@ -10,7 +10,7 @@ TokenKind = Literal["name", "number", "text", "sign", "end"]
 
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
-_STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+_STRING = r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'"""
 _QUOTED = re.compile(_STRING, re.DOTALL)
 _TOKEN = re.compile(
     r"\s+"
@@ -101,6 +101,8 @@ def _end(source: str, begin: int, opening: str) -> int:
         quoted = _QUOTED.match(source, place)
         if quoted is not None:
             place = quoted.end()
+        elif source[place] in "\"'":
+            raise NotATemplate(f"a string has no closing {source[place]}: {source[place : place + 30]}")
         elif depth == 0 and source.startswith(closing, place):
             return place
         else:

@@ -39,7 +39,8 @@ def dict_(meter: RenderingMeter, value: Any = MISSING, /, **more: Any) -> dict[s
     if value is not MISSING and type(value) is not dict:
         raise ValueError(f"{described(value)} is not an object")
     meter.call(value)
-    return {**({} if value is MISSING else value), **more}
+    named = {name: each for name, each in more.items() if each is not MISSING}
+    return {**({} if value is MISSING else value), **named}
 
 
 def count(meter: RenderingMeter, value: Any) -> int:
@@ -56,7 +57,7 @@ def join(meter: RenderingMeter, value: Any, separator: Any = "", attribute: Any 
     by = text(separator, meter)
     found = []
     for each in elements(value, meter):
-        written = text(each if attribute is MISSING else at(each, attribute), meter)
+        written = text(each if attribute is MISSING else at(each, attribute, meter), meter)
         meter.spend(len(written) + len(by) + SLOT)
         found.append(written)
     return by.join(found)
@@ -101,7 +102,7 @@ def sort(
     """A list in order: numbers, or texts, or elements by what they have at `attribute`."""
     found = elements(value, meter)
     meter.spend(STEP * len(found))
-    keyed = [(_key(each, attribute, is_true(case_sensitive)), each) for each in found]
+    keyed = [(_key(each, attribute, is_true(case_sensitive), meter), each) for each in found]
     kinds = {is_number(key) for key, _ in keyed}
     if len(kinds) > 1:
         raise ValueError("numbers and texts cannot be sorted together")
@@ -109,8 +110,8 @@ def sort(
     return [each for _, each in sorted(keyed, key=lambda pair: pair[0], reverse=is_true(reverse))]
 
 
-def _key(value: Any, attribute: Any, is_exact: bool) -> Any:
-    key = value if attribute is MISSING else at(value, attribute)
+def _key(value: Any, attribute: Any, is_exact: bool, meter: RenderingMeter) -> Any:
+    key = value if attribute is MISSING else at(value, attribute, meter)
     if type(key) is str:
         return key if is_exact else key.lower()
     if type(key) in (int, float):
@@ -123,7 +124,7 @@ def _extreme(sign: str) -> Filter:
         best = MISSING
         for each in elements(value, meter):
             meter.spend(STEP)
-            if best is MISSING or ordered(sign, each, best):
+            if best is MISSING or ordered(sign, each, best, meter):
                 best = each
         return best
 
@@ -135,7 +136,7 @@ def sum_(meter: RenderingMeter, value: Any, attribute: Any = MISSING, start: Any
     found = start
     for each in elements(value, meter):
         meter.spend(STEP)
-        each = each if attribute is MISSING else at(each, attribute)
+        each = each if attribute is MISSING else at(each, attribute, meter)
         if not is_number(each) or not is_number(found):
             raise ValueError(f"unable to add {described(each)}")
         found = calculate("+", found, each, meter)
@@ -155,12 +156,13 @@ def groupby(meter: RenderingMeter, value: Any, attribute: Any, case_sensitive: A
     found: dict[bytes, list[Any]] = {}
     for each in elements(value, meter):
         mark = _mark(each, attribute, is_true(case_sensitive), meter)
-        found.setdefault(mark, [at(each, attribute), []])[1].append(each)
+        common = at(each, attribute, meter)
+        found.setdefault(mark, [None if common is MISSING else common, []])[1].append(each)
     return list(found.values())
 
 
 def _mark(value: Any, attribute: Any, is_exact: bool, meter: RenderingMeter) -> bytes:
-    value = value if attribute is MISSING else at(value, attribute)
+    value = value if attribute is MISSING else at(value, attribute, meter)
     meter.spend(STEP)
     meter.weigh(value)
     value = value.lower() if type(value) is str and not is_exact else value
@@ -202,7 +204,7 @@ def list_(meter: RenderingMeter, value: Any) -> list[Any]:
 
 FILTERS: Mapping[str, Filter] = {
     **OF_VALUES,
-    "attr": lambda meter, value, name: at(value, name),
+    "attr": lambda meter, value, name: at(value, name, meter),
     "batch": batch,
     "chain": chain,
     "count": count,

@@ -136,7 +136,7 @@ def _compared(sign: str, left: Any, right: Any, meter: RenderingMeter) -> bool:
         return values.is_equal(left, right, meter) == (sign == "==")
     if sign in ("in", "not in"):
         return values.contains(right, left, meter) == (sign == "in")
-    return values.ordered(sign, left, right)
+    return values.ordered(sign, left, right, meter)
 
 
 def list_of(elements: Sequence[Evaluate]) -> Evaluate:
@@ -144,8 +144,7 @@ def list_of(elements: Sequence[Evaluate]) -> Evaluate:
 
     def found(run: Rendering) -> list[Any]:
         run.meter.spend(SLOT * (len(elements) + 1))
-        made = [each(run) for each in elements]
-        return [None if each is MISSING else each for each in made]
+        return [_listed(each(run)) for each in elements]
 
     return found
 
@@ -218,6 +217,11 @@ def filtered(
     return found
 
 
+def _listed(value: Any) -> Any:
+    """A value as an element of a list: a missing one is null there."""
+    return None if value is MISSING else value
+
+
 def _paid(value: Any, meter: RenderingMeter) -> Any:
     kind = type(value)
     if kind is str:
@@ -249,7 +253,7 @@ def mapped(
         made = []
         for each in values.elements(value(run), run.meter):
             run.meter.call(each)
-            made.append(_paid(function(run.meter, each, *positional, **keywords), run.meter))
+            made.append(_listed(_paid(function(run.meter, each, *positional, **keywords), run.meter)))
         return made
 
     return found
@@ -263,8 +267,8 @@ def mapped_to(value: Evaluate, path: Evaluate, default: Evaluate) -> Evaluate:
         made = []
         for each in values.elements(value(run), run.meter):
             run.meter.spend(STEP)
-            inner = at(each, where)
-            made.append((None if other is MISSING else other) if inner is MISSING else inner)
+            inner = at(each, where, run.meter)
+            made.append(_listed(other if inner is MISSING else inner))
         return made
 
     return found
@@ -280,7 +284,7 @@ def chosen(
         positional = [each(run) for each in arguments]
         made = []
         for each in values.elements(value(run), run.meter):
-            given = each if path is None else at(each, where)
+            given = each if path is None else at(each, where, run.meter)
             run.meter.call(given if type(given) is str else None)
             if test(run.meter, given, *positional) == wanted:
                 made.append(each)
@@ -289,8 +293,10 @@ def chosen(
     return found
 
 
-def at(value: Any, path: Any) -> Any:
+def at(value: Any, path: Any, meter: RenderingMeter) -> Any:
     """The value at a path of names and numbers with dots between them."""
+    if type(path) is str:
+        meter.spend(len(path) + STEP * path.count("."))
     for step in path.split(".") if type(path) is str else [path]:
         value = member(value, index_of(step) if type(step) is str and type(value) is list else step)
     return value

@@ -36,7 +36,7 @@ def _in(meter: RenderingMeter, value: Any, other: Any) -> bool:
 
 
 def _order(sign: str) -> Test:
-    return lambda meter, value, other: ordered(sign, value, other)
+    return lambda meter, value, other: ordered(sign, value, other, meter)
 
 
 def _is_kind(*kinds: type) -> Test:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from tidings.rules.templates.numbers import shown
 
 MISSING: Any = object()
 _NUMBERS = (int, float)
+_NOT_ZERO = re.compile(rb"[-0.]*+[1-9]")
 _CALCULATED: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -50,7 +52,7 @@ def text(value: Any, meter: RenderingMeter) -> str:
 def is_true(value: Any) -> bool:
     """Whether a value counts as true: neither missing, null, zero nor empty."""
     if type(value) is msgspec.Raw:
-        return bool(_exact(value))
+        return _NOT_ZERO.match(bytes(value)) is not None
     return value is not MISSING and bool(value)
 
 
@@ -127,9 +129,10 @@ def is_equal(left: Any, right: Any, meter: RenderingMeter) -> bool:
         meter.weigh(right)
         return bool(left == right)
     if type(left) is str and type(right) is str:
+        meter.spend(min(len(left), len(right)))
         return left == right
     if is_number(left) and is_number(right):
-        return bool(_exact(left) == _exact(right))
+        return bool(_exact(left, meter) == _exact(right, meter))
     return type(left) is type(right) and bool(left == right)
 
 
@@ -138,11 +141,12 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float, msgspec.Raw)
 
 
-def ordered(sign: str, left: Any, right: Any) -> bool:
+def ordered(sign: str, left: Any, right: Any, meter: RenderingMeter) -> bool:
     """`< <= > >=` of numbers and of texts; false if one is missing or null. Raises ValueError for other values."""
     if is_number(left) and is_number(right):
-        return _ORDERED[sign](_exact(left), _exact(right))
+        return _ORDERED[sign](_exact(left, meter), _exact(right, meter))
     if type(left) is str and type(right) is str:
+        meter.spend(min(len(left), len(right)))
         return _ORDERED[sign](left, right)
     if left is None or right is None or left is MISSING or right is MISSING:
         return False
@@ -198,10 +202,12 @@ def elements(value: Any, meter: RenderingMeter) -> list[Any]:
     raise ValueError(f"{described(value)} is not a list")
 
 
-def _exact(value: Any) -> Any:
+def _exact(value: Any, meter: RenderingMeter) -> Any:
     if type(value) is not msgspec.Raw:
         return value
+    digits = bytes(value).decode()
+    meter.spend(len(digits))
     try:
-        return Decimal(bytes(value).decode())
+        return Decimal(digits)
     except ArithmeticError:
         raise ValueError(LONG) from None

@@ -1,0 +1,1 @@
+"""Paging: in which parts a page of records is stored."""
