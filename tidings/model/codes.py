@@ -16,9 +16,10 @@ class Precise(msgspec.Struct, frozen=True):
 PRECISE: tuple[Precise, ...] = (
     Precise("body_not_expected", (400,), "The operation takes no body, but one was sent."),
     Precise("key_expired", (401,), "The key has expired."),
-    Precise("portal_link_unknown", (401,), "There is no such portal link, or its token is wrong."),
+    Precise("portal_link_unknown", (401, 404), "There is no such portal link, or its token is wrong."),
     Precise("portal_link_used", (401,), "The portal link was already opened: each works only once."),
     Precise("portal_link_expired", (401,), "The portal link was not opened in time."),
+    Precise("portal_session_ended", (401,), "The portal's session has ended, or is that of another link."),
     Precise("portal_link_revoked", (401,), "The portal link was withdrawn."),
     Precise(
         "ticket_not_valid", (401,), "The stream's ticket is too old or not from this server, or its key is revoked."

@@ -15,6 +15,7 @@ from tidings.web.hooks.door import HooksDoor
 from tidings.web.inside import Menu
 from tidings.web.operations import TABLE
 from tidings.web.parts import Parts
+from tidings.web.portal.door import PortalDoor
 
 
 class Door(Protocol):
@@ -35,8 +36,9 @@ class App:
 
     def _own_doors(self, parts: Parts) -> dict[str, Door]:
         # People and programs share the counts of wrong keys and of calls.
-        console = ConsoleDoor(parts, Menu(parts, TABLE), self._api.access, self._api.limits)
-        return {"in": HooksDoor(parts), "f": FormsDoor(parts), "console": console}
+        inside = (parts, Menu(parts, TABLE), self._api.access, self._api.limits)
+        doors: dict[str, Door] = {"console": ConsoleDoor(*inside), "portal": PortalDoor(*inside)}
+        return doors | {"in": HooksDoor(parts), "f": FormsDoor(parts)}
 
     async def start(self) -> None:
         """Read what was counted before; before the first request."""

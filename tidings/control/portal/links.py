@@ -16,7 +16,7 @@ import msgspec
 
 from tidings.model.access import TENANT_RULE, Caller, Key, is_tenant, key_hash
 from tidings.model.errors import NotFound, Unauthorized
-from tidings.model.ids import new_id
+from tidings.model.ids import ALPHABET, ID_CHARS, new_id
 from tidings.model.moment import HOUR, SECOND, Clock, Micros
 from tidings.model.portal.link import PREFIX, SCOPES, Logo, May, PortalLink, PortalOptions, Theme
 from tidings.rules.network.origin import ANY, origins
@@ -35,6 +35,7 @@ FRAME_ORIGINS_MAX = 16
 URL_CHARS_MAX = 2_000
 RETURN_URL_PATTERN = r"^([Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._~:\[\]-]+(/[!#-;=?-\[\]^-~]*)?)?$"
 
+_ID = re.compile(rf"{PREFIX}_[{ALPHABET}]{{{ID_CHARS}}}")
 _RETURN_URL = re.compile(RETURN_URL_PATTERN)
 UNKNOWN = "This portal link is not valid. Ask for a new one where you got it."
 
@@ -126,7 +127,7 @@ class PortalLinks:
     async def find(self, caller: Caller, ident: str, scope: str = READ) -> PortalLink:
         """One link. Raises NotFound, also if it belongs to another tenant."""
         caller.need(scope)
-        link = await self.known(ident)
+        link = await self._known(ident)
         if link is None or not caller.sees(link.tenant):
             raise NotFound(f"There is no portal link {ident[:64]}.")
         return link
@@ -148,13 +149,19 @@ class PortalLinks:
 
     # --- for those who have one ---------------------------------------------------------------------------------------
 
-    async def known(self, ident: str) -> PortalLink | None:
-        """A link by its public id, which says how its pages look and who may frame them."""
-        return await self._readers.call(lambda db: store.find(db, ident), None)
+    async def shown(self, ident: str) -> PortalLink:
+        """A link by its public id, which says how its pages look and who may frame them. Raises NotFound."""
+        link = await self._known(ident)
+        if link is None:
+            raise NotFound(UNKNOWN, code="portal_link_unknown")
+        return link
 
-    async def logo(self, ident: str) -> Logo | None:
-        """The image that a link shows."""
-        return await self._readers.call(lambda db: store.logo(db, ident), None)
+    async def logo(self, ident: str) -> Logo:
+        """The image that a link shows. Raises NotFound."""
+        logo = await self._readers.call(lambda db: store.logo(db, ident), None)
+        if logo is None:
+            raise NotFound("This portal has no logo.")
+        return logo
 
     async def open(self, ident: str, token: str, run: Run[PortalSession, R]) -> R:
         """Exchange a link's token for a session, once. Raises Unauthorized with the reason.
@@ -162,7 +169,7 @@ class PortalLinks:
         Why a link cannot be opened is said only to those who have its token.
         """
         digest = key_hash(token)
-        link = await self.known(ident)
+        link = await self._known(ident)
         if link is None or not hmac.compare_digest(link.hash, digest):
             raise Unauthorized(UNKNOWN, code="portal_link_unknown")
         now, text = self._clock.now(), "tdk_" + self._token()
@@ -179,6 +186,11 @@ class PortalLinks:
             return PortalSession(key, text, present)
 
         return await run(job)
+
+    async def _known(self, ident: str) -> PortalLink | None:
+        if not _ID.fullmatch(ident):
+            return None
+        return await self._readers.call(lambda db: store.find(db, ident), None)
 
     def _check_caller(self, caller: Caller, scope: str, tenant: str) -> None:
         caller.need(scope)

@@ -39,7 +39,7 @@ class Theme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     product: str = ""
     accent: str = ""
     mode: Mode = "auto"
-    radius: int = 8
+    radius: int = 10
     font: Font = "system"
     logo: str = ""
     empty: EmptyTexts = EmptyTexts()

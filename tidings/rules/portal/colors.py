@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 CONTRAST_MIN = 4.5
 """WCAG 2.2, 1.4.3, for text of normal size."""
-LIGHT_GROUND, DARK_GROUND = "#eef1f4", "#1f2630"
-"""The page colours, light and dark, on which an accent is hardest to read."""
-ACCENT = "#1f5fbf"
+LIGHT_GROUND, DARK_GROUND = "#f0eee8", "#181d20"
+"""Of the grounds of our pages (web/pages/static/page.css), those on which an accent is hardest to read."""
+PAPER, NIGHT = "#ffffff", "#101416"
+SOFT_SHARE, DEEP_SHARE = 0.12, 0.22
 
 _COLOR = re.compile(r"#([0-9a-f]{3}|[0-9a-f]{6})")
 _STEPS = 100
@@ -20,6 +21,10 @@ class Shades(NamedTuple):
 
     accent: str
     on_accent: str
+    deep: str
+    """For the accent under a pointer, and on `soft`."""
+    soft: str
+    """For the ground of what is chosen."""
     is_adjusted: bool
 
 
@@ -47,7 +52,8 @@ def shades(accent: str, *, dark: bool) -> Shades:
         if contrast(found, ground) >= CONTRAST_MIN:
             break
     on = max("#ffffff", "#000000", key=lambda each: contrast(each, found))
-    return Shades(found, on, found != accent)
+    soft = _mixed(NIGHT if dark else PAPER, found, SOFT_SHARE)
+    return Shades(found, on, _mixed(found, goal, DEEP_SHARE), soft, found != accent)
 
 
 def _mixed(one: str, other: str, share: float) -> str:

@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from tidings.model.portal.link import EmptyTexts, Font, Logo, Theme
-from tidings.rules.portal.colors import ACCENT, CONTRAST_MIN, DARK_GROUND, LIGHT_GROUND, color, contrast, shades
+from tidings.rules.portal.colors import CONTRAST_MIN, DARK_GROUND, LIGHT_GROUND, color, contrast, shades
 from tidings.rules.reading.refused import Refused
 
 PRODUCT_CHARS_MAX = 100
@@ -78,12 +78,21 @@ def notes(theme: Theme) -> list[str]:
 
 def sheet(theme: Theme) -> str:
     """The theme as CSS: the values of custom properties, none of them in the words of its maker."""
-    accent = theme.accent or ACCENT
-    light, dark = (shades(accent, dark=is_dark) for is_dark in (False, True))
+    found = f":root {{ --radius: {theme.radius}px; }}\nbody {{ font-family: {FONTS[theme.font]}; }}\n"
+    if not theme.accent:
+        return found
+    light, dark = _accents(theme.accent, dark=False), _accents(theme.accent, dark=True)
     return (
-        f":root {{ --radius: {theme.radius}px; --font: {FONTS[theme.font]}; "
-        f"--accent-light: {light.accent}; --on-accent-light: {light.on_accent}; "
-        f"--accent-dark: {dark.accent}; --on-accent-dark: {dark.on_accent}; }}\n"
+        f'{found}:root {{ {light} }}\n:root[data-theme="dark"] {{ {dark} }}\n'
+        f'@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}\n'
+    )
+
+
+def _accents(accent: str, *, dark: bool) -> str:
+    shade = shades(accent, dark=dark)
+    return (
+        f"--accent: {shade.accent}; --accent-deep: {shade.deep}; --accent-soft: {shade.soft}; "
+        f"--on-accent: {shade.on_accent};"
     )
 
 

@@ -254,9 +254,13 @@ OPERATIONS: tuple[Operation, ...] = (
         response=TestView,
         status=202,
     ),
-    NOUN.does_to_all(
-        "try",
-        try_endpoint,
+    Operation(
+        name="try_endpoint",
+        method="POST",
+        path="/v1/endpoints:try",
+        scope="endpoints:write",
+        handler=try_endpoint,
+        tag=TAG,
         summary="Send a test event to an endpoint before it is registered",
         help="Nothing is stored: the body is checked as if to register it, one event of type endpoint.test is sent to "
         "its URL, signed with its `secret`, and the response says what came back.",

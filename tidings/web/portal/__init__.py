@@ -1,0 +1,1 @@
+"""The customer portal, `/portal/...`: pages where a tenant's people look after their own endpoints."""

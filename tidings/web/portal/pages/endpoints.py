@@ -1,0 +1,182 @@
+"""The pages of endpoints: all of them, one with its health, secret and deliveries, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.control.endpoints.edit import OVERLAP_SECONDS
+from tidings.model import moment
+from tidings.model.digits import index_of
+from tidings.model.moment import HOUR, Micros
+from tidings.views.endpoints import EndpointView
+from tidings.web.portal.visits import Next, PortalPage, PortalView, PortalVisit
+
+NAV = "Endpoints"
+PER_PAGE, EVENTS_SHOWN, DELIVERIES_SHOWN, REASONS_SHOWN, REPLAYS_SHOWN = 100, 4, 10, 5, 3
+SPANS = ((1, "the last hour"), (6, "the last 6 hours"), (24, "the last day"), (168, "the last week"))
+"""Hours to look back, in words."""
+
+
+async def endpoints(visit: PortalVisit) -> PortalView:
+    """All endpoints, and whether one of them needs its owner."""
+    page = await visit.ask("list_endpoints", limit=PER_PAGE, cursor=visit.query.get("cursor"))
+    found: list[EndpointView] = page["data"]
+    rows = [_row(each) for each in found]
+    bad = [row for row in rows if row["mood"] in ("failing", "disabled")]
+    count = f"{len(rows)}{'+' if page['next_cursor'] else ''}"
+    if not rows:
+        sentence, state = "Add one, and your events are sent there.", ""
+    elif bad:
+        sentence, state = _needs(bad, count), "trouble"
+    else:
+        sentence = "Your endpoint is well." if count == "1" else f"All {count} endpoints are well."
+        state = "ok"
+    following = f"{visit.root}?cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    return PortalView("endpoints", "Endpoints", sentence, state, NAV, {"endpoints": rows, "next": following})
+
+
+async def endpoint(visit: PortalVisit) -> PortalView:
+    """One endpoint."""
+    return await _endpoint(visit)
+
+
+async def show_secret(visit: PortalVisit) -> PortalView:
+    """The endpoint's page, with its secret."""
+    return await _endpoint(visit, secret=await visit.ask("get_endpoint_secret", visit.path))
+
+
+async def rotate(visit: PortalVisit) -> PortalView:
+    """The endpoint's page, with its new secret."""
+    overlap = index_of(visit.field("overlap"))
+    body = {"overlap_seconds": OVERLAP_SECONDS if overlap is None else overlap}
+    return await _endpoint(visit, secret=await visit.do("rotate_endpoint_secret", visit.path, body))
+
+
+async def count_missed(visit: PortalVisit) -> PortalView:
+    """The endpoint's page, with how many events of a time would be sent again."""
+    hours = index_of(visit.field("hours"))
+    until = visit.parts.clock.now()
+    since: Micros = until - (hours if hours is not None and hours <= SPANS[-1][0] else 1) * HOUR
+    counted = await visit.do("create_replay", body=_range(visit, since, until, dry_run=True))
+    return await _endpoint(visit, counted=counted)
+
+
+async def replay(visit: PortalVisit) -> Next:
+    """Send again what was counted."""
+    body = {name: visit.field(name) for name in ("since", "until", "which")}
+    await visit.do("create_replay", body={"endpoint_id": visit.path["id"], **body})
+    return _back(visit, "What you missed is being sent again.")
+
+
+async def test(visit: PortalVisit) -> Next:
+    """Send a test event."""
+    tested = await visit.do("test_endpoint", visit.path)
+    if tested.delivery is None:
+        return _back(visit, "A test was sent.")
+    return Next(f"/log/{tested.delivery}", "A test was sent; this is its delivery.")
+
+
+async def pause(visit: PortalVisit) -> Next:
+    """Send nothing for now."""
+    await visit.do("pause_endpoint", visit.path, {"reason": "Paused in the portal."})
+    return _back(visit, "It is paused. New events wait.")
+
+
+async def resume(visit: PortalVisit) -> Next:
+    """Send again."""
+    await visit.do("resume_endpoint", visit.path, {"missed": "send"})
+    return _back(visit, "It gets events again, starting with those that waited.")
+
+
+async def delete(visit: PortalVisit) -> Next:
+    """Delete it."""
+    await visit.do("delete_endpoint", visit.path)
+    return Next("", "The endpoint is deleted.")
+
+
+async def _endpoint(visit: PortalVisit, *, secret: Any = None, counted: Any = None) -> PortalView:
+    ident = visit.path["id"]
+    found: EndpointView = await visit.ask("get_endpoint", visit.path, counts=True)
+    latest = await visit.ask("list_deliveries", endpoint=ident, limit=DELIVERIES_SHOWN)
+    reasons = await visit.ask("list_failure_reasons", endpoint=ident)
+    replays = await visit.ask("list_replays", endpoint=ident, limit=REPLAYS_SHOWN)
+    waiting = found.waiting if isinstance(found.waiting, int) else 0
+    row = _row(found)
+    sentence = _sentence(found, row, waiting)
+    is_moving = any(each.state == "running" for each in replays["data"])
+    values = {
+        "endpoint": found,
+        "here": visit.to("endpoints", ident),
+        "deliveries": latest["data"],
+        "reasons": reasons.reasons[:REASONS_SHOWN],
+        "replays": replays["data"],
+        "secret": secret,
+        "counted": counted,
+        "spans": SPANS,
+        "is_moving": is_moving and secret is None and counted is None,
+    }
+    return PortalView("endpoint", found.url, sentence, row["mood"], NAV, values)
+
+
+def _needs(bad: list[dict[str, Any]], count: str) -> str:
+    if len(bad) == 1:
+        since = f" {_utc(bad[0]['since'])}" if bad[0]["since"] else ""
+        whose = "Your endpoint needs you" if count == "1" else f"1 of {count} endpoints needs you"
+        return f"{whose}: it {bad[0]['says']}{since}."
+    failing = [row["since"] for row in bad if row["since"]]
+    since = f" The first has been failing since {_utc(min(failing))}." if failing else ""
+    return f"{len(bad)} of {count} endpoints need you.{since}"
+
+
+def _utc(text: str) -> str:
+    return f"{text[:10]} {text[11:16]} UTC"
+
+
+def _row(each: EndpointView) -> dict[str, Any]:
+    health, since = each.health, None
+    mood: str
+    if each.state != "enabled":
+        mood, says = each.state, "is paused" if each.state == "paused" else "was disabled"
+    elif health.failing_since is not None:
+        mood, says, since = "failing", "has been failing since", health.failing_since
+    else:
+        mood, says = "ok", "is well"
+    shown = {"id": each.id, "url": each.url, "description": each.description, "mood": mood, "says": says}
+    names = ["all events" if name == "*" else name for name in each.events]
+    more = max(0, len(names) - EVENTS_SHOWN)
+    return shown | {"since": since, "events": names[:EVENTS_SHOWN], "more_events": more}
+
+
+def _sentence(found: EndpointView, row: dict[str, Any], waiting: int) -> str:
+    waits = f" {waiting:,} {'event waits' if waiting == 1 else 'events wait'}." if waiting else ""
+    if row["mood"] == "failing":
+        probe = f" The next try is at {found.health.next_probe[11:16]} UTC." if found.health.next_probe else ""
+        return f"It has been failing since {_utc(row['since'])}.{waits}{probe}"
+    if row["mood"] == "ok":
+        return f"It is well.{waits}" if waits else "It is well; nothing waits."
+    return f"It {row['says']}.{waits}"
+
+
+def _range(visit: PortalVisit, since: Micros, until: Micros, *, dry_run: bool) -> dict[str, Any]:
+    which = "all" if visit.field("which") == "all" else "failed"
+    times = {"since": moment.to_text(since), "until": moment.to_text(until)}
+    return {"endpoint_id": visit.path["id"], "which": which, "dry_run": dry_run, **times}
+
+
+def _back(visit: PortalVisit, notice: str) -> Next:
+    return Next(f"/endpoints/{visit.path['id']}", notice)
+
+
+_ONE = "/endpoints/{id}"
+PAGES = (
+    PortalPage("", endpoints),
+    PortalPage(_ONE, endpoint),
+    PortalPage(f"{_ONE}/secret", show_secret, is_action=True),
+    PortalPage(f"{_ONE}/rotate", rotate, is_action=True),
+    PortalPage(f"{_ONE}/missed", count_missed, is_action=True),
+    PortalPage(f"{_ONE}/replay", replay, is_action=True),
+    PortalPage(f"{_ONE}/test", test, is_action=True),
+    PortalPage(f"{_ONE}/pause", pause, is_action=True),
+    PortalPage(f"{_ONE}/resume", resume, is_action=True),
+    PortalPage(f"{_ONE}/delete", delete, is_action=True),
+)

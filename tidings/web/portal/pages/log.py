@@ -1,0 +1,106 @@
+"""The pages of deliveries: the log, and one delivery with its attempts."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from tidings.model import moment
+from tidings.model.errors import NotFound
+from tidings.rules.deliver.lifecycle import STATES
+from tidings.views.deliveries import DeliveryDetail
+from tidings.web.portal.visits import Next, PortalPage, PortalView, PortalVisit
+
+NAV = "Log"
+PER_PAGE, ENDPOINTS_SHOWN = 30, 1000
+FILTERS = ("state", "endpoint", "type", "status")
+
+
+async def log(visit: PortalVisit) -> PortalView:
+    """Deliveries, newest first, filtered by the URL."""
+    asked: dict[str, Any] = {name: visit.query[name].strip() for name in FILTERS if visit.query.get(name, "").strip()}
+    page = await visit.ask("list_deliveries", limit=PER_PAGE, cursor=visit.query.get("cursor"), **asked)
+    endpoints = (await visit.ask("list_endpoints", limit=ENDPOINTS_SHOWN))["data"]
+    urls = {each.id: each.url for each in endpoints}
+    rows = [_row(each, urls) for each in page["data"]]
+    sentence = "Everything that was sent to you, newest first."
+    if asked:
+        sentence = "The deliveries that fit, newest first." if rows else "No delivery on this page fits."
+    values = {
+        "deliveries": rows,
+        "endpoints": endpoints,
+        "states": STATES,
+        "query": {name: asked.get(name, "") for name in FILTERS},
+        "next": _url(visit, {**asked, "cursor": page["next_cursor"]}) if page["next_cursor"] else "",
+        "first": _url(visit, asked) if visit.query.get("cursor") else "",
+    }
+    return PortalView("log", "Log", sentence, "", NAV, values)
+
+
+async def delivery(visit: PortalVisit) -> PortalView:
+    """One delivery: the event, and every attempt with its response."""
+    found: DeliveryDetail = await visit.ask("get_delivery", visit.path)
+    event = url = None
+    if found.event_id is not None:
+        try:
+            event = (await visit.ask("get_event", {"event": found.event_id})).data
+        except NotFound:
+            pass
+    if found.endpoint_id is not None:
+        try:
+            url = (await visit.ask("get_endpoint", {"id": found.endpoint_id})).url
+        except NotFound:
+            pass
+    state = {"delivered": "ok", "waiting": "attention", "dead": "trouble"}.get(found.state, "")
+    values = {
+        "delivery": found,
+        "event": event,
+        "url": url,
+        "here": visit.to("log", found.id),
+        "is_due": found.due is not None and moment.from_text(found.due) <= visit.parts.clock.now(),
+        "is_moving": found.state == "waiting" and len(found.attempts) < 1,
+    }
+    return PortalView("delivery", found.event_type or "Delivery", _sentence(found), state, NAV, values)
+
+
+async def retry(visit: PortalVisit) -> Next:
+    """Send it again."""
+    await visit.do("retry_delivery", visit.path)
+    return Next(f"/log/{visit.path['id']}", "It is sent again now.")
+
+
+async def cancel(visit: PortalVisit) -> Next:
+    """Send it no more."""
+    await visit.do("cancel_delivery", visit.path)
+    return Next(f"/log/{visit.path['id']}", "It is cancelled.")
+
+
+def _row(each: Any, urls: dict[str, str]) -> dict[str, Any]:
+    names = ("id", "event_type", "state", "last", "attempts", "created")
+    return {name: getattr(each, name) for name in names} | {"url": urls.get(each.endpoint_id, "deleted")}
+
+
+def _sentence(found: DeliveryDetail) -> str:
+    tries = len(found.attempts)
+    times = "the first attempt" if tries == 1 else f"{tries} attempts"
+    if found.state == "delivered":
+        return f"It was delivered with {times}."
+    if found.state == "waiting":
+        reason = f": {found.attempts[-1].reason}" if found.attempts else "."
+        return f"It waits for the next attempt; {tries} failed so far{reason}" if tries else "It is about to be sent."
+    if found.state == "dead":
+        why = found.attempts[-1].reason if found.attempts else ""
+        return f"It failed for good after {times}. {why or ''}".strip()
+    return f"It is {found.state}."
+
+
+def _url(visit: PortalVisit, query: dict[str, Any]) -> str:
+    return f"{visit.to('log')}?{urlencode(query)}" if query else visit.to("log")
+
+
+PAGES = (
+    PortalPage("/log", log),
+    PortalPage("/log/{id}", delivery),
+    PortalPage("/log/{id}/retry", retry, is_action=True),
+    PortalPage("/log/{id}/cancel", cancel, is_action=True),
+)

@@ -1,0 +1,26 @@
+"""The pages of event types: which there are, and what the data of one looks like."""
+
+from __future__ import annotations
+
+from tidings.views.event_types import EventTypeView
+from tidings.web.portal.visits import PortalPage, PortalView, PortalVisit
+
+NAV = "Event types"
+PER_PAGE = 200
+
+
+async def types(visit: PortalVisit) -> PortalView:
+    """All of them, by name."""
+    page = await visit.ask("list_event_types", limit=PER_PAGE, cursor=visit.query.get("cursor"))
+    following = f"{visit.to('types')}?cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    sentence = "What can happen, and what your endpoints get then."
+    return PortalView("types", "Event types", sentence, "", NAV, {"types": page["data"], "next": following})
+
+
+async def one_type(visit: PortalVisit) -> PortalView:
+    """One of them, with its schema and an example."""
+    found: EventTypeView = await visit.ask("get_event_type", visit.path)
+    return PortalView("type", found.name, "", "", NAV, {"type": found})
+
+
+PAGES = (PortalPage("/types", types), PortalPage("/types/{name}", one_type))
