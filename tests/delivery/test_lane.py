@@ -75,11 +75,11 @@ def test_a_hold_asked_of_one_lane_stops_all_that_share_its_gate() -> None:
     fill(first, second, other)
     first.hold(NOW, 0.5, 429, 30.0)
     assert send([first, second, other], NOW + SECOND) == ([3] * 10, [NOW + 30 * SECOND, NOW + 30 * SECOND, None])
-    assert (first.takes_more, second.takes_more, other.takes_more) == (False, False, True)
+    assert (bool(first.room), bool(second.room), bool(other.room)) == (False, False, True)
     assert (first.health.held_status, second.health.held_status) == (429, None)
     sent, _ = send([first, second, other], NOW + 31 * SECOND)
     assert set(sent) == {1, 2} and first.health.held_until is None
-    assert first.takes_more and second.takes_more
+    assert first.room and second.room
 
 
 def test_resuming_one_lane_opens_the_gate_for_all() -> None:

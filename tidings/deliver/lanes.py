@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 
@@ -33,7 +33,7 @@ from tidings.deliver.lane.kept import KeptEvents
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.ordering import replacing
 from tidings.deliver.lane.ordering.family import Family, leave
-from tidings.deliver.lane.queued import Queued
+from tidings.deliver.lane.refill import offer
 from tidings.deliver.lane.serve import LaneStore, Launch, serve
 from tidings.deliver.lane.setbacks import Setbacks
 from tidings.deliver.lane.shares import Outstanding, Shares
@@ -106,8 +106,8 @@ class Lanes:
             rows = self._db.all("deliveries_after_unattempted", after=self._head, until=self._horizon, count=HEAD_ROWS)
         else:
             rows = self._db.all("deliveries_after", after=self._head, count=HEAD_ROWS)
-        for row in rows:
-            self._offer(row, now)
+        for link, run in groupby(rows, itemgetter(1)):
+            self._offer(link, run, now)
         if rows:
             self._head = rows[-1][0]
         if recovering and len(rows) < HEAD_ROWS:
@@ -191,10 +191,10 @@ class Lanes:
     def prepare(self, settlement: Settlement) -> None:
         """Complete a settlement with the states and the cursor that hold once it is stored."""
         self.outstanding.pop_all([number for _, number in settlement.numbers])
-        for link, number in settlement.numbers:
+        for link, pairs in groupby(settlement.numbers, itemgetter(0)):
             lane = self.by_link.get(link)
             if lane is not None:
-                lane.stored(number)
+                lane.stored(number for _, number in pairs)
         for link in self._marks:
             lane = self.by_link.get(link)
             if lane is not None:
@@ -239,8 +239,8 @@ class Lanes:
         self.active[lane.num] = lane
         return True
 
-    def _offer(self, row: Row, now: Micros) -> None:
-        number, link, event, created = row
+    def _offer(self, link: int, rows: Iterable[Row], now: Micros) -> None:
+        """New deliveries of one link, in order."""
         lane = self.by_link.get(link)
         if lane is None:
             # Not what the last message said: a delivery may be read before the message about its link arrives.
@@ -248,15 +248,7 @@ class Lanes:
             if known is None or known.deleted is not None:
                 return
             lane = self._lane(known)
-        takes_more = lane.takes_more
-        if takes_more and lane.has(number):
-            pass
-        elif takes_more and self.outstanding.take(number, lane.tenant):
-            lane.enqueue(Queued(number, event, created), now)
-        else:
-            if not lane.lagging:
-                lane.lag_from(number - 1, now)
-            lane.see_newest(Queued(number, event, created))
+        offer(lane, rows, self.outstanding, now)
         self.active[link] = lane
 
     def _lane(self, link: AnyLink) -> Lane:

@@ -23,27 +23,20 @@ class Pace:
     """What is under way, and since when. Belongs to the deliver thread."""
 
     def __init__(self) -> None:
-        self._young: dict[int, float] = {}
+        self.young: dict[int, float] = {}
+        """By its number, when a request left; the stage adds it, and takes it away once it has finished."""
         self._most = YOUNG_MAX
         self._began_at = self._settled_at = 0.0
-
-    def departed(self, number: int) -> None:
-        """A request has left."""
-        self._young[number] = time.monotonic()
-
-    def arrived(self, number: int) -> None:
-        """A request has finished."""
-        self._young.pop(number, None)
 
     def room(self) -> int:
         """How many requests may leave now. Slow ones are not counted: they take nobody's place."""
         born = time.monotonic() - YOUNG_SECONDS
-        while self._young:
-            number, left = next(iter(self._young.items()))
+        while self.young:
+            number, left = next(iter(self.young.items()))
             if left > born:
                 break
-            del self._young[number]
-        return min(self._most, YOUNG_MAX - len(self._young))
+            del self.young[number]
+        return min(self._most, YOUNG_MAX - len(self.young))
 
     def polled(self, busy_seconds: float) -> None:
         """How long the last requests kept the network busy: after a long round, fewer leave in the next."""
@@ -54,7 +47,7 @@ class Pace:
 
     def begin_round(self) -> None:
         """Start a round; under load no sooner than ROUND_SECONDS after the last: fewer rounds, with more in each."""
-        if len(self._young) >= BUSY_YOUNG:
+        if len(self.young) >= BUSY_YOUNG:
             left = self._began_at + ROUND_SECONDS - time.monotonic()
             if left > 0:
                 time.sleep(left)
@@ -62,7 +55,7 @@ class Pace:
 
     def may_settle(self) -> bool:
         """Whether results go to the store now; under load SETTLE_SECONDS after the last ones."""
-        if len(self._young) >= BUSY_YOUNG and self._began_at < self._settled_at + SETTLE_SECONDS:
+        if len(self.young) >= BUSY_YOUNG and self._began_at < self._settled_at + SETTLE_SECONDS:
             return False
         self._settled_at = self._began_at
         return True

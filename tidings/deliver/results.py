@@ -107,13 +107,12 @@ def _all_delivered(
 ) -> list[Queued]:
     """The same where all is well, in a fraction of the time."""
     lane = flight.lane
-    lane.succeeded(now)
+    lane.succeeded(now, flight.items)
     state = lifecycle.fate("success")
     for item in flight.items:
         if not result.is_stored:
             settlement.attempts.append(_attempt(flight, item, result, state, answer, result.reason))
         settlement.numbers.append((lane.num, item.number))
-        lane.done_with(item.number)
         if item.stored:
             settlement.end(item.number)
     return flight.items
@@ -314,6 +313,16 @@ def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, s
     settlement.ended_unsent(link, item.created, attempt)
     if stored:
         settlement.end(item.number)
+
+
+def there(
+    lane: Lane, items: list[Queued], found: dict[int, Event], now: Micros, settlement: Settlement
+) -> list[Queued]:
+    """Those of a request whose events are still kept; record of the others that they cannot be sent."""
+    kept = [item for item in items if item.event in found]
+    if lost := [item for item in items if item.event not in found]:
+        unsendable(lane, lost, now, "the event is no longer kept", settlement, flown=not kept)
+    return kept
 
 
 def unsendable(

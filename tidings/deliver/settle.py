@@ -17,18 +17,8 @@ from tidings.store.catalog import Catalog
 from tidings.store.log import tallies
 from tidings.store.log.events import Publication, append
 
-ATTEMPT_COLUMNS = (
-    "delivery",
-    "n",
-    "at",
-    "outcome",
-    "state",
-    "status",
-    "duration_ms",
-    "request",
-    "response",
-    "reason",
-)
+ATTEMPT_COLUMNS = Attempt.__struct_fields__
+"""The table's columns are named like the struct's fields."""
 HASTENED_PER_STEP = 1_000
 
 
@@ -212,7 +202,7 @@ class Settlement:
 
 def put_attempts(db: Db, attempts: Sequence[Attempt]) -> None:
     """Write attempts down."""
-    db.append("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
+    db.append("attempt", ATTEMPT_COLUMNS, list(map(msgspec.structs.astuple, attempts)))
 
 
 def waiting_from(row: tuple[Any, ...]) -> Waiting:
@@ -229,21 +219,6 @@ def waiting_from(row: tuple[Any, ...]) -> Waiting:
         created=created,
         subject=subject,
         held=bool(held),
-    )
-
-
-def _attempt_row(attempt: Attempt) -> tuple[Any, ...]:
-    return (
-        attempt.delivery,
-        attempt.n,
-        attempt.at,
-        attempt.outcome,
-        attempt.state,
-        attempt.status,
-        attempt.duration_ms,
-        attempt.request,
-        attempt.response,
-        attempt.reason,
     )
 
 

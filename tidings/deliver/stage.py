@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tidings.deliver import results
@@ -83,6 +84,7 @@ class Deliver:
         self._store_rests_until: Micros = 0
         self._timers, self._pace, self._shares, self._bodies = Timers(), Pace(), Shares(), BodyCache(source)
         self._launch: list[tuple[Lane, list[Queued]]] = []
+        self._arrived_at: Micros | None = None  # of all replies of a round
         self.flights = self._departures = 0
         self.outcomes: dict[str, int] = {}
         self.timings, self._tallies = Timings(), Tallies(events)
@@ -214,6 +216,7 @@ class Deliver:
         self._pace.begin_round()
         for _ in range(len(self._inbox)):  # what one of them leaves for later waits for the next round
             self._inbox.popleft()()
+        self._shares.begin_round(self._lanes.active)
         self._edits.retry()
         now = self._now()
         self._runs.turn(now)
@@ -229,10 +232,11 @@ class Deliver:
                 self._news = True
                 self._store_rests_until = now + STORE_RETRY
         self._settle(now)
-        self._asleep, patience, began = True, self._patience(now), time.monotonic()
+        self._asleep, self._arrived_at = True, None
+        patience, began = self._patience(now), time.monotonic()
         self._client.poll(patience)
         self._pace.polled(time.monotonic() - began - patience)
-        self._asleep = False
+        self._asleep, self._arrived_at = False, None
 
     def _patience(self, now: Micros) -> float:
         """How many seconds to wait for sockets before there is something else to do."""
@@ -253,78 +257,73 @@ class Deliver:
             self._news = False
             if self._lanes.read_head(now):
                 self._news = True
-        for lane in self._timers.due(self._lanes.by_link, now):
-            self._lanes.active[lane.num] = lane
+        self._lanes.active.update((lane.num, lane) for lane in self._timers.due(self._lanes.by_link, now))
 
     def _send(self, now: Micros) -> None:
         if not self._launch:
             self._choose(now)
         if self._launch:
             # What was chosen stays chosen if the store cannot be read just now.
-            found = self._lanes.events([item.event for _, items in self._launch for item in items])
+            wanted = {item.event for _, items in self._launch for item in items}
+            found = self._lanes.events(wanted)
             launch, self._launch = self._launch, []
             for lane, items in launch:
-                self._depart(lane, items, found, now)
+                there = items if len(found) == len(wanted) else results.there(lane, items, found, now, self._settlement)
+                if there:
+                    self._depart(lane, there, found, now)
+                else:
+                    self._lanes.active[lane.num] = lane
+                    self._shares.arrived(lane.tenant, 0)
 
     def _choose(self, now: Micros) -> None:
         active, self._lanes.active = self._lanes.active, {}
-        room, end = self._room(), time.monotonic() + CHOOSE_SECONDS
+        room = self._pace.room() if len(self._settlement.numbers) < UNSETTLED_MAX else 0
+        end = time.monotonic() + CHOOSE_SECONDS
         try:
             for lane in in_turns(active.values()):
                 if len(self._launch) >= room or time.monotonic() > end:
                     self._lanes.active[lane.num] = lane
                     continue
-                if not self._shares.may_start(lane):
-                    continue
-                if (again := self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)) is not None:
-                    self._timers.set(lane, again)
+                if self._shares.may_start(lane):
+                    again = self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)
+                    if again is not None:
+                        self._timers.set(lane, again)
         except StoreError:
             self._lanes.active = {**active, **self._lanes.active}
             raise
         self._crowded = room <= len(self._launch) and bool(self._lanes.active)
 
-    def _room(self) -> int:
-        """How many requests may leave now."""
-        if len(self._settlement.numbers) >= UNSETTLED_MAX:
-            return 0
-        return self._pace.room()
-
     def _depart(self, lane: Lane, items: list[Queued], found: dict[int, Event], now: Micros) -> None:
-        if lost := [item for item in items if item.event not in found]:
-            items = [item for item in items if item.event in found]
-            results.unsendable(lane, lost, now, "the event is no longer kept", self._settlement, flown=not items)
-            self._lanes.active[lane.num] = lane
-            if not items:
-                self._shares.arrived(lane.tenant, 0)
-                return
         action = lane.action
         try:
-            carried = [found[item.event] for item in items]
+            carried = [found[items[0].event]] if len(items) == 1 else [found[item.event] for item in items]
             if len(carried) > 1:
                 carried = carried[: action.fitting(carried)]
                 lane.put_back(items[len(carried) :], tried=items[0].stored)
                 items = items[: len(carried)]
                 self._lanes.active[lane.num] = lane
             prepared = action.prepare(carried, items, now)
-            own = all(event.type.startswith(OWN_TYPES) for event in carried)
-            self._departures += 1
+            own = carried[0].type.startswith(OWN_TYPES) and all(event.type.startswith(OWN_TYPES) for event in carried)
+            self._departures = number = self._departures + 1
             size, kept = prepared.size, carried if action.follows else ()
-            flight = Flight(lane, items, now, prepared.shown, own, self._departures, size, action, kept)
-            action.send(prepared.request, lambda reply: self._arrive(flight, reply))
+            flight = Flight(lane, items, now, prepared.shown, own, number, size, action, kept)
+            action.send(prepared.request, partial(self._arrive, flight))
         except Exception as wrong:
             results.unsendable(lane, items, now, why(wrong), self._settlement, flown=True)
             self._lanes.active[lane.num] = lane
             self._shares.arrived(lane.tenant, 0)
             return
         self.flights += 1
-        self._shares.departed(lane.tenant, size)
-        self._pace.departed(flight.number)
+        if size:
+            self._shares.flight_bytes.hold(lane.tenant, size)
+        self._pace.young[number] = time.monotonic()
 
     def _arrive(self, flight: Flight, reply: Any) -> None:
-        now = self._now()
-        result = results.judged(flight, reply, now)
-        self._pace.arrived(flight.number)
-        lane = flight.lane
+        now = self._arrived_at
+        if now is None:
+            now = self._arrived_at = self._now()
+        lane, result = flight.lane, results.judged(flight, reply, now)
+        self._pace.young.pop(flight.number, None)
         self.flights -= 1
         self._shares.arrived(lane.tenant, flight.size)
         if lane.gate.limited and lane.gate.full:
@@ -334,7 +333,8 @@ class Deliver:
         self.timings.arrived(flight, result, now)
         self._tallies.arrived(lane.num, result, flight.items, now)
         for item in results.take_in(flight, result, now, self._settlement, self._chance):
-            order.release(lane, item, now)
+            if item.subject is not None:
+                order.release(lane, item, now)
         if flight.events:
             results.follow(flight, reply, result, now, self._settlement)
         if lane.health.open or lane.gate.paused:
@@ -343,7 +343,6 @@ class Deliver:
             # Those that were to follow it in its batch must not overtake it.
             lane.drop_due()
         self._lanes.active[lane.num] = lane
-        self._shares.unpark(self._lanes.active)
 
     def _cancel_all(self, numbers: list[int], tell: Callable[[list[bool] | None, Exception | None], None]) -> None:
         """Cancel, and report it once stored. Results of attempts are stored first: they decide what is possible."""
@@ -364,6 +363,7 @@ class Deliver:
         """Hand the results to the writer; one settlement at a time, so that cursors never run ahead of facts."""
         if self._settling is not None or now < self._store_rests_until or not self._pace.may_settle():
             return
+        self.timings.count()
         self._lanes.prepare(self._settlement)
         self._tallies.into(self._settlement, now, at_once=self._stopping)
         if not self._settlement:

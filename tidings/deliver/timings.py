@@ -17,10 +17,22 @@ class Timings:
         """By outcome."""
         self.deliveries = Histogram(DELIVERY_SECONDS)
         """From being stored to being delivered."""
+        self._took: list[float] = []
+        self._waited: list[float] = []
 
     def arrived(self, flight: Flight, result: Result, now: Micros) -> None:
-        """Count one attempt and the deliveries that it ended."""
-        self.attempts.observe(result.outcome.name, (now - flight.left) / SECOND)
-        if result.outcome is outcomes.OK:
-            for item in flight.items:
-                self.deliveries.observe((now - item.created) / SECOND)
+        """Count one attempt and the deliveries that it ended; what succeeded is counted by `count`."""
+        if result.outcome is not outcomes.OK:
+            self.attempts.observe(result.outcome.name, (now - flight.left) / SECOND)
+            return
+        self._took.append((now - flight.left) / SECOND)
+        for item in flight.items:
+            self._waited.append((now - item.created) / SECOND)
+
+    def count(self) -> None:
+        """Count what has arrived since the last call, all at once: it happens for every delivery."""
+        if self._took:
+            self.attempts.of(outcomes.OK.name).observe_all(self._took)
+            self.deliveries.observe_all(self._waited)
+            self._took.clear()
+            self._waited.clear()

@@ -120,7 +120,7 @@ class Handle:
         self._read = 0
         self.wanted = A_GLANCE
         self._body, self._sent = b"", 0
-        self._url, self._limit, self._method = "", 0.0, "POST"
+        self._url, self._limit, self._size, self._method = "", 0.0, -1, "POST"
         """What libcurl was already given; of methods only POST is remembered."""
         self._proxied = proxy is not None
         self._set_up(user_agent, ca_file, connection_seconds)
@@ -159,25 +159,25 @@ class Handle:
     def load(self, request: HttpRequest, done: Done) -> None:
         """Prepare a request. Raises what pycurl raises if it cannot be built."""
         self.serial += 1
-        self.done, self.tenant, self.target = done, request.tenant, target_of(request.url)
+        self.done, self.tenant = done, request.tenant
         self.timeout_seconds, self.began = request.timeout_seconds, time.monotonic()
-        self._refused, self.head_at = None, None
+        self._refused, self.head_at, self._headers = None, None, []
         self._dialled = self._stale = self._forgot = False
-        self.opens = request.opens
-        self._headers = []
         self._read = self._sent = 0
-        self._body, self.wanted = request.body, request.wanted
+        self._body, self.wanted, self.opens = request.body, request.wanted, request.opens
         curl = self.curl
         if request.url != self._url:
             curl.setopt(pycurl.URL, request.url)
-            self._url = request.url
+            self._url, self.target = request.url, target_of(request.url)
         if request.timeout_seconds != self._limit:
             curl.setopt(pycurl.TIMEOUT_MS, int(request.timeout_seconds * 1000))
             self._limit = request.timeout_seconds
         if request.method != self._method:
             self._choose_method(request.method, with_body=bool(request.body))
         curl.setopt(pycurl.HTTPHEADER, request.headers)
-        curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+        if len(request.body) != self._size:
+            self._size = len(request.body)
+            curl.setopt(pycurl.POSTFIELDSIZE, self._size)
         if self._found is not None and self.target.name is None:
             self._found = None
             curl.setopt(pycurl.CONNECT_TO, [])
@@ -269,7 +269,7 @@ class Handle:
         code: int = self.curl.getinfo(pycurl.RESPONSE_CODE)
         if self.head_at is not None:
             if not number:
-                return self._reply(code)
+                return Reply(code, self._headers, bytes(self._answer), int((time.monotonic() - self.began) * 1000))
             waited = round(time.monotonic() - self.head_at, 1)
             return self._reply(code, replies.body_failure(number, self._read, self.wanted.read_bytes, waited))
         status = code if code >= 200 else None

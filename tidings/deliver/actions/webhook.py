@@ -21,6 +21,7 @@ from tidings.rules.schemes.standard import Signer
 MASK = "***"
 ROUND_BYTES = 100
 """The bytes around the bodies of a batch, without the commas between them."""
+DELIVERED = "Delivered."
 GONE = "The endpoint answered 410 Gone: it wants no more webhooks."
 
 OUTCOMES: dict[FailureKind, Outcome] = {
@@ -83,7 +84,10 @@ class WebhookAction:
             message_id = batch_id([event.id for event in events])
             body = bodies.batch([self._bodies.of(event, form, fields) for event in events], form, now)
         timestamp = now // SECOND
-        signature = self._signer_for(now).sign(message_id, timestamp, body)
+        signer, until = self._signer, self._signer_until
+        if signer is None or (until is not None and now >= until):
+            signer = self._signer_for(now)
+        signature = signer.sign(message_id, timestamp, body)
         media = self._media
         headers = [
             f"Content-Type: {media}",
@@ -103,6 +107,9 @@ class WebhookAction:
     def judge(self, reply: Reply, now: Micros) -> Result:
         """What the response says, or that there was none."""
         status, failure = reply.status or None, reply.failure
+        if failure is None and status is not None and 200 <= status < 300:
+            answer = self._hide.bytes(reply.body) if reply.body else b""
+            return Result(outcomes.OK, judgement.OK, DELIVERED, status, reply.duration_ms, answer)
         if failure is None or reply.answered:
             outcome, reason = of_status(status or 0)
             if failure is not None:
@@ -124,18 +131,17 @@ class WebhookAction:
         """Nothing: a webhook only has to arrive."""
 
     def _signer_for(self, now: Micros) -> Signer:
-        """The signer with every secret that is valid now."""
-        if self._signer is None or (self._signer_until is not None and now >= self._signer_until):
-            valid = [secret for secret in self._secrets if secret.expires is None or secret.expires > now]
-            self._signer_until = min((secret.expires for secret in valid if secret.expires is not None), default=None)
-            self._signer = Signer([secret.text for secret in valid])
-        return self._signer
+        """A new signer, with every secret that is valid now."""
+        valid = [secret for secret in self._secrets if secret.expires is None or secret.expires > now]
+        self._signer_until = min((secret.expires for secret in valid if secret.expires is not None), default=None)
+        self._signer = signer = Signer([secret.text for secret in valid])
+        return signer
 
 
 def of_status(status: int) -> tuple[Outcome, str]:
     """The outcome for a status, and a sentence."""
     if 200 <= status < 300:
-        return outcomes.OK, "Delivered."
+        return outcomes.OK, DELIVERED
     if status == 410:
         return outcomes.GONE, "The endpoint answered 410 Gone."
     if status == 304:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tidings.deliver.actions.guarding import SEPARATOR
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
@@ -22,22 +24,28 @@ class KeptEvents:
         self._events: dict[int, Event] = {}
         self._bytes = 0
 
-    def of(self, seqs: list[int]) -> dict[int, Event]:
+    def of(self, seqs: Collection[int]) -> dict[int, Event]:
         """The events with these numbers that are still stored. Raises StoreError."""
-        missing = sorted({seq for seq in seqs if seq not in self._events})
-        found = {seq: self._events[seq] for seq in seqs if seq in self._events}
+        kept, missing = self._events, []
+        found: dict[int, Event] = {}
+        for seq in seqs:
+            event = kept.get(seq)
+            if event is None:
+                missing.append(seq)
+            else:
+                found[seq] = event
         if missing:
-            for event in events.by_seq(self._db, missing):
-                found[event.seq] = event
-                self._keep(event)
+            self._read(sorted(missing), found)
         return found
 
-    def _keep(self, event: Event) -> None:
-        self._bytes += len(event.data)
-        if self._bytes > EVENT_BYTES_KEPT:
-            self._events.clear()
-            self._bytes = len(event.data)
-        self._events[event.seq] = event
+    def _read(self, missing: list[int], found: dict[int, Event]) -> None:
+        for event in events.by_seq(self._db, missing):
+            found[event.seq] = event
+            self._bytes += len(event.data)
+            if self._bytes > EVENT_BYTES_KEPT:
+                self._events.clear()
+                self._bytes = len(event.data)
+            self._events[event.seq] = event
 
 
 def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:

@@ -10,7 +10,7 @@ Only the files of this folder write its attributes or touch their contents; ever
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -24,14 +24,12 @@ from tidings.model.moment import Micros
 from tidings.rules.deliver import health
 from tidings.rules.deliver.health import HEALTHY, EndpointHealth, Failure
 
-QUEUE_MAX = 500
-HELD_MAX = 1_000
+QUEUE_MAX, HELD_MAX = 500, 1_000
 LINE_MAX = 16
 """How many deliveries of one line are in memory; those behind them have only their rows."""
 WINDOW_START = 16
 """Requests in flight at once to an endpoint that has not answered yet; each success allows one more."""
-LATEST_MAX = 32
-SMALL_MAX = 10_000
+LATEST_MAX, SMALL_MAX = 32, 10_000
 
 
 class Lane:
@@ -98,16 +96,16 @@ class Lane:
         """Whether there is nothing to choose as long as nothing fails."""
 
     @property
-    def takes_more(self) -> bool:
-        """Whether a new delivery may be queued here."""
-        return (
+    def room(self) -> int:
+        """How many new deliveries may be queued here."""
+        takes_more = (
             not self.lagging
             and self.sendable
             and not self.health.open
             and not self.gate.paused
-            and len(self.queue) < QUEUE_MAX
             and not (self.ordered_all and self.blocked and not self.flights)
         )
+        return max(0, QUEUE_MAX - len(self.queue)) if takes_more else 0
 
     @property
     def blocked(self) -> bool:
@@ -180,8 +178,10 @@ class Lane:
             self.flying.pop(item.number, None)
             self.setbacks.express.pop(item.number, None)
 
-    def succeeded(self, now: Micros) -> None:
-        """A request succeeded: one more may be in flight, and what failed before is forgotten."""
+    def succeeded(self, now: Micros, ended: Sequence[Queued] = ()) -> None:
+        """A request succeeded, and ended these: one more may be in flight, and what failed before is forgotten."""
+        for item in ended if self.small else ():
+            self.small.pop(item.number, None)
         if self.window < self.most_in_flight:
             self.window += 1
         self.succeeded_at = now
@@ -274,12 +274,13 @@ class Lane:
         if self.health != HEALTHY or self.setbacks.failed_to:
             self.mark()
 
-    def stored(self, number: int) -> None:
-        """The result of a delivery is on its way to the store: the lane's cursor may pass it."""
-        self.jumped.discard(number)
-        if number in self.own:
-            del self.own[number]
-            self.mark()
+    def stored(self, numbers: Iterable[int]) -> None:
+        """The results of deliveries are on their way to the store: the lane's cursor may pass them."""
+        for number in numbers if self.own or self.jumped else ():
+            self.jumped.discard(number)
+            if number in self.own:
+                del self.own[number]
+                self.mark()
 
     def forget(self, numbers: Sequence[int]) -> None:
         """The results of these are stored, and may be read from there, unless they are in flight again."""
@@ -289,10 +290,6 @@ class Lane:
     def mark(self) -> None:
         """Its state has changed and will be stored with the next settlement."""
         self._marks.add(self.num)
-
-    def has(self, number: int) -> bool:
-        """Whether a delivery is queued, in flight, or its result is not stored yet."""
-        return number in self.busy
 
     def cancel_flying(self, number: int) -> bool:
         """Do not try it again if it fails; False if it is not in flight."""
@@ -304,10 +301,14 @@ class Lane:
 
     def enqueue(self, item: Queued, now: Micros) -> None:
         """Put an item at the end of the queue."""
+        self.enqueue_all([item], now)
+
+    def enqueue_all(self, items: Sequence[Queued], now: Micros) -> None:
+        """Put several there."""
         if not self.queue:
             self.queued_since = now
-        self.queue.append(item)
-        self.busy.add(item.number)
+        self.queue.extend(items)
+        self.busy.update([item.number for item in items])
 
     def enqueue_due(self, item: Queued) -> None:
         """Put an item that was tried before at the end of its queue."""

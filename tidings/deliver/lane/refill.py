@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from tidings.deliver.lane import order, turns
 from tidings.deliver.lane.lane import LATEST_MAX, LINE_MAX, QUEUE_MAX, Lane
 from tidings.deliver.lane.queued import Queued
+from tidings.deliver.lane.shares import Outstanding
 from tidings.deliver.settle import waiting_from
 from tidings.model.delivery import Waiting
 from tidings.model.moment import Micros
 from tidings.rules.deliver import health
-from tidings.store.base import Db
+from tidings.store.base import Db, Row
 
 REFILL_BELOW = QUEUE_MAX // 2
 PROBED_FROM = 16
 """How many are read for a probe: with an ordered link some may have to be held."""
 LINES_READ = 16
+
+
+def offer(lane: Lane, rows: Iterable[Row], outstanding: Outstanding, now: Micros) -> None:
+    """New deliveries of its link, in order, from the head of the line: the lane takes them, or lags from there on."""
+    room, tenant, new = lane.room, lane.tenant, list[Queued]()
+    for number, _, event, created in rows:
+        if room and number in lane.busy:
+            continue
+        if room and outstanding.take(number, tenant):
+            room -= 1
+            new.append(Queued(number, event, created))
+            continue
+        if not lane.lagging:
+            lane.lag_from(number - 1, now)
+        room = 0
+        lane.see_newest(Queued(number, event, created))
+    if new:
+        lane.enqueue_all(new, now)
 
 
 class Refill:

@@ -7,7 +7,7 @@ come back, and everyone else's continue.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from tidings.deliver.lane.lane import Lane
 from tidings.rules.share import Share, ShareView
@@ -15,6 +15,7 @@ from tidings.rules.share import Share, ShareView
 FLIGHTS_MAX = 4_000
 FLIGHT_BYTES_MAX = 128 * 1024 * 1024
 QUEUED_MAX = 16_000
+_NONE = 0, 0
 
 
 class Shares:
@@ -25,13 +26,15 @@ class Shares:
         self.flight_bytes = Share("flight_bytes", FLIGHT_BYTES_MAX)
         self.queued = Share("queued", QUEUED_MAX)
         self._parked: dict[str | None, dict[int, Lane]] = {}
+        self._back: dict[str | None, tuple[int, int]] = {}
+        """By tenant, how many requests have finished since the last round, and their bytes."""
 
     def views(self) -> list[ShareView]:
         """All of them at this moment; may be called from any thread."""
         return [share.view() for share in (self.flights, self.flight_bytes, self.queued)]
 
     def may_start(self, lane: Lane) -> bool:
-        """Whether the lane may send a request now. If not, it is kept until `unpark` finds that it may."""
+        """Whether the lane may send a request now. If not, it is kept until `begin_round` finds that it may."""
         tenant = lane.tenant
         if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
             return True
@@ -42,30 +45,31 @@ class Shares:
         return False
 
     def chosen(self, tenant: str | None, count: int) -> None:
-        """This many requests are about to leave."""
+        """This many requests are about to leave; `flight_bytes` holds their bytes from then on."""
         if count:
             self.flights.hold(tenant, count)
 
-    def departed(self, tenant: str | None, size: int) -> None:
-        """A request of this many bytes has left; its place in flight was taken when it was chosen."""
-        if size:
-            self.flight_bytes.hold(tenant, size)
-
     def arrived(self, tenant: str | None, size: int) -> None:
-        """A request of this many bytes has finished."""
-        self.flights.give_back(tenant)
-        if size:
-            self.flight_bytes.give_back(tenant, size)
+        """A request of this many bytes has finished; `begin_round` gives its place back."""
+        count, whole = self._back.get(tenant, _NONE)
+        self._back[tenant] = count + 1, whole + size
 
-    def unpark(self, active: dict[int, Lane]) -> None:
-        """For each tenant that may send again, serve one lane that waited."""
-        if not self._parked:
+    def begin_round(self, active: dict[int, Lane]) -> None:
+        """Give back what has finished, and serve as many lanes of each tenant that may send again."""
+        if not self._back:
             return
+        places = 0
+        for tenant, (count, size) in self._back.items():
+            places += count
+            self.flights.give_back(tenant, count)
+            if size:
+                self.flight_bytes.give_back(tenant, size)
+        self._back.clear()
         for tenant in list(self._parked):
             if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
                 parked = self._parked[tenant]
-                link = next(iter(parked))
-                active[link] = parked.pop(link)
+                for link in list(islice(parked, places)):
+                    active[link] = parked.pop(link)
                 if not parked:
                     del self._parked[tenant]
 
