@@ -168,12 +168,19 @@ def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict
 
 def _only_member(config: Config, at: str, value: Any, name: str) -> Any:
     """The one member that a mapping may have."""
+    from tidings.rules.declare.links import PARTS
+
     if not isinstance(value, Mapping) or name not in value:
         raise SettingsError(_said(config, at, f"The member {name!r} is required."))
     for other in value:
         if other != name:
             pointer = f"{at}/{escaped(str(other))}"
             detail = f"{str(other)!r} is unknown here; only {name!r} is allowed."
+            if name == "when" and other in (*PARTS, "tests"):
+                detail = (
+                    f"A link with a hook or form only receives, so it cannot have {other!r}, only `when` and `emit`. "
+                    "Declare a second link, whose `when` is {event: TYPE}, the type of the events received here."
+                )
             raise SettingsError(_said(config, pointer, detail, "unknown_field"))
     return value[name]
 

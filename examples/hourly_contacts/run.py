@@ -1,7 +1,8 @@
 """Scenario 3, contacts: those of a CRM are copied into the books of another system every hour, new ones and changes.
 
-Run `python examples/hourly_contacts/run.py`. It plays both systems, kills the server while it copies, and lets the
-books refuse calls. It ends with 1 where the books differ from the CRM at the end, or reading all again changes them.
+Run `python examples/hourly_contacts/run.py`, or the same with `--soap`. It plays both systems, kills the server while
+it copies, and lets the books refuse calls. It ends with 1 where the books differ from the CRM at the end, or reading
+all again changes them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from tidings.client import Client
 from tidings.model.moment import to_text
 from tidings.testing import ProcessServer, Reaction, Received, Receiver, until
 
-CONFIG = Path(__file__).parent / "tidings.yaml"
+sys.path.append(str(Path(__file__).parents[1]))
+import soap_contacts as soap
+
+FOLDER = Path(__file__).parent
 JSON = {"Content-Type": "application/json"}
 CONTACTS, PAGE, KILLS = 60, 10, 5
 
@@ -49,10 +53,13 @@ class Crm:
         """A page, and where the next one is."""
         if request.headers.get("authorization") != "Bearer crm-key":
             return Reaction(status=401)
+        is_soap = "soapaction" in request.headers
         query = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
-        since, after = query.get("since", ""), int(query.get("after", "0"))
+        since, after = soap.listing(request) if is_soap else (query.get("since", ""), int(query.get("after", "0")))
         with self.lock:
             found = sorted((each for each in self.contacts.values() if each["changed"] >= since), key=_order)
+        if is_soap:
+            return soap.listed(found[after : after + PAGE], after + PAGE < len(found))
         following = f'</contacts?since={since}&after={after + PAGE}>; rel="next"'
         more = {"Link": following} if after + PAGE < len(found) else {}
         return Reaction(status=200, body=json.dumps(found[after : after + PAGE]).encode(), headers={**JSON, **more})
@@ -75,20 +82,25 @@ class Books:
         self.calls += 1
         if self.calls % 40 == 0:
             return Reaction(status=429, headers={"Retry-After": "1"})
-        key = request.path.rpartition("/")[2]
-        if request.json["closed"]:
+        is_soap = "soapaction" in request.headers
+        if is_soap:
+            key, name, closed = soap.customer(request)
+        else:
+            key, name, closed = request.path.rpartition("/")[2], request.json["name"], request.json["closed"]
+        if closed:
             self.customers.pop(key, None)
         else:
-            self.customers[key] = request.json["name"]
-        return 200
+            self.customers[key] = name
+        return soap.put() if is_soap else 200
 
 
 def _order(contact: dict[str, Any]) -> tuple[str, str]:
     return contact["changed"], contact["id"]
 
 
-def main() -> int:
+def main(*options: str) -> int:
     """Play it, and compare. The exit status."""
+    config = FOLDER / ("soap.yaml" if "--soap" in options else "tidings.yaml")
     crm, books = Crm(), Books()
     for number in range(CONTACTS):
         crm.write(number, name=f"Contact {number}", email=f"c{number}@example.com")
@@ -97,7 +109,7 @@ def main() -> int:
         books_http.answer_by(books.answer)
         os.environ.update(CRM_URL=crm_http.url("").rstrip("/"), CRM_KEY="crm-key")
         os.environ.update(BOOKS_URL=books_http.url("").rstrip("/"), BOOKS_KEY="books-key")
-        with ProcessServer(config=CONFIG) as server, Client(server.url, server.api.key) as operator:
+        with ProcessServer(config=config) as server, Client(server.url, server.api.key) as operator:
             for _ in range(KILLS):
                 for _ in range(20):
                     crm.change()
@@ -125,4 +137,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

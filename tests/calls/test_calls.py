@@ -162,6 +162,25 @@ def test_a_soap_fault_is_a_failure_and_xml_is_read_without_prefixes(calls: Calls
         assert calls.ended(calls.api.publish("order.made", {}))["state"] == "dead", hostile[:20]
 
 
+def test_a_soap_fault_is_a_failure_without_ok_and_its_words_are_the_reason(calls: Calls) -> None:
+    calls.connection()
+    calls.link(call={"via": "shop", "post": "/soap", "xml": "<a/>"}, retry_delays_seconds=[0])
+    envelope = '<s:Envelope xmlns:s="urn:s"><s:Body>{}</s:Body></s:Envelope>'
+    for status, inner, outcome, reason in (
+        (200, "<s:Fault><faultstring>No such\n customer.</faultstring></s:Fault>", "not_ok", ": No such customer."),
+        (200, "<s:Fault><s:Reason><s:Text xml:lang='en'>No</s:Text></s:Reason></s:Fault>", "not_ok", ": No."),
+        (200, "<s:Fault/>", "not_ok", "."),
+        (500, "<s:Fault><faultstring>Busy</faultstring></s:Fault>", "bad_status", ": Busy."),
+    ):
+        body = envelope.format(inner).encode()
+        calls.peer.answer(Reaction(status=status, body=body, headers={"Content-Type": "application/soap+xml"}))
+        (attempt,) = calls.ended(calls.api.publish("order.made", {}))["attempts"]
+        said = f"Answered {status}. The response is a SOAP fault{reason}"
+        assert (attempt["outcome"], attempt["reason"]) == (outcome, said)
+    calls.peer.answer(Reaction(status=200, body=envelope.format("<r/>").encode(), headers={"Content-Type": "text/xml"}))
+    assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
+
+
 @pytest.mark.parametrize(
     ("call", "outcome", "state"),
     [

@@ -102,7 +102,7 @@ def test_tests_of_calls_mails_and_edits_pass(run: Run, read: Read, tmp_path: Pat
         (
             CALL,
             {"event": {"data": ADA}, "expect": {"post": "/orders/1"}},
-            'post: expected "/orders/1", but it is missing',
+            'expected post "/orders/1", but it is put "/orders/a%2F1"',
         ),
         (
             CALL,
@@ -125,7 +125,7 @@ def test_tests_of_calls_mails_and_edits_pass(run: Run, read: Read, tmp_path: Pat
             {"event": {"data": {"lines": ["a@b.c", "b@b.c"]}}, "expect": {"to": "a@b.c"}},
             "1 expected, and it makes 2",
         ),
-        (ITEM, {"event": {"data": {"id": "x"}}, "expect": {"patch": "x"}}, 'patch: expected "x", but it is missing'),
+        (ITEM, {"event": {"data": {"id": "x"}}, "expect": {"patch": "x"}}, 'expected patch "x", but it is put "x"'),
     ],
 )
 def test_each_difference_is_reported_with_its_line(
@@ -154,6 +154,49 @@ def test_each_difference_is_reported_with_its_line(
 )
 def test_a_malformed_test_is_refused(link: str, test: dict[str, Any], said: str, run: Run, tmp_path: Path) -> None:
     assert said in run("check", written(tmp_path, link, test)).stderr
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        (
+            "{when: {event: a.b}, mail: {via: shop, to: a@b.c, subject: s, text: t}}",
+            "`mail` needs a connection for mail",
+        ),
+        (
+            "{when: {event: a.b}, call: {via: post, get: /a}}",
+            "`call` needs a connection for HTTP, and post is not one.",
+        ),
+        ("{when: {event: a.b}, item: {collection: seen, put: a, data: {wo: 1}}}", "There is no field 'wo' in seen."),
+        (
+            "{when: {hook: {path: a, scheme: github}}, call: {via: shop, post: /a}}",
+            "A link with a hook or form only receives, so it cannot have 'call', only `when` and `emit`.",
+        ),
+        ("{when: {webhook: a}, call: {via: shop, post: /a}}", "In a file, it can also have only `hook` or `form`."),
+        (
+            "{when: a.b, call: {via: shop, get: /a}}",
+            "`when` must be an object such as {event: tasks.completed}, not 'a",
+        ),
+        (
+            "{when: {every: 1h, timezone: UTC}, call: {via: shop, get: /a}}",
+            "'timezone' is unknown here. Did you mean tz?",
+        ),
+        ("{when: {event: a.b}, call: {via: shop, post: /a, body: x}}", "'body' is unknown here. Did you mean json?"),
+    ],
+)
+def test_what_somebody_new_writes_is_refused_with_what_to_write(link: str, said: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(f"{FILE}  mine: {link}\n")
+    wrong = run("check", "t.yaml")
+    assert wrong.exit_code == 1 and "is valid" not in wrong.stdout
+    assert "t.yaml, line 8, column " in wrong.stderr and said in wrong.stderr, wrong.stderr
+
+
+def test_what_is_not_in_the_file_may_be_on_the_server(run: Run, tmp_path: Path) -> None:
+    link = "{when: {event: a.b}, item: {collection: elsewhere, create: true, data: {}}}"
+    (tmp_path / "t.yaml").write_text(
+        f"links:\n  mine: {link}\n  other: {{when: {{event: a.b}}, call: {{via: far, get: /a}}}}\n"
+    )
+    assert run("check", "t.yaml").exit_code == 0
 
 
 @pytest.mark.parametrize(

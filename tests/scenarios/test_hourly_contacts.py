@@ -9,7 +9,8 @@ from tests.scenarios import run
 pytestmark = pytest.mark.slow
 
 
-def test_hourly_contacts() -> None:
-    said = run("hourly_contacts/run.py")
+@pytest.mark.parametrize("options", [(), ("--soap",)], ids=["rest", "soap"])
+def test_hourly_contacts(options: tuple[str, ...]) -> None:
+    said = run("hourly_contacts/run.py", *options)
     assert "0 created, 0 updated, 0 deleted. 0 calls." in said
     assert said.endswith("The books equal the CRM.\n")

@@ -41,7 +41,9 @@ ITEM_MISSING = Outcome("item_missing", "The item, or an item that it refers to, 
 ITEM_REFERENCED = Outcome("item_referenced", "Other items refer to the item, so it cannot be deleted.")
 COLLECTION_MISSING = Outcome("collection_missing", "The collection does not exist.")
 EDIT_FAILED = Outcome("edit_failed", "Something went wrong on the server.")
-NOT_OK = Outcome("not_ok", "The response had a 2xx status, but is a failure according to the link's `ok`.")
+NOT_OK = Outcome(
+    "not_ok", "The response had a 2xx status, but is a SOAP fault, or a failure according to the link's `ok`."
+)
 IN_DOUBT = Outcome(
     "in_doubt", "The call was sent, but no response shows whether it had an effect, and repeating it may not be safe."
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,9 +12,15 @@ from tidings.cli.session import FAILED, AsJson, fail, print_json, width
 from tidings.cli.terminal import layout
 from tidings.config import Config, find_config
 from tidings.model.errors import Place
+from tidings.model.moment import SystemClock
+from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 from tidings.store.base import StoreError
+
+if TYPE_CHECKING:
+    from tidings.rules.declare.declaration import Declared
+    from tidings.rules.declare.links import DeclaredLink
 
 MASK = "***"
 KINDS = ("collections", "connections", "links", "hooks", "forms")
@@ -51,7 +58,7 @@ def check(
             }
         )
     else:
-        _show(config, settings)
+        _show(config, settings, is_valid=not failures)
         for line in (*warnings, *failures):
             typer.echo(line, err=True)
         if config.tests and not failures:
@@ -71,9 +78,9 @@ def _of_links(config: Config) -> tuple[list[str], list[str]]:
 
     declared = {} if config.collections is None else declaration.read(config.collections)
     types = ChangeTypes({each.collection.name: each.collection for each in declared})
-    places = unknown_fields(links.read(config.links), [types])
-    warnings = [f"{config.where(place)}: warning: {place.detail}" for place in places]
-    failures = []
+    read = links.read(config.links)
+    warnings = [f"{config.where(place)}: warning: {place.detail}" for place in unknown_fields(read, [types])]
+    failures = [f"{config.where(place)}: {place.detail}" for place in _misused(config, declared, read)]
     for test in link_tests.run(config):
         at = Place(pointer=f"/links/{escaped(test.link)}/tests/{test.number - 1}", code="test", detail="")
         named = f" ({test.name})" if test.name else ""
@@ -81,6 +88,20 @@ def _of_links(config: Config) -> tuple[list[str], list[str]]:
             f"{config.where(at)}: test {test.number} of {test.link}{named}: {each}" for each in test.differences
         ]
     return warnings, failures
+
+
+def _misused(config: Config, collections: Iterable[Declared], read: Iterable[DeclaredLink]) -> Iterator[Place]:
+    """Collections and connections of the file that its links use in a way that they do not allow."""
+    from tidings.control.connections.checks import refusals
+    from tidings.rules.declare import connections
+
+    reached = connections.read(config.connections or {}, {}, SystemClock().now())
+    present = {each.collection.name: each.collection for each in collections}
+    for each in read:
+        for place in refusals(each, None, present, reached, f"/links/{escaped(each.name)}", address.EVERYWHERE):
+            # What is not in the file may be on the server.
+            if place.code not in ("collection_missing", "connection_missing", "refused_address"):
+                yield place
 
 
 def read(file: str | None, flags: dict[str, Any] | None = None) -> tuple[Config, Settings]:
@@ -109,8 +130,10 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _show(config: Config, settings: Settings) -> None:
-    typer.echo(f"{config.path} is valid." if config.path else "There is no file; the variables and defaults are valid.")
+def _show(config: Config, settings: Settings, *, is_valid: bool) -> None:
+    valid = f"{config.path} is valid." if config.path else "There is no file; the variables and defaults are valid."
+    if is_valid:
+        typer.echo(valid)
     sections = {kind: sorted(getattr(config, kind) or {}) for kind in KINDS}
     declared = "; ".join(f"{kind} {', '.join(names)}" for kind, names in sections.items() if names)
     if declared:

@@ -11,7 +11,7 @@ from tidings.config import Config
 from tidings.model.calls.connection import Connection
 from tidings.model.event import Event
 from tidings.model.ids import new_id
-from tidings.model.link import AnyLink, CallApi, SendMail
+from tidings.model.link import EDIT_WORDS, VERBS, AnyLink, CallApi, SendMail
 from tidings.model.moment import Clock, SystemClock, from_text
 from tidings.rules import filter
 from tidings.rules.calls import sending
@@ -149,7 +149,11 @@ def _differences(expected: Any, made: list[dict[str, Any]] | str) -> Iterator[st
             if name == "headers":
                 value = {key.lower(): each for key, each in value.items()}
                 have = have | {name: {key: each for key, each in have.get(name, {}).items() if key in value}}
-            yield from _differs(have.get(name, _ABSENT), _as_sent(name, value), f"{where}{name}")
+            other = next((verb for verb in (*VERBS, *EDIT_WORDS) if verb in have), name)
+            if name not in have and name in (*VERBS, *EDIT_WORDS):
+                yield f"{where}expected {name} {_short(value)}, but it is {other} {_short(have.get(other, _ABSENT))}"
+            else:
+                yield from _differs(have.get(name, _ABSENT), _as_sent(name, value), f"{where}{name}")
 
 
 def _as_sent(name: str, value: Any) -> Any:

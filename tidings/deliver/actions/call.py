@@ -26,7 +26,7 @@ from tidings.model.moment import Micros
 from tidings.model.outcome import Outcome
 from tidings.net.http import A_GLANCE, AnswerLimits, HttpRequest, Reply
 from tidings.rules.calls import sending
-from tidings.rules.calls.answers import header_values, read_answer
+from tidings.rules.calls.answers import header_values, read_answer, soap_fault
 from tidings.rules.calls.credentials import secrets_of
 from tidings.rules.calls.keeping import KeepTemplate
 from tidings.rules.calls.request import CallRequest, CallTemplate
@@ -262,10 +262,14 @@ class CallAction:
         status = reply.status or 0
         more = "" if failure is None else f" {failure.reason}"
         is_ok = 200 <= status < 300
+        if self._template.speaks_xml and (fault := soap_fault(_answer(reply)["body"])) is not None:
+            is_ok, more = False, f" The response is {fault}.{more}"
         if self._template.reads_answer:
             is_ok = self._template.is_ok(scope_with(call.event, call.more, _answer(reply)))
         if is_ok:
             return outcomes.OK, f"Answered {status}.{more}"
+        if 200 <= status < 300 and not self._template.reads_answer:
+            return outcomes.NOT_OK, f"Answered {status}.{more}"
         if 200 <= status < 300:
             return outcomes.NOT_OK, f"Answered {status}, which is a failure according to the link's `ok`.{more}"
         if 300 <= status < 400:

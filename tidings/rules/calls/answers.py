@@ -9,6 +9,8 @@ from tidings.rules.hooks.charset import in_utf8
 from tidings.rules.hooks.xml import Unread, xml_object
 from tidings.rules.reading import jsontext
 
+FAULT_CHARS = 300
+
 _SPACE = b" \t\r\n"
 
 
@@ -27,6 +29,22 @@ def read_answer(content_type: str, body: bytes) -> Any:
     except (TidingsError, Unread):
         pass
     return text.decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+def soap_fault(answer: Any) -> str | None:
+    """`a SOAP fault: Unknown operation`, of SOAP 1.1 or 1.2, if the answer is one; otherwise None."""
+    for name in ("Envelope", "Body", "Fault"):
+        if type(answer) is not dict or name not in answer:
+            return None
+        answer = answer[name]
+    reason = answer if type(answer) is dict else {}
+    said = reason.get("faultstring")
+    if said is None and type(reason.get("Reason")) is dict:
+        said = reason["Reason"].get("Text")
+    said = said[0] if type(said) is list and said else said
+    said = said.get("#text") if type(said) is dict else said
+    text = " ".join(said.split())[:FAULT_CHARS].rstrip(".") if type(said) is str else ""
+    return f"a SOAP fault: {text}" if text else "a SOAP fault"
 
 
 def header_values(lines: Any) -> dict[str, str]:

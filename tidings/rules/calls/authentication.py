@@ -38,7 +38,7 @@ def check(given: Any, pointer: str, wrong: Places) -> None:
         return
     kind = kinds[0] if kinds else ""
     parts = {"oauth2": oauth2.PARTS, "oauth1": oauth1.PARTS}.get(kind, (kind,))
-    auth = wrong.members(given, pointer, parts if kind else KINDS, "`auth`")
+    auth = wrong.members(given, pointer, parts if kind else KINDS, "`auth`", "{bearer: TOKEN}")
     if kind == "oauth2":
         oauth2.check(auth, pointer, wrong)
     elif kind == "oauth1":

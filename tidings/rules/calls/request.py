@@ -60,6 +60,8 @@ class CallTemplate:
         self.names_auth = any(getattr(each, "names_auth", False) for each in parts)
         """Whether it says itself where the connection's token goes."""
         self._ok = None if what.ok is None else Condition(what.ok, f"{pointer}/ok", (*names, *OF_ANSWER))
+        self.speaks_xml = what.form == "xml"
+        """Whether an answer may be a SOAP fault."""
         self._has_type = any(name.lower() == "content-type" for name in what.headers)
         self.has_key = any(name.lower() == KEY_HEADER.lower() for name in what.headers)
         """Whether the link has an Idempotency-Key of its own."""

@@ -43,7 +43,7 @@ NAME_RULE = "A link's name has 1 to 64 lower-case letters, digits, - and _, and 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
-_PARTS = (
+PARTS = (
     "was",
     "description",
     "tenant",
@@ -201,7 +201,7 @@ def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | 
         wrong.say(pointer, "name", f"{NAME_RULE}; not {shown(name)}.")
     if not wrong.json(value, pointer):
         return None
-    given = wrong.members(value, pointer, _PARTS, "A link")
+    given = wrong.members(value, pointer, PARTS, "A link")
     description = given.get("description")
     was = given.get("was")
     if was is not None and (type(was) is not str or not _NAME.fullmatch(was) or was == name):
@@ -231,6 +231,9 @@ def _tenant(value: Any, pointer: str, wrong: Places) -> str | None:
     return value if type(value) is str else None
 
 
+_RECEIVED = " In a file, it can also have only `hook` or `form`."
+
+
 def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
     """The link's events, or its timer."""
     at = f"{pointer}/when"
@@ -239,7 +242,7 @@ def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
         detail = 'A link needs `when`, such as {event: tasks.completed} or {at: "09:00", tz: Europe/Berlin}.'
         wrong.say(at, "missing", detail)
         return found
-    when = wrong.members(given["when"], at, ("event", *timers.PARTS), "`when`")
+    when = wrong.members(given["when"], at, ("event", *timers.PARTS), "`when`", "{event: tasks.completed}", _RECEIVED)
     events = when.get("event")
     if any(when.get(part) is not None for part in timers.PARTS):
         found |= {"timer": _timer(given, when, pointer, wrong)}

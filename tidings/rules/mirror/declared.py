@@ -123,7 +123,7 @@ def _fields(value: Any, pointer: str) -> tuple[str, ...]:
 
 
 def _cursor(given: Any, pointer: str, wrong: Places) -> CursorRule | None:
-    cursor = wrong.members(given, pointer, CURSOR_PARTS, "`cursor`")
+    cursor = wrong.members(given, pointer, CURSOR_PARTS, "`cursor`", "{record: changed}")
     kinds = [kind for kind in CURSORS if cursor.get(kind) not in (None, False)]
     if len(kinds) != 1:
         wrong.say(pointer, "incomplete", f"`cursor` needs exactly one of {', '.join(CURSORS)}.")

@@ -11,7 +11,7 @@ import msgspec
 from tidings.model.errors import TidingsError
 from tidings.model.event import Event
 from tidings.model.link import EmitRule
-from tidings.rules.calls.answers import read_answer
+from tidings.rules.calls.answers import read_answer, soap_fault
 from tidings.rules.hooks.charset import in_utf8
 from tidings.rules.mirror.difference import Counted, Observation
 from tidings.rules.mirror.records import BadKey, BadRecord, found_at, key_text, records
@@ -58,8 +58,8 @@ class Observer:
         body = _read(kind, raw)
         if text is None or type(body) is str:
             raise BadRecord("The response is neither JSON nor XML.")
-        if found_at(body, ("Envelope", "Body", "Fault")):
-            raise BadRecord("The response is a SOAP fault.")
+        if (fault := soap_fault(body)) is not None:
+            raise BadRecord(f"The response is {fault}.")
         found = records(body, self.rule.each, is_xml=text.lstrip()[:1] == b"<")
         if len(found) > RECORDS_MAX:
             raise BadRecord(f"The response has {len(found):,} records; the maximum is {RECORDS_MAX:,}.")

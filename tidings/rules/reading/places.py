@@ -13,6 +13,34 @@ PLACES_MAX = 50
 VALUES_MAX = 20_000
 DEPTH_MAX = 48
 _INTEGER_MAX = 2**63 - 1
+_MEANT = {
+    "base_url": ("base",),
+    "body": ("json", "text"),
+    "choices": ("values",),
+    "client_id": ("id",),
+    "client_secret": ("secret",),
+    "condition": ("if",),
+    "content": ("json", "text"),
+    "data": ("json",),
+    "enum": ("values",),
+    "foreach": ("split",),
+    "host": ("base", "smtp"),
+    "interval": ("every",),
+    "issuer": ("id",),
+    "options": ("values",),
+    "params": ("query",),
+    "password": ("basic",),
+    "private_key": ("key",),
+    "schedule": ("cron", "at"),
+    "throttle": ("rate",),
+    "timezone": ("tz",),
+    "token_url": ("token",),
+    "trigger": ("when",),
+    "update": ("patch",),
+    "upsert": ("put",),
+    "url": ("base", "get"),
+}
+"""What others call a member -> what it is called here, if it can be there."""
 
 
 class Places:
@@ -26,14 +54,18 @@ class Places:
         if len(self.found) < PLACES_MAX:
             self.found.append(Place(pointer=pointer, code=code, detail=detail))
 
-    def members(self, value: Any, pointer: str, known: tuple[str, ...], what: str) -> dict[str, Any]:
-        """The members of an object; unknown ones are reported and left out."""
+    def members(
+        self, value: Any, pointer: str, known: tuple[str, ...], what: str, example: str = "", more: str = ""
+    ) -> dict[str, Any]:
+        """The members of an object; unknown ones are reported and left out. `more`: what else could be meant."""
         if type(value) is not dict:
-            self.say(pointer, "wrong_type", f"{what} must be an object, not {shown(value)}.")
+            such = f" such as {example}" if example else ""
+            self.say(pointer, "wrong_type", f"{what} must be an object{such}, not {shown(value)}.")
             return {}
         for name in value:
             if name not in known:
-                detail = f"{name!r} is unknown here. {what} can have: {', '.join(known)}."
+                meant = next((f" Did you mean {each}?" for each in _MEANT.get(str(name), ()) if each in known), "")
+                detail = f"{name!r} is unknown here.{meant} {what} can have: {', '.join(known)}.{more}"
                 self.say(f"{pointer}/{escaped(str(name))}", "unknown_field", detail)
         return {name: each for name, each in value.items() if name in known}
 
