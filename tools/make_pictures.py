@@ -40,7 +40,7 @@ FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     # It has no network but loopback: whatever asks for another host fails, and is seen in `requests`.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )  # fmt: skip
 KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "ArrowRight": (39, ""), "ArrowLeft": (37, ""), "/": (191, "/")}
 """By key: its number on Windows, which the protocol wants, and the text that it types."""
@@ -206,9 +206,10 @@ def program() -> str | None:
 
 
 class Browser:
-    """One headless Chromium with one page. The pipes are its file descriptors 3 and 4."""
+    """One headless Chromium with one page. The pipes are its file descriptors 3 and 4. `preferences`: its settings."""
 
-    def __init__(self) -> None:
+    def __init__(self, preferences: dict[str, Any] | None = None) -> None:
+        self._preferences = preferences or {}
         self.requests: list[str] = []
         """The address of everything that a page has asked for."""
         self.complaints: list[str] = []
@@ -219,6 +220,9 @@ class Browser:
         if found is None:
             raise FileNotFoundError(MISSING)
         self._folder = tempfile.mkdtemp(prefix="tidings-browser-")
+        profile = Path(self._folder) / "Default"
+        profile.mkdir()
+        (profile / "Preferences").write_text(json.dumps(self._preferences))
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         # The shell gives the pipes the numbers that Chromium asks for.
