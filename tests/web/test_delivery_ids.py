@@ -72,7 +72,7 @@ def test_ids_from_before_an_upgrade_still_work_and_no_others(tmp_path: Path) -> 
 
 def test_request_ids_do_not_reveal_how_many_came_in_between() -> None:
     ids = RequestIds(FakeClock(NOW))
-    run = [ids.next() for _ in range(1_024)]
+    run = [ids.next(0.0) for _ in range(1_024)]
     assert len(set(run)) == 1_024 and len({each[:-2] for each in run}) == 1
     assert run != sorted(run) and run != sorted(run, reverse=True)
-    assert len({ids.next() for _ in range(5_000)} | set(run)) == 6_024
+    assert len({ids.next(0.0) for _ in range(5_000)} | set(run)) == 6_024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 
 from tidings.intake.schema import Schemas
 from tidings.model import moment
-from tidings.model.access import TENANT_RULE, Caller, is_tenant
+from tidings.model.access import EVERYTHING, TENANT_RULE, Caller, is_tenant
 from tidings.model.errors import Conflict, Invalid, Place
 from tidings.model.event import ID_RULE, OWN_TYPES, SUBJECT_RULE, Event, is_event_id, is_subject
 from tidings.model.ids import new_id, new_ids
@@ -48,6 +49,7 @@ class Publisher:
         self._catalog = catalog
         self._clock = clock
         self._schemas = Schemas()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._types: set[str] = set()
         self.accepted = 0
         """Events stored since the start, without repeats."""
@@ -64,9 +66,17 @@ class Publisher:
 
         Raises Forbidden, or Invalid with the wrong places (ERRORS_MAX); `pointers`: where the events are in the body.
         """
-        caller.need(WRITE)
+        scopes = caller.key.scopes
+        if WRITE not in scopes and EVERYTHING not in scopes:
+            caller.need(WRITE)
         now = self._clock.now()
         wrong: list[Place] = []
+        if len(given) == 1 and given[0].id is None:
+            # As below, in a fraction of the time: most events come one by one, without an id.
+            event = self._event(given[0], values[0], pointers[0], wrong, now, caller, new_id("evt", now))
+            if not wrong:
+                return Publication((event,))
+            raise Invalid("The event was not accepted.", errors=wrong)
         events: list[Event] = []
         idents = [new_id("evt", now)] if len(given) == 1 else new_ids("evt", now, len(given))
         for new, value, pointer, ident in zip(given, values, pointers, idents, strict=True):
@@ -87,7 +97,11 @@ class Publisher:
         Raises Conflict if ids are taken, or Unavailable. `single`: the body is one event, not a list of them.
         """
         try:
-            stored: Stored = await self._writer.call(publication)
+            loop = self._loop
+            if loop is None or loop.is_closed():
+                # Asked once: each time it would be a system call.
+                loop = self._loop = asyncio.get_running_loop()
+            stored: Stored = await self._writer.ask(publication, loop)
         except IdsTaken as wrong:
             raise _placed(wrong, single=single) from None
         self.accepted += stored.fresh

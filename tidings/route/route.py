@@ -140,17 +140,21 @@ class _Step:
 
     def _follow(self, rows: list[Row]) -> int:
         """Decide events in order; returns the last one that is finished."""
-        aside, last, most = self._aside, 0, DELIVERIES_PER_STEP
+        aside, last, most, pairs = self._aside, 0, DELIVERIES_PER_STEP, self._pairs
+        of: tuple[str | None, str] | None = None
+        choice: Choice | None = None
         for at, row in enumerate(rows):
             seq, _, tenant, kind, _, target, _ = row
             last = seq
             if aside and (tenant or "") in aside:
                 continue
-            choice = self._choices.known(tenant, kind)
+            if (tenant, kind) != of:
+                of, choice = (tenant, kind), self._choices.known(tenant, kind)
             if target is None and choice is not None and choice.links is not None and seq > choice.after:
-                if choice.links:
-                    self._pairs += [(seq, link) for link in choice.links]
+                for link in choice.links:
+                    pairs.append((seq, link))
             else:
+                of = None
                 self._weigh(row, rows, at)
                 if self._ticks() >= self._end:
                     break

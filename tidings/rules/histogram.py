@@ -60,7 +60,7 @@ class Histograms:
 
     def observe(self, label: str, value: float) -> None:
         """Count one value."""
-        self.of(label).observe(value)
+        (self._made.get(label) or self.of(label)).observe(value)
 
     def of(self, label: str) -> Histogram:
         """The label's histogram."""

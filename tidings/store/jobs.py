@@ -45,26 +45,27 @@ Reply = Callable[[Any, Exception | None], None]
 
 
 class HeavyQueue:
-    """The heavy jobs that wait, and when the next may go. Belongs to the writer's thread, but for its length."""
+    """The heavy jobs that wait, and when the next may go. Belongs to the writer's thread."""
 
     def __init__(self) -> None:
         self._turns: dict[Hashable, deque[tuple[Job, Reply]]] = {}
-        self._count = 0
+        self.count = 0
+        """How many wait; any thread may read it."""
         self._last_is_heavy = False
         self._ended, self._took = 0.0, 0.0
         self._not_before = 0.0
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     @property
     def due(self) -> float | None:
         """When the next may go, on the clock of `time.monotonic`; None: there is none."""
-        return self._not_before if self._count else None
+        return self._not_before if self.count else None
 
     def is_due(self, now: float) -> bool:
         """Whether one waits that may go."""
-        return self._count > 0 and now >= self._not_before
+        return self.count > 0 and now >= self._not_before
 
     def goes_first(self, now: float) -> bool:
         """Whether one is due before everything else that is queued: the last group was not a heavy one."""
@@ -75,7 +76,7 @@ class HeavyQueue:
         job = entry[0]
         assert isinstance(job, Heavy)
         self._turns.setdefault(job.turn, deque()).append(entry)
-        self._count += 1
+        self.count += 1
 
     def take(self) -> tuple[Job, Reply]:
         """The next job; its tenant's next turn comes after all others."""
@@ -84,12 +85,12 @@ class HeavyQueue:
         entry = waiting.popleft()
         if waiting:
             self._turns[turn] = waiting
-        self._count -= 1
+        self.count -= 1
         return entry
 
     def drain(self) -> list[tuple[Job, Reply]]:
         """Take all."""
-        return [self.take() for _ in range(self._count)]
+        return [self.take() for _ in range(self.count)]
 
     def note(self, group: list[tuple[Job, Reply]], began: float, ended: float) -> None:
         """A group was written. Where others wrote after a heavy job, they continue for as long as it took."""

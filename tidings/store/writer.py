@@ -18,6 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
+
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
@@ -91,7 +93,7 @@ class Writer:
 
     def submit(self, job: Job, reply: Reply) -> None:
         """Queue a job; `reply(result, error)` is called from the writer's thread once that is durable."""
-        if self._queue.qsize() + len(self._heavy) > QUEUE_JOBS_MAX:
+        if self._queue.qsize() + self._heavy.count > QUEUE_JOBS_MAX:
             reply(None, Unavailable("Too many writes are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS))
             return
         self._queue.put((job, reply))
@@ -117,10 +119,13 @@ class Writer:
 
     async def call(self, job: Job) -> Any:
         """Run a job and await its result. Raises what the job raised, or Unavailable if the store refused."""
-        loop = asyncio.get_running_loop()
+        return await self.ask(job, asyncio.get_running_loop())
+
+    def ask(self, job: Job, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        """The same as a future of the loop that runs here: what is written for each event saves the detour."""
         future: asyncio.Future[Any] = loop.create_future()
         self.submit(job, _Ticket(self, loop, future))
-        return await future
+        return future
 
     def probe(self, db: Db) -> None:
         """Whether the store accepts a write now, as a write job; a larger one if the last was refused."""
@@ -289,7 +294,10 @@ class Writer:
             self._again = True
         finally:
             for reply, result, error in answers:
-                reply(result, error)
+                if type(reply) is _Ticket:
+                    self._resolved.setdefault(reply.loop, []).append((reply.future, result, error))
+                else:
+                    reply(result, error)
             self._tell()
         for listener in self._listeners:
             listener()
@@ -305,15 +313,14 @@ class Writer:
 
     def _apply(self, group: list[tuple[Job, Reply]]) -> list[Answered]:
         answers: list[Answered] = []
-        publications = [(job, reply) for job, reply in group if isinstance(job, events.Publication)]
-        if publications:
-            results = events.append(self._db, [job for job, _ in publications], self._clock.now())
-            for (_, reply), result in zip(publications, results, strict=True):
-                wrong = result if isinstance(result, Exception) else None
-                answers.append((reply, result, wrong))
         told: list[Event] = []
+        publications = [job for job, _ in group if type(job) is events.Publication]
+        results = iter(events.append(self._db, publications, self._clock.now()) if publications else ())
         for job, reply in group:
-            if not isinstance(job, events.Publication):
+            if isinstance(job, events.Publication):
+                result = next(results)
+                answers.append((reply, result, result if isinstance(result, events.IdsTaken) else None))
+            else:
                 answers.append(self._one(job, reply, told, alone=len(group) == 1))
         if told:
             events.append_new(self._db, told, self._clock.now())
@@ -366,19 +373,18 @@ class Writer:
                 log.warning("%d results arrived after the event loop had closed", len(entries))
 
 
-class _Ticket:
+class _Ticket(msgspec.Struct, gc=False):
     """Collects an answer for an event loop, so that a whole group wakes it once."""
 
-    __slots__ = ("_future", "_loop", "_writer")
-
-    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
-        self._writer, self._loop, self._future = writer, loop, future
+    writer: Any
+    loop: asyncio.AbstractEventLoop
+    future: Any
 
     def __call__(self, result: Any, wrong: Exception | None) -> None:
-        if threading.current_thread() is self._writer._thread:
-            self._writer._resolved.setdefault(self._loop, []).append((self._future, result, wrong))
+        if threading.current_thread() is self.writer._thread:
+            self.writer._resolved.setdefault(self.loop, []).append((self.future, result, wrong))
         else:
-            _resolve([(self._future, result, wrong)])
+            _resolve([(self.future, result, wrong)])
 
 
 def _resolve(entries: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:

@@ -69,8 +69,7 @@ class NextOperation(msgspec.Struct, frozen=True):
     help: str
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One request that was read, known and permitted."""
 
     operation: Operation
@@ -95,7 +94,7 @@ class Request:
     """The body, if the operation has a `listing`; the handler reads it."""
     chosen: Chosen | None = None
     """The fields that `fields` names, as a tree; None: the whole form."""
-    given: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = {}
     """The read-only members that the body has; `given.agree` checks them."""
 
     @property
@@ -104,13 +103,12 @@ class Request:
         return Caller(self.key, self.request_id)
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """A whole answer. `body` is bytes as they are, or anything msgspec can write as JSON; None: no body."""
 
     status: int = 200
     body: Any = None
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = []
     media: str = "application/json"
     cache: str | None = None
     """`Cache-Control`, for files that are the same for everybody; None: nobody may keep the answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -113,9 +114,8 @@ class SqliteDb:
             raise translated(wrong) from wrong
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        marks = ",".join("?" * len(columns))
         try:
-            self._db.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 -- our own names
+            self._db.executemany(_insert(table, tuple(columns)), rows)
         except apsw.Error as wrong:
             raise translated(wrong) from wrong
 
@@ -333,6 +333,11 @@ class SqliteFile:
     def close(self) -> None:
         """End the read transaction."""
         self._db.close()
+
+
+@lru_cache(maxsize=256)
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({','.join('?' * len(columns))})"  # noqa: S608 -- our own names
 
 
 def library_version() -> str:

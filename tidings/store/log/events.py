@@ -14,24 +14,9 @@ from tidings.model.moment import Micros
 from tidings.store import journal
 from tidings.store.base import Db
 
-COLUMNS = (
-    "seq",
-    "id",
-    "tenant",
-    "type",
-    "subject",
-    "time",
-    "created",
-    "data",
-    "previous",
-    "changed",
-    "actor",
-    "request_id",
-    "target",
-    "collection",
-    "cause",
-    "hops",
-)
+COLUMNS = Event.__struct_fields__
+"""The table's columns are named like the struct's fields; `seq` and `created`, the last, are given here."""
+assert COLUMNS[-2:] == ("seq", "created")
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -104,7 +89,8 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Sto
 def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
     """Append events (at least one) whose ids are known to be new."""
     first = journal.take(db, "event", len(fresh))
-    db.append("event", COLUMNS, [_row(event, first + i, now) for i, event in enumerate(fresh)])
+    rows = map(msgspec.structs.astuple, fresh)
+    db.append("event", COLUMNS, [(*row[:-2], seq, now) for seq, row in enumerate(rows, first)])
 
 
 def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
@@ -173,24 +159,3 @@ def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored
 
 def _content(event: Event) -> Content:
     return event.time, event.type, event.subject, event.collection, event.data
-
-
-def _row(event: Event, seq: int, now: Micros) -> tuple[object, ...]:
-    return (
-        seq,
-        event.id,
-        event.tenant,
-        event.type,
-        event.subject,
-        event.time,
-        now,
-        event.data,
-        event.previous,
-        event.changed,
-        event.actor,
-        event.request_id,
-        event.target,
-        event.collection,
-        event.cause,
-        event.hops,
-    )

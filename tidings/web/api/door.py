@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.access import Key
+from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import Malformed, TidingsError
 from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import origins_of, public_url
@@ -108,13 +108,14 @@ class ApiDoor:
         pairs = scope.headers.items()
         headers = dict(pairs)
         client = scope.client if self._callers is None else self._callers.of(scope)
-        at = Exchange(scope, proto, headers, self._ids.next(), client)
+        at = Exchange(scope, proto, headers, self._ids.next(began), client)
         if "origin" in headers or self._cors.varies:
             at.extra = self._cors.headers(headers.get("origin"))
         operation: Operation | None = None
         refused = False
         try:
-            self._addresses.take(client)
+            if self._addresses.limited:
+                self._addresses.take(client)
             operation = self._routes.fixed.get((scope.method, scope.path))
             path: dict[str, str] = {}
             if operation is None:
@@ -122,7 +123,8 @@ class ApiDoor:
                     self._options(at)
                     return
                 operation, path = self._routes.find(scope.method, scope.path)
-            check_headers(pairs, headers, scope.http_version)
+            if len(headers) != len(pairs) or "host" not in headers:
+                check_headers(pairs, headers, scope.http_version)
             answer = await self._run(operation, path, at)
             if answer is None:
                 status = 200
@@ -179,7 +181,10 @@ class ApiDoor:
             at.waited = not operation.incoming
             with self._parts.open_calls.one_more(key):
                 return await self._answer(request, at)
-        return await self._answer(request, at)
+        answer = await operation.handler(self._parts, request)
+        if operation.item is None and isinstance(answer, Answer):
+            return answer
+        return await self._finished(request, answer, at)
 
     def _known(self, operation: Operation, at: Exchange) -> Key:
         """Who calls: by a key, or by a ticket where the operation takes one. It has the scope, and the call is counted.
@@ -194,8 +199,9 @@ class ApiDoor:
             key = self.access.key(authorization, at.client, now)
         if "origin" in at.headers:
             self._cors.narrow(at.extra, at.headers["origin"], key)
-        if operation.per_key is None and operation.scope is not None and operation.scope not in key.scopes:
-            key.need(operation.scope)
+        scope = operation.scope
+        if scope is not None and scope not in key.scopes and EVERYTHING not in key.scopes and operation.per_key is None:
+            key.need(scope)
         if key.limits or key.shared_limits:
             at.extra.extend(self.limits.take(key))
         return key
@@ -227,11 +233,15 @@ class ApiDoor:
         body.check_media(request.headers.get("content-type"), merge_patch=operation.merge_patch)
         if operation.listing is not None:
             request.slices = slices.split(raw, operation.listing, self._max_body)
+        elif operation.method == "POST":
+            request.body, request.value = body.read_body(raw, operation.request)
         else:
             given.read(request, raw)
 
     async def _answer(self, request: Request, at: Exchange) -> Answer | None:
-        answer = await request.operation.handler(self._parts, request)
+        return await self._finished(request, await request.operation.handler(self._parts, request), at)
+
+    async def _finished(self, request: Request, answer: Answer | Stream, at: Exchange) -> Answer | None:
         if isinstance(answer, Stream):
             self._packer.pack_stream(answer, at.headers)
             headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id)]

@@ -86,7 +86,7 @@ class ConsoleDoor:
         began = perf_counter()
         client = scope.client if self._callers is None else self._callers.of(scope)
         path = scope.path[len(ROOT) :].rstrip("/")
-        at = At(scope, proto, dict(scope.headers.items()), path, self._ids.next(), client)
+        at = At(scope, proto, dict(scope.headers.items()), path, self._ids.next(began), client)
         is_refused, is_stream = False, path == LIVE
         try:
             self._addresses.take(client)

@@ -91,7 +91,8 @@ class FormsDoor:
 
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request (RSGI 1.x)."""
-        began, request_id = perf_counter(), self._ids.next()
+        began = perf_counter()
+        request_id = self._ids.next(began)
         form = self._receiver.form_at(scope.path[len(PREFIX) :]) if scope.path.startswith(PREFIX) else None
         says = self._receiver.ready(form).checks.says if form is not None else Says(FALLBACK)
         at = Visit(scope, proto, dict(scope.headers.items()), request_id, form, says)

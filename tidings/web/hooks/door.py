@@ -75,7 +75,8 @@ class HooksDoor:
 
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request (RSGI 1.x)."""
-        began, request_id = perf_counter(), self._ids.next()
+        began = perf_counter()
+        request_id = self._ids.next(began)
         unread = False
         try:
             status = await self._take(scope, proto, request_id)

@@ -75,7 +75,14 @@ class PortalDoor:
         """Answer a request (RSGI 1.x)."""
         began = perf_counter()
         ident, slash, rest = scope.path[len(ROOT) + 1 :].partition("/")
-        at = _At(scope, proto, dict(scope.headers.items()), ident, f"{slash}{rest}".rstrip("/"), self._ids.next())
+        at = _At(
+            scope,
+            proto,
+            dict(scope.headers.items()),
+            ident,
+            f"{slash}{rest}".rstrip("/"),
+            self._ids.next(began),
+        )
         at.client = scope.client if self._callers is None else self._callers.of(scope)
         is_refused = False
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from tidings.model.ids import ALPHABET, new_id
-from tidings.model.moment import SECOND, Clock
+from tidings.model.moment import Clock
 
 _ENDS = [a + b for a in ALPHABET for b in ALPHABET]
-_AGE_MAX = SECOND
+AGE_SECONDS_MAX = 1.0
 
 
 class RequestIds:
@@ -20,15 +20,14 @@ class RequestIds:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._begin = ""
-        self._made = 0
+        self._made = 0.0
         self._left: list[str] = []
 
-    def next(self) -> str:
-        """A new id."""
-        now = self._clock.now()
-        if not self._left or now - self._made > _AGE_MAX:
-            self._begin = new_id("req", now)[:-2]
-            self._made = now
+    def next(self, at: float) -> str:
+        """A new id. `at`: seconds of `perf_counter`."""
+        if not self._left or at - self._made > AGE_SECONDS_MAX:
+            self._begin = new_id("req", self._clock.now())[:-2]
+            self._made = at
             self._left = _ENDS.copy()
         left = self._left
         at = int(random.random() * len(left))  # noqa: S311 -- no secret: it hides an order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -49,10 +49,14 @@ async def publish_event(parts: Parts, request: Request) -> Answer:
     new: NewEvent = request.body
     publication = parts.publisher.check((new,), (request.value,), caller=request.caller, pointers=("",))
 
-    def answer(stored: Sequence[Event]) -> Answer:
-        return Answer(202, accepted(stored[0]))
+    if "idempotency-key" in request.headers:
+        run = run_once(parts, request, _first)
+        return await parts.publisher.publish_with(publication, run, single=True)
+    return _first(await parts.publisher.publish(publication, single=True))
 
-    return await _publish(parts, request, publication, answer, single=True)
+
+def _first(stored: Sequence[Event]) -> Answer:
+    return Answer(202, accepted(stored[0]))
 
 
 async def publish_batch(parts: Parts, request: Request) -> Answer:
@@ -70,20 +74,9 @@ async def publish_batch(parts: Parts, request: Request) -> Answer:
     def answer(stored: Sequence[Event]) -> Answer:
         return Answer(202, AcceptedBatch(events=[accepted(event) for event in stored]))
 
-    return await _publish(parts, request, publication, answer, single=False)
-
-
-async def _publish(
-    parts: Parts,
-    request: Request,
-    publication: Publication,
-    answer: Callable[[Sequence[Event]], Answer],
-    *,
-    single: bool,
-) -> Answer:
     if "idempotency-key" in request.headers:
-        return await parts.publisher.publish_with(publication, run_once(parts, request, answer), single=single)
-    return answer(await parts.publisher.publish(publication, single=single))
+        return await parts.publisher.publish_with(publication, run_once(parts, request, answer))
+    return answer(await parts.publisher.publish(publication))
 
 
 def accepted(event: Event) -> Accepted:

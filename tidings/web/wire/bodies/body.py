@@ -74,14 +74,11 @@ def read_body(raw: bytes, kind: type[msgspec.Struct] | BodySchema) -> tuple[msgs
         raise Invalid(wrong.detail, errors=[*wrong.errors, *kind.places(wrong.value, told)][:ERRORS_MAX]) from None
 
 
-def plain(raw: bytes, *, verbatim: bool = False) -> Any:
-    """A body as plain values. Raises Malformed if it is not JSON, and Invalid for a number that would be changed.
-
-    `verbatim`: what matters of it is kept as text, so no number can be.
-    """
+def plain(raw: bytes) -> Any:
+    """A body as plain values. Raises Malformed if it is not JSON, and Invalid for a number that would be changed."""
     if not raw:
         raise Malformed("The body is empty; this operation requires a JSON object.")
-    return jsontext.read(raw) if verbatim else jsontext.read_exact(raw)
+    return jsontext.read_exact(raw)
 
 
 Beside = Callable[[Any, frozenset[str]], list[Place]]
@@ -94,7 +91,8 @@ def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> 
     `beside`: finds the errors besides numbers that would be changed, so that one answer names them all.
     """
     try:
-        value = plain(raw, verbatim=_is_verbatim(kind))
+        # Where what matters is kept as text, no number of it can be changed.
+        value = jsontext.read(raw) if raw and _is_verbatim(kind) else plain(raw)
     except jsontext.NotExact as wrong:
         others: list[Place] = []
         _walk(wrong.value, kind, "", others)

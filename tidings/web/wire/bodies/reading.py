@@ -38,6 +38,7 @@ class BodyReader:
 
     def __init__(self, *, seconds: float = BODY_SECONDS) -> None:
         self._seconds, self._least_seconds = seconds, LEAST_SECONDS
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._sweeping = False
@@ -61,7 +62,10 @@ class BodyReader:
             raise _too_large(limit)
         elif length == "0":
             return b""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            # Asked once: each time it would be a system call.
+            loop = self._loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None
         size = limit if length is None else int(length)
