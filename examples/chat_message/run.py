@@ -57,7 +57,7 @@ def main() -> int:
     for text in WANTED:
         print(text if text in shown else f"missing: {text}")
     alarms = [message["blocks"][0]["text"] for message in posted if "blocks" in message]
-    print(f"{len(posted)} requests, one while the chat was too busy; {len(skipped)} event was not worth a message.")
+    print(f"{len(posted)} requests, one while the chat was too busy; {len(skipped)} event was not sent.")
     plain = alarms == [{"type": "plain_text", "text": EVENTS[-1][1]["message"]}]
     well = shown == set(WANTED) and len(posted) == len(WANTED) + 1 and len(skipped) == 1 and plain
     print("Each message is what its template says, and no text became more than text." if well else "That is wrong.")

@@ -87,7 +87,7 @@ def pay_out(operator: Client, site: Site) -> list[tuple[str, int]]:
         users.edit(user, {"earned_cents": cents})
     until(lambda: len(site.payouts) == 2, "both payouts are made", 30)
     found = sorted(site.payouts.values())
-    print(f"{site.calls} calls, one of them repeated, made these payouts: {found}")
+    print(f"{site.calls} calls, one of them repeated, made these payouts:\n  {found}")
     return found
 
 

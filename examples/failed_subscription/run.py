@@ -62,8 +62,8 @@ def main() -> int:
             until(lambda: not server.api.pages("/v1/deliveries", state="waiting"), "everything has ended", 20)
             ended = [each["last"]["outcome"] for each in server.api.pages("/v1/deliveries", link="dunning")]
     print(
-        f"Failed, repeated, told under another id, forged, failed again, nothing due: {first}, {repeated}, {again}, "
-        f"{impostor}, {second}, {nothing}"
+        f"Failed: {first}, repeated: {repeated}, under another id: {again}, forged: {impostor},\n"
+        f"failed again: {second}, nothing due: {nothing}"
     )
     for mail in mailbox.mails:
         print(f"{mail['To']}: {mail['Subject']}")

@@ -114,7 +114,7 @@ def play(server: ProcessServer, airport: Airport, twilio: Twilio) -> list[list[t
     third.update(eta="19:30", phones=[BOB, "no number", EVE])
     found.append(seen(server, twilio))
     for number, messages in enumerate(found, 1):
-        print(f"{number}. {[f'{phone}: {text}' for phone, text in messages] or 'no SMS'}")
+        print(f"{number}. " + ("\n   ".join(f"{phone}: {text}" for phone, text in messages) or "no SMS"))
     return found
 
 
@@ -137,7 +137,7 @@ def main() -> int:
             found = play(server, airport, twilio)
             (dead,) = operator.deliveries(state="dead")
             attempt = operator.delivery(dead["id"])["attempts"][-1]
-    print(f"One phone number was not valid: {attempt['status']} {attempt['answer']}")
+    print(f"One phone number was not valid: {attempt['status']}\n   {attempt['answer']}")
     late = "Flight LH 7 is late. New time: "
     wanted = [
         [],

@@ -54,7 +54,7 @@ def main() -> int:
         print(f"With everything: {sent}, and the page says: {re.findall('<p>(.*)</p>', thanks)[0]}")
         [webhook] = leads.wait_for(1)
         verify(webhook.headers, webhook.body, secret)
-        print(f"The service got, signed: {webhook.json}")
+        print(f"The service got, signed:\n  {webhook.json}")
         events = [event["data"] for event in operator.events(type="form.contact.submitted")]
         well = (
             (status, which, keeps, sent) == (422, [("email", "Your email")], True, 200)

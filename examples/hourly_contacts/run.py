@@ -130,7 +130,7 @@ def main(*options: str) -> int:
             event = operator.links.run("crm-contacts")["id"]
             until(lambda: server.api.pages("/v1/deliveries", event=event, state="delivered"), "it reads all again", 30)
             found = operator.trail(event)["events"][0]["deliveries"][0]["reason"]
-            print(f"Read again from the beginning: {found} {books.calls - before} calls.")
+            print(f"Read again from the beginning:\n  {found} {books.calls - before} calls.")
             well = books.customers == crm.alive() and books.calls == before
     print("The books equal the CRM." if well else "That is not what was asked for.")
     return 0 if well else 1

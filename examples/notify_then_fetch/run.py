@@ -57,10 +57,10 @@ def main() -> int:
             ping(server.url, "o-1", 4)
             until(lambda: not list(operator.items("orders").list()), "it is gone")
             kinds = [each["type"] for each in reversed(list(operator.events(type="shop.order.*")))]
-            print(f"Four webhooks, and what differed: {', '.join(kinds)}")
+            print(f"Four webhooks, and what differed:\n  {', '.join(kinds)}")
             first = list(operator.events(type="shop.pinged"))[-1]["id"]
             trail = [each["type"] for each in operator.trail(first)["events"]]
-            print(f"From the first webhook to the last edit: {', '.join(trail)}")
+            print(f"From the first webhook to the last edit:\n  {', '.join(trail)}")
     well = kinds == ["shop.order.created", "shop.order.updated", "shop.order.deleted"]
     well = well and trail == ["shop.pinged", "shop.order.created", "orders.created"]
     print("The copy followed the shop." if well else "That is not what was asked for.")

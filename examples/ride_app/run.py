@@ -35,6 +35,12 @@ RIDE = {
 SECRETS = {"MAPS_KEY": "maps-4f1c", "SMS_TOKEN": "sms-token", "PAYMENT_KEY": "pay-77aa", "MAIL_KEY": "mail-0b2e"}
 
 
+def show(values: dict[str, Any]) -> None:
+    """One value a line."""
+    for name, value in values.items():
+        print(f"    {name}: {value}")
+
+
 def maps(request: Received) -> tuple[str, Any]:
     """What the maps service reads of a request: the credentials and the content."""
     assert request.method == "PUT" and request.path.startswith("/routes/itm_")
@@ -116,11 +122,14 @@ WANTED = {
 def play(operator: Client, app: Client, called: list[Service]) -> bool:
     """One ride. Whether everybody did exactly its part."""
     ride = app.items("rides").create(RIDE)
-    print(f"POST /v1/items/rides {RIDE}\n  201 {ride['id']}; the four have it to do.\n")
+    print("POST /v1/items/rides")
+    show(RIDE)
+    print(f"  201 {ride['id']}; the four have it to do.\n")
     until(lambda: len(list(operator.deliveries(state="delivered"))) == len(LINKS), "each service has done it", 30)
     for service in called:
-        print(f"{service.name:<8} got it {service.tries} times: {service.got[-1]}")
-    print("\nWhat Tidings tells of it, GET /v1/deliveries:")
+        print(f"{service.name} was called {'once' if service.tries == 1 else f'{service.tries} times'}:")
+        show(service.got[-1])
+    print("\nWhat Tidings says about it, GET /v1/deliveries:")
     attempts = {}
     for name, link in LINKS.items():
         (delivery,) = operator.deliveries(link=link)

@@ -326,7 +326,7 @@ def test_mode_all_drops_only_repeats(calls: Calls, source: Source) -> None:
     assert ran(calls, 1) == ["Read 3 records on 2 pages; 3 were new."]
     source.put("a", "11:00:00", v=2)
     calls.clock.advance(3600)
-    assert ran(calls, 2)[1].endswith("; 1 were new.")
+    assert ran(calls, 2)[1].endswith("; 1 was new.")
     found = [(each["type"], each["subject"], each["data"]) for each in calls.api.pages("/v1/events", type="shop.seen")]
     assert found[0] == ("shop.seen", "a-2", {"v": 2})
     assert len(found) == 4

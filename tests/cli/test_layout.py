@@ -51,6 +51,25 @@ def test_a_value_wider_than_the_terminal_stays_on_one_line() -> None:
     assert list(layout.details({"url": url, "filter": None, "fields": []})) == [f"url  {url}"]
 
 
+def test_an_object_wider_than_the_terminal_gets_a_line_for_each_member() -> None:
+    link = {
+        "name": "crm-read",
+        "when": {"every": "30m"},
+        "call": {"via": "crm", "get": "/contacts", "query": {"since": "{{ since }}", "page": "{{ n }}"}, "json": None},
+        "filter": None,
+    }
+    assert list(layout.details(link, 60)) == [
+        "name  crm-read",
+        'when  {"every": "30m"}',
+        "call",
+        "    via    crm",
+        "    get    /contacts",
+        '    query  {"since": "{{ since }}", "page": "{{ n }}"}',
+        "    json   null",
+    ]
+    assert len(list(layout.details(link))) == 3
+
+
 @given(
     st.lists(st.lists(st.text(max_size=60), min_size=3, max_size=3), min_size=1, max_size=5),
     st.one_of(st.none(), st.integers(20, 200)),

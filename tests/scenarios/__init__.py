@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.repository import ROOT
 
 EXAMPLE_SECONDS = 180
+COLUMNS = 80
 
 
 def run(example: str, *arguments: str, folder: Path | None = None, **variables: str) -> str:
@@ -25,3 +26,8 @@ def run(example: str, *arguments: str, folder: Path | None = None, **variables: 
     )
     assert done.returncode == 0, f"{example} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def fits(said: str) -> bool:
+    """Whether what an example printed fits a terminal of 80 columns."""
+    return all(len(line) <= COLUMNS for line in said.splitlines())

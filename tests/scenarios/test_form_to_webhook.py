@@ -12,5 +12,5 @@ pytestmark = pytest.mark.slow
 def test_form_to_webhook() -> None:
     said = run("form_to_webhook/run.py")
     assert "Without an email: 422, and the page says: check [('email', 'Your email')]" in said
-    assert "The service got, signed: {'email': 'ann@example.com', 'message': 'Do you ship to Graz?'}" in said
+    assert "The service got, signed:\n  {'email': 'ann@example.com', 'message': 'Do you ship to Graz?'}" in said
     assert said.endswith("The service has those fields, and only those.\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios import run
+from tests.scenarios import fits, run
 
 pytestmark = pytest.mark.slow
 
@@ -12,5 +12,6 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--soap",)], ids=["rest", "soap"])
 def test_hourly_contacts(options: tuple[str, ...]) -> None:
     said = run("hourly_contacts/run.py", *options)
+    assert fits(said)
     assert "0 created, 0 updated, 0 deleted. 0 calls." in said
     assert said.endswith("The books equal the CRM.\n")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios import run
+from tests.scenarios import fits, run
 
 pytestmark = pytest.mark.slow
 
 
 def test_notify_then_fetch() -> None:
     said = run("notify_then_fetch/run.py")
+    assert fits(said)
     assert "shop.order.created, shop.order.updated, shop.order.deleted" in said
     assert said.endswith("The copy followed the shop.\n")

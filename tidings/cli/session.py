@@ -73,7 +73,7 @@ class Session:
     def details(self, value: Mapping[str, Any], title: str) -> None:
         """One object, field by field; empty fields are omitted."""
         self.say(title)
-        for line in layout.details(value):
+        for line in layout.details(value, width()):
             self.say(line)
 
     def changed(self, value: Mapping[str, Any]) -> None:

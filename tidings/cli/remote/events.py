@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling, width
 from tidings.cli.terminal.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
@@ -54,7 +54,9 @@ def _show_trail(out: Session, trail: Json) -> None:
         indent = "  " * (2 * event["hops"])
         by = f", by {event['by']}" if event["by"] else ""
         subject = f" {event['subject']}" if event["subject"] else ""
-        out.say(f"{indent}{event['type']}{subject}  {event['time']}  {event['id']}{by}")
+        what, when = f"{indent}{event['type']}{subject}", f"{event['time']}  {event['id']}{by}"
+        fits = (columns := width()) is None or len(what) + len(when) + 2 <= columns
+        out.say(f"{what}  {when}" if fits else f"{what}\n{indent}  {when}")
         for each in event["deliveries"]:
             said = each["reason"] or "not tried yet"
             out.say(f"{indent}  -> {each['link'] or each['endpoint']}: {each['state']}. {said}")

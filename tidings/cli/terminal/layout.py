@@ -29,12 +29,21 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Columns, width: int | None
         yield GAP.join(_padded(text, size) for text, size in zip(line, widths, strict=True)).rstrip()
 
 
-def details(value: Mapping[str, Any]) -> Iterator[str]:
-    """One object, field by field; empty fields are omitted."""
-    rows = [(name, cell(field)) for name, field in value.items() if field not in (None, [], {}, "")]
+def details(value: Mapping[str, Any], width: int | None = None) -> Iterator[str]:
+    """One object, field by field; empty fields are omitted. Objects wider than `width` are spread out."""
+    yield from _members({name: field for name, field in value.items() if field not in (None, [], {}, "")}, width)
+
+
+def _members(value: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    rows = [(printable(name), field) for name, field in value.items()]
     longest = max((_width(name) for name, _ in rows), default=0)
-    for name, text in rows:
-        yield f"{_padded(name, longest)}{GAP}{text}"
+    for name, field in rows:
+        text = exact_json.dumps(field) if field in (None, "", []) else cell(field)
+        if width is not None and type(field) is dict and longest + len(GAP) + _width(text) > width:
+            yield name
+            yield from (INDENT + line for line in _members(field, width - len(INDENT)))
+        else:
+            yield f"{_padded(name, longest)}{GAP}{text}"
 
 
 def cell(value: Any) -> str:

@@ -75,7 +75,7 @@ class RunCounts(msgspec.Struct):
         why = f"left out, because {which} one on the page has the same key"
         more = f" {_many(self.left_out, 'record')} {verb} {why}." if self.left_out else ""
         if is_all:
-            return f"{read}; {self.created:,} were new.{more}"
+            return f"{read}; {self.created:,} {'was' if self.created == 1 else 'were'} new.{more}"
         differed = f"{self.created:,} created, {self.updated:,} updated, {self.deleted:,} deleted"
         return f"{read}: {differed}{', without events, because this was the first run' if is_silent else ''}.{more}"
 
