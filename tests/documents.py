@@ -8,7 +8,7 @@ What the blocks of docs/start.md, docs/howto/ and the README mean:
 * `text`, `json` and `ini` show what is printed or belongs elsewhere; they are not run.
 * A comment before a block steers it: `<!-- not run: REASON -->`.
 * A comment after a block says what it must print, by then or soon: `<!-- prints: PATTERN -->`. With
-  `<!-- again until: PATTERN -->` the block, which only looks, is run again until it prints that.
+  `<!-- again until: PATTERN -->` the block, which only looks and may fail, is run again until it prints that.
 * `<!-- page: WORD ... -->` at the page's top: `server` (the page starts its own, on 8080), `receiver` (it has its
   own, on 9000), `postgres` (`postgresql://tidings@localhost/tidings` is a real, empty database), `pair`
   (`postgresql://tidings@db1,db2/tidings` is one on a primary and its synchronous replica).
@@ -23,7 +23,6 @@ import queue
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -32,6 +31,8 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
+
+from tests.warm import shell
 
 BLOCK = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"<!-- (?P<word>not run|prints|again until|page): (?P<value>.*?) -->", re.DOTALL)
@@ -112,18 +113,11 @@ class Shell:
         self._ended = 0
 
     def __enter__(self) -> Shell:
-        self._bash = subprocess.Popen(
-            ["bash", "--norc", "-e", "-u", "-o", "pipefail"],
-            cwd=self.folder,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        reads, writes = os.pipe()
+        command = ["bash", "--norc", "-e", "-u", "-o", "pipefail"]
+        with os.fdopen(writes, "w") as said:
+            self._bash = shell(command, self.folder, self._environment, said)
+        self._reader = threading.Thread(target=self._read, args=[reads], daemon=True)
         self._reader.start()
         return self
 
@@ -173,7 +167,9 @@ class Shell:
         (self.folder / "block.sh").write_text(text)
         start = len(self._said)
         assert self._bash.stdin is not None
-        self._bash.stdin.write(f". ./block.sh </dev/null\necho '{mark}'\n")
+        # What is looked for may not be there yet.
+        fails = "" if block.again_until is None else " || :"
+        self._bash.stdin.write(f". ./block.sh </dev/null{fails}\necho '{mark}'\n")
         self._bash.stdin.flush()
         ended = self._wait(lambda: mark in self._said[start:] or self._bash.poll() is not None, BLOCK_SECONDS)
         assert ended, self._why(block, f"it did not end within {BLOCK_SECONDS:g} s", start)
@@ -195,9 +191,8 @@ class Shell:
                 continue
         return True
 
-    def _read(self) -> None:
-        assert self._bash.stdout is not None
-        with self._bash.stdout as said:
+    def _read(self, reads: int) -> None:
+        with os.fdopen(reads, errors="replace") as said:
             for line in said:
                 self._lines.put(line)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import Block, Shell
 from tests.warm import Started
 from tidings.testing import ProcessServer
 
@@ -54,3 +55,34 @@ def test_another_environment_needs_a_process_of_its_own(tmp_path: Path, monkeypa
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     with ProcessServer(tmp_path / "server") as server:
         assert not isinstance(process(server), Started)
+
+
+def test_a_call_in_a_shell_is_a_process_of_that_shell(tmp_path: Path) -> None:
+    """It has the shell's streams, folder and variables, its exit status is the call's, and signals reach it."""
+    work = tmp_path / "work"
+    work.mkdir()
+    with Shell(work, {"TIDINGS_PORT": "0"}, {}) as shell:
+        said(shell, "tidings --version | cat", "tidings ")
+        said(shell, 'mkdir a; cd a; echo "{}" > x.yaml; tidings check x.yaml 2>&1 || echo "status $?"; cd ..', "x.yaml")
+        said(shell, "tidings nonsense 2>/dev/null || echo status $?", "status 2")
+        said(shell, "tidings serve --data data > log 2>&1 & server=$!", "")
+        said(shell, "for _ in $(seq 300); do grep -q 'listens on' log && break; sleep 0.1; done; cat log", "listens on")
+        said(shell, 'kill $server; wait $server; echo "status $?"', "status 0")
+        said(shell, "tidings serve --data data > log 2>&1 & server=$!", "")
+        said(shell, "for _ in $(seq 300); do grep -q 'listens on' log && break; sleep 0.1; done; cat log", "listens on")
+        # What was killed is gone, or the folder would be in use.
+        said(shell, 'kill -9 $server; wait $server || echo "status $?"', "status 137")
+        said(shell, "tidings serve --data data > log 2>&1 &", "")
+        said(shell, "for _ in $(seq 300); do grep -q 'listens on' log && break; sleep 0.1; done; cat log", "listens on")
+
+
+def test_a_call_with_another_time_zone_is_a_process_of_its_own(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    with Shell(work, {}, {}) as shell:
+        said(shell, "TZ=Asia/Tokyo tidings --version", "tidings ")
+
+
+def said(shell: Shell, text: str, wanted: str) -> None:
+    """Run a block, which prints what is wanted."""
+    shell.run(Block(language="sh", text=text, prints=[wanted]))

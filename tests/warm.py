@@ -25,6 +25,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from tests.repository import ROOT
+from tests.warm_shell import keep, load_commands, put_program
 from tidings.testing import process
 
 LOOK_SECONDS = 0.01
@@ -91,11 +92,8 @@ class Loaded:
         self._process.wait()
 
     def has(self, environment: dict[str, str]) -> bool:
-        """Whether a process with these variables may be its copy: it was itself started with the same ones.
-
-        On macOS, what has loaded the system's libraries cannot be copied safely.
-        """
-        return sys.platform == "linux" and without_ours(environment) == self._environment
+        """Whether a process with these variables may be its copy: it was itself started with the same ones."""
+        return _can_copy() and without_ours(environment) == self._environment
 
     def ask(self, request: dict[str, Any], *files: int) -> Any:
         """Its answer."""
@@ -111,6 +109,20 @@ class Loaded:
             said = {"start": command, "environment": around["env"], "folder": str(around.get("cwd") or os.getcwd())}
             pid = self.ask(said, given, taken, stderr.fileno())
         return Started(self, pid, put, got)
+
+    def shell(self, command: list[str], folder: Path, environment: dict[str, str], said: IO[str]) -> Started:
+        """Start bash, which reads its standard input and prints everything to `said`. See tests/warm_shell.py."""
+        programs = folder.with_name("programs")
+        programs.mkdir()
+        put_program(programs, self._environment)
+        environment = {**environment, "PATH": f"{programs}:{environment['PATH']}"}
+        streams = {"stdin": subprocess.PIPE, "stdout": said, "stderr": said}
+        return self.start(["tests.warm_shell", *command], env=environment, cwd=folder, **streams)
+
+
+def _can_copy() -> bool:
+    """Whether processes can be copied. On macOS, what has loaded the system's libraries cannot safely be."""
+    return sys.platform == "linux"
 
 
 def without_ours(environment: Any) -> dict[str, str]:
@@ -147,6 +159,18 @@ def ended(*command: str, env: dict[str, str], cwd: Path | None, seconds: float) 
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(command, status, out.read(), err.read())
+
+
+def shell(command: list[str], folder: Path, environment: dict[str, str], said: IO[str]) -> Any:
+    """Start bash, with copies as its calls of `tidings`, in a session of its own.
+
+    It reads its standard input, and prints everything to `said`. The folder next to `folder` that is called `programs`
+    is first on its path.
+    """
+    if _can_copy():
+        return _loaded().shell(command, folder, environment, said)
+    streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": said, "stderr": said}
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True, **streams)
 
 
 _LOADED: list[Loaded] = []
@@ -202,6 +226,8 @@ def serve(asked: socket.socket) -> None:
             pid, status = os.waitpid(request["ended"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         else:
+            if request["start"][0] == "tests.warm_shell":
+                load_commands()
             answer = os.fork()
             if answer == 0:
                 asked.close()
@@ -227,6 +253,8 @@ def become(request: dict[str, Any], files: list[int]) -> None:
             from tidings.cli.main import app
 
             status = app(arguments)
+        elif module == "tests.warm_shell":
+            status = keep(arguments, become)
         else:
             from tidings.testing.serve import main
 
