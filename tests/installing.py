@@ -51,13 +51,21 @@ def npm_packages(here: Path, name: str, beside: tuple[str, ...] = ()) -> Path:
 
 
 def _installed(name: str, content: bytes, install: Callable[[Path], None]) -> Path:
-    """The folder for what a lock contains. Of the processes that run tests, one installs; the others wait for it."""
-    folder = CACHE / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}"
+    """The folder for what a lock contains."""
+    return once(CACHE / name, content, install)
+
+
+def once(place: Path, content: bytes, make: Callable[[Path], None]) -> Path:
+    """The folder, called `place` and a hash of the content, that `make` fills.
+
+    Of the processes that run tests, one makes it; the others wait for it.
+    """
+    folder = place.with_name(f"{place.name}-{hashlib.sha256(content).hexdigest()[:16]}")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "whole").exists():
-            install(folder)
+            make(folder)
             (folder / "whole").touch()
     return folder
 

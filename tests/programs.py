@@ -22,6 +22,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 PACKAGES = {
     "go": "golang",
     "java": "default-jdk-headless",
+    "javac": "default-jdk-headless",
     "mvn": "maven",
     "nginx": "nginx-light",
     "node": "nodejs",

@@ -118,13 +118,24 @@ def npm_programs() -> Path:
     return installed(HERE, "npm", beside=("ruleset.yaml",)) / ".bin"
 
 
-def run(*command: str | Path, path: Path | None = None) -> str:
-    """What a program that must succeed says. It sees no Python settings of ours; `path` is where it imports from."""
+def run(*command: str | Path, path: Path | None = None, more: dict[str, str] | None = None) -> str:
+    """What a program that must succeed says. It sees no Python settings of ours; `path` is where it imports from.
+
+    `more`: variables that it sees too.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    more = {} if path is None else {"PYTHONPATH": str(path)}
-    done = subprocess.run(command, env=kept | more, capture_output=True, text=True, timeout=SECONDS)
+    imports = {} if path is None else {"PYTHONPATH": str(path)}
+    environment = kept | imports | (more or {})
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, f"{command}\n{done.stdout[-4_000:]}{done.stderr[-4_000:]}"
     return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run share, and no other run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
