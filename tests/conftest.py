@@ -12,10 +12,11 @@ import hypothesis
 import pytest
 
 import tests.examples  # noqa: F401  (it registers the profiles)
+from make_pictures import Browser
 from tests.memory_files import use_memory
 from tests.order import longest_first
 from tests.postgres_server import PostgresServer
-from tests.programs import last_line
+from tests.programs import last_line, needed
 from tests.sqlite_schema import copied_schema
 from tests.warm import warm_starts
 
@@ -88,6 +89,14 @@ def _copied_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _warm_starts() -> Iterator[None]:
     with warm_starts():
         yield
+
+
+@pytest.fixture(scope="session")
+def whole_browser() -> Iterator[Browser]:
+    """One Chromium for each process of the run, started by the first test that asks. See `clean`."""
+    needed("chromium")
+    with Browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

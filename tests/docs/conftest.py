@@ -1,4 +1,4 @@
-"""One server and one browser for a whole file of tests. Browser tests are skipped only if there is no Chromium."""
+"""One server for a whole file of tests, and one browser. Browser tests are skipped only if there is no Chromium."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from make_pictures import Browser
-from tests import programs
 from tests.docs.echo import Echo
 from tests.docs.page import Page
 from tidings.testing import Api, TestServer
@@ -25,11 +24,12 @@ def api(server: TestServer) -> Api:
     return server.api
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    programs.needed("chromium")
-    with Browser() as browser:
-        yield browser
+@pytest.fixture
+def browser(whole_browser: Browser) -> Browser:
+    """The browser; it has heard of nothing yet."""
+    whole_browser.requests.clear()
+    whole_browser.complaints.clear()
+    return whole_browser
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from make_pictures import Browser
-from tests import programs
 from tests.forms.world import ANN, CONTACT, DeclaredForm
 from tidings.testing import TestServer
 
@@ -54,11 +53,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    programs.needed("chromium")
-    with Browser() as browser:
-        yield browser
+@pytest.fixture
+def browser(whole_browser: Browser) -> Browser:
+    whole_browser.requests.clear()
+    whole_browser.complaints.clear()
+    return whole_browser
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from make_pictures import Browser
-from tests import programs
 from tests.forms.world import DeclaredForm
 from tests.npm import installed
 from tidings.testing import TestServer
@@ -41,13 +40,6 @@ CHECKS = ("any", "all", "none")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     with TestServer(tmp_path_factory.mktemp("server") / "tidings") as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def whole_browser() -> Iterator[Browser]:
-    programs.needed("chromium")
-    with Browser() as browser:
-        yield browser
 
 
 @pytest.fixture
