@@ -11,8 +11,8 @@ import pytest
 from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import Api, ProcessServer, until
 
-KILLS = 5
-ITEMS = 8_000
+KILLS = 4
+ITEMS = 5_000
 BEFORE: dict[str, Any] = {"number": {"type": "integer", "filterable": True, "sortable": True}, "day": "date"}
 AFTER: dict[str, Any] = {
     "number": {"type": "number", "filterable": True, "sortable": True},

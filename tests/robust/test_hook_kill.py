@@ -27,4 +27,4 @@ def test_hooks_through_kills_at_random_moments(tmp_path: Path, database: str | N
             }
             return server.api.call("POST", "/in/github", body, headers).status
 
-        taken_in_once_through_kills(server, send, senders=6, kills=8)
+        taken_in_once_through_kills(server, send, senders=6, kills=5)
