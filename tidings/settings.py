@@ -155,6 +155,7 @@ SETTINGS: tuple[Setting, ...] = (
         "the requests forever.",
     ),
     Setting("refusal_days", int, 7, "How many days the requests that hooks refused are kept; 0 keeps them forever."),
+    Setting("act_days", int, 365, "How many days the record of who changed what is kept; 0 keeps it forever."),
     Setting("log_level", str, "info", "The log level: debug, info, warning or error."),
     Setting("log_format", str, "text", "The log format: text, or json with one object per line."),
 )
@@ -200,6 +201,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int
     receipt_days: int
     refusal_days: int
+    act_days: int
     log_level: str
     log_format: str
 
@@ -209,9 +211,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.data)
 
     @property
-    def days_kept(self) -> tuple[int, int, int]:
-        """How long events, receipts and refused requests are kept; 0: forever."""
-        return self.retention_days, self.receipt_days, self.refusal_days
+    def days_kept(self) -> tuple[int, int, int, int]:
+        """How long events, receipts, refused requests and acts are kept; 0: forever."""
+        return self.retention_days, self.receipt_days, self.refusal_days, self.act_days
 
 
 def read_settings(
@@ -351,6 +353,6 @@ _LEAST = (
         )
     ),
     ("max_calls_per_address", 0, "0 or more"),
-    *((name, 0, "0 (keep) or more") for name in ("retention_days", "receipt_days", "refusal_days")),
+    *((name, 0, "0 (keep) or more") for name in ("retention_days", "receipt_days", "refusal_days", "act_days")),
 )
 _CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}

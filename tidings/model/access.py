@@ -42,6 +42,7 @@ SCOPES: tuple[str, ...] = (
     "forms:read",
     "forms:write",
     "metrics:read",
+    "acts:read",
     EVERYTHING,
 )
 

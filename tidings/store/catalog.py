@@ -67,7 +67,7 @@ class Catalog:
     """The present snapshot (`now`), and the writes that change it."""
 
     def __init__(self, sealer: Sealer) -> None:
-        self._sealer, self.tokens = sealer, TokenStore(sealer)
+        self.sealer, self.tokens = sealer, TokenStore(sealer)
         self._written: set[tuple[str, str]] = set()
         self._listeners: list[Callable[[Snapshot, list[AnyLink]], None]] = []
         self._types = ChangeTypes({})
@@ -81,9 +81,9 @@ class Catalog:
         """Read everything. Raises StoreError if the secrets cannot be opened."""
         # First the version: what changes in the meantime is then read twice rather than never.
         version = db.one("catalog_version")
-        links = {row[0]: rows.link_of(row, self._sealer) for row in db.all("links")}
+        links = {row[0]: rows.link_of(row, self.sealer) for row in db.all("links")}
         keys = {row[0]: rows.key_of(row, self.now.keys.get(row[0])) for row in db.all("keys")}
-        hooks = {row[0]: rows.hook_of(row, self._sealer) for row in db.all("hooks")}
+        hooks = {row[0]: rows.hook_of(row, self.sealer) for row in db.all("hooks")}
         forms = {form.id: form for form in self.forms(db)}
         self._publish(
             Snapshot(
@@ -167,9 +167,9 @@ class Catalog:
             rows.keep_at_path(fresh.forms, fresh.forms_by_path, name, self.form(db, name))
         for name in named.get("connection", ()):
             one = db.one("connection_changed", name=name)
-            rows.keep(fresh.connections, name, None if one is None else rows.connection_of(one, self._sealer))
+            rows.keep(fresh.connections, name, None if one is None else rows.connection_of(one, self.sealer))
         links = db.all("links_changed", names=names["link"]) if "link" in names else ()
-        return [_keep_link(fresh, rows.link_of(row, self._sealer, fresh.links.get(row[0]))) for row in links]
+        return [_keep_link(fresh, rows.link_of(row, self.sealer, fresh.links.get(row[0]))) for row in links]
 
     def _writes(self, kind: str) -> bool:
         """Whether such things were changed since `now`. Reading them all again takes long, so only then it is done."""
@@ -198,7 +198,7 @@ class Catalog:
     def link(self, db: Db, num: int) -> AnyLink | None:
         """A link as the present transaction sees it, deleted ones included; `now` may be one commit older."""
         row = db.one("link_changed", name=num)
-        return None if row is None else rows.link_of(row, self._sealer)
+        return None if row is None else rows.link_of(row, self.sealer)
 
     def connection(self, name: str) -> Connection | None:
         """A connection as it is now."""
@@ -208,7 +208,7 @@ class Catalog:
         """The links that operators have declared, by name, as the present transaction sees them."""
         if not self._writes("link"):
             return dict(self.now.links_by_name)
-        found = [rows.link_of(row, self._sealer) for row in db.all("links_declared")]
+        found = [rows.link_of(row, self.sealer) for row in db.all("links_declared")]
         return {link.name: link for link in found}
 
     def declared_link(self, db: Db, name: str) -> AnyLink | None:
@@ -236,7 +236,7 @@ class Catalog:
         """Create or replace links."""
         if links:
             self._note(db, "link", *(str(link.num) for link in links))
-            db.run("links_put", rows=rows.listed(rows.link_fields(link, self._sealer) for link in links))
+            db.run("links_put", rows=rows.listed(rows.link_fields(link, self.sealer) for link in links))
 
     def keys_with_permits(self, db: Db) -> list[Key]:
         """The keys with permits as the present transaction sees them, revoked ones included."""
@@ -327,16 +327,16 @@ class Catalog:
     def hook(self, db: Db, ident: str) -> Hook | None:
         """A hook as the present transaction sees it; `now` may be one commit older."""
         row = db.one("hook_changed", name=ident)
-        return None if row is None else rows.hook_of(row, self._sealer)
+        return None if row is None else rows.hook_of(row, self.sealer)
 
     def hooks(self, db: Db) -> list[Hook]:
         """Every hook as the present transaction sees it."""
-        return [rows.hook_of(row, self._sealer) for row in db.all("hooks")]
+        return [rows.hook_of(row, self.sealer) for row in db.all("hooks")]
 
     def put_hook(self, db: Db, hook: Hook) -> None:
         """Create or replace a hook."""
         self._note(db, "hook", hook.id)
-        db.run("hook_put", **rows.hook_fields(hook, self._sealer))
+        db.run("hook_put", **rows.hook_fields(hook, self.sealer))
 
     def drop_hook(self, db: Db, ident: str) -> None:
         """Delete a hook; its receipts stay as long as any."""
@@ -366,12 +366,12 @@ class Catalog:
         """Every connection, by name, as the present transaction sees it."""
         if not self._writes("connection"):
             return dict(self.now.connections)
-        return {row[1]: rows.connection_of(row, self._sealer) for row in db.all("connections")}
+        return {row[1]: rows.connection_of(row, self.sealer) for row in db.all("connections")}
 
     def put_connection(self, db: Db, connection: Connection) -> None:
         """Create or replace a connection."""
         self._note(db, "connection", connection.name)
-        db.run("connection_put", **rows.connection_fields(connection, self._sealer))
+        db.run("connection_put", **rows.connection_fields(connection, self.sealer))
 
     def drop_connection(self, db: Db, connection: Connection) -> None:
         """Delete a connection."""

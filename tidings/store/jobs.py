@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextvars import ContextVar
 from typing import Any
 
 from tidings.store.base import Db
@@ -42,6 +43,10 @@ class Probe(NoSavepoint):
 
 Job = Callable[[Db], Any] | events.Publication | NoSavepoint | Heavy
 Reply = Callable[[Any, Exception | None], None]
+
+
+AROUND: ContextVar[Callable[[Job], Job] | None] = ContextVar("around", default=None)
+"""What the jobs of the present task are wrapped in (`Writer.call`)."""
 
 
 class HeavyQueue:

@@ -24,7 +24,7 @@ from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
 from tidings.store.base import Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
-from tidings.store.jobs import Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply
+from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply
 from tidings.store.log import events
 
 GROUP_JOBS_MAX = 1_000
@@ -119,7 +119,8 @@ class Writer:
 
     async def call(self, job: Job) -> Any:
         """Run a job and await its result. Raises what the job raised, or Unavailable if the store refused."""
-        return await self.ask(job, asyncio.get_running_loop())
+        around = AROUND.get()
+        return await self.ask(job if around is None else around(job), asyncio.get_running_loop())
 
     def ask(self, job: Job, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
         """The same as a future of the loop that runs here: what is written for each event saves the detour."""

@@ -96,6 +96,8 @@ class Request(msgspec.Struct):
     """The fields that `fields` names, as a tree; None: the whole form."""
     given: dict[str, Any] = {}
     """The read-only members that the body has; `given.agree` checks them."""
+    act: Any = None
+    """The record of what this request does (habits/acts.py); None: it changes nothing."""
 
     @property
     def caller(self) -> Caller:

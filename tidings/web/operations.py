@@ -21,8 +21,9 @@ from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish, trail
 from tidings.web.api.events import read as events
 from tidings.web.api.portal import operations as portal
-from tidings.web.api.service import bulk, health, report, shares, tallies
+from tidings.web.api.service import acts, bulk, health, report, shares, tallies
 from tidings.web.docs import pages
+from tidings.web.habits.acts import with_acts
 from tidings.web.habits.shaping import with_habits
 from tidings.web.items.templates import TEMPLATES
 from tidings.web.openapi import document
@@ -53,9 +54,12 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     health.OPERATIONS,
     report.OPERATIONS,
     shares.OPERATIONS,
+    acts.OPERATIONS,
     pages.OPERATIONS,
 )
-_ALL: list[Operation] = [with_names(with_habits(operation)) for operations in _LISTS for operation in operations]
+_ALL: list[Operation] = [
+    with_acts(with_names(with_habits(operation))) for operations in _LISTS for operation in operations
+]
 _ALL.append(
     Operation(
         name="openapi",

@@ -22,7 +22,7 @@ from tidings.model.errors import TidingsError
 from tidings.model.moment import DAY, HOUR, SECOND, Clock, Micros
 from tidings.store import receipts
 from tidings.store.base import Db
-from tidings.store.callers import portal
+from tidings.store.callers import acts, portal
 from tidings.store.catalog import Catalog
 from tidings.store.log import tallies
 from tidings.store.writer import Writer
@@ -34,6 +34,7 @@ ANSWERS_PER_STEP = 2_000
 RECEIPTS_PER_STEP = 200
 PORTAL_LINKS_PER_STEP = 500
 TALLIES_PER_STEP = 2_000
+ACTS_PER_STEP = 200
 ANSWERS_KEPT: Micros = 24 * HOUR
 PORTAL_LINKS_KEPT: Micros = 7 * DAY
 CATCH_UP_LOOKS = 24
@@ -44,7 +45,8 @@ log = logging.getLogger("tidings.control")
 
 
 class Retention:
-    """The hourly task. `days` 0 keeps every event, `receipt_days` and `refusal_days` 0 every request to a hook."""
+    """The hourly task. `days` 0 keeps every event, `receipt_days` and `refusal_days` 0 every request to a hook,
+    `act_days` 0 every act."""
 
     def __init__(
         self,
@@ -53,13 +55,14 @@ class Retention:
         days: int,
         receipt_days: int = 0,
         refusal_days: int = 0,
+        act_days: int = 0,
         *,
         catalog: Catalog | None = None,
     ) -> None:
         self._writer, self._clock, self._days = writer, clock, days
         self._background = Background("retention", self._work)
         self._receipt_days, self._refusal_days = receipt_days, refusal_days
-        self._looked = False
+        self._act_days, self._looked = act_days, False
         self._catalog = catalog
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -78,6 +81,9 @@ class Retention:
             pass
         await self._prune_portal(now - PORTAL_LINKS_KEPT)
         while await rested(self._writer, lambda db: tallies.prune(db, now, TALLIES_PER_STEP)):
+            pass
+        acts_before = now - self._act_days * DAY
+        while self._act_days and await rested(self._writer, lambda db: acts.prune(db, acts_before, ACTS_PER_STEP)):
             pass
         for refused, kept_days in ((False, self._receipt_days), (True, self._refusal_days)):
             if kept_days:

@@ -90,3 +90,64 @@ SELECT l.hash, l.media, l.content FROM portal_link AS p JOIN portal_logo AS l ON
 -- name: key_drop
 -- Forget a key.
 DELETE FROM key WHERE id = :id;
+
+-- name: act_put
+-- Record an act, in the transaction of the change.
+INSERT INTO act (id, time, key, operation, path, request_id, changes, changes_total)
+VALUES (:id, :time, :key, :operation, :path, :request_id, :changes, :changes_total);
+
+-- name: act_about_put (sqlite)
+-- What it is about: a list of ids and names.
+INSERT INTO act_about (about, act) SELECT value, :act FROM json_each(:about) WHERE TRUE ON CONFLICT DO NOTHING;
+
+-- name: act_about_put (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+INSERT INTO act_about (about, act) SELECT value, CAST(:act AS TEXT) FROM jsonb_array_elements_text(CAST(:about AS jsonb))
+ON CONFLICT DO NOTHING;
+
+-- name: acts_page
+-- Newest first. The casts tell PostgreSQL the type of a parameter that may be NULL.
+SELECT id, time, key, operation, path, request_id, changes, changes_total FROM act
+WHERE id < :before AND id > :after
+    AND (CAST(:key AS TEXT) IS NULL OR key = CAST(:key AS TEXT))
+    AND (CAST(:operation AS TEXT) IS NULL OR operation = CAST(:operation AS TEXT))
+    AND (CAST(:about AS TEXT) IS NULL OR EXISTS (
+        SELECT 1 FROM act_about AS a WHERE a.about = CAST(:about AS TEXT) AND a.act = act.id
+    ))
+ORDER BY id DESC LIMIT :count;
+
+-- name: acts_page_up
+-- The same, the oldest first.
+SELECT id, time, key, operation, path, request_id, changes, changes_total FROM act
+WHERE id < :before AND id > :after
+    AND (CAST(:key AS TEXT) IS NULL OR key = CAST(:key AS TEXT))
+    AND (CAST(:operation AS TEXT) IS NULL OR operation = CAST(:operation AS TEXT))
+    AND (CAST(:about AS TEXT) IS NULL OR EXISTS (
+        SELECT 1 FROM act_about AS a WHERE a.about = CAST(:about AS TEXT) AND a.act = act.id
+    ))
+ORDER BY id LIMIT :count;
+
+-- name: acts_count
+-- How many there are, up to a limit.
+SELECT COUNT(*) FROM (
+    SELECT 1 AS one FROM act
+    WHERE id < :before AND id > :after
+        AND (CAST(:key AS TEXT) IS NULL OR key = CAST(:key AS TEXT))
+        AND (CAST(:operation AS TEXT) IS NULL OR operation = CAST(:operation AS TEXT))
+        AND (CAST(:about AS TEXT) IS NULL OR EXISTS (
+            SELECT 1 FROM act_about AS a WHERE a.about = CAST(:about AS TEXT) AND a.act = act.id
+        ))
+    LIMIT :count
+) AS part;
+
+-- name: acts_old
+-- A step of the oldest acts.
+SELECT id FROM act WHERE id < :before ORDER BY id LIMIT :count;
+
+-- name: act_about_drop
+-- What an old act was about.
+DELETE FROM act_about WHERE act = :id;
+
+-- name: act_drop
+-- An old act.
+DELETE FROM act WHERE id = :id;

@@ -65,6 +65,8 @@ async def once(
     def run(db: Db) -> Answer | WithEvents:
         before = answers.find(db, request.key.id, name, now)
         if before is not None:
+            if request.act is not None:
+                request.act.is_repeat = True
             return _again(before, fingerprint, request, name)
         made = job(db)
         answer: Answer = made.result if isinstance(made, WithEvents) else made

@@ -13,6 +13,7 @@ from tidings.rules.deliver import tally
 from tidings.rules.deliver.lifecycle import STATES
 from tidings.rules.event_types import TYPE_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
+from tidings.store.callers.acts import CHANGES_MAX
 from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX
 from tidings.views.health.reasons import GROUPS_MAX, LINKS_SHOWN
 from tidings.views.health.whole import PROBLEMS_MAX
@@ -77,10 +78,27 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "unrouted_since": _TIME,
     },
     "JobUnderWay": {**_numbers("done", "total"), "id": _ident("rpl"), "link": LINK, "expected_end": _TIME},
+    "ActChange": {
+        "kind": {"pattern": "^[a-z_]+$", "maxLength": 20},
+        "name": _TEXT,
+        "before": {"maxProperties": 100},
+        "after": {"maxProperties": 100},
+    },
+    "ActView": {
+        **_numbers("changes_total"),
+        "id": _ident("act"),
+        "created": _TIME,
+        "key_id": {"pattern": "^key_[0-9a-z]+$", "maxLength": 4 + ID_CHARS},
+        "path": _TEXT,
+        "request_id": _TEXT,
+        "operation": {"pattern": "^[a-z_]+$", "maxLength": 64},
+        "changes": {"maxItems": CHANGES_MAX},
+    },
     "JobList": {"data": {"maxItems": REPLAYS_MAX + _OTHERS_MAX}},
     "BulkRetry": _BULK,
     "BulkCancel": _BULK,
-    "BulkFilterView": {"state": {"enum": list(STATES)}},
+    "BulkFilterView": {name: each for name, each in _BULK.items() if name != "link"}
+    | {"state": {"enum": list(STATES)}},
     "BulkCountView": {"count": {"minimum": 0, "maximum": COUNT_MAX}},
     "FailingLink": {**_numbers("count"), "link": LINK},
     "FailureReason": {

@@ -65,6 +65,23 @@ ANSWERS: dict[str, Any] = {
         "oldest_waiting_seconds": 3424,
         "last_failure": "The endpoint answered 503.",
     },
+    "ActView": {
+        "id": "act_01m7xw0hbje2cs5m4tp8q9r7ga",
+        "created": _THEN,
+        "key_id": "key_operator",
+        "operation": "pause_endpoint",
+        "path": f"/v1/endpoints/{_ENDPOINT}:pause",
+        "request_id": "req_01m7xw0hbje2cs5m4tp8q9r7gb",
+        "changes": [
+            {
+                "kind": "endpoint",
+                "name": _ENDPOINT,
+                "before": {"state": "enabled", "reason": None},
+                "after": {"state": "paused", "reason": "their maintenance window"},
+            }
+        ],
+        "changes_total": 1,
+    },
     "BulkCountView": {"dry_run": True, "count": 1204, "count_is_more": False},
     "JobList": {
         "data": [

@@ -1,0 +1,1 @@
+"""Commands about how things stand: tallies of attempts, and who changed what."""
