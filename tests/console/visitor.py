@@ -35,7 +35,7 @@ class Visitor:
     def get(self, path: str = "", headers: Mapping[str, str] | None = None) -> str:
         """A page as it is. Raises AssertionError if it is not there."""
         reply = self.call("GET", path, headers=headers)
-        assert reply.status == 200, (reply.status, reply.body[:500])
+        assert reply.status == 200, (path, reply.status, reply.body.decode().partition("<main")[2])
         return reply.body.decode()
 
     def send(self, path: str, **fields: str) -> ApiReply:
@@ -45,7 +45,7 @@ class Visitor:
     def act(self, path: str, **fields: str) -> str:
         """Send a form, and read the page that it leads to."""
         reply = self.send(path, **fields)
-        assert reply.status == 303, (reply.status, reply.body[:2000])
+        assert reply.status == 303, (reply.status, reply.body.decode().partition("<main")[2])
         return self.get(reply.headers["location"].removeprefix("/console"))
 
     def sign_in(self, key: str) -> ApiReply:

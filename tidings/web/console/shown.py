@@ -55,6 +55,10 @@ NAV: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
 """Groups of the menu: the name of a page, its path, what it is called, and the scope without which it shows nothing."""
 
 
+_NOTHING: dict[str, Any] = {"actions": [], "fields": [], "tabs": [], "new": None, "bulk": None, "charts": []}
+"""What a view of a shared template may leave out."""
+
+
 class Renderer:
     """Renders. `root`: the path of the console from outside."""
 
@@ -141,7 +145,7 @@ class Renderer:
 
 
 def _said(view: View) -> dict[str, Any]:
-    return {"title": view.title, "sentence": view.sentence, "state": view.state, **view.values}
+    return {**_NOTHING, "title": view.title, "sentence": view.sentence, "state": view.state, **view.values}
 
 
 def _menu(key: Key) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tidings.model.access import Key
-from tidings.model.errors import Forbidden
+from tidings.model.errors import Forbidden, TidingsError
 from tidings.web.inside import Menu
 from tidings.web.parts import Parts
 
@@ -33,12 +33,12 @@ class PageVisit:
     """The fields of the form that was sent."""
     request_id: str = ""
 
-    async def get(self, name: str, path: Mapping[str, str] | None = None, **query: Any) -> Any:
+    async def get(self, name: str, path: Mapping[str, str] | None = None, /, **query: Any) -> Any:
         """The body of an operation's answer. Raises what the API would answer as a problem."""
         answer = await self.menu.run(self.key, name, path=path, query=query, request_id=self.request_id)
         return answer.body
 
-    async def maybe(self, name: str, path: Mapping[str, str] | None = None, **query: Any) -> Any:
+    async def maybe(self, name: str, path: Mapping[str, str] | None = None, /, **query: Any) -> Any:
         """The same; None if the key may not."""
         if not self.menu.may(self.key, name):
             return None
@@ -47,12 +47,20 @@ class PageVisit:
         except Forbidden:
             return None
 
+    async def is_there(self, name: str, path: Mapping[str, str]) -> bool:
+        """Whether an operation that reads one thing finds it for this key."""
+        try:
+            return await self.maybe(name, path) is not None
+        except TidingsError:
+            return False
+
     async def do(
         self,
         name: str,
         path: Mapping[str, str] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        /,
         **query: Any,
     ) -> Any:
         """Change something; the body of the answer."""

@@ -35,7 +35,7 @@ class Templates:
         shared = files("tidings.web.pages") / "templates"
         all_filters: dict[str, Callable[..., Any]] = {**_FILTERS, **(filters or {})}
         self._environment = Environment(
-            undefined_behavior="strict",
+            undefined_behavior="lenient",
             trim_blocks=True,
             lstrip_blocks=True,
             finalizer=_shown,
@@ -99,10 +99,19 @@ def _encoded(value: Any) -> str:
 
 def time(value: Any) -> str:
     """A time of the API as `<time>`: in UTC, to the second; page.js shows how long ago that is."""
+    return _time(value, "")
+
+
+def exact(value: Any) -> str:
+    """A time of the API as `<time>`, to the millisecond, which page.js leaves exact."""
+    return _time(value, " data-exact")
+
+
+def _time(value: Any, more: str) -> str:
     if not isinstance(value, str):
         return ""
-    exact = _NOT_IN_TIME.sub("", value)
-    return safe(f'<time datetime="{exact}">{exact[:10]} {exact[11:19]} UTC</time>')
+    at = _NOT_IN_TIME.sub("", value)
+    return safe(f'<time datetime="{at}"{more}>{at[:10]} {at[11:19]} UTC</time>')
 
 
 def number(value: Any) -> str:
@@ -142,6 +151,7 @@ def step(value: Any) -> str:
 _FILTERS: dict[str, Callable[..., Any]] = {
     "pretty": pretty,
     "time": time,
+    "exact": exact,
     "number": number,
     "ms": milliseconds,
     "size": size,

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from tidings.model.errors import TidingsError
 from tidings.views.health.report import HealthProblem, HealthReport
 from tidings.views.health.words import age, at_least
+from tidings.web.console.charts import charts
+from tidings.web.console.lists import button
 from tidings.web.console.visit import PageVisit, View, page, to
 
 REASONS_MAX = 12
+RATE_MINUTES = 5
 SECOND = 1_000_000
 
 
 async def now(visit: PageVisit) -> View:
     """How everything stands."""
-    report, reasons = await asyncio.gather(visit.maybe("get_health"), visit.maybe("list_failure_reasons"))
-    values = {"charts": [], "reasons": None if reasons is None else reason_rows(reasons)}
+    report, reasons, tallies = await asyncio.gather(
+        visit.maybe("get_health"), visit.maybe("list_failure_reasons"), visit.maybe("get_tallies")
+    )
+    named = {} if report is None else await names(visit, {each.endpoint_id for each in report.problems})
+    values = {"charts": charts(tallies), "reasons": None if reasons is None else reason_rows(reasons)}
     if report is None:
         return await _now_of_tenant(visit, values)
     return View(
         "now.html",
         "Now",
-        report.sentence,
+        _named(report.sentence, named),
         values
         | {
-            "tiles": _tiles(report),
-            "problems": [_problem(visit, each) for each in report.problems],
+            "tiles": [*_flow(tallies), *_tiles(report)],
+            "problems": [_problem(visit, each, named) for each in report.problems],
             "calm": "Nothing needs anybody.",
         },
         report.state,
@@ -74,6 +82,19 @@ async def _now_of_tenant(visit: PageVisit, values: dict[str, Any]) -> View:
     return View("now.html", "Now", sentence, values | {"tiles": tiles, "problems": problems, "calm": calm}, state)
 
 
+def _flow(tallies: Any) -> list[dict[str, str]]:
+    """How much comes in and goes out, over the last whole minutes."""
+    if tallies is None:
+        return []
+    accepted = sum(each.accepted or 0 for each in tallies.points[-RATE_MINUTES:])
+    total = tallies.total
+    rate = "no attempts" if total.success_rate is None else f"{total.success_rate:.1%} of attempts succeeded"
+    return [
+        _tile("Events, last hour", f"{total.accepted or 0:,}", f"{accepted / RATE_MINUTES / 60:,.1f} a second lately"),
+        _tile("Delivered, last hour", f"{total.delivered:,}", rate),
+    ]
+
+
 def _tiles(report: HealthReport) -> list[dict[str, str]]:
     oldest, stages = report.oldest_waiting, report.stages
     ends, store = report.endpoints, report.store
@@ -102,10 +123,37 @@ def _tile(label: str, value: str, note: str = "", mood: str = "") -> dict[str, s
     return {"label": label, "value": value, "note": note, "mood": mood}
 
 
-def _problem(visit: PageVisit, each: HealthProblem) -> dict[str, Any]:
+def _named(text: str, named: Mapping[str, str]) -> str:
+    """A sentence with URLs in place of the endpoints' ids."""
+    for ident, name in named.items():
+        text = text.replace(ident, name)
+    return text
+
+
+async def names(visit: PageVisit, idents: Iterable[str | None]) -> dict[str, str]:
+    """The URLs of endpoints, by id, without their schemes; those that are gone are left out."""
+    wanted = sorted({ident for ident in idents if ident})
+    found = await asyncio.gather(*(_endpoint_name(visit, ident) for ident in wanted))
+    return {ident: name for ident, name in zip(wanted, found, strict=True) if name}
+
+
+async def _endpoint_name(visit: PageVisit, ident: str) -> str:
+    try:
+        endpoint = await visit.maybe("get_endpoint", {"id": ident})
+    except TidingsError:
+        return ""
+    return "" if endpoint is None else short(endpoint.url)
+
+
+def short(url: str) -> str:
+    """A URL without its scheme."""
+    return url.partition("://")[2] or url
+
+
+def _problem(visit: PageVisit, each: HealthProblem, named: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "state": each.state,
-        "sentence": each.sentence,
+        "sentence": _named(each.sentence, named),
         "reason": each.reason,
         "advice": each.advice,
         "since": each.since,
@@ -116,12 +164,18 @@ def _problem(visit: PageVisit, each: HealthProblem) -> dict[str, Any]:
         where = to("endpoints", each.endpoint_id)
         found["to"] = where
         if visit.may("pause_endpoint") and each.what == "endpoint":
-            found["actions"] = [{"to": f"{where}/probe", "text": "Probe"}, {"to": f"{where}/pause", "text": "Pause"}]
+            found["actions"] = _actions(where, each)
     elif each.link is not None:
         found["to"] = to("links", each.link)
     elif each.hook_id is not None:
         found["to"] = to("hooks", each.hook_id)
     return found
+
+
+def _actions(where: str, each: HealthProblem) -> list[dict[str, Any]]:
+    if "disabled" in each.sentence:
+        return [button(f"{where}/resume", "Resume")]
+    return [button(f"{where}/probe", "Probe"), button(f"{where}/pause", "Pause")]
 
 
 def _endpoint_problem(each: Any) -> dict[str, Any]:

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from tidings.web.console.pages import now
+from tidings.web.console.pages import (
+    access,
+    declared,
+    deliveries,
+    endpoint_actions,
+    endpoints,
+    events,
+    find,
+    items,
+    links,
+    now,
+    receiving,
+    server,
+)
 from tidings.web.console.visit import PageRow
 
-PAGES: tuple[PageRow, ...] = (*now.PAGES,)
+PAGES: tuple[PageRow, ...] = (
+    *now.PAGES,
+    *endpoints.PAGES,
+    *endpoint_actions.PAGES,
+    *deliveries.PAGES,
+    *events.PAGES,
+    *links.PAGES,
+    *receiving.PAGES,
+    *items.PAGES,
+    *declared.PAGES,
+    *access.PAGES,
+    *server.PAGES,
+    *find.PAGES,
+)

@@ -14,8 +14,9 @@
 
   // --- times -------------------------------------------------------------------------------------------------------
   const UNITS = [["day", 86400, 2], ["hour", 3600, 2], ["minute", 60, 2], ["second", 1, 0]];
-  const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+  const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
   const local = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+  const precise = new Intl.DateTimeFormat("en-GB", { dateStyle: undefined, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
   const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" });
 
   function ago(then) {
@@ -32,7 +33,7 @@
       const name = zone.formatToParts(then).find((part) => part.type === "timeZoneName")?.value ?? "";
       each.title = `${local.format(then)} ${name}\n${each.dateTime.replace("T", " ").replace("Z", "")} UTC`;
     }
-    const text = each.hasAttribute("data-exact") ? local.format(then) : ago(then);
+    const text = each.hasAttribute("data-exact") ? precise.format(then) : ago(then);
     if (each.textContent !== text) each.textContent = text;
   }
 

@@ -1,0 +1,168 @@
+"""Every page of the console, without scripts: what it says, what its buttons do, and what other keys see of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.console.house import PATHS, furnish
+from tests.console.visitor import Visitor
+from tidings.testing import Api, Receiver, TestServer, until
+from tidings.web.console.pages.table import PAGES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ids(server: TestServer, receiver: Receiver) -> dict[str, str]:
+    return furnish(server.api, receiver)
+
+
+def test_every_page_is_opened_here() -> None:
+    opened = {
+        re.sub(r"\{\w+\}|(?<=/links/)served|(?<=/types/)dishes.ready|orders", "*", each.partition("?")[0])
+        for each in PATHS
+    }
+    known = {re.sub(r"\{\w+\}", "*", each.path) for each in PAGES if not each.is_action}
+    assert known - opened == set()
+
+
+def test_every_page_opens_with_one_sentence(operator: Visitor, ids: dict[str, str]) -> None:
+    for path in PATHS:
+        page = operator.get(path.format(**ids))
+        assert page.count("<h1>") == 1, path
+        assert '<p class="sentence"' in page, path
+        assert "<script>" not in page
+
+
+def test_every_page_opens_on_an_empty_server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with TestServer(tmp_path_factory.mktemp("empty") / "tidings") as server:
+        visitor = Visitor(server.url)
+        visitor.sign_in(server.api.key or "")
+        for path in PATHS:
+            if "{" not in path and not path.endswith(("/served", "/dishes.ready", "/orders", "status=open")):
+                assert "<h1>" in visitor.get(path), path
+        assert "All is well" in visitor.get()
+
+
+def test_a_page_of_something_that_is_not_there_says_so(operator: Visitor) -> None:
+    for path in (
+        "/endpoints/ep_1",
+        "/deliveries/dlv_1",
+        "/events/evt_1",
+        "/items/nothing",
+        "/items/orders/x",
+        "/keys/k",
+    ):
+        assert operator.call("GET", path).status in (404, 422), path
+    assert operator.call("GET", "/deliveries?state=wrong").status == 422
+    assert operator.call("GET", "/deliveries?cursor=made-up").status == 422
+
+
+def test_a_tenants_key_sees_its_own_alone(
+    server: TestServer, api: Api, receiver: Receiver, ids: dict[str, str]
+) -> None:
+    scopes = ["endpoints:read", "deliveries:read", "events:read", "tenants:read"]
+    other = Visitor(server.url)
+    other.sign_in(api.post("/v1/keys", {"name": "other", "scopes": scopes, "tenant": "globex"})["key"])
+    assert "no endpoint is failing" in other.get()
+    for path in ("/endpoints/{bad}", "/deliveries/{delivery}", "/events/{event}", "/tenants/acme"):
+        assert other.call("GET", path.format(**ids)).status == 404, path
+    for path in ("/keys", "/server", "/links", "/hooks"):
+        assert other.call("GET", path).status == 403, path
+    assert receiver.url("/bad") not in other.get("/endpoints") + other.get("/deliveries")
+    assert f"Nothing has the id {ids['bad']}" in other.get(f"/find?q={ids['bad']}")
+    assert other.send(f"/endpoints/{ids['bad']}/pause").status == 403
+
+
+def test_a_key_that_may_only_read_sees_no_buttons(server: TestServer, api: Api, ids: dict[str, str]) -> None:
+    reader = Visitor(server.url)
+    reads = ["endpoints:read", "deliveries:read", "events:read", "items:read", "collections:read"]
+    reader.sign_in(api.post("/v1/keys", {"name": "reader", "scopes": reads})["key"])
+    for path in ("/endpoints", "/endpoints/{bad}", "/deliveries/{delivery}", "/events/{event}", "/items/orders/{item}"):
+        page = reader.get(path.format(**ids)).partition('<main id="main"')[2]
+        assert 'method="post"' not in page, path
+    assert reader.send(f"/deliveries/{ids['delivery']}/retry").status == 403
+
+
+def test_an_endpoint_is_registered_edited_paused_and_resumed(operator: Visitor, receiver: Receiver) -> None:
+    page = operator.act("/endpoints", url=receiver.url("/new"), events="a.b, c.*", tenant="acme")
+    assert "The endpoint is registered." in page and "a.b, c.*" in page
+    ident = re.findall(r"<code>(ep_\w+)</code>", page)[0]
+    assert "Paused" in operator.act(f"/endpoints/{ident}/pause")
+    assert "It is paused" in operator.get(f"/endpoints/{ident}")
+    assert "Resumed" in operator.act(f"/endpoints/{ident}/resume")
+    page = operator.act(f"/endpoints/{ident}/edit", url=receiver.url("/new"), events="a.b", description="New", rate="2")
+    assert "2 a second" in page and "New" in page
+    reply = operator.send(f"/endpoints/{ident}/edit", url=receiver.url("/new"), events="a.b", rate="fast")
+    assert reply.status == 422 and b"rate" in reply.body
+    secret = operator.send(f"/endpoints/{ident}/secret")
+    assert secret.status == 200 and b"whsec_" in secret.body and "content-encoding" not in secret.headers
+    rotated = operator.send(f"/endpoints/{ident}/rotate", hours="1").body.decode()
+    assert "whsec_" in rotated and "also signs until" in rotated
+    assert "A test event is on its way." in operator.act(f"/endpoints/{ident}/test")
+
+
+def test_a_range_is_counted_before_it_is_sent_again(operator: Visitor, ids: dict[str, str]) -> None:
+    where = f"/endpoints/{ids['endpoint']}/replay"
+    asked = operator.send(where, since="2026-01-01T00:00:00Z", which="all")
+    assert asked.status == 200 and b"would be sent again" in asked.body
+    page = operator.act(where, since="2026-01-01T00:00:00Z", which="all", sure="1")
+    assert "The replay has started." in page
+
+
+def test_an_event_is_published_and_sent_to_one_endpoint_again(operator: Visitor, ids: dict[str, str]) -> None:
+    page = operator.act("/events", type="dishes.cold", tenant="acme", data='{"price": 1.10}')
+    assert "1.10" in page
+    assert operator.send("/events", type="dishes.cold", data="{").status == 400
+    page = operator.act(f"/events/{ids['event']}/send", endpoint=ids["endpoint"])
+    assert "It is being sent again." in page
+
+
+def test_an_item_is_edited_and_its_event_is_in_its_history(operator: Visitor, api: Api, ids: dict[str, str]) -> None:
+    where = f"/items/orders/{ids['item']}"
+    before = api.get(f"/v1/items/orders/{ids['item']}")
+    page = operator.act(
+        f"{where}/edit", **{"f.guest": "Bob", "f.number": "12", "f.vip": "true", "revision": str(before["revision"])}
+    )
+    assert "Saved." in page and "orders.updated" in page
+    after = api.get(f"/v1/items/orders/{ids['item']}")
+    assert (after["guest"], after["number"], after["vip"]) == ("Bob", 12, True)
+    assert after["extras"] == before["extras"]
+    stale = operator.send(f"{where}/edit", **{"f.guest": "Eve", "revision": str(before["revision"])})
+    assert stale.status == 412
+    wrong = operator.send(f"{where}/edit", **{"f.number": "many"})
+    assert wrong.status == 422 and b"number" in wrong.body
+    page = operator.act("/items/orders", **{"f.guest": "Zoe", "f.status": "open"})
+    ident = re.findall(r"<h1>(itm_\w+)</h1>", page)[0]
+    assert "is deleted" in operator.act(f"/items/orders/{ident}/delete")
+
+
+def test_a_key_is_made_shown_once_and_revoked(operator: Visitor, api: Api) -> None:
+    made = operator.send("/keys", name="shop", scopes="events:read", tenant="acme")
+    text = re.findall(r"tdk_[\w-]+", made.body.decode())[0]
+    assert made.status == 200 and made.headers["cache-control"] == "no-store"
+    assert api.with_key(text).call("GET", "/v1/events").status == 200
+    ident = re.findall(r"<code>(key_\w+)</code>", made.body.decode())[0]
+    assert text not in operator.get(f"/keys/{ident}")
+    operator.act(f"/keys/{ident}/revoke")
+    assert api.with_key(text).call("GET", "/v1/events").status == 401
+
+
+def test_hooks_links_and_deliveries_are_acted_on(operator: Visitor, api: Api, ids: dict[str, str]) -> None:
+    assert "Disabled." in operator.act(f"/hooks/{ids['hook']}/switch", enabled="")
+    assert "Enabled." in operator.act(f"/hooks/{ids['hook']}/switch", enabled="1")
+    assert "Paused." in operator.act("/links/served/pause")
+    assert "Resumed." in operator.act("/links/served/resume")
+    assert operator.send(f"/receipts/{ids['receipt']}/retry").status in (409, 422)
+    assert "It is being sent again" in operator.act(f"/deliveries/{ids['delivery']}/retry")
+    until(lambda: api.get(f"/v1/deliveries/{ids['delivery']}")["state"] in ("dead", "waiting"), "tried")
+    assert "Added." in operator.act("/tenants", id="initech", name="Initech")
+
+
+def test_a_page_counts_as_one_call_of_its_key(server: TestServer, api: Api) -> None:
+    limited = Visitor(server.url)
+    key = api.post("/v1/keys", {"name": "few", "scopes": ["*"], "limits": [{"calls": 2, "seconds": 3600}]})["key"]
+    limited.sign_in(key)
+    limited.get()
+    limited.get("/endpoints")
+    assert limited.call("GET", "/events").status == 429

@@ -1,0 +1,203 @@
+"""Tenants and keys: whose things they are, who may do what, making and revoking keys."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from tidings.model.access import SCOPES
+from tidings.web.console.lists import (
+    LIMIT,
+    button,
+    detail,
+    fact,
+    field,
+    filled,
+    form,
+    listing,
+    many,
+    pages,
+    row,
+    shown,
+    state,
+    table,
+    text,
+    when,
+)
+from tidings.web.console.pages.now import short
+from tidings.web.console.visit import Done, PageVisit, View, action, page, to
+
+
+async def tenants(visit: PageVisit) -> View:
+    """The list."""
+    found = await visit.get("list_tenants", cursor=visit.query.get("cursor"), limit=LIMIT)
+    rows = [
+        row(to("tenants", each.id), text(each.id, each.name), when(each.created), when(each.updated))
+        for each in found["data"]
+    ]
+    new = None
+    if visit.may("create_tenant"):
+        fields = [field("id", "Id", required=True), field("name", "Name")]
+        new = form("Add a tenant", "/tenants", "Add", fields)
+    said = f"{many(len(rows), 'tenant', is_more=found['next_cursor'] is not None)}."
+    return listing(
+        "Tenants",
+        said if rows else "There are no tenants yet.",
+        "/tenants",
+        table(("Tenant", "Added", "Changed"), rows, "A tenant is one of your customers."),
+        pages=pages(visit, "/tenants", found),
+        new=new,
+    )
+
+
+async def add_tenant(visit: PageVisit) -> Done:
+    """Add one."""
+    body = {"id": visit.posted.get("id", ""), "name": visit.posted.get("name", "")}
+    made = await visit.do("create_tenant", None, body)
+    return Done(to("tenants", made.id), "Added.")
+
+
+async def tenant(visit: PageVisit) -> View:
+    """One tenant: its endpoints, what failed, its keys."""
+    ident = visit.path["id"]
+    found, endpoints, dead, keys = await asyncio.gather(
+        visit.get("get_tenant", {"id": ident}),
+        visit.maybe("list_endpoints", tenant=ident, limit=50),
+        visit.maybe("list_deliveries", tenant=ident, state="dead", limit=1),
+        visit.maybe("list_keys", tenant=ident, limit=50),
+    )
+    theirs = [] if endpoints is None else endpoints["data"]
+    failing = sum(each.health.failing_since is not None for each in theirs)
+    rows = [
+        row(
+            to("endpoints", each.id),
+            text(short(each.url), each.description),
+            state("failing" if each.health.failing_since and each.state == "enabled" else each.state),
+            when(each.health.failing_since),
+        )
+        for each in theirs
+    ]
+    named = [] if keys is None else keys["data"]
+    held = [row(to("keys", each.id), text(each.name or each.id), when(each.created)) for each in named]
+    ended = " Some deliveries ended dead." if dead and dead["data"] else ""
+    return detail(
+        found.name or ident,
+        f"{many(len(rows), 'endpoint')}, {failing:,} failing.{ended}",
+        ("/tenants", "Tenants"),
+        ident,
+        state="attention" if failing or ended else "ok",
+        tables=[
+            table(("Endpoint", "State", "Failing since"), rows, "It has no endpoints.", "Endpoints"),
+            table(("Key", "Made"), held, "It has no keys.", "Keys"),
+        ],
+        list=[
+            fact("Deliveries", "show", to=f"/deliveries?tenant={ident}"),
+            fact("Events", "show", to=f"/events?tenant={ident}"),
+            fact("Added", found.created, "time"),
+            fact("Changed", found.updated, "time"),
+        ],
+    )
+
+
+async def keys(visit: PageVisit) -> View:
+    """The list."""
+    given = visit.filters("tenant")
+    found = await visit.get("list_keys", **given, cursor=visit.query.get("cursor"), limit=LIMIT)
+    rows = [
+        row(
+            to("keys", each.id),
+            text(each.name or each.id, each.tenant),
+            text(", ".join(each.scopes) or many(len(each.permits), "permit")),
+            state("revoked" if each.revoked else "active"),
+            when(each.expires),
+            when(each.created),
+        )
+        for each in found["data"]
+    ]
+    new = None
+    if visit.may("create_key"):
+        fields = [
+            field("name", "Name", required=True),
+            field("scopes", "Scopes, separated by commas", "events:read, deliveries:read", help=", ".join(SCOPES)),
+        ]
+        if visit.key.tenant is None:
+            fields.append(field("tenant", "Tenant", visit.query.get("tenant", "")))
+        fields.append(field("expires", "Expires", help="A time such as 2027-01-01T00:00:00Z; empty for never"))
+        new = form("Make a key", "/keys", "Make", fields)
+    return listing(
+        "Keys",
+        f"{many(len(rows), 'key', is_more=found['next_cursor'] is not None)}.",
+        "/keys",
+        table(("Key", "May", "State", "Expires", "Made"), rows, "No key is here."),
+        fields=[filled("tenant", "Tenant", given.get("tenant", ""))] if visit.key.tenant is None else [],
+        pages=pages(visit, "/keys", found, "tenant"),
+        new=new,
+    )
+
+
+async def make_key(visit: PageVisit) -> View:
+    """Make a key, whose text is shown once."""
+    given = visit.posted
+    body: dict[str, Any] = {name: given[name] for name in ("name", "tenant", "expires") if given.get(name)}
+    body["scopes"] = [each.strip() for each in given.get("scopes", "").split(",") if each.strip()]
+    made = await visit.do("create_key", None, body)
+    note = "It is shown only now: nothing but its hash is kept."
+    return detail(
+        made.name or made.id,
+        "The key is made.",
+        ("/keys", "Keys"),
+        made.id,
+        state="ok",
+        secret={"title": "The key", "text": made.key, "note": note},
+        list=_key_facts(made),
+    )
+
+
+async def key(visit: PageVisit) -> View:
+    """One key."""
+    found = await visit.get("get_key", {"id": visit.path["id"]})
+    where = to("keys", found.id)
+    asked = f"Revoke the key {found.name or found.id}? Everyone who uses it is refused at once."
+    may_revoke = visit.may("delete_key") and not found.revoked
+    permits = msgspec.json.encode(found.permits)
+    return detail(
+        found.name or found.id,
+        "It was revoked." if found.revoked else "It is in force.",
+        ("/keys", "Keys"),
+        found.id,
+        actions=[button(f"{where}/revoke", "Revoke", "danger", asked)] if may_revoke else [],
+        texts=[shown("Permits", permits)] if found.permits else [],
+        list=_key_facts(found),
+    )
+
+
+def _key_facts(found: Any) -> list[dict[str, Any]]:
+    limits = ", ".join(f"{each.calls:,} calls in {each.seconds:,} s" for each in found.limits)
+    return [
+        fact("Scopes", ", ".join(found.scopes), "code"),
+        fact("Tenant", found.tenant, to=to("tenants", found.tenant) if found.tenant else ""),
+        fact("Limits", limits),
+        fact("Origins", ", ".join(found.cors_origins), "code"),
+        fact("Expires", found.expires, "time"),
+        fact("Made", found.created, "time"),
+        fact("Revoked", found.revoked, "time"),
+    ]
+
+
+async def revoke(visit: PageVisit) -> Done:
+    """Revoke it."""
+    await visit.do("delete_key", visit.path)
+    return Done("/keys", "The key is revoked.")
+
+
+PAGES = (
+    page("/tenants", tenants, "tenants"),
+    action("/tenants", add_tenant, "tenants"),
+    page("/tenants/{id}", tenant, "tenants"),
+    page("/keys", keys, "keys"),
+    action("/keys", make_key, "keys"),
+    page("/keys/{id}", key, "keys"),
+    action("/keys/{id}/revoke", revoke, "keys"),
+)

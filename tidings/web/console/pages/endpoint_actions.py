@@ -1,0 +1,122 @@
+"""What can be done with an endpoint: register, pause, resume, probe, test, edit, show and rotate its secret, replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.web.console.lists import button
+from tidings.web.console.pages.endpoints import endpoint
+from tidings.web.console.visit import Done, PageVisit, View, action, to
+
+
+async def create(visit: PageVisit) -> Done:
+    """Register an endpoint."""
+    given = visit.posted
+    body: dict[str, Any] = {name: given[name] for name in ("url", "description", "tenant") if given.get(name)}
+    body["events"] = _list(given.get("events", "*"))
+    made = await visit.do("create_endpoint", None, body)
+    return Done(to("endpoints", made.id), "The endpoint is registered.")
+
+
+async def pause(visit: PageVisit) -> Done:
+    """Pause it."""
+    await visit.do("pause_endpoint", visit.path, {"reason": visit.posted.get("reason") or None})
+    return Done(to("endpoints", visit.path["id"]), "Paused: what comes for it will wait.")
+
+
+async def resume(visit: PageVisit) -> Done:
+    """Resume it."""
+    missed = "cancel" if visit.posted.get("missed") == "cancel" else "send"
+    await visit.do("resume_endpoint", visit.path, {"missed": missed})
+    said = "Resumed: what waited is being sent." if missed == "send" else "Resumed: what waited was cancelled."
+    return Done(to("endpoints", visit.path["id"]), said)
+
+
+async def probe(visit: PageVisit) -> Done:
+    """Try the oldest waiting delivery now."""
+    found = await visit.get("list_deliveries", endpoint=visit.path["id"], state="waiting", limit=1, sort="created")
+    if not found["data"]:
+        return await test(visit)
+    await visit.do("retry_delivery", {"id": found["data"][0].id})
+    return Done(to("endpoints", visit.path["id"]), "The oldest waiting delivery is being sent now.")
+
+
+async def test(visit: PageVisit) -> Done:
+    """Send a test event."""
+    made = await visit.do("test_endpoint", visit.path)
+    where = to("deliveries", made.delivery) if made.delivery else to("events", made.event_id)
+    return Done(where, "A test event is on its way.")
+
+
+async def edit(visit: PageVisit) -> Done:
+    """Change its settings."""
+    given = visit.posted
+    body: dict[str, Any] = {name: given[name] for name in ("url", "description") if name in given}
+    body["events"] = _list(given.get("events", "*"))
+    body["rate"] = _number(given.get("rate", ""))
+    if given.get("timeout_seconds"):
+        body["timeout_seconds"] = _number(given["timeout_seconds"])
+    await visit.do("edit_endpoint", visit.path, body)
+    return Done(to("endpoints", visit.path["id"]), "Saved. It applies from the next attempt on.")
+
+
+async def secret(visit: PageVisit) -> View:
+    """Show the secret, once somebody asks for it."""
+    found = await visit.get("get_endpoint_secret", visit.path)
+    return await _with_secret(visit, found.secret, "The signing secret", "Anyone who has it can sign as this server.")
+
+
+async def rotate(visit: PageVisit) -> View:
+    """A new secret; the old one also signs for a while."""
+    hours = _number(visit.posted.get("hours", "24"))
+    seconds = round(hours * 3600) if isinstance(hours, int | float) else hours
+    found = await visit.do("rotate_endpoint_secret", visit.path, {"overlap_seconds": seconds})
+    ends = found.previous[0].expires if found.previous else None
+    note = f"The previous secret also signs until {ends[:16].replace('T', ' ')} UTC." if ends else ""
+    return await _with_secret(visit, found.secret, "The new secret", note)
+
+
+async def _with_secret(visit: PageVisit, text_: str, title: str, note: str) -> View:
+    shown = await endpoint(visit)
+    secret = {"title": title, "text": text_, "note": note}
+    return View(shown.template, shown.title, shown.sentence, {**shown.values, "secret": secret}, shown.state)
+
+
+async def replay(visit: PageVisit) -> View | Done:
+    """Count what would be sent again, then ask."""
+    given = {name: visit.posted[name] for name in ("since", "until", "which") if visit.posted.get(name)}
+    body = {"endpoint_id": visit.path["id"], **given}
+    if visit.posted.get("sure"):
+        made = await visit.do("create_replay", None, body)
+        return Done(to("jobs", made.id), "The replay has started.")
+    found = await visit.do("create_replay", None, {**body, "dry_run": True})
+    shown = await endpoint(visit)
+    where, fields = to("endpoints", visit.path["id"]), {**given, "sure": "1"}
+    sure = button(f"{where}/replay", f"Send {found.would_send:,} again", "main", fields=fields)
+    said = f"{found.would_send:,} of {found.total:,} events would be sent again."
+    return View(shown.template, shown.title, said, {**shown.values, "actions": [sure]}, "attention")
+
+
+def _list(given: str) -> list[str]:
+    return [each.strip() for each in given.split(",") if each.strip()]
+
+
+def _number(given: str) -> float | str | None:
+    """A number; other texts stay as they are, and the API says what is wrong with them."""
+    try:
+        return float(given) if given.strip() else None
+    except ValueError:
+        return given
+
+
+PAGES = (
+    action("/endpoints", create, "endpoints"),
+    action("/endpoints/{id}/pause", pause, "endpoints"),
+    action("/endpoints/{id}/resume", resume, "endpoints"),
+    action("/endpoints/{id}/probe", probe, "endpoints"),
+    action("/endpoints/{id}/test", test, "endpoints"),
+    action("/endpoints/{id}/edit", edit, "endpoints"),
+    action("/endpoints/{id}/secret", secret, "endpoints"),
+    action("/endpoints/{id}/rotate", rotate, "endpoints"),
+    action("/endpoints/{id}/replay", replay, "endpoints"),
+)

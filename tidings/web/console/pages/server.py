@@ -1,0 +1,155 @@
+"""Jobs with their progress, and the server itself: store, stages, shares."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tidings.web.console.lists import (
+    LIMIT,
+    button,
+    chosen,
+    detail,
+    fact,
+    filled,
+    listing,
+    many,
+    number,
+    pages,
+    row,
+    state,
+    table,
+    text,
+    when,
+)
+from tidings.web.console.visit import Done, PageVisit, View, action, page, to
+
+JOB_STATES = ("running", "done", "cancelled", "failed")
+
+
+async def jobs(visit: PageVisit) -> View:
+    """Replays and bulk jobs, and what else the server is busy with."""
+    given = visit.filters("state", "tenant")
+    found, health = await asyncio.gather(
+        visit.get("list_replays", **given, cursor=visit.query.get("cursor"), limit=LIMIT), visit.maybe("get_health")
+    )
+    rows = [
+        row(
+            to("jobs", each.id),
+            text(_job_name(each), each.link or each.endpoint_id),
+            state(each.state),
+            text(_progress(each)),
+            when(each.created),
+            when(each.updated),
+        )
+        for each in found["data"]
+    ]
+    tables = [table(("Job", "State", "Progress", "Started", "Changed"), rows, "No job is here.")]
+    busy = [] if health is None else [each for each in health.jobs if each.what != "replay"]
+    if busy:
+        others = [row("", text(each.what.replace("_", " ")), text(_of(each)), when(each.since)) for each in busy]
+        tables.append(table(("Also under way", "Progress", "Since"), others, ""))
+    under_way = sum(each.state == "running" for each in found["data"]) + len(busy)
+    return listing(
+        "Jobs",
+        f"{many(under_way, 'job')} under way." if under_way else "No job is under way.",
+        "/jobs",
+        *tables,
+        fields=[
+            chosen("state", "State", given.get("state", ""), JOB_STATES),
+            filled("tenant", "Tenant", given.get("tenant", "")),
+        ],
+        pages=pages(visit, "/jobs", found, "state", "tenant"),
+    )
+
+
+def _job_name(each: Any) -> str:
+    act = getattr(each, "act", None) or "replay"
+    return f"{act} {each.which}" if isinstance(each.which, str) else str(act)
+
+
+def _progress(each: Any) -> str:
+    part = f" ({each.looked_at / each.total:.0%})" if each.total else ""
+    return f"{each.sent:,} sent of {each.looked_at:,} looked at{part}"
+
+
+def _of(each: Any) -> str:
+    return f"{each.done:,} of {each.total:,}" if each.done is not None and each.total else f"{each.total or ''}"
+
+
+async def job(visit: PageVisit) -> View:
+    """One job, with its progress."""
+    ident = visit.path["id"]
+    found = await visit.get("get_replay", {"id": ident})
+    asked = "Stop this job? What it sent stays sent."
+    is_running = found.state == "running"
+    target = found.link or found.endpoint_id
+    where = to("links", found.link) if found.link else to("endpoints", found.endpoint_id) if found.endpoint_id else ""
+    return detail(
+        _job_name(found),
+        f"It is {found.state}: {_progress(found)}.",
+        ("/jobs", "Jobs"),
+        ident,
+        state="attention" if is_running else "ok",
+        actions=[button(f"{to('jobs', ident)}/cancel", "Stop", "danger", asked)] if is_running else [],
+        list=[
+            fact("State", found.state, "tag"),
+            fact("For", target, "code", where),
+            fact("Tenant", found.tenant),
+            fact("From", found.since, "time"),
+            fact("Until", found.until, "time"),
+            fact("Started", found.created, "time"),
+            fact("Changed", found.updated, "time"),
+        ],
+    )
+
+
+async def stop_job(visit: PageVisit) -> Done:
+    """Stop it."""
+    await visit.do("cancel_replay", visit.path)
+    return Done(to("jobs", visit.path["id"]), "Stopped.")
+
+
+async def server(visit: PageVisit) -> View:
+    """The server's store, stages and shares."""
+    report, shares = await asyncio.gather(visit.get("get_health"), visit.maybe("list_shares"))
+    stages, store = report.stages, report.store
+    rows = [] if shares is None else [
+        row("", text(each.of), number(each.used), number(each.total), text(_held(each)))
+        for each in shares.data
+    ]  # fmt: skip
+    headings = ("Shared resource", "In use", "Limit", "Held back")
+    return detail(
+        "Server",
+        "It accepts writes and sends." if store.accepts_writes else f"It refuses writes: {store.refusal}",
+        ("", "Now"),
+        state="ok" if store.accepts_writes and stages is not None and stages.deliver_alive else "trouble",
+        tables=[table(headings, rows, "Nothing is shared.", "What tenants share")],
+        list_title="Store and stages",
+        list=[
+            fact("Accepts writes", "yes" if store.accepts_writes else "no"),
+            fact("Free on its disk", "" if store.free_bytes is None else f"{store.free_bytes / 1e9:,.1f} GB"),
+            fact("Delivers", "" if stages is None else "yes" if stages.deliver_alive else "no"),
+            fact("Events not routed yet", "" if stages is None else f"{stages.unrouted_events:,}"),
+            fact("Deliveries not looked at yet", "" if stages is None else f"{stages.unseen_deliveries:,}"),
+            fact("Endpoints", _modes(report.endpoints)),
+            fact("Links", _modes(report.links)),
+            fact("As of", report.time, "time"),
+        ],
+    )
+
+
+def _held(share: Any) -> str:
+    return ", ".join(each.tenant or "the operator" for each in share.held_back[:5])
+
+
+def _modes(counts: Any) -> str:
+    return f"{counts.enabled:,} enabled, {counts.paused:,} paused, {counts.disabled:,} disabled"
+
+
+PAGES = (
+    page("/jobs", jobs, "jobs"),
+    page("/jobs/{id}", job, "jobs", live=True),
+    action("/jobs/{id}/cancel", stop_job, "jobs"),
+    page("/server", server, "server", live=True),
+)
