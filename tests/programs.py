@@ -26,6 +26,7 @@ PACKAGES = {
     "mvn": "maven",
     "nginx": "nginx-light",
     "node": "nodejs",
+    "php": "php-cli",
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
 }
