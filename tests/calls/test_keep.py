@@ -70,6 +70,24 @@ def test_the_other_systems_id_is_remembered_for_all_links_of_the_connection(call
     assert attempt["reason"] == "Answered 201. Kept etag, id."
 
 
+@pytest.mark.parametrize(
+    ("answer", "path", "values"),
+    [
+        (b'{"id": 18446744073709551615}', "/api/contacts/18446744073709551615", {"id": 18446744073709551615}),
+        (b'{"id": "a\\u0000b"}', "/api/contacts/a%EF%BF%BDb", {"id": "a\ufffdb"}),
+    ],
+    ids=["a number of 64 bits without a sign", "a NUL"],
+)
+def test_an_id_that_not_every_parser_reads_is_kept(calls: Calls, answer: bytes, path: str, values: Any) -> None:
+    calls.peer.answer_by(None)
+    calls.peer.answer(Reaction(status=201, body=answer, headers={"Content-Type": "application/json"}))
+    links(calls)
+    calls.ended(publish(calls, "created"), "make")
+    calls.ended(publish(calls, "updated"), "change")
+    assert calls.peer.requests()[-1].path == path
+    assert kept(calls) == values
+
+
 def test_it_outlives_restarts_edits_and_links(calls: Calls) -> None:
     links(calls)
     calls.ended(publish(calls, "created"), "make")

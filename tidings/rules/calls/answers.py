@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tidings.model.errors import TidingsError
 from tidings.rules.hooks.charset import in_utf8
 from tidings.rules.hooks.xml import Unread, xml_object
 from tidings.rules.reading import jsontext
+from tidings.rules.templates import numbers
 
 FAULT_CHARS = 300
 
 _SPACE = b" \t\r\n"
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def read_answer(content_type: str, body: bytes) -> Any:
-    """The body as plain values; text if it is not what it says; None without one. Never raises."""
+    """The body as plain values; text if it is not what it says; None without one. Never raises.
+
+    Numbers that neither 64 bits nor a double keep are `msgspec.Raw`.
+    """
     text = in_utf8(body, content_type)
     if text is None or not text.strip(_SPACE):
         return None
@@ -23,10 +29,10 @@ def read_answer(content_type: str, body: bytes) -> Any:
     kind = content_type.partition(";")[0].strip().lower()
     try:
         if "json" in kind or start in (b"{", b"["):
-            return jsontext.read(text)
+            return _json(text)
         if kind.endswith(("/xml", "+xml")) or start == b"<":
             return xml_object(text)
-    except (TidingsError, Unread):
+    except (TidingsError, Unread, ValueError, RecursionError):
         pass
     return text.decode("utf-8", "replace").replace("\x00", "\ufffd")
 
@@ -45,6 +51,20 @@ def soap_fault(answer: Any) -> str | None:
     said = said.get("#text") if type(said) is dict else said
     text = " ".join(said.split())[:FAULT_CHARS].rstrip(".") if type(said) is str else ""
     return f"a SOAP fault: {text}" if text else "a SOAP fault"
+
+
+def _json(text: bytes) -> Any:
+    """A JSON text, with every digit of its numbers. Raises TidingsError or ValueError."""
+    if b"\\u0000" in text:
+        # Nothing of ours can store a NUL; the rest counts.
+        text = _NUL.sub(rb"\1\\ufffd", text)
+    is_long = numbers.may_be_long(found := text.decode())
+    try:
+        value = jsontext.read(text)
+    except TidingsError:
+        if not is_long:
+            raise
+    return numbers.read(found) if is_long else value
 
 
 def header_values(lines: Any) -> dict[str, str]:

@@ -6,19 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import msgspec
-
-from tidings.model.errors import TidingsError
 from tidings.model.event import Event
 from tidings.model.link import EmitRule
 from tidings.rules.calls.answers import read_answer, soap_fault
 from tidings.rules.hooks.charset import in_utf8
 from tidings.rules.mirror.difference import Counted, Observation
 from tidings.rules.mirror.records import BadKey, BadRecord, found_at, key_text, records
-from tidings.rules.reading import jsontext
 from tidings.rules.reading.size import VALUES_MAX, has_too_many_values
 from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, is_template
-from tidings.rules.templates import numbers
 
 OF_RECORD = ("record", "body", "headers")
 """What templates of `emit` see of an answer, beside the event."""
@@ -26,7 +21,6 @@ RECORDS_MAX = 100_000
 """Of one answer."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class ReadAnswer(NamedTuple):
@@ -55,7 +49,9 @@ class Observer:
         text = in_utf8(raw, kind)
         if text is not None and not text.strip():
             raise BadRecord("The response has no content.")
-        body = _read(kind, raw)
+        if text is not None and text.lstrip()[:1] in (b"{", b"[") and has_too_many_values(text):
+            raise BadRecord(f"The response has more than {VALUES_MAX:,} names and values. Request smaller pages.")
+        body = read_answer(kind, raw)
         if text is None or type(body) is str:
             raise BadRecord("The response is neither JSON nor XML.")
         if (fault := soap_fault(body)) is not None:
@@ -112,31 +108,3 @@ class Observer:
 def scope_of(event: Event, more: Mapping[str, Any]) -> Scope:
     """A scope with values of an answer in it."""
     return Scope(event, dict(more))
-
-
-def _read(content_type: str, raw: bytes) -> Any:
-    """A body as plain values; numbers that neither 64 bits nor a double keep are `msgspec.Raw`."""
-    if b"\\u0000" in raw:
-        # Nothing of ours can store a NUL; the rest of the record counts.
-        raw = _NUL.sub(rb"\1\\ufffd", raw)
-    if raw.lstrip()[:1] not in (b"{", b"["):
-        return read_answer(content_type, raw)
-    if has_too_many_values(raw):
-        raise BadRecord(f"The response has more than {VALUES_MAX:,} names and values. Request smaller pages.")
-    try:
-        value = jsontext.read(raw)
-        text = raw.decode()
-    except (TidingsError, UnicodeDecodeError):
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError:
-            return read_answer(content_type, raw)
-        return _lossless(text) if numbers.may_be_long(text) else read_answer(content_type, raw)
-    return _lossless(text) if numbers.may_be_long(text) else value
-
-
-def _lossless(text: str) -> Any:
-    try:
-        return numbers.read(text)
-    except (ValueError, msgspec.DecodeError, RecursionError) as wrong:
-        raise BadRecord(f"The response is not valid JSON: {str(wrong)[:200]}.") from None

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 VALUES_MAX = 500_000
 """A parser takes tens of milliseconds for as many, and nothing else runs meanwhile: it holds the interpreter."""
 TOO_MANY = f"It has more than {VALUES_MAX:,} names and values."
-
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 def has_too_many_values(raw: bytes) -> bool:
     """Whether a JSON text has more than VALUES_MAX names and values. Cheap where it is sure to have fewer."""
     if len(raw) <= VALUES_MAX or _signs(raw) <= VALUES_MAX:
         return False
-    # Commas and brackets in strings count for nothing.
-    bare, strings = _STRING.subn(b"", raw, VALUES_MAX)
-    return strings == VALUES_MAX or _signs(bare) > VALUES_MAX
+    if (raw.count(b'"') - raw.count(b'\\"')) // 2 > VALUES_MAX:
+        # It has more strings alone.
+        return True
+    # Commas and brackets in strings count for nothing. Plain searches take a fifth of the time of a pattern.
+    pieces = raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    return _signs(b"".join(pieces[::2])) > VALUES_MAX
 
 
 def _signs(text: bytes) -> int:
