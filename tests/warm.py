@@ -36,10 +36,35 @@ OURS = "TIDINGS_"
 class Started:
     """A process that was started; as far as `ProcessServer` uses it, a `subprocess.Popen`."""
 
-    def __init__(self, loaded: Loaded, pid: int, stdin: IO[str] | None, stdout: IO[str] | None) -> None:
-        self._loaded, self.pid, self.stdin, self.stdout = loaded, pid, stdin, stdout
-        self.stderr = None
+    def __init__(self, loaded: Loaded, pid: int, *pipes: IO[str] | None) -> None:
+        self._loaded, self.pid = loaded, pid
+        self.stdin, self.stdout, self.stderr = pipes
         self.returncode: int | None = None
+
+    def __enter__(self) -> Started:
+        return self
+
+    def __exit__(self, *wrong: object) -> None:
+        self.wait()
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """The rest of what it prints, to its end. Raises subprocess.TimeoutExpired."""
+        said = ["", ""]
+
+        def read(index: int, pipe: IO[str]) -> None:
+            said[index] = pipe.read()
+
+        pipes = [(index, pipe) for index, pipe in enumerate((self.stdout, self.stderr)) if pipe is not None]
+        readers = [threading.Thread(target=read, args=each, daemon=True) for each in pipes]
+        for reader in readers:
+            reader.start()
+        self.wait(timeout)
+        for reader in readers:
+            reader.join()
+        return said[0], said[1]
 
     def poll(self) -> int | None:
         """Its exit status, or None while it runs."""
@@ -106,9 +131,10 @@ class Loaded:
         with contextlib.ExitStack() as ours:
             given, put = _stream(stdin, "w", ours)
             taken, got = _stream(stdout, "r", ours)
+            noted, log = _stream(stderr, "r", ours)
             said = {"start": command, "environment": around["env"], "folder": str(around.get("cwd") or os.getcwd())}
-            pid = self.ask(said, given, taken, stderr.fileno())
-        return Started(self, pid, put, got)
+            pid = self.ask(said, given, taken, noted)
+        return Started(self, pid, put, got, log)
 
     def shell(self, command: list[str], folder: Path, environment: dict[str, str], said: IO[str]) -> Started:
         """Start bash, which reads its standard input and prints everything to `said`. See tests/warm_shell.py."""
@@ -141,7 +167,15 @@ def _stream(wanted: Any, mode: str, ours: contextlib.ExitStack) -> tuple[int, IO
         theirs = os.open(os.devnull, os.O_RDWR)
         ours.callback(os.close, theirs)
         return theirs, None
-    return wanted.fileno(), None
+    return wanted if isinstance(wanted, int) else wanted.fileno(), None
+
+
+def popen(*command: str, env: dict[str, str], cwd: Path | None = None, stdin: Any = subprocess.DEVNULL) -> Any:
+    """A process, as `subprocess.Popen` starts it, of `python -m` with a command; what it prints is read from pipes."""
+    streams: dict[str, Any] = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if not _loaded().has(env):
+        return subprocess.Popen([sys.executable, "-m", *command], env=env, cwd=cwd, text=True, **streams)
+    return _loaded().start(list(command), env=env, cwd=cwd, **streams)
 
 
 def ended(*command: str, env: dict[str, str], cwd: Path | None, seconds: float) -> subprocess.CompletedProcess[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.cli.conftest import Run
 from tidings.store.items import tables
 from tidings.testing import Api, TestServer
@@ -87,14 +86,13 @@ def answered(server: TestServer, folder: Path, answer: bytes) -> int:
     """The exit status of `tidings apply` at a terminal where somebody types an answer."""
     ours, theirs = os.openpty()
     env = {**os.environ, "TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
-    command = [sys.executable, "-m", "tidings", "apply", "tidings.yaml"]
-    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, cwd=folder, env=env) as process:
+    with warm.popen("tidings", "apply", "tidings.yaml", env=env, cwd=folder, stdin=theirs) as process:
         os.write(ours, answer + b"\n")
         said, _ = process.communicate(timeout=60)
     os.close(ours)
     os.close(theirs)
-    assert b"will drop 1 column with 2 values: tasks.note" in said and b"Continue?" in said, said
-    return process.returncode
+    assert "will drop 1 column with 2 values: tasks.note" in said and "Continue?" in said, said
+    return int(process.returncode)
 
 
 def test_a_person_is_asked(run: Run, write: Any, server: TestServer, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("collections:\n  t: {fields: {a: \x01}}\n", "line 2, column 19: the character U+0001 is not allowed here"),
         ('collections:\n  t: {description: "\\ud800"}\n', "line 2, column 20: there is an unpaired surrogate"),
         (f"collections:\n  t: {'9' * 5000}\n", "line 2, column 6: '999"),
-        (f"collections: {'[' * 800}{']' * 800}\n", "line 1, column 61: the nesting is too deep"),
+        (f"collections: {'[' * 500}{']' * 500}\n", "line 1, column 61: the nesting is too deep"),
         ("collections: [1]\n", "line 1, column 14: Collections must be an object"),
         ("collections:\n  Tasks: {}\n", "line 2, column 3: A collection's name must be in lower case"),
         ("collections:\n  t:\n    fields:\n      a: text\n", "line 4, column 10: A field needs a type"),

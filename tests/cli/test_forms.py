@@ -119,6 +119,7 @@ def test_a_mistake_in_a_file_has_a_line(tmp_path: Path, text: str, line: int, se
     assert f"line {line}, " in str(refused.value) and sentence in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_start_makes_the_forms_of_its_file(tmp_path: Path, run: Run) -> None:
     config = tmp_path / "tidings.yaml"
     config.write_text(FILE)

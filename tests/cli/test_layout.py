@@ -15,10 +15,11 @@ import termios
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from tests.examples import examples
 from tidings.cli.terminal import layout
 from tidings.testing import Receiver, TestServer
 
@@ -70,6 +71,7 @@ def test_an_object_wider_than_the_terminal_gets_a_line_for_each_member() -> None
     assert len(list(layout.details(link))) == 3
 
 
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.lists(st.text(max_size=60), min_size=3, max_size=3), min_size=1, max_size=5),
     st.one_of(st.none(), st.integers(20, 200)),
@@ -125,7 +127,7 @@ def in_a_terminal(program: str, *args: str, columns: int, env: dict[str, str]) -
     return said.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("columns", [80, pytest.param(60, marks=pytest.mark.slow)])
 def test_every_list_at_80_columns_has_whole_ids_and_values(
     server: TestServer, receiver: Receiver, columns: int
 ) -> None:

@@ -84,6 +84,7 @@ def test_check_names_line_and_column(run: Run, write: Any) -> None:
     assert "It declares collections orders; links shop-update." in right.stdout
 
 
+@pytest.mark.slow
 def test_a_start_applies_the_links_of_its_file(tmp_path: Path) -> None:
     file = tmp_path / "tidings.yaml"
     file.write_text(ORDERS + SHOP)

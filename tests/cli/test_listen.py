@@ -10,20 +10,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.cli.conftest import Run
 from tidings.client import verify
 from tidings.testing import ProcessServer, Receiver, TestServer, until
 
 
 @contextmanager
-def listening(server: TestServer | ProcessServer, *args: str) -> Iterator[subprocess.Popen[str]]:
+def listening(server: TestServer | ProcessServer, *args: str) -> Iterator[Any]:
     """The command in its own process, killed at the end if it still runs."""
     env = {**os.environ, "TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
-    command = [sys.executable, "-m", "tidings", "listen", *args]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+    process = warm.popen("tidings", "listen", *args, env=env)
     try:
         yield process
     finally:

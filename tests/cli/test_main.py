@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from tests import warm
 from tidings import __version__
 from tidings.cli.commands import tree
 from tidings.cli.table import COMMANDS
@@ -26,10 +28,13 @@ print([name for name in heavy if name in sys.modules], file=sys.stderr)
 """
 
 
+def slow(*values: Any) -> list[Any]:
+    """Values that only `make test` tries."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def run(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tidings", *args], capture_output=True, text=True, check=False, timeout=60
-    )
+    return warm.ended("tidings", *args, env=dict(os.environ), cwd=None, seconds=60)
 
 
 @pytest.mark.parametrize("args", [(), ("-h",), ("--help",), ("help",)])
@@ -47,7 +52,7 @@ def test_version_is_a_command_and_an_option(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("publish", "-h"), ("endpoints", "-h"), ("endpoints", "create", "-h"), ("help", "keys")]
+    "args", [("publish", "-h"), *slow(("endpoints", "-h"), ("endpoints", "create", "-h"), ("help", "keys"))]
 )
 def test_minus_h_explains_a_command_too(args: tuple[str, ...]) -> None:
     said = run(*args)

@@ -121,6 +121,7 @@ def test_a_sample_is_sent(run: Run, receiver: Receiver) -> None:
     assert (nobody.exit_code, "127.0.0.1:1" in nobody.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_each_sample_is_a_delivery_of_its_own(run: Run) -> None:
     for scheme in schemes.names():
         known = schemes.named(scheme)
