@@ -13,6 +13,7 @@ import pytest
 
 import tests.examples  # noqa: F401  (it registers the profiles)
 from make_pictures import Browser
+from tests.few import thinned
 from tests.memory_files import use_memory
 from tests.order import longest_first
 from tests.postgres_server import PostgresServer
@@ -49,13 +50,15 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Every test that asks for PostgreSQL is slow, so that `make check` needs no database."""
-    items[:] = longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
         if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.postgres)
             item.add_marker(pytest.mark.slow)
+    items[:], left_out = thinned(items)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

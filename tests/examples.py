@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import settings
 
 ALL, QUICK = 100, 25
@@ -14,3 +17,8 @@ settings.register_profile("quick", settings.get_profile("all"), max_examples=QUI
 def examples(count: int) -> int:
     """Of a test that takes another number of them than most: how many in this run."""
     return max(1, count * settings().max_examples // ALL)
+
+
+def slow(*values: Any) -> list[Any]:
+    """Values of a table that only `make test` tries."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]

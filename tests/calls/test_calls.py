@@ -120,6 +120,7 @@ def test_a_value_that_would_change_the_path_is_refused_before_anything_is_sent(c
     [(400, "dead"), (403, "dead"), (404, "dead"), (410, "dead"), (422, "dead")]
     + [(status, "waiting") for status in (401, 408, 425, 429, 500, 502, 503, 302)],
 )
+@pytest.mark.few(4)
 def test_what_is_retried_and_what_is_dead_at_once(calls: Calls, status: int, state: str) -> None:
     calls.connection()
     calls.link(call={"via": "shop", "post": "/orders", "json": {}})
@@ -195,6 +196,7 @@ def test_a_soap_fault_is_a_failure_without_ok_and_its_words_are_the_reason(calls
     ],
 )
 @pytest.mark.parametrize("more", [{}, {"emit": {"type": "made", "key": "id"}}], ids=["", "emit"])
+@pytest.mark.few(5)
 def test_a_lost_answer_is_repeated_only_if_that_is_safe(
     calls: Calls, call: Any, outcome: str, state: str, more: Any
 ) -> None:
@@ -207,6 +209,7 @@ def test_a_lost_answer_is_repeated_only_if_that_is_safe(
 
 @pytest.mark.parametrize("answer", [b'{"id": 1, "na', b'{"name": "no id"}', b"null", b"<html>"])
 @pytest.mark.parametrize(("call", "state"), [("post", "dead"), ("put", "waiting")])
+@pytest.mark.few(3)
 def test_a_call_that_creates_is_not_repeated_because_its_answer_cannot_be_used(
     calls: Calls, call: str, state: str, answer: bytes
 ) -> None:
@@ -311,6 +314,7 @@ def test_a_connection_opens_its_own_private_addresses_and_nobody_elses(tmp_path:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "10.0.0.1", "100.100.100.200", "[fd00:ec2::254]", "localhost", "2130706433"]
 )
+@pytest.mark.few(2)
 def test_an_address_that_is_not_open_is_refused_where_it_is_declared(tmp_path: Path, peer: Receiver, host: str) -> None:
     with TestServer(tmp_path / "tidings", allow_addresses="") as server:
         api, call = server.api, {"get": f"http://{host}/x"}

@@ -156,6 +156,7 @@ OAUTH = {"oauth2": "client_credentials", "token": "https://id.example.com/t", "i
         ),
     ],
 )
+@pytest.mark.few(3)
 def test_a_stored_secret_does_not_follow_its_connection_to_another_host(
     calls: Calls, declared: dict[str, Any], moved: dict[str, Any], at: str
 ) -> None:

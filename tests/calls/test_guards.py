@@ -73,6 +73,7 @@ def test_a_key_that_failed_may_succeed_later(calls: Calls) -> None:
         ({"once": "{{ data.id }}", "order": "all"}, "/order", "leave `order` out"),
     ],
 )
+@pytest.mark.few(2)
 def test_what_cannot_be_asked_is_refused(calls: Calls, parts: dict[str, Any], place: str, said: str) -> None:
     calls.connection()
     reply = calls.api.call("PUT", "/v1/links/push", {"when": {"event": "a"}, "call": CALL, **parts})

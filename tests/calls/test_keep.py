@@ -179,6 +179,7 @@ def test_links_test_shows_a_call_with_what_was_kept(calls: Calls) -> None:
         ({"if": "{{ mine.id }}"}, "/if", "There is no mine here."),
     ],
 )
+@pytest.mark.few(2)
 def test_a_keep_that_cannot_be_is_refused(calls: Calls, parts: dict[str, Any], place: str, said: str) -> None:
     reply = calls.api.call("PUT", "/v1/links/x", {"when": {"event": "a"}, "call": CREATE, **parts})
     found = {each["pointer"]: each["detail"] for each in reply.json["errors"]}

@@ -123,6 +123,7 @@ def test_an_event_becomes_a_mail_in_text_and_html(calls: Calls, handler: MailSer
         ["a@x.example", "b c@x.example"],
     ],
 )
+@pytest.mark.few(4)
 def test_no_value_adds_a_recipient(calls: Calls, handler: MailServer, port: int, value: Any) -> None:
     connect(calls, port)
     welcome(calls)
@@ -211,6 +212,7 @@ def test_a_trial_shows_the_mail_and_sends_nothing(calls: Calls, handler: MailSer
         ({"mail": {**WELCOME}, "rate": 5}, "/rate", "rate of the connection"),
     ],
 )
+@pytest.mark.few(3)
 def test_a_wrong_mail_is_refused(calls: Calls, link: dict[str, Any], place: str, said: str) -> None:
     calls.connection()
     connect(calls, 25)

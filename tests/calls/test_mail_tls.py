@@ -103,6 +103,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 @SCHEMES
 @pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.few(3)
 def test_a_server_with_the_wrong_certificate_gets_nothing(calls: Calls, start: Start, scheme: str, wrong: str) -> None:
     how, authority = WRONG[wrong], Authority()
     handler, url = start(scheme, authority, issued=authority.issue(**how))

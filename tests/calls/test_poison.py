@@ -44,6 +44,7 @@ CALL = {"via": "shop", "post": "/orders", "json": "{{ data }}"}
     ],
     ids=["disliked", "without a value", "without a value in if", "refused edits"],
 )
+@pytest.mark.few(3)
 def test_good_events_of_a_link_arrive_next_to_bad_ones(calls: Calls, parts: dict[str, Any], count: int) -> None:
     calls.connection()
     calls.api.put("/v1/collections/orders", {"fields": {"n": {"type": "integer", "max": 5}}})

@@ -30,6 +30,7 @@ LAUGHS = '<!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;"><!ENTITY
         b"\xff\xfe\x00\x00",
     ],
 )
+@pytest.mark.few(3)
 def test_a_hostile_answer_fails_that_run_alone(calls: Calls, source: Source, body: bytes) -> None:
     source.put("a", "10:00:00", v=1)
     source.fails = [Reaction(status=200, body=body, headers=XML if body.startswith(b"<") else JSON)]

@@ -270,6 +270,7 @@ def test_a_pause_in_the_middle_of_a_run_ends_it_and_it_continues(calls: Calls, s
         (b'{"items": ' + b" " * (8 * 1024 * 1024) + b"[]}", "more than 8,388,608 bytes"),
     ],
 )
+@pytest.mark.few(4)
 def test_an_answer_that_is_not_what_it_should_be_fails_that_run_alone(
     calls: Calls, source: Source, body: bytes, said: str
 ) -> None:
@@ -399,6 +400,7 @@ def test_further_pages_pass_the_gate_of_the_connection(calls: Calls, source: Sou
         ({"often": 1}, "/emit/often"),
     ],
 )
+@pytest.mark.few(4)
 def test_wrong_rules_are_refused_with_the_place(calls: Calls, source: Source, emit: Any, pointer: str) -> None:
     declared = {
         "when": {"every": "1h"},
@@ -422,6 +424,7 @@ def test_wrong_rules_are_refused_with_the_place(calls: Calls, source: Source, em
         ({"call": {"via": "shop", "get": "/x?{{ body.x }}"}}, "/call/get"),
     ],
 )
+@pytest.mark.few(2)
 def test_parts_that_do_not_fit_together_are_refused(calls: Calls, source: Source, parts: Any, pointer: str) -> None:
     declared = {"when": {"every": "1h"}, "call": {"via": "shop", "get": "/x"}, "emit": {"type": "x", "key": "id"}}
     given = {name: each for name, each in {**declared, **parts}.items() if each is not None}

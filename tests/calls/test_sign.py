@@ -64,6 +64,7 @@ def test_a_retry_has_the_same_id_and_its_own_time(calls: Calls) -> None:
     ("scheme", "secret"),
     [("github", "s3cret-s3cret"), ("stripe", "whsec_abcdefghij"), ("slack", "8f742231b10e8888abcd99yyyzzz85a5")],
 )
+@pytest.mark.few(1)
 def test_other_senders_schemes_sign_too(calls: Calls, scheme: str, secret: str) -> None:
     shown = link(calls, {"scheme": scheme, "secret": secret})["call"]["sign"]
     assert shown == {"scheme": scheme, "secret": "***"}
@@ -122,6 +123,7 @@ def test_links_test_shows_the_signature(calls: Calls) -> None:
         ({"scheme": "github", "secret": "***"}, "/call/sign", "there is none"),
     ],
 )
+@pytest.mark.few(2)
 def test_a_sign_that_cannot_be_is_refused(calls: Calls, sign: Any, place: str, said: str) -> None:
     call = {**CALL, "post": calls.peer.url("/leads"), "sign": sign}
     reply = calls.api.call("PUT", "/v1/links/lead", {"when": {"event": "a"}, "call": call})

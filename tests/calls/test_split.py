@@ -72,6 +72,7 @@ def test_elements_may_be_objects_and_repeats_are_left_out(calls: Calls) -> None:
         ({"phones": list(range(1001))}, "dead", "template_failed", "1,001 elements, and may have at most 1,000"),
     ],
 )
+@pytest.mark.few(3)
 def test_what_is_no_list_has_a_clear_outcome(calls: Calls, data: Any, state: str, outcome: str, said: str) -> None:
     split(calls)
     (whole,) = ended(calls, calls.api.publish("flight.late", data), 1)
@@ -183,6 +184,7 @@ def test_links_test_shows_the_elements_and_the_first_request(calls: Calls) -> No
         ({"split": "{{ data.a }}", "if": "{{ item }}"}, "/if", "There is no item here."),
     ],
 )
+@pytest.mark.few(2)
 def test_a_split_that_cannot_be_is_refused(calls: Calls, parts: dict[str, Any], place: str, said: str) -> None:
     reply = calls.api.call("PUT", "/v1/links/push", {"when": {"event": "a"}, "call": SMS, **parts})
     found = {each["pointer"]: each["detail"] for each in reply.json["errors"]}

@@ -106,6 +106,7 @@ def test_a_401_for_a_new_token_is_not_asked_about_again(calls: Calls) -> None:
         (answer(200, ["x"]), "without a usable access_token"),
     ],
 )
+@pytest.mark.few(3)
 def test_calls_without_a_token_wait_and_say_why(calls: Calls, wrong: Any, said: str) -> None:
     service = Service(calls.peer)
     service.wrong = wrong

@@ -107,6 +107,7 @@ def test_a_mail_server_is_greeted_and_gets_no_mail(calls: Calls) -> None:
 @pytest.mark.parametrize(
     "path", ["me", "//x y", "/a b", "/\r\nX: y", "/%zz", "http://x/", "/" + "a" * 3000, "/{{ 1 }}"]
 )
+@pytest.mark.few(2)
 def test_a_path_that_is_not_one_is_refused(calls: Calls, path: str) -> None:
     declared(calls, "http://127.0.0.1:1")
     assert calls.api.call("POST", "/v1/connections/peer:test", {"path": path}).status == 422

@@ -80,6 +80,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("collections:\n  t: {fields: {a: &a {type: x}, b: *a}}\n", "line 2, column 29: A field needs a type"),
     ],
 )
+@pytest.mark.few(12)
 def test_check_names_line_and_column(run: Run, tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "other.yaml"
     path.write_text(text)

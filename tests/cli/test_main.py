@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from tests import warm
+from tests.examples import slow
 from tidings import __version__
 from tidings.cli.commands import tree
 from tidings.cli.table import COMMANDS
@@ -26,11 +27,6 @@ except SystemExit:
 heavy = ("typer", "rich", "asyncio", "tidings.server", "psycopg", "apsw", "pydantic")
 print([name for name in heavy if name in sys.modules], file=sys.stderr)
 """
-
-
-def slow(*values: Any) -> list[Any]:
-    """Values that only `make test` tries."""
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:

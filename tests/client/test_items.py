@@ -110,6 +110,7 @@ def test_lists_questions_and_batches(tasks: Do) -> None:
 
 
 @pytest.mark.parametrize("how", ["rows", "generator", "bytes", "file", "path"])
+@pytest.mark.few(4)
 def test_imports_take_files_and_rows(tasks: Do, tmp_path: Path, how: str) -> None:
     rows = [{"id": f"i{n}", "title": f"Täsk {n}" + "x" * 100} for n in range(1_800)]
     raw = "".join(json.dumps(row) + "\n" for row in rows).encode()

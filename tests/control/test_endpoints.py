@@ -72,6 +72,7 @@ def refused(world: World, **form: Any) -> dict[str | None, str]:
         ({"rate": 0.0, "max_in_flight": 0}, {"/rate": "out_of_range", "/max_in_flight": "out_of_range"}),
     ],
 )
+@pytest.mark.few(12)
 def test_wrong_values_are_refused_with_their_location(world: World, form: Any, expected: Any) -> None:
     assert refused(world, **form) == expected
     assert world.count("link") == 0
@@ -97,6 +98,7 @@ def test_a_url_is_enough(world: World) -> None:
         ("failed", False, False),
     ],
 )
+@pytest.mark.few(3)
 def test_a_name_is_looked_up_when_the_endpoint_is_made(world: World, found: Any, operator: bool, tenant: bool) -> None:
     endpoints = world.with_names({"example.com": found})
     for caller, refused in ((None, operator), ("acme", tenant)):

@@ -98,6 +98,7 @@ def test_links_are_there_after_a_restart(server: TestServer, api: Api) -> None:
         ),
     ],
 )
+@pytest.mark.few(6)
 def test_a_wrong_declaration_is_refused_with_its_location(
     api: Api, declared: dict[str, Any], place: str, said: str
 ) -> None:

@@ -59,6 +59,7 @@ def test_private_addresses_are_refused_in_an_edit(guarded: TestServer) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433"])
+@pytest.mark.few(2)
 def test_private_addresses_are_refused_in_the_attempt(
     tmp_path: Path, clock: FakeClock, database: str | None, receiver: Receiver, host: str
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_new_rate_applies_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("order", ["none", "subject", "all"])
+@pytest.mark.few(2)
 def test_failed_deliveries_are_retried_at_once_if_the_url_is_corrected(world: World, order: str) -> None:
     world.receiver.answer(500, path="/old")
     endpoint = world.register("/old", order=order)
@@ -100,6 +101,7 @@ def test_failed_deliveries_are_retried_at_once_if_the_url_is_corrected(world: Wo
 @pytest.mark.parametrize(
     "change", [{"headers": {"Authorization": "Bearer right"}}, {"body": "thin"}, {"timeout_seconds": 20}, "secret"]
 )
+@pytest.mark.few(2)
 def test_other_edits_of_what_is_sent_retry_at_once_too(world: World, change: object) -> None:
     endpoint, event = failed_once(world)
     world.receiver.answer(204, path="/old")
@@ -141,6 +143,7 @@ def test_a_resumed_endpoint_gets_failed_deliveries_at_once(world: World) -> None
 
 @pytest.mark.parametrize("paused_first", [True, False])
 @pytest.mark.parametrize("order", ["none", "subject", "all"])
+@pytest.mark.few(3)
 def test_resume_sends_deliveries_waiting_for_a_retry_at_once(world: World, order: str, *, paused_first: bool) -> None:
     world.receiver.answer(500)
     endpoint = world.register(order=order)

@@ -11,6 +11,7 @@ from tidings.testing import Reaction, Received, until
 @pytest.mark.parametrize(
     ("given", "status"), [([422], 422), (["4xx"], 404), ([400, "5xx"], 503), (["3xx"], 302), ([410], 410)]
 )
+@pytest.mark.few(2)
 def test_a_status_in_give_up_on_ends_a_delivery_at_once(world: World, given: list[object], status: int) -> None:
     world.receiver.answer(status)
     endpoint = world.register(give_up_on=given)

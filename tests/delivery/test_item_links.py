@@ -246,6 +246,7 @@ def test_an_event_of_a_tenant_edits_items_of_that_tenant_only(world: World) -> N
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.few(1)
 def test_an_edit_happens_once_even_if_commits_are_not_answered(world: World, lost: int) -> None:
     link(world, item={"collection": "orders", "patch": "{{ subject }}", "data": {"pieces": "{{ data.n }}"}})
     world.api.put("/v1/items/orders/a", {"title": "a"})

@@ -56,6 +56,7 @@ def test_cloudevents(world: World) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"body": "cloudevents"}, {"fields": ["a", "b"]}, {"batch": {"max_events": 2}}])
+@pytest.mark.few(2)
 def test_numbers_arrive_digit_by_digit_as_they_were_published(world: World, options: dict[str, Any]) -> None:
     numbers = [
         b"12345678901234567.89",

@@ -79,6 +79,7 @@ def until_idle(world: World, deliveries: int) -> None:
         ({"link": "hourly", "which": "all"}, ("/which", "wrong_value")),
     ],
 )
+@pytest.mark.few(2)
 def test_what_cannot_be_replayed_is_named(world: World, body: dict[str, Any], place: tuple[str, str]) -> None:
     link(world, item=PUT)
     world.api.put("/v1/links/hourly", {"when": {"every": "1h"}, "item": {**PUT, "put": "x", "data": {"total": 1}}})

@@ -45,6 +45,7 @@ def publish(world: World, count: int, *, good: bool, subject: str | None = None)
 
 @pytest.mark.parametrize("order", ["none", "subject"])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.few(4)
 def test_good_events_arrive_next_to_poisoned_ones(world: World, kind: str, order: str) -> None:
     world.receiver.answer_by(poisoned(kind))
     endpoint = world.register(order=order)

@@ -69,6 +69,7 @@ def test_a_schedule_of_one_is_one_try(world: World) -> None:
     [("60", 60), ("1", 1), ("7200", 3600), ("date", 120), ("soon", 5), ("-5", 5)],
     ids=["later", "sooner than planned", "more than an hour", "a date", "no time at all", "negative"],
 )
+@pytest.mark.few(3)
 def test_retry_after_is_honoured_up_to_an_hour(world: World, asked: str, delay: float) -> None:
     if asked == "date":
         now = datetime.fromisoformat(to_text(world.clock.now() // SECOND * SECOND))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.delivery.simulated import HANGS, Answer, Simulated
+from tests.examples import slow
 from tidings.model.link import Batch
 from tidings.rules.deliver import retry
 
@@ -59,15 +60,10 @@ def lateness(folder: Path, kind: str, options: dict[str, Any], bad: int, databas
     return world
 
 
-def slow(*values: Any) -> list[Any]:
-    """Values that only `make test` tries."""
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
-
-
 def pairs() -> Iterator[Any]:
-    """Each response with each kind of endpoint. `make check` tries a quarter: each of both at least twice."""
+    """Each response with each kind of endpoint. `make check` tries an eighth: each of both at least once."""
     for (row, kind), (column, options) in itertools.product(enumerate(KINDS), enumerate(OPTIONS)):
-        yield pytest.param(kind, options, marks=[pytest.mark.slow] if (row + column) % 4 else [])
+        yield pytest.param(kind, options, marks=[pytest.mark.slow] if (row + column) % 8 else [])
 
 
 @pytest.mark.parametrize(("kind", "options"), list(pairs()))
@@ -120,6 +116,7 @@ def test_nothing_is_sent_to_an_endpoint_that_refuses_everything_for_a_while(tmp_
     assert len(times) == 4 and all(later - at >= 30 for at, later in itertools.pairwise(times)), times
 
 
+@pytest.mark.slow
 def test_a_message_that_is_always_asked_to_wait_uses_up_its_attempts(tmp_path: Path, database: str | None) -> None:
     def receives(data: list[dict[str, Any]], at: float) -> Answer:
         return Answer(429, retry_after=3600) if "bad" in data[0] else Answer()
@@ -140,6 +137,7 @@ def test_a_message_that_is_always_asked_to_wait_uses_up_its_attempts(tmp_path: P
 
 @pytest.mark.parametrize("rate", [1.0, *slow(5.0)])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.few(2)
 def test_at_a_narrow_rate_good_events_get_more_than_every_second_turn(tmp_path: Path, kind: str, rate: float) -> None:
     world = lateness(tmp_path, kind, {"rate": rate}, 30)
     world.close()
@@ -154,7 +152,7 @@ def again() -> Iterator[Any]:
     ways, postgres = ("restart", "resume"), [pytest.mark.slow, pytest.mark.postgres]
     for (row, kind), (column, option) in itertools.product(enumerate(kinds), enumerate(options)):
         turn = (row + column) % 2
-        marks = [pytest.mark.slow] if column > 1 else []
+        marks = [pytest.mark.slow] if column > 0 else []
         yield pytest.param("sqlite", kind, option, ways[turn], marks=marks)
         if row == column % 3:
             yield pytest.param("postgres", kind, option, ways[column // 2 % 2], marks=postgres)
@@ -196,6 +194,7 @@ def test_a_restart_or_a_resume_makes_nothing_worse(
 
 
 @pytest.mark.parametrize("kind", ["422", "500", "closed", "429 for 2 s"])
+@pytest.mark.few(2)
 def test_calls_for_poisoned_events_are_no_more_than_their_schedule(tmp_path: Path, kind: str) -> None:
     world = lateness(tmp_path, kind, {}, 200)
     world.run(600)

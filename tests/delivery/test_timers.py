@@ -242,6 +242,7 @@ def test_a_timer_of_a_tenant_makes_events_of_that_tenant(world: World) -> None:
         ({"when": {"every": "1h", "often": True}}, "/when/often"),
     ],
 )
+@pytest.mark.few(2)
 def test_wrong_timers_are_refused_with_their_location(world: World, parts: dict[str, Any], pointer: str) -> None:
     refused = world.api.call("PUT", "/v1/links/morning", {"item": MARK, **parts})
     assert refused.status == 422

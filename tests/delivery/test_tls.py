@@ -52,6 +52,7 @@ VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 @pytest.mark.parametrize("version", VERSIONS, ids=["1.2", "1.3"])
 @pytest.mark.parametrize("ours", [None, FOREIGN], ids=["missing", "foreign"])
+@pytest.mark.few(2)
 def test_a_client_certificate_that_is_not_accepted_is_tls_failed_in_the_attempt(
     world: World, ours: Issued | None, version: ssl.TLSVersion
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_client_certificate_that_is_not_accepted_is_tls_failed_in_the_attempt(
 
 
 @pytest.mark.parametrize("wrong", ["unknown authority", "another name", "expired", "no TLS at all"])
+@pytest.mark.few(2)
 def test_a_server_that_cannot_be_trusted_is_tls_failed_in_the_attempt(world: World, wrong: str) -> None:
     tls = {
         "unknown authority": CLIENTS.server(),
@@ -136,6 +138,7 @@ def test_half_a_pair_is_refused_if_nothing_is_stored(world: World) -> None:
         ({"url": "http://127.0.0.1/", "ca": SERVERS.pem}, "/ca"),
     ],
 )
+@pytest.mark.few(3)
 def test_unusable_certificates_are_refused_with_their_location(
     world: World, options: dict[str, Any], pointer: str
 ) -> None:

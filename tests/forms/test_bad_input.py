@@ -68,6 +68,7 @@ def test_fields_that_the_form_does_not_have_are_refused_by_name(world: FormWorld
         (b'{"name": null, "email": "ann@example.com"}', JSON, 422),
     ],
 )
+@pytest.mark.few(8)
 def test_what_cannot_be_a_submission_is_refused(world: FormWorld, body: bytes, kind: str, status: int) -> None:
     form = world.form()
     reply = form.send(body, kind)

@@ -101,6 +101,7 @@ BODIES: dict[str, tuple[bytes, str, Any]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
+@pytest.mark.few(12)
 def test_bodies_become_data(world: HookWorld, name: str) -> None:
     body, kind, data = BODIES[name]
     hook = world.hook("github")

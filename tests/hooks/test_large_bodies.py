@@ -107,6 +107,7 @@ def test_a_signature_inside_such_a_body_is_refused_with_the_reason(
     ],
     ids=["numbers", "more numbers", "CSV", "JSON in a text", "texts", "more texts", "objects", "a text without an end"],
 )
+@pytest.mark.few(3)
 def test_names_and_values_are_counted_outside_of_texts(text: bytes, too_many: bool) -> None:
     assert has_too_many_values(text) is too_many
 

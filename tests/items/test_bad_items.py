@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.examples import slow
 from tests.items.collections import declare
 from tests.web.test_bad_input import problem
 from tests.web.wire import KEY_LINE, Said, get, post, send
@@ -120,6 +121,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
+@pytest.mark.few(20)
 def test_wrong_values_name_their_location(server: TestServer, name: str) -> None:
     text, code, pointer = WRONG[name]
     before = server.api.get(PATH, count="true", limit=1)["count"]
@@ -207,6 +209,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.few(20)
 def test_wrong_parameters_are_refused_by_name(server: TestServer, query: str) -> None:
     said = problem(send(server.url, get(f"{PATH}?{query}")), 422)
     assert said.places == [query.partition("=")[0]]
@@ -258,7 +261,7 @@ MADE_UP: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SORTED)
+@pytest.mark.parametrize("name", [*SORTED[:2], *slow(*SORTED[2:])])
 def test_cursors_of_a_recreated_collection_are_refused(server: TestServer, api: Api, name: str) -> None:
     """Nobody can make a cursor up, but a field may have become of another type since it was given."""
     assert server.server is not None

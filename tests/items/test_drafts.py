@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.examples import slow
 from tests.items.collections import declare
 from tests.robust.stalls import writer_of
 from tidings.intake.items import change as change_module
@@ -91,7 +92,7 @@ def told(own: Api) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))])
+@pytest.mark.parametrize("seed", [*range(2), *slow(*range(2, 12))])
 def test_a_batch_does_what_its_operations_do_one_by_one(api: Api, seed: int) -> None:
     chance = random.Random(seed)
     made = [{"name": "k", "scopes": ["*"], "tenant": f"drafts-{seed}-{which}"} for which in ("alone", "together")]
@@ -162,6 +163,7 @@ def test_a_thousand_operations_take_few_statements(
         assert len(ran) < 60, ran
 
 
+@pytest.mark.slow
 def test_items_that_are_too_large_to_change_together_are_refused(own: Api) -> None:
     """A few bytes for each of a thousand large items wrote gigabytes in one transaction."""
     path, text = "/v1/items/docs", ["x" * 900_000]
@@ -227,6 +229,7 @@ def test_new_items_that_weigh_too_much_are_refused_before_the_writer_works_on_th
     assert worked
 
 
+@pytest.mark.slow
 def test_items_with_many_numbers_weigh_more_once_they_are_changed(own: Api) -> None:
     """Eight of them took half a second of the writer."""
     path = "/v1/items/docs"

@@ -122,6 +122,7 @@ def test_rates_and_batches_continue_after_the_clock_was_set_back(
 
 @pytest.mark.parametrize("steps", [[30 * DAY_SECONDS, -30 * DAY_SECONDS], [-DAY_SECONDS], [-30]])
 @pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.few(3)
 def test_a_call_limit_lasts_no_longer_than_its_window(world_of: World, steps: list[int], restarts: bool) -> None:
     key = world_of.api.post(
         "/v1/keys", {"name": "k", "scopes": ["events:read"], "limits": [{"calls": 5, "seconds": 60}]}

@@ -29,6 +29,7 @@ def publish(world: World, first: int, last: int, **more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("slots", [1, 2, 64])
+@pytest.mark.few(1)
 def test_one_subject_longer_than_the_slots(world: World, slots: int) -> None:
     endpoint = world.register(order="subject", max_in_flight=slots)
     world.api.post(f"/v1/endpoints/{endpoint}:pause")

@@ -36,6 +36,7 @@ def ids_in(file: Path) -> int:
         return int(db.query("SELECT COUNT(*) FROM event", {})[0][0])
 
 
+@pytest.mark.slow
 def test_a_database_that_is_moved_away_is_noticed_and_may_come_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

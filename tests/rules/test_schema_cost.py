@@ -169,6 +169,7 @@ def worst(weight: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("weight", [10, 100, 1_000, 4_000])
+@pytest.mark.few(2)
 def test_what_may_be_checked_is_checked_quickly(weight: int) -> None:
     validator = checked(worst(weight))
     below = validator.cost.below

@@ -118,6 +118,7 @@ def test_a_webhook_passes_up_to_the_limit_and_is_413_from_the_server_beyond(prox
 
 
 @pytest.mark.parametrize("scheme", ["square", "hubspot", "twilio", "trello"])
+@pytest.mark.few(4)
 def test_webhooks_whose_url_is_signed_are_verified_behind_the_prefix(proxied: Proxied, scheme: str) -> None:
     api, named = proxied.server.api, schemes.named(scheme)
     given = {"path": f"behind-{scheme}", "scheme": scheme, "secrets": [SECRET], "repeats": "accept"}

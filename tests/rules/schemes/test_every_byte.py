@@ -43,6 +43,7 @@ def each_change(body: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("scheme", [one for one in ALL if whole_body(one)], ids=lambda scheme: scheme.name)
+@pytest.mark.few(20)
 def test_no_byte_of_the_body_can_be_changed(scheme: Scheme) -> None:
     request, verifier = genuine(scheme)
     passed = [body for body in each_change(request.body) if verifier.verify(request.but(body=body), NOW).ok]
@@ -74,6 +75,7 @@ def test_the_schemes_that_leave_the_body_out_say_so() -> None:
 
 
 @pytest.mark.parametrize("scheme", ALL, ids=lambda scheme: scheme.name)
+@pytest.mark.few(20)
 def test_no_character_of_a_header_that_is_signed_can_be_changed(scheme: Scheme) -> None:
     request, verifier = genuine(scheme)
     bare = sample(scheme, URL).headers
@@ -114,6 +116,7 @@ def test_no_character_of_the_url_can_be_changed_where_it_is_signed(scheme: Schem
 
 
 @pytest.mark.parametrize("scheme", ALL, ids=lambda scheme: scheme.name)
+@pytest.mark.few(20)
 def test_no_character_of_the_secret_can_be_changed(scheme: Scheme) -> None:
     request, _ = genuine(scheme)
     secret = pair(scheme)[1]

@@ -1,0 +1,43 @@
+"""Of a large table of cases, few are tried by `make check`, and few on PostgreSQL: `@pytest.mark.few(3)`.
+
+The mark is for cases that differ in what is sent, answered or refused, and not in what the store does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+
+def thinned(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """The tests to run, and those to leave out: of a marked test, all but a few of its cases on PostgreSQL.
+
+    On SQLite, all but as many are marked slow.
+    """
+    tables: dict[tuple[str, bool], list[pytest.Item]] = {}
+    left_out = set()
+    found = list(items)
+    for item in found:
+        if item.get_closest_marker("few") is not None:
+            on_postgres = item.get_closest_marker("postgres") is not None
+            if on_postgres or item.get_closest_marker("slow") is None:
+                tables.setdefault((item.nodeid.partition("[")[0], on_postgres), []).append(item)
+    for (_, on_postgres), cases in tables.items():
+        [count] = cases[0].get_closest_marker("few").args  # type: ignore[union-attr]
+        chosen = spread(len(cases), count)
+        for index, case in enumerate(cases):
+            if index in chosen:
+                continue
+            if on_postgres:
+                left_out.add(id(case))
+            else:
+                case.add_marker(pytest.mark.slow)
+    return [each for each in found if id(each) not in left_out], [each for each in found if id(each) in left_out]
+
+
+def spread(cases: int, count: int) -> set[int]:
+    """Which cases are tried: the first, the last, and others evenly between them; only the first if it is one."""
+    if count >= cases:
+        return set(range(cases))
+    return {round(index * (cases - 1) / max(1, count - 1)) for index in range(count)}

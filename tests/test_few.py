@@ -1,0 +1,38 @@
+"""A table of cases that is marked `few` keeps a few of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.few import spread, thinned
+
+
+class Case:
+    """What pytest collects, as far as it is asked."""
+
+    def __init__(self, nodeid: str, **marks: Any) -> None:
+        self.nodeid, self.marks = nodeid, marks
+
+    def get_closest_marker(self, name: str) -> Any:
+        return self.marks.get(name)
+
+    def add_marker(self, mark: Any) -> None:
+        self.marks[mark.name] = mark
+
+
+def test_a_table_keeps_its_first_its_last_and_some_between() -> None:
+    few, slow, postgres = pytest.mark.few(3), pytest.mark.slow, pytest.mark.postgres
+    lite = [Case(f"a.py::test_x[sqlite-{n}]", few=few) for n in range(10)]
+    real = [Case(f"a.py::test_x[postgres-{n}]", few=few, slow=slow, postgres=postgres) for n in range(10)]
+    other = [Case("a.py::test_y[1]"), Case("a.py::test_z[1]", few=few)]
+    runs, left_out = thinned([*lite, *real, *other])  # type: ignore[list-item]
+    assert [each.nodeid[-2] for each in runs if "postgres" in each.nodeid] == ["0", "4", "9"]
+    assert len(runs) + len(left_out) == 22 and all("postgres" in each.nodeid for each in left_out)
+    assert [each.nodeid[-2] for each in lite if "slow" not in each.marks] == ["0", "4", "9"]
+    assert not any("slow" in each.marks for each in other)
+
+
+def test_a_count_is_never_exceeded() -> None:
+    assert [spread(5, count) for count in (1, 2, 3, 9)] == [{0}, {0, 4}, {0, 2, 4}, {0, 1, 2, 3, 4}]
