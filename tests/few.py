@@ -1,6 +1,7 @@
 """Of a large table of cases, few are tried by `make check`, and few on PostgreSQL: `@pytest.mark.few(3)`.
 
-The mark is for cases that differ in what is sent, answered or refused, and not in what the store does.
+The mark is for cases that differ in what is sent, answered or refused, and not in what the store does. If nothing in a
+test or a file depends on the store, it is marked `sqlite_only`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ def thinned(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytes
     left_out = set()
     found = list(items)
     for item in found:
-        if item.get_closest_marker("few") is not None:
-            on_postgres = item.get_closest_marker("postgres") is not None
-            if on_postgres or item.get_closest_marker("slow") is None:
-                tables.setdefault((item.nodeid.partition("[")[0], on_postgres), []).append(item)
+        on_postgres = item.get_closest_marker("postgres") is not None
+        if on_postgres and item.get_closest_marker("sqlite_only") is not None:
+            left_out.add(id(item))
+        elif item.get_closest_marker("few") is not None and (on_postgres or item.get_closest_marker("slow") is None):
+            tables.setdefault((item.nodeid.partition("[")[0], on_postgres), []).append(item)
     for (_, on_postgres), cases in tables.items():
         [count] = cases[0].get_closest_marker("few").args  # type: ignore[union-attr]
         chosen = spread(len(cases), count)

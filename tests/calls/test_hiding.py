@@ -13,6 +13,8 @@ from tests.calls.world import Calls
 from tidings.rules.reading.hiding import HIDDEN, hiding
 from tidings.testing import Reaction, until
 
+pytestmark = pytest.mark.sqlite_only
+
 SECRET = "s3cret/+="
 
 

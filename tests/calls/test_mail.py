@@ -14,6 +14,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.calls.world import Calls
 
+pytestmark = pytest.mark.sqlite_only
+
 WELCOME = {
     "via": "mail",
     "to": "{{ data.email }}",

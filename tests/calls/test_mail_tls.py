@@ -15,7 +15,8 @@ from tests.calls.test_mail import MailServer, welcome
 from tests.calls.world import Calls
 from tests.net.certificates import Authority
 
-pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # aiosmtpd only counts STARTTLS as TLS
+# aiosmtpd only counts STARTTLS as TLS.
+pytestmark = [pytest.mark.sqlite_only, pytest.mark.filterwarnings("ignore:Requiring AUTH")]
 
 USER, PASSWORD = "tidings", "s3cret-Ü"
 PERSON = {"email": "a@x.example", "name": "Ann", "id": "u-1"}

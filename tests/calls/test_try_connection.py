@@ -13,6 +13,8 @@ from tests.calls.oauth import Service
 from tests.calls.world import Calls
 from tidings.testing import Receiver
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def declared(calls: Calls, base: str, **more: Any) -> None:
     calls.api.put("/v1/connections/peer", {"base": base, "private": True, **more})

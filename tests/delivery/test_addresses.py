@@ -9,6 +9,8 @@ import pytest
 from tests.delivery.world import World
 from tidings.testing import ApiError, FakeClock, Receiver, TestServer
 
+pytestmark = pytest.mark.sqlite_only
+
 SPELLINGS = (
     "http://127.0.0.1/",
     "http://127.1/",

@@ -15,6 +15,8 @@ from tests.delivery.world import World
 from tidings.deliver.lane.lane import WINDOW_START
 from tidings.testing import Reaction, Received, Receiver
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def attempt(world: World, **options: Any) -> dict[str, object]:
     """The first attempt of one event to a new endpoint of the receiver."""

@@ -26,6 +26,7 @@ def test_types_and_filters_choose(world: World) -> None:
     world.nothing_more(6)
 
 
+@pytest.mark.sqlite_only
 def test_only_the_chosen_fields_are_sent(world: World) -> None:
     endpoint = world.register(fields=["id", "owner.name"])
     world.api.publish("tasks.done", {"id": 7, "secret": "x", "owner": {"name": "Ada", "mail": "a@b.test"}})
@@ -35,6 +36,7 @@ def test_only_the_chosen_fields_are_sent(world: World) -> None:
     assert signed_by(webhook, world.secret(endpoint))
 
 
+@pytest.mark.sqlite_only
 def test_a_thin_body_says_only_that_something_happened(world: World) -> None:
     world.register(body="thin")
     event = world.api.publish("tasks.done", {"title": "private"}, subject="t_1")
@@ -43,6 +45,7 @@ def test_a_thin_body_says_only_that_something_happened(world: World) -> None:
     assert (webhook.json["type"], webhook.json["id"], webhook.json["subject"]) == ("tasks.done", event, "t_1")
 
 
+@pytest.mark.sqlite_only
 def test_cloudevents(world: World) -> None:
     endpoint = world.register(body="cloudevents")
     event = world.api.publish("tasks.done", {"id": 7}, subject="t_1")
@@ -117,6 +120,7 @@ def test_a_batch_that_failed_is_tried_again_whole(world: World) -> None:
     assert sorted(arrived) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.sqlite_only
 def test_a_batch_of_cloudevents_is_a_list(world: World) -> None:
     world.register(body="cloudevents", batch={"max_events": 2, "max_ms": 1000})
     world.api.post("/v1/events:batch", {"events": [{"type": "step", "data": {"n": n}} for n in range(2)]})
@@ -125,6 +129,7 @@ def test_a_batch_of_cloudevents_is_a_list(world: World) -> None:
     assert [each["data"]["n"] for each in batch.json] == [0, 1]
 
 
+@pytest.mark.sqlite_only
 def test_a_rate_is_kept(world: World) -> None:
     endpoint = world.register(rate=10)
     events = [world.api.publish("step", {"n": n}) for n in range(25)]
@@ -138,6 +143,7 @@ def test_a_rate_is_kept(world: World) -> None:
     assert max(stamps.count(stamp) for stamp in set(stamps)) <= 10
 
 
+@pytest.mark.sqlite_only
 def test_a_rate_limits_retries_too(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register(rate=1, retry_delays_seconds=[0, 1, 1])
@@ -153,6 +159,7 @@ def test_a_rate_limits_retries_too(world: World) -> None:
     assert len(others) == 3
 
 
+@pytest.mark.sqlite_only
 def test_extra_headers_are_sent_and_never_shown(world: World) -> None:
     endpoint = world.register(headers={"Authorization": "Bearer very-private", "X-Empty": ""})
     event = world.api.publish("step")
@@ -177,6 +184,7 @@ def test_stored_headers_do_not_follow_an_endpoint_to_another_host(world: World) 
 
 
 @pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.sqlite_only
 def test_max_in_flight_is_kept(world: World, most: int) -> None:
     world.receiver.answer(Reaction(waits=True))
     endpoint = world.register(max_in_flight=most)

@@ -16,6 +16,8 @@ from tidings.net.names import Cares, Names
 from tidings.net.reply import CANNOT_USE
 from tidings.testing import ApiError, FakeClock, Receiver, TestServer, until
 
+pytestmark = pytest.mark.sqlite_only
+
 
 @pytest.fixture
 def name_server() -> Iterator[NameServer]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
+
 from tests.delivery.oracle import signatures, signed_by, signed_with_key
 from tests.delivery.world import World
 from tidings.rules.schemes import standard as sign
+
+pytestmark = pytest.mark.sqlite_only
 
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret of 24 bytes and more").decode()
 

@@ -13,6 +13,8 @@ from tests.net.certificates import Authority, Issued
 from tests.net.world import FINE, listening, saying
 from tidings.testing import ApiError
 
+pytestmark = pytest.mark.sqlite_only
+
 SERVERS, CLIENTS = Authority("Servers"), Authority("Clients")
 GOOD, RENEWED, OTHER = CLIENTS.issue("one"), CLIENTS.issue("two"), CLIENTS.issue("three")
 

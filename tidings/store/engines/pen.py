@@ -88,14 +88,16 @@ def refuse_wrong_clock(conn: psycopg.Connection[Row]) -> None:
         )
 
 
-def refuse_pooler(url: str) -> None:
-    """Raise StoreBusy if a pooler hands a session to another client between two statements."""
-    with psycopg.connect(with_defaults(url), autocommit=True) as ours:
-        before = ours.execute(_SESSION).fetchone()
-        with psycopg.connect(with_defaults(url)) as other:
-            shared = other.execute(_SESSION).fetchone() == before
-            if not shared:
-                shared = any(ours.execute(_SESSION).fetchone() != before for _ in range(4))
+def refuse_pooler(ours: psycopg.Connection[Row], url: str) -> None:
+    """Raise StoreBusy if a pooler hands a session to another client between two statements.
+
+    `ours`: a connection that commits each statement, and has nothing of its own.
+    """
+    before = ours.execute(_SESSION).fetchone()
+    with psycopg.connect(with_defaults(url)) as other:
+        shared = other.execute(_SESSION).fetchone() == before
+        if not shared:
+            shared = any(ours.execute(_SESSION).fetchone() != before for _ in range(4))
     if shared:
         raise StoreBusy(
             "the database is behind a connection pooler that shares sessions among clients, so nothing would keep a "

@@ -330,9 +330,9 @@ class PostgresEngine:
             try:
                 pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url))
                 pen.refuse_wrong_clock(conn)
+                pen.refuse_pooler(conn, self._url)
             finally:
                 conn.close()
-            pen.refuse_pooler(self._url)
 
     def close(self) -> None:
         """Connections are closed by the code that opened them."""
