@@ -91,6 +91,7 @@ FINDS_OPERATIONS = {
     "web/inside.py": "runs operations for pages, and asks for their scope as the API's door does",
     "web/console/door.py": "looks for pages",
     "web/console/shown.py": "leaves out of the menu what the key sees nothing of",
+    "web/mcp/tools.py": "finds the operation behind a tool in the key's own menu",
     "web/portal/door.py": "looks for pages",
     "web/pages/senders.py": "refuses requests that other sites make browsers send",
 }

@@ -41,6 +41,7 @@ COMMANDS = (
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Post each event, or a hook's requests, to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint or link again."),
+    Command("mcp", "mcp", CALLS, "Offer an assistant what a key may do, as tools (Model Context Protocol)."),
     Command("outbox", "outbox", CALLS, "Outbox: publish what applications add in their own transactions.", group=True),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),

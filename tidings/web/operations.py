@@ -26,6 +26,7 @@ from tidings.web.docs import pages
 from tidings.web.habits.acts import with_acts
 from tidings.web.habits.shaping import with_habits
 from tidings.web.items.templates import TEMPLATES
+from tidings.web.mcp import protocol as mcp
 from tidings.web.openapi import document
 from tidings.web.openapi.paths import with_names
 from tidings.web.operation import Operation
@@ -74,5 +75,6 @@ _ALL.append(
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
-TABLE: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS, *pages.LEADS)
+_CALLS = (*TEMPLATES, *OPERATIONS)
+TABLE: tuple[Operation, ...] = (*_CALLS, *pages.LEADS, mcp.operation(_CALLS))
 """Every row, including the templates for a collection's operations; paths are matched from the top."""

@@ -140,7 +140,7 @@ def _in_plain_words(found: dict[str, Any]) -> dict[str, Any]:
 
 def handler(operations: Sequence[Operation]) -> Any:
     """The operation's handler, for this table."""
-    documents = _Documents(operations)
+    documents = OpenApiDocuments(operations)
 
     async def openapi(parts: Parts, request: Request) -> Answer:
         """The document for the calling key."""
@@ -149,7 +149,7 @@ def handler(operations: Sequence[Operation]) -> Any:
     return openapi
 
 
-class _Documents:
+class OpenApiDocuments:
     """Each key's document as bytes, kept while what it was made from holds. Belongs to one event loop.
 
     Making one takes some fifty milliseconds of the interpreter. So it is made next to the event loop, once for all who

@@ -1,0 +1,1 @@
+"""A key's menu as an assistant's tools."""

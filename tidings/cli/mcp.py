@@ -1,0 +1,60 @@
+"""`tidings mcp`: a server's tools for assistants that start a program and talk to it (Model Context Protocol)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, Key, Url, fail
+from tidings.client import Client, ClientError
+from tidings.client.exchange import ClientRequest
+
+CALL_SECONDS = 60.0
+FAILED = -32000
+"""The JSON-RPC code of an answer that the server did not give."""
+
+
+def mcp(
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    timeout: Annotated[float, typer.Option(help="How long a call may take, in seconds.")] = CALL_SECONDS,
+) -> None:
+    """Offer an assistant the operations that the key may use, as tools. Assistants start this command themselves.
+
+    It reads messages from stdin and writes the server's answers to stdout; the server's own /mcp does the work.
+    """
+    if not key:
+        fail("an assistant needs its own key: give one with --key or TIDINGS_KEY. See: tidings keys create --help")
+    with Client(url, key, timeout_seconds=timeout, retries=0) as client:
+        for line in sys.stdin.buffer:
+            if answer := _answer(client, line.strip()):
+                sys.stdout.write(f"{answer}\n")
+                sys.stdout.flush()
+
+
+def _answer(client: Client, line: bytes) -> str | None:
+    """The answer to one message; None if there is none, as to notifications."""
+    if not line:
+        return None
+    try:
+        reply = client.exchange(ClientRequest("POST", "/mcp", body=line))
+        reply.value()
+    except ClientError as wrong:
+        ident = _id_of(line)
+        return (
+            None
+            if ident is None
+            else json.dumps({"jsonrpc": "2.0", "id": ident, "error": {"code": FAILED, "message": str(wrong)}})
+        )
+    return reply.body.decode() or None
+
+
+def _id_of(line: bytes) -> Any:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message.get("id") if isinstance(message, dict) else None

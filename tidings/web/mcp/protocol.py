@@ -1,0 +1,173 @@
+"""The Model Context Protocol over HTTP ("Streamable HTTP"), as far as tools need it: one JSON-RPC message a request.
+
+Source: https://modelcontextprotocol.io/specification/2025-06-18. There are no sessions and no stream from the server,
+which the protocol leaves open: each message is answered by itself, and a GET is answered 405.
+
+The key in the Authorization header is what protects from pages of other origins: no browser sends it by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidings import __version__
+from tidings.model.errors import Malformed, TidingsError, Unauthorized
+from tidings.web.mcp.tools import AssistantTools
+from tidings.web.operation import Answer, BodySchema, Operation, Request
+from tidings.web.parts import Parts
+from tidings.web.wire import problem
+
+VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+"""What we speak, newest first."""
+PAGE = 100
+"""How many tools one answer lists."""
+NO_METHOD, WRONG_PARAMS, INTERNAL = -32601, -32602, -32603
+
+log = logging.getLogger("tidings.web")
+
+MESSAGE = BodySchema(
+    "McpMessage",
+    {
+        "type": "object",
+        "description": "A JSON-RPC 2.0 message of the Model Context Protocol.",
+    },
+)
+
+
+class _Message(msgspec.Struct):
+    method: str | None = None
+    id: str | int | msgspec.UnsetType | None = msgspec.UNSET
+    params: dict[str, msgspec.Raw] = {}
+
+
+class _Wrong(Exception):
+    """A JSON-RPC error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+class McpHandler:
+    """The handler of `POST /mcp`, for a table of operations."""
+
+    def __init__(self, table: Sequence[Operation]) -> None:
+        self._table = table
+        self._tools: AssistantTools | None = None
+        self._parts: Parts | None = None
+
+    async def __call__(self, parts: Parts, request: Request) -> Answer:
+        """Answer one message; a notification is answered 202."""
+        if not request.key.id:
+            raise Unauthorized("An assistant needs a key: Authorization: Bearer tdk_...")
+        if self._tools is None or self._parts is not parts:
+            self._tools, self._parts = AssistantTools(parts, self._table), parts
+        try:
+            message = msgspec.json.decode(request.raw, type=_Message)
+        except msgspec.ValidationError as wrong:
+            raise Malformed(f"This is not a JSON-RPC message: {wrong}. Batches are not supported.") from None
+        version = request.headers.get("mcp-protocol-version")
+        if version is not None and version not in VERSIONS:
+            raise Malformed(f"MCP-Protocol-Version {version[:40]!r} is unknown here. Known: {', '.join(VERSIONS)}.")
+        if message.id is msgspec.UNSET or message.method is None:
+            return Answer(202)
+        said: dict[str, Any] = {"jsonrpc": "2.0", "id": message.id}
+        try:
+            said["result"] = await self._result(self._tools, message.method, message.params, request)
+        except _Wrong as wrong:
+            said["error"] = {"code": wrong.code, "message": wrong.message}
+        return Answer(200, said)
+
+    async def _result(
+        self, tools: AssistantTools, method: str, params: dict[str, msgspec.Raw], request: Request
+    ) -> Any:
+        if method == "initialize":
+            asked = _read(params, "protocolVersion", str, "")
+            return _initialized(asked, request)
+        if method == "ping":
+            return {}
+        if method == "tools/list":
+            return await _listed(tools, _read(params, "cursor", str, ""), request)
+        if method == "tools/call":
+            name = _read(params, "name", str, "")
+            arguments = _read(params, "arguments", dict[str, msgspec.Raw], {})
+            return await _called(tools, name, arguments, request)
+        raise _Wrong(NO_METHOD, f"There is no method {method[:100]}; this server has tools alone.")
+
+
+def _initialized(asked: str, request: Request) -> dict[str, Any]:
+    key = request.key
+    whose = f"of the tenant {key.tenant}" if key.tenant else "of the operator"
+    return {
+        "protocolVersion": asked if asked in VERSIONS else VERSIONS[0],
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "tidings", "title": "Tidings", "version": __version__},
+        "instructions": (
+            f"These tools call a Tidings server with the key {key.name!r} {whose}, and can do what this key may do. "
+            "Lists come in pages: pass next_cursor as cursor. An error names the place of each mistake."
+        ),
+    }
+
+
+async def _listed(tools: AssistantTools, cursor: str, request: Request) -> dict[str, Any]:
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+        raise _Wrong(WRONG_PARAMS, "The cursor is not one of this server.")
+    start, all_ = int(cursor or 0), await tools.all(request.key)
+    page: dict[str, Any] = {"tools": all_[start : start + PAGE]}
+    if start + PAGE < len(all_):
+        page["nextCursor"] = str(start + PAGE)
+    return page
+
+
+async def _called(
+    tools: AssistantTools, name: str, arguments: dict[str, msgspec.Raw], request: Request
+) -> dict[str, Any]:
+    operation = tools.find(request.key, name)
+    if operation is None:
+        raise _Wrong(WRONG_PARAMS, f"This key has no tool {name[:100]!r}.")
+    try:
+        answer = await tools.call(request.key, operation, arguments, request.request_id)
+    except TidingsError as wrong:
+        # The assistant reads it, and can do better: so it is a result, not an error of the protocol.
+        return _content(msgspec.json.encode(problem.problem(wrong, request.request_id)), is_error=True)
+    except Exception:
+        log.exception("%s the tool %s failed", request.request_id, name, extra={"request_id": request.request_id})
+        raise _Wrong(
+            INTERNAL, f"This is a fault of the server. Its log has the details under {request.request_id}."
+        ) from None
+    body = answer.body
+    return _content(b"Done." if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body))
+
+
+def _content(text: bytes, *, is_error: bool = False) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": text.decode()}], "isError": is_error}
+
+
+def _read(params: dict[str, msgspec.Raw], name: str, kind: Any, default: Any) -> Any:
+    if name not in params:
+        return default
+    try:
+        return msgspec.json.decode(params[name], type=kind)
+    except msgspec.ValidationError as wrong:
+        raise _Wrong(WRONG_PARAMS, f"{name}: {wrong}") from None
+
+
+def operation(table: Sequence[Operation]) -> Operation:
+    """The row of the menu; `table` is what tools are made from."""
+    return Operation(
+        name="mcp",
+        method="POST",
+        path="/mcp",
+        scope=None,
+        summary="Use the API as tools of an assistant (Model Context Protocol)",
+        handler=McpHandler(table),
+        tag="Service",
+        request=MESSAGE,
+        response=dict,
+        internal=True,
+    )
