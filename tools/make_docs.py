@@ -17,6 +17,7 @@ from typing import Any
 import typer.main
 
 import form_page
+import link_page
 import operation_page
 import scheme_page
 from tidings.cli.commands import tree
@@ -284,12 +285,18 @@ def form_fields_page() -> str:
     return page("Fields of forms", "tidings/rules/forms/fields.py and tools/form_page.py", *form_page.lines(table))
 
 
+def links_page() -> str:
+    """Every member of a link and of a connection."""
+    return page("Members of links and connections", "tools/link_page.py", *link_page.lines(table))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "answers.md": answers_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
     "form-fields.md": form_fields_page,
     "lifecycle.md": lifecycle_page,
+    "links.md": links_page,
     "metrics.md": metrics_page,
     "operations.md": operations_page,
     "outcomes.md": outcomes_page,

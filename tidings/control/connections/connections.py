@@ -125,7 +125,9 @@ class Connections:
             if users:
                 named = ", ".join(users[:5]) + (" ..." if len(users) > 5 else "")
                 detail = f"{len(users)} link{'s use' if len(users) > 1 else ' uses'} this connection: {named}."
-                raise Conflict(f"{detail} Delete or change them first.", code="used_by_link")
+                raise Conflict(
+                    f"{detail} Delete or change {'it' if len(users) == 1 else 'them'} first.", code="used_by_link"
+                )
             self._catalog.drop_connection(db, found)
 
         return await run(job)

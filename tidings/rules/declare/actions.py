@@ -25,7 +25,7 @@ ACTIONS = ("item", "call", "mail")
 NEW = True
 """What `create` has if the item gets its own id."""
 
-_ITEM_PARTS = ("collection", *EDIT_WORDS, "data")
+ITEM_PARTS = ("collection", *EDIT_WORDS, "data")
 
 
 def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
@@ -152,7 +152,7 @@ def _no_rate(given: dict[str, Any], pointer: str, wrong: Places) -> None:
 
 def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None:
     at = f"{pointer}/item"
-    item = wrong.members(given["item"], at, _ITEM_PARTS, "`item`")
+    item = wrong.members(given["item"], at, ITEM_PARTS, "`item`")
     words: list[EditWord] = [word for word in EDIT_WORDS if item.get(word) is not None]
     collection = item.get("collection")
     if type(collection) is not str or not collection:

@@ -31,7 +31,7 @@ PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.1
 """What `private: true` opens: private and loopback addresses. No range opens a metadata service."""
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
-_PARTS = (
+PARTS = (
     *(
         "base",
         "smtp",
@@ -47,7 +47,7 @@ _PARTS = (
     ),
     "client_certificate",
 )
-_COMPARED = ("sender", *(name for name in _PARTS if name not in ("smtp", "from")))
+_COMPARED = ("sender", *(name for name in PARTS if name not in ("smtp", "from")))
 
 
 class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +146,7 @@ def _read(
         wrong.say(pointer, "name", f"{NAME_RULE}; not {shown(name)}.")
     if not wrong.json(value, pointer):
         return None
-    given = wrong.members(value, pointer, _PARTS, "A connection")
+    given = wrong.members(value, pointer, PARTS, "A connection")
     description = given.get("description") or ""
     options: dict[str, Any] = {
         **_where(given, pointer, wrong),

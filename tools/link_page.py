@@ -1,0 +1,253 @@
+"""The page of the members of links and connections in docs/reference, made from what their declarations may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from tidings.model.calls.connection import TIMEOUT_SECONDS
+from tidings.model.link import BODY_FORMS, VERBS, Pacing
+from tidings.rules.calls import authentication, oauth1, oauth2, signing
+from tidings.rules.calls.request import OF_ANSWER
+from tidings.rules.calls.texts import AUTH as AUTH_NAME
+from tidings.rules.declare import actions, calls, connections, links, mail
+from tidings.rules.declare.in_file import link_tests
+from tidings.rules.declare.pacing import IN_FLIGHT_MAX, TIMEOUT_SECONDS_MAX
+from tidings.rules.guard import ITEM as ITEM_NAME
+from tidings.rules.guard import MINE
+from tidings.rules.mirror import declared as mirror
+from tidings.rules.mirror import pages
+from tidings.rules.mirror.cursors import OVERLAP_SECONDS
+from tidings.rules.mirror.observer import OF_RECORD
+from tidings.rules.reading import durations
+from tidings.rules.template import SCOPE
+from tidings.rules.timers import declared as timers
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
+
+RATE = "The maximum number of requests: `5/s`, `100/min`, `1000/h`, or a number per second."
+IN_DOUBT = (
+    "What follows if the response is lost: `retry`, or `park` (the delivery is dead as `in_doubt`). By default, what "
+    "can be repeated safely is repeated: PUT, DELETE, GET, HEAD, and a call with its own `Idempotency-Key`."
+)
+LINK = {
+    "was": "The link's previous name: it keeps everything under its new one.",
+    "description": "Text for people.",
+    "tenant": 'The tenant whose events it gets; `"*"` for all; without it, events without a tenant.',
+    "when": "When it acts, see below.",
+    "filter": "A JSON pattern over `type, subject, data, previous, changed`, as of an "
+    "[endpoint](../howto/endpoints.md#choose-which-events-it-gets).",
+    "if": "A template: the link acts only if it is true. Otherwise the outcome is `skipped`.",
+    "once": "A template of a key: the link succeeds only once for each.",
+    "split": "A template that becomes a list: a delivery for each element, which templates see as `item`.",
+    "item": "Edit an item of a collection, see below.",
+    "call": "Make an HTTP request, see below.",
+    "mail": "Send a mail, see below.",
+    "emit": "Make events of the responses to `call`, see below.",
+    "keep": "`{NAME: TEMPLATE}`: values of the response that are kept for the subject, and read as `mine.NAME`. Null "
+    "deletes one. The templates also see `status`, `headers` and `body`.",
+    "order": "`each` (default): events of one subject in order. `subject`: the same, and only the newest matters. "
+    "`all`: one at a time. `none`. Or a template: events with the same value in order.",
+    "order_max_age_seconds": "How old a failing event may get while those behind it wait "
+    f"({Pacing().order_max_age_seconds:,}).",
+    "rate": RATE,
+    "max_in_flight": "The maximum number of requests at the same time "
+    f"({Pacing().max_in_flight}; up to {IN_FLIGHT_MAX:,}).",
+    "retry_delays_seconds": "The delay before each attempt, instead of the usual schedule.",
+}
+WHEN = {
+    "event": "A type, a pattern such as `orders.*`, or a list of them.",
+    "every": "An interval: `90s`, `15m`, `1h30m`, `2d`.",
+    "at": 'A time of day such as `"09:00"`, or a list of them.',
+    "cron": "`minute hour day-of-month month day-of-week`.",
+    "days": "Of `at`: `mon-fri`, or `mon,thu`.",
+    "tz": "The zone of `at` and `cron`, such as `Europe/Berlin`; UTC by default.",
+    "missed": "What follows for missed times: `once` (default; one run for all of them) or `skip`.",
+    "hook": "In a file, alone: receive webhooks ([hooks-in-a-file](../howto/hooks-in-a-file.md)).",
+    "form": "In a file, alone: a form that people fill in ([forms](../howto/forms.md)).",
+}
+ITEM = {
+    "collection": "The collection.",
+    "create": "`true`: make an item with a generated id.",
+    "put": "A template of the id: create the item, or replace it.",
+    "patch": "A template of the id: change the fields in `data`.",
+    "delete": "A template of the id: delete the item.",
+    "data": "The fields: an object of templates, or one template that becomes an object.",
+}
+CALL: dict[str, str] = {
+    "via": "The connection. Without it, the path is a whole URL.",
+    **dict.fromkeys(VERBS, "The method, with the path as a template; exactly one. Values are percent-encoded."),
+    "query": "Parameters: an object of templates. One without a value is left out.",
+    "headers": "Headers: an object of templates.",
+    "json": "A body in JSON. `{{ }}` alone keeps its type; a missing value leaves its member out.",
+    "form": "A form-encoded body: an object of templates.",
+    "xml": "A body in XML, as text. Values are escaped.",
+    "text": "A body in plain text.",
+    "ok": "A template over `status`, `headers` and `body`: whether the call succeeded. By default 2xx, and not a SOAP "
+    "fault.",
+    "in_doubt": IN_DOUBT,
+    "give_up_on": 'Statuses after which the delivery is dead at once: `[409]`, `["4xx"]`.',
+    "timeout_seconds": "The time limit of a request, instead of the connection's.",
+    "sign": "Sign each request: `standard-webhooks`, or an object, see below.",
+    "pages": "With `emit`: how to get the next page, see below.",
+    "gone": "With `emit`: statuses that mean that the record was deleted, such as `[404, 410]`.",
+    "empty": "With `emit`: statuses that mean that there are no records, such as `[204]`.",
+}
+PAGES: dict[str, str] = {
+    "next": "A template of the next page's URL; empty after the last page.",
+    "while": "A template: whether there is a next page.",
+    **dict.fromkeys(
+        ("query", "headers", *BODY_FORMS, *VERBS),
+        "What differs in the request for the next page. `n` is the number of the page just read, from 1.",
+    ),
+}
+SIGN = {
+    "scheme": "One of the [schemes](schemes.md), or your own.",
+    "secret": "The secret, or the private key in PEM.",
+    "secrets": "Several: the newest first.",
+    "settings": "Other values that the scheme requires.",
+}
+EMIT = {
+    "type": "The type of the events. Without `mode: all`, `.created`, `.updated` or `.deleted` is appended.",
+    "each": "Where the records are in the response: `data.items`, `*` for any member.",
+    "key": "The field that identifies a record, or a template.",
+    "data": "A template of what is kept of a record, and sent in events.",
+    "mode": "`changes` (default): compare with the mirror. `all`: each record is an event.",
+    "only": "The fields that count as a change.",
+    "ignore": "The fields that do not.",
+    "deleted": "A template that is true for a deleted record.",
+    "cursor": "How far it has read, see below. Of links with a timer.",
+    "sweep": "How often everything is read, so that missing records count as deleted: `1d`, `true`, or "
+    "`{every: 1d, most: 0.2}`.",
+}
+CURSOR = {
+    "record": "The field with the time or number of the last change.",
+    "body": "Where a token is in the response.",
+    "header": "The header with a token, such as `ETag`.",
+    "clock": "`true`: the time of the last request.",
+    "from": "Where it begins: `now`, or a time.",
+    "overlap": f"How much is read again each time (`{durations.text(OVERLAP_SECONDS)}`).",
+    "order": "`asc`: the records are sorted by the field, so the cursor moves with each page.",
+}
+MAIL = {
+    "via": "The connection to the mail server.",
+    "to": "One address, a list of them, or a template.",
+    "subject": "The subject.",
+    "text": "The text.",
+    "html": "The same in HTML; values are escaped.",
+    "in_doubt": "`retry` sends a mail again if the server's response is lost; by default, that is not done.",
+}
+CONNECTION = {
+    "base": "The URL before every path.",
+    "smtp": "A mail server instead: `smtp://HOST:PORT` or `smtps://HOST:PORT`.",
+    "from": "Of a mail server: whom mails are from.",
+    "description": "Text for people.",
+    "auth": "The credentials, see below.",
+    "headers": "Headers of every request. Their values are encrypted at rest and never shown again.",
+    "rate": RATE + " All links of the connection share it.",
+    "max_in_flight": f"The maximum number of requests at the same time, over all links (up to {IN_FLIGHT_MAX:,}).",
+    "timeout_seconds": f"The time limit of a request ({TIMEOUT_SECONDS:g}; up to {TIMEOUT_SECONDS_MAX:g}).",
+    "private": "`true`, or a list of ranges: private addresses that it may call.",
+    "ca": "A certificate authority to trust, in PEM.",
+    "client_certificate": "`{certificate, key}` in PEM, to present.",
+}
+AUTH = {
+    "bearer": "A token.",
+    "basic": "`[USER, PASSWORD]`.",
+    "header": "`{NAME: VALUE}`.",
+    "oauth2": "`client_credentials`, `refresh_token` or `jwt_bearer`.",
+    "oauth1": f"{' or '.join(f'`{each}`' for each in oauth1.METHODS)} (OAuth 1.0a).",
+}
+OAUTH2 = {
+    "oauth2": AUTH["oauth2"],
+    "token": "The URL of the token endpoint, or a path at the host of `base`.",
+    "id": "The client's id.",
+    "secret": "The client's secret.",
+    "scope": "Sent to the token endpoint.",
+    "refresh_token": "The first one; later ones are stored as they are rotated.",
+    "key": "Of `jwt_bearer`: the private key, in PEM.",
+    "kid": "The key's id.",
+    "alg": "The algorithm; it depends on the key by default.",
+    "audience": "Sent to the token endpoint; of `jwt_bearer`, the JWT's `aud`.",
+    "subject": "Of `jwt_bearer`: the JWT's `sub`.",
+    "assertion": "`grant` or `client`: what the JWT is used as.",
+    "claims": "More claims of the JWT.",
+    "client_auth": "`basic` (default) or `body`: how id and secret are sent.",
+    "params": "Anything else that the token endpoint requires.",
+}
+OAUTH1 = {
+    "oauth1": AUTH["oauth1"],
+    "place": "`header` (default) or `soap`: `{{ auth.soap_header }}` in the envelope.",
+    "account": "NetSuite's account, as the realm.",
+    "id": "The consumer key.",
+    "secret": "The consumer secret.",
+    "token": "The token.",
+    "token_secret": "The token's secret.",
+}
+TEST = {
+    "name": "Text for people.",
+    "event": "The event: `data`, and if they matter `type`, `subject`, `time`, `tenant`, `previous`, `changed`.",
+    "mine": "Kept values.",
+    "expect": "What the link makes of it, or `nothing` ([test-links](../howto/test-links.md)).",
+}
+SEEN = (
+    (_named(SCOPE), "every part: the event. `old` is short for `previous`"),
+    (_named((MINE,)), "calls: what `keep` has kept for the subject"),
+    (_named((ITEM_NAME,)), "links with `split`: the element"),
+    (_named((AUTH_NAME,)), "`headers` and `xml` of a call: the connection's credentials"),
+    (
+        _named(pages.OF_REQUEST),
+        "calls of links with `emit`: the cursor, the time of the request, the number of the page",
+    ),
+    (_named(OF_ANSWER), "`ok` and `keep`"),
+    (_named(OF_RECORD), "`emit`: a record, and the response that it is from"),
+    (_named(pages.OF_PAGE), "`pages`: the page just read; `name` is that of the element in a SOAP body"),
+)
+PARTS: tuple[tuple[str, str, dict[str, str], tuple[str, ...]], ...] = (
+    ("A link", "`links: {NAME: {...}}`. It has `when`, and one of `item`, `call` and `mail`.", LINK, links.PARTS),
+    ("`when`", "`event`, one of `every`, `at` and `cron`, or both.", WHEN, ("event", *timers.PARTS, "hook", "form")),
+    ("`item`", "One of the verbs.", ITEM, actions.ITEM_PARTS),
+    ("`call`", "", CALL, (*calls.PARTS, *calls.OF_EMIT)),
+    ("`pages` of a call", "", PAGES, pages.PARTS),
+    ("`sign` of a call", "", SIGN, signing.PARTS),
+    ("`mail`", "", MAIL, mail.PARTS),
+    ("`emit`", "", EMIT, mirror.PARTS),
+    ("`cursor` of `emit`", "One of the first four.", CURSOR, mirror.CURSOR_PARTS),
+    ("`tests` of a link", "A list.", TEST, link_tests.PARTS),
+    ("A connection", "`connections: {NAME: {...}}`. It has `base` or `smtp`.", CONNECTION, connections.PARTS),
+    ("`auth` of a connection", "One of these.", AUTH, authentication.KINDS),
+    ("OAuth 2", "", OAUTH2, oauth2.PARTS),
+    ("OAuth 1.0a", "", OAUTH1, oauth1.PARTS),
+)
+"""Each part of a declaration: what it is called, what to know of it, its members, and those that can be declared."""
+
+
+def lines(table: Table) -> Iterator[str]:
+    """The page without its title."""
+    yield "Every member of links and connections, in `tidings.yaml` and in the API. [links.md](../howto/links.md) and"
+    yield "[call-an-api.md](../howto/call-an-api.md) introduce them. Unknown members are refused."
+    yield ""
+    yield "## What templates see"
+    yield ""
+    yield table(("names", "in the templates of"), SEEN)
+    for name, about, told, known in PARTS:
+        assert set(told) == set(known), f"{name}: {set(told) ^ set(known)}"
+        yield ""
+        yield f"## {name[0].upper()}{name[1:]}"
+        yield ""
+        if about:
+            yield about
+            yield ""
+        yield table(("member", "meaning"), _rows(told))
+
+
+def _rows(told: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """One row for each meaning: members that share one are in one row."""
+    named: dict[str, list[str]] = {}
+    for name, meaning in told.items():
+        named.setdefault(meaning, []).append(f"`{name}`")
+    return ((", ".join(names), meaning) for meaning, names in named.items())
