@@ -14,12 +14,16 @@ from make_pictures import BROWSERS
 
 NAMES: dict[str, tuple[str, ...]] = {
     "chromium": BROWSERS,
+    "firefox": ("firefox-esr", "firefox"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
 }
 """Where a program is found, if not by its own name."""
 PACKAGES = {
+    "WebKitWebDriver": "webkit2gtk-driver",
+    "Xvfb": "xvfb",
+    "firefox": "firefox-esr",
     "go": "golang",
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
