@@ -1,13 +1,13 @@
-"""One server and one browser for a whole file of tests. Browser tests are skipped only if there is no Chromium."""
+"""One server for a whole file of tests, and one browser. Browser tests are skipped only if there is no Chromium."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from make_pictures import Browser
-from tests import programs
 from tests.console.visitor import Visitor
 from tidings.testing import Api, Receiver, TestServer
 
@@ -43,8 +43,17 @@ def operator(visitor: Visitor, api: Api) -> Visitor:
     return visitor
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    programs.needed("chromium")
-    with Browser() as browser:
-        yield browser
+@pytest.fixture
+def browser(whole_browser: Browser, server: TestServer) -> Iterator[Browser]:
+    """The browser, signed in as the operator; afterwards nothing was complained about, and nobody else was asked."""
+    whole_browser.resize()
+    whole_browser.darken(False)
+    whole_browser.open(f"{server.url}/console/sign-in")
+    whole_browser.do(f"document.querySelector('[name=key]').value = {json.dumps(server.api.key)}")
+    whole_browser.leave("document.querySelector('form').requestSubmit()")
+    whole_browser.requests.clear()
+    whole_browser.complaints.clear()
+    yield whole_browser
+    whole_browser.open("about:blank")
+    assert whole_browser.complaints == []
+    assert [each for each in whole_browser.requests if not each.startswith((server.url, "about:", "data:"))] == []

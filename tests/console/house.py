@@ -99,5 +99,6 @@ PATHS = (
     "/jobs",
     "/jobs/{job}",
     "/server",
+    "/acts",
 )
 """Every page of the console."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,11 @@ from tidings.model import moment
 from tidings.model.moment import HOUR, MINUTE, SECOND
 
 CLASSES = ("delivered", "rejected", "timeout", "unreachable", "failed")
+QUANTILES = {"p50": 0.5, "p95": 0.95}
 ROWS_MAX = 60
+
+Read = Callable[[Any, str], int | None]
+"""What a chart shows of a point, by the name of its series; None: nothing."""
 
 
 def charts(report: Any) -> list[dict[str, Any]]:
@@ -19,11 +23,14 @@ def charts(report: Any) -> list[dict[str, Any]]:
     if report is None:
         return []
     step = "minute" if report.step == "minute" else "hour"
-    flow = ("accepted", "delivered") if report.total.accepted is not None else ("delivered",)
     outcomes = [name for name in CLASSES if name == "delivered" or any(getattr(each, name) for each in report.points)]
+    bars = _chart(report, "bars", f"Attempts by result, each {step}", outcomes, _count)
+    if report.total.accepted is not None:
+        names = ("accepted", "delivered")
+        return [_chart(report, "lines", f"Events and deliveries, each {step}", names, _count), bars]
     return [
-        _chart(report, "lines", f"{'Events and deliveries' if len(flow) > 1 else 'Deliveries'}, each {step}", flow),
-        _chart(report, "bars", f"Attempts by result, each {step}", outcomes),
+        bars,
+        _chart(report, "lines", f"Duration of attempts in ms, each {step}", tuple(QUANTILES), _quantile(report)),
     ]
 
 
@@ -34,12 +41,33 @@ def durations(report: Any) -> dict[str, Any] | None:
     return {"p50": report.total.p50_ms, "p95": report.total.p95_ms}
 
 
-def _chart(report: Any, kind: str, title: str, names: Sequence[str]) -> dict[str, Any]:
+def _count(point: Any, name: str) -> int | None:
+    value: int | None = getattr(point, name)
+    return value
+
+
+def _quantile(report: Any) -> Read:
+    """From the buckets of a point to the duration that this part of its attempts did not exceed."""
+    bounds = report.bounds_ms
+
+    def read(point: Any, name: str) -> int | None:
+        wanted, seen = sum(point.buckets) * QUANTILES[name], 0
+        for bound, count in zip((*bounds, bounds[-1]), point.buckets, strict=False):
+            seen += count
+            if count and seen >= wanted:
+                return int(bound)
+        return None
+
+    return read
+
+
+def _chart(report: Any, kind: str, title: str, names: Sequence[str], read: Read) -> dict[str, Any]:
     size = MINUTE if report.step == "minute" else HOUR
     since, until = moment.from_text(report.since) // size * size, moment.from_text(report.until)
     by_time = {moment.from_text(each.time): each for each in report.points}
     times = range(since, until, size)
-    series = [[getattr(by_time[at], name) if at in by_time else 0 for at in times] for name in names]
+    nothing = 0 if read is _count else None
+    series = [[read(by_time[at], name) if at in by_time else nothing for at in times] for name in names]
     content = {"names": names, "times": [at // SECOND for at in times], "series": series}
     return {
         "kind": kind,
@@ -47,7 +75,7 @@ def _chart(report: Any, kind: str, title: str, names: Sequence[str]) -> dict[str
         "names": names,
         "json": msgspec.json.encode(content).decode(),
         "rows": [
-            {"time": each.time, "values": [getattr(each, name) for name in names]}
+            {"time": each.time, "values": [read(each, name) for name in names]}
             for each in report.points[::-1][:ROWS_MAX]
         ],
     }

@@ -49,6 +49,7 @@ NAV: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("keys", "/keys", "Keys", "keys:read"),
             ("jobs", "/jobs", "Jobs", "replays:read"),
             ("server", "/server", "Server", "metrics:read"),
+            ("acts", "/acts", "Acts", "acts:read"),
         ),
     ),
 )
@@ -85,14 +86,14 @@ class Renderer:
             here,
             layout=PART if is_partial else FRAME,
             nav=row.nav,
-            live=here[len(self._root) :] if row.live else "",
+            live=here[len(self._root) :] if row.live else None,
             notice=notice,
             **_said(view),
         )
 
     def fragment(self, key: Key, row: PageRow, view: View) -> str:
         """A page as it is drawn again for all who look at it."""
-        return self._render(view.template, {}, key, "", layout=PART, nav=row.nav, live="", notice="", **_said(view))
+        return self._render(view.template, {}, key, "", layout=PART, nav=row.nav, live=None, notice="", **_said(view))
 
     def problem(
         self, headers: Mapping[str, str], key: Key | None, here: str, wrong: TidingsError, *, is_partial: bool
@@ -105,7 +106,7 @@ class Renderer:
             here,
             layout=PART if is_partial else FRAME if key is not None else "bare.html",
             nav="",
-            live="",
+            live=None,
             notice="",
             title=wrong.title,
             sentence=wrong.detail,

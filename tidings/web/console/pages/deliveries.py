@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +17,7 @@ from tidings.rules.deliver.lifecycle import STATES
 from tidings.views.health.words import age
 from tidings.web.console.lists import LIMIT, button, chosen, fact, filled, pages, table
 from tidings.web.console.pages.endpoints import DELIVERY_HEADINGS, delivery_row
-from tidings.web.console.pages.now import short
+from tidings.web.console.pages.now import names, short
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 from tidings.web.pages.templates import pretty
 
@@ -39,9 +40,9 @@ async def deliveries(visit: PageVisit) -> View:
     """The list, newest first, with its filters."""
     given = visit.filters(*FILTERS)
     found = await visit.get("list_deliveries", **given, cursor=visit.query.get("cursor"), limit=LIMIT)
-    rows = [
-        delivery_row(each, visit.parts.clock.now(), with_endpoint="endpoint" not in given) for each in found["data"]
-    ]
+    now = visit.parts.clock.now()
+    named = {} if "endpoint" in given else await names(visit, [each.endpoint_id for each in found["data"]])
+    rows = [delivery_row(each, now, _who(each, named, given)) for each in found["data"]]
     return View(
         "list.html",
         "Deliveries",
@@ -54,6 +55,13 @@ async def deliveries(visit: PageVisit) -> View:
             "pages": pages(visit, "/deliveries", found, *FILTERS),
         },
     )
+
+
+def _who(each: Any, named: Mapping[str, str], given: Mapping[str, str]) -> str:
+    if "endpoint" in given or "link" in given:
+        return ""
+    who: str = each.link or named.get(each.endpoint_id, each.endpoint_id) or ""
+    return who
 
 
 def _sentence(given: dict[str, str], count: int, *, is_more: bool) -> str:

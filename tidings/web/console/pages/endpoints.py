@@ -123,7 +123,7 @@ async def endpoint(visit: PageVisit) -> View:
         headings = ("Reason", "Deliveries", "Waiting", "Example")
         tables.append(table(headings, groups, "", "Why deliveries failed in the last hour"))
     if recent is not None:
-        rows = [delivery_row(each, visit.parts.clock.now(), with_endpoint=False) for each in recent["data"]]
+        rows = [delivery_row(each, visit.parts.clock.now()) for each in recent["data"]]
         tables.append(table(DELIVERY_HEADINGS, rows, "Nothing was sent yet.", "Newest deliveries"))
     return View(
         "detail.html",
@@ -268,14 +268,13 @@ def _forms(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
 DELIVERY_HEADINGS = ("Event", "State", "Last result", "Attempts", "Created", "Next")
 
 
-def delivery_row(each: Any, now: Micros, *, with_endpoint: bool = True) -> dict[str, Any]:
-    """A delivery as lists show it."""
+def delivery_row(each: Any, now: Micros, who: str = "") -> dict[str, Any]:
+    """A delivery as lists show it. `who`: where it goes, if the list has several."""
     last = each.last
     result = "" if last is None else f"{last.outcome.replace('_', ' ')} {last.status or ''}".strip()
-    note = (each.link or each.endpoint_id or "") if with_endpoint else ""
     return row(
         to("deliveries", each.id),
-        text(each.event_type or each.event_id or "a deleted event", note),
+        text(each.event_type or each.event_id or "a deleted event", who),
         state(each.state),
         text(result),
         number(each.attempts),

@@ -95,9 +95,7 @@ async def link(visit: PageVisit) -> View:
         visit.maybe("list_link_tallies", link=name),
     )
     tally = standing["data"][0] if standing and standing["data"] else None
-    rows = (
-        [delivery_row(each, visit.parts.clock.now(), with_endpoint=False) for each in recent["data"]] if recent else []
-    )
+    rows = [delivery_row(each, visit.parts.clock.now()) for each in recent["data"]] if recent else []
     declared = {key: getattr(found, key) for key in ("when", "filter", "call", "mail", "item", "emit", "keep")}
     return detail(
         found.name,

@@ -1,14 +1,17 @@
-"""Jobs with their progress, and the server itself: store, stages, shares."""
+"""Jobs with their progress, the server itself, and who changed what."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import msgspec
+
 from tidings.web.console.lists import (
     LIMIT,
     button,
     chosen,
+    code,
     detail,
     fact,
     filled,
@@ -147,7 +150,64 @@ def _modes(counts: Any) -> str:
     return f"{counts.enabled:,} enabled, {counts.paused:,} paused, {counts.disabled:,} disabled"
 
 
+# --- acts ------------------------------------------------------------------------------------------------------------
+
+ACT_FILTERS = ("key", "operation", "about", "time__gte", "time__lt")
+
+
+async def acts(visit: PageVisit) -> View:
+    """Who changed what, newest first."""
+    given = visit.filters(*ACT_FILTERS)
+    found = await visit.get("list_acts", **given, cursor=visit.query.get("cursor"), limit=LIMIT)
+    rows = [_act(each) for each in found["data"]]
+    count = many(len(rows), "act", is_more=found["next_cursor"] is not None)
+    return listing(
+        "Acts",
+        f"{count}, newest first." if rows else "Nobody has changed anything that fits.",
+        "/acts",
+        table(("Did", "Key", "What differs", "When"), rows, "Nobody has changed anything here."),
+        fields=[
+            filled("about", "About", given.get("about", "")),
+            filled("key", "Key", given.get("key", "")),
+            filled("operation", "Operation", given.get("operation", "")),
+            filled("time__gte", "From", given.get("time__gte", "")),
+            filled("time__lt", "Until", given.get("time__lt", "")),
+        ],
+        pages=pages(visit, "/acts", found, *ACT_FILTERS),
+    )
+
+
+def _act(each: Any) -> dict[str, Any]:
+    did = text(each.operation.replace("_", " "), each.path)
+    return row("", did, code(each.key_id, to("keys", each.key_id)), text(_changes(each)), when(each.created))
+
+
+def _changes(act: Any) -> str:
+    """What was before and after, in short."""
+    said = []
+    for each in act.changes[:3]:
+        before, after = each.before or {}, each.after or {}
+        members = [
+            f"{name}: {_short(before.get(name))} → {_short(after.get(name))}"
+            for name in {**before, **after}
+            if name not in ("revision", "updated")
+        ][:4]
+        kind = (
+            "" if each.before is not None and each.after is not None else "deleted " if each.after is None else "new "
+        )
+        said.append(kind + f"{each.kind} {each.name}" + (f" ({', '.join(members)})" if members and not kind else ""))
+    more = act.changes_total - len(said)
+    return "; ".join(said) + (f"; and {more:,} more" if more > 0 and said else "")
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "none"
+    return (value if isinstance(value, str) else msgspec.json.encode(value).decode())[:60]
+
+
 PAGES = (
+    page("/acts", acts, "acts"),
     page("/jobs", jobs, "jobs"),
     page("/jobs/{id}", job, "jobs", live=True),
     action("/jobs/{id}/cancel", stop_job, "jobs"),

@@ -18,7 +18,7 @@
     const axis = { stroke: ink, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const bars = kind === "bars";
     return {
-      width, height: HEIGHT, padding: [8, 6, 0, 0],
+      width, height: HEIGHT, padding: [8, 18, 0, 0],
       cursor: { points: { show: !bars }, drag: { x: false, y: false } },
       legend: { show: true, live: true },
       scales: { y: { range: (self, low, high) => [0, Math.max(high || 0, 1) * 1.06] } },
