@@ -22,7 +22,12 @@ _SEQ_MASK = (1 << _NUMBER_BITS) - 1
 _MARKS = (7 << 76) | (2 << 62)
 """The version and the variant of a UUIDv7 in its low 80 bits; the other 74 are chance."""
 _CHANCE = (0xFFF << 64) | _SEQ_MASK
-_HALF_BYTES = 10
+_HALF_BYTES, _HALF_CHARS = 10, 16
+_CHARS = ALPHABET.encode() * 8
+"""From a byte to a character that stands for five bits of it."""
+_VERSION = "".join(ALPHABET[0b01110 | byte & 0b00001] for byte in range(256))
+_VARIANT = "".join(ALPHABET[0b01000 | byte & 0b10011] for byte in range(256))
+"""The same for the characters that hold the version and the variant."""
 
 
 _AHEAD = 256
@@ -40,7 +45,7 @@ def new_id(prefix: str, now: Micros, random_bytes: Callable[[int], bytes] | None
 def new_ids(prefix: str, now: Micros, count: int) -> list[str]:
     """Many new ids at once."""
     head = f"{prefix}_{_millis_text(now // 1000)}"
-    return [head + half for half in _halves(os.urandom(_HALF_BYTES * count))]
+    return [head + half for half in _new_halves(count)]
 
 
 def _next_half() -> str:
@@ -48,9 +53,19 @@ def _next_half() -> str:
         return _ahead.pop()
     except IndexError:
         # Not one by one: asking the system hands the interpreter over, and under load it is long in coming back.
-        half, *more = _halves(os.urandom(_HALF_BYTES * _AHEAD))
+        half, *more = _new_halves(_AHEAD)
         _ahead.extend(more)
         return half
+
+
+def _new_halves(count: int) -> list[str]:
+    """The last 16 characters of ids, a byte of chance for each: a tenth of the cost of `_halves`."""
+    chance = os.urandom(_HALF_CHARS * count)
+    text, firsts, fourths = chance.translate(_CHARS).decode(), _VERSION, _VARIANT
+    return [
+        f"{firsts[chance[at]]}{text[at + 1 : at + 3]}{fourths[chance[at + 3]]}{text[at + 4 : at + _HALF_CHARS]}"
+        for at in range(0, len(chance), _HALF_CHARS)
+    ]
 
 
 def _halves(chance: bytes) -> list[str]:
