@@ -18,6 +18,7 @@ import jiter
 
 from tidings.model.errors import Invalid, Malformed, Place
 from tidings.rules.reading import exact
+from tidings.rules.reading.quick import quick
 from tidings.rules.reading.refused import escaped
 
 DEPTH_MAX = 64
@@ -103,12 +104,11 @@ def read_exact(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
 def read(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     """The value of a JSON text, where `[[]]` has depth 2. Raises BadJson."""
     alike = raw.translate(_ALIKE)
+    found = quick(raw) if alike.count(b"[") <= depth_max else None
+    if found is not None and not (_LONG in alike and _is_number_at(raw, alike, _LONG)):
+        return found[0]
     value = _parsed(raw, alike, depth_max)
-    if (
-        (_LONG in alike and _is_number_at(raw, alike, _LONG))
-        or (_HUGE in alike and _is_number_at(raw, alike, _HUGE))
-        or (_HUGE_PLUS in alike and _is_number_at(raw, alike, _HUGE_PLUS))
-    ):
+    if any(run in alike and _is_number_at(raw, alike, run) for run in (_LONG, _HUGE, _HUGE_PLUS)):
         _refuse(value, _out_of_range)
     return value
 
