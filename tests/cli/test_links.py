@@ -210,3 +210,16 @@ def test_a_call_is_tried_with_a_key_that_stands_for_the_real_one(run: Run, write
     tried = run("links", "test", "push", "--event", clean.publish("a.b", {})).stdout
     assert "(a placeholder: each delivery has its own)" in tried, tried
     assert run("links", "delete", "push").exit_code == run("connections", "delete", "crm").exit_code == 0
+
+
+def test_a_link_that_fails_is_seen_in_the_list_and_by_doctor(run: Run, clean: Api, tmp_path: Path) -> None:
+    clean.put("/v1/connections/gone", {"base": "http://127.0.0.1:9", "private": True})
+    clean.put("/v1/links/failing", {"when": {"event": "shop.lost"}, "call": {"via": "gone", "get": "/"}})
+    assert "link" in run("doctor", "--data", str(tmp_path)).stdout
+    clean.publish("shop.lost")
+    until(lambda: clean.get("/v1/links/failing")["health"]["failing_since"], "it fails")
+    assert "Failing since 2" in run("links", "list").stdout
+    said = run("doctor", "--data", str(tmp_path)).stdout
+    assert "failing has been failing since 2" in said and "See: tidings links runs failing" in said
+    assert "connect_failed" not in run("links", "runs", "failing").stderr
+    assert "waiting" in run("links", "runs", "failing").stdout

@@ -110,9 +110,12 @@ def test_a_link_that_seldom_acts_and_fails_needs_somebody_after_minutes_and_not_
         clock.advance(240)
         found = problem(api, "link")
         assert found["sentence"] == "The link orders has been failing for 5 min; 1 waits."
+        (link,) = api.pages("/v1/links")
+        assert link["health"] == api.get("/v1/links/orders")["health"]
+        assert (link["health"]["failing_since"], link["health"]["fails"]) == (found["since"], 2)
         assert (found["reason"], found["advice"]) == (
             "Answered 401.",
-            "Nothing is lost. See: tidings deliveries list --link orders",
+            "Nothing is lost. See: tidings links runs orders",
         )
         receiver.answer(200, path="/orders")
         api.post(f"/v1/deliveries/{api.pages('/v1/deliveries')[0]['id']}:retry")

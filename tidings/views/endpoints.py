@@ -19,8 +19,8 @@ from tidings.views.times import time_text
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """The endpoint's health. `failing_since` is null if it is well. `held_until`: nothing is sent until then, because
-    the endpoint asked for a pause; `held` says how.
+    """The health of an endpoint or link. `failing_since` is null if it is well. `held_until`: nothing is sent until
+    then, because the other side asked for a pause; `held` says how.
     """
 
     failing_since: str | None = None
@@ -122,7 +122,6 @@ def endpoint_view(
     endpoint: Endpoint, lane: LaneView | None = None, waiting: int | msgspec.UnsetType = msgspec.UNSET
 ) -> EndpointView:
     """The answer form of an endpoint. `lane`: what the deliver stage holds of it."""
-    health = HealthView() if lane is None else _health(lane)
     ca, client = endpoint.what.sealed.ca, endpoint.what.sealed.client_certificate
     return EndpointView(
         **chosen(endpoint),
@@ -133,7 +132,7 @@ def endpoint_view(
         client_certificate=None if client is None else _certificates(client.certificate)[0],
         state=endpoint.mode,
         reason=endpoint.reason,
-        health=health,
+        health=health_view(lane),
         created=moment.to_text(endpoint.created),
         updated=moment.to_text(endpoint.updated),
         revision=endpoint.revision,
@@ -141,7 +140,10 @@ def endpoint_view(
     )
 
 
-def _health(lane: LaneView) -> HealthView:
+def health_view(lane: LaneView | None) -> HealthView:
+    """The health of an endpoint or link. `lane`: None before anything was sent."""
+    if lane is None:
+        return HealthView()
     probe = lane.probe_at if lane.open else None
     if lane.open and probe is not None and lane.held_until is not None:
         probe = max(probe, lane.held_until)

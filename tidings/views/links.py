@@ -17,13 +17,15 @@ from tidings.rules.declare import connections
 from tidings.rules.declare.links import plain
 from tidings.rules.declare.pacing import ORDERS
 from tidings.store.links.timers import TimerRow
+from tidings.views.endpoints import HealthView
 from tidings.views.times import time_text
 
 
 class LinkView(msgspec.Struct, frozen=True, kw_only=True):
-    """A link: its declaration, and its state with the reason. `waiting`: the number of waiting deliveries. `next_due`:
-    when its timer is due next; null while it is paused. `last_due`: when its last run was due. `last_run`: the event of
-    that run, or of a later run by hand. All three are null if it acts on events.
+    """A link: its declaration, its state with the reason, and its health. `waiting`: the number of waiting deliveries.
+
+    `next_due`: when its timer is due next; null while it is paused. `last_due`: when its last run was due. `last_run`:
+    the event of that run, or of a later run by hand. All three are null if it acts on events.
     """
 
     id: str
@@ -47,6 +49,7 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     retry_delays_seconds: list[float] | None
     state: str
     reason: str | None
+    health: HealthView
     waiting: int | msgspec.UnsetType = msgspec.UNSET
     next_due: str | msgspec.UnsetType | None = msgspec.UNSET
     last_due: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -170,8 +173,10 @@ def with_timer(view: LinkView, timer: TimerRow | None) -> LinkView:
     )
 
 
-def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> LinkView:
-    """A link."""
+def link_view(
+    link: AnyLink, health: HealthView | None = None, waiting: int | msgspec.UnsetType = msgspec.UNSET
+) -> LinkView:
+    """A link. `health`: None before anything was sent."""
     declared, pacing = plain(link), link.pacing
     delays = pacing.retry_delays_seconds
     return LinkView(
@@ -196,6 +201,7 @@ def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -
         retry_delays_seconds=None if delays is None else list(delays),
         state=link.mode,
         reason=link.reason,
+        health=health or HealthView(),
         waiting=waiting,
         revision=link.revision,
         created=moment.to_text(link.created),

@@ -54,6 +54,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             return
         try:
             yield from _endpoints(client)
+            yield from _links(client)
             yield from _hooks(client)
             yield from _forms(client)
             yield from _shares(client)
@@ -109,6 +110,20 @@ def _endpoints(client: Client) -> Iterator[Finding]:
             yield Finding("warn", "endpoint", f"{name} has been failing since {failing}. {advice}")
     if not ill:
         yield Finding("ok", "endpoints", f"{counted(len(endpoints), 'endpoint')}, none failing.")
+
+
+def _links(client: Client) -> Iterator[Finding]:
+    try:
+        links = list(islice(client.links.list(limit=1000), ENDPOINTS_MAX))
+    except (Forbidden, NotFound):
+        # The key lacks the scope links:read, or the server is of an older version.
+        return
+    failing = [(each["name"], since) for each in links if (since := each.get("health", {}).get("failing_since"))]
+    for name, since in failing:
+        advice = f"See: tidings links runs {name}"
+        yield Finding("warn", "link", f"{name} has been failing since {since}. {advice}")
+    if links and not failing:
+        yield Finding("ok", "links", f"{counted(len(links), 'link')}, none failing.")
 
 
 def _hooks(client: Client) -> Iterator[Finding]:

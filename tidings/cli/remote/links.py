@@ -182,7 +182,11 @@ def delete(out: Session, name: Name) -> None:
 
 
 def _short(link: Json) -> Json:
-    """When it acts, and what it does, in a few words."""
+    """When it acts, what it does, and whether it fails, in a few words."""
+    # Servers of earlier versions do not say.
+    failing = link.get("health", {}).get("failing_since")
+    if link["state"] == "enabled" and failing is not None:
+        link = {**link, "reason": f"Failing since {failing}."}
     if link["call"] is not None:
         call = link["call"]
         word = next(word for word in ("get", "post", "put", "patch", "delete", "head") if word in call)

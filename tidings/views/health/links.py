@@ -158,7 +158,7 @@ def _since(at: Micros | None, now: Micros) -> dict[str, Any]:
 def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros) -> HealthProblem:
     since = lane.failing_since
     how_long = "" if since is None else f" for {age(now - since)}"
-    kind = f"deliveries list --link {link.name}" if link.name else f"endpoints show {link.id}"
+    kind = f"links runs {link.name}" if link.name else f"endpoints show {link.id}"
     return HealthProblem(
         what="link" if link.name else "endpoint",
         state="attention",

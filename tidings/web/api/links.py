@@ -10,6 +10,7 @@ from tidings.control.declare.link_plans import LinkPlan, PutLink, ResumedLink, W
 from tidings.control.endpoints.endpoints import Missed
 from tidings.model.event import Event
 from tidings.model.link import AnyLink
+from tidings.views.endpoints import health_view
 from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view, with_timer
 from tidings.web.habits.edits import conditions, created, shown, unless_known
 from tidings.web.habits.given import agreeing
@@ -112,15 +113,17 @@ async def list_links(parts: Parts, request: Request) -> Answer:
     """Links, by name by default."""
     found = parts.links.visible(request.caller, request.query.get("state"), request.query.get("tenant"))
     page = SortedPage(request, found, SORTS, lambda link: link.name)
-    return page.answer([link_view(link) for link in page.shown])
+    lanes = parts.deliver.snapshot()
+    return page.answer([link_view(link, health_view(lanes.get(link.num))) for link in page.shown])
 
 
 async def get_link(parts: Parts, request: Request) -> Answer:
     """Read one link."""
     link = parts.links.find(request.caller, request.path["name"])
-    view = link_view(link)
+    health = health_view(parts.deliver.lane(link.num))
+    view = link_view(link, health)
     if request.query.get("counts") and not not_modified(request, link.revision):
-        view = link_view(link, await parts.links.waiting(request.caller, link))
+        view = link_view(link, health, await parts.links.waiting(request.caller, link))
         view = with_timer(view, await parts.timer_runs.of(request.caller, link))
     return unless_known(request, view, link.revision)
 
@@ -211,7 +214,7 @@ def _event(given: GivenEvent, now: int) -> Event:
 
 
 def _shown(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
-    return shown(link_view(link, waiting), link.revision)
+    return shown(link_view(link, waiting=waiting), link.revision)
 
 
 EXAMPLE: dict[str, Any] = {

@@ -245,6 +245,7 @@ _LINK = {
     "retry_delays_seconds": None,
     "state": "enabled",
     "reason": None,
+    "health": {"failing_since": None, "fails": 0, "next_probe": None},
     "waiting": 0,
     **dict.fromkeys(("next_due", "last_due", "last_run")),
     **_STORED,
