@@ -61,6 +61,17 @@ def test_pages_that_are_always_new_end_with_a_reason(calls: Calls, monkeypatch: 
     )
 
 
+@pytest.mark.parametrize("value", [5, ["/api/items?n=2"], {"href": "/api/items?n=2"}, True])
+def test_a_next_page_that_is_no_url_fails_the_run_instead_of_ending_it(calls: Calls, value: Any) -> None:
+    calls.connection()
+    page = {"items": [{"id": "a", "at": "2026-11-29T10:00:00Z"}], "next": value}
+    calls.peer.answer(Reaction(status=200, body=json.dumps(page).encode(), headers=JSON))
+    poll(calls)
+    (first,) = attempts(calls, 1)
+    assert first["outcome"] == "bad_answer" and "`next` must become the URL of the next page" in first["reason"]
+    assert not emitted(calls)
+
+
 def test_a_cursor_that_goes_backwards_is_not_followed(calls: Calls, source: Source) -> None:
     source.put("a", "11:00:00", v=1)
     poll(calls)

@@ -83,7 +83,10 @@ def moment_of(value: Any) -> Micros | None:
 def _is_later(a: Any, b: Any) -> bool:
     if type(a) is str and type(b) is str:
         at, before = moment_of(a), moment_of(b)
-        return a > b if at is None or before is None else at > before
+        if at is None or before is None:
+            # Next to times, what is not one is a mistake of the other side's, such as "pending".
+            return before is None and (at is not None or a > b)
+        return at > before
     if type(a) is str or type(b) is str:
         # One of them is a mistake of the other side's; a text is not comparable with a number.
         return False

@@ -18,7 +18,8 @@ from tidings.rules.mirror.observer import ReadAnswer, scope_of
 from tidings.rules.mirror.records import BadRecord
 from tidings.rules.reading.places import Places
 from tidings.rules.reading.refused import Refused
-from tidings.rules.template import SCOPE, Condition, JsonTemplate
+from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate
+from tidings.rules.templates.values import described
 
 PAGES_MAX = 1_000
 """A run ends, or fails, after this many."""
@@ -66,7 +67,7 @@ class Pages:
         url = None
         if self._next is not None:
             found = self._next.fill(scope)
-            if type(found) is not str or not found:
+            if found in (MISSING, None, False, ""):
                 return None
             url = _joined(last.url, found)
         request = last if self._template is None else self._template.fill(scope)
@@ -133,8 +134,10 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
     return msgspec.structs.replace(what, **found)
 
 
-def _joined(last: str, found: str) -> str:
+def _joined(last: str, found: Any) -> str:
     """A URL as it is named on a page. Raises BadRecord if it is elsewhere: credentials would go with it."""
+    if type(found) is not str:
+        raise BadRecord(f"`next` must become the URL of the next page, or nothing; it became {described(found)}.")
     if len(found) > URL_CHARS_MAX or not _URL.fullmatch(found):
         raise BadRecord("The URL of the next page is too long, or has characters that a URL cannot have.")
     try:
