@@ -76,6 +76,20 @@ def test_an_answer_whose_lists_are_empty_breaks_nothing(calls: Calls) -> None:
     assert calls.api.get("/v1/links/push/kept?subject=o-1")["values"] == {"first": [None, 1]}
 
 
+def test_a_nul_in_what_another_system_says_holds_up_no_other_delivery(calls: Calls) -> None:
+    said = b'{"error": "a\\u0000b", "error_description": "\\u0000"}'
+    calls.peer.answer(Reaction(status=400, body=said, headers=JSON), path="/token")
+    auth = {"oauth2": "client_credentials", "token": "/token", "id": "i", "secret": "s"}
+    calls.connection("crm", auth=auth)
+    calls.link("first", "order.*", {"via": "crm", "put": "/a"})
+    event = calls.api.publish("order.made", {})
+    (attempt,) = calls.delivery(event, "first")["attempts"]
+    assert attempt["reason"] == "The token endpoint answered 400: a\ufffdb \ufffd."
+    calls.connection()
+    calls.link("push", "order.*", {"via": "shop", "put": "/a"})
+    assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
+
+
 def test_a_value_of_order_that_is_too_long_to_keep_something_for_ends_that_delivery(calls: Calls) -> None:
     calls.connection()
     calls.link("push", "order.*", {"via": "shop", "post": "/a"}, keep={"n": "{{ status }}"}, order="{{ data.k }}")

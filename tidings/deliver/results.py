@@ -134,11 +134,17 @@ def _attempt(flight: Flight, item: Queued, result: Result, state: State, answer:
 
 
 def judged(flight: Flight, reply: Any, now: Micros) -> Result:
-    """The result of a flight. If its action fails to judge the answer, nobody knows what the request has done."""
+    """The result of a flight. If its action fails to judge the answer, nobody knows what the request has done.
+
+    What another system says may be part of the reason; a NUL in it could not be stored.
+    """
     try:
-        return flight.action.judge(reply, now)
+        found = flight.action.judge(reply, now)
     except Exception as wrong:
-        return Result(outcomes.IN_DOUBT, judgement.UNREAD, f"{UNREAD} {why(wrong)}.", None, 0)
+        found = Result(outcomes.IN_DOUBT, judgement.UNREAD, f"{UNREAD} {why(wrong)}.", None, 0)
+    if "\0" in found.reason:
+        found = msgspec.structs.replace(found, reason=found.reason.replace("\0", "\ufffd"))
+    return found
 
 
 def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: Settlement) -> None:
