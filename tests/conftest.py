@@ -75,10 +75,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Neither the operator's TIDINGS_* variables nor a tidings.yaml that lies in the clone have a say in tests."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("TIDINGS_")}
-    folder = Path.cwd()
-    os.chdir(tmp_path_factory.mktemp("empty"))
+    folder, empty = Path.cwd(), tmp_path_factory.mktemp("empty")
+    os.environ["TIDINGS_PROFILES"] = str(empty / "profiles.json")
+    os.chdir(empty)
     yield
     os.chdir(folder)
+    del os.environ["TIDINGS_PROFILES"]
     os.environ.update(kept)
 
 

@@ -262,8 +262,15 @@ def check_ca_file(settings: Settings) -> None:
         raise SettingsError(f"ca_file is {settings.ca_file}, which cannot be read: {why}.") from None
 
 
-OTHER_VARIABLES = {"TIDINGS_CONFIG", "TIDINGS_URL", "TIDINGS_KEY", "TIDINGS_OUTBOX"}
-"""Variables that other commands read: the file's path, where a client calls and with which key, an outbox."""
+OTHER_VARIABLES = {
+    "TIDINGS_CONFIG",
+    "TIDINGS_URL",
+    "TIDINGS_KEY",
+    "TIDINGS_OUTBOX",
+    "TIDINGS_PROFILE",
+    "TIDINGS_PROFILES",
+}
+"""Variables that other commands read: the file's path, whom a client calls with which key, an outbox, stored keys."""
 
 
 def _convert(name: str, value: Any, where: str) -> Any:

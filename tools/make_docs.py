@@ -26,6 +26,8 @@ from tidings.rules import wants
 from tidings.rules.deliver import judgement, lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web.api.service import metrics
+from tidings.web.docs.llms import llms_text
+from tidings.web.operations import CALLS
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -231,6 +233,11 @@ def operations_page() -> str:
     return page("Operations", "tidings/web/operations.py", *operation_page.lines(table))
 
 
+def llms_page() -> str:
+    """What `/llms.txt` answers."""
+    return llms_text(CALLS)
+
+
 def metrics_page() -> str:
     """One row for each metric."""
     return page(
@@ -297,6 +304,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "form-fields.md": form_fields_page,
     "lifecycle.md": lifecycle_page,
     "links.md": links_page,
+    "llms.txt": llms_page,
     "metrics.md": metrics_page,
     "operations.md": operations_page,
     "outcomes.md": outcomes_page,
@@ -338,7 +346,7 @@ def sentence(thing: object) -> str:
 
 def differences(wanted: dict[str, str]) -> list[str]:
     """The pages that are missing, stale, or no longer made."""
-    present = {path.name: path.read_text() for path in REFERENCE.glob("*.md")}
+    present = {path.name: path.read_text() for path in REFERENCE.glob("*")}
     return sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
 
 

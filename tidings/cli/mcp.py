@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tidings.cli.profiles import completed
 from tidings.cli.session import DEFAULT_URL, Key, Url, fail
 from tidings.client import Client, ClientError
 from tidings.client.exchange import ClientRequest
@@ -22,10 +23,14 @@ def mcp(
     key: Key = "",
     timeout: Annotated[float, typer.Option(help="How long a call may take, in seconds.")] = CALL_SECONDS,
 ) -> None:
-    """Offer an assistant the operations that the key may use, as tools. Assistants start this command themselves.
+    """Offer an assistant what a key may do, as tools (MCP). Assistants start this command themselves.
 
     It reads messages from stdin and writes the server's answers to stdout; the server's own /mcp does the work.
     """
+    try:
+        url, key = completed(url, key)
+    except ValueError as wrong:
+        fail(str(wrong))
     if not key:
         fail("an assistant needs its own key: give one with --key or TIDINGS_KEY. See: tidings keys create --help")
     with Client(url, key, timeout_seconds=timeout, retries=0) as client:

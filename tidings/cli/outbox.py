@@ -17,7 +17,7 @@ from tidings.outbox import Relay, schema
 from tidings.outbox.database import OutboxTable, connector
 from tidings.outbox.statements import DIALECTS, TABLE
 
-cli = typer.Typer(help="The outbox: events that applications add in their own transactions.", no_args_is_help=True)
+cli = typer.Typer(help="Outbox: events added in applications' own transactions.", no_args_is_help=True)
 
 WAITING_MAX = 10_000
 """How many waiting events are counted; of more, only that there are more is said."""

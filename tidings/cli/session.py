@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from tidings.cli.profiles import completed
 from tidings.cli.terminal import exact_json, layout
 from tidings.cli.terminal.numbers import counting
 from tidings.cli.terminal.sentences import sentence
@@ -123,6 +124,7 @@ def progress_bar(
 def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Session]:
     """A session; API errors end the command with one sentence on stderr and status 1."""
     try:
+        url, key = completed(url, key)
         with Client(url, key or None, retries=retries, loads=exact_json.loads) as client:
             yield Session(client, as_json=as_json, url=url)
     except ClientError as wrong:
@@ -202,7 +204,9 @@ def print_json(value: Any) -> None:
 
 def _advice(wrong: ClientError, key: str) -> str:
     if getattr(wrong, "status", None) == 401:
-        return " Give another one with --key or TIDINGS_KEY." if key else " Give one with --key or TIDINGS_KEY."
+        if key:
+            return " Give another one with --key or TIDINGS_KEY."
+        return " Give one with --key or TIDINGS_KEY, or store one with: tidings login"
     return ""
 
 

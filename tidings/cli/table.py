@@ -38,11 +38,12 @@ COMMANDS = (
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
     Command("move", "local.move", SERVER, "Move the data from SQLite to PostgreSQL."),
+    Command("login", "login", CALLS, "Store a server's URL and a key for the commands that call it."),
+    Command("logout", "login", CALLS, "Delete a stored key."),
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Post each event, or a hook's requests, to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint or link again."),
-    Command("mcp", "mcp", CALLS, "Offer an assistant what a key may do, as tools (Model Context Protocol)."),
-    Command("outbox", "outbox", CALLS, "Outbox: publish what applications add in their own transactions.", group=True),
+    Command("mcp", "mcp", CALLS, "Offer an assistant what a key may do, as tools (MCP)."),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
     Command("verify", "webhooks.verify", OTHERS, "Verify a received webhook, and explain why it fails."),
@@ -72,6 +73,7 @@ COMMANDS = (
     Command("tenants", "declared.tenants", CALLS, "Tenants: the operator's customers.", group=True),
     Command("portal", "declared.portal", CALLS, "Portal links: customers look after their own endpoints.", group=True),
     Command("keys", "remote.keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
+    Command("outbox", "outbox", CALLS, "Outbox: events added in applications' own transactions.", group=True),
 )
 BY_NAME = {command.name: command for command in COMMANDS}
 

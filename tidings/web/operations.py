@@ -22,7 +22,7 @@ from tidings.web.api.events import publish, trail
 from tidings.web.api.events import read as events
 from tidings.web.api.portal import operations as portal
 from tidings.web.api.service import acts, bulk, health, report, shares, tallies
-from tidings.web.docs import pages
+from tidings.web.docs import llms, pages
 from tidings.web.habits.acts import with_acts
 from tidings.web.habits.shaping import with_habits
 from tidings.web.items.templates import TEMPLATES
@@ -75,6 +75,7 @@ _ALL.append(
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
-_CALLS = (*TEMPLATES, *OPERATIONS)
-TABLE: tuple[Operation, ...] = (*_CALLS, *pages.LEADS, mcp.operation(_CALLS))
+CALLS: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS)
+"""What callers can call, without pages and leads."""
+TABLE: tuple[Operation, ...] = (*CALLS, *pages.LEADS, mcp.operation(CALLS), llms.operation(CALLS))
 """Every row, including the templates for a collection's operations; paths are matched from the top."""

@@ -5,7 +5,6 @@ Without NOTIFY_SOCKET, which systemd sets, nothing happens.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -30,6 +29,8 @@ def keep_watchdog() -> None:
         "WATCHDOG_PID", str(os.getpid())
     ) != str(os.getpid()):
         return
+    import asyncio  # the caller runs in its loop, so it is loaded already
+
     loop = asyncio.get_running_loop()
 
     def turn() -> None:

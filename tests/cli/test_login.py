@@ -1,0 +1,68 @@
+"""`tidings login`: a key that is stored is used where none is given, and sent nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tidings.testing import TestServer
+
+NO_KEY = {"TIDINGS_KEY": "", "TIDINGS_URL": ""}
+
+
+@pytest.fixture(autouse=True)
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where profiles are."""
+    path = tmp_path / "config" / "profiles.json"
+    monkeypatch.setenv("TIDINGS_PROFILES", str(path))
+    return path
+
+
+def test_a_stored_key_is_used_where_none_is_given(run: Run, server: TestServer, stored: Path) -> None:
+    done = run("login")
+    assert done.exit_code == 0 and f"Logged in to {server.url} with the key 'operator'" in done.stdout
+    assert stored.stat().st_mode & 0o777 == 0o600 and stored.parent.stat().st_mode & 0o777 == 0o700
+    assert str(server.api.key) not in done.stdout
+    assert run("events", "list", env=NO_KEY).exit_code == 0
+    assert run("logout").exit_code == 0
+    refused = run("events", "list", env={"TIDINGS_KEY": ""})
+    assert refused.exit_code == 1 and "store one with: tidings login" in refused.stderr
+
+
+def test_a_key_is_asked_for_and_checked_before_it_is_stored(run: Run, server: TestServer, stored: Path) -> None:
+    assert run("login", input=f"{server.api.key}\n", env={"TIDINGS_KEY": ""}).exit_code == 0
+    before = stored.read_bytes()
+    wrong = run("login", "--key", "tdk_wrong")
+    assert wrong.exit_code == 1 and "unknown or revoked" in wrong.stderr
+    assert stored.read_bytes() == before
+
+
+def test_there_may_be_several(run: Run, server: TestServer, stored: Path) -> None:
+    acme = server.api.post("/v1/keys", {"name": "acme's", "tenant": "acme", "scopes": ["events:read"]})["key"]
+    assert run("login").exit_code == 0
+    assert "of the tenant acme" in run("login", "--profile", "acme", "--key", acme).stdout
+    assert set(json.loads(stored.read_text())) == {"default", "acme"}
+    assert run("keys", "list", env=NO_KEY).exit_code == 0
+    assert "scope" in run("keys", "list", env={**NO_KEY, "TIDINGS_PROFILE": "acme"}).stderr
+    unknown = run("keys", "list", env={**NO_KEY, "TIDINGS_PROFILE": "nobody"})
+    assert unknown.exit_code == 1 and "tidings login --profile nobody" in unknown.stderr
+
+
+def test_a_stored_key_is_sent_to_its_own_server_only(run: Run, server: TestServer) -> None:
+    assert run("login").exit_code == 0
+    with TestServer() as other:
+        refused = run("events", "list", "--url", other.url, env=NO_KEY)
+        assert refused.exit_code == 1 and "--key" in refused.stderr
+
+
+def test_a_file_that_others_can_read_is_refused(run: Run, stored: Path) -> None:
+    assert run("login").exit_code == 0
+    stored.chmod(0o644)
+    refused = run("events", "list", env=NO_KEY)
+    assert refused.exit_code == 1 and f"chmod 600 {stored}" in refused.stderr
+    stored.write_text("{")
+    stored.chmod(0o600)
+    assert "is damaged" in run("events", "list", env=NO_KEY).stderr

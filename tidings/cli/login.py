@@ -1,0 +1,57 @@
+"""`tidings login` and `tidings logout`: keep a server's URL and a key for the commands that call it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tidings.cli.profiles import USUAL, Profile, load_profiles, save_profiles
+from tidings.cli.session import DEFAULT_URL, AsJson, Key, Url, fail, print_json
+from tidings.client import Client, ClientError
+from tidings.client.exchange import ClientRequest
+
+ProfileName = Annotated[
+    str, typer.Option("--profile", envvar="TIDINGS_PROFILE", help="The profile's name.", metavar="NAME")
+]
+
+
+def login(url: Url = DEFAULT_URL, key: Key = "", profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
+    """Store a server's URL and a key for the commands that call it, once the key is checked.
+
+    The file can only be read by you. Without --key, the key is asked for. Commands then use it if no key is given;
+    TIDINGS_PROFILE chooses among several.
+    """
+    text = key or typer.prompt("Key", hide_input=True, err=True)
+    try:
+        with Client(url, text) as client:
+            whose: dict[str, Any] = client.send(ClientRequest("GET", "/v1/openapi.json"))["x-key"]
+    except (ClientError, ValueError) as wrong:
+        fail(str(wrong))
+    except (KeyError, TypeError):
+        fail(f"{url} is not a Tidings server")
+    try:
+        path = save_profiles({**load_profiles(), profile: Profile(url, text)})
+    except (OSError, ValueError) as wrong:
+        fail(f"the profile is not stored: {wrong}")
+    if as_json:
+        print_json({"profile": profile, "url": url, "key": whose})
+        return
+    tenant = f" of the tenant {whose['tenant']}" if whose.get("tenant") else ""
+    typer.echo(f"Logged in to {url} with the key {whose['name']!r}{tenant}. It is stored in {path}.")
+
+
+def logout(profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
+    """Delete a stored key. It stays valid; `tidings keys delete` revokes it."""
+    try:
+        profiles = load_profiles()
+        if profile not in profiles:
+            fail(f"there is no profile {profile!r}")
+        del profiles[profile]
+        save_profiles(profiles)
+    except (OSError, ValueError) as wrong:
+        fail(f"the profile is not removed: {wrong}")
+    if as_json:
+        print_json({"profile": profile, "deleted": True})
+    else:
+        typer.echo(f"The profile {profile!r} is removed.")
