@@ -66,17 +66,17 @@ def test_attempts_are_counted_with_durations_reasons_and_what_waits(world: World
     assert refused.status == 422
 
 
-def test_a_cancelled_delivery_is_counted_but_is_no_attempt(world: World) -> None:
-    endpoint = world.register("/x", events=["cancelled.*"])
-    world.api.post(f"/v1/endpoints/{endpoint}:pause", {"reason": "test"})
+def test_a_cancellation_is_counted_but_is_no_attempt(world: World) -> None:
+    world.receiver.answer(503, path="/x")
+    endpoint = world.register("/x", events=["cancelled.*"], retry_delays_seconds=[0, 86_400])
     world.api.publish("cancelled.a")
-    (delivery,) = until(lambda: world.deliveries(endpoint=endpoint), "it waits")
+    (delivery,) = until(lambda: [each for each in world.deliveries(endpoint=endpoint) if each["attempts"]], "it waits")
     world.api.post(f"/v1/deliveries/{delivery['id']}:cancel")
 
     def look() -> bool:
         world.clock.advance(5)
         total = world.api.get("/v1/tallies", endpoint=endpoint)["total"]
-        return (total["skipped"], total["attempts"]) == (1, 0)
+        return (total["skipped"], total["attempts"]) == (1, 1)
 
     until(look, "it is counted as skipped")
 

@@ -36,6 +36,11 @@ def position(db: Db, name: str) -> int:
     return 0 if row is None else int(row[0])
 
 
+def positions(db: Db) -> dict[str, int]:
+    """Where the counters and the stages of the node's own journal are: event, route, delivery and deliver."""
+    return {row[0]: int(row[1]) for row in db.all("cursors", journal=db.journal)}
+
+
 def move(db: Db, cursor: str, to: int) -> None:
     """Set a cursor of the node's own journal."""
     db.run_later("cursor_move", name=cursor, journal=db.journal, position=to)

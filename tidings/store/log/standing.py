@@ -15,7 +15,7 @@ from tidings.model.ids import lowest_id
 from tidings.model.moment import Micros
 from tidings.model.replay import Replay
 from tidings.store import journal
-from tidings.store.base import Db
+from tidings.store.base import Db, Row
 from tidings.store.log import failures, replays
 from tidings.store.log.failures import FailedDelivery
 
@@ -23,6 +23,9 @@ ROWS_MAX = 1_000
 """How many rows one look-up considers."""
 COUNTED_MAX = 1_000
 """Waiting deliveries are counted up to this many."""
+SIZE_MAX = 50_000
+"""How far the backlog of a link that is behind is counted, to say when all will be sent."""
+LINKS_PER_LOOK = 50
 DEAD_MAX = 200
 REPLAYS_NEWEST, REPLAYS_MAX = 1_000, 20
 HOOKS_MAX = 20
@@ -84,7 +87,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(db: Db, since: Micros) -> Standing:
     """What is known without going through the links. `since`: what counts as lately."""
-    at = {name: journal.position(db, name) for name in ("event", "route", "delivery", "deliver")}
+    db.run_later("plan_by_index")
+    at = journal.positions(db)
     route_lag = at["event"] - at["route"]
     unrouted = db.one("first_event_since", **{"from": at["route"] + 1}) if route_lag > 0 else None
     dead = [row[0] for row in db.all("numbers_ended_dead", after=-1, before=1 << 62, count=DEAD_MAX)]
@@ -117,39 +121,47 @@ def lagging(db: Db) -> dict[int, int]:
 
 def backlogs(db: Db, links: Collection[int], cursors: Mapping[int, int]) -> dict[int, Backlog]:
     """What waits for each of a few links. `cursors`: of those that lag."""
-    head = journal.position(db, "deliver")
-    found = {}
-    for link in links:
-        found[link] = _backlog(db, link, cursors.get(link, head))
+    db.run_later("plan_by_index")
+    head, found = journal.position(db, "deliver"), {}
+    every = [{"link": link, "after": cursors.get(link, head)} for link in links]
+    for start in range(0, len(every), LINKS_PER_LOOK):
+        part = json.dumps(every[start : start + LINKS_PER_LOOK])
+        for row in db.all("backlogs", links=part, looked=ROWS_MAX, count=COUNTED_MAX + 1):
+            found[row[0]] = _backlog(row)
         db.rest()
+    return found
+
+
+def sizes(db: Db, cursors: Mapping[int, int]) -> dict[int, int]:
+    """How long the backlogs of a few links that lag are, each up to SIZE_MAX."""
+    found = {}
+    for link, after in cursors.items():
+        row = db.one("backlog_size", link=link, after=after, count=SIZE_MAX)
+        found[link] = 0 if row is None else int(row[0])
     return found
 
 
 def backlogs_of_many(db: Db, links: Collection[int], cursors: Mapping[int, int]) -> dict[int, Backlog]:
     """The same of many links: only those for which anything waits are looked at one by one."""
+    db.run_later("plan_by_index")
     head = journal.position(db, "deliver")
     busy = {row[0] for row in db.all("links_busy", links=json.dumps(list(links)), head=head)}
     looked = backlogs(db, [link for link in links if link in busy or link in cursors], cursors)
     return {link: looked.get(link, NOTHING) for link in links}
 
 
-def _backlog(db: Db, link: int, after: int) -> Backlog:
+def _backlog(row: Row) -> Backlog:
+    link, untried, untried_created, timed, timed_created, count, outcome, status, reason = row
     oldest = [
-        Oldest(row[0], link, row[1], is_tried)
-        for row, is_tried in (
-            (db.one("untried_first_of", link=link, after=after, count=ROWS_MAX), False),
-            (db.one("waiting_first_of", link=link, count=ROWS_MAX), True),
-        )
-        if row is not None
+        Oldest(number, link, created, is_tried)
+        for number, created, is_tried in ((untried, untried_created, False), (timed, timed_created, True))
+        if number is not None
     ]
-    counted = db.one("waiting_at_least", link=link, after=after, count=COUNTED_MAX + 1)
-    count = 0 if counted is None else int(counted[0])
-    failure = db.one("failure_of_link", link=link)
     return Backlog(
         oldest=min(oldest, key=lambda each: each.created, default=None),
-        count=min(count, COUNTED_MAX),
+        count=min(int(count), COUNTED_MAX),
         is_more=count > COUNTED_MAX,
-        failure=None if failure is None else (failure[0], failure[1], failure[2]),
+        failure=None if outcome is None else (outcome, status, reason),
     )
 
 

@@ -114,6 +114,12 @@ def by_link(db: Db, links: Collection[int], since: Micros, until: Micros) -> dic
     return found
 
 
+def sums(db: Db, links: Collection[int], since: Micros) -> dict[int, Sequence[int]]:
+    """Of each of these links, its minutes since then added up; only links for which something happened."""
+    rows = db.all("tally_sums", links=json.dumps(list(links)), since=since)
+    return {row[0]: [int(value) for value in row[1:]] for row in rows}
+
+
 def reasons(db: Db, links: Collection[int] | None, since: Micros, until: Micros, most: int) -> list[ReasonRow]:
     """Why attempts of these links (None: of all) failed, hour by hour, the newest first."""
     if links is None:

@@ -16,6 +16,10 @@ UPDATE cursor SET position = position + :count WHERE name = :name AND journal = 
 -- Where a counter or a cursor is.
 SELECT position FROM cursor WHERE name = :name AND journal = :journal;
 
+-- name: cursors
+-- Where a journal's counters and its stages are.
+SELECT name, position FROM cursor WHERE name IN ('event', 'route', 'delivery', 'deliver') AND journal = :journal;
+
 -- name: cursor_move
 -- A stage is done up to a number.
 UPDATE cursor SET position = :position WHERE name = :name AND journal = :journal;

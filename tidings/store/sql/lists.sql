@@ -203,37 +203,82 @@ WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = part.number)
     AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = part.number)
 ORDER BY part.number;
 
--- name: untried_first_of
--- The first one of a link.
-SELECT part.number, part.created FROM (
-    SELECT number, created FROM delivery WHERE link = :link AND number > :after ORDER BY number LIMIT :count
-) AS part
-WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = part.number)
-    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = part.number)
-ORDER BY part.number LIMIT 1;
+-- name: backlogs (sqlite)
+-- Of each of a few links, with where it reads its own backlog from: the first delivery that was never tried and the oldest
+-- that has a due time, each among the first ones; how many wait, up to a limit for each kind; and the last attempt of what
+-- is retried next. In one statement, as each round trip waits for its turn when the server is busy.
+WITH part AS (
+    SELECT value ->> 'link' AS link, value ->> 'after' AS beyond FROM json_each(:links)
+), found AS (
+    SELECT part.link,
+        (SELECT u.number FROM (
+            SELECT number FROM delivery WHERE link = part.link AND number > part.beyond ORDER BY number LIMIT :looked
+        ) AS u WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = u.number)
+            AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = u.number)
+        ORDER BY u.number LIMIT 1) AS untried,
+        (SELECT t.delivery FROM (
+            SELECT delivery FROM waiting WHERE link = part.link ORDER BY due LIMIT :looked
+        ) AS t ORDER BY t.delivery LIMIT 1) AS timed,
+        (SELECT COUNT(*) FROM (SELECT 1 AS one FROM waiting WHERE link = part.link LIMIT :count) AS t) AS timed_count,
+        (SELECT COUNT(*) FROM (
+            SELECT number FROM delivery WHERE link = part.link AND number > part.beyond ORDER BY number LIMIT :count
+        ) AS u WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = u.number)
+            AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = u.number)) AS untried_count,
+        (SELECT delivery FROM waiting WHERE link = part.link AND n > 0 ORDER BY due LIMIT 1) AS failed
+    FROM part
+)
+SELECT f.link, f.untried, d.created, f.timed, w.created, f.timed_count + f.untried_count, a.outcome, a.status, a.reason
+FROM found AS f LEFT JOIN delivery AS d ON d.number = f.untried LEFT JOIN waiting AS w ON w.delivery = f.timed
+    LEFT JOIN attempt AS a ON a.delivery = f.failed AND a.n = (SELECT MAX(l.n) FROM attempt AS l WHERE l.delivery = f.failed);
 
--- name: waiting_first_of
--- The oldest of a link's that have a due time, among those that are due first.
-SELECT part.delivery, part.created FROM (
-    SELECT delivery, created FROM waiting WHERE link = :link ORDER BY due LIMIT :count
-) AS part ORDER BY part.delivery LIMIT 1;
+-- name: backlogs (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT part.link, u.number, u.created, t.delivery, t.created, tc.count + uc.count, f.outcome, f.status, f.reason
+FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint, after bigint)
+LEFT JOIN LATERAL (
+    SELECT d.number, d.created FROM (
+        SELECT number, created FROM delivery WHERE link = part.link AND number > part.after ORDER BY number LIMIT :looked
+    ) AS d
+    WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+        AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+    ORDER BY d.number LIMIT 1
+) AS u ON TRUE
+LEFT JOIN LATERAL (
+    SELECT w.delivery, w.created FROM (
+        SELECT delivery, created FROM waiting WHERE link = part.link ORDER BY due LIMIT :looked
+    ) AS w ORDER BY w.delivery LIMIT 1
+) AS t ON TRUE
+LEFT JOIN LATERAL (
+    SELECT COUNT(*) AS count FROM (SELECT 1 AS one FROM waiting WHERE link = part.link LIMIT :count) AS timed
+) AS tc ON TRUE
+LEFT JOIN LATERAL (
+    SELECT COUNT(*) AS count FROM (
+        SELECT number FROM delivery WHERE link = part.link AND number > part.after ORDER BY number LIMIT :count
+    ) AS d
+    WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+        AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+) AS uc ON TRUE
+LEFT JOIN LATERAL (
+    SELECT a.outcome, a.status, a.reason FROM (
+        SELECT delivery FROM waiting WHERE link = part.link AND n > 0 ORDER BY due LIMIT 1
+    ) AS w JOIN attempt AS a ON a.delivery = w.delivery
+    ORDER BY a.n DESC LIMIT 1
+) AS f ON TRUE;
 
--- name: waiting_at_least
--- How many deliveries wait for a link, up to a limit for each kind.
-SELECT (SELECT COUNT(*) FROM (SELECT 1 AS one FROM waiting WHERE link = :link LIMIT :count) AS timed) + (
-    SELECT COUNT(*) FROM (
-        SELECT number FROM delivery WHERE link = :link AND number > :after ORDER BY number LIMIT :count
-    ) AS part
-    WHERE NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = part.number)
-        AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = part.number)
-);
+-- name: plan_by_index (sqlite)
+-- SQLite reads along indexes anyway.
+SELECT 1;
 
--- name: failure_of_link
--- The last attempt of what a link retries next.
-SELECT a.outcome, a.status, a.reason FROM (
-    SELECT delivery FROM waiting WHERE link = :link AND n > 0 ORDER BY due LIMIT 1
-) AS w JOIN attempt AS a ON a.delivery = w.delivery
-ORDER BY a.n DESC LIMIT 1;
+-- name: plan_by_index (postgres)
+-- In this transaction, read along indexes up to the limits. Links differ a thousandfold, and a plan made for the average
+-- one would first collect all rows of a large one. Compiling a statement would take longer than running it.
+SELECT set_config(name, 'off', TRUE) FROM (VALUES
+    ('enable_bitmapscan'), ('enable_seqscan'), ('enable_hashjoin'), ('enable_mergejoin'), ('jit')
+) AS wanted (name);
+
+-- name: backlog_size
+-- How many deliveries a link that lags has in its backlog, up to a limit; the few that were tried early are counted too.
+SELECT COUNT(*) FROM (SELECT 1 AS one FROM delivery WHERE link = :link AND number > :after LIMIT :count) AS part;
 
 -- name: timers_failed
 -- The last runs of timers, where a delivery of them is dead.

@@ -104,6 +104,19 @@ FROM tally WHERE link = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:l
     AND seconds = 3600 AND at >= :since AND at < :until
 ORDER BY link, at;
 
+-- name: tally_sums (sqlite)
+-- Of each of some links, its last minutes added up.
+SELECT link, SUM(accepted), SUM(delivered), SUM(rejected), SUM(timeout), SUM(unreachable), SUM(failed), SUM(skipped), SUM(ms_sum),
+    SUM(b0), SUM(b1), SUM(b2), SUM(b3), SUM(b4), SUM(b5), SUM(b6), SUM(b7), SUM(b8), SUM(b9), SUM(b10), SUM(b11)
+FROM tally WHERE link IN (SELECT value FROM json_each(:links)) AND seconds = 60 AND at >= :since GROUP BY link;
+
+-- name: tally_sums (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT link, SUM(accepted), SUM(delivered), SUM(rejected), SUM(timeout), SUM(unreachable), SUM(failed), SUM(skipped), SUM(ms_sum),
+    SUM(b0), SUM(b1), SUM(b2), SUM(b3), SUM(b4), SUM(b5), SUM(b6), SUM(b7), SUM(b8), SUM(b9), SUM(b10), SUM(b11)
+FROM tally WHERE link = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:links AS jsonb))) AS bigint[]))
+    AND seconds = 60 AND at >= :since GROUP BY link;
+
 -- name: tally_reasons (sqlite)
 -- Why attempts of some links failed, hour by hour, the newest first.
 SELECT link, outcome, status, reason, count, first, last, delivery, created FROM tally_reason

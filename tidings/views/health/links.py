@@ -15,6 +15,7 @@ from tidings.model.moment import MINUTE, Micros
 from tidings.store.catalog import Snapshot
 from tidings.store.log.failures import FailedDelivery
 from tidings.store.log.standing import Backlog, Oldest
+from tidings.views.health.recent import Recent
 from tidings.views.health.report import HealthProblem
 from tidings.views.health.words import age, at_least
 
@@ -31,6 +32,9 @@ BEHIND_AFTER: Micros = 5 * MINUTE
 UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
 """If this many failing endpoints, and this part of all, cannot be reached, the cause is probably on our side."""
 UNREACHABLE = {each.name for each in (outcomes.DNS_FAILED, outcomes.CONNECT_FAILED, outcomes.TLS_FAILED)}
+
+
+THEIRS = "The others get theirs, so the cause is probably on its side. "
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -87,12 +91,15 @@ def _fails_quietly(lane: LaneView, now: Micros) -> bool:
 
 
 def problems(
-    snapshot: Snapshot, lanes: Lanes, chosen: Chosen, backlogs: Mapping[int, Backlog], now: Micros
+    snapshot: Snapshot, lanes: Lanes, chosen: Chosen, backlogs: Mapping[int, Backlog], recent: Recent
 ) -> Iterator[HealthProblem]:
     """What is wrong with the chosen links."""
+    now = recent.now
     outcome_of = {num: each.failure[0] for num in chosen.failing if (each := backlogs[num]).failure is not None}
     unreachable = [num for num, outcome in outcome_of.items() if outcome in UNREACHABLE]
-    if len(unreachable) >= max(UNREACHABLE_LEAST, UNREACHABLE_SHARE * len(chosen.failing)):
+    is_ours = len(unreachable) >= max(UNREACHABLE_LEAST, UNREACHABLE_SHARE * len(chosen.failing))
+    is_theirs = not is_ours and not chosen.unseen and recent.others_are_fine(chosen.failing)
+    if is_ours:
         yield HealthProblem(
             what="network",
             state="trouble",
@@ -100,14 +107,14 @@ def problems(
             advice="Check this server's own network, DNS and clock first: many at once are seldom all down.",
         )
     for num in chosen.failing:
-        yield _failing(snapshot.links[num], lanes[num], backlogs[num], now)
+        yield _failing(snapshot.links[num], lanes[num], backlogs[num], now, is_theirs=is_theirs)
     for num in chosen.disabled:
         if backlogs[num].count:
             yield _disabled(snapshot.links[num], backlogs[num], now)
     for num in chosen.behind:
         oldest = backlogs[num].oldest
         if oldest is not None and not oldest.is_tried and now - oldest.created >= BEHIND_AFTER:
-            yield _behind(snapshot.links[num], lanes.get(num), backlogs[num], now)
+            yield _behind(snapshot.links[num], lanes.get(num), recent.backlog(num, backlogs[num]), recent)
 
 
 def dead(snapshot: Snapshot, failures: Sequence[FailedDelivery], is_complete: bool) -> Iterator[HealthProblem]:
@@ -155,7 +162,7 @@ def _since(at: Micros | None, now: Micros) -> dict[str, Any]:
     return {} if at is None else {"since": moment.to_text(at), "age_seconds": max(0, now - at) // moment.SECOND}
 
 
-def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros) -> HealthProblem:
+def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros, *, is_theirs: bool) -> HealthProblem:
     since = lane.failing_since
     how_long = "" if since is None else f" for {age(now - since)}"
     kind = f"links runs {link.name}" if link.name else f"endpoints show {link.id}"
@@ -164,7 +171,7 @@ def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros) -> He
         state="attention",
         sentence=f"{_capital(called(link))} has been failing{how_long}; {_waiting(backlog)}.",
         reason=None if backlog.failure is None else backlog.failure[2],
-        advice=f"Nothing is lost. See: tidings {kind}",
+        advice=f"{THEIRS if is_theirs else ''}Nothing is lost. See: tidings {kind}",
         **_since(since, now),
         **of(link),
         **_counts(backlog),
@@ -184,8 +191,11 @@ def _disabled(link: AnyLink, backlog: Backlog, now: Micros) -> HealthProblem:
     )
 
 
-def _behind(link: AnyLink, lane: LaneView | None, backlog: Backlog, now: Micros) -> HealthProblem:
+def _behind(link: AnyLink, lane: LaneView | None, backlog: Backlog, recent: Recent) -> HealthProblem:
     assert backlog.oldest is not None
+    now, end, until = recent.now, recent.expected_end(link.num, backlog), ""
+    if end is not None:
+        until = f" At {end[1]:,.2g} a second, all will be sent {recent.end_in_words(end[0])}."
     since, rate = backlog.oldest.created, link.pacing.rate
     reason = "It accepts events more slowly than they arrive."
     advice = f"Raise its max_in_flight ({link.pacing.max_in_flight}), or let it accept events faster."
@@ -197,9 +207,10 @@ def _behind(link: AnyLink, lane: LaneView | None, backlog: Backlog, now: Micros)
     return HealthProblem(
         what="link" if link.name else "endpoint",
         state="attention",
-        sentence=f"{_capital(called(link))} is {age(now - since)} behind; {_waiting(backlog)}.",
+        sentence=f"{_capital(called(link))} is {age(now - since)} behind; {_waiting(backlog)}.{until}",
         reason=reason,
         advice=advice,
+        expected_end=None if end is None else moment.to_text(end[0]),
         **_since(since, now),
         **of(link),
         **_counts(backlog),

@@ -27,6 +27,8 @@ class HealthProblem(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     waiting: int | None = None
     waiting_is_more: bool = False
+    expected_end: str | None = None
+    """When all that waits will be sent, if it continues as fast as in the last minutes."""
 
 
 class OldestWaiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,16 @@ class JobUnderWay(msgspec.Struct, frozen=True, kw_only=True):
     expected_end: str | None = None
 
 
+class RecentRates(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened since a few minutes ago: events accepted, attempts that succeeded and that failed, each second."""
+
+    since: str
+    accepted: float
+    delivered: float
+    failed: float
+    success_rate: float | None
+
+
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """How everything stands, in one sentence and in detail. `problems`: the worst first.
 
@@ -101,6 +113,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     sentence: str
     time: str
+    rates: RecentRates | None
     oldest_waiting: OldestWaiting | None
     problems: list[HealthProblem]
     problems_total: int

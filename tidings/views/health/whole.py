@@ -10,18 +10,21 @@ from tidings.control.delivery_ids import DeliveryIds
 from tidings.model import moment
 from tidings.model.access import Caller
 from tidings.model.link import AnyLink
-from tidings.model.moment import HOUR, SECOND, Micros
+from tidings.model.moment import HOUR, MINUTE, SECOND, Micros
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.log import standing as stored
+from tidings.store.log import tallies
 from tidings.store.log.standing import Backlog, Oldest, Standing
 from tidings.views.health import links, server
 from tidings.views.health.links import Chosen, Lanes
+from tidings.views.health.recent import Recent
 from tidings.views.health.report import (
     HealthProblem,
     HealthReport,
     ModeCounts,
     OldestWaiting,
+    RecentRates,
     StageHealth,
     State,
     StoreHealth,
@@ -31,6 +34,8 @@ from tidings.views.health.words import age
 from tidings.views.shares import READ
 
 LATELY: Micros = 1 * HOUR
+RECENT: Micros = 5 * MINUTE
+"""How far back rates go."""
 PROBLEMS_MAX = 20
 _RANK: dict[State, int] = {"trouble": 2, "attention": 1, "ok": 0}
 
@@ -46,6 +51,7 @@ class Facts(msgspec.Struct, frozen=True):
     standing: Standing
     chosen: Chosen
     backlogs: dict[int, Backlog]
+    recent: Recent
 
 
 def reading(snapshot: Snapshot, lanes: Lanes, now: Micros) -> Callable[[Db], Facts]:
@@ -55,7 +61,11 @@ def reading(snapshot: Snapshot, lanes: Lanes, now: Micros) -> Callable[[Db], Fac
         standing, cursors = stored.read(db, now - LATELY), stored.lagging(db)
         chosen = links.choose(snapshot, lanes, standing.first, cursors, now)
         backlogs = stored.backlogs(db, chosen.all, cursors)
-        return Facts(standing, links.still_failing(chosen, lanes, backlogs), backlogs)
+        behind = {num: cursors[num] for num in chosen.behind if num in cursors and backlogs[num].is_more}
+        since = now - now % MINUTE - RECENT
+        sums = tallies.sums(db, [tallies.ALL, *chosen.all], since)
+        recent = Recent(since, now, sums, stored.sizes(db, behind))
+        return Facts(standing, links.still_failing(chosen, lanes, backlogs), backlogs, recent)
 
     return read
 
@@ -72,7 +82,7 @@ def report(
     standing = None if facts is None else facts.standing
     found = list(server.problems(vitals, standing, now))
     if facts is not None and standing is not None:
-        found += links.problems(snapshot, lanes, facts.chosen, facts.backlogs, now)
+        found += links.problems(snapshot, lanes, facts.chosen, facts.backlogs, facts.recent)
         known = {*facts.chosen.failing, *(row[0] for row in standing.timers_failed)}
         lost = [each for each in standing.dead if each.link not in known]
         found += links.dead(snapshot, lost, standing.dead_is_complete)
@@ -81,11 +91,13 @@ def report(
     found.sort(key=_harm, reverse=True)
     total = len(found) + (0 if facts is None else facts.chosen.unseen)
     oldest = None if facts is None else _oldest(snapshot, facts, now, ids)
+    rates = None if facts is None else facts.recent.rates()
     endpoints, named = _modes(snapshot.endpoints_by_id.values(), lanes), _modes(snapshot.links_by_name.values(), lanes)
     return HealthReport(
         state=found[0].state if found else "ok",
-        sentence=_sentence(found, total) if found else _well(oldest, endpoints.paused, named.paused),
+        sentence=_sentence(found, total) if found else _well(oldest, rates, endpoints.paused, named.paused),
         time=moment.to_text(now),
+        rates=rates,
         oldest_waiting=oldest,
         problems=found[:PROBLEMS_MAX],
         problems_total=total,
@@ -110,7 +122,7 @@ def _sentence(problems: list[HealthProblem], total: int) -> str:
     return first.sentence if total == 1 else f"{total:,} things need somebody. {first.sentence}"
 
 
-def _well(oldest: OldestWaiting | None, endpoints: int, links: int) -> str:
+def _well(oldest: OldestWaiting | None, rates: RecentRates | None, endpoints: int, links: int) -> str:
     """All is well. What is paused needs nobody, and yet its events wait."""
     waits = "nothing is waiting"
     if oldest is not None:
@@ -118,6 +130,8 @@ def _well(oldest: OldestWaiting | None, endpoints: int, links: int) -> str:
     kinds = ((endpoints, "endpoint"), (links, "link"))
     paused = [f"{count:,} {kind}{'' if count == 1 else 's'}" for count, kind in kinds if count]
     are = "is" if endpoints + links == 1 else "are"
+    if rates is not None and rates.accepted >= 1:
+        waits = f"{rates.accepted:,.0f} events a second, {waits}"
     return f"All is well: {waits}." + (f" {' and '.join(paused)} {are} paused." if paused else "")
 
 

@@ -14,7 +14,7 @@ from tidings.rules.deliver.lifecycle import STATES
 from tidings.rules.event_types import TYPE_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.callers.acts import CHANGES_MAX
-from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX
+from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX, SIZE_MAX
 from tidings.views.health.reasons import GROUPS_MAX, LINKS_SHOWN
 from tidings.views.health.whole import PROBLEMS_MAX
 from tidings.views.standing.tallies import REASONS_MAX
@@ -62,7 +62,13 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "advice": _TEXT,
         "link": LINK,
         "hook_id": _ident("hook"),
-        "waiting": {"minimum": 0, "maximum": COUNTED_MAX},
+        "waiting": {"minimum": 0, "maximum": SIZE_MAX},
+        "expected_end": _TIME,
+    },
+    "RecentRates": {
+        **{name: {"minimum": 0} for name in ("accepted", "delivered", "failed")},
+        "since": _TIME,
+        "success_rate": {"minimum": 0, "maximum": 1},
     },
     "OldestWaiting": {**_numbers("age_seconds"), "delivery_id": _ident("dlv"), "link": LINK},
     "ModeCounts": _numbers("enabled", "paused", "disabled", "failing"),

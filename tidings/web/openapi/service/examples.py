@@ -120,6 +120,7 @@ ANSWERS: dict[str, Any] = {
         "state": "attention",
         "sentence": _SENTENCE,
         "time": _LATER,
+        "rates": {"since": _THEN, "accepted": 412.3, "delivered": 1201.7, "failed": 21.4, "success_rate": 0.9825},
         "oldest_waiting": {"delivery_id": _DELIVERY, **_SINCE, **_WHOM},
         "problems": [
             {
