@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tests.django_project import configured
 from tests.rules.schemes import keys
 from tidings.client.adapters.checking import VerifiedWebhook, WebhookChecker
 from tidings.rules import schemes
@@ -75,21 +76,12 @@ urlpatterns: list[Any] = []
 
 
 def in_django(a_sync: bool) -> Send:
-    import django
-    from django.conf import settings as django_settings
     from django.test import Client as DjangoClient
     from django.urls import clear_url_caches, path
 
     from tidings.client.adapters import django as for_django
 
-    if not django_settings.configured:
-        django_settings.configure(
-            ROOT_URLCONF=__name__,
-            ALLOWED_HOSTS=["testserver"],
-            SECRET_KEY="x",
-            MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"],
-        )
-        django.setup()
+    configured()
 
     async def later(received: VerifiedWebhook) -> None:
         got(received)

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from tests.django_project import configured
 from tidings.outbox import Outbox
 
 ORDERS = "CREATE TABLE IF NOT EXISTS orders (id integer PRIMARY KEY)"
@@ -138,16 +139,10 @@ class Django(Shop):
     """`transaction.atomic` and the app's own `add`. Django's settings are one for each process."""
 
     def __init__(self, url: str) -> None:
-        import django
-        from django.conf import settings
         from django.db import connections
 
         self.url = url
-        if not settings.configured:
-            settings.configure(INSTALLED_APPS=["tidings.outbox.django"], DATABASES={}, USE_TZ=True)
-            django.setup()
-        if "tidings.outbox.django" not in settings.INSTALLED_APPS:
-            raise RuntimeError("another test has configured Django in this process")
+        configured()
         connections.settings["default"] = connections.configure_settings({"default": _django_database(url)})["default"]
         if hasattr(connections._connections, "default"):
             del connections["default"]
