@@ -100,11 +100,11 @@ class TestServer:
 
     def _run(self, settings: Settings) -> None:
         # Loaded here, so that those who only want a receiver do not wait for a server's parts.
-        import uvloop
-
-        from tidings.server import Server
-
         try:
+            import uvloop
+
+            from tidings.server import Server
+
             server = self.server = Server(settings, self.clock, self._chance)
             server.open()
             try:

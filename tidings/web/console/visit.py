@@ -5,6 +5,7 @@ A page asks for data, and an action changes something, only through operations o
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +144,7 @@ def to(*steps: str) -> str:
     return "".join(f"/{quote(each, safe='')}" for each in steps)
 
 
+@functools.cache
 def _pattern(path: str) -> re.Pattern[str]:
     pieces = _NAME.split(path)
     return re.compile("".join(f"(?P<{p}>[^/]+)" if at % 2 else re.escape(p) for at, p in enumerate(pieces)))
