@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
+from tests.callers import Callers
 from tests.portal.customer import Customer, new_link
 from tidings.control.upkeep.retention import Retention
 from tidings.model.moment import DAY
+from tidings.model.portal.link import CHANGING
 from tidings.testing import Api, FakeClock, Receiver, TestServer
+from tidings.web.operations import OPERATIONS
 
 
 def policy(api: Api, path: str) -> dict[str, str]:
@@ -167,10 +171,35 @@ def test_ended_sessions_are_dropped_with_their_keys(server: TestServer, api: Api
     assert server.server is not None
     parts = server.server.parts
     retention = Retention(parts.writer, clock, 0, catalog=parts.catalog)
+    asyncio.run(retention.prune(clock.now()))
+    assert customer.call().status == 200
+    asyncio.run(retention.prune(clock.now() + 2 * DAY))
+    assert api.get("/v1/keys", tenant="dropped")["data"] == []
+    assert api.get(f"/v1/portal-links/{customer.id}")["opened"]
     asyncio.run(retention.prune(clock.now() + 9 * DAY))
     assert api.call("GET", f"/v1/portal-links/{customer.id}").status == 404
-    assert api.get("/v1/keys", tenant="dropped")["data"] == []
     assert api.with_key(customer.session).call("GET", "/v1/endpoints").status == 401
+
+
+def test_of_many_who_open_a_link_at_once_one_gets_in(api: Api) -> None:
+    customer = Customer(api, "race")
+    got: list[int] = []
+    Callers(8, lambda number: got.append(customer.exchange(customer.token).status)).join()
+    assert sorted(got) == [201, *[401] * 7]
+    assert len(api.get("/v1/keys", tenant="race")["data"]) == 1
+
+
+def test_no_operation_outside_its_scopes_is_open_to_a_session(api: Api) -> None:
+    session = api.with_key(Customer(api, "menu").open().session)
+    walked = 0
+    for operation in OPERATIONS:
+        if operation.scope is None or (operation.scope in CHANGING and not operation.whole):
+            continue
+        path = re.sub(r"\{\w+\}", "evt_x", operation.path)
+        reply = session.call(operation.method, path, {} if operation.request else None)
+        assert reply.status == 403, (operation.name, reply.status, reply.body)
+        walked += 1
+    assert walked > 40
 
 
 def test_guessing_is_slowed(api: Api, clock: FakeClock) -> None:

@@ -48,6 +48,9 @@ def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: 
     assert "The previous secret signs too" in rotated and secret not in rotated
     assert len(api.get(f"/v1/endpoints/{made['id']}/secret")["previous"]) == 1
     assert "It is paused" in customer.act(f"{one}/pause") and "It gets events again" in customer.act(f"{one}/resume")
+    stale = [("url", receiver.url("/old")), ("events", "*"), ("revision", "1")]
+    refused = customer.call(f"{one}/edit", stale)
+    assert refused.status == 412 and b"Somebody else has changed this endpoint" in refused.body
     edited = customer.call(
         f"{one}/edit", [("url", receiver.url("/two")), ("events", "*"), ("field", ""), ("value", "")]
     )

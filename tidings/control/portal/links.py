@@ -31,6 +31,8 @@ READ, WRITE = "keys:read", "keys:write"
 """A link lets somebody in as a key does, so the same scopes decide who may make one."""
 EXPIRES_SECONDS, EXPIRES_SECONDS_MIN, EXPIRES_SECONDS_MAX = 3600, 60, 7 * 86_400
 SESSION: Micros = 24 * HOUR
+STRANGERS = "-portal-"
+"""The turn in which links are looked up for people who have shown no key: a flood of them delays only itself."""
 FRAME_ORIGINS_MAX = 16
 URL_CHARS_MAX = 2_000
 RETURN_URL_PATTERN = r"^([Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._~:\[\]-]+(/[!#-;=?-\[\]^-~]*)?)?$"
@@ -158,7 +160,7 @@ class PortalLinks:
 
     async def logo(self, ident: str) -> Logo:
         """The image that a link shows. Raises NotFound."""
-        logo = await self._readers.call(lambda db: store.logo(db, ident), None)
+        logo = await self._readers.brief(lambda db: store.logo(db, ident), STRANGERS, single=True)
         if logo is None:
             raise NotFound("This portal has no logo.")
         return logo
@@ -190,7 +192,7 @@ class PortalLinks:
     async def _known(self, ident: str) -> PortalLink | None:
         if not _ID.fullmatch(ident):
             return None
-        return await self._readers.call(lambda db: store.find(db, ident), None)
+        return await self._readers.brief(lambda db: store.find(db, ident), STRANGERS, single=True)
 
     def _check_caller(self, caller: Caller, scope: str, tenant: str) -> None:
         caller.need(scope)

@@ -2,8 +2,8 @@
 
 An event is dropped, with its deliveries and attempts, if it was stored more than `days` ago and all of its deliveries
 have ended. Waiting deliveries stay, however old. Kept answers are dropped after 24 hours, call counts when their window
-is over. Requests that came in at hooks have days of their own, and refused ones fewer. Portal links, with the keys of
-their sessions, are dropped a week after they ended.
+is over. Requests that came in at hooks have days of their own, and refused ones fewer. Keys of the portal's sessions
+are dropped once these have ended, and portal links a week later.
 
 A clock that is wrong for a while must not delete anything: if it is far ahead of the last run, the time that counts
 catches up by a 24th of the days each hour. So after a long pause it takes a day to catch up, and a restart does not
@@ -79,7 +79,7 @@ class Retention:
         await self._writer.call(lambda db: db.run("prune_call_counts", before=now // SECOND))
         while await rested(self._writer, lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
             pass
-        await self._prune_portal(now - PORTAL_LINKS_KEPT)
+        await self._prune_portal(now)
         while await rested(self._writer, lambda db: tallies.prune(db, now, TALLIES_PER_STEP)):
             pass
         acts_before = now - self._act_days * DAY
@@ -107,11 +107,13 @@ class Retention:
         while await rested(self._writer, step):
             pass
 
-    async def _prune_portal(self, before: Micros) -> None:
-        catalog = self._catalog
+    async def _prune_portal(self, now: Micros) -> None:
+        catalog, most = self._catalog, PORTAL_LINKS_PER_STEP
         if catalog is None:
             return
-        while await rested(self._writer, lambda db: portal.prune(db, catalog, before, PORTAL_LINKS_PER_STEP)):
+        while await rested(self._writer, lambda db: portal.prune_sessions(db, catalog, now, most)):
+            pass
+        while await rested(self._writer, lambda db: portal.prune(db, now - PORTAL_LINKS_KEPT, most)):
             pass
 
     async def _work(self) -> None:

@@ -85,12 +85,18 @@ def sessions(db: Db, tenant: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def prune(db: Db, catalog: Catalog, before: Micros, count: int) -> int:
-    """Forget links that ended before a time, with the keys of their sessions; returns how many."""
+def prune_sessions(db: Db, catalog: Catalog, before: Micros, count: int) -> int:
+    """Drop the keys of sessions that ended before a time; returns how many."""
+    idents = [row[0] for row in db.all("prune_portal_sessions", before=before, count=count)]
+    catalog.drop_keys(db, idents)
+    return len(idents)
+
+
+def prune(db: Db, before: Micros, count: int) -> int:
+    """Drop links that ended before a time, whose sessions' keys are gone; returns how many."""
     rows = db.all("prune_portal_candidates", before=before, count=count)
-    for ident, _ in rows:
-        db.run("prune_portal_link", id=ident)
-    catalog.drop_keys(db, [session for _, session in rows if session is not None])
+    for row in rows:
+        db.run("prune_portal_link", id=row[0])
     if rows:
         db.run("prune_portal_logos")
     return len(rows)

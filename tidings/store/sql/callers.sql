@@ -68,8 +68,12 @@ FROM portal_link WHERE tenant = :tenant AND ends > :now AND revoked IS NULL ORDE
 SELECT COUNT(*) FROM portal_link AS p JOIN key AS k ON k.id = p.session WHERE p.tenant = :tenant AND k.revoked IS NULL;
 
 -- name: prune_portal_candidates
--- Links that ended before a time, with their sessions' keys.
-SELECT id, session FROM portal_link WHERE ends < :before ORDER BY ends LIMIT :count;
+-- Links that ended before a time.
+SELECT id FROM portal_link WHERE ends < :before ORDER BY ends LIMIT :count;
+
+-- name: prune_portal_sessions
+-- Keys of sessions that ended before a time.
+SELECT p.session FROM portal_link AS p JOIN key AS k ON k.id = p.session WHERE p.ends < :before ORDER BY p.ends LIMIT :count;
 
 -- name: prune_portal_link
 -- Forget a link.

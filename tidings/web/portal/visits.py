@@ -46,9 +46,12 @@ class PortalVisit:
         answer = await self.menu.run(self.key, name, path=path, query=query, request_id=self.request_id)
         return answer.body
 
-    async def do(self, name: str, path: Mapping[str, str] | None = None, body: Any = None) -> Any:
-        """Change something; the body of the answer. Raises as `ask` does."""
-        answer = await self.menu.run(self.key, name, path=path, body=body, request_id=self.request_id)
+    async def do(
+        self, name: str, path: Mapping[str, str] | None = None, body: Any = None, revision: int | None = None
+    ) -> Any:
+        """Change something; the body of the answer. `revision`: the one that is overwritten. Raises as `ask` does."""
+        headers = {} if revision is None else {"if-match": f'"{revision}"'}
+        answer = await self.menu.run(self.key, name, path=path, body=body, headers=headers, request_id=self.request_id)
         return answer.body
 
     def field(self, name: str) -> str:

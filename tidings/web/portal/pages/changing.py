@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.errors import Conflict, Invalid
+from tidings.model.digits import index_of
+from tidings.model.errors import Conflict, Invalid, Stale
 from tidings.rules.schemes import standard
 from tidings.views.endpoints import EndpointView
 from tidings.web.portal.pages.conditions import OPERATORS, Row, filter_of, rows_of
@@ -30,6 +31,8 @@ class EndpointForm(msgspec.Struct, kw_only=True):
     rows: list[Row] = []
     secret: str = ""
     """Of a new endpoint: made before, so that a test can be verified."""
+    revision: int | None = None
+    """Of the endpoint, as the form shows it."""
     kept_filter: Any = None
     """A filter that the form cannot show."""
 
@@ -66,6 +69,7 @@ async def edit(visit: PortalVisit) -> PortalView:
         description=found.description,
         events=list(found.events),
         rows=rows_of(None) or [] if rows is None else rows,
+        revision=found.revision,
         kept_filter=found.filter if rows is None else None,
     )
     return await _form(visit, form, is_new=False)
@@ -81,7 +85,11 @@ async def save(visit: PortalVisit) -> PortalView | Next:
         body = _body(form)
         if body["filter"] is None and form.kept_filter is not None:
             del body["filter"]
-        await visit.do("edit_endpoint", visit.path, body)
+        await visit.do("edit_endpoint", visit.path, body, revision=form.revision)
+    except Stale:
+        form.revision = found.revision
+        said = ["Somebody else has changed this endpoint in the meantime. Save again to overwrite that."]
+        return await _form(visit, form, is_new=False, wrong=said, status=Stale.status)
     except (Invalid, Conflict) as wrong:
         return await _form(visit, form, is_new=False, wrong=_sentences(wrong), status=wrong.status)
     return Next(f"/endpoints/{found.id}", "The changes apply from the next attempt on.")
@@ -96,6 +104,7 @@ def _posted(visit: PortalVisit) -> EndpointForm:
         events=list(dict.fromkeys(visit.posted.get("events", ()))),
         rows=rows,
         secret=visit.field("secret"),
+        revision=index_of(visit.field("revision")),
     )
 
 

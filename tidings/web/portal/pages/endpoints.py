@@ -9,6 +9,7 @@ from tidings.model import moment
 from tidings.model.digits import index_of
 from tidings.model.moment import HOUR, Micros
 from tidings.views.endpoints import EndpointView
+from tidings.views.standing.tallies import LinkTally
 from tidings.web.portal.visits import Next, PortalPage, PortalView, PortalVisit
 
 NAV = "Endpoints"
@@ -96,16 +97,19 @@ async def delete(visit: PortalVisit) -> Next:
 
 async def _endpoint(visit: PortalVisit, *, secret: Any = None, counted: Any = None) -> PortalView:
     ident = visit.path["id"]
-    found: EndpointView = await visit.ask("get_endpoint", visit.path, counts=True)
+    found: EndpointView = await visit.ask("get_endpoint", visit.path)
+    tally: LinkTally = (await visit.ask("list_link_tallies", endpoint=ident))["data"][0]
     latest = await visit.ask("list_deliveries", endpoint=ident, limit=DELIVERIES_SHOWN)
     reasons = await visit.ask("list_failure_reasons", endpoint=ident)
     replays = await visit.ask("list_replays", endpoint=ident, limit=REPLAYS_SHOWN)
-    waiting = found.waiting if isinstance(found.waiting, int) else 0
     row = _row(found)
-    sentence = _sentence(found, row, waiting)
+    sentence = _sentence(found, row, tally)
     is_moving = any(each.state == "running" for each in replays["data"])
     values = {
         "endpoint": found,
+        "tally": tally,
+        "waiting": f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}",
+        "success": None if tally.total.success_rate is None else _percent(tally.total.success_rate),
         "here": visit.to("endpoints", ident),
         "deliveries": latest["data"],
         "reasons": reasons.reasons[:REASONS_SHOWN],
@@ -139,6 +143,8 @@ def _row(each: EndpointView) -> dict[str, Any]:
         mood, says = each.state, "is paused" if each.state == "paused" else "was disabled"
     elif health.failing_since is not None:
         mood, says, since = "failing", "has been failing since", health.failing_since
+    elif isinstance(health.held_until, str):
+        mood, says, since = "attention", "asked us to wait until", health.held_until
     else:
         mood, says = "ok", "is well"
     shown = {"id": each.id, "url": each.url, "description": each.description, "mood": mood, "says": says}
@@ -147,11 +153,19 @@ def _row(each: EndpointView) -> dict[str, Any]:
     return shown | {"since": since, "events": names[:EVENTS_SHOWN], "more_events": more}
 
 
-def _sentence(found: EndpointView, row: dict[str, Any], waiting: int) -> str:
-    waits = f" {waiting:,} {'event waits' if waiting == 1 else 'events wait'}." if waiting else ""
+def _percent(rate: float) -> str:
+    """`99.9 %`; 100 only if nothing failed."""
+    return "100 %" if rate == 1 else f"{min(rate * 100, 99.9):.1f} %"
+
+
+def _sentence(found: EndpointView, row: dict[str, Any], tally: LinkTally) -> str:
+    count = f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}"
+    waits = f" {count} {'event waits' if tally.waiting == 1 else 'events wait'}." if tally.waiting else ""
     if row["mood"] == "failing":
         probe = f" The next try is at {found.health.next_probe[11:16]} UTC." if found.health.next_probe else ""
         return f"It has been failing since {_utc(row['since'])}.{waits}{probe}"
+    if row["mood"] == "attention":
+        return f"It asked us to wait until {_utc(row['since'])}.{waits}"
     if row["mood"] == "ok":
         return f"It is well.{waits}" if waits else "It is well; nothing waits."
     return f"It {row['says']}.{waits}"
