@@ -221,19 +221,36 @@ async def _broken(job: object, tenant: str | None = None, *, single: bool = Fals
     raise Unavailable("The store cannot be read: it is gone.")
 
 
-def test_every_look_up_of_a_report_uses_an_index(server: TestServer, module_database: str | None) -> None:
-    if module_database is not None:
-        pytest.skip("PostgreSQL's planner goes by what is in the tables")
-    asked: dict[str, str] = {}
-    sql = statements("sqlite")
+def scanned(db: Db, sql: str, params: dict[str, Any]) -> set[str]:
+    """The tables that a statement goes through row by row."""
+    if db.dialect == "sqlite":
+        plan = "; ".join(str(row[3]) for row in db.query(f"EXPLAIN QUERY PLAN {sql}", params))
+        return set(re.findall(r"SCAN (\w+)\b(?! USING| ROW)", plan)) - NOT_TABLES
+    written = re.sub(r"%\((\w+)\)s", r":\1", sql).replace("%%", "%")
+    found, left = set(), [db.query(f"EXPLAIN (FORMAT JSON) {written}", params)[0][0][0]["Plan"]]
+    while left:
+        node = left.pop()
+        left += node.get("Plans", [])
+        if node["Node Type"] == "Seq Scan":
+            found.add(node["Relation Name"])
+    return found
+
+
+def test_every_look_up_of_a_report_uses_an_index(server: TestServer) -> None:
+    asked: dict[str, set[str]] = {}
 
     def job(db: Db) -> None:
+        sql = statements(db.dialect)
+        if db.dialect == "postgres":
+            # Its planner goes by what is in the tables, and reads small ones whole. Without that, it does so only if
+            # there is no index to use.
+            db.execute("SET LOCAL enable_seqscan = off", {})
+
         class Noted:
             journal, rest = db.journal, staticmethod(lambda: None)
 
             def all(self, name: str, /, **params: Any) -> list[Any]:
-                plan = db.query(f"EXPLAIN QUERY PLAN {sql[name]}", params)
-                asked[name] = "; ".join(str(row[3]) for row in plan)
+                asked[name] = scanned(db, sql[name], params)
                 return db.all(name, **params)
 
             def run_later(self, name: str, /, **params: Any) -> None:
@@ -257,9 +274,8 @@ def test_every_look_up_of_a_report_uses_an_index(server: TestServer, module_data
     server.server.writer.wait(job)
     # They end at their limit, in the order of the key; or have a row for each link.
     bounded = {"waiting_first": {"waiting"}, "replays_under_way": {"replay"}, "links_lagging": {"link_state"}}
-    for name, plan in asked.items():
-        scanned = set(re.findall(r"SCAN (\w+)\b(?! USING| ROW)", plan)) - NOT_TABLES
-        assert scanned <= bounded.get(name, set()), f"{name}: {plan}"
+    wide = {name: tables for name, each in asked.items() if (tables := each - bounded.get(name, set()))}
+    assert not wide
     assert len(asked) >= 15
 
 
