@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.openapi.conftest import CALLERS
 from tidings.testing import Api
 
 LINT_SECONDS = 120
+PLAIN_CHECKS = Path(__file__).parent / "plain_checks.cjs"
 NOT_MEANT = (
     ("owasp:api4:2023-string-restricted", "", "texts in other people's event types are as free as they made them"),
     ("owasp:api4:2023-string-limit", r":import\.post\.requestBody\.", "a file has no length that a client could know"),
@@ -43,7 +45,8 @@ def findings(spectral: Path, documents: dict[str, Any], folder: Path, ruleset: P
     rules = ruleset or spectral.parents[2] / "ruleset.yaml"
     files = [folder / f"{name}.json" for name in documents]
     command: list[str | Path] = [spectral, "lint", "--ruleset", rules, "--format", "json", "--quiet", *files]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=LINT_SECONDS)
+    briefly = {**os.environ, "NODE_OPTIONS": f"--require {PLAIN_CHECKS}"}
+    ran = subprocess.run(command, env=briefly, capture_output=True, text=True, timeout=LINT_SECONDS)
     assert ran.returncode in (0, 1) and ran.stdout, ran.stderr[-2_000:]
     found: Findings = {name: [] for name in documents}
     # Beside an empty list it says in words that there is nothing.
