@@ -16,7 +16,7 @@ from tidings.model.moment import to_text
 from tidings.testing import ProcessServer, Reaction, Receiver, until
 
 JSON = {"Content-Type": "application/json"}
-RECORDS, PAGE, KILLS = 200, 25, 8
+RECORDS, PAGE, KILLS = 200, 25, 5
 
 
 class Source:

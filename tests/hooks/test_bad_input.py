@@ -315,14 +315,16 @@ def test_what_could_not_be_stored_is_503_and_the_next_try_is_one_event(world: Ho
 
 
 @pytest.mark.slow
-def test_ten_thousand_copies_at_once_are_one_event(world: HookWorld) -> None:
+def test_ten_thousand_copies_at_once_are_one_event(world: HookWorld, module_database: str | None) -> None:
+    # On PostgreSQL, where each takes twice as long, fewer.
+    count = 10_000 if module_database is None else 2_000
     hook = world.hook("github")
     raw = head(hook, BODY, "Connection: close") + BODY
     parts = urlsplit(world.server.url)
     statuses: list[bytes] = []
 
     def copies() -> None:
-        for _ in range(625):
+        for _ in range(count // 16):
             with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=60) as sock:
                 sock.sendall(raw)
                 statuses.append(sock.recv(4_096)[9:12])
@@ -332,5 +334,5 @@ def test_ten_thousand_copies_at_once_are_one_event(world: HookWorld) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(statuses) == 10_000 and set(statuses) == {b"200"}
+    assert len(statuses) == count and set(statuses) == {b"200"}
     assert len(hook.events()) == len(hook.receipts()) == 1

@@ -56,7 +56,7 @@ def test_a_dead_endpoint_comes_back_to_thousands(world: World, order: str) -> No
         other.down()
         # Fifty subjects, in turn.
         events: list[str] = []
-        for start in range(0, 3000, 50):
+        for start in range(0, 2000, 50):
             batch = [{"type": "step", "subject": f"s{n % 50}", "data": {"n": n}} for n in range(start, start + 50)]
             events += [each["id"] for each in world.api.post("/v1/events:batch", {"events": batch})["events"]]
         everything(world, healthy, events)
@@ -101,7 +101,7 @@ def test_a_slow_endpoint_falls_behind_and_catches_up(world: World) -> None:
     fast = world.register("/fast", events=["step"])
     slow = world.register("/slow", events=["step"], max_in_flight=1)
     world.receiver.answer(Reaction(delay_seconds=0.05), path="/slow")
-    events = publish(world, 0, 5000)
+    events = publish(world, 0, 3000)
     everything(world, fast, events)
     assert lane(world, slow).lagging and lane(world, slow).queued <= QUEUE_MAX
     assert len(world.receiver.requests("/slow")) < 1000
