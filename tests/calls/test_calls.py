@@ -256,9 +256,13 @@ def test_a_pause_stops_every_link_of_the_connection_and_no_other(calls: Calls) -
     paid = calls.api.publish("order.paid", {})
     assert calls.ended(paid, "c")["state"] == "delivered"
     assert calls.peer.requests("/api/b") == [], "its connection was asked to wait"
+    asked, waits, free = (calls.api.get(f"/v1/links/{name}")["health"] for name in ("a", "b", "c"))
+    assert waits["held"].startswith("It answered 429, so nothing is sent until ")
+    assert waits["held_until"] == asked["held_until"] and waits["failing_since"] is None and "held" not in free
     calls.clock.advance(31)
     assert calls.ended(paid, "b")["state"] == "delivered"
     assert calls.ended(made, "a")["state"] == "delivered"
+    assert "held" not in calls.api.get("/v1/links/b")["health"]
 
 
 def test_a_rate_is_shared_by_the_links_of_a_connection(calls: Calls) -> None:

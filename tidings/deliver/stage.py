@@ -157,12 +157,13 @@ class Deliver:
 
     def snapshot(self) -> dict[int, LaneView]:
         """The lanes as they are now."""
-        return {link: view(lane) for link, lane in list(self._lanes.by_link.items())}
+        now = self._now()
+        return {link: view(lane, now) for link, lane in list(self._lanes.by_link.items())}
 
     def lane(self, link: int) -> LaneView | None:
         """One lane as it is at this moment; None if the link has none."""
         lane = self._lanes.by_link.get(link)
-        return None if lane is None else view(lane)
+        return None if lane is None else view(lane, self._now())
 
     def _tell(self, message: Callable[[], None]) -> None:
         if not self.alive:

@@ -151,7 +151,8 @@ def health_view(lane: LaneView | None) -> HealthView:
     if lane.held_until is None:
         return view
     until = moment.to_text(lane.held_until)
-    held = f"It answered {lane.held_status}, so nothing is sent until {until}; no attempt is used up in the meantime."
+    why = "It asked for a pause" if lane.held_status is None else f"It answered {lane.held_status}"
+    held = f"{why}, so nothing is sent until {until}; no attempt is used up in the meantime."
     return msgspec.structs.replace(view, held_until=until, held=held)
 
 

@@ -89,12 +89,12 @@ def run(out: Session, name: Name) -> None:
 @calling
 def runs(out: Session, name: Name, limit: Limit = RUNS_LIMIT) -> None:
     """Show what a link did last: when, for which event, and what it read, sent or edited, or why it failed."""
-    out.client.links.get(name)
+    link = out.client.links.get(name)
     latest = islice(out.client.deliveries(link=name, limit=min(limit, PAGE_MAX)), limit)
     found = [out.client.delivery(each["id"]) for each in latest]
     columns = {"time": "time", "event": "event_id", "state": "state", "attempts": "attempts", "what": "what"}
     nothing = f"{name} has not acted yet. A link acts on events that happen after it was declared."
-    out.answer(found, lambda: out.table([*map(_run, found)], columns, nothing))
+    out.answer(found, lambda: out.table([_run(each, link) for each in found], columns, nothing))
 
 
 @cli.command("kept")
@@ -185,8 +185,9 @@ def _short(link: Json) -> Json:
     """When it acts, what it does, and whether it fails, in a few words."""
     # Servers of earlier versions do not say.
     failing = link.get("health", {}).get("failing_since")
-    if link["state"] == "enabled" and failing is not None:
-        link = {**link, "reason": f"Failing since {failing}."}
+    held = link.get("health", {}).get("held_until")
+    if link["state"] == "enabled" and (failing or held):
+        link = {**link, "reason": f"Failing since {failing}." if failing else f"Asked to wait until {held}."}
     if link["call"] is not None:
         call = link["call"]
         word = next(word for word in ("get", "post", "put", "patch", "delete", "head") if word in call)
@@ -211,13 +212,22 @@ def _when(when: Json) -> str:
     return said if "tz" not in when else f"{said}, {when['tz']}"
 
 
-def _run(delivery: Json) -> Json:
-    """A delivery through a link in one line, with the last attempt in words."""
+def _run(delivery: Json, link: Json) -> Json:
+    """A delivery through a link in one line, with the last attempt in words, or why there was none."""
     attempts = delivery["attempts"]
-    last = attempts[-1] if attempts else {"at": delivery["created"], "reason": None}
+    last = attempts[-1] if attempts else {"at": delivery["created"], "reason": _why_not_yet(delivery, link)}
     is_due = attempts and delivery["state"] == "waiting" and delivery["due"]
     due = f" Next attempt: {delivery['due']}." if is_due else ""
     return {**delivery, "time": last["at"], "attempts": len(attempts), "what": f"{last['reason'] or ''}{due}".strip()}
+
+
+def _why_not_yet(delivery: Json, link: Json) -> str | None:
+    if delivery["state"] != "waiting":
+        return None
+    if link["state"] == "paused":
+        return f"The link is paused: {link['reason']}"
+    waits = "It waits behind an earlier delivery." if delivery["held"] else None
+    return link["health"].get("held") or waits
 
 
 def _show_call(out: Session, call: Json) -> None:

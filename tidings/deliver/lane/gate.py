@@ -13,7 +13,17 @@ from tidings.rules.limit import TokenBucket
 class Gate:
     """Belongs to the deliver thread."""
 
-    __slots__ = ("_bucket", "_paused_until", "_rate", "flights", "limited", "most_in_flight", "nums", "paused")
+    __slots__ = (
+        "_bucket",
+        "_paused_until",
+        "_rate",
+        "_status",
+        "flights",
+        "limited",
+        "most_in_flight",
+        "nums",
+        "paused",
+    )
 
     def __init__(self, rate: float | None = None, most_in_flight: int | None = None) -> None:
         """`rate`: requests per second. `most_in_flight`: of all its lanes together."""
@@ -22,6 +32,7 @@ class Gate:
         self.flights = 0
         """Requests under way that went through it."""
         self._paused_until: Micros | None = None
+        self._status: int | None = None
         self.paused = False
         """Whether it is shut for a pause. Once that is over, a call of `paused_until` opens it."""
         self._rate: float | None = None
@@ -55,9 +66,9 @@ class Gate:
         """Whether several lanes go through it."""
         return len(self.nums) > 1
 
-    def pause(self, until: Micros) -> None:
-        """Let nothing pass before that moment, or before the one set earlier if that is later."""
-        self._paused_until, self.paused = max(until, self._paused_until or 0), True
+    def pause(self, until: Micros, status: int | None = None) -> None:
+        """Let nothing pass before that moment, or before the one set earlier if that is later. `status`: that asked."""
+        self._paused_until, self.paused, self._status = max(until, self._paused_until or 0), True, status
 
     def resume(self) -> None:
         """End the pause."""
@@ -68,6 +79,11 @@ class Gate:
         if self._paused_until is not None and now >= self._paused_until:
             self.resume()
         return self._paused_until
+
+    def pausing(self, now: Micros) -> tuple[Micros, int | None] | None:
+        """When the pause ends, and the status that asked for it; None if there is none. Changes nothing: any thread."""
+        until, status = self._paused_until, self._status
+        return None if until is None or now >= until else (until, status)
 
     def ready_at(self, now: Micros) -> Micros:
         """When the rate lets the next one pass: now, or later."""

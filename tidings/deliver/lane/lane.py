@@ -206,7 +206,7 @@ class Lane:
         """The other side asked for a pause; `asked_seconds`: its length."""
         self.window, self.setbacks.retry_next = 1, True
         self.health = health.after_hold(self.health, now, chance, status, asked_seconds)
-        self.gate.pause(self.health.held_until or now)
+        self.gate.pause(self.health.held_until or now, self.health.held_status)
         self.mark()
 
     def is_news(self, created: Micros) -> bool:
@@ -256,7 +256,7 @@ class Lane:
         """After a start: restore it as stored."""
         self.health, self.succeeded_at, self.setbacks = found, succeeded_at, back
         if found.held_until is not None:
-            self.gate.pause(found.held_until)
+            self.gate.pause(found.held_until, found.held_status)
             back.retry_next = True
 
     def move(self, by: Micros) -> None:

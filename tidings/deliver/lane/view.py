@@ -26,9 +26,12 @@ class LaneView(msgspec.Struct, frozen=True):
     """Its failures are no passing trouble: somebody should look."""
 
 
-def view(lane: Lane) -> LaneView:
-    """The lane at this moment."""
+def view(lane: Lane, now: Micros) -> LaneView:
+    """The lane at this moment. A pause that another lane of its gate was asked for holds this one, too."""
     health = lane.health
+    until, status = health.held_until, health.held_status
+    if lane.gate.shared and (pause := lane.gate.pausing(now)) is not None and pause[0] > (until or 0):
+        until, status = pause
     return LaneView(
         lane.queued,
         lane.flights,
@@ -37,8 +40,8 @@ def view(lane: Lane) -> LaneView:
         health.fails,
         failing_since(health),
         health.probe_at,
-        health.held_until,
-        health.held_status,
+        until,
+        status,
         is_alarming(health),
     )
 
