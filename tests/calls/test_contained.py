@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.calls.world import Calls
@@ -13,6 +14,7 @@ from tidings.deliver.actions.call import CallAction
 from tidings.deliver.actions.paging import sizes
 from tidings.deliver.actions.paging.sizes import end_of_part
 from tidings.rules.mirror.difference import Observation
+from tidings.store.base import StoreError
 from tidings.testing import Reaction, until
 
 JSON = {"Content-Type": "application/json"}
@@ -43,6 +45,16 @@ def reason(calls: Calls) -> str:
     return str(until(look, "it runs"))
 
 
+def settled(calls: Calls, event: str) -> None:
+    """Let time pass until the event is delivered: what could not be stored is tried again a moment later."""
+
+    def look() -> bool:
+        calls.clock.advance(1)
+        return any(each["state"] == "delivered" for each in calls.api.pages("/v1/deliveries", event=event))
+
+    until(look, f"{event} is delivered")
+
+
 @pytest.mark.parametrize(
     ("step", "outcome", "said"),
     [
@@ -63,6 +75,30 @@ def test_a_mistake_of_ours_ends_one_delivery_and_not_the_server(
         patched.setattr(CallAction, step, mistake)
         (attempt,) = calls.ended(calls.api.publish("order.made", {}))["attempts"]
         assert attempt["outcome"] == outcome and said in attempt["reason"]
+    assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
+
+
+def test_what_the_store_refuses_is_left_out_and_holds_up_no_other_delivery(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused:
+        def apply(self, *_: Any) -> Any:
+            raise StoreError("refused")
+
+    prepare = CallAction.prepare
+
+    def with_a_nul(*given: Any) -> Any:
+        return msgspec.structs.replace(prepare(*given), shown="\0")
+
+    calls.connection()
+    calls.link("push", "order.*", {"via": "shop", "put": "/a", "json": {}}, once="{{ id }}")
+    with monkeypatch.context() as patched:
+        patched.setattr(CallAction, "follow", lambda *_: Refused())
+        settled(calls, calls.api.publish("order.made", {}))
+    with monkeypatch.context() as patched:
+        # PostgreSQL stores no NUL in a text.
+        patched.setattr(CallAction, "prepare", with_a_nul)
+        settled(calls, calls.api.publish("order.made", {}))
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
 
 

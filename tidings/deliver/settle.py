@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from tidings.model.delivery import Attempt, Waiting
+from tidings.model.errors import Unavailable
 from tidings.model.event import Event
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
 from tidings.store import journal
-from tidings.store.base import Db
+from tidings.store.base import Db, StoreBusy, StoreDamaged, StoreError, StoreFull
 from tidings.store.catalog import Catalog
 from tidings.store.log import tallies
 from tidings.store.log.events import Publication, append
@@ -20,6 +22,11 @@ from tidings.store.log.events import Publication, append
 ATTEMPT_COLUMNS = Attempt.__struct_fields__
 """The table's columns are named like the struct's fields."""
 HASTENED_PER_STEP = 1_000
+NOT_STORED = "What the other system said could not be stored."
+_NOT_NOW = (StoreBusy, StoreFull, StoreDamaged)
+"""What is wrong with the store, and not with what is to be stored."""
+
+log = logging.getLogger("tidings.deliver")
 
 
 class FollowUp(Protocol):
@@ -93,6 +100,8 @@ class Settlement:
         self.cursor: int | None = None
         self.again = False
         """It was tried before, and some of it may have been stored."""
+        self.singly = False
+        """The store refused something in it, so that each attempt and each follow-up is written by itself."""
         self.owed: Micros = 0
         """By how much the clock was set while it was on its way to the store, where all due times were moved too."""
         self.unsent: list[tuple[int, int, str, str | None, Micros]] = []
@@ -126,9 +135,10 @@ class Settlement:
         self.waiting.pop(delivery, None)
         self.ended.append(delivery)
 
-    def merge(self, later: Settlement) -> None:
-        """Add the later results to this one, which could not be written."""
+    def merge(self, later: Settlement, wrong: Exception | None = None) -> None:
+        """Add the later results to this one, which could not be written. `wrong`: why."""
         self.again = True
+        self.singly |= wrong is not None and not isinstance(wrong, Unavailable)
         self.move(self.owed)
         self.owed = 0
         self.attempts += later.attempts
@@ -162,8 +172,7 @@ class Settlement:
         self.half_hastened.clear()
         self.half_freed.clear()
         if self.attempts:
-            attempts = self._missing(db) if self.again else self.attempts
-            put_attempts(db, attempts)
+            self._put(db, self._missing(db) if self.again else self.attempts)
         if self.ended:
             db.many("waiting_drop", [{"delivery": number} for number in self.ended])
         if self.waiting:
@@ -176,13 +185,39 @@ class Settlement:
                 self.half_hastened.append(link)
         if self.states:
             db.many("link_state_put", [_state_row(state) for state in self.states.values()])
-        events = [event for each in self.follow_ups for event in each.apply(db, catalog, now)]
+        events = [event for each in self.follow_ups for event in self._followed(each, db, catalog, now)]
         if events:
             append(db, [Publication(tuple(events), ids_given=self.again)], now)
         if self.cursor is not None:
             journal.move(db, "deliver", self.cursor)
         if self.tallies:
             tallies.add(db, self.tallies, again=self.again)
+
+    def _put(self, db: Db, attempts: Sequence[Attempt]) -> None:
+        if not self.singly:
+            put_attempts(db, attempts)
+            return
+        for each in attempts:
+            try:
+                with db.savepoint():
+                    put_attempts(db, [each])
+            except _NOT_NOW:
+                raise
+            except StoreError:
+                bare = msgspec.structs.replace(each, request=None, response=None, reason=NOT_STORED)
+                put_attempts(db, [bare])
+
+    def _followed(self, follow_up: FollowUp, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
+        if not self.singly:
+            return follow_up.apply(db, catalog, now)
+        try:
+            with db.savepoint():
+                return follow_up.apply(db, catalog, now)
+        except _NOT_NOW:
+            raise
+        except Exception:
+            log.exception("what follows from a success could not be stored, and is lost")
+            return ()
 
     def _missing(self, db: Db) -> list[Attempt]:
         """The attempts that the store does not have yet. If another attempt has its number, it gets the next one."""

@@ -382,7 +382,7 @@ class Deliver:
         self._settling = None
         if wrong is not None:
             # Nothing of it was stored: keep the results, and wait before the next try.
-            settlement.merge(self._settlement)
+            settlement.merge(self._settlement, wrong)
             self._settlement = settlement
             self._store_rests_until = self._now() + STORE_RETRY
             return

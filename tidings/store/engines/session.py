@@ -71,6 +71,9 @@ def translated() -> Iterator[None]:
         raise StoreFull("PostgreSQL has run out of space", because=str(wrong).strip()) from wrong
     except psycopg.errors.LockNotAvailable as wrong:
         raise Held("a table is in use", because=str(wrong).strip()) from wrong
+    except psycopg.errors.ProgramLimitExceeded as wrong:
+        # Such as a key that no index takes: it would be refused again.
+        raise StoreError("PostgreSQL refused", because=str(wrong).strip()) from wrong
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
         raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
     except psycopg.errors.FeatureNotSupported as wrong:
