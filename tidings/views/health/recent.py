@@ -50,7 +50,7 @@ class Recent(msgspec.Struct, frozen=True):
         """When all that waits for a link will be sent, at how many a second; None: unknown."""
         delivered = (self.sums.get(link) or tally.empty())[tally.DELIVERED]
         rate = delivered / max(1.0, (self.now - self.since) / SECOND)
-        if backlog.is_more or not backlog.count or not delivered:
+        if backlog.is_more or not backlog.count or delivered < SENT_LEAST:
             return None
         left = int(backlog.count / rate * SECOND)
         return None if left > LATEST else (self.now + left, rate)
@@ -70,5 +70,7 @@ class Recent(msgspec.Struct, frozen=True):
         return f"in about {age(at - self.now)}"
 
 
+SENT_LEAST = 10
+"""From fewer successes nothing is predicted."""
 FINE = 0.8
 """This part of the others' attempts must have succeeded."""
