@@ -22,20 +22,15 @@ from tidings.rules.deliver.reasons import folded
 from tidings.store.log.tallies import Reasons, TallyBatch
 
 FLUSH_SECONDS = 5
-LINKS_PER_SETTLEMENT = 250
+LINKS_PER_SETTLEMENT = 100
 """So that a settlement that stores tallies takes a few milliseconds."""
 REASONS_MAX = 10
 """How many reasons of a link are told apart in an hour; further ones are counted without their sentences."""
 
 Cells = dict[int, list[int]]
 _folded = lru_cache(maxsize=1024)(folded)
-_BOUNDS, _BUCKETS, _MS, _DELIVERED, _SKIPPED = (
-    tally.BOUNDS_MS,
-    tally.BUCKETS,
-    tally.MS_SUM,
-    tally.DELIVERED,
-    tally.SKIPPED,
-)
+_BOUNDS, _BUCKETS, _MS, _COLUMN_OF = tally.BOUNDS_MS, tally.BUCKETS, tally.MS_SUM, tally.COLUMN_OF
+_DELIVERED, _SKIPPED = tally.DELIVERED, tally.SKIPPED
 
 
 class Tallies:
@@ -66,7 +61,7 @@ class Tallies:
         cell = self._cells.get(link)
         if cell is None:
             cell = self._cells[link] = tally.empty()
-        count, column = len(items), tally.COLUMN_OF[result.outcome.name]
+        count, column = len(items), _COLUMN_OF[result.outcome.name]
         cell[column] += count
         if column != _SKIPPED:
             ms = result.duration_ms

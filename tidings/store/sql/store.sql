@@ -15,17 +15,12 @@ SELECT 1 FROM link LIMIT 1;
 
 -- Tallies: what settlements add to, what charts read, what retention drops.
 
--- name: tally_add (sqlite)
--- Add to rows, or create them. They come as JSON, so that one statement stores many.
+-- name: tally_add_one
+-- Add to a row, or create it.
 INSERT INTO tally (link, seconds, at, accepted, delivered, rejected, timeout, unreachable, failed, skipped, ms_sum, b0, b1, b2,
     b3, b4, b5, b6, b7, b8, b9, b10, b11)
-SELECT j.value ->> '$.link', j.value ->> '$.seconds', j.value ->> '$.at', j.value ->> '$.accepted',
-    j.value ->> '$.delivered', j.value ->> '$.rejected', j.value ->> '$.timeout', j.value ->> '$.unreachable',
-    j.value ->> '$.failed', j.value ->> '$.skipped', j.value ->> '$.ms_sum', j.value ->> '$.b0',
-    j.value ->> '$.b1', j.value ->> '$.b2', j.value ->> '$.b3', j.value ->> '$.b4', j.value ->> '$.b5',
-    j.value ->> '$.b6', j.value ->> '$.b7', j.value ->> '$.b8', j.value ->> '$.b9', j.value ->> '$.b10',
-    j.value ->> '$.b11'
-FROM json_each(:rows) AS j WHERE TRUE
+VALUES (:link, :seconds, :at, :accepted, :delivered, :rejected, :timeout, :unreachable, :failed, :skipped, :ms_sum,
+    :b0, :b1, :b2, :b3, :b4, :b5, :b6, :b7, :b8, :b9, :b10, :b11)
 ON CONFLICT (link, seconds, at) DO UPDATE SET
     accepted = tally.accepted + excluded.accepted, delivered = tally.delivered + excluded.delivered,
     rejected = tally.rejected + excluded.rejected, timeout = tally.timeout + excluded.timeout,
@@ -37,7 +32,7 @@ ON CONFLICT (link, seconds, at) DO UPDATE SET
     b9 = tally.b9 + excluded.b9, b10 = tally.b10 + excluded.b10, b11 = tally.b11 + excluded.b11;
 
 -- name: tally_add (postgres)
--- The same, with PostgreSQL's way of taking a JSON list apart.
+-- The same for many rows, which come as JSON: one round trip.
 INSERT INTO tally (link, seconds, at, accepted, delivered, rejected, timeout, unreachable, failed, skipped, ms_sum, b0, b1, b2,
     b3, b4, b5, b6, b7, b8, b9, b10, b11)
 SELECT link, seconds, at, accepted, delivered, rejected, timeout, unreachable, failed, skipped, ms_sum, b0, b1, b2,
