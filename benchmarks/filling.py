@@ -1,0 +1,122 @@
+"""Fills a stopped server's store with a month of events, deliveries and attempts, faster than they could be published.
+
+The rows are those that the server would have written: only what no page reads of old attempts (headers) is left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DAYS = 30
+FAILING = 10
+"""Links whose last attempts failed, with deliveries that wait."""
+WAITING_EACH = 10_000
+DEAD_EVERY = 997
+MICROS = 1_000_000
+
+Run = Callable[[str], Any]
+
+
+def fill(folder: Path, database: str, events: int, links: int, say: Callable[[str], None]) -> None:
+    """`events` events over the last 30 days, a delivery of each, three attempts of each of those, and their tallies."""
+    begun = time.monotonic()
+    now = int(time.time()) * MICROS
+    first = now - DAYS * 86400 * MICROS
+    step = DAYS * 86400 * MICROS // events
+    connection, numbers, run = _postgres(database) if database else _sqlite(folder / "data" / "tidings.db")
+    base = int(run("SELECT position FROM cursor WHERE name = 'event' AND journal = 0")[0][0]) + 1
+    at = f"{first} + i * {step}"
+    many = numbers(events)
+    padded = "lpad(i::text, 26, '0')" if database else "printf('%026d', i)"
+    data = """'{"number": ' || i || ', "text": "some words of an event"}'"""
+    run(
+        "INSERT INTO event (seq, id, tenant, type, subject, time, created, data) "
+        f"SELECT {base} + i, 'evt_' || {padded}, 'tenant' || (i % 20), 'bench.type' || (i % 50), "
+        f"'subject' || (i % 100000), {at}, {at}, {data} {many}"
+    )
+    say(f"{events:,} events after {time.monotonic() - begun:,.0f} s")
+    columns = "number, event, link, created"
+    run(f"INSERT INTO delivery ({columns}) SELECT {base} + i, {base} + i, 1 + i % {links}, {at} {many}")
+    end = f"CASE WHEN i % {DEAD_EVERY} = 0 THEN 'dead' ELSE 'delivered' END"
+    outcome = f"CASE WHEN i % {DEAD_EVERY} = 0 THEN 'bad_status' ELSE 'ok' END"
+    last = f"CASE WHEN i % {DEAD_EVERY} = 0 THEN 503 ELSE 200 END"
+    attempts = "INSERT INTO attempt (delivery, n, at, outcome, state, status, duration_ms, response, reason) "
+    failed = "'bad_status', 'waiting', 503, 20 + i % 300, 'try later', 'The endpoint answered 503.'"
+    for n in (1, 2):
+        run(f"{attempts} SELECT {base} + i, {n}, {at} + {n}000000, {failed} {many}")
+    run(f"{attempts} SELECT {base} + i, 3, {at} + 3000000, {outcome}, {end}, {last}, 10 + i % 90, 'ok', NULL {many}")
+    say(f"{3 * events:,} attempts after {time.monotonic() - begun:,.0f} s")
+    _tallies(run, numbers, now, links)
+    _failing(run, numbers, base, now, min(WAITING_EACH, events // (2 * links)), events, links)
+    for name in ("event", "delivery", "route", "deliver", "tallied"):
+        run(f"UPDATE cursor SET position = {base + events} WHERE name = '{name}' AND journal = 0")
+    connection.execute("ANALYZE")
+    connection.close()
+    say(f"filled in {time.monotonic() - begun:,.0f} s")
+
+
+def _tallies(run: Run, numbers: Callable[[int], str], now: int, links: int) -> None:
+    buckets = ", ".join(f"b{number}" for number in range(12))
+    columns = "accepted, delivered, rejected, timeout, unreachable, failed, skipped, ms_sum, " + buckets
+    values = "7, 5, 2, 0, 0, 0, 0, 700, " + ", ".join("1" if number < 7 else "0" for number in range(12))
+    for seconds, steps in ((60, 26 * 60), (3600, DAYS * 24)):
+        start = (now // MICROS // seconds - steps) * seconds
+        moment = f"{start} + (i % {steps}) * {seconds}"
+        run(
+            f"INSERT INTO tally (link, seconds, at, {columns}) "
+            f"SELECT i / {steps}, {seconds}, {moment}, {values} {numbers((links + 1) * steps)}"
+        )
+    hour = now // MICROS // 3600 * 3600
+    run(
+        "INSERT INTO tally_reason (link, at, outcome, status, reason, count, first, last, delivery, created) "
+        f"SELECT 1 + i / 24, {hour} - (i % 24) * 3600, 'bad_status', 503, 'The endpoint answered #.', 5, "
+        f"{now}, {now}, 1, {now} {numbers(links * 24)}"
+    )
+
+
+def _failing(run: Run, numbers: Callable[[int], str], base: int, now: int, each: int, events: int, links: int) -> None:
+    """Some links fail, and the newest deliveries through them wait for tomorrow."""
+    tomorrow, since, count = now + 86400 * MICROS, now - 3600 * MICROS, FAILING * each
+    number = f"{base} + {events} - 1 - (i / {FAILING}) * {links} - ({links} - 1 - i % {FAILING})"
+    run(f"DELETE FROM attempt WHERE n = 3 AND delivery IN (SELECT {number} {numbers(count)})")
+    run(
+        "INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held, created) "
+        f"SELECT {number}, 1 + i % {FAILING}, {number}, {tomorrow}, 2, 0, {since}, NULL, 0, {since} {numbers(count)}"
+    )
+    failing = f"fails = 50, failing_since = {since}, last_failure = {now}, open = 1, probe_at = {tomorrow}"
+    run(
+        "INSERT INTO link_state (link, fails, open, probe_delay_seconds) "
+        f"SELECT 1 + i, 0, 0, 0 {numbers(FAILING)} WHERE TRUE ON CONFLICT (link) DO NOTHING"
+    )
+    run(f"UPDATE link_state SET {failing} WHERE link <= {FAILING}")
+
+
+def _sqlite(path: Path) -> tuple[Any, Callable[[int], str], Run]:
+    import apsw
+
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA cache_size = -400000")
+
+    def numbers(count: int) -> str:
+        each = f"SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}"
+        return f"FROM (WITH RECURSIVE n(i) AS ({each}) SELECT i FROM n)"
+
+    return connection, numbers, lambda sql: list(connection.execute(sql))
+
+
+def _postgres(url: str) -> tuple[Any, Callable[[int], str], Run]:
+    import psycopg
+
+    connection = psycopg.connect(url, autocommit=True)
+    connection.execute("SET synchronous_commit = off")
+    connection.execute("SET maintenance_work_mem = '512MB'")
+
+    def run(sql: str) -> Any:
+        ran = connection.execute(sql)
+        return ran.fetchall() if ran.description else []
+
+    return connection, lambda count: f"FROM generate_series(0::bigint, {count - 1}) AS i", run
