@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidings import __version__
 
-SLOGAN = "You send data in through the API. Tidings sends events out as webhooks."
+SLOGAN = "You send data in through the API. Tidings sends webhooks and mail, calls APIs."
 SERVER, CALLS, OTHERS = "The server", "Commands that call a server", "Incoming webhooks and forms"
 
 

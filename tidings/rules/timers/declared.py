@@ -86,7 +86,9 @@ def _at(value: Any, pointer: str) -> tuple[str, ...]:
         )
     for each in times:
         if type(each) is not str or not _TIME.fullmatch(each):
-            detail = f'A time of day has two digits each for hours and minutes, as in "09:00", not {shown(each)}.'
+            detail = (
+                f'A time of day has two digits each for hours and minutes, from "00:00" to "23:59", not {shown(each)}.'
+            )
             raise Refused(pointer, "time_of_day", detail)
     return tuple(sorted(set(times)))
 
