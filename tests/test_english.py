@@ -75,8 +75,9 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-ANY_OF_THEM = re.compile("|".join(f"(?P<p{index}>{phrase})" for index, phrase in enumerate(FOREIGN)))
-"""All at once: to look for one after the other takes nearly twice as long."""
+VARIABLE = re.compile(r"\((?:[^()]|\([^()]*\))*\)|\[[^]]*\]|\\w\+|\\b|\w\?")
+LOOKED_FOR = [(max(VARIABLE.split(each), key=len), re.compile(each), instead) for each, instead in FOREIGN.items()]
+"""The longest part of each phrase that is always the same, since few texts have it; the phrase; and what to write."""
 
 
 def test_no_foreign_phrase_returns() -> None:
@@ -90,18 +91,19 @@ def test_no_foreign_phrase_returns_to_docstrings_and_comments() -> None:
 def test_each_phrase_is_found() -> None:
     text = "It is told of a change, and stands in the table, anew.\nSo many go on for ever."
     said = foreign([(ROOT / "a.md", 7, text)])
-    assert [each.split(": ", 1)[0] for each in said] == ["a.md:7", "a.md:7", "a.md:7", "a.md:8", "a.md:8", "a.md:8"]
-    assert said[2] == "a.md:7: 'anew': say 'again, from scratch'"
+    assert sorted(each.split(": ", 1)[0] for each in said) == ["a.md:7"] * 3 + ["a.md:8"] * 3
+    assert said[0] == "a.md:7: 'anew': say 'again, from scratch'"
+    assert [always for always, _, _ in LOOKED_FOR[:6]] == ["anew", "by now", " told", " not ", "stand", "o many"]
 
 
 def foreign(texts: Iterable[tuple[Path, int, str]]) -> list[str]:
     """Where a phrase was used, and what to say instead."""
-    instead = list(FOREIGN.values())
     return [
-        f"{name(path)}:{line + text.count(chr(10), 0, match.start())}: {match[0]!r}: "
-        f"say {instead[int((match.lastgroup or 'p0')[1:])]!r}"
+        f"{name(path)}:{line + text.count(chr(10), 0, match.start())}: {match[0]!r}: say {instead!r}"
         for path, line, text in texts
-        for match in ANY_OF_THEM.finditer(text)
+        for always, phrase, instead in LOOKED_FOR
+        if always in text
+        for match in phrase.finditer(text)
     ]
 
 
