@@ -45,6 +45,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken, f"{name(page)} links to what is not there: {broken}"
 
 
+@pytest.mark.slow  # `make check` does it in `make lint`.
 def test_reference_is_fresh() -> None:
     checked = subprocess.run(
         [sys.executable, ROOT / "tools" / "make_docs.py", "--check"], capture_output=True, text=True, check=False

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.web.validity import validate
 from tidings.store.items import tables
 from tidings.testing import Api, TestServer, until
 
@@ -255,7 +254,6 @@ def test_changes_are_event_types(clean: Api) -> None:
     assert "Tidings publishes it itself" in published.json["errors"][0]["detail"]
     assert clean.publish("tasks.other")
     document = clean.get("/v1/openapi.json")
-    validate(document)
     sent = document["components"]["pathItems"]["webhook.tasks.completed"]["post"]["requestBody"]
     assert sent["content"]["application/json"]["example"]["data"]["title"] == "text"
     hook, created = (document["components"]["schemas"][f"sent.tasks.{each}"] for each in ("completed", "created"))
