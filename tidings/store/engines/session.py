@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import Iterator
@@ -20,9 +21,14 @@ _LAST_WORDS = ("57P01", "57P02", "57P03", "57P05", "25P03")
 
 def with_defaults(url: str) -> str:
     """The URL with what a connection needs to notice that the other side is gone, unless it says otherwise."""
+    return _with_defaults(url, os.getpid())
+
+
+@functools.lru_cache
+def _with_defaults(url: str, pid: int) -> str:
     given = _parts(url)
     wanted = {
-        "application_name": f"tidings@{socket.gethostname()}:{os.getpid()}",
+        "application_name": f"tidings@{socket.gethostname()}:{pid}",
         "connect_timeout": str(CONNECT_SECONDS),
         "keepalives_idle": "5",
         "keepalives_interval": "2",
@@ -49,6 +55,7 @@ def place(url: str) -> str:
     return f"postgresql://{where}/{given.get('dbname', '')}"
 
 
+@functools.lru_cache
 def _parts(url: str) -> dict[str, Any]:
     try:
         return dict(conninfo_to_dict(url))
