@@ -83,6 +83,11 @@ docs: $(READY) ## Write docs/reference and the dashboard of deploy/ from the cod
 	@$(BIN)/python tools/make_docs.py
 	@$(BIN)/python tools/make_dashboard.py
 
+.PHONY: pictures
+pictures: $(READY) ## Make the pictures of the documents from real runs (those of pages need Chromium)
+	@$(BIN)/python tools/make_pictures.py $(ARGS)
+	@$(BIN)/python tools/make_console_pictures.py
+
 .PHONY: client
 client: $(READY) ## Write the sync client from the async one
 	@$(BIN)/python tools/make_client.py

@@ -26,6 +26,7 @@ from independent import CHECKED_BY
 from rich.markup import escape
 
 from tidings.client import Client
+from tidings.client.exchange import ClientRequest
 from tidings.testing import ProcessServer
 
 ORDERS = 48
@@ -190,6 +191,8 @@ def play(arguments: argparse.Namespace) -> bool:
                 f"[bold]The restaurant[/] is open: a real `tidings serve` at {server.url}, "
                 "with examples/restaurant/tidings.yaml."
             )
+            link = chef.exchange(ClientRequest("POST", "/console/link")).value()["url"]
+            board.say(f"[bold]Watch it[/] in a browser: {escape(server.url + link)}")
             say_menu(board, chef, guest, guests)
             board.say(
                 f"[bold]An order[/] is a request, {arguments.orders} times POST /v1/items/orders. "
@@ -203,6 +206,11 @@ def play(arguments: argparse.Namespace) -> bool:
             evening.show()
             board.close()
             well = say_end(board, evening, doors, arguments.orders)
+        if arguments.stay:
+            print("The restaurant stays open for the console. Press Ctrl-C to close it.")
+            with contextlib.suppress(KeyboardInterrupt):
+                while True:
+                    time.sleep(LOOK_SECONDS)
         if arguments.svg is not None:
             board.picture(arguments.svg, sentences_below=2)
     return well
@@ -213,6 +221,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="A restaurant: orders and three doors; the morning after, four links.")
     parser.add_argument("--act", choices=("evening", "morning"), help="play one act instead of both")
     parser.add_argument("--orders", type=int, default=ORDERS, help=f"how many orders (1 to {ORDERS_MAX})")
+    parser.add_argument("--stay", action="store_true", help="after the evening, stay open for the console until Ctrl-C")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the last screen as a picture")
     arguments = parser.parse_args()
     if not 1 <= arguments.orders <= ORDERS_MAX:

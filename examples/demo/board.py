@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 ROWS_MAX = 22
-LINES_AROUND = 20
-LINES_AROUND_NARROW = 12
+LINES_AROUND = 21
+LINES_AROUND_NARROW = 14
 """The lines of a screen that belong to sentences and to the other table."""
 PICTURE_COLUMNS = 104
 WIDE_COLUMNS = 100

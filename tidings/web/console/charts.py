@@ -65,7 +65,8 @@ def _chart(report: Any, kind: str, title: str, names: Sequence[str], read: Read)
     size = MINUTE if report.step == "minute" else HOUR
     since, until = moment.from_text(report.since) // size * size, moment.from_text(report.until)
     by_time = {moment.from_text(each.time): each for each in report.points}
-    times = range(since, until, size)
+    # A line that falls at the end would only say that the last step is not over.
+    times = range(since, until // size * size if kind == "lines" and until - since > size else until, size)
     nothing = 0 if read is _count else None
     series = [[read(by_time[at], name) if at in by_time else nothing for at in times] for name in names]
     content = {"names": names, "times": [at // SECOND for at in times], "series": series}

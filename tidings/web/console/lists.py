@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from tidings.model import moment
+from tidings.model.moment import HOUR, Micros
 from tidings.web.console.visit import PageVisit, View
 from tidings.web.pages.templates import pretty
 
@@ -58,11 +60,14 @@ def state(value: str, note: Any = "") -> Cell:
     return {"kind": "tag", "value": value, "mood": MOODS.get(value, ""), "note": note, "to": ""}
 
 
-def spark(hours: Sequence[Any]) -> Cell:
+def spark(hours: Sequence[Any], now: Micros) -> Cell:
     """Bars of what was delivered and what failed, hour by hour."""
     most = max((each.delivered + each.failed for each in hours), default=0)
     bars = []
-    for at, each in enumerate(hours[-24:]):
+    for each in hours:
+        at = 23 - (now // HOUR - moment.from_text(each.time) // HOUR)
+        if at < 0:
+            continue
         whole = round(22 * (each.delivered + each.failed) / most) if most else 0
         bad = max(2, round(whole * each.failed / (each.delivered + each.failed))) if each.failed else 0
         bars.append({"x": at * 4, "height": max(whole, bad), "bad": bad})

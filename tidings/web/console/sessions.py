@@ -1,8 +1,8 @@
 """Who is signed in: a key, shown once, becomes a cookie that only this server can read, for `/console` alone.
 
 The cookie is sealed and holds no key: it names one, and when the session ends. So a session survives a restart, ends
-with its key, and nothing is stored for it. A one-time code, which `tidings console` prints as a link, is the same for
-minutes.
+with its key, and nothing is stored for it. A one-time code, which `tidings console` prints as a link, is kept in memory
+for minutes, until it is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from http.cookies import CookieError, SimpleCookie
 
 import msgspec
 
-from tidings.model.access import Key
+from tidings.model.access import Key, key_hash
 from tidings.model.errors import Unauthorized
 from tidings.model.moment import HOUR, MINUTE, Clock, Micros
 from tidings.store.base import StoreError
@@ -28,9 +28,12 @@ SESSION: Micros = 12 * HOUR
 CODE: Micros = 5 * MINUTE
 CODE_MARK = "tdc_"
 TEXT_CHARS_MAX = 2_000
+CODE_BYTES = 18
+CODES_MAX = 1_000
 ENDED_MAX = 10_000
 NOTICES_MAX = 1_000
 _HASH_CHARS = 16
+_OWNER = "a session"
 _REFUSED_CODE = "This link was used already, or is older than five minutes. Run `tidings console` again."
 
 
@@ -56,31 +59,40 @@ class Sessions:
     def __init__(self, sealer: Sealer, catalog: Catalog, clock: Clock) -> None:
         self._sealer, self._catalog, self._clock = sealer, catalog, clock
         self._ended: OrderedDict[str, None] = OrderedDict()
-        """Sessions that were signed out, and codes that were used."""
-        self._started = secrets.token_hex(4)
+        """Sessions that were signed out."""
+        self._codes: OrderedDict[str, _Content] = OrderedDict()
+        """One-time codes that were not used yet, by their hash."""
         self._notices: OrderedDict[str, str] = OrderedDict()
 
     def begin(self, key: Key) -> str:
         """The text of the cookie of a new session."""
-        return self._made(key, SESSION, "session")
+        ends = self._clock.now() + SESSION
+        if key.expires is not None:
+            ends = min(ends, key.expires)
+        content = _Content(secrets.token_urlsafe(12), key.id, key.hash[:_HASH_CHARS], ends)
+        return base64.urlsafe_b64encode(self._sealer.seal(msgspec.json.encode(content), _OWNER)).decode().rstrip("=")
 
     def code(self, key: Key) -> str:
         """A code with which the key's holder can sign in once, within minutes, until the server restarts."""
-        return CODE_MARK + self._made(key, CODE, f"code {self._started}")
+        text = CODE_MARK + secrets.token_urlsafe(CODE_BYTES)
+        self._codes[key_hash(text)] = _Content("", key.id, key.hash[:_HASH_CHARS], self._clock.now() + CODE)
+        if len(self._codes) > CODES_MAX:
+            self._codes.popitem(last=False)
+        return text
 
     def use(self, code: str) -> Key:
         """The key of a one-time code. Raises Unauthorized."""
-        content = self._content(code.removeprefix(CODE_MARK), f"code {self._started}", CODE)
-        key = None if content is None else self._key(content)
-        if content is None or key is None:
+        content = self._codes.pop(key_hash(code), None)
+        is_current = content is not None and 0 < content.ends - self._clock.now() <= CODE
+        key = self._key(content) if content is not None and is_current else None
+        if key is None:
             raise Unauthorized(_REFUSED_CODE, code="code_not_valid")
-        self._end(content.id)
         return key
 
     def find(self, cookies: str) -> ConsoleSession | None:
         """The session of a request. `cookies`: its header."""
         text = _cookie(cookies)
-        content = self._content(text, "session", SESSION) if text else None
+        content = self._content(text) if text else None
         key = None if content is None else self._key(content)
         return None if content is None or key is None else ConsoleSession(content.id, key, content.ends)
 
@@ -93,7 +105,9 @@ class Sessions:
 
     def end(self, session: ConsoleSession) -> None:
         """Sign out, wherever the cookie may have got."""
-        self._end(session.id)
+        self._ended[session.id] = None
+        if len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)
 
     def notice(self, session: ConsoleSession, text: str) -> None:
         """Keep what the next page of the session says first."""
@@ -105,29 +119,17 @@ class Sessions:
         """What was kept for it; empty if nothing was."""
         return self._notices.pop(session.id, "")
 
-    def _end(self, ident: str) -> None:
-        self._ended[ident] = None
-        if len(self._ended) > ENDED_MAX:
-            self._ended.popitem(last=False)
-
-    def _made(self, key: Key, lasts: Micros, owner: str) -> str:
-        ends = self._clock.now() + lasts
-        if key.expires is not None:
-            ends = min(ends, key.expires)
-        content = _Content(secrets.token_urlsafe(12), key.id, key.hash[:_HASH_CHARS], ends)
-        return base64.urlsafe_b64encode(self._sealer.seal(msgspec.json.encode(content), owner)).decode().rstrip("=")
-
-    def _content(self, text: str, owner: str, lasts: Micros) -> _Content | None:
+    def _content(self, text: str) -> _Content | None:
         if len(text) > TEXT_CHARS_MAX or not text.isascii():
             return None
         try:
             sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             if len(sealed) <= 1 + NONCE_BYTES:
                 return None
-            content = msgspec.json.decode(self._sealer.open(sealed, owner), type=_Content)
+            content = msgspec.json.decode(self._sealer.open(sealed, _OWNER), type=_Content)
         except (binascii.Error, ValueError, StoreError, msgspec.MsgspecError):
             return None
-        is_current = 0 < content.ends - self._clock.now() <= lasts
+        is_current = 0 < content.ends - self._clock.now() <= SESSION
         return content if is_current and content.id not in self._ended else None
 
     def _key(self, content: _Content) -> Key | None:

@@ -42,7 +42,7 @@ async def endpoints(visit: PageVisit) -> View:
     found = await visit.get("list_endpoints", **asked, limit=limit, cursor=visit.query.get("cursor"), sort="-created")
     shown = [each for each in found["data"] if not is_failing or each.health.failing_since is not None][:LIMIT]
     tallies = await asyncio.gather(*(visit.maybe("list_link_tallies", endpoint=each.id) for each in shown))
-    rows = [_row(each, tally) for each, tally in zip(shown, tallies, strict=True)]
+    rows = [_row(each, tally, visit.parts.clock.now()) for each, tally in zip(shown, tallies, strict=True)]
     failing = sum(each.health.failing_since is not None for each in shown)
     stopped = sum(each.state == "disabled" for each in shown)
     return View(
@@ -90,7 +90,7 @@ def _new(visit: PageVisit) -> dict[str, Any] | None:
     return {"title": "Register an endpoint", "to": "/endpoints", "text": "Register", "fields": fields, "open": False}
 
 
-def _row(each: Any, found: Any) -> dict[str, Any]:
+def _row(each: Any, found: Any, now: Micros) -> dict[str, Any]:
     tally = found["data"][0] if found and found["data"] else None
     shown = "failing" if each.health.failing_since and each.state == "enabled" else each.state
     p95 = None if tally is None else tally.total.p95_ms
@@ -101,7 +101,7 @@ def _row(each: Any, found: Any) -> dict[str, Any]:
         when(each.health.failing_since),
         number(tally.waiting if tally else None, bool(tally and tally.waiting_is_more)),
         when(tally.oldest_waiting_since if tally else None),
-        spark(tally.hours if tally else ()),
+        spark(tally.hours if tally else (), now),
         number(p95) if p95 is None else {**number(0), "value": f"{p95:,} ms"},
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.moment import Micros
 from tidings.web.console.charts import charts
 from tidings.web.console.lists import (
     LIMIT,
@@ -38,7 +39,7 @@ async def links(visit: PageVisit) -> View:
     given = visit.filters("state", "tenant")
     found = await visit.get("list_links", **given, cursor=visit.query.get("cursor"), limit=LIMIT)
     tallies = await asyncio.gather(*(visit.maybe("list_link_tallies", link=each.name) for each in found["data"]))
-    rows = [_row(each, tally) for each, tally in zip(found["data"], tallies, strict=True)]
+    rows = [_row(each, tally, visit.parts.clock.now()) for each, tally in zip(found["data"], tallies, strict=True)]
     failing = sum(each["cells"][1]["value"] == "failing" for each in rows)
     count = many(len(rows), "link", is_more=found["next_cursor"] is not None)
     said = f"{count}: {failing:,} failing." if failing else f"{count}, and none of these is failing."
@@ -58,7 +59,7 @@ async def links(visit: PageVisit) -> View:
     )
 
 
-def _row(each: Any, found: Any) -> dict[str, Any]:
+def _row(each: Any, found: Any, now: Micros) -> dict[str, Any]:
     tally = found["data"][0] if found and found["data"] else None
     is_failing = tally is not None and tally.failing_since is not None and each.state == "enabled"
     return row(
@@ -68,7 +69,7 @@ def _row(each: Any, found: Any) -> dict[str, Any]:
         text(_when(each.when)),
         text(_does(each)),
         number(tally.waiting if tally else None, bool(tally and tally.waiting_is_more)),
-        spark(tally.hours if tally else ()),
+        spark(tally.hours if tally else (), now),
         when(each.updated),
     )
 

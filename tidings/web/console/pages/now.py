@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,8 @@ from tidings.web.console.visit import PageVisit, View, page, to
 
 REASONS_MAX = 12
 RATE_MINUTES = 5
+_COMMAND = re.compile(r"[^.:]*: tidings [^.]*\.?$")
+"""What a sentence of advice says to type; here there are buttons."""
 SECOND = 1_000_000
 
 
@@ -155,7 +158,7 @@ def _problem(visit: PageVisit, each: HealthProblem, named: Mapping[str, str]) ->
         "state": each.state,
         "sentence": _named(each.sentence, named),
         "reason": each.reason,
-        "advice": each.advice,
+        "advice": _COMMAND.sub("", each.advice),
         "since": each.since,
         "to": "",
         "actions": [],
