@@ -11,9 +11,10 @@ from tests.callers import Callers
 from tests.portal.customer import Customer, new_link
 from tidings.control.upkeep.retention import Retention
 from tidings.model.moment import DAY
-from tidings.model.portal.link import CHANGING
+from tidings.model.portal.link import CHANGING, PortalLink, PortalOptions
 from tidings.testing import Api, FakeClock, Receiver, TestServer
 from tidings.web.operations import OPERATIONS
+from tidings.web.portal.frame import Frame
 
 
 def policy(api: Api, path: str) -> dict[str, str]:
@@ -200,6 +201,13 @@ def test_no_operation_outside_its_scopes_is_open_to_a_session(api: Api) -> None:
         assert reply.status == 403, (operation.name, reply.status, reply.body)
         walked += 1
     assert walked > 40
+
+
+def test_every_url_of_a_page_is_below_the_path_that_a_proxy_takes_away() -> None:
+    link = PortalLink(id="ptl_x", tenant="prefix", hash="", options=PortalOptions(may="read"), created=0, expires=0)
+    page = Frame("/hooks/portal").whole(link)
+    urls = [url for url in re.findall(r'(?:href|src|data-root)="([^"]*)"', page) if url != "#main"]
+    assert len(urls) > 8 and all(url.startswith("/hooks/portal/") for url in urls)
 
 
 def test_guessing_is_slowed(api: Api, clock: FakeClock) -> None:

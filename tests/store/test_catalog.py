@@ -192,3 +192,20 @@ def test_permits_are_replaced_in_a_set_and_only_those_that_a_change_touches(db: 
     seen = dict(catalog.now.keys)
     catalog.load(db)
     assert catalog.now.keys == seen
+
+
+def test_a_key_is_revoked_in_the_transaction_that_made_it_and_dropped_for_everybody(
+    db: Db, catalog: Catalog, other: Catalog
+) -> None:
+    catalog.load(db)
+    other.load(db)
+    catalog.put_key(db, Key(id="key_a", hash="a", name="", scopes=("events:read",)))
+    catalog.revoke_key(db, "key_a", 7)
+    catalog.put_key(db, Key(id="key_b", hash="b", name="", scopes=()))
+    catalog.refresh(db)
+    other.catch_up(db)
+    assert other.now.keys["key_a"].revoked == 7 and set(other.now.keys_by_hash) == {"b"}
+    catalog.drop_keys(db, ["key_a", "key_b", "key_none"])
+    catalog.refresh(db)
+    other.catch_up(db)
+    assert other.now == catalog.now and not other.now.keys and not other.now.keys_by_hash
