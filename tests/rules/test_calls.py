@@ -72,6 +72,7 @@ def test_a_wrong_declaration_is_refused_with_its_place(declared: Any, place: str
         ({"via": "shop", "post": "/a", "json": {}, "text": ""}, "/text", "one body"),
         ({"via": "shop", "get": "/a", "json": {}}, "/json", "takes no body"),
         ({"via": "shop", "post": "/a", "form": "x"}, "/form", "an object of parameters"),
+        ({"via": "shop", "post": "/a", "headers": {"X-A": "a\r\nX-B: b"}}, "/headers/X-A", "on one line"),
         ({"via": "shop", "post": "/a", "xml": "<a>"}, "/xml", "not well-formed"),
         ({"via": "shop", "post": "/a", "xml": "<?" * 4000}, "/xml", "has no ?>"),
         ({"via": "shop", "post": "/a", "xml": "<a " + "b" * 8000}, "/xml", "not well-formed"),

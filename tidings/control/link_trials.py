@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -129,9 +130,10 @@ class LinkTrials:
         """Try a link on this event, which need not be stored. Raises NotFound."""
         link = self._links.find(caller, name)
         caller.need(WRITE, WHOLE)
-        reason = _against(link, event)
+        # Templates may take a while, and the event loop is everyone's.
+        reason = await to_thread(_against, link, event)
         try:
-            if Guard(link.what).skips(Scope(event)):
+            if await to_thread(lambda: Guard(link.what).skips(Scope(event))):
                 return LinkTrial(link=link, reason=reason, outcome=outcomes.SKIPPED, sentence=SKIPPED_BY_IF)
         except TemplateFailed as wrong:
             return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
@@ -142,7 +144,7 @@ class LinkTrials:
     async def _split(self, link: AnyLink, event: Event, reason: str | None) -> LinkTrial:
         """What the link would do with the first element."""
         try:
-            found = SplitTemplate(link.what.split_by).fill(Scope(event))
+            found = await to_thread(lambda: SplitTemplate(link.what.split_by or "").fill(Scope(event)))
         except TemplateFailed as wrong:
             return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
         if not found.texts:
@@ -163,11 +165,11 @@ class LinkTrials:
             found = await self._trials.observe(link.num, event)
             return LinkTrial(link=link, reason=reason, outcome=found.outcome, sentence=found.reason, observed=found)
         if isinstance(link.what, SendMail):
-            return self._mailed(link, link.what, scope, reason)
+            return await to_thread(self._mailed, link, link.what, scope, reason)
         if isinstance(link.what, CallApi):
-            return self._called(link, link.what, scope, reason)
+            return await to_thread(self._called, link, link.what, scope, reason)
         try:
-            edit = EditTemplate(link).fill(event, scope, element)
+            edit = await to_thread(lambda: EditTemplate(link).fill(event, scope, element))
         except (LoopEnds, TemplateFailed) as wrong:
             outcome = outcomes.LOOP if isinstance(wrong, LoopEnds) else outcomes.TEMPLATE_FAILED
             return LinkTrial(link=link, reason=reason, outcome=outcome, sentence=str(wrong))
@@ -197,7 +199,7 @@ class LinkTrials:
     async def _kept(self, link: AnyLink, event: Event, more: dict[str, Any]) -> dict[str, Any]:
         """What is kept for the event's subject."""
         try:
-            subject = SubjectOf(link.what).of(Scope(event, more))
+            subject = await to_thread(lambda: SubjectOf(link.what).of(Scope(event, more)))
         except TemplateFailed:
             return {}
         if subject is None:

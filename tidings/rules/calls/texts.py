@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 from xml.parsers import expat
 
-from tidings.rules.reading.refused import Refused
-from tidings.rules.template import SCOPE, JsonTemplate, Scope, TemplateFailed, TextProgram
+from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.template import SCOPE, JsonTemplate, Scope, TemplateFailed, TextProgram, is_template
 from tidings.rules.templates.lexer import pieces
 from tidings.rules.templates.numbers import shown
 
@@ -156,6 +156,11 @@ class HeaderTemplates:
         """Raises Refused."""
         self._pointer = pointer
         self._template = JsonTemplate(dict(given), pointer, names)
+        for name, value in given.items():
+            if not is_template(value) and (_CONTROL.search(value) or not value.isascii()):
+                raise Refused(
+                    f"{pointer}/{escaped(name)}", "header", "A header has only ASCII characters, on one line."
+                )
         self.names_auth = any(path[0] == AUTH for _, path in self._template.paths)
 
     def fill(self, scope: Scope) -> list[tuple[str, str]]:
