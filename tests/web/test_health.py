@@ -124,6 +124,24 @@ def test_a_link_that_seldom_acts_and_fails_needs_somebody_after_minutes_and_not_
         until(lambda: health(api)["state"] == "ok", "it is over")
 
 
+def test_a_link_whose_event_is_refused_for_an_hour_needs_somebody(still: TestServer, clock: FakeClock) -> None:
+    """A wrong key, which some services answer with 200: it says nothing about the service, so nothing else would."""
+    api = still.api
+    with Receiver() as receiver:
+        receiver.answer(200, path="/chat")
+        call = {"post": receiver.url("/chat"), "json": "{{ data }}", "ok": "{{ body == 'ok' }}"}
+        api.put("/v1/links/chat", {"when": {"event": "shop.order"}, "call": call})
+        api.publish("shop.order")
+        until(lambda: api.pages("/v1/deliveries", outcome="not_ok"), "it is refused")
+        clock.advance(3_500)
+        assert health(api)["state"] == "ok"
+        clock.advance(200)
+        found = problem(api, "link")
+    assert found["sentence"] == "The link chat has tried an event for 61 min; 1 waits."
+    assert found["reason"].startswith("Answered 200, which is a failure according to the link's `ok`.")
+    assert found["advice"] == "It is retried. See: tidings links runs chat"
+
+
 def test_a_disabled_endpoint_needs_somebody_while_something_waits_for_it(still: TestServer) -> None:
     api = still.api
     with Receiver() as receiver:

@@ -11,7 +11,7 @@ from tidings.deliver.lane.view import LaneView
 from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.model.link import ALL_TENANTS, AnyLink
-from tidings.model.moment import MINUTE, Micros
+from tidings.model.moment import HOUR, MINUTE, Micros
 from tidings.store.catalog import Snapshot
 from tidings.store.log.failures import FailedDelivery
 from tidings.store.log.standing import Backlog, Oldest
@@ -27,6 +27,8 @@ FAILING_AFTER: Micros = 1 * MINUTE
 """A shorter failure, such as a restart, needs nobody."""
 QUIET_AFTER: Micros = 5 * MINUTE
 """What is sent little takes days to fail ten times: two failures and so long without a success are enough."""
+STUCK_AFTER: Micros = 1 * HOUR
+"""An operator's link that is refused the same event for so long needs somebody, however well the other side is."""
 BEHIND_AFTER: Micros = 5 * MINUTE
 """A delivery that was not tried for so long is late."""
 UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
@@ -38,17 +40,20 @@ THEIRS = "The others get theirs, so the cause is probably on its side. "
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The links to look at. `unseen`: how many more are failing."""
+    """The links to look at. `unseen`: how many more are failing. `stuck`: those with an event that is refused again and
+    again, which says nothing about the other side.
+    """
 
     failing: list[int]
     disabled: list[int]
     behind: list[int]
     unseen: int
+    stuck: list[int] = []
 
     @property
     def all(self) -> list[int]:
         """Every one of them."""
-        return [*self.failing, *self.disabled, *self.behind]
+        return [*self.failing, *self.disabled, *self.behind, *self.stuck]
 
 
 def choose(
@@ -71,12 +76,24 @@ def choose(
     late = [each for each in first.values() if each.link in calm and now - each.created >= BEHIND_AFTER]
     late = [each for each in late if not each.is_tried]
     oldest = {each.link: None for each in sorted(late, key=lambda each: each.created)}
+    stuck = [
+        each.link
+        for each in first.values()
+        if each.link in calm
+        and each.is_tried
+        and now - each.created >= STUCK_AFTER
+        and each.link not in quiet
+        # An endpoint's owner decides what it refuses, and a timer's last run is looked at anyway.
+        and snapshot.links[each.link].name
+        and snapshot.links[each.link].timer is None
+    ]
     oldest |= {num: None for num in sorted(cursors, key=lambda num: cursors[num]) if num in calm}
     return Chosen(
         [*alarming, *quiet][:FAILING_MAX],
         [each.num for each in disabled[:DISABLED_MAX]],
         list(oldest)[:BEHIND_MAX],
         max(0, len(alarming) - FAILING_MAX),
+        stuck[:BEHIND_MAX],
     )
 
 
@@ -111,6 +128,9 @@ def problems(
     for num in chosen.disabled:
         if backlogs[num].count:
             yield _disabled(snapshot.links[num], backlogs[num], now)
+    for num in chosen.stuck:
+        if backlogs[num].failure is not None and (first := backlogs[num].oldest) is not None:
+            yield _stuck(snapshot.links[num], first, backlogs[num], now)
     for num in chosen.behind:
         oldest = backlogs[num].oldest
         if oldest is not None and not oldest.is_tried and now - oldest.created >= BEHIND_AFTER:
@@ -186,6 +206,20 @@ def _disabled(link: AnyLink, backlog: Backlog, now: Micros) -> HealthProblem:
         reason=link.reason,
         advice=f"Once it is fixed: tidings endpoints resume {link.id}",
         **_since(link.updated, now),
+        **of(link),
+        **_counts(backlog),
+    )
+
+
+def _stuck(link: AnyLink, first: Oldest, backlog: Backlog, now: Micros) -> HealthProblem:
+    assert backlog.failure is not None
+    return HealthProblem(
+        what="link",
+        state="attention",
+        sentence=f"{_capital(called(link))} has tried an event for {age(now - first.created)}; {_waiting(backlog)}.",
+        reason=backlog.failure[2],
+        advice=f"It is retried. See: tidings links runs {link.name}",
+        **_since(first.created, now),
         **of(link),
         **_counts(backlog),
     )
