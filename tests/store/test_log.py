@@ -82,7 +82,8 @@ def test_the_same_id_with_other_content_is_refused_alone(db: Db) -> None:
     assert "The id a is taken by an event with different data" in said[0].detail
     assert isinstance(said[1], IdsTaken)
     assert [index for index, _ in said[1].taken] == [1]
-    assert said[2] == Stored((event("c"),), 1)
+    assert isinstance(said[2], Stored)
+    assert (said[2].events[0].id, said[2].fresh) == ("c", 1)
     assert ids(db) == ["a", "c"]
 
 
@@ -102,7 +103,10 @@ def test_a_repeat_without_a_time_has_the_one_that_is_stored(db: Db) -> None:
     later = msgspec.structs.replace(first, time=99)
     events.append(db, [Publication((first,), ids_given=True)], now=1)
     repeat = Publication((later, event("b")), ids_given=True, untimed=frozenset([0, 1]))
-    assert events.append(db, [repeat], now=2) == [Stored((first, event("b")), 1)]
+    [said] = events.append(db, [repeat], now=2)
+    assert isinstance(said, Stored)
+    assert [(each.id, each.time) for each in said.events] == [("a", 5), ("b", event("b").time)]
+    assert said.fresh == 1
     assert [each.time for each in events.by_seq(db, [1])] == [5]
 
 

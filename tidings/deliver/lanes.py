@@ -74,7 +74,8 @@ class Lanes:
         self._marks: set[int] = set()
         self._head = self._stored = journal.position(self._db, "deliver")
         self._horizon = journal.position(self._db, "delivery")
-        self.events = KeptEvents(db).of
+        self.kept = KeptEvents(db)
+        self.events = self.kept.of
         self._catalog = catalog
         self._store = LaneStore(db, self.events)
         self._gates: dict[str, Gate] = {}
@@ -91,6 +92,7 @@ class Lanes:
     def read_head(self, now: Micros) -> bool:
         """Take the next deliveries into their lanes. Returns whether there may be more."""
         end = time.monotonic() + HEAD_SECONDS
+        self.kept.take_fresh()
         while True:
             before = len(self.outstanding)
             if not self._read_some(now):

@@ -124,6 +124,8 @@ class Deliver:
 
     def committed(self) -> None:
         """Something was committed: there may be new deliveries."""
+        if self.alive:
+            self._lanes.kept.fresh.extend(self._writer.appended)
         self._news = True
         if self._asleep:
             self._client.wake()
@@ -285,10 +287,10 @@ class Deliver:
                 if len(self._launch) >= room or time.monotonic() > end:
                     self._lanes.active[lane.num] = lane
                     continue
-                if self._shares.may_start(lane):
-                    again = self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)
-                    if again is not None:
-                        self._timers.set(lane, again)
+                if not self._shares.may_start(lane):
+                    continue
+                if (again := self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)) is not None:
+                    self._timers.set(lane, again)
         except StoreError:
             self._lanes.active = {**active, **self._lanes.active}
             raise
@@ -320,9 +322,7 @@ class Deliver:
         self._pace.young[number] = time.monotonic()
 
     def _arrive(self, flight: Flight, reply: Any) -> None:
-        now = self._arrived_at
-        if now is None:
-            now = self._arrived_at = self._now()
+        now = self._arrived_at = self._arrived_at or self._now()
         lane, result = flight.lane, results.judged(flight, reply, now)
         self._pace.young.pop(flight.number, None)
         self.flights -= 1

@@ -65,11 +65,11 @@ class Writer:
         self._listeners: list[Callable[[], None]] = []
         self._before_replies: list[Callable[[Db], None]] = []
         self._resolved: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, Exception | None]]] = {}
+        self.appended: list[Event] = []
+        """For listeners: events of the last group that are new for certain, with their numbers."""
         self._committed_at = 0.0
         self._crowd = 0.0
-        self.groups = 0
-        self.jobs = 0
-        self.failures = 0
+        self.groups = self.jobs = self.failures = 0
         self._probed_at = -PROBE_SECONDS
         self.refusal: StoreError | None = None
         """Why writes are refused: the error of the last one; None: it succeeded."""
@@ -245,7 +245,7 @@ class Writer:
 
     def _commit(self, group: list[tuple[Job, Reply]]) -> float | None:
         """Write a group and reply to its jobs. Returns in how many seconds the rider has more to do."""
-        self._again = False
+        self._again, self.appended = False, []
         try:
             answers, more = self._write(group)
         except Exception as wrong:
@@ -274,7 +274,7 @@ class Writer:
 
     def _refused(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[Answered]:
         """The answers of a group that could not be written."""
-        self.failures += 1
+        self.failures, self.appended = self.failures + 1, []
         if isinstance(wrong, StoreError):
             self.refusal = wrong
         if isinstance(wrong, Superseded):
@@ -317,6 +317,7 @@ class Writer:
         told: list[Event] = []
         publications = [job for job, _ in group if type(job) is events.Publication]
         results = iter(events.append(self._db, publications, self._clock.now()) if publications else ())
+        self.appended = [event for each in publications if not each.ids_given for event in each.events]
         for job, reply in group:
             if isinstance(job, events.Publication):
                 result = next(results)
@@ -325,6 +326,7 @@ class Writer:
                 answers.append(self._one(job, reply, told, alone=len(group) == 1))
         if told:
             events.append_new(self._db, told, self._clock.now())
+            self.appended += told
         return answers
 
     def _one(self, job: Run, reply: Reply, told: list[Event], *, alone: bool) -> Answered:

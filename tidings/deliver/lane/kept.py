@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection
 
 from tidings.deliver.actions.guarding import SEPARATOR
@@ -13,6 +14,7 @@ from tidings.store.base import Db
 from tidings.store.log import events
 
 EVENT_BYTES_KEPT = 8 * 1024 * 1024
+FRESH_MAX = 2_000
 SUBJECT_EVENTS_MAX = 200
 
 
@@ -23,6 +25,13 @@ class KeptEvents:
         self._db = db
         self._events: dict[int, Event] = {}
         self._bytes = 0
+        self.fresh: deque[Event] = deque(maxlen=FRESH_MAX)
+        """Events that were just committed, so that they need not be read back. Any thread may add some."""
+
+    def take_fresh(self) -> None:
+        """Keep what was just committed."""
+        while self.fresh:
+            self._keep(self.fresh.popleft())
 
     def of(self, seqs: Collection[int]) -> dict[int, Event]:
         """The events with these numbers that are still stored. Raises StoreError."""
@@ -41,11 +50,14 @@ class KeptEvents:
     def _read(self, missing: list[int], found: dict[int, Event]) -> None:
         for event in events.by_seq(self._db, missing):
             found[event.seq] = event
-            self._bytes += len(event.data)
-            if self._bytes > EVENT_BYTES_KEPT:
-                self._events.clear()
-                self._bytes = len(event.data)
-            self._events[event.seq] = event
+            self._keep(event)
+
+    def _keep(self, event: Event) -> None:
+        self._bytes += len(event.data)
+        if self._bytes > EVENT_BYTES_KEPT:
+            self._events.clear()
+            self._bytes = len(event.data)
+        self._events[event.seq] = event
 
 
 def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:

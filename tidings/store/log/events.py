@@ -87,10 +87,11 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Sto
 
 
 def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
-    """Append events (at least one) whose ids are known to be new."""
+    """Append events, at least one, whose ids are known to be new. Each gets its `seq`, valid once it is stored."""
     first = journal.take(db, "event", len(fresh))
-    rows = map(msgspec.structs.astuple, fresh)
-    db.append("event", COLUMNS, [(*row[:-2], seq, now) for seq, row in enumerate(rows, first)])
+    for seq, event in enumerate(fresh, first):
+        msgspec.structs.force_setattr(event, "seq", seq)
+    db.append("event", COLUMNS, [(*row[:-1], now) for row in map(msgspec.structs.astuple, fresh)])
 
 
 def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
