@@ -51,10 +51,12 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Every test that asks for PostgreSQL is slow, so that `make check` needs no database."""
+    """Every test that asks for PostgreSQL or a browser is slow, so that `make check` needs neither."""
     for item in items:
-        if "postgres_server" in getattr(item, "fixturenames", ()):
+        asks = getattr(item, "fixturenames", ())
+        if "postgres_server" in asks:
             item.add_marker(pytest.mark.postgres)
+        if "postgres_server" in asks or "browser" in asks:
             item.add_marker(pytest.mark.slow)
     items[:], left_out = thinned(items)
     config.hook.pytest_deselected(items=left_out)
