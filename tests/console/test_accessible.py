@@ -1,21 +1,15 @@
-"""Every page in light and dark, checked with axe-core: no finding of any kind."""
+"""Every page in light, and its colours in the dark, checked with axe-core: no finding of any kind."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from make_pictures import Browser
-from tests import npm
+from tests.barriers import ALL, COLOURS, asked, axe
 from tests.console.house import PATHS, furnish
 from tidings.testing import Receiver, TestServer
 
 pytestmark = pytest.mark.slow
-
-HERE = Path(__file__).parent
-FOUND = """axe.run().then(found => found.violations.map(each =>
-    `${each.id}: ${each.nodes.slice(0, 3).map(node => node.html.slice(0, 150)).join(' | ')}`))"""
 
 
 @pytest.fixture(scope="module")
@@ -23,33 +17,25 @@ def ids(server: TestServer, receiver: Receiver) -> dict[str, str]:
     return furnish(server.api, receiver)
 
 
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The script of axe-core."""
-    return (npm.installed(HERE, "console") / "axe-core" / "axe.min.js").read_text()
-
-
-def test_no_page_has_a_finding(server: TestServer, ids: dict[str, str], axe: str, browser: Browser) -> None:
+def test_no_page_has_a_finding(server: TestServer, ids: dict[str, str], browser: Browser) -> None:
     found: dict[str, list[str]] = {}
     for path in PATHS:
         browser.open(f"{server.url}/console{path.format(**ids)}")
         browser.do("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-        browser.do(axe)
+        browser.do(axe())
         for is_dark in (False, True):
             browser.darken(is_dark)
-            found[f"{path} {'dark' if is_dark else 'light'}"] = browser.do(FOUND)
+            found[f"{path} {'dark' if is_dark else 'light'}"] = browser.do(asked(COLOURS if is_dark else ALL))
     assert {path: wrong for path, wrong in found.items() if wrong} == {}
 
 
-def test_a_phone_and_the_page_to_sign_in_have_none(
-    server: TestServer, ids: dict[str, str], axe: str, browser: Browser
-) -> None:
+def test_a_phone_and_the_page_to_sign_in_have_none(server: TestServer, ids: dict[str, str], browser: Browser) -> None:
     browser.resize(360, 800)
     for path in ("", "/endpoints", "/deliveries/{delivery}"):
         browser.open(f"{server.url}/console{path.format(**ids)}")
         browser.do("document.getElementById('menu-open').click()")
-        browser.do(axe)
-        assert browser.do(FOUND) == [], path
+        browser.do(axe())
+        assert browser.do(asked(ALL)) == [], path
     browser.leave("document.querySelector('.who form:last-of-type button').click()")
-    browser.do(axe)
-    assert browser.do(FOUND) == []
+    browser.do(axe())
+    assert browser.do(asked(ALL)) == []

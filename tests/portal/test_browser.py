@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from tests import programs
-from tests.npm import installed
+from tests.barriers import ALL, COLOURS, asked, axe
 from tests.portal.customer import new_link
 from tests.portal.host import BLOCKED, FrameBrowser, host
-from tests.repository import ROOT
 from tidings.testing import Api, Reaction, Receiver, TestServer, until
 
 pytestmark = pytest.mark.slow
@@ -259,12 +258,10 @@ def test_hostile_texts_run_nothing_wherever_they_are_shown(
 
 
 @pytest.mark.parametrize("width", [360, 1440])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_pages_have_no_barriers(
-    browser: FrameBrowser, whole: TestServer, api: Api, receiver: Receiver, width: int, dark: bool
+    browser: FrameBrowser, whole: TestServer, api: Api, receiver: Receiver, width: int
 ) -> None:
-    axe = (installed(ROOT / "tests" / "forms" / "axe", "axe") / "axe-core" / "axe.min.js").read_text()
-    tenant = f"axe-{width}-{dark}"
+    tenant = f"axe-{width}"
     ident, _ = api.register(receiver.url("/axe"), tenant=tenant, events=["*"])
     receiver.answer(500, 204, path="/axe")
     for _ in range(2):
@@ -273,15 +270,15 @@ def test_the_pages_have_no_barriers(
         lambda: [each for each in api.get("/v1/deliveries", endpoint=ident)["data"] if each["last"]], "attempts"
     )
     browser.resize(width, 900)
-    browser.darken(dark)
     url = opened(browser, whole, tenant, theme={"accent": "#ffcc00", "product": "Shop"})
     for path in ("", f"/endpoints/{ident}", "/add", "/log", f"/log/{found[0]['id']}", "/types", "/verify", "/nowhere"):
         browser.open(url + path)
         browser.until(SETTLED)
         assert browser.do("document.documentElement.scrollWidth <= innerWidth"), path
-        browser.do(f"{axe}; 0")
-        wrong = browser.do("axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)")
-        said = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in wrong]
-        assert said == [], (path, said)
+        browser.do(axe())
+        for is_dark in (False, True):
+            browser.darken(is_dark)
+            assert browser.do(asked(COLOURS if is_dark else ALL)) == [], (path, is_dark)
+        browser.darken(False)
     headings = [each["name"] for each in browser.tree() if each["role"] == "heading"]
     assert headings and not re.search(r"undefined|None", text(browser))
