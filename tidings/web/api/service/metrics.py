@@ -147,6 +147,4 @@ class _Collector:
         # Nothing is sent to the others, so what failed last says nothing of them.
         sending = [lane for num, lane in snapshot.items() if num in links and links[num].mode == "enabled"]
         failing = sum(lane.failing_since is not None for lane in sending)
-        yield GaugeMetricFamily(
-            "tidings_endpoints_failing", "Enabled endpoints that are failing (`failing_since` is set).", failing
-        )
+        yield GaugeMetricFamily("tidings_endpoints_failing", "Enabled endpoints and links that are failing.", failing)
