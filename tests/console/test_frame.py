@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import http.client
 import json
 import re
+from random import random
 
 import pytest
 
 from tests.console.visitor import Visitor
 from tests.repository import ROOT
 from tidings.testing import Api, TestServer
-from tidings.web.pages.live import fragments
+from tidings.web.pages.live import Live, fragments
 from tidings.web.pages.templates import pretty, visible
 
 VENDOR = ROOT / "tidings" / "web" / "pages" / "static" / "vendor"
@@ -79,6 +81,43 @@ def test_live_fragments_come_to_everybody_who_looks(operator: Visitor, server: T
     assert fragments(operator.get())["sentence"] == first[0]["sentence"]
     for stream in streams:
         stream.close()
+
+
+def test_ten_viewers_cost_as_much_as_one_and_nobody_costs_nothing() -> None:
+    drawn = 0
+
+    async def draw() -> str:
+        nonlocal drawn
+        drawn += 1
+        return f"<!--live:a-->{drawn}<!--/live--><!--live:b-->the same<!--/live-->"
+
+    async def look() -> None:
+        live = Live(period_seconds=0.1)
+        viewers = [live.follow("page", draw, lambda: True) for _ in range(10)]
+        for _ in range(3):
+            pieces = await asyncio.gather(*(anext(viewer) for viewer in viewers))
+            assert len(set(pieces)) == 1
+        assert json.loads(pieces[0].partition(b"data: ")[2])["a"] == str(drawn)
+        assert b"the same" not in pieces[0]
+        assert drawn <= 4
+        for viewer in viewers:
+            await viewer.aclose()  # type: ignore[attr-defined]
+        seen = drawn
+        await asyncio.sleep(0.1)
+        assert drawn <= seen + 1
+
+    asyncio.run(look())
+
+
+def test_a_viewer_who_may_look_no_longer_is_cut_off() -> None:
+    async def draw() -> str:
+        return f"<!--live:a-->{random()}<!--/live-->"
+
+    async def look() -> list[bytes]:
+        allowed = iter([True, False])
+        return [piece async for piece in Live(0.01).follow("page", draw, lambda: next(allowed))]
+
+    assert len(asyncio.run(look())) == 2
 
 
 def test_what_is_not_live_cannot_be_followed(operator: Visitor, visitor: Visitor) -> None:

@@ -28,7 +28,7 @@ from tidings.web.console.lists import (
     text,
     when,
 )
-from tidings.web.console.pages.endpoints import DELIVERY_HEADINGS, delivery_row
+from tidings.web.console.pages.endpoints import DELIVERY_HEADINGS, delivery_row, tallies_of
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 
 ACTIONS = ("call", "mail", "item")
@@ -38,8 +38,8 @@ async def links(visit: PageVisit) -> View:
     """The list, by name."""
     given = visit.filters("state", "tenant")
     found = await visit.get("list_links", **given, cursor=visit.query.get("cursor"), limit=LIMIT)
-    tallies = await asyncio.gather(*(visit.maybe("list_link_tallies", link=each.name) for each in found["data"]))
-    rows = [_row(each, tally, visit.parts.clock.now()) for each, tally in zip(found["data"], tallies, strict=True)]
+    tallies = await tallies_of(visit, "link", [each.name for each in found["data"]], given.get("tenant"))
+    rows = [_row(each, tallies.get(each.name), visit.parts.clock.now()) for each in found["data"]]
     failing = sum(each["cells"][1]["value"] == "failing" for each in rows)
     count = many(len(rows), "link", is_more=found["next_cursor"] is not None)
     said = f"{count}: {failing:,} failing." if failing else f"{count}, and none of these is failing."
@@ -59,8 +59,7 @@ async def links(visit: PageVisit) -> View:
     )
 
 
-def _row(each: Any, found: Any, now: Micros) -> dict[str, Any]:
-    tally = found["data"][0] if found and found["data"] else None
+def _row(each: Any, tally: Any, now: Micros) -> dict[str, Any]:
     is_failing = tally is not None and tally.failing_since is not None and each.state == "enabled"
     return row(
         to("links", each.name),
