@@ -140,6 +140,24 @@ def test_a_customer_adds_tests_rotates_and_replays(
     assert all(each.startswith((whole.url, "about:", "data:")) for each in browser.requests)
 
 
+def test_a_double_click_adds_one_endpoint_and_keys_go_through_the_rows(
+    browser: FrameBrowser, whole: TestServer, api: Api, receiver: Receiver
+) -> None:
+    opened(browser, whole, "double")
+    click(browser, "Add an endpoint", "Where should we send")
+    fill(browser, "url", receiver.url("/double"))
+    browser.do("(b => { b.click(); b.click(); b.click() })(document.querySelector('button.main'))")
+    browser.until("document.querySelector('main').innerText.includes('The endpoint is added')")
+    api.register(receiver.url("/another"), tenant="double")
+    assert [each["url"] for each in api.get("/v1/endpoints", tenant="double")["data"]][1:] == [receiver.url("/double")]
+    click(browser, "Endpoints", "All 2 endpoints are well")
+    for expected in ("/another", "/double"):
+        browser.do("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'j', bubbles: true}))")
+        assert browser.do("document.activeElement.innerText").endswith(expected)
+    browser.press("Enter")
+    browser.until("document.querySelector('main').innerText.includes('Show the secret')")
+
+
 def test_a_link_that_cannot_be_opened_says_why(browser: FrameBrowser, whole: TestServer, api: Api) -> None:
     ident, token = new_link(api, "late", return_url="https://shop.example.com/settings")
     url = f"{whole.url}/portal/{ident}"

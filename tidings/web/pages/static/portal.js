@@ -87,6 +87,7 @@
   function ended() {
     session = "";
     stored.set("");
+    document.querySelector(".top nav").hidden = true;
     tell({ type: "expired" });
   }
 
