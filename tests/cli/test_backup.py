@@ -54,6 +54,22 @@ def test_a_name_that_ends_with_a_slash_is_a_folder(tmp_path: Path, run: Run, fol
     assert Path(backup(run, f"{tmp_path}/backups/", "--data", folder)["file"]).parent == tmp_path / "backups"
 
 
+def test_the_oldest_backups_are_deleted_once_a_new_one_is_complete(tmp_path: Path, run: Run, folder: Path) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    old = [backups / f"tidings-2026010{day}T000000Z.db" for day in range(1, 5)]
+    others = [backups / "tidings-mine.db", backups / "tidings-20260101T000000Z.db.partial.old", backups / "kept.key"]
+    for path in (*old, *others):
+        path.touch()
+    said = backup(run, backups, "--data", folder, "--keep", 3)
+    assert said["deleted"] == [str(path) for path in old[:2]]
+    assert set(backups.iterdir()) == {*old[2:], *others, Path(said["file"])}
+    assert "there is no folder" in backup(run, tmp_path / "one.db", "--data", folder, "--keep", 3, ok=False)
+    shutil.rmtree(folder)
+    backup(run, backups, "--data", folder, "--keep", 1, ok=False)
+    assert all(path.exists() for path in old[2:]), "what makes no backup deletes none"
+
+
 @pytest.mark.slow
 def test_a_backup_during_writes_finishes_and_holds_one_moment(tmp_path: Path, run: Run) -> None:
     with ProcessServer(tmp_path / "server", max_batch_bytes=8_000_000) as server:

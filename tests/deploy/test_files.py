@@ -84,7 +84,10 @@ def test_systemd_accepts_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
     unit = tmp_path / "tidings.service"
     program = found("tidings") or sys.executable
     unit.write_text(UNIT.read_text().replace("/opt/tidings/.venv/bin/tidings", program))
-    verified = subprocess.run([analyze, "verify", unit], capture_output=True, text=True)
+    others = [tmp_path / f"tidings-backup.{kind}" for kind in ("service", "timer")]
+    for path in others:
+        path.write_text((DEPLOY / path.name).read_text().replace("/opt/tidings/.venv/bin/tidings", program))
+    verified = subprocess.run([analyze, "verify", unit, *others], capture_output=True, text=True)
     assert verified.returncode == 0 and not verified.stderr, verified.stderr
     judged = subprocess.run([analyze, "security", "--offline=true", unit], capture_output=True, text=True)
     level = re.search(r"exposure level .*: ([0-9.]+)", judged.stdout)

@@ -29,6 +29,7 @@ from tidings.store.seal import KEY_MARK, Sealer
 _sync_data = getattr(os, "fdatasync", os.fsync)
 NAME = "tidings-{}.db"
 _OURS = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db\.partial")
+_WHOLE = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db")
 Progress = Callable[[int, int], None]
 """Called with the number of bytes done, and the total."""
 
@@ -233,3 +234,15 @@ def _of_database(path: Path) -> list[Path]:
 
 def _stamp(now: Micros) -> str:
     return moment.to_text(now)[:19].replace("-", "").replace(":", "") + "Z"
+
+
+def delete_oldest(folder: Path, keep: int) -> list[Path]:
+    """Delete all backups in a folder but the newest ones; returns them. Files with other names stay. Raises OSError.
+
+    Their names sort by time. Call it once a new backup is complete, so that there is never one less than before.
+    """
+    found = sorted(path for path in folder.iterdir() if _WHOLE.fullmatch(path.name) and path.is_file())
+    oldest = found[: max(0, len(found) - max(keep, 1))]
+    for path in oldest:
+        path.unlink()
+    return oldest

@@ -15,6 +15,7 @@ import typer
 
 from tidings.cli.local import check
 from tidings.cli.session import FAILED, AsJson, fail, print_json, progress_bar
+from tidings.cli.terminal.numbers import counting
 from tidings.model.moment import Micros, SystemClock
 from tidings.rules.reading.refused import Refused
 from tidings.settings import Settings, SettingsError
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 Data = Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")]
 Database = Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")]
 File = Annotated[str | None, typer.Option(help="The settings file; defaults to ./tidings.yaml.", metavar="FILE")]
+
+Keep = Annotated[
+    int | None,
+    typer.Option(
+        parser=counting, help="Delete the oldest backups in the folder DEST, and keep this many.", metavar="NUMBER"
+    ),
+]
 
 
 def backup(
@@ -41,6 +49,7 @@ def backup(
         Path | None, typer.Option(help="Also write the secret key to this file, with mode 0600.", metavar="FILE")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace DEST if it exists.")] = False,
+    keep: Keep = None,
     data: Data = None,
     database: Database = None,
     config: File = None,
@@ -64,7 +73,7 @@ def backup(
             _postgres(settings, Path(dest), as_json)
         from tidings.store import backup
 
-        if dest.endswith("/") and not Path(dest).is_dir():
+        if (dest.endswith("/") or keep is not None) and not Path(dest).is_dir():
             raise StoreError(f"there is no folder {dest}; create it first")
         key = _key(settings) if with_key is not None else None
         with copy_bar("Copying", source, silent=as_json) as progress:
@@ -73,11 +82,30 @@ def backup(
         fail(f"no backup was made: {reason(wrong)}")
     if with_key is not None and key is not None:
         _write_key(key, with_key, made, now)
+    deleted = [] if keep is None else _delete_oldest(made, Path(dest), keep)
+    _say(settings, made, with_key, deleted, keep, as_json=as_json)
+
+
+def _say(
+    settings: Settings, made: Copied, with_key: Path | None, deleted: list[Path], keep: int | None, *, as_json: bool
+) -> None:
     if as_json:
-        print_json({**msgspec.to_builtins(made), "key": None if with_key is None else str(with_key)})
+        key_file = None if with_key is None else str(with_key)
+        print_json({**msgspec.to_builtins(made), "key": key_file, "deleted": [str(each) for each in deleted]})
         return
     typer.echo(f"{made.file}: {size(made.bytes)} with {held(made)}, copied and checked in {made.seconds:.1f} s.")
+    if deleted:
+        typer.echo(f"Deleted, to keep {keep}: {', '.join(each.name for each in deleted)}.")
     typer.echo(_about_key(settings, made, with_key))
+
+
+def _delete_oldest(made: Copied, folder: Path, keep: int) -> list[Path]:
+    from tidings.store import backup
+
+    try:
+        return backup.delete_oldest(folder, keep)
+    except OSError as wrong:
+        fail(f"{made.file} is complete, but an older backup could not be deleted: {reason(wrong)}")
 
 
 def settings_of(config: str | None, data: str | None, database: str | None) -> Settings:
