@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,14 +10,15 @@ import pytest
 from tests.delivery.world import World
 from tests.web.test_endpoints import key_of
 from tidings.control.bulk import running
-from tidings.testing import until
+from tidings.testing import ProcessServer, Receiver, until
 
 RETRY, CANCEL = "/v1/deliveries:retry", "/v1/deliveries:cancel"
 
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "ROWS_PER_STEP", {"retry": 2, "cancel": 2})
+    monkeypatch.setattr(running, "ROWS_PER_RETRY", 2)
+    monkeypatch.setattr(running, "ROWS_PER_CANCEL", 2)
 
 
 def ended(world: World, job: str) -> dict[str, Any]:
@@ -125,3 +127,35 @@ def test_counting_stops_at_its_limit(world: World, monkeypatch: pytest.MonkeyPat
         "count": 3,
         "count_is_more": True,
     }
+
+
+@pytest.mark.slow
+def test_bulk_jobs_survive_kill_9_and_act_on_each_delivery_once(tmp_path: Path) -> None:
+    with Receiver() as receiver, ProcessServer(tmp_path) as server:
+        api = server.api
+        endpoint, _ = api.register(receiver.url(), events=["bulk.*"], max_in_flight=50)
+        api.post(f"/v1/endpoints/{endpoint}:pause", {"reason": "test"})
+        api.post("/v1/events:batch", {"events": [{"type": "bulk.a", "data": {"n": n}} for n in range(COUNT)]})
+
+        def killed_under_way(path: str, body: dict[str, Any]) -> dict[str, Any]:
+            job = api.post(path, body)["id"]
+            until(lambda: api.get(f"/v1/replays/{job}")["looked_at"], "it is under way")
+            server.kill()
+            server.start()
+            until(lambda: api.get(f"/v1/replays/{job}")["state"] == "done", "it is done", 30)
+            found: dict[str, Any] = api.get(f"/v1/replays/{job}")
+            return found
+
+        cancelled = killed_under_way(CANCEL, {"endpoint_id": endpoint})
+        # What the deliver stage cancelled just before is done, and not counted again.
+        assert COUNT - 50 <= cancelled["sent"] <= COUNT
+        api.post(f"/v1/endpoints/{endpoint}:resume")
+        assert killed_under_way(RETRY, {"endpoint_id": endpoint, "state": "cancelled"})["sent"] == COUNT
+        query = {"endpoint": endpoint, "state": "delivered"}
+        until(lambda: api.get("/v1/deliveries", **query, count="true", limit=1)["count"] == COUNT, "all arrive", 30)
+        attempts = [each["attempts"] for each in api.pages("/v1/deliveries", **query, limit=1000)]
+    # One says that it was cancelled, the other that it was delivered. A request in flight may have been repeated.
+    assert set(attempts) == {2} and COUNT <= len(receiver.requests()) <= COUNT + 50
+
+
+COUNT = 600

@@ -27,7 +27,8 @@ from tidings.store.log.lists import DeliveryQuery, DeliveryRow
 from tidings.store.readers import OWN_READS, Readers
 from tidings.store.writer import Writer
 
-ROWS_PER_STEP = {"retry": 200, "cancel": 50}
+ROWS_PER_RETRY = 100
+ROWS_PER_CANCEL = 50
 """Cancelling one takes the deliver stage a few reads."""
 COUNTED_MAX = 10_000
 COUNT_SECONDS = 0.8
@@ -121,7 +122,8 @@ class BulkWork:
         replay = stored.read(db, replay_id)
         if replay is None or replay.state != "running":
             return None
-        query = msgspec.structs.replace(query_of(self._catalog.now, replay), limit=ROWS_PER_STEP[replay.which])
+        limit = ROWS_PER_CANCEL if replay.which == "cancel" else ROWS_PER_RETRY
+        query = msgspec.structs.replace(query_of(self._catalog.now, replay), limit=limit)
         rows, position = lists.deliveries(db, self._catalog.now, query)
         numbers = [row.number for row in rows if _can(replay.which, row)]
         return Found(replay, numbers, replay.finish if position is None else position, position is None)

@@ -108,6 +108,7 @@ def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[D
         if last is None:
             return found, None
         after, before = (last, before) if query.oldest_first else (after, last)
+        db.rest()
     return found, after if query.oldest_first else before
 
 
