@@ -126,6 +126,17 @@ def test_a_nul_in_what_another_system_says_holds_up_no_other_delivery(calls: Cal
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
 
 
+@pytest.mark.parametrize("life", [b'"nan"', b"NaN"])
+def test_a_token_that_says_nonsense_about_its_life_is_used(calls: Calls, life: bytes) -> None:
+    body = b'{"access_token": "t", "expires_in": ' + life + b"}"
+    calls.peer.answer(Reaction(status=200, body=body, headers=JSON), path="/token")
+    calls.connection("crm", auth={"oauth2": "client_credentials", "token": "/token", "id": "i", "secret": "s"})
+    calls.link("push", "order.*", {"via": "crm", "put": "/a"})
+    (attempt,) = calls.delivery(calls.api.publish("order.made", {}))["attempts"]
+    # What is not JSON has no token; either way the server continues.
+    assert attempt["outcome"] == ("auth_failed" if life == b"NaN" else "ok")
+
+
 def test_a_value_of_order_that_is_too_long_to_keep_something_for_ends_that_delivery(calls: Calls) -> None:
     calls.connection()
     calls.link("push", "order.*", {"via": "shop", "post": "/a"}, keep={"n": "{{ status }}"}, order="{{ data.k }}")

@@ -309,6 +309,13 @@ def test_numbers_overlap_only_if_that_is_declared() -> None:
     assert cursors.advanced(by(), 5, [{"at": "x"}, {"at": True}, {"at": 7}], NOON) == 7
 
 
+def test_a_cursor_of_another_kind_is_forgotten() -> None:
+    # Before an edit it was a token of the response, of any type.
+    for stored in ([1], {"a": None}, True):
+        assert cursors.advanced(by(), stored, [{"at": 7}], NOON) == 7
+        assert cursors.since(by(), stored) == cursors.BEGINNING
+
+
 def test_a_text_that_is_no_time_neither_passes_nor_holds_up_a_cursor_of_times() -> None:
     rows = [{"at": "pending"}, {"at": "2026-11-29T10:00:00Z"}, {"at": "soon"}]
     assert cursors.advanced(by(), None, rows, NOON) == "2026-11-29T10:00:00Z"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tidings.deliver.contained import contained, why
 from tidings.model.calls.connection import AccessToken, Connection, StoredToken
 from tidings.model.moment import SECOND, Micros
 from tidings.net.http import AnswerLimits, HttpRequest, Reply, Tls
@@ -108,15 +109,21 @@ class Tokens:
                 wanted=ANSWER,
                 opens=address.parse_networks(",".join(options.private)),
             )
-            self._send(request, lambda reply: self._answered(held, connection, refresh, wanted.body, reply))
+            self._send(
+                request,
+                contained(
+                    lambda reply: self._answered(held, connection, refresh, wanted.body, reply),
+                    lambda wrong: self._fail(held, f"No access token was obtained: {why(wrong)}."),
+                ),
+            )
         except (Refused, ValueError) as wrong:
-            why = wrong.detail if isinstance(wrong, Refused) else str(wrong)
-            self._inbox(lambda: self._fail(held, f"No access token could be requested: {why}"))
+            said = wrong.detail if isinstance(wrong, Refused) else str(wrong)
+            self._inbox(lambda: self._fail(held, f"No access token could be requested: {said}"))
 
     def _answered(self, held: _Held, connection: Connection, refresh: str | None, sent: bytes, reply: Reply) -> None:
         if reply.failure is not None:
-            why = sending.unreached(reply.failure.kind, reply.failure.reason, connection)
-            self._fail(held, f"No access token was obtained: {why}")
+            said = sending.unreached(reply.failure.kind, reply.failure.reason, connection)
+            self._fail(held, f"No access token was obtained: {said}")
             return
         old = () if held.token is None else (held.token.access,)
         hide = hiding((*secrets_of(connection), *sent_in(sent), *old)).text

@@ -14,7 +14,7 @@ from tidings.deliver.actions.observing import RunId, add
 from tidings.deliver.actions.paging.sizes import end_of_part
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import WebhookAction
-from tidings.deliver.contained import why
+from tidings.deliver.contained import contained, why
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
 from tidings.model.calls.trial import RECORDS_SHOWN, Observed, Reached, Tried
@@ -58,7 +58,11 @@ def begin(trial: Trial, lanes: LanesTried, now: Micros, tell: Callable[[Any, Exc
     try:
         trial(lanes, now, tell)
     except Exception as wrong:
-        tell(None, Unavailable(f"This could not be tried: {why(wrong)}."))
+        tell(None, _untried(wrong))
+
+
+def _untried(wrong: Exception) -> Unavailable:
+    return Unavailable(f"This could not be tried: {why(wrong)}.")
 
 
 class Trials:
@@ -110,7 +114,7 @@ def of_endpoint(endpoint: Endpoint, event: Event) -> Trial:
                 None,
             )
 
-        action.send(prepared.request, came)
+        action.send(prepared.request, contained(came, lambda wrong: tell(None, _untried(wrong))))
 
     return trial
 
@@ -175,7 +179,7 @@ def _ask(connection: Connection, path: str, tools: Tools, now: Micros, done: Cal
             )
         )
 
-    action.send(Call(_NOTHING, request), came)
+    action.send(Call(_NOTHING, request), contained(came, lambda wrong: done(_unreached(why(wrong)))))
 
 
 def _greet(connection: Connection, tools: Tools, done: Callable[[Reached], None]) -> None:
@@ -213,7 +217,7 @@ def _greet(connection: Connection, tools: Tools, done: Callable[[Reached], None]
             )
         )
 
-    tools.send(request, came)
+    tools.send(request, contained(came, lambda wrong: done(_unreached(why(wrong)))))
 
 
 def _unreached(says: str) -> Reached:

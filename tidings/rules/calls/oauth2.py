@@ -7,6 +7,7 @@ grant (section 2.1) or to authenticate the client (section 2.2). JWTs are signed
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -135,9 +136,10 @@ def read_token(
 def _seconds(value: Any) -> float | None:
     """A life in seconds, which some send as text; None if it does not say."""
     try:
-        return min(max(float(value), 0.0), LIFE_SECONDS_MAX) if type(value) in (int, float, str) else None
+        found = float(value) if type(value) in (int, float, str) else math.nan
     except (ValueError, OverflowError):
         return None
+    return None if math.isnan(found) else min(max(found, 0.0), LIFE_SECONDS_MAX)
 
 
 def _with_jwt(auth: Mapping[str, Any], url: str, now: Micros, chance: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ def since(rule: CursorRule | None, stored: Any) -> Any:
         return None
     if rule.kind in ("body", "header"):
         return stored if stored is not None else None if rule.since == "now" else rule.since
-    if stored is None:
+    if stored is None or (rule.kind == "record" and not _is_usable(stored)):
         # With `from: now`, the first run fills the mirror.
         return BEGINNING if rule.since in (None, "now") else rule.since
     overlap = rule.overlap_seconds
@@ -44,6 +44,9 @@ def since(rule: CursorRule | None, stored: Any) -> Any:
 
 def advanced(rule: CursorRule, stored: Any, records: list[Any], begun: Micros) -> Any:
     """The cursor after these records were seen, for one of records. `begun`: when the run's first request left."""
+    if not _is_usable(stored):
+        # It was another kind of cursor before the link was edited.
+        stored = None
     for each in records:
         values = [value for value in found_at(each, rule.path) if _is_usable(value)]
         for value in values:
