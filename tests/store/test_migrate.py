@@ -47,7 +47,9 @@ def test_whoever_searches_for_a_statement_finds_who_runs_it() -> None:
 
 
 def test_both_dialects_have_the_same_statements() -> None:
-    assert statements("sqlite").keys() == statements("postgres").keys()
+    """But for one that saves PostgreSQL round trips: on SQLite, its rows are written one by one."""
+    assert statements("postgres").keys() - statements("sqlite").keys() == {"tally_add"}
+    assert statements("sqlite").keys() <= statements("postgres").keys()
 
 
 def test_every_statement_is_understood_by_its_database(engine: Engine, db: Db) -> None:

@@ -28,11 +28,15 @@ def kinds(kind: type[TidingsError] = TidingsError) -> Iterator[type[TidingsError
         yield from kinds(each)
 
 
+PAGES = ("console", "pages")
+"""Folders whose codes are on pages for people alone, and in no answer of the API."""
+
+
 def raised() -> Iterator[tuple[Path, ast.expr]]:
     """Every code that is handed to an error of ours."""
     classes = {kind.__name__ for kind in kinds() if kind.__module__ == errors.__name__}
     for path in under("tidings", suffix=".py"):
-        for node in nodes(path):
+        for node in nodes(path) if not set(path.parts) & set(PAGES) else ():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
                 yield from ((path, word.value) for word in node.keywords if word.arg == "code")
 
@@ -84,7 +88,7 @@ def test_every_code_of_an_answer_is_in_the_reference() -> None:
 
 PAIRS = ("rules/reading/jsontext.py", "rules/items/field.py", "rules/items/item.py", "control/endpoints/body.py")
 """Where a code and its sentence are handed on as a pair."""
-ELSEWHERE = ("cli", "client", "testing", "standard_verify.py")
+ELSEWHERE = ("cli", "client", "testing", "standard_verify.py", *PAGES)
 """What makes no answers of the API."""
 
 

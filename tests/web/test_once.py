@@ -40,6 +40,7 @@ CHANGES_NOTHING = (
     "plan_hooks",
     "plan_links",
     "test_link",
+    "try_endpoint",
     "test_connection",
     "make_stream_ticket",
 )

@@ -158,9 +158,8 @@ class HeaderTemplates:
         self._template = JsonTemplate(dict(given), pointer, names)
         for name, value in given.items():
             if not is_template(value) and (_CONTROL.search(value) or not value.isascii()):
-                raise Refused(
-                    f"{pointer}/{escaped(name)}", "header", "A header has only ASCII characters, on one line."
-                )
+                code = "control_character" if value.isascii() else "not_ascii"
+                raise Refused(f"{pointer}/{escaped(name)}", code, "A header has only ASCII characters, on one line.")
         self.names_auth = any(path[0] == AUTH for _, path in self._template.paths)
 
     def fill(self, scope: Scope) -> list[tuple[str, str]]:

@@ -116,7 +116,11 @@ def _check(operation: Operation, names: frozenset[str], arguments: Mapping[str, 
         known |= {CONDITION}
     takes = ", ".join(sorted(known)) or "none"
     wrong = [
-        Place(pointer=f"/{each}", code="unknown", detail=f"There is no argument {each[:100]}; this tool takes {takes}.")
+        Place(
+            pointer=f"/{each}",
+            code="unknown_parameter",
+            detail=f"There is no argument {each[:100]}; this tool takes {takes}.",
+        )
         for each in sorted(arguments.keys() - known)
     ]
     wrong += [
