@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-LONG = {"openapi", "robust", "test_howto", "test_install"}
+LONG = {"openapi", "peers", "robust", "test_accessible", "test_howto", "test_install"}
 """Folders and files of tests that take seconds to minutes each."""
-TOGETHER = {"test_generators", "test_install"}
+TOGETHER = {"test_accessible", "test_generators", "test_install"}
 """Of these, files whose tests share what takes long to make: one process runs them all."""
 
 
