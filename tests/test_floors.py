@@ -93,6 +93,7 @@ FINDS_OPERATIONS = {
     "web/console/shown.py": "leaves out of the menu what the key sees nothing of",
     "web/mcp/tools.py": "finds the operation behind a tool in the key's own menu",
     "web/portal/door.py": "looks for pages",
+    "web/portal/pages/log.py": "shows no deliveries of the operator's links",
     "web/pages/senders.py": "refuses requests that other sites make browsers send",
 }
 

@@ -126,6 +126,17 @@ def test_a_pasted_webhook_is_checked_and_the_wrong_part_is_named(api: Api, recei
     assert all(name in page for name in ("Python", "JavaScript", "Go", "PHP", "Ruby"))
 
 
+def test_what_the_operator_s_links_do_for_a_tenant_is_not_in_its_log(api: Api) -> None:
+    api.put("/v1/collections/notes", {"fields": {"title": {"type": "string"}}})
+    act = {"collection": "notes", "create": True, "data": {"title": "x"}}
+    api.put("/v1/links/internal", {"tenant": "linked", "when": {"event": "own.done"}, "item": act})
+    api.publish("own.done", tenant="linked")
+    found = until(lambda: api.get("/v1/deliveries", link="internal")["data"], "it acted")[0]
+    customer = Customer(api, "linked").open()
+    assert "own.done" not in customer.page("/log") and customer.call(f"/log/{found['id']}").status == 404
+    assert customer.call(f"/log/{found['id']}/retry", []).status == 404
+
+
 def test_event_types_are_shown_with_their_schema_and_chosen(api: Api) -> None:
     api.post("/v1/event-types", {"name": "shop.sold", "description": "It was sold.", "example": {"n": 17}})
     customer = Customer(api, "types").open()

@@ -22,7 +22,8 @@ async def log(visit: PortalVisit) -> PortalView:
     page = await visit.ask("list_deliveries", limit=PER_PAGE, cursor=visit.query.get("cursor"), **asked)
     endpoints = (await visit.ask("list_endpoints", limit=ENDPOINTS_SHOWN))["data"]
     urls = {each.id: each.url for each in endpoints}
-    rows = [_row(each, urls) for each in page["data"]]
+    # Those of the operator's links with this tenant are the operator's affair.
+    rows = [_row(each, urls) for each in page["data"] if each.link is None]
     sentence = "Everything that was sent to you, newest first."
     if asked:
         sentence = "The deliveries that fit, newest first." if rows else "No delivery on this page fits."
@@ -39,7 +40,7 @@ async def log(visit: PortalVisit) -> PortalView:
 
 async def delivery(visit: PortalVisit) -> PortalView:
     """One delivery: the event, and every attempt with its response."""
-    found: DeliveryDetail = await visit.ask("get_delivery", visit.path)
+    found = await _own(visit)
     event = url = None
     if found.event_id is not None:
         try:
@@ -65,14 +66,24 @@ async def delivery(visit: PortalVisit) -> PortalView:
 
 async def retry(visit: PortalVisit) -> Next:
     """Send it again."""
+    await _own(visit)
     await visit.do("retry_delivery", visit.path)
     return Next(f"/log/{visit.path['id']}", "It is sent again now.")
 
 
 async def cancel(visit: PortalVisit) -> Next:
     """Send it no more."""
+    await _own(visit)
     await visit.do("cancel_delivery", visit.path)
     return Next(f"/log/{visit.path['id']}", "It is cancelled.")
+
+
+async def _own(visit: PortalVisit) -> DeliveryDetail:
+    """The delivery, if it goes to an endpoint. Raises NotFound."""
+    found: DeliveryDetail = await visit.ask("get_delivery", visit.path)
+    if found.link is not None:
+        raise NotFound("There is no such delivery to one of your endpoints.")
+    return found
 
 
 def _row(each: Any, urls: dict[str, str]) -> dict[str, Any]:
