@@ -157,6 +157,8 @@ def test_hooks_links_and_deliveries_are_acted_on(operator: Visitor, api: Api, id
     assert "It is being sent again" in operator.act(f"/deliveries/{ids['delivery']}/retry")
     until(lambda: api.get(f"/v1/deliveries/{ids['delivery']}")["state"] in ("dead", "waiting"), "tried")
     assert "Added." in operator.act("/tenants", id="initech", name="Initech")
+    made = operator.send("/tenants/initech/portal-link")
+    assert made.status == 200 and b"/portal/ptl_" in made.body
 
 
 def test_a_page_counts_as_one_call_of_its_key(server: TestServer, api: Api) -> None:

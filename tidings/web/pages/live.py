@@ -63,10 +63,12 @@ class Live:
             picture.task = asyncio.get_running_loop().create_task(self._keep_drawing(what, picture))
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(BEHIND_MAX)
         picture.viewers.add(queue)
+        # What is drawn from now on is in the queue.
+        first = _changes({}, picture.now)
         try:
             yield b"retry: 2000\n\n"
-            if picture.now:
-                yield _changes({}, picture.now)
+            if first:
+                yield first
             while True:
                 try:
                     piece = await asyncio.wait_for(queue.get(), SILENCE_SECONDS)

@@ -81,6 +81,7 @@ async def tenant(visit: PageVisit) -> View:
     ]
     named = [] if keys is None else keys["data"]
     held = [row(to("keys", each.id), text(each.name or each.id), when(each.created)) for each in named]
+    portal = button(f"{to('tenants', ident)}/portal-link", "Make a portal link")
     ended = " Some deliveries ended dead." if dead and dead["data"] else ""
     return detail(
         found.name or ident,
@@ -88,6 +89,7 @@ async def tenant(visit: PageVisit) -> View:
         ("/tenants", "Tenants"),
         ident,
         state="attention" if failing or ended else "ok",
+        actions=[portal] if visit.may("create_portal_link") else [],
         tables=[
             table(("Endpoint", "State", "Failing since"), rows, "It has no endpoints.", "Endpoints"),
             table(("Key", "Made"), held, "It has no keys.", "Keys"),
@@ -99,6 +101,15 @@ async def tenant(visit: PageVisit) -> View:
             fact("Changed", found.updated, "time"),
         ],
     )
+
+
+async def portal_link(visit: PageVisit) -> View:
+    """A link with which the tenant's people look after their endpoints; its token is shown once."""
+    made = await visit.do("create_portal_link", visit.path, {})
+    view = await tenant(visit)
+    note = "Send it to the tenant. It opens once, and can be opened until it expires; its token is shown only now."
+    secret = {"title": "The portal link", "text": made.url, "note": note}
+    return View(view.template, view.title, view.sentence, {**view.values, "secret": secret}, view.state)
 
 
 async def keys(visit: PageVisit) -> View:
@@ -196,6 +207,7 @@ PAGES = (
     page("/tenants", tenants, "tenants"),
     action("/tenants", add_tenant, "tenants"),
     page("/tenants/{id}", tenant, "tenants"),
+    action("/tenants/{id}/portal-link", portal_link, "tenants"),
     page("/keys", keys, "keys"),
     action("/keys", make_key, "keys"),
     page("/keys/{id}", key, "keys"),

@@ -28,7 +28,7 @@ from tidings.web.console.lists import (
 )
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 
-COLUMNS_MAX = 6
+COLUMNS_MAX = 5
 FILTERS_MAX = 8
 OWN = ("id", "tenant", "revision", "created", "updated")
 LONG = ("object", "array", "json", "list", "map")

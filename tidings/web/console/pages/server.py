@@ -48,7 +48,7 @@ async def jobs(visit: PageVisit) -> View:
         for each in found["data"]
     ]
     tables = [table(("Job", "State", "Progress", "Started", "Changed"), rows, "No job is here.")]
-    busy = [] if health is None else [each for each in health.jobs if each.what != "replay"]
+    busy = [] if health is None else [each for each in health.jobs if each.id is None]
     if busy:
         others = [row("", text(each.what.replace("_", " ")), text(_of(each)), when(each.since)) for each in busy]
         tables.append(table(("Also under way", "Progress", "Since"), others, ""))
@@ -67,13 +67,20 @@ async def jobs(visit: PageVisit) -> View:
 
 
 def _job_name(each: Any) -> str:
-    act = getattr(each, "act", None) or "replay"
-    return f"{act} {each.which}" if isinstance(each.which, str) else str(act)
+    which: str = each.which
+    return f"{which} deliveries" if which in ("retry", "cancel") else f"replay: {which}"
 
 
 def _progress(each: Any) -> str:
     part = f" ({each.looked_at / each.total:.0%})" if each.total else ""
-    return f"{each.sent:,} sent of {each.looked_at:,} looked at{part}"
+    return f"{each.sent:,} of {each.looked_at:,} checked{part}"
+
+
+def _filter(given: Any) -> str:
+    """What a bulk job is for."""
+    if given is None:
+        return ""
+    return ", ".join(f"{name}={value}" for name, value in msgspec.to_builtins(given).items() if value is not None)
 
 
 def _of(each: Any) -> str:
@@ -84,7 +91,7 @@ async def job(visit: PageVisit) -> View:
     """One job, with its progress."""
     ident = visit.path["id"]
     found = await visit.get("get_replay", {"id": ident})
-    asked = "Stop this job? What it sent stays sent."
+    asked = "Stop this job? What it has done stays done."
     is_running = found.state == "running"
     target = found.link or found.endpoint_id
     where = to("links", found.link) if found.link else to("endpoints", found.endpoint_id) if found.endpoint_id else ""
@@ -99,6 +106,7 @@ async def job(visit: PageVisit) -> View:
             fact("State", found.state, "tag"),
             fact("For", target, "code", where),
             fact("Tenant", found.tenant),
+            fact("Filter", _filter(found.filter), "code"),
             fact("From", found.since, "time"),
             fact("Until", found.until, "time"),
             fact("Started", found.created, "time"),
