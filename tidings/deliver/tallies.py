@@ -4,7 +4,7 @@ To count in the settlement's own transaction would be exact, but costs a row for
 as the attempt itself where each settlement has one attempt of each of many links. So a process that is killed loses the
 counts of up to FLUSH_SECONDS, but no attempt; a clean stop loses nothing. What is stored is stored once, as each batch
 has a number. Accepted events are not counted here: the store derives them from the numbers of events, so a crash
-loses none of them.
+loses none of them. The figures: docs/decisions/0064.
 """
 
 from __future__ import annotations
