@@ -11,6 +11,7 @@ from tidings.deliver.lane.kept import KeptEvents
 from tidings.model.errors import Unavailable
 from tidings.model.event import Event
 from tidings.store.base import Db, Engine, StoreError
+from tidings.store.log import deliveries, events
 from tidings.store.log.events import Publication, WithEvents, by_seq
 from tidings.store.writer import Writer
 
@@ -67,12 +68,20 @@ def test_a_refused_group_shows_nothing_and_its_events_get_their_numbers_again(wr
 
 
 def test_what_is_fresh_is_kept_without_being_read(db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = KeptEvents(db)
+    known = KeptEvents(db)
     one, other = Event(id="a", type="a.b", time=1, data="{}", seq=7), Event(id="b", type="a.b", time=1, data="1", seq=8)
-    events.fresh.extend([one, other])
-    events.take_fresh()
-    assert events.of([7, 8, 9]) == {7: one, 8: other}
+    known.fresh.extend([one, other])
+    known.take_fresh()
+    assert known.of([7, 8, 9]) == {7: one, 8: other}
     monkeypatch.setattr(kept, "EVENT_BYTES_KEPT", 10)
-    events.fresh.append(Event(id="c", type="a.b", time=1, data='"23456789"', seq=9))
-    events.take_fresh()
-    assert list(events.of([7, 8, 9])) == [9]
+    known.fresh.append(Event(id="c", type="a.b", time=1, data='"23456789"', seq=9))
+    known.take_fresh()
+    assert list(known.of([7, 8, 9])) == [9]
+
+
+def test_whoever_reads_deliveries_sees_whether_there_are_more(db: Db) -> None:
+    before = deliveries.made.total
+    events.append(db, [Publication((event("a"),))], now=1)
+    assert deliveries.made.total == before
+    deliveries.append(db, [(1, 1), (1, 2)], now=1)
+    assert deliveries.made.total == before + 2

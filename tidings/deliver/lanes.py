@@ -40,12 +40,14 @@ from tidings.deliver.lane.shares import Outstanding, Shares
 from tidings.deliver.lane.view import state
 from tidings.deliver.settle import Settlement, waiting_from
 from tidings.model.calls.connection import Connection
+from tidings.model.event import Event
 from tidings.model.link import AnyLink, changes_lines, shared_lines
 from tidings.model.moment import Micros
 from tidings.rules.deliver.health import EndpointHealth, Trust
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
+from tidings.store.log import deliveries
 
 HEAD_ROWS = 500
 HEAD_SECONDS = 0.03
@@ -75,6 +77,7 @@ class Lanes:
         self._head = self._stored = journal.position(self._db, "deliver")
         self._horizon = journal.position(self._db, "delivery")
         self.kept = KeptEvents(db)
+        self._made = deliveries.made.total
         self.events = self.kept.of
         self._catalog = catalog
         self._store = LaneStore(db, self.events)
@@ -88,6 +91,15 @@ class Lanes:
             if link.deleted is None:
                 self._lane(link)
         self._restore(now)
+
+    def committed(self, new: list[Event]) -> bool:
+        """New events were committed, or something else. Returns whether there are new deliveries to read.
+
+        Called by the writer's thread.
+        """
+        self.kept.fresh.extend(new)
+        made, self._made = self._made, deliveries.made.total
+        return made != self._made
 
     def read_head(self, now: Micros) -> bool:
         """Take the next deliveries into their lanes. Returns whether there may be more."""

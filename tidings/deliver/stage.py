@@ -124,9 +124,8 @@ class Deliver:
 
     def committed(self) -> None:
         """Something was committed: there may be new deliveries."""
-        if self.alive:
-            self._lanes.kept.fresh.extend(self._writer.appended)
-        self._news = True
+        if self.alive and self._lanes.committed(self._writer.appended):
+            self._news = True
         if self._asleep:
             self._client.wake()
 
@@ -239,6 +238,7 @@ class Deliver:
         patience, began = self._patience(now), time.monotonic()
         self._client.poll(patience)
         self._pace.polled(time.monotonic() - began - patience)
+        self._news |= patience == LOOK_AGAIN_SECONDS
         self._asleep, self._arrived_at = False, None
 
     def _patience(self, now: Micros) -> float:

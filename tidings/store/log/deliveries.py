@@ -11,8 +11,18 @@ from tidings.store.base import Db
 _COLUMNS = ("number", "event", "link", "created")
 
 
+class Appended:
+    """How many deliveries this process has appended: a commit after which it is the same has none to read."""
+
+    total = 0
+
+
+made = Appended()
+
+
 def append(db: Db, pairs: Sequence[tuple[int, int]], now: Micros) -> int:
     """Append deliveries, at least one, for pairs of an event's and a link's number. Returns the first one's number."""
     first = journal.take(db, "delivery", len(pairs))
+    made.total += len(pairs)
     db.append("delivery", _COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)])
     return first
