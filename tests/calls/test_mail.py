@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
+import socket
+import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import default
@@ -221,3 +224,24 @@ def test_a_wrong_mail_is_refused(calls: Calls, link: dict[str, Any], place: str,
     reply = calls.api.call("PUT", "/v1/links/push", {"when": {"event": "a"}, **link})
     found = {each["pointer"]: each["detail"] for each in reply.json["errors"]}
     assert said in found[place], found
+
+
+def test_an_endless_answer_before_the_message_is_sent_leaves_no_doubt(calls: Calls) -> None:
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"220 mail\r\n")
+            connection.recv(1000)
+            while True:
+                connection.sendall(b"250" + b"x" * 65_536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = listener.getsockname()[1]
+        calls.api.put("/v1/connections/post", {"smtp": f"smtp://127.0.0.1:{port}", "from": "a@b.example"})
+        mail = {"via": "post", "to": "x@y.example", "subject": "s", "text": "t"}
+        calls.api.put("/v1/links/endless", {"when": {"event": "user.made"}, "mail": mail})
+        (attempt,) = calls.delivery(calls.api.publish("user.made", {}), "endless")["attempts"]
+        assert attempt["outcome"] == "connect_failed" and "The message was not sent." in attempt["reason"]
+        thread.join(5)

@@ -88,7 +88,10 @@ class MailHandle(Handle):
             return TransportFailure("tls", "The server offers no TLS, so the password was not sent.")
         if number == pycurl.E_LOGIN_DENIED:
             return TransportFailure("connection", "The server did not accept the user and the password.")
-        return self._failure(number, message)
+        failure = self._failure(number, message)
+        if failure.kind == "answer" and not is_sent:
+            return TransportFailure("connection", f"The message was not sent. {failure.reason}")
+        return failure
 
 
 def _last_answer(lines: list[bytes]) -> bytes:
