@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.console.visitor import OWN, Visitor
@@ -107,6 +109,18 @@ def test_a_form_that_is_not_one_is_refused(operator: Visitor) -> None:
     assert operator.call("POST", "/theme", None, {**OWN, "Content-Type": "application/json"}).status in (200, 303)
     assert operator.call("PUT", "/theme", {}, OWN).status == 404
     assert operator.send("/theme", theme="\0").status == 422
+
+
+def test_behind_a_proxy_with_a_prefix_links_and_cookies_have_it(tmp_path: Path) -> None:
+    with TestServer(tmp_path / "tidings", public_url="https://example.com/hooks") as server:
+        visitor = Visitor(server.url)
+        reply = visitor.call("POST", "/sign-in", {"key": server.api.key or ""}, {"Origin": "https://example.com"})
+        assert (reply.status, reply.headers["location"]) == (303, "/hooks/console")
+        assert "Path=/hooks/console;" in reply.headers["set-cookie"] and "; Secure" in reply.headers["set-cookie"]
+        page = visitor.get()
+        assert 'href="/hooks/console/endpoints"' in page and 'href="/console' not in page
+        link = server.api.call("POST", "/console/link").json["url"]
+        assert link.startswith("https://example.com/hooks/console/sign-in#tdc_")
 
 
 def test_a_wrong_key_is_refused_and_guesses_are_slowed_as_at_the_api(server: TestServer) -> None:
