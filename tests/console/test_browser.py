@@ -10,6 +10,8 @@ from make_pictures import KEYS, Browser
 from tests.console.house import furnish
 from tidings.testing import Api, Receiver, TestServer, until
 
+pytestmark = pytest.mark.slow
+
 KEYS.setdefault("j", (74, "j"))
 KEYS.setdefault("k", (75, "k"))
 KEYS.setdefault("?", (191, "?"))
