@@ -11,6 +11,8 @@ from tidings.model.moment import Micros
 
 Which = Literal["failed", "all"]
 BulkAct = Literal["retry", "cancel"]
+ReplayKind = Literal["failed", "all", "retry", "cancel"]
+"""One list, as generated clients need it: what a replay sends, or what a bulk job does."""
 ReplayState = Literal["running", "done", "cancelled"]
 
 
@@ -23,7 +25,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     tenant: str | None
     link: int
-    which: Which | BulkAct
+    which: ReplayKind
     since: Micros
     until: Micros
     state: ReplayState = "running"

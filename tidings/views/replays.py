@@ -7,7 +7,7 @@ import msgspec
 from tidings.control.replays import DryRun
 from tidings.model import moment
 from tidings.model.delivery import State
-from tidings.model.replay import BulkAct, DeliveryFilter, Replay, ReplayState, Which
+from tidings.model.replay import DeliveryFilter, Replay, ReplayKind, ReplayState, Which
 from tidings.store.catalog import Snapshot
 
 
@@ -31,7 +31,7 @@ class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_id: str | None
     link: str | None
     tenant: str | None
-    which: Which | BulkAct
+    which: ReplayKind
     filter: BulkFilterView | None
     since: str
     until: str
