@@ -15,7 +15,7 @@ from tidings.model.moment import HOUR
 from tidings.store.base import Db
 from tidings.store.engines.statements import statements
 from tidings.store.log import failures, standing
-from tidings.testing import Api, FakeClock, Receiver, TestServer, until
+from tidings.testing import Api, FakeClock, Reaction, Receiver, TestServer, until
 from tidings.views.health import links, whole
 from tidings.views.health.report import HealthReport
 
@@ -312,3 +312,45 @@ def test_many_that_cannot_be_reached_are_our_own_trouble(still: TestServer, cloc
     assert report["problems"][0]["what"] == "network"
     assert report["problems"][0]["sentence"] == "3 of 3 failing endpoints cannot be reached."
     assert report["sentence"].startswith("4 things need somebody. 3 of 3 failing endpoints")
+
+
+def test_a_few_that_cannot_be_reached_are_their_own_trouble_if_others_get_theirs(
+    still: TestServer, clock: FakeClock
+) -> None:
+    api = still.api
+    with Receiver() as receiver:
+        for number in range(links.UNREACHABLE_LEAST):
+            api.register(f"http://127.0.0.1:9/{number}", events=["out.*"])
+        api.register(receiver.url("/well"), events=["out.*", "later.*"])
+        for number in range(12):
+            api.publish("out.a", {"n": number})
+        assert still.server is not None
+        lanes = still.server.deliver.snapshot
+        until(lambda: sum(each.alarming for each in lanes().values()) == links.UNREACHABLE_LEAST, "three fail")
+        clock.advance(120)
+        api.publish("later.a")
+        receiver.wait_for(13)
+        report = until(lambda: (each := health(api))["problems_total"] == 3 and each, "the well one counts")
+    assert report["state"] == "attention"
+    assert {each["what"] for each in report["problems"]} == {"endpoint"}
+    assert all(each["advice"].startswith(links.THEIRS) for each in report["problems"])
+
+
+def test_the_reason_of_an_endpoint_is_its_last_result_and_quotes_a_short_response(
+    still: TestServer, clock: FakeClock
+) -> None:
+    api = still.api
+    with Receiver() as receiver:
+        receiver.answer(Reaction(status=503, body=b"maintenance\nuntil noon"), path="/moody")
+        endpoint, _ = api.register(receiver.url("/moody"), events=["moody.*"], retry_delays_seconds=[3_600] * 3)
+        for number in range(12):
+            api.publish("moody.a", {"n": number})
+        until(lambda: still.server and any(each.alarming for each in still.server.deliver.snapshot().values()), "open")
+        clock.advance(120)
+        told = "The endpoint answered 503. It said: maintenance until noon"
+        assert until(lambda: problem(api, "endpoint")["reason"] == told, "it is quoted")
+        receiver.answer(Reaction(status=500, body=b"<html>oh</html>"), path="/moody")
+        clock.advance(120)
+        until(lambda: problem(api, "endpoint")["reason"] == "The endpoint answered 500.", "it is the last result")
+        (tally,) = api.get("/v1/tallies:links", endpoint=endpoint)["data"]
+    assert tally["last_failure"] == "The endpoint answered 500."

@@ -31,6 +31,8 @@ UNREAD = "There was a response, but it could not be processed:"
 
 log = logging.getLogger("tidings.deliver")
 
+ANSWER_SHOWN = 1_000
+"""How much of the last response that was a failure is remembered for reports."""
 DOUBT: Micros = 5 * MINUTE
 """If something succeeded this recently, a batch may have failed because of a single event in it."""
 
@@ -73,7 +75,7 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
         return _all_delivered(flight, result, answer, now, settlement)
     splits = _splits(flight, result, now)
     before = lane.health
-    _mind_health(flight, result, splits, now, chance)
+    _mind_health(flight, result, splits, now, chance, answer)
     free: list[Queued] = []
     fates = []
     for item in flight.items:
@@ -232,7 +234,7 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
     return cause == "park" or item.subject is None
 
 
-def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chance: Chance) -> None:
+def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chance: Chance, answer: str | None) -> None:
     """What the answer says about the endpoint."""
     lane, said = flight.lane, result.judged.endpoint
     if said == "well":
@@ -244,6 +246,9 @@ def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chan
         # It is about the endpoint as it was.
         return
     lane.setbacks.failed(flight.items[-1].created, now, now - flight.left)
+    lane.setbacks.noted(
+        setbacks.LastFailure(result.outcome.name, result.status, result.reason, answer and answer[:ANSWER_SHOWN])
+    )
     if said == "hold":
         lane.hold(now, chance(), result.status or 0, result.wait_seconds)
     elif said == "hold older":

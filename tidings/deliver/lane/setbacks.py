@@ -7,7 +7,7 @@ That holds for pauses too, if an endpoint asks for one again though it has accep
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidings.deliver.lane.queued import Queued
 from tidings.model.moment import SECOND, Micros
@@ -25,6 +25,15 @@ SLOW: Micros = 1 * SECOND
 SLOW_KEPT: Micros = 60 * SECOND
 
 
+class LastFailure(NamedTuple):
+    """How the last attempt that failed ended. `answer`: the beginning of the response, if there was one."""
+
+    outcome: str
+    status: int | None
+    reason: str
+    answer: str | None
+
+
 class Setbacks:
     """Belongs to the deliver thread."""
 
@@ -32,6 +41,7 @@ class Setbacks:
         "due_first",
         "express",
         "failed_to",
+        "last",
         "left",
         "older_until",
         "retry_next",
@@ -45,6 +55,8 @@ class Setbacks:
     def __init__(self, failed_to: Micros = 0, older_until: Micros | None = None, trust: Trust = TRUSTED) -> None:
         self.failed_to = failed_to
         """When the newest message that failed was made; 0: none has."""
+        self.last: LastFailure | None = None
+        """None: nothing has failed since the start, or since it was edited."""
         self.express: dict[int, Micros] = {}
         """Numbers of deliveries in flight beyond the window, and when they left."""
         self.slow_until: Micros = 0
@@ -83,6 +95,10 @@ class Setbacks:
         if took >= SLOW:
             self.slow_until = now + SLOW_KEPT
 
+    def noted(self, last: LastFailure) -> None:
+        """How it failed, for reports."""
+        self.last = last
+
     def accepted(self, now: Micros) -> None:
         """A message was accepted. If that contradicts the pause of older ones, they need not wait any longer."""
         before = self.trust
@@ -117,6 +133,7 @@ class Setbacks:
         """It was edited: its past does not count."""
         self.resume()
         self.trust, self.failed_to, self.slow_until = TRUSTED, 0, 0
+        self.last = None
 
     def move(self, by: Micros) -> None:
         """The clock was set: past and future moments keep their distance."""

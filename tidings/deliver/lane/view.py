@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.setbacks import LastFailure
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
 from tidings.rules.deliver.health import failing_since, is_alarming
@@ -24,6 +25,9 @@ class LaneView(msgspec.Struct, frozen=True):
     held_status: int | None = None
     alarming: bool = False
     """Its failures are no passing trouble: somebody should look."""
+    last_failure: LastFailure | None = None
+    """None also right after a start, when only the store knows it."""
+    succeeded_at: Micros | None = None
 
 
 def view(lane: Lane, now: Micros) -> LaneView:
@@ -43,6 +47,8 @@ def view(lane: Lane, now: Micros) -> LaneView:
         until,
         status,
         is_alarming(health),
+        lane.setbacks.last,
+        lane.succeeded_at,
     )
 
 

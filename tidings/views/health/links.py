@@ -32,7 +32,11 @@ STUCK_AFTER: Micros = 1 * HOUR
 BEHIND_AFTER: Micros = 5 * MINUTE
 """A delivery that was not tried for so long is late."""
 UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
-"""If this many failing endpoints, and this part of all, cannot be reached, the cause is probably on our side."""
+"""If this many failing endpoints cannot be reached, and they are this part of all that fail or are well, the cause is
+probably on our side.
+"""
+QUOTED_MAX = 200
+"""A response up to this long is quoted."""
 UNREACHABLE = {each.name for each in (outcomes.DNS_FAILED, outcomes.CONNECT_FAILED, outcomes.TLS_FAILED)}
 
 
@@ -112,9 +116,8 @@ def problems(
 ) -> Iterator[HealthProblem]:
     """What is wrong with the chosen links."""
     now = recent.now
-    outcome_of = {num: each.failure[0] for num in chosen.failing if (each := backlogs[num]).failure is not None}
-    unreachable = [num for num, outcome in outcome_of.items() if outcome in UNREACHABLE]
-    is_ours = len(unreachable) >= max(UNREACHABLE_LEAST, UNREACHABLE_SHARE * len(chosen.failing))
+    unreachable = [num for num in chosen.failing if _last_outcome(lanes[num], backlogs[num]) in UNREACHABLE]
+    is_ours = _is_ours(snapshot, lanes, chosen, unreachable, now)
     is_theirs = not is_ours and not chosen.unseen and recent.others_are_fine(chosen.failing)
     if is_ours:
         yield HealthProblem(
@@ -135,6 +138,28 @@ def problems(
         oldest = backlogs[num].oldest
         if oldest is not None and not oldest.is_tried and now - oldest.created >= BEHIND_AFTER:
             yield _behind(snapshot.links[num], lanes.get(num), recent.backlog(num, backlogs[num]), recent)
+
+
+def _last_outcome(lane: LaneView, backlog: Backlog) -> str | None:
+    if lane.last_failure is not None:
+        return lane.last_failure.outcome
+    return None if backlog.failure is None else backlog.failure[0]
+
+
+def _is_ours(snapshot: Snapshot, lanes: Lanes, chosen: Chosen, unreachable: Sequence[int], now: Micros) -> bool:
+    """Whether most links cannot be reached, which points at our own network. Those that succeeded after the last of
+    the unreachable ones began to fail speak against it.
+    """
+    if len(unreachable) < UNREACHABLE_LEAST:
+        return False
+    began = max(lanes[num].failing_since or now for num in unreachable)
+    well = sum(
+        lane.succeeded_at is not None and lane.succeeded_at > began and lane.failing_since is None
+        for num, lane in lanes.items()
+        if num in snapshot.links and snapshot.links[num].deleted is None
+    )
+    failing = len(chosen.failing) + chosen.unseen
+    return failing * len(unreachable) / len(chosen.failing) >= UNREACHABLE_SHARE * (failing + well)
 
 
 def dead(snapshot: Snapshot, failures: Sequence[FailedDelivery], is_complete: bool) -> Iterator[HealthProblem]:
@@ -174,6 +199,20 @@ def called(link: AnyLink) -> str:
     return name if link.tenant in (None, ALL_TENANTS) else f"{name} ({link.tenant})"
 
 
+def last_failure(lane: LaneView | None, stored: str | None = None) -> str | None:
+    """Why the last attempt that failed did so, with the response if it is short. `stored`: what the store knows; it is
+    used after a start, until something fails again.
+    """
+    last = None if lane is None else lane.last_failure
+    if last is None:
+        return stored
+    said = " ".join((last.answer or "").split())
+    if not 0 < len(said) <= QUOTED_MAX or said[0] == "<":
+        # A page, or too long for a sentence: the delivery has it.
+        return last.reason
+    return f"{last.reason} It said: {said}"
+
+
 def _capital(text: str) -> str:
     return text if text.startswith("ep_") else text[0].upper() + text[1:]
 
@@ -190,7 +229,7 @@ def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros, *, is
         what="link" if link.name else "endpoint",
         state="attention",
         sentence=f"{_capital(called(link))} has been failing{how_long}; {_waiting(backlog)}.",
-        reason=None if backlog.failure is None else backlog.failure[2],
+        reason=last_failure(lane, None if backlog.failure is None else backlog.failure[2]),
         advice=f"{THEIRS if is_theirs else ''}Nothing is lost. See: tidings {kind}",
         **_since(since, now),
         **of(link),

@@ -15,7 +15,7 @@ from tidings.model.moment import SECOND, Micros
 from tidings.rules.deliver import tally
 from tidings.store.catalog import Snapshot
 from tidings.store.log.tallies import ReasonRow
-from tidings.views.health.links import of
+from tidings.views.health.links import last_failure, of
 from tidings.views.health.reasons import LINKS_SHOWN, FailingLink
 from tidings.views.times import time_text
 
@@ -121,7 +121,7 @@ class LinkTally(msgspec.Struct, frozen=True, kw_only=True):
     oldest_waiting_since: str | None
     oldest_waiting_seconds: int | None
     last_failure: str | None
-    """Why what is retried next failed last."""
+    """Why the last attempt that failed did so, with the response if it is short."""
 
 
 def tally_report(series: TallySeries, step: Step, snapshot: Snapshot, ids: DeliveryIds) -> TallyReport:
@@ -154,7 +154,7 @@ def link_tally(standing: LinkStanding, lanes: Mapping[int, LaneView], now: Micro
         waiting_is_more=backlog.is_more,
         oldest_waiting_since=None if oldest is None else moment.to_text(oldest.created),
         oldest_waiting_seconds=None if oldest is None else max(0, now - oldest.created) // SECOND,
-        last_failure=None if failure is None else failure[2],
+        last_failure=last_failure(lane, None if failure is None else failure[2]),
     )
 
 
