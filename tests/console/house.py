@@ -75,7 +75,7 @@ PATHS = (
     "/deliveries/{delivery}",
     "/events",
     "/events/{event}",
-    "/find?q={event}",
+    "/find?q=e",
     "/links",
     "/links/served",
     "/hooks",

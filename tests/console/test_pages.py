@@ -70,7 +70,7 @@ def test_a_tenants_key_sees_its_own_alone(
     for path in ("/keys", "/server", "/links", "/hooks"):
         assert other.call("GET", path).status == 403, path
     assert receiver.url("/bad") not in other.get("/endpoints") + other.get("/deliveries")
-    assert f"Nothing has the id {ids['bad']}" in other.get(f"/find?q={ids['bad']}")
+    assert f"Nothing fits {ids['bad']}" in other.get(f"/find?q={ids['bad']}")
     assert other.send(f"/endpoints/{ids['bad']}/pause").status == 403
 
 
@@ -159,6 +159,61 @@ def test_hooks_links_and_deliveries_are_acted_on(operator: Visitor, api: Api, id
     assert "Added." in operator.act("/tenants", id="initech", name="Initech")
     made = operator.send("/tenants/initech/portal-link")
     assert made.status == 200 and b"/portal/ptl_" in made.body
+
+
+def test_a_tenant_has_a_page_as_soon_as_anything_names_it(operator: Visitor, api: Api, receiver: Receiver) -> None:
+    api.post("/v1/endpoints", {"url": receiver.url("/hooli"), "tenant": "hooli"})
+    api.post("/v1/events", {"type": "a.b", "tenant": "pied", "data": {}})
+    page = operator.get("/tenants/hooli")
+    assert "1 endpoint, 0 failing." in page and "It has no entry" in page and receiver.url("/hooli")[7:] in page
+    assert "0 endpoints" in operator.get("/tenants/pied")
+    listed = operator.get("/tenants")
+    assert 'href="/console/tenants/hooli"' in listed and 'href="/console/tenants/pied"' in listed
+    assert "Make a portal link" in page and operator.send("/tenants/hooli/portal-link").status in (200, 404)
+    assert "Added." in operator.act("/tenants", id="pied", name="Pied")
+    assert "Without an entry" not in operator.get("/tenants/pied")
+    assert operator.call("GET", "/tenants/nobody").status == 404
+
+
+def test_an_exact_id_opens_its_page_and_names_are_found(operator: Visitor, ids: dict[str, str]) -> None:
+    folders = {"bad": "endpoints", "delivery": "deliveries", "event": "events", "hook": "hooks", "key": "keys"}
+    for kind, folder in (folders | {"form": "forms", "receipt": "receipts", "job": "jobs"}).items():
+        for wanted in (ids[kind], ids[kind].partition("_")[2]):
+            reply = operator.call("GET", f"/find?q={wanted}")
+            assert (reply.status, reply.headers.get("location")) == (303, f"/console/{folder}/{ids[kind]}"), wanted
+    assert operator.call("GET", "/find?q=served").headers["location"] == "/console/links/served"
+    assert operator.call("GET", "/find?q=acme").headers["location"] == "/console/tenants/acme"
+    assert f'href="/console/endpoints/{ids["bad"]}"' in operator.get("/find?q=/bad")
+    assert 'href="/console/tenants/acme"' in operator.get("/find?q=acm")
+    assert "Nothing fits nonesuch" in operator.get("/find?q=nonesuch")
+
+
+def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_explained(
+    operator: Visitor, api: Api, receiver: Receiver
+) -> None:
+    receiver.answer(400, path="/strict")
+    made = {"url": receiver.url("/strict"), "events": ["strict.*"], "give_up_on": [400]}
+    strict = api.post("/v1/endpoints", made)["id"]
+    api.post("/v1/events", {"type": "strict.one", "data": {}})
+    until(lambda: api.get("/v1/deliveries", endpoint=strict, state="dead")["data"], "dead")
+    assert "Retry all that fit" in operator.get("/deliveries?state=dead")
+    asked = operator.send("/deliveries/retry", state="dead").body.decode()
+    assert re.search(r"[1-9]\d* deliver(y|ies) would be retried", asked)
+    asked = operator.send("/deliveries/retry", endpoint=strict).body.decode()
+    assert "Would be retried: 1 that ended dead." in asked and "Retry 1 that ended dead" in asked
+    api.call("POST", f"/v1/endpoints/{strict}:pause", {})
+    asked = operator.send("/deliveries/retry", endpoint=strict, state="dead").body.decode()
+    assert "0 deliveries would be retried." in asked and "1 of the 1 that ended dead is left out" in asked
+    assert "Resume it first" in asked
+    api.call("POST", f"/v1/endpoints/{strict}:resume", {})
+    again = {"endpoint": strict, "state": "dead", "sure": "1", "until": "2026-01-01T00:00:00Z"}
+    assert "0 of 0 checked" in operator.act("/deliveries/retry", **again)
+    receiver.answer(503, path="/later")
+    later = api.post("/v1/endpoints", {"url": receiver.url("/later"), "events": ["later.*"]})["id"]
+    api.post("/v1/events", {"type": "later.one", "data": {}})
+    until(lambda: api.get("/v1/deliveries", endpoint=later, outcome="bad_status")["data"], "tried")
+    asked = operator.send("/deliveries/retry", endpoint=later, outcome="bad_status").body.decode()
+    assert "Would be retried: 1 that waits." in asked and "Nothing that fits ended dead." in asked
 
 
 def test_a_page_counts_as_one_call_of_its_key(server: TestServer, api: Api) -> None:

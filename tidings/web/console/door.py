@@ -177,7 +177,9 @@ class ConsoleDoor:
             return await self._follow(at, at.session)
         row, names = self._found(at.path, is_action=False)
         self._count(at.session.key)
-        view = await row.run(self._visit(at, at.session, names, _pairs(at.scope.query_string)))
+        view: Done | View = await row.run(self._visit(at, at.session, names, _pairs(at.scope.query_string)))
+        if isinstance(view, Done):
+            return redirect(at.proto, self._root + view.to)
         return await self._send_view(at, row, view, 200)
 
     async def _act(self, at: At, session: ConsoleSession, posted: dict[str, str]) -> int:

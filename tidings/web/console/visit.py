@@ -99,7 +99,8 @@ class Done:
     notice: str = ""
 
 
-Show = Callable[[PageVisit], Awaitable[View]]
+Show = Callable[[PageVisit], Awaitable[View | Done]]
+"""A page that only leads to another one returns where."""
 Act = Callable[[PageVisit], Awaitable[Done | View]]
 """An action that makes a secret returns a view of it, since nothing else may hold it."""
 

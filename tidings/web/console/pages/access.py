@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.access import SCOPES
+from tidings.model.errors import NotFound
 from tidings.web.console.lists import (
     LIMIT,
     button,
@@ -28,11 +29,17 @@ from tidings.web.console.lists import (
 )
 from tidings.web.console.pages.now import short
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
+from tidings.web.pages.templates import url
+
+WITHOUT_ENTRY = "Without an entry, seen in the newest endpoints, keys and events"
+NEWEST = 200
 
 
 async def tenants(visit: PageVisit) -> View:
     """The list."""
-    found = await visit.get("list_tenants", cursor=visit.query.get("cursor"), limit=LIMIT)
+    found, others = await asyncio.gather(
+        visit.get("list_tenants", cursor=visit.query.get("cursor"), limit=LIMIT), _without_entry(visit)
+    )
     rows = [
         row(to("tenants", each.id), text(each.id, each.name), when(each.created), when(each.updated))
         for each in found["data"]
@@ -42,14 +49,29 @@ async def tenants(visit: PageVisit) -> View:
         fields = [field("id", "Id", required=True), field("name", "Name")]
         new = form("Add a tenant", "/tenants", "Add", fields)
     said = f"{many(len(rows), 'tenant', is_more=found['next_cursor'] is not None)}."
+    tables = [table(("Tenant", "Added", "Changed"), rows, "A tenant is one of your customers.")]
+    if others:
+        said = f"{said[:-1]}, and {len(others):,} more without an entry."
+        tables.append(table(("Tenant",), [row(to("tenants", each), text(each)) for each in others], "", WITHOUT_ENTRY))
     return listing(
         "Tenants",
-        said if rows else "There are no tenants yet.",
+        said if rows or others else "There are no tenants yet.",
         "/tenants",
-        table(("Tenant", "Added", "Changed"), rows, "A tenant is one of your customers."),
+        *tables,
         pages=pages(visit, "/tenants", found),
         new=new,
     )
+
+
+async def _without_entry(visit: PageVisit) -> list[str]:
+    """Tenants that things name and that have no entry, as far as the newest things say."""
+    if visit.query.get("cursor"):
+        return []
+    lists = ("list_endpoints", "list_keys", "list_events")
+    found = await asyncio.gather(*(visit.maybe(each, limit=NEWEST) for each in lists))
+    named = sorted({each.tenant for one in found if one is not None for each in one["data"] if each.tenant})
+    known = await asyncio.gather(*(visit.is_there("get_tenant", {"id": each}) for each in named))
+    return [each for each, is_known in zip(named, known, strict=True) if not is_known]
 
 
 async def add_tenant(visit: PageVisit) -> Done:
@@ -60,14 +82,17 @@ async def add_tenant(visit: PageVisit) -> Done:
 
 
 async def tenant(visit: PageVisit) -> View:
-    """One tenant: its endpoints, what failed, its keys."""
+    """One tenant: its endpoints, what failed, its keys. It needs no entry: having anything is enough."""
     ident = visit.path["id"]
-    found, endpoints, dead, keys = await asyncio.gather(
-        visit.get("get_tenant", {"id": ident}),
+    found = await _entry(visit, ident)
+    endpoints, dead, keys, events = await asyncio.gather(
         visit.maybe("list_endpoints", tenant=ident, limit=50),
         visit.maybe("list_deliveries", tenant=ident, state="dead", limit=1),
         visit.maybe("list_keys", tenant=ident, limit=50),
+        visit.maybe("list_events", tenant=ident, limit=1),
     )
+    if found is None and not any(each and each["data"] for each in (endpoints, dead, keys, events)):
+        await visit.get("get_tenant", {"id": ident})  # Raises: nothing names it.
     theirs = [] if endpoints is None else endpoints["data"]
     failing = sum(each.health.failing_since is not None for each in theirs)
     rows = [
@@ -83,9 +108,10 @@ async def tenant(visit: PageVisit) -> View:
     held = [row(to("keys", each.id), text(each.name or each.id), when(each.created)) for each in named]
     portal = button(f"{to('tenants', ident)}/portal-link", "Make a portal link")
     ended = " Some deliveries ended dead." if dead and dead["data"] else ""
+    entry = "" if found else " It has no entry; nothing needs one."
     return detail(
-        found.name or ident,
-        f"{many(len(rows), 'endpoint')}, {failing:,} failing.{ended}",
+        (found.name if found else "") or ident,
+        f"{many(len(rows), 'endpoint')}, {failing:,} failing.{ended}{entry}",
         ("/tenants", "Tenants"),
         ident,
         state="attention" if failing or ended else "ok",
@@ -94,13 +120,36 @@ async def tenant(visit: PageVisit) -> View:
             table(("Endpoint", "State", "Failing since"), rows, "It has no endpoints.", "Endpoints"),
             table(("Key", "Made"), held, "It has no keys.", "Keys"),
         ],
-        list=[
-            fact("Deliveries", "show", to=f"/deliveries?tenant={ident}"),
-            fact("Events", "show", to=f"/events?tenant={ident}"),
-            fact("Added", found.created, "time"),
-            fact("Changed", found.updated, "time"),
-        ],
+        list=_tenant_facts(ident, found, bool(ended)),
+        forms=[] if found else _entry_forms(visit, ident),
     )
+
+
+async def _entry(visit: PageVisit, ident: str) -> Any:
+    """A tenant's entry; None if it has none. Raises NotFound for a key of another tenant."""
+    try:
+        return await visit.get("get_tenant", {"id": ident})
+    except NotFound:
+        if visit.key.tenant not in (None, ident):
+            raise
+        return None
+
+
+def _tenant_facts(ident: str, found: Any, has_dead: bool) -> list[dict[str, Any]]:
+    return [
+        fact("Deliveries", "show", to=url("/deliveries", tenant=ident)),
+        fact("Ended dead", "show" if has_dead else "", to=url("/deliveries", tenant=ident, state="dead")),
+        fact("Events", "show", to=url("/events", tenant=ident)),
+        fact("Added", found and found.created, "time"),
+        fact("Changed", found and found.updated, "time"),
+    ]
+
+
+def _entry_forms(visit: PageVisit, ident: str) -> list[dict[str, Any]]:
+    if not visit.may("create_tenant"):
+        return []
+    fields = [field("id", "Id", ident, required=True), field("name", "Name")]
+    return [form("Give it an entry, with a name", "/tenants", "Add", fields)]
 
 
 async def portal_link(visit: PageVisit) -> View:

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -16,23 +15,12 @@ from tidings.model import outcome as outcomes
 from tidings.rules.deliver.lifecycle import STATES
 from tidings.views.health.words import age
 from tidings.web.console.lists import LIMIT, button, chosen, fact, filled, pages, table
+from tidings.web.console.pages.bulk import FILTERS, buttons
 from tidings.web.console.pages.endpoints import DELIVERY_HEADINGS, delivery_row
 from tidings.web.console.pages.now import names, short
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 from tidings.web.pages.templates import pretty
 
-FILTERS = ("state", "outcome", "status", "endpoint", "link", "tenant", "type", "event", "time__gte", "time__lt")
-BULK = {
-    "endpoint": "endpoint_id",
-    "link": "link",
-    "tenant": "tenant",
-    "type": "type",
-    "outcome": "outcome",
-    "status": "status",
-    "time__gte": "since",
-    "time__lt": "until",
-}
-"""Filters of the list, and what bulk jobs call them."""
 OUTCOMES = tuple(each.name for each in outcomes.OUTCOMES)
 
 
@@ -50,7 +38,7 @@ async def deliveries(visit: PageVisit) -> View:
         {
             "path": "/deliveries",
             "fields": _fields(given),
-            "actions": _bulk_buttons(visit, given) if rows else [],
+            "actions": buttons(visit, given) if rows else [],
             "tables": [table(DELIVERY_HEADINGS, rows, "No delivery fits.")],
             "pages": pages(visit, "/deliveries", found, *FILTERS),
         },
@@ -86,52 +74,6 @@ def _fields(given: dict[str, str]) -> list[dict[str, Any]]:
         filled("time__gte", "From", given.get("time__gte", "")),
         filled("time__lt", "Until", given.get("time__lt", "")),
     ]
-
-
-def _bulk_buttons(visit: PageVisit, given: dict[str, str]) -> list[dict[str, Any]]:
-    """What can be done with all that fit, however many pages they are."""
-    if "event" in given or not any(name in given for name in BULK) or not visit.may("retry_deliveries"):
-        return []
-    buttons = []
-    if given.get("state") in (None, "dead", "waiting"):
-        buttons.append(button("/deliveries/retry", "Retry all that fit …", fields=given))
-    if given.get("state") in (None, "waiting"):
-        buttons.append(button("/deliveries/cancel", "Cancel all that wait …", "danger", fields=given))
-    return buttons
-
-
-async def retry_all(visit: PageVisit) -> View | Done:
-    """Count what would be retried, then ask."""
-    return await _all(visit, "retry_deliveries", "retry", "Retry")
-
-
-async def cancel_all(visit: PageVisit) -> View | Done:
-    """Count what would be cancelled, then ask."""
-    return await _all(visit, "cancel_deliveries", "cancel", "Cancel")
-
-
-async def _all(visit: PageVisit, operation: str, verb: str, said: str) -> View | Done:
-    given = {name: visit.posted[name] for name in FILTERS if visit.posted.get(name)}
-    body = {BULK[name]: value for name, value in given.items() if name in BULK}
-    if verb == "retry" and given.get("state") in ("dead", "waiting"):
-        body["state"] = given["state"]
-    if visit.posted.get("sure"):
-        made = await visit.do(operation, None, body)
-        return Done(to("jobs", made.id), f"The job has started: {verb} all that fit.")
-    found = await visit.do(operation, None, {**body, "dry_run": True})
-    many = f"{found.count:,}{'+' if found.count_is_more else ''}"
-    back = f"/deliveries?{urlencode(given)}"
-    actions = []
-    if found.count:
-        kind = "main" if verb == "retry" else "danger"
-        actions.append(button(f"/deliveries/{verb}", f"{said} {many}", kind, fields={**given, "sure": "1"}))
-    return View(
-        "confirm.html",
-        f"{said} deliveries",
-        f"{many} deliveries would be {'retried' if verb == 'retry' else 'cancelled'}.",
-        {"actions": actions, "back": back, "given": [fact(name, value) for name, value in given.items()]},
-        "attention" if found.count else "ok",
-    )
 
 
 # --- one delivery ----------------------------------------------------------------------------------------------------
@@ -282,8 +224,6 @@ async def cancel(visit: PageVisit) -> Done:
 PAGES = (
     page("/deliveries", deliveries, "deliveries"),
     page("/deliveries/{id}", delivery, "deliveries", live=True),
-    action("/deliveries/retry", retry_all, "deliveries"),
-    action("/deliveries/cancel", cancel_all, "deliveries"),
     action("/deliveries/{id}/retry", retry, "deliveries"),
     action("/deliveries/{id}/cancel", cancel, "deliveries"),
 )

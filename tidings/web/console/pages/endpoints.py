@@ -208,9 +208,7 @@ def _buttons(visit: PageVisit, found: Any, tally: Any) -> list[dict[str, Any]]:
             )
     buttons.append(button(f"{where}/test", "Send a test"))
     if visit.may("retry_deliveries"):
-        buttons.append(
-            button("/deliveries/retry", "Retry what failed …", fields={"endpoint": found.id, "state": "dead"})
-        )
+        buttons.append(button("/deliveries/retry", "Retry what failed …", fields={"endpoint": found.id}))
     if visit.may("rotate_endpoint_secret"):
         buttons.append(button(f"{where}/secret", "Show the secret"))
     return buttons

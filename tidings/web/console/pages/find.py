@@ -1,60 +1,130 @@
-"""The search box: any id leads to its page; other texts to what they could mean."""
+"""The search box: an exact id opens its page; other texts list what they name, or are part of."""
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+import asyncio
+from typing import Any
 
-from tidings.web.console.lists import code, row, table, text
-from tidings.web.console.visit import PageVisit, View, page, to
+from tidings.model.errors import TidingsError
+from tidings.web.console.lists import many, row, table, text
+from tidings.web.console.pages.now import short
+from tidings.web.console.visit import Done, PageVisit, View, page, to
+from tidings.web.pages.templates import url
 
-GUESSES = (
-    ("links", "get_link", "name", "Link"),
-    ("tenants", "get_tenant", "id", "Tenant"),
-    ("types", "get_event_type", "name", "Event type"),
-    ("items", "get_collection", "name", "Collection"),
-    ("events", "get_event", "event", "Event"),
-    ("endpoints", "get_endpoint", "id", "Endpoint"),
-    ("deliveries", "get_delivery", "id", "Delivery"),
-    ("hooks", "get_hook", "id", "Hook"),
-    ("forms", "get_form", "id", "Form"),
-    ("receipts", "get_receipt", "id", "Receipt"),
-    ("keys", "get_key", "id", "Key"),
-    ("jobs", "get_replay", "id", "Job"),
+IDS = {
+    "ep": ("endpoints", "get_endpoint", "id"),
+    "dlv": ("deliveries", "get_delivery", "id"),
+    "evt": ("events", "get_event", "event"),
+    "lnk": ("links", "get_link", "name"),
+    "hook": ("hooks", "get_hook", "id"),
+    "form": ("forms", "get_form", "id"),
+    "rcp": ("receipts", "get_receipt", "id"),
+    "key": ("keys", "get_key", "id"),
+    "rpl": ("jobs", "get_replay", "id"),
+}
+"""What an id begins with: the page, the operation that reads it, and its name in the path."""
+LISTS = (
+    ("endpoints", "list_endpoints", "Endpoint", "id", ("url", "description", "id")),
+    ("links", "list_links", "Link", "name", ("name", "description", "id")),
+    ("tenants", "list_tenants", "Tenant", "id", ("id", "name")),
+    ("types", "list_event_types", "Event type", "name", ("name",)),
+    ("items", "list_collections", "Collection", "name", ("name",)),
+    ("hooks", "list_hooks", "Hook", "id", ("path", "url", "description", "id")),
+    ("forms", "list_forms", "Form", "id", ("path", "url", "title", "id")),
+    ("keys", "list_keys", "Key", "id", ("name", "id")),
 )
-"""What a text may be the id of: the page, the operation that reads it, the name in its path, and what it is called."""
+"""Where a text may be part of a name: the page, the operation, what each is, its id, and where the text may be."""
+LOOKED_AT = 1_000
+SHOWN = 20
+_ULID_CHARS = 26
 
 
-async def find(visit: PageVisit) -> View:
-    """What a text is the id of."""
+async def find(visit: PageVisit) -> View | Done:
+    """The page of an id, or what a text names."""
     wanted = visit.query.get("q", "").strip()[:500]
-    rows = []
-    for folder, operation, name, title in GUESSES if wanted else ():
-        if await visit.is_there(operation, {name: wanted}):
-            rows.append(row(to(folder, wanted), code(wanted), text(title)))
-    if wanted:
-        for title, path in (
-            ("Events with this subject", f"/events?{urlencode({'subject': wanted})}"),
-            ("Endpoints with exactly this URL", f"/endpoints?{urlencode({'url': wanted})}"),
-            ("Deliveries of this tenant", f"/deliveries?{urlencode({'tenant': wanted})}"),
-        ):
-            rows.append(row(path, text(title), text(wanted)))
-    known = len(rows) - 3 if wanted else 0
-    sentence = f"{wanted} is the id of {known} thing{'' if known == 1 else 's'}." if known else ""
-    if not known:
-        sentence = (
-            f"Nothing has the id {wanted}, as far as this key sees." if wanted else "Type an id, a name or a URL."
-        )
+    if where := await _of_id(visit, wanted):
+        return Done(where)
+    rows = await _rows(visit, wanted) if wanted else []
+    if len(rows) == 1 and rows[0]["cells"][0]["value"] == short(wanted):
+        return Done(rows[0]["to"])
+    sentence = (
+        f"{many(len(rows), 'thing')} with {wanted} in {'its' if len(rows) == 1 else 'their'} name."
+        if rows
+        else f"Nothing fits {wanted}, as far as this key sees."
+    )
     return View(
         "list.html",
         "Find",
-        sentence,
+        sentence if wanted else "Type an id, a name or a URL.",
         {
             "path": "/find",
             "fields": [],
-            "tables": [table(("What", "Is"), rows, "Type an id into the box on top.")],
+            "tables": [table(("Name", "Is"), rows, "Type an id, a name, or a part of a URL into the box on top.")],
             "pages": {"next": "", "first": ""},
         },
     )
+
+
+async def _of_id(visit: PageVisit, wanted: str) -> str:
+    """The page of an id, with what it begins with or without; empty: there is none."""
+    prefix, mark, _ = wanted.partition("_")
+    if mark and prefix in IDS:
+        asked = {prefix: wanted}
+    elif len(wanted) == _ULID_CHARS and wanted.isascii() and wanted.isalnum():
+        asked = {each: f"{each}_{wanted}" for each in IDS}
+    else:
+        return ""
+    for each, ident in asked.items():
+        folder, operation, name = IDS[each]
+        if await visit.is_there(operation, {name: ident}):
+            return to(folder, ident)
+    return ""
+
+
+async def _rows(visit: PageVisit, wanted: str) -> list[dict[str, Any]]:
+    """What the text is part of; what it is exactly comes first."""
+    found = await asyncio.gather(*(_of_list(visit, wanted.casefold(), *each) for each in LISTS))
+    rows = {each["to"]: each for some in found for each in some}
+    for each in await asyncio.gather(_tenant(visit, wanted), _subject(visit, wanted)):
+        rows.setdefault(each.get("to", ""), each)
+    rows.pop("", None)
+    return sorted(rows.values(), key=lambda each: each["cells"][0]["value"] != wanted)
+
+
+async def _of_list(
+    visit: PageVisit, wanted: str, folder: str, operation: str, title: str, ident: str, members: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    found = await _maybe(visit, operation, limit=LOOKED_AT)
+    rows = []
+    for each in found:
+        if any(wanted in str(getattr(each, name, "") or "").casefold() for name in members):
+            named = short(str(getattr(each, members[0]) or getattr(each, ident)))
+            said = text(named, getattr(each, "description", "") or getattr(each, "name", ""))
+            rows.append(row(to(folder, getattr(each, ident)), said, text(title)))
+    return rows[:SHOWN]
+
+
+async def _tenant(visit: PageVisit, wanted: str) -> dict[str, Any]:
+    """A tenant that has something, whether it has an entry or not."""
+    for operation in ("list_endpoints", "list_events", "list_keys"):
+        if await _maybe(visit, operation, tenant=wanted, limit=1):
+            return row(to("tenants", wanted), text(wanted), text("Tenant"))
+    return {}
+
+
+async def _subject(visit: PageVisit, wanted: str) -> dict[str, Any]:
+    if await _maybe(visit, "list_events", subject=wanted, limit=1):
+        return row(url("/events", subject=wanted), text(wanted), text("Events with this subject"))
+    return {}
+
+
+async def _maybe(visit: PageVisit, operation: str, **query: Any) -> list[Any]:
+    """What a list has; nothing if the key may not, or if no filter takes this text."""
+    try:
+        found = await visit.maybe(operation, **query)
+    except TidingsError:
+        return []
+    return [] if found is None else list(found["data"])
 
 
 PAGES = (page("/find", find),)

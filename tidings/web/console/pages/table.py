@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidings.web.console.pages import (
     access,
+    bulk,
     declared,
     deliveries,
     endpoint_actions,
@@ -22,6 +23,7 @@ PAGES: tuple[PageRow, ...] = (
     *now.PAGES,
     *endpoints.PAGES,
     *endpoint_actions.PAGES,
+    *bulk.PAGES,
     *deliveries.PAGES,
     *events.PAGES,
     *links.PAGES,

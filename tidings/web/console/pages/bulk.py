@@ -1,0 +1,156 @@
+"""Retrying and cancelling all deliveries that fit a filter: counted first, with what would be left out and why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from tidings.model import moment
+from tidings.web.console.lists import button, fact
+from tidings.web.console.visit import Done, PageVisit, View, action, to
+
+FILTERS = ("state", "outcome", "status", "endpoint", "link", "tenant", "type", "event", "time__gte", "time__lt")
+"""The filters of the list of deliveries."""
+BULK = {
+    "endpoint": "endpoint_id",
+    "link": "link",
+    "tenant": "tenant",
+    "type": "type",
+    "outcome": "outcome",
+    "status": "status",
+    "time__gte": "since",
+    "time__lt": "until",
+}
+"""Filters of the list, and what bulk jobs call them."""
+LABELS = {"time__gte": "From", "time__lt": "Until", "outcome": "Last result", "type": "Event type"}
+RETRIED = ("dead", "waiting", "cancelled")
+"""The states whose deliveries can be retried together, in the order in which a page names them."""
+_SAID = {"dead": "ended dead", "waiting": "wait", "cancelled": "were cancelled"}
+_NOT_ENABLED = "their endpoint or link is paused, disabled or deleted. Resume it first"
+_WHY_LEFT_OUT = {
+    "dead": _NOT_ENABLED,
+    "cancelled": _NOT_ENABLED,
+    "waiting": "they are next in line already, or wait behind an earlier one, or their endpoint or link is paused or "
+    "disabled: resuming it sends them",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """How many in one state would be retried or cancelled, and how many the list has."""
+
+    state: str
+    count: int
+    is_more: bool
+    listed: int | None
+
+    @property
+    def many(self) -> str:
+        """`12`, or `10,000+`."""
+        return f"{self.count:,}{'+' if self.is_more else ''}"
+
+
+def buttons(visit: PageVisit, given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What can be done with all that fit, however many pages they are."""
+    if not visit.may("retry_deliveries") or "event" in given or not given:
+        return []
+    offered = []
+    if given.get("state") in (None, *RETRIED):
+        offered.append(button("/deliveries/retry", "Retry all that fit …", fields=given))
+    if given.get("state") in (None, "waiting"):
+        offered.append(button("/deliveries/cancel", "Cancel all that wait …", "danger", fields=given))
+    return offered
+
+
+async def retry_all(visit: PageVisit) -> View | Done:
+    """Count what would be retried, then ask."""
+    return await _all(visit, "retry_deliveries")
+
+
+async def cancel_all(visit: PageVisit) -> View | Done:
+    """Count what would be cancelled, then ask."""
+    return await _all(visit, "cancel_deliveries")
+
+
+async def _all(visit: PageVisit, operation: str) -> View | Done:
+    is_retry = operation == "retry_deliveries"
+    given = {name: visit.posted[name] for name in FILTERS if visit.posted.get(name)}
+    body = {BULK[name]: value for name, value in given.items() if name in BULK}
+    # What is created after the count is shown is not part of it; and so a state alone is filter enough.
+    body.setdefault("until", visit.posted.get("until") or moment.to_text(visit.parts.clock.now()))
+    if visit.posted.get("sure"):
+        made = await visit.do(operation, None, {**body, "state": given.get("state", "dead")} if is_retry else body)
+        return Done(to("jobs", made.id), "The job has started.")
+    state = given.get("state")
+    states = ("waiting",) if not is_retry else (state,) if state is not None else RETRIED
+    found = await asyncio.gather(*(_counted(visit, operation, given, body, each) for each in states))
+    sure, is_alone = {**given, "until": body["until"], "sure": "1"}, len(found) == 1
+    return View(
+        "confirm.html",
+        "Retry deliveries" if is_retry else "Cancel deliveries",
+        _sentence(found, is_retry=is_retry),
+        {
+            "actions": [_button(each, sure, is_retry=is_retry, is_alone=is_alone) for each in found if each.count],
+            "notes": [note for each in found for note in _notes(each, is_alone=is_alone)],
+            "back": f"/deliveries?{urlencode(given)}",
+            "given": [fact(LABELS.get(name, name.capitalize()), value) for name, value in given.items()],
+        },
+        "attention" if any(each.count for each in found) else "ok",
+    )
+
+
+async def _counted(visit: PageVisit, operation: str, given: Mapping[str, str], body: Any, state: str) -> StateCount:
+    of_state = {"state": state} if operation == "retry_deliveries" else {}
+    listed = {**given, "state": state, "time__lt": body["until"]}
+    dry, shown = await asyncio.gather(
+        visit.do(operation, None, {**body, **of_state, "dry_run": True}),
+        visit.maybe("list_deliveries", **listed, limit=1, count=True),
+    )
+    total = None if shown is None else shown.get("count")
+    return StateCount(state, dry.count, dry.count_is_more, total if isinstance(total, int) else None)
+
+
+def _sentence(found: list[StateCount], *, is_retry: bool) -> str:
+    if len(found) == 1:
+        one = found[0]
+        noun = "delivery" if one.many == "1" else "deliveries"
+        return f"{one.many} {noun} would be {'retried' if is_retry else 'cancelled'}."
+    some = [f"{each.many} that {_one(each)}" for each in found if each.count]
+    return f"Would be retried: {', '.join(some)}." if some else "None of these can be retried now."
+
+
+def _one(each: StateCount) -> str:
+    """`ended dead`, `waits`: as many as there are."""
+    said = _SAID[each.state]
+    return said.replace("wait", "waits").replace("were", "was") if each.many == "1" else said
+
+
+def _button(each: StateCount, sure: Mapping[str, str], *, is_retry: bool, is_alone: bool) -> dict[str, Any]:
+    if not is_retry:
+        return button("/deliveries/cancel", f"Cancel {each.many}", "danger", fields=sure)
+    said = f"Retry {each.many}" if is_alone else f"Retry {each.many} that {_one(each)}"
+    return button("/deliveries/retry", said, "main", fields={**sure, "state": each.state})
+
+
+def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
+    """Why there are fewer than the list has, and what to do instead."""
+    left = 0 if each.listed is None or each.is_more else each.listed - each.count
+    notes = []
+    if left > 0:
+        why = _WHY_LEFT_OUT.get(each.state, _NOT_ENABLED)
+        which = _SAID.get(each.state, "fit")
+        notes.append(f"{left:,} of the {each.listed:,} that {which} {'is' if left == 1 else 'are'} left out: {why}.")
+    elif not each.count and each.state == "dead" and not is_alone:
+        notes.append("Nothing that fits ended dead. What waits is tried again by itself; a retry sends it now.")
+    elif not each.count and is_alone:
+        notes.append(f"Nothing that fits is {each.state}.")
+    return notes
+
+
+PAGES = (
+    action("/deliveries/retry", retry_all, "deliveries"),
+    action("/deliveries/cancel", cancel_all, "deliveries"),
+)
