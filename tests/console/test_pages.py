@@ -102,6 +102,22 @@ def test_an_endpoint_is_registered_edited_paused_and_resumed(operator: Visitor, 
     assert "A test event is on its way." in operator.act(f"/endpoints/{ident}/test")
 
 
+def test_an_endpoint_leads_to_all_that_is_its_own_and_names_who_changed_it(
+    operator: Visitor, api: Api, receiver: Receiver
+) -> None:
+    key = api.post("/v1/keys", {"name": "Nina", "scopes": ["*"]})["key"]
+    made = api.with_key(key).post("/v1/endpoints", {"url": receiver.url("/nina"), "tenant": "acme"})["id"]
+    page = operator.get(f"/endpoints/{made}")
+    assert "create endpoint, by Nina" in page
+    for query in ("", "&amp;state=waiting", "&amp;state=dead", "&amp;state=cancelled"):
+        assert f'href="/console/deliveries?endpoint={made}{query}"' in page, query
+    assert f'href="/console/acts?about={made}"' in page and 'href="/console/events?tenant=acme"' in page
+    acts = operator.get(f"/acts?about={made}")
+    assert ">Nina" in acts and f'href="/console/endpoints/{made}">{receiver.url("/nina")[7:]}' in acts
+    page = operator.act(f"/endpoints/{made}/probe")
+    assert "Nothing waits for it." in page
+
+
 def test_a_range_is_counted_before_it_is_sent_again(operator: Visitor, ids: dict[str, str]) -> None:
     where = f"/endpoints/{ids['endpoint']}/replay"
     asked = operator.send(where, since="2026-01-01T00:00:00Z", which="all")
@@ -201,7 +217,13 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     assert re.search(r"[1-9]\d* deliver(y|ies) would be retried", asked)
     asked = operator.send("/deliveries/retry", endpoint=strict).body.decode()
     assert "Would be retried: 1 that ended dead." in asked and "Retry 1 that ended dead" in asked
-    api.call("POST", f"/v1/endpoints/{strict}:pause", {})
+    page = operator.get(f"/endpoints/{strict}")
+    assert "1 ended dead." in page and "Retry the 1 dead …" in page and "Ended dead (1)" in page
+    now = operator.get()
+    assert now.index("Needs somebody") < now.index('class="tiles"') < now.index("Why deliveries failed")
+    assert 'href="/console/endpoints?state=failing"' in now and 'name="state" value="dead"' in now
+    api.call("POST", f"/v1/endpoints/{strict}:pause", {"reason": "lunch"})
+    assert "It is paused: lunch. 1 ended dead." in operator.get(f"/endpoints/{strict}")
     asked = operator.send("/deliveries/retry", endpoint=strict, state="dead").body.decode()
     assert "0 deliveries would be retried." in asked and "1 of the 1 that ended dead is left out" in asked
     assert "Resume it first" in asked

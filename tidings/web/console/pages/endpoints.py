@@ -25,11 +25,15 @@ from tidings.web.console.lists import (
     when,
 )
 from tidings.web.console.pages.now import reason_rows, short
+from tidings.web.console.pages.server import last_act
 from tidings.web.console.visit import PageVisit, View, page, to
+from tidings.web.pages.templates import url
 
 LIMIT = 30
 FAILING_LIMIT = 1_000
 TALLIES_LIMIT = 60
+DEAD_SHOWN = 100
+"""The dead deliveries of one endpoint are counted up to this many."""
 HEADINGS = ("Endpoint", "State", "Failing since", "Waiting", "Oldest", "24 hours", "p95")
 STATES = ("enabled", "failing", "paused", "disabled")
 FILTERS = ("state", "tenant", "url")
@@ -121,18 +125,21 @@ def _row(each: Any, tally: Any, now: Micros) -> dict[str, Any]:
 async def endpoint(visit: PageVisit) -> View:
     """One endpoint."""
     ident = visit.path["id"]
-    found, report, reasons, recent, standing = await asyncio.gather(
+    found, report, reasons, recent, standing, dead, act = await asyncio.gather(
         visit.get("get_endpoint", {"id": ident}),
         visit.maybe("get_tallies", endpoint=ident, step=visit.query.get("step", "minute")),
         visit.maybe("list_failure_reasons", endpoint=ident),
         visit.maybe("list_deliveries", endpoint=ident, limit=20),
         visit.maybe("list_link_tallies", endpoint=ident),
+        visit.maybe("list_deliveries", endpoint=ident, state="dead", limit=DEAD_SHOWN),
+        last_act(visit, ident),
     )
+    ended = number(len(dead["data"]), dead["next_cursor"] is not None)["value"] if dead and dead["data"] else ""
     tally = standing["data"][0] if standing and standing["data"] else None
     tables = []
     if reasons is not None and reasons.reasons:
         groups = [_group(each) for each in reason_rows(reasons, endpoint=ident)]
-        headings = ("Reason", "Deliveries", "Waiting", "Example")
+        headings = ("Reason", "Deliveries", "To be retried", "Dead", "Example")
         tables.append(table(headings, groups, "", "Why deliveries failed in the last hour"))
     if recent is not None:
         rows = [delivery_row(each, visit.parts.clock.now()) for each in recent["data"]]
@@ -140,40 +147,67 @@ async def endpoint(visit: PageVisit) -> View:
     return View(
         "detail.html",
         short(found.url),
-        _says(found, tally),
+        _says(found, tally, ended),
         {
             "up": {"to": "/endpoints", "text": "Endpoints"},
             "ident": ident,
-            "actions": _buttons(visit, found, tally),
+            "actions": _buttons(visit, found, tally, ended),
             "secret": None,
             "charts": charts(report),
             "story": [],
             "tables": tables,
             "texts": [],
             "list_title": "Settings",
-            "list": [*_facts(found), *_speed(report)],
+            "list": [*_facts(found), fact("Last act", act, to=url("/acts", about=ident)), *_speed(report)],
+            "tabs": _tabs(visit, ident, found.tenant, ended),
             "forms": _forms(visit, found),
         },
         "trouble" if found.state == "disabled" else "attention" if found.health.failing_since else "ok",
     )
 
 
+def _tabs(visit: PageVisit, ident: str, tenant: str | None, dead: str) -> list[dict[str, str]]:
+    """The lists of what belongs to it."""
+    tabs = []
+    if visit.may("list_deliveries"):
+        tabs += [
+            _tab("All deliveries", url("/deliveries", endpoint=ident)),
+            _tab("Waiting", url("/deliveries", endpoint=ident, state="waiting")),
+            _tab(f"Ended dead{f' ({dead})' if dead else ''}", url("/deliveries", endpoint=ident, state="dead")),
+            _tab("Cancelled", url("/deliveries", endpoint=ident, state="cancelled")),
+        ]
+    if visit.may("list_events"):
+        tabs.append(_tab("Events" + (f" of {tenant}" if tenant else ""), url("/events", tenant=tenant)))
+    if visit.may("list_acts"):
+        tabs.append(_tab("Acts", url("/acts", about=ident)))
+    return tabs
+
+
+def _tab(said: str, where: str) -> dict[str, str]:
+    return {"text": said, "to": where}
+
+
 def _group(each: dict[str, Any]) -> dict[str, Any]:
     example = text("read one", to=to("deliveries", each["example"]))
-    return row(each["to"], text(each["what"], each["reason"]), number(each["count"]), number(each["waiting"]), example)
+    counts = (number(each[name]) for name in ("count", "waiting", "dead"))
+    return row(each["to"], text(each["what"], each["reason"]), *counts, example)
 
 
-def _says(found: Any, tally: Any) -> str:
+def _says(found: Any, tally: Any, dead: str) -> str:
     """How it does: since when it fails, why, what waits, and what comes next."""
     waits = ""
     if tally is not None and tally.waiting:
-        waits = f" {tally.waiting:,}{'+' if tally.waiting_is_more else ''} deliveries wait."
+        one = tally.waiting == 1 and not tally.waiting_is_more
+        many = f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}"
+        waits = f" {many} {'delivery waits' if one else 'deliveries wait'}."
+    if dead:
+        waits = f" {dead} ended dead.{waits}"
     health = found.health
     why = "" if tally is None or not tally.last_failure else f" {tally.last_failure}"
     if found.state == "disabled":
-        return f"It is disabled: {found.reason or 'no reason was given.'}{waits}"
+        return f"It is disabled: {_ended(found.reason or 'no reason was given')}{waits}"
     if found.state == "paused":
-        return f"It is paused{f': {found.reason}' if found.reason else '.'}{waits}"
+        return f"It is paused{f': {_ended(found.reason)}' if found.reason else '.'}{waits}"
     if health.failing_since is not None:
         probe = f" The next try is at {health.next_probe[11:19]} UTC." if health.next_probe else ""
         return f"It has been failing since {health.failing_since[11:16]} UTC.{why}{waits}{probe}"
@@ -183,14 +217,19 @@ def _says(found: Any, tally: Any) -> str:
     return f"It is well; nothing was sent in the last 24 hours.{waits}"
 
 
-def _buttons(visit: PageVisit, found: Any, tally: Any) -> list[dict[str, Any]]:
+def _ended(reason: str) -> str:
+    """A reason as a sentence's end."""
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."
+
+
+def _buttons(visit: PageVisit, found: Any, tally: Any, dead: str) -> list[dict[str, Any]]:
     if not visit.may("pause_endpoint"):
         return []
     where = to("endpoints", found.id)
     waits = tally.waiting if tally is not None else 0
     buttons = []
     if found.state == "enabled":
-        if found.health.failing_since is not None:
+        if found.health.failing_since is not None and waits:
             buttons.append(button(f"{where}/probe", "Probe now", "main"))
         buttons.append(button(f"{where}/pause", "Pause", confirm="Pause this endpoint? Its deliveries will wait."))
     else:
@@ -208,7 +247,12 @@ def _buttons(visit: PageVisit, found: Any, tally: Any) -> list[dict[str, Any]]:
             )
     buttons.append(button(f"{where}/test", "Send a test"))
     if visit.may("retry_deliveries"):
-        buttons.append(button("/deliveries/retry", "Retry what failed …", fields={"endpoint": found.id}))
+        if dead:
+            fields = {"endpoint": found.id, "state": "dead"}
+            buttons.append(button("/deliveries/retry", f"Retry the {dead} dead …", fields=fields))
+        if waits and found.state == "enabled":
+            fields = {"endpoint": found.id, "state": "waiting"}
+            buttons.append(button("/deliveries/retry", "Retry what waits …", fields=fields))
     if visit.may("rotate_endpoint_secret"):
         buttons.append(button(f"{where}/secret", "Show the secret"))
     return buttons

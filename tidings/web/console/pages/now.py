@@ -16,6 +16,7 @@ from tidings.web.console.lists import button
 from tidings.web.console.visit import PageVisit, View, page, to
 
 REASONS_MAX = 12
+ENDPOINTS, FAILING, DISABLED = "/endpoints", "/endpoints?state=failing", "/endpoints?state=disabled"
 RATE_MINUTES = 5
 _COMMAND = re.compile(r"[^.:]*: tidings [^.]*\.?$")
 """What a sentence of advice says to type; here there are buttons."""
@@ -39,7 +40,6 @@ async def now(visit: PageVisit) -> View:
         | {
             "tiles": [*_flow(tallies), *_tiles(report)],
             "problems": [_problem(visit, each, named) for each in report.problems],
-            "calm": "Nothing needs anybody.",
         },
         report.state,
     )
@@ -76,13 +76,16 @@ async def _now_of_tenant(visit: PageVisit, values: dict[str, Any]) -> View:
     if found is None:
         sentence = "This key may not read endpoints; choose a page in the menu."
     tiles = [
-        _tile("Endpoints", at_least(len(found["data"]) if found else 0, bool(found and found["next_cursor"]))),
-        _tile("Failing", f"{len(failing):,}", mood="bad" if failing else ""),
-        _tile("Disabled", f"{len(stopped):,}", mood="bad" if stopped else ""),
+        _tile(
+            "Endpoints",
+            at_least(len(found["data"]) if found else 0, bool(found and found["next_cursor"])),
+            to=ENDPOINTS,
+        ),
+        _tile("Failing", f"{len(failing):,}", mood="bad" if failing else "", to=FAILING),
+        _tile("Disabled", f"{len(stopped):,}", mood="bad" if stopped else "", to=DISABLED),
     ]
-    calm = "Nothing needs anybody."
     state = "attention" if problems else "ok"
-    return View("now.html", "Now", sentence, values | {"tiles": tiles, "problems": problems, "calm": calm}, state)
+    return View("now.html", "Now", sentence, values | {"tiles": tiles, "problems": problems}, state)
 
 
 def _flow(tallies: Any) -> list[dict[str, str]]:
@@ -93,8 +96,13 @@ def _flow(tallies: Any) -> list[dict[str, str]]:
     total = tallies.total
     rate = "no attempts" if total.success_rate is None else f"{total.success_rate:.1%} of attempts succeeded"
     return [
-        _tile("Events, last hour", f"{total.accepted or 0:,}", f"{accepted / RATE_MINUTES / 60:,.1f} a second lately"),
-        _tile("Delivered, last hour", f"{total.delivered:,}", rate),
+        _tile(
+            "Events, last hour",
+            f"{total.accepted or 0:,}",
+            f"{accepted / RATE_MINUTES / 60:,.1f} a second lately",
+            to="/events",
+        ),
+        _tile("Delivered, last hour", f"{total.delivered:,}", rate, to="/deliveries?state=delivered"),
     ]
 
 
@@ -109,21 +117,31 @@ def _tiles(report: HealthReport) -> list[dict[str, str]]:
             "none" if oldest is None else age(oldest.age_seconds * SECOND),
             "" if oldest is None else (oldest.link or oldest.tenant or ""),
             "bad" if oldest is not None and oldest.age_seconds >= 3600 else "",
+            "/deliveries?state=waiting" if oldest is None else to("deliveries", oldest.delivery_id),
         ),
-        _tile("Failing endpoints", f"{ends.failing:,}", f"of {ends.enabled:,} enabled", "bad" if ends.failing else ""),
-        _tile("Disabled", f"{ends.disabled:,}", f"{ends.paused:,} paused", "bad" if ends.disabled else ""),
+        _tile(
+            "Failing endpoints",
+            f"{ends.failing:,}",
+            f"of {ends.enabled:,} enabled",
+            "bad" if ends.failing else "",
+            FAILING,
+        ),
+        _tile("Disabled", f"{ends.disabled:,}", f"{ends.paused:,} paused", "bad" if ends.disabled else "", DISABLED),
         _tile(
             "Ended dead, last hour",
             at_least(report.dead_last_hour, report.dead_is_more),
             mood="bad" if report.dead_last_hour else "",
+            to="/deliveries?state=dead",
         ),
-        _tile("On its way", f"{behind:,}", "not routed or not sent yet"),
-        _tile("Store", "ok" if store.accepts_writes else "refuses", free, "" if store.accepts_writes else "bad"),
+        _tile("On its way", f"{behind:,}", "not routed or not sent yet", to="/server"),
+        _tile(
+            "Store", "ok" if store.accepts_writes else "refuses", free, "" if store.accepts_writes else "bad", "/server"
+        ),
     ]
 
 
-def _tile(label: str, value: str, note: str = "", mood: str = "") -> dict[str, str]:
-    return {"label": label, "value": value, "note": note, "mood": mood}
+def _tile(label: str, value: str, note: str = "", mood: str = "", to: str = "") -> dict[str, str]:
+    return {"label": label, "value": value, "note": note, "mood": mood, "to": to}
 
 
 def _named(text: str, named: Mapping[str, str]) -> str:
@@ -155,7 +173,7 @@ def short(url: str) -> str:
 
 def _problem(visit: PageVisit, each: HealthProblem, named: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "state": each.state,
+        "state": "trouble" if _is_disabled(each) else each.state,
         "sentence": _named(each.sentence, named),
         "reason": each.reason,
         "advice": _COMMAND.sub("", each.advice),
@@ -172,13 +190,23 @@ def _problem(visit: PageVisit, each: HealthProblem, named: Mapping[str, str]) ->
         found["to"] = to("links", each.link)
     elif each.hook_id is not None:
         found["to"] = to("hooks", each.hook_id)
+    if each.what == "dead" and visit.may("retry_deliveries"):
+        about = {"endpoint": each.endpoint_id, "link": each.link}
+        fields = {"state": "dead"} | {name: value for name, value in about.items() if value}
+        found["advice"] = "Once the cause is fixed, retry them."
+        found["actions"] = [button("/deliveries/retry", "Retry …", fields=fields)]
     return found
 
 
+def _is_disabled(each: HealthProblem) -> bool:
+    return "disabled" in each.sentence
+
+
 def _actions(where: str, each: HealthProblem) -> list[dict[str, Any]]:
-    if "disabled" in each.sentence:
+    if _is_disabled(each):
         return [button(f"{where}/resume", "Resume")]
-    return [button(f"{where}/probe", "Probe"), button(f"{where}/pause", "Pause")]
+    probe = [button(f"{where}/probe", "Probe")] if each.waiting else []
+    return [*probe, button(f"{where}/pause", "Pause")]
 
 
 def _endpoint_problem(each: Any) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from tidings.model.errors import TidingsError
 from tidings.web.console.lists import (
     LIMIT,
     button,
     chosen,
-    code,
     detail,
     fact,
     filled,
@@ -25,6 +27,7 @@ from tidings.web.console.lists import (
     text,
     when,
 )
+from tidings.web.console.pages.now import names
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 
 JOB_STATES = ("running", "done", "cancelled", "failed")
@@ -160,6 +163,23 @@ def _modes(counts: Any) -> str:
 
 # --- acts ------------------------------------------------------------------------------------------------------------
 
+FOLDERS = {
+    "endpoint": "endpoints",
+    "link": "links",
+    "key": "keys",
+    "event_type": "types",
+    "tenant": "tenants",
+    "hook": "hooks",
+    "form": "forms",
+    "collection": "collections",
+}
+"""The pages of what acts change."""
+_PREFIXES = {"ep": "endpoints", "dlv": "deliveries", "evt": "events", "hook": "hooks", "form": "forms"} | {
+    "key": "keys",
+    "rcp": "receipts",
+    "rpl": "jobs",
+}
+_IN_PATH = re.compile(r"\b(ep|dlv|evt|hook|form|key|rcp|rpl)_[0-9a-z]+")
 ACT_FILTERS = ("key", "operation", "about", "time__gte", "time__lt")
 
 
@@ -167,13 +187,17 @@ async def acts(visit: PageVisit) -> View:
     """Who changed what, newest first."""
     given = visit.filters(*ACT_FILTERS)
     found = await visit.get("list_acts", **given, cursor=visit.query.get("cursor"), limit=LIMIT)
-    rows = [_act(each) for each in found["data"]]
+    urls, keys = await asyncio.gather(
+        names(visit, [name for each in found["data"] if (name := _target(each)[0]).startswith("ep_")]),
+        _key_names(visit, [each.key_id for each in found["data"]]),
+    )
+    rows = [_act(each, urls, keys) for each in found["data"]]
     count = many(len(rows), "act", is_more=found["next_cursor"] is not None)
     return listing(
         "Acts",
         f"{count}, newest first." if rows else "Nobody has changed anything that fits.",
         "/acts",
-        table(("Did", "Key", "What differs", "When"), rows, "Nobody has changed anything here."),
+        table(("Did", "To", "Key", "What differs", "When"), rows, "Nobody has changed anything here."),
         fields=[
             filled("about", "About", given.get("about", "")),
             filled("key", "Key", given.get("key", "")),
@@ -185,9 +209,55 @@ async def acts(visit: PageVisit) -> View:
     )
 
 
-def _act(each: Any) -> dict[str, Any]:
-    did = text(each.operation.replace("_", " "), each.path)
-    return row("", did, code(each.key_id, to("keys", each.key_id)), text(_changes(each)), when(each.created))
+async def last_act(visit: PageVisit, about: str) -> str:
+    """What somebody did last to a thing, and who: `edit endpoint, by Nina`; empty if the key may not read that."""
+    found = await visit.maybe("list_acts", about=about, limit=1)
+    if not found or not found["data"]:
+        return ""
+    act = found["data"][0]
+    name = (await _key_names(visit, [act.key_id])).get(act.key_id, act.key_id)
+    return f"{act.operation.replace('_', ' ')}, by {name}"
+
+
+async def _key_names(visit: PageVisit, idents: Iterable[str]) -> dict[str, str]:
+    """The names of keys, by id; a key that is gone or has no name is left out."""
+    wanted = sorted(set(idents))
+    found = await asyncio.gather(*(_key_name(visit, ident) for ident in wanted))
+    return {ident: name for ident, name in zip(wanted, found, strict=True) if name}
+
+
+async def _key_name(visit: PageVisit, ident: str) -> str:
+    try:
+        key = await visit.maybe("get_key", {"id": ident})
+    except TidingsError:
+        return ""
+    return "" if key is None else key.name or ""
+
+
+def _target(each: Any) -> tuple[str, str]:
+    """What an act is about, and its page: of what it changed, or else of what its path names."""
+    if each.changes and (folder := FOLDERS.get(each.changes[0].kind)):
+        return each.changes[0].name, to(folder, each.changes[0].name)
+    if ident := _IN_PATH.search(each.path):
+        return ident[0], to(_PREFIXES[ident[1]], ident[0])
+    if each.operation in ("retry_deliveries", "cancel_deliveries", "create_replay"):
+        return "its job is at Jobs", "/jobs"
+    return each.path, ""
+
+
+def _act(each: Any, urls: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, Any]:
+    about, where = _target(each)
+    changes = _changes(each)
+    for ident, name in urls.items():
+        changes = changes.replace(ident, name)
+    return row(
+        "",
+        text(each.operation.replace("_", " ")),
+        text(urls.get(about, about), to=where),
+        text(keys.get(each.key_id, each.key_id), to=to("keys", each.key_id)),
+        text(changes),
+        when(each.created),
+    )
 
 
 def _changes(act: Any) -> str:
