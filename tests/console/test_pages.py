@@ -118,6 +118,39 @@ def test_an_endpoint_leads_to_all_that_is_its_own_and_names_who_changed_it(
     assert "Nothing waits for it." in page
 
 
+def test_a_form_with_a_wrong_value_stays_as_it_was_filled_in(operator: Visitor, ids: dict[str, str]) -> None:
+    where = f"/endpoints/{ids['endpoint']}"
+    tried = (
+        (f"{where}/replay", {"since": "tomorrow", "until": "", "which": "all"}, "since must be an RFC 3339 time", 422),
+        (f"{where}/edit", {"url": "http://x.test/", "events": "a.b", "rate": "fast"}, "rate", 422),
+        ("/endpoints", {"url": "nowhere", "events": "a.b", "description": "Kitchen"}, "url", 422),
+        ("/events", {"type": "a.b", "subject": "table-7", "data": "{"}, "The data is not JSON", 400),
+        ("/keys", {"name": "shop", "scopes": "everything", "tenant": "", "expires": ""}, "scope", 422),
+        ("/tenants", {"id": "acme", "name": "Again"}, "acme", 409),
+        ("/items/orders", {"f.guest": "Zoe", "f.number": "many"}, "number", 422),
+        (f"/items/orders/{ids['item']}/edit", {"f.guest": "Eve", "f.number": "many"}, "number", 422),
+    )
+    for path, fields, wrong, status in tried:
+        reply = operator.send(path, **fields)
+        page = reply.body.decode()
+        assert reply.status == status, (path, reply.status)
+        form = page.partition(f'action="/console{path}" method="post"')[2].partition("</form>")[0]
+        assert "<details open>" in page and "Nothing was changed." in page, path
+        assert 'role="alert"' in form and wrong in form, (path, form)
+        for value in filter(None, fields.values()):
+            assert value in form, (path, value)
+        assert "/since" not in page and reply.headers["hx-push-url"].startswith("/console/")
+    wrong = operator.call("GET", "/deliveries?time__gte=yesterday&endpoint=ep_1").body.decode()
+    assert 'href="/console/deliveries">Back, without the filters' in wrong
+
+
+def test_nothing_is_offered_to_be_sent_again_if_nothing_would_be(operator: Visitor, ids: dict[str, str]) -> None:
+    fields = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "which": "all"}
+    asked = operator.send(f"/endpoints/{ids['endpoint']}/replay", **fields).body.decode()
+    assert "None of 0 events would be sent again" in asked and "Send 0 again" not in asked
+    assert 'value="2026-01-02T00:00:00Z"' in asked
+
+
 def test_a_range_is_counted_before_it_is_sent_again(operator: Visitor, ids: dict[str, str]) -> None:
     where = f"/endpoints/{ids['endpoint']}/replay"
     asked = operator.send(where, since="2026-01-01T00:00:00Z", which="all")

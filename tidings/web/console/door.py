@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -17,6 +19,7 @@ from tidings.web.callers.access import Access
 from tidings.web.callers.addresses import Addresses
 from tidings.web.callers.limits import Limits
 from tidings.web.callers.proxies import Callers
+from tidings.web.console import kept
 from tidings.web.console.pages.table import PAGES
 from tidings.web.console.sessions import CODE_MARK, ConsoleSession, Sessions, set_cookie
 from tidings.web.console.shown import Renderer
@@ -186,20 +189,47 @@ class ConsoleDoor:
         row, names = self._found(at.path, is_action=True)
         self._count(session.key)
         visit = self._visit(at, session, names, _pairs(at.scope.query_string), posted)
-        done: Done | View = await row.run(visit)
+        try:
+            done: Done | View = await row.run(visit)
+        except TidingsError as wrong:
+            status = await self._keep_form(at, session, posted, wrong)
+            if status is None:
+                raise
+            return status
         if isinstance(done, View):
             return await self._send_view(at, row, done, 200)
         if done.notice:
             self._sessions.notice(session, done.notice)
         return redirect(at.proto, self._root + done.to)
 
-    async def _send_view(self, at: At, row: PageRow, view: View, status: int) -> int:
+    async def _keep_form(
+        self, at: At, session: ConsoleSession, posted: dict[str, str], wrong: TidingsError
+    ) -> int | None:
+        """Show the form again on its page, with what was filled in; None: no page has it, or it would not help."""
+        if wrong.status not in kept.KEPT:
+            return None
+        for path in kept.places(at.path):
+            found = self._pages.find(path, is_action=False)
+            if found is None:
+                continue
+            row, names = found
+            with contextlib.suppress(TidingsError):
+                view = await row.run(self._visit(at, session, names, {}))
+                shown = kept.refilled(view, at.path, posted, wrong) if isinstance(view, View) else None
+                if shown is not None:
+                    headers = [*problem.headers(wrong), ("hx-push-url", self._root + path)]
+                    return await self._send_view(at, row, shown, wrong.status, headers)
+        return None
+
+    async def _send_view(
+        self, at: At, row: PageRow, view: View, status: int, more: Sequence[tuple[str, str]] = ()
+    ) -> int:
         assert at.session is not None
         notice = self._sessions.take_notice(at.session)
         page = self._shown.view(at.headers, at.session.key, self._here(at), row, view, notice, is_partial=at.is_partial)
         # A page that shows a secret is not packed: how well it packs would say something about the secret.
         accepted = "" if row.is_action else at.headers.get("accept-encoding", "")
-        return await send_page(at.proto, status, page, page_headers(), accepted)
+        return await send_page(at.proto, status, page, [*page_headers(), *more], accepted)
 
     def _count(self, key: Key) -> None:
         """Count a page as one call of its key, however many operations it takes. Raises LimitReached."""

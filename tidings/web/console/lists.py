@@ -31,6 +31,8 @@ MOODS: Mapping[str, str] = {
 }
 """How states are coloured."""
 
+RESULTS = {"dns_failed": "DNS failed", "tls_failed": "TLS failed", "connect_failed": "connection failed"}
+
 Cell = dict[str, Any]
 
 
@@ -147,6 +149,11 @@ def form(
 ) -> dict[str, Any]:
     """A form that can be opened, and the action that it posts to."""
     return {"title": title, "to": to, "text": said, "fields": fields, "note": note, "open": is_open}
+
+
+def result(outcome: str, status: int | None = None) -> str:
+    """The result of an attempt: `bad status 503`, `DNS failed`."""
+    return f"{RESULTS.get(outcome) or outcome.replace('_', ' ')} {status or ''}".strip()
 
 
 def many(count: int, noun: str, *, is_more: bool = False) -> str:

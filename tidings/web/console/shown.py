@@ -9,6 +9,7 @@ from typing import Any
 from tidings import __version__
 from tidings.model.access import Key
 from tidings.model.errors import TidingsError
+from tidings.web.console.kept import said
 from tidings.web.console.visit import PageRow, View
 from tidings.web.pages.templates import Templates
 
@@ -111,7 +112,8 @@ class Renderer:
             title=wrong.title,
             sentence=wrong.detail,
             state="attention",
-            places=[{"at": each.parameter or each.pointer, "text": each.detail} for each in wrong.errors[:20]],
+            places=[{"at": at, "text": text} for at, text in map(said, wrong.errors[:20]) if text != wrong.detail],
+            without=here.partition("?")[0] if "?" in here else "",
         )
 
     def sign_in(self, headers: Mapping[str, str], to: str, wrong: str) -> str:

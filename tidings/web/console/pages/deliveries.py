@@ -14,7 +14,7 @@ from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.rules.deliver.lifecycle import STATES
 from tidings.views.health.words import age
-from tidings.web.console.lists import LIMIT, button, chosen, fact, filled, pages, table
+from tidings.web.console.lists import LIMIT, button, chosen, fact, filled, many, pages, result, table
 from tidings.web.console.pages.bulk import FILTERS, buttons
 from tidings.web.console.pages.endpoints import DELIVERY_HEADINGS, delivery_row
 from tidings.web.console.pages.now import names, short
@@ -53,9 +53,7 @@ def _who(each: Any, named: Mapping[str, str], given: Mapping[str, str]) -> str:
 
 
 def _sentence(given: dict[str, str], count: int, *, is_more: bool) -> str:
-    which = " ".join(
-        filter(None, (given.get("state"), given.get("outcome", "").replace("_", " "), given.get("status")))
-    )
+    which = " ".join(filter(None, (given.get("state"), result(given.get("outcome", "")), given.get("status"))))
     many = f"{count:,}{'+' if is_more else ''}"
     if not count:
         return f"There are no {which + ' ' if which else ''}deliveries here."
@@ -141,7 +139,7 @@ def _says(found: Any) -> str:
         due = f" The next attempt is at {found.due[11:19]} UTC." if found.due else ""
         return f"It waits for its next attempt.{why}{due}" if last else f"It has not been tried yet.{due}"
     if found.state == "dead":
-        return f"It ended dead after {len(found.attempts)} attempts.{why}"
+        return f"It ended dead after {many(len(found.attempts), 'attempt')}.{why}"
     return f"It is {found.state}.{why}"
 
 
@@ -161,9 +159,8 @@ def _story(found: Any, event: Any) -> list[dict[str, Any]]:
         story.append(_step(event.created, f"The event {event.type} was accepted."))
     story.append(_step(found.created, "It was routed here."))
     for each in found.attempts:
-        result = f"{each.outcome.replace('_', ' ')}{f' {each.status}' if each.status else ''}"
         mood = "good" if each.state == "delivered" else "bad" if each.state == "dead" else "warn"
-        said = f"Attempt {each.n}: {result} in {each.duration_ms:,} ms"
+        said = f"Attempt {each.n}: {result(each.outcome, each.status)} in {each.duration_ms:,} ms"
         story.append(_step(each.at, said, each.reason or "", mood))
     if found.due is not None:
         story.append(_step(found.due, "The next attempt is due."))

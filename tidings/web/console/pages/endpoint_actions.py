@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidings.web.console import kept
 from tidings.web.console.lists import button
 from tidings.web.console.pages.endpoints import endpoint
 from tidings.web.console.visit import Done, PageVisit, View, action, to
@@ -27,8 +28,13 @@ async def pause(visit: PageVisit) -> Done:
 async def resume(visit: PageVisit) -> Done:
     """Resume it."""
     missed = "cancel" if visit.posted.get("missed") == "cancel" else "send"
+    standing = await visit.maybe("list_link_tallies", endpoint=visit.path["id"]) if missed == "cancel" else None
+    tally = standing["data"][0] if standing and standing["data"] else None
     await visit.do("resume_endpoint", visit.path, {"missed": missed})
-    said = "Resumed: what waited is being sent." if missed == "send" else "Resumed: what waited was cancelled."
+    said = "Resumed: what waited is being sent."
+    if missed == "cancel":
+        many = f" ({tally.waiting:,}{'+' if tally.waiting_is_more else ''})" if tally else ""
+        said = f"Resumed: what waited{many} was cancelled. It is listed at Cancelled, and can be retried from there."
     return Done(to("endpoints", visit.path["id"]), said)
 
 
@@ -90,11 +96,14 @@ async def replay(visit: PageVisit) -> View | Done:
         made = await visit.do("create_replay", None, body)
         return Done(to("jobs", made.id), "The replay has started.")
     found = await visit.do("create_replay", None, {**body, "dry_run": True})
+    where = f"{to('endpoints', visit.path['id'])}/replay"
     shown = await endpoint(visit)
-    where, fields = to("endpoints", visit.path["id"]), {**given, "sure": "1"}
-    sure = button(f"{where}/replay", f"Send {found.would_send:,} again", "main", fields=fields)
+    shown = kept.refilled(shown, where, visit.posted) or shown
+    actions = [button(where, f"Send {found.would_send:,} again", "main", fields={**given, "sure": "1"})]
     said = f"{found.would_send:,} of {found.total:,} events would be sent again."
-    return View(shown.template, shown.title, said, {**shown.values, "actions": [sure]}, "attention")
+    if not found.would_send:
+        actions, said = [], f"None of {found.total:,} events would be sent again: choose other times, or all below."
+    return View(shown.template, shown.title, said, {**shown.values, "actions": actions}, "attention")
 
 
 def _list(given: str) -> list[str]:

@@ -17,6 +17,7 @@ from tidings.web.console.lists import (
     filled,
     number,
     pages,
+    result,
     row,
     spark,
     state,
@@ -325,12 +326,11 @@ DELIVERY_HEADINGS = ("Event", "State", "Last result", "Attempts", "Created", "Ne
 def delivery_row(each: Any, now: Micros, who: str = "") -> dict[str, Any]:
     """A delivery as lists show it. `who`: where it goes, if the list has several."""
     last = each.last
-    result = "" if last is None else f"{last.outcome.replace('_', ' ')} {last.status or ''}".strip()
     return row(
         to("deliveries", each.id),
         text(each.event_type or each.event_id or "a deleted event", who),
         state(each.state),
-        text(result),
+        text("" if last is None else result(last.outcome, last.status)),
         number(each.attempts),
         when(each.created),
         when(each.due) if each.due is None or moment.from_text(each.due) > now else text("next in line"),

@@ -12,7 +12,7 @@ from tidings.model.errors import TidingsError
 from tidings.views.health.report import HealthProblem, HealthReport
 from tidings.views.health.words import age, at_least
 from tidings.web.console.charts import charts
-from tidings.web.console.lists import button
+from tidings.web.console.lists import button, result
 from tidings.web.console.visit import PageVisit, View, page, to
 
 REASONS_MAX = 12
@@ -53,8 +53,8 @@ def reason_rows(found: Any, **narrowed: str) -> list[dict[str, Any]]:
         text = urlencode({name: value for name, value in query.items() if value})
         rows.append(
             {
-                "what": f"{each.outcome.replace('_', ' ')} {each.status or ''}".strip(),
-                "reason": each.reason,
+                "what": result(each.outcome, each.status),
+                "reason": each.reason and each.reason.replace("#", "…"),
                 "count": each.count,
                 "waiting": each.waiting,
                 "dead": each.dead,

@@ -30,6 +30,8 @@ from tidings.web.console.lists import (
 from tidings.web.console.pages.now import names
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 
+IN_BYTES = ("work", "bodies")
+"""What tenants share that is measured in bytes."""
 JOB_STATES = ("running", "done", "cancelled", "failed")
 
 
@@ -129,7 +131,7 @@ async def server(visit: PageVisit) -> View:
     report, shares = await asyncio.gather(visit.get("get_health"), visit.maybe("list_shares"))
     stages, store = report.stages, report.store
     rows = [] if shares is None else [
-        row("", text(each.of), number(each.used), number(each.total), text(_held(each)))
+        row("", text(each.of), _amount(each.of, each.used), _amount(each.of, each.total), text(_held(each)))
         for each in shares.data
     ]  # fmt: skip
     headings = ("Shared resource", "In use", "Limit", "Held back")
@@ -151,6 +153,12 @@ async def server(visit: PageVisit) -> View:
             fact("As of", report.time, "time"),
         ],
     )
+
+
+def _amount(of: str, value: int) -> dict[str, Any]:
+    if of not in IN_BYTES:
+        return number(value)
+    return {**number(0), "value": f"{value / 1e6:,.1f} MB"}
 
 
 def _held(share: Any) -> str:

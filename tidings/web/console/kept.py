@@ -1,0 +1,58 @@
+"""A form whose values were refused is shown again on its page: open, with what was filled in and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tidings.model.errors import Place, TidingsError
+from tidings.web.console.visit import View
+
+KEPT = frozenset((400, 404, 409, 412, 422))
+"""The statuses of problems that somebody can fix in the form."""
+
+
+def places(path: str) -> Iterator[str]:
+    """Where the form that posts to a path may be: the page there, or the one above."""
+    yield path
+    yield path.rpartition("/")[0]
+
+
+def refilled(view: View, to: str, posted: Mapping[str, str], wrong: TidingsError | None = None) -> View | None:
+    """The page with the form that posts to `to` as it was filled in; None: the page does not have it."""
+    new, forms = view.values.get("new"), list(view.values.get("forms") or ())
+    if new is not None and new["to"] == to:
+        values = {**view.values, "new": _filled(new, posted, wrong)}
+    elif any(each["to"] == to for each in forms):
+        values = {
+            **view.values,
+            "forms": [_filled(each, posted, wrong) if each["to"] == to else each for each in forms],
+        }
+    else:
+        return None
+    if wrong is None:
+        return replace(view, values=values)
+    return replace(view, values=values, sentence=f"Nothing was changed. {wrong.detail}", state="attention")
+
+
+def said(place: Place) -> tuple[str, str]:
+    """Which value is wrong, if the sentence does not begin with its name, and the sentence."""
+    where = place.parameter or (place.pointer or "").removeprefix("/")
+    name = where.rpartition("/")[2]
+    return ("" if not name or place.detail.startswith((name, f"{where} ")) else where), place.detail
+
+
+def _filled(form: Mapping[str, Any], posted: Mapping[str, str], wrong: TidingsError | None) -> dict[str, Any]:
+    errors = {} if wrong is None else {(each.pointer or "").removeprefix("/"): each for each in wrong.errors}
+    fields, told = [], set()
+    for each in form["fields"]:
+        name = each["name"].removeprefix("f.")
+        value = each["name"] in posted if each["kind"] == "check" else posted.get(each["name"], each["value"])
+        found = [(at, place) for at, place in errors.items() if at == name or at.startswith(f"{name}/")]
+        told |= {at for at, _ in found}
+        fields.append({**each, "value": value, "wrong": " ".join(place.detail for _, place in found[:3])})
+    others = [" ".join(filter(None, said(place))) for at, place in errors.items() if at not in told][:5]
+    if wrong is not None and not (told or others):
+        others = [wrong.detail]
+    return {**form, "fields": fields, "open": True, "wrong": " ".join(others)}
