@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.delivery.world import World
-from tidings.testing import until
+from tidings.model import moment
+from tidings.testing import Reaction, until
 
 DAY_SECONDS = 86_400
 MANY = 25
@@ -123,3 +124,52 @@ def test_resuming_may_cancel_missed_deliveries(world: World) -> None:
     world.delivered([wanted], endpoint)
     assert {world.ended(event, endpoint)["state"] for event in missed} == {"cancelled"}
     world.nothing_more(1, "/")
+
+
+def test_the_next_attempt_of_a_delivery_is_said_truly_whatever_its_endpoint_does(world: World) -> None:
+    world.receiver.answer(500, path="/bad")
+    bad = world.register("/bad", events=["tasks.*"], retry_delays_seconds=[1] * 9)
+    first, *_ = [world.api.publish("tasks.completed", {"n": n}) for n in range(MANY)]
+    health = until(lambda: (each := world.endpoint(bad)["health"])["next_probe"] and each, "the breaker is open")
+    written_down(world, [bad])
+    found = world.delivery(first, bad)
+    assert found["waiting_because"] == "failing"
+    assert found["due"] == found["next_attempt"] == health["next_probe"]
+    assert {each["due"] for each in world.api.pages("/v1/deliveries", endpoint=bad)} == {health["next_probe"]}
+    (of_event,) = world.api.get(f"/v1/events/{first}")["deliveries"]
+    assert of_event["due"] == health["next_probe"]
+    since = moment.from_text(health["failing_since"])
+    assert health["disables_at"] == moment.to_text(since + 5 * moment.DAY)
+    world.api.post(f"/v1/endpoints/{bad}:pause", {})
+    found = until(lambda: (each := world.delivery(first, bad))["due"] is None and each, "it is paused")
+    assert (found["next_attempt"], found["waiting_because"]) == (None, "paused")
+    paused = world.endpoint(bad)["health"]
+    assert paused["next_probe"] is None and "disables_at" not in paused
+    assert {each["waiting_because"] for each in world.api.pages("/v1/deliveries", endpoint=bad)} == {"paused"}
+
+
+def test_a_probe_that_nothing_waits_for_has_no_time(world: World) -> None:
+    world.receiver.answer(400, path="/strict")
+    strict = world.register("/strict", events=["tasks.*"], give_up_on=[400])
+    for n in range(11):
+        world.api.publish("tasks.completed", {"n": n})
+    until(lambda: world.endpoint(strict)["health"]["next_probe"], "the breaker is open")
+
+    def are_dead() -> bool:
+        world.clock.advance(1)
+        return len(world.api.pages("/v1/deliveries", endpoint=strict, state="dead")) == 11
+
+    until(are_dead, "all are dead")
+    world.clock.advance(60)
+    assert world.endpoint(strict)["health"]["next_probe"] is None
+
+
+def test_a_delivery_to_a_busy_endpoint_waits_for_the_end_of_its_pause(world: World) -> None:
+    world.receiver.answer(Reaction(status=429, headers={"Retry-After": "30"}), path="/busy")
+    busy = world.register("/busy", events=["tasks.*"])
+    events = [world.api.publish("tasks.completed", {"n": n}) for n in range(2)]
+    until(lambda: "held_until" in world.endpoint(busy)["health"], "it asked for a pause")
+    held = world.endpoint(busy)["health"]["held_until"]
+    for event in events:
+        found = world.delivery(event, busy)
+        assert (found["due"], found["waiting_because"]) == (held, "asked_to_wait")

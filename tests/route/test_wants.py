@@ -135,7 +135,7 @@ def test_an_event_names_all_other_endpoints_with_the_reason(routed: tuple[Db, Ca
     for it in EVENTS:
         stored = feed.by_id(db, it.id, it.tenant)
         assert stored is not None
-        detail = event_detail(db, catalog.now, stored, None, ids)
+        detail = event_detail(db, catalog.now, stored, None, ids, lambda _: None)
         got = {each.endpoint for each in detail.deliveries}
         assert got == {f"ep_{link}" for seq, link in wanted() if seq == it.seq}
         others = {link.id: link for link in LINKS if link.id not in got and link.tenant in (it.tenant, "*")}

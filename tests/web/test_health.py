@@ -347,7 +347,7 @@ def test_the_reason_of_an_endpoint_is_its_last_result_and_quotes_a_short_respons
             api.publish("moody.a", {"n": number})
         until(lambda: still.server and any(each.alarming for each in still.server.deliver.snapshot().values()), "open")
         clock.advance(120)
-        told = "The endpoint answered 503. It said: maintenance until noon"
+        told = "The endpoint answered 503. It said: maintenance until noon."
         assert until(lambda: problem(api, "endpoint")["reason"] == told, "it is quoted")
         receiver.answer(Reaction(status=500, body=b"<html>oh</html>"), path="/moody")
         clock.advance(120)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import msgspec
 
 from tidings.control.deliveries import DeliveryTrace
 from tidings.control.delivery_ids import DeliveryIds
+from tidings.deliver.lane.view import LaneView
 from tidings.model import moment
 from tidings.model.delivery import Attempt, State
+from tidings.model.link import AnyLink
+from tidings.model.moment import Micros
 from tidings.store.catalog import Snapshot
 from tidings.store.log.lists import DeliveryRow
 from tidings.views.times import time_text
+
+LaneOf = Callable[[int], LaneView | None]
+"""From a link's number to its lane as it is now."""
+Because = Literal["order", "paused", "disabled", "failing", "asked_to_wait"]
+"""Why a delivery waits, apart from its due time."""
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,9 +34,11 @@ class LastView(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery to an endpoint, or through the operator's link with this name; the other one is null. `attempts` is
-    the number of attempts made, `due` the time of the next one, or null. `held`: it waits behind an earlier delivery,
-    because they are sent in order, so it has no due time. `item`: for a link with `split`, the list element that it is
-    about; null if it is about the whole event.
+    the number of attempts made, `due` the time of the next one, or null; it may be tried later, but not before.
+    `waiting_because`: why that is not only a matter of its turn. `order`: it waits behind an earlier delivery,
+    because they are sent in order, as `held` says too; `paused`, `disabled`: its endpoint or link is, and nothing is
+    sent; `failing`: only probes are sent to it; `asked_to_wait`: it asked for a pause. `item`: for a link with
+    `split`, the list element that it is about; null if it is about the whole event.
     """
 
     id: str
@@ -41,6 +52,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     due: str | None
     held: bool
+    waiting_because: Because | None
     last: LastView | None
 
 
@@ -64,8 +76,8 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery with every attempt, oldest first. `held`: it waits behind an earlier delivery, because they are sent
-    in order.
+    """A delivery with every attempt, oldest first. `held`, `waiting_because`: see the list; `next_attempt` is the same
+    as `due`.
     """
 
     id: str
@@ -80,26 +92,64 @@ class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
     held: bool
     created: str
     due: str | None
+    waiting_because: Because | None
     last: LastView | None
 
 
-def delivery_view(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> DeliveryView:
+def delivery_view(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds, lane_of: LaneOf) -> DeliveryView:
     """A delivery as lists show it."""
-    return DeliveryView(**_fields(row, snapshot, ids), attempts=row.attempts)
+    return DeliveryView(**_fields(row, snapshot, ids, lane_of), attempts=row.attempts)
 
 
-def delivery_detail(trace: DeliveryTrace, snapshot: Snapshot, ids: DeliveryIds) -> DeliveryDetail:
+def delivery_detail(trace: DeliveryTrace, snapshot: Snapshot, ids: DeliveryIds, lane_of: LaneOf) -> DeliveryDetail:
     """A delivery with every attempt."""
     row = trace.row
+    fields = _fields(row, snapshot, ids, lane_of)
     return DeliveryDetail(
-        **_fields(row, snapshot, ids),
+        **fields,
         attempts=[_attempt(attempt, _kind(row, snapshot)) for attempt in trace.attempts],
-        next_attempt=time_text(row.due),
+        next_attempt=fields["due"],
     )
 
 
-def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str, Any]:
+def next_attempt(row: DeliveryRow, link: AnyLink | None, lane_of: LaneOf) -> tuple[Micros | None, Because | None]:
+    """When the next attempt may be made, and why not before. The due time that is stored knows nothing of its link."""
+    if row.state != "waiting" or link is None:
+        return row.due, None
+    if link.mode != "enabled":
+        return None, link.mode
+    if row.held:
+        return None, "order"
+    lane = lane_of(row.link)
+    if lane is None:
+        return row.due, None
+    probe, held = (lane.probe_at or 0) if lane.open else 0, lane.held_until or 0
+    due = max(row.due or 0, probe, held) or None
+    if lane.open:
+        return due, "failing"
+    return due, "asked_to_wait" if held and held == due else None
+
+
+def wait_in_words(found: DeliveryDetail, now: Micros) -> str:
+    """What a waiting delivery waits for, in a sentence."""
+    who, at = "link" if found.link else "endpoint", "" if found.due is None else found.due[11:19]
+    because = found.waiting_because
+    if because in ("paused", "disabled"):
+        return f"Its {who} is {because}; it is sent once that is resumed."
+    if because == "order":
+        return "It waits behind an earlier delivery, because they are sent in order."
+    is_due = found.due is None or moment.from_text(found.due) <= now
+    if because == "failing":
+        when = "" if is_due else f"; the next one may leave at {at} UTC"
+        return f"Its {who} is failing, so only probes are sent{when}."
+    if because == "asked_to_wait" and not is_due:
+        return f"Its {who} asked for a pause until {at} UTC."
+    return "It is next in line." if is_due else f"The next attempt is at {at} UTC."
+
+
+def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds, lane_of: LaneOf) -> dict[str, Any]:
     link = snapshot.links.get(row.link)
+    due, because = next_attempt(row, link, lane_of)
     last = None
     if row.last_outcome is not None and row.last_at is not None:
         last = LastView(outcome=row.last_outcome, status=row.last_status, at=moment.to_text(row.last_at))
@@ -112,8 +162,9 @@ def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str,
         "item": None if row.element is None else msgspec.Raw(row.element.encode()),
         "state": row.state,
         "created": moment.to_text(row.created),
-        "due": time_text(row.due),
+        "due": time_text(due),
         "held": row.held,
+        "waiting_because": because,
         "last": last,
     }
 

@@ -12,15 +12,17 @@ from tidings.deliver.lane.view import LaneView
 from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.model.calls.trial import Tried
-from tidings.model.link import Batch, Body, Endpoint, Mode, Order, Secret, chosen
+from tidings.model.link import AnyLink, Batch, Body, Endpoint, Mode, Order, Secret, chosen
 from tidings.rules.network import certificates
 from tidings.rules.schemes import standard as sign
 from tidings.views.times import time_text
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """The health of an endpoint or link. `failing_since` is null if it is well. `held_until`: nothing is sent until
-    then, because the other side asked for a pause; `held` says how.
+    """The health of an endpoint or link. `failing_since` is null if it is well. `next_probe`: nothing is sent before
+    then, because it is failing; null if it is well, or not enabled. `held_until`: nothing is sent until then, because
+    the other side asked for a pause; `held` says how. `disables_at`: a failing endpoint is disabled by the first
+    failure from then on, unless something succeeds before.
     """
 
     failing_since: str | None = None
@@ -28,6 +30,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     next_probe: str | None = None
     held_until: str | msgspec.UnsetType = msgspec.UNSET
     held: str | msgspec.UnsetType = msgspec.UNSET
+    disables_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +135,7 @@ def endpoint_view(
         client_certificate=None if client is None else _certificates(client.certificate)[0],
         state=endpoint.mode,
         reason=endpoint.reason,
-        health=health_view(lane),
+        health=health_view(lane, endpoint),
         created=moment.to_text(endpoint.created),
         updated=moment.to_text(endpoint.updated),
         revision=endpoint.revision,
@@ -140,14 +143,17 @@ def endpoint_view(
     )
 
 
-def health_view(lane: LaneView | None) -> HealthView:
+def health_view(lane: LaneView | None, link: AnyLink) -> HealthView:
     """The health of an endpoint or link. `lane`: None before anything was sent."""
     if lane is None:
         return HealthView()
-    probe = lane.probe_at if lane.open else None
-    if lane.open and probe is not None and lane.held_until is not None:
+    is_enabled = link.mode == "enabled"
+    probe = lane.probe_at if lane.open and is_enabled else None
+    if probe is not None and lane.held_until is not None:
         probe = max(probe, lane.held_until)
     view = HealthView(failing_since=time_text(lane.failing_since), fails=lane.fails, next_probe=time_text(probe))
+    if lane.disables_at is not None and is_enabled and not link.name:
+        view = msgspec.structs.replace(view, disables_at=moment.to_text(lane.disables_at))
     if lane.held_until is None:
         return view
     until = moment.to_text(lane.held_until)

@@ -16,6 +16,7 @@ from tidings.rules.wants import CHANGED, CUT_OFF, EARLIER, KICKED, NOT_ROUTED, N
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.log import failures, lists
+from tidings.views.deliveries import LaneOf, next_attempt
 from tidings.views.times import time_text
 
 DELIVERIES_MAX = 1_000
@@ -57,7 +58,7 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     attempts: int
     due: str | None = None
-    """When the next attempt is due."""
+    """When the next attempt may be made; null also while nothing is sent."""
     outcome: str | None = None
     """The outcome of the last attempt."""
     reason: str | None = None
@@ -86,7 +87,9 @@ def event_view(event: Event) -> EventView:
     return EventView(**_fields(event))
 
 
-def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, ids: DeliveryIds) -> EventDetail:
+def event_detail(
+    db: Db, snapshot: Snapshot, event: Event, tenant: str | None, ids: DeliveryIds, lane_of: LaneOf
+) -> EventDetail:
     """An event with its deliveries. `tenant`: the reader's own; others' endpoints are left out."""
     deliveries = []
     got: set[int] = set()
@@ -106,7 +109,7 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, i
                     **_named(link),
                     state=row.state,
                     attempts=row.attempts,
-                    due=time_text(row.due),
+                    due=time_text(next_attempt(row, link, lane_of)[0]),
                     outcome=row.last_outcome,
                     reason=failed.get(row.number),
                     note=note,

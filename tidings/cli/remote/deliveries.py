@@ -156,8 +156,9 @@ def _short(delivery: Json) -> Json:
     """The last attempt in two words, and when the next one is, for the table."""
     last = delivery["last"]
     words = "" if last is None else f"{last['outcome']} {last['status'] or ''}".strip()
-    # Servers of earlier versions have no `held` in lists.
-    due = "held" if delivery.get("held") else delivery["due"]
+    # Servers of earlier versions have neither `held` nor `waiting_because` in lists.
+    because = delivery.get("waiting_because")
+    due = "held" if delivery.get("held") else because if because in ("paused", "disabled") else delivery["due"]
     return {**delivery, "last": words, "due": due, "to": delivery["link"] or delivery["endpoint_id"]}
 
 

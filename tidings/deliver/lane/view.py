@@ -8,7 +8,7 @@ from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.setbacks import LastFailure
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
-from tidings.rules.deliver.health import failing_since, is_alarming
+from tidings.rules.deliver.health import disables_at, failing_since, is_alarming
 
 
 class LaneView(msgspec.Struct, frozen=True):
@@ -21,6 +21,7 @@ class LaneView(msgspec.Struct, frozen=True):
     fails: int
     failing_since: Micros | None
     probe_at: Micros | None
+    """When the next probe may leave; None: at once, as soon as there is something to send."""
     held_until: Micros | None = None
     held_status: int | None = None
     alarming: bool = False
@@ -28,6 +29,8 @@ class LaneView(msgspec.Struct, frozen=True):
     last_failure: LastFailure | None = None
     """None also right after a start, when only the store knows it."""
     succeeded_at: Micros | None = None
+    disables_at: Micros | None = None
+    """From when on a failure disables it, if it is an endpoint and does not succeed before."""
 
 
 def view(lane: Lane, now: Micros) -> LaneView:
@@ -43,12 +46,13 @@ def view(lane: Lane, now: Micros) -> LaneView:
         health.open,
         health.fails,
         failing_since(health),
-        health.probe_at,
+        health.probe_at if health.probe_at is not None and health.probe_at > now else None,
         until,
         status,
         is_alarming(health),
         lane.setbacks.last,
         lane.succeeded_at,
+        disables_at(health),
     )
 
 

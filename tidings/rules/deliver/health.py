@@ -254,6 +254,12 @@ def should_disable(health: EndpointHealth, now: Micros) -> bool:
     return now - since >= DISABLE_AFTER and health.last_failure - since > DISABLE_SPREAD
 
 
+def disables_at(health: EndpointHealth) -> Micros | None:
+    """From when on a failure disables it, if it does not succeed before; None: it is not failing."""
+    since = failing_since(health)
+    return None if since is None else since + DISABLE_AFTER
+
+
 def is_alarming(health: EndpointHealth) -> bool:
     """Whether somebody should look: it is open, and not only because of refused or old messages, or it is an hour."""
     since = failing_since(health)

@@ -210,7 +210,7 @@ def last_failure(lane: LaneView | None, stored: str | None = None) -> str | None
     if not 0 < len(said) <= QUOTED_MAX or said[0] == "<":
         # A page, or too long for a sentence: the delivery has it.
         return last.reason
-    return f"{last.reason} It said: {said}"
+    return f"{last.reason} It said: {said}{'' if said[-1] in '.!?' else '.'}"
 
 
 def _capital(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import msgspec
 
 from tidings.control.deliveries import WRITE, DeliveryTrace
@@ -55,7 +57,8 @@ async def list_deliveries(parts: Parts, request: Request) -> Answer:
         tenant=given.get("tenant"),
         count=is_counted,
     )
-    views = [delivery_view(row, snapshot, parts.delivery_ids) for row in found.rows]
+    lane_of = cache(parts.deliver.lane)
+    views = [delivery_view(row, snapshot, parts.delivery_ids, lane_of) for row in found.rows]
     return page.answer(views, found.position, counted(found.total) if is_counted else None)
 
 
@@ -98,7 +101,7 @@ async def cancel_delivery(parts: Parts, request: Request) -> Answer:
 
 
 def _shown(parts: Parts, trace: DeliveryTrace, status: int = 200) -> Answer:
-    return Answer(status, delivery_detail(trace, parts.catalog.now, parts.delivery_ids))
+    return Answer(status, delivery_detail(trace, parts.catalog.now, parts.delivery_ids, parts.deliver.lane))
 
 
 # --- the menu --------------------------------------------------------------------------------------------------------

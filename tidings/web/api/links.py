@@ -114,13 +114,13 @@ async def list_links(parts: Parts, request: Request) -> Answer:
     found = parts.links.visible(request.caller, request.query.get("state"), request.query.get("tenant"))
     page = SortedPage(request, found, SORTS, lambda link: link.name)
     lanes = parts.deliver.snapshot()
-    return page.answer([link_view(link, health_view(lanes.get(link.num))) for link in page.shown])
+    return page.answer([link_view(link, health_view(lanes.get(link.num), link)) for link in page.shown])
 
 
 async def get_link(parts: Parts, request: Request) -> Answer:
     """Read one link."""
     link = parts.links.find(request.caller, request.path["name"])
-    health = health_view(parts.deliver.lane(link.num))
+    health = health_view(parts.deliver.lane(link.num), link)
     view = link_view(link, health)
     if request.query.get("counts") and not not_modified(request, link.revision):
         view = link_view(link, health, await parts.links.waiting(request.caller, link))

@@ -283,7 +283,7 @@ _OF_KINDS: dict[str, tuple[str, ...]] = {
 _ANY = hook_bounds.ANY | connection_bounds.ANY
 
 COMMON: dict[str, Schema] = {
-    **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until"), TIME),
+    **dict.fromkeys(("at", "created", "disables_at", "due", "expires", "failing_since", "held_until"), TIME),
     **dict.fromkeys(
         (
             "last_due",

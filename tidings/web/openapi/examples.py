@@ -48,6 +48,7 @@ _DELIVERY = {
     "created": THEN,
     "due": None,
     "held": False,
+    "waiting_because": None,
     "last": _LAST,
 }
 _ATTEMPT = {

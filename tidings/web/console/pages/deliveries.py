@@ -13,6 +13,7 @@ import msgspec
 from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.rules.deliver.lifecycle import STATES
+from tidings.views.deliveries import wait_in_words
 from tidings.views.health.words import age
 from tidings.web.console.lists import LIMIT, button, chosen, fact, filled, many, pages, result, table
 from tidings.web.console.pages.bulk import FILTERS, buttons
@@ -87,7 +88,7 @@ async def delivery(visit: PageVisit) -> View:
     return View(
         "detail.html",
         f"{found.event_type or 'An event'} to {name}",
-        _says(found),
+        _says(found, visit.parts.clock.now()),
         {
             "up": {"to": "/deliveries", "text": "Deliveries"},
             "ident": found.id,
@@ -130,14 +131,14 @@ async def _target(visit: PageVisit, found: Any) -> dict[str, str]:
     return {"name": short(endpoint.url), "to": where, "url": endpoint.url}
 
 
-def _says(found: Any) -> str:
+def _says(found: Any, now: moment.Micros) -> str:
     last = found.attempts[-1] if found.attempts else None
     why = "" if last is None or not last.reason else f" {last.reason}"
     if found.state == "delivered":
         return f"Delivered with attempt {last.n}." if last else "Delivered."
     if found.state == "waiting":
-        due = f" The next attempt is at {found.due[11:19]} UTC." if found.due else ""
-        return f"It waits for its next attempt.{why}{due}" if last else f"It has not been tried yet.{due}"
+        waits = wait_in_words(found, now)
+        return f"It waits for its next attempt.{why} {waits}" if last else f"It has not been tried yet. {waits}"
     if found.state == "dead":
         return f"It ended dead after {many(len(found.attempts), 'attempt')}.{why}"
     return f"It is {found.state}.{why}"

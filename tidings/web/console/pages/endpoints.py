@@ -333,8 +333,14 @@ def delivery_row(each: Any, now: Micros, who: str = "") -> dict[str, Any]:
         text("" if last is None else result(last.outcome, last.status)),
         number(each.attempts),
         when(each.created),
-        when(each.due) if each.due is None or moment.from_text(each.due) > now else text("next in line"),
+        _next(each, now),
     )
+
+
+def _next(each: Any, now: Micros) -> dict[str, Any]:
+    if each.waiting_because in ("paused", "disabled", "order"):
+        return text("behind another" if each.waiting_because == "order" else each.waiting_because)
+    return when(each.due) if each.due is None or moment.from_text(each.due) > now else text("next in line")
 
 
 PAGES = (
