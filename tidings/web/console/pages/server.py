@@ -188,6 +188,8 @@ _PREFIXES = {"ep": "endpoints", "dlv": "deliveries", "evt": "events", "hook": "h
     "rpl": "jobs",
 }
 _IN_PATH = re.compile(r"\b(ep|dlv|evt|hook|form|key|rcp|rpl)_[0-9a-z]+")
+WHOLE_CHARS = 20
+"""A key's name of at most this many characters is not broken."""
 ACT_FILTERS = ("key", "operation", "about", "time__gte", "time__lt")
 
 
@@ -255,21 +257,22 @@ def _target(each: Any) -> tuple[str, str]:
 
 def _act(each: Any, urls: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, Any]:
     about, where = _target(each)
-    changes = _changes(each)
+    who = keys.get(each.key_id, each.key_id)
+    changes = _changes(each, about)
     for ident, name in urls.items():
         changes = changes.replace(ident, name)
     return row(
         "",
         text(each.operation.replace("_", " ")),
         text(urls.get(about, about), to=where),
-        text(keys.get(each.key_id, each.key_id), to=to("keys", each.key_id)),
+        {**text(who, to=to("keys", each.key_id)), "whole": len(who) <= WHOLE_CHARS},
         text(changes),
         when(each.created),
     )
 
 
-def _changes(act: Any) -> str:
-    """What was before and after, in short."""
+def _changes(act: Any, about: str) -> str:
+    """What was before and after, in short. `about`: what need not be named again."""
     said = []
     for each in act.changes[:3]:
         before, after = each.before or {}, each.after or {}
@@ -281,9 +284,13 @@ def _changes(act: Any) -> str:
         kind = (
             "" if each.before is not None and each.after is not None else "deleted " if each.after is None else "new "
         )
-        said.append(kind + f"{each.kind} {each.name}" + (f" ({', '.join(members)})" if members and not kind else ""))
+        differs = ", ".join(members) if not kind else ""
+        if each.name == about:
+            said.append(differs)
+        else:
+            said.append(f"{kind}{each.kind} {each.name}{f' ({differs})' if differs else ''}")
     more = act.changes_total - len(said)
-    return "; ".join(said) + (f"; and {more:,} more" if more > 0 and said else "")
+    return "; ".join(filter(None, said)) + (f"; and {more:,} more" if more > 0 and said else "")
 
 
 def _short(value: Any) -> str:
