@@ -52,7 +52,8 @@ def test_all_that_failed_are_counted_and_retried_once_by_two_operators(world: Wo
     world.receiver.answer(204, path="/mine")
     world.receiver.answer(204, path="/other")
     dry = api.call("POST", RETRY, {"endpoint_id": mine, "status": "5xx", "dry_run": True})
-    assert (dry.status, dry.json) == (200, {"dry_run": True, "count": 5, "count_is_more": False})
+    assert dry.status == 200
+    assert dry.json == {"dry_run": True, "count": 5, "count_is_more": False, "until": dry.json["until"]}
     assert api.post(RETRY, {"tenant": "bert", "dry_run": True})["count"] == 3
     assert api.post(RETRY, {"endpoint_id": mine, "outcome": "timeout", "dry_run": True})["count"] == 0
     assert len(world.deliveries(state="dead")) == 9
@@ -122,11 +123,8 @@ def test_counting_stops_at_its_limit(world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(running, "COUNTED_MAX", 3)
     monkeypatch.setattr(running, "ROWS_PER_COUNT", 2)
     failed(world, "/many", 5, events=["bulk.*"])
-    assert world.api.post(RETRY, {"state": "dead", "type": "bulk.*", "dry_run": True}) == {
-        "dry_run": True,
-        "count": 3,
-        "count_is_more": True,
-    }
+    counted = world.api.post(RETRY, {"state": "dead", "type": "bulk.*", "dry_run": True})
+    assert (counted["count"], counted["count_is_more"]) == (3, True)
 
 
 @pytest.mark.slow
@@ -159,3 +157,18 @@ def test_bulk_jobs_survive_kill_9_and_act_on_each_delivery_once(tmp_path: Path) 
 
 
 COUNT = 600
+
+
+def test_a_job_takes_only_what_was_there_when_it_was_counted_and_says_what_it_does(world: World) -> None:
+    endpoint = failed(world, "/counted", 2, events=["bulk.*"])
+    wanted = {"endpoint_id": endpoint, "status": "5xx"}
+    counted = world.api.post(RETRY, {**wanted, "dry_run": True})
+    world.clock.advance(1)
+    world.api.publish("bulk.a", {"n": 3})
+    until(lambda: len(world.deliveries(endpoint=endpoint, state="dead")) == 3, "a later one is dead, too")
+    job = ended(world, world.api.post(RETRY, {**wanted, "until": counted["until"]})["id"])
+    assert (counted["count"], job["sent"]) == (2, 2)
+    to = f"{counted['until'][:10]} {counted['until'][11:19]} UTC"
+    assert (
+        job["sentence"] == f"Retry deliveries that ended dead, of {endpoint}, with the status 5xx, created until {to}."
+    )

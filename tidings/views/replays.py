@@ -7,6 +7,7 @@ import msgspec
 from tidings.control.replays import DryRun
 from tidings.model import moment
 from tidings.model.delivery import State
+from tidings.model.moment import Micros
 from tidings.model.replay import DeliveryFilter, Replay, ReplayKind, ReplayState, Which
 from tidings.store.catalog import Snapshot
 
@@ -24,10 +25,11 @@ class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
     """A replay to an endpoint, or through the operator's link with this name; the other one is null. `total` is the
     number of events or deliveries to check, `looked_at` the number checked so far, and `sent` the number of deliveries
     started. `retry` and `cancel` are bulk jobs on all deliveries that fit `filter`; `sent` is how many they retried or
-    cancelled.
+    cancelled. `sentence`: what it does, in plain words.
     """
 
     id: str
+    sentence: str
     endpoint_id: str | None
     link: str | None
     tenant: str | None
@@ -56,10 +58,20 @@ class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
     would_send: int
 
 
+_STATES: dict[State, str] = {
+    "waiting": "wait",
+    "delivered": "were delivered",
+    "dead": "ended dead",
+    "cancelled": "were cancelled",
+    "replaced": "were replaced",
+}
+
+
 def replay_view(replay: Replay, snapshot: Snapshot) -> ReplayView:
     """A replay and how far it has come."""
     return ReplayView(
         id=replay.id,
+        sentence=in_words(replay, snapshot),
         **replay_target(replay, snapshot),
         tenant=replay.tenant,
         which=replay.which,
@@ -87,6 +99,32 @@ def dry_run_view(dry: DryRun, snapshot: Snapshot) -> DryRunView:
         total=replay.total,
         would_send=dry.would_send,
     )
+
+
+def in_words(replay: Replay, snapshot: Snapshot) -> str:
+    """What a replay does, and to what: `Retry deliveries that ended dead, of ep_..., created before ...`."""
+    target, wanted = replay_target(replay, snapshot), _wanted(replay)
+    who = f"the link {target['link']}" if target["link"] else target["endpoint_id"]
+    began, ends = _minute(replay.since), _minute(replay.until)
+    if wanted is None:
+        what = "Send failed events again" if replay.which == "failed" else "Send all events again"
+        via = "" if who is None else f" through {who}" if target["link"] else f" to {who}"
+        return f"{what}{via}, stored from {began} until {ends}."
+    about = [
+        None if who is None else f"of {who}",
+        replay.tenant and f"of the tenant {replay.tenant}",
+        wanted.type and f"of the type {wanted.type}",
+        wanted.outcome and f"with the last result {wanted.outcome}",
+        wanted.status and f"with the status {wanted.status}",
+        f"created from {began} until {ends}" if replay.since else f"created until {ends}",
+    ]
+    what = f"{'Cancel' if replay.which == 'cancel' else 'Retry'} deliveries that {_STATES[wanted.state or 'waiting']}"
+    return f"{', '.join([what, *filter(None, about)])}."
+
+
+def _minute(at: Micros) -> str:
+    text = moment.to_text(at)
+    return f"{text[:10]} {text[11:19]} UTC"
 
 
 def _wanted(replay: Replay) -> DeliveryFilter | None:

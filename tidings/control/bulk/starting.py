@@ -54,10 +54,13 @@ class BulkRetry(BulkCancel, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class BulkCount(msgspec.Struct, frozen=True):
-    """What a bulk job would do. `is_more`: counting stopped at `count`."""
+    """What a bulk job would do. `is_more`: counting stopped at `count`. `until`: what is created later was not counted;
+    a job with this `until` leaves it out, too.
+    """
 
     count: int
     is_more: bool
+    until: Micros
 
 
 class BulkJobs:
@@ -72,7 +75,7 @@ class BulkJobs:
 
         def read(db: Db) -> BulkCount:
             replay = _bounded(db, prepared)
-            return BulkCount(*running.counted(db, self._catalog.now, replay, time.monotonic))
+            return BulkCount(*running.counted(db, self._catalog.now, replay, time.monotonic), prepared.until)
 
         return await self._readers.call(read, caller.tenant)
 

@@ -307,6 +307,7 @@ COMMON: dict[str, Schema] = {
     "delivery": DELIVERY_ID,
     "detail": text(),
     "note": text(),
+    "sentence": text(),
     "endpoint_id": ENDPOINT_ID,
     "event_id": EVENT_ID,
     "held": text(),

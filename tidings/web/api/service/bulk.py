@@ -6,6 +6,7 @@ import msgspec
 
 from tidings.control.bulk.running import COUNTED_MAX
 from tidings.control.bulk.starting import BulkCancel, BulkRetry
+from tidings.model import moment
 from tidings.model.replay import BulkAct, Replay
 from tidings.views.replays import ReplayView, replay_view
 from tidings.web.habits.once import idempotency_key, run_once
@@ -17,11 +18,14 @@ TAG = "Deliveries"
 
 
 class BulkCountView(msgspec.Struct, frozen=True, kw_only=True):
-    """How many deliveries fit; with `count_is_more`, there are more. Nothing was started."""
+    """How many deliveries fit; with `count_is_more`, there are more. Nothing was started. A job with this
+    `until` leaves out what was created after the count.
+    """
 
     dry_run: bool
     count: int
     count_is_more: bool
+    until: str
 
 
 async def retry_deliveries(parts: Parts, request: Request) -> Answer:
@@ -39,7 +43,8 @@ async def _start(parts: Parts, request: Request, act: BulkAct) -> Answer:
     idempotency_key(request)
     if given.dry_run:
         found = await parts.replays.bulk.count(request.caller, act, given)
-        return Answer(200, BulkCountView(dry_run=True, count=found.count, count_is_more=found.is_more))
+        until = moment.to_text(found.until)
+        return Answer(200, BulkCountView(dry_run=True, count=found.count, count_is_more=found.is_more, until=until))
 
     def answer(replay: Replay) -> Answer:
         return Answer(201, replay_view(replay, parts.catalog.now), [("location", f"/v1/replays/{replay.id}")])
@@ -48,7 +53,8 @@ async def _start(parts: Parts, request: Request, act: BulkAct) -> Answer:
 
 
 _HELP = (
-    f"With `dry_run` nothing is started; the response (status 200) says how many fit, exactly up to {COUNTED_MAX:,}. "
+    f"With `dry_run` nothing is started; the response (status 200) says how many fit, exactly up to {COUNTED_MAX:,}; "
+    "start the job with its `until`, and what was created after the count is left out. "
     "Otherwise a durable job starts, which goes through the deliveries in small steps: read its progress at "
     "`/v1/replays/{id}`, and stop it with `/v1/replays/{id}:cancel`. It acts on each delivery once, and only if it "
     "still fits then; what is created later is not part of it."

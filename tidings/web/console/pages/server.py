@@ -72,8 +72,8 @@ async def jobs(visit: PageVisit) -> View:
 
 
 def _job_name(each: Any) -> str:
-    which: str = each.which
-    return f"{which} deliveries" if which in ("retry", "cancel") else f"replay: {which}"
+    sentence: str = each.sentence
+    return sentence.removesuffix(".")
 
 
 def _progress(each: Any) -> str:
@@ -112,7 +112,7 @@ async def job(visit: PageVisit) -> View:
             fact("For", target, "code", where),
             fact("Tenant", found.tenant),
             fact("Filter", _filter(found.filter), "code"),
-            fact("From", found.since, "time"),
+            fact("From", "" if found.since.startswith("1970-") else found.since, "time"),
             fact("Until", found.until, "time"),
             fact("Started", found.created, "time"),
             fact("Changed", found.updated, "time"),

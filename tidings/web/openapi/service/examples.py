@@ -82,7 +82,7 @@ ANSWERS: dict[str, Any] = {
         ],
         "changes_total": 1,
     },
-    "BulkCountView": {"dry_run": True, "count": 1204, "count_is_more": False},
+    "BulkCountView": {"dry_run": True, "count": 1204, "count_is_more": False, "until": _THEN},
     "JobList": {
         "data": [
             {
