@@ -116,12 +116,14 @@ def test_an_endpoint_leads_to_all_that_is_its_own_and_names_who_changed_it(
     assert ">Nina" in acts and f'href="/console/endpoints/{made}">{receiver.url("/nina")[7:]}' in acts
     page = operator.act(f"/endpoints/{made}/probe")
     assert "Nothing waits for it." in page
+    link = operator.get("/links/served")
+    assert 'href="/console/deliveries?link=served&amp;state=dead"' in link and "put link, by operator" in link
 
 
 def test_a_form_with_a_wrong_value_stays_as_it_was_filled_in(operator: Visitor, ids: dict[str, str]) -> None:
     where = f"/endpoints/{ids['endpoint']}"
     tried = (
-        (f"{where}/replay", {"since": "tomorrow", "until": "", "which": "all"}, "since must be an RFC 3339 time", 422),
+        (f"{where}/replay", {"since": "tomorrow", "until": "", "which": "all"}, "From must be an RFC 3339 time", 422),
         (f"{where}/edit", {"url": "http://x.test/", "events": "a.b", "rate": "fast"}, "rate", 422),
         ("/endpoints", {"url": "nowhere", "events": "a.b", "description": "Kitchen"}, "url", 422),
         ("/events", {"type": "a.b", "subject": "table-7", "data": "{"}, "The data is not JSON", 400),

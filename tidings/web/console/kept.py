@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -43,6 +44,12 @@ def said(place: Place) -> tuple[str, str]:
     return ("" if not name or place.detail.startswith((name, f"{where} ")) else where), place.detail
 
 
+def _named(field: Mapping[str, Any], name: str, place: Place) -> str:
+    """What is wrong, with the field's label in place of its name in the API."""
+    label = re.split("[,;]", field["label"])[0]
+    return label + place.detail.removeprefix(name) if place.detail.startswith(f"{name} ") else place.detail
+
+
 def _filled(form: Mapping[str, Any], posted: Mapping[str, str], wrong: TidingsError | None) -> dict[str, Any]:
     errors = {} if wrong is None else {(each.pointer or "").removeprefix("/"): each for each in wrong.errors}
     fields, told = [], set()
@@ -51,7 +58,7 @@ def _filled(form: Mapping[str, Any], posted: Mapping[str, str], wrong: TidingsEr
         value = each["name"] in posted if each["kind"] == "check" else posted.get(each["name"], each["value"])
         found = [(at, place) for at, place in errors.items() if at == name or at.startswith(f"{name}/")]
         told |= {at for at, _ in found}
-        fields.append({**each, "value": value, "wrong": " ".join(place.detail for _, place in found[:3])})
+        fields.append({**each, "value": value, "wrong": " ".join(_named(each, name, place) for _, place in found[:3])})
     others = [" ".join(filter(None, said(place))) for at, place in errors.items() if at not in told][:5]
     if wrong is not None and not (told or others):
         others = [wrong.detail]

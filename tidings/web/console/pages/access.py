@@ -243,6 +243,7 @@ def _key_facts(found: Any) -> list[dict[str, Any]]:
         fact("Expires", found.expires, "time"),
         fact("Made", found.created, "time"),
         fact("Revoked", found.revoked, "time"),
+        fact("What it did", "show", to=url("/acts", key=found.id)),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tidings.model import moment
 from tidings.model.moment import Micros
+from tidings.web.console.belongings import because, dead_of, retries, tabs, waiting_of
 from tidings.web.console.charts import charts, durations
 from tidings.web.console.lists import (
     button,
@@ -33,8 +34,6 @@ from tidings.web.pages.templates import url
 LIMIT = 30
 FAILING_LIMIT = 1_000
 TALLIES_LIMIT = 60
-DEAD_SHOWN = 100
-"""The dead deliveries of one endpoint are counted up to this many."""
 HEADINGS = ("Endpoint", "State", "Failing since", "Waiting", "Oldest", "24 hours", "p95")
 STATES = ("enabled", "failing", "paused", "disabled")
 FILTERS = ("state", "tenant", "url")
@@ -132,10 +131,9 @@ async def endpoint(visit: PageVisit) -> View:
         visit.maybe("list_failure_reasons", endpoint=ident),
         visit.maybe("list_deliveries", endpoint=ident, limit=20),
         visit.maybe("list_link_tallies", endpoint=ident),
-        visit.maybe("list_deliveries", endpoint=ident, state="dead", limit=DEAD_SHOWN),
+        dead_of(visit, "endpoint", ident),
         last_act(visit, ident),
     )
-    ended = number(len(dead["data"]), dead["next_cursor"] is not None)["value"] if dead and dead["data"] else ""
     tally = standing["data"][0] if standing and standing["data"] else None
     tables = []
     if reasons is not None and reasons.reasons:
@@ -148,11 +146,11 @@ async def endpoint(visit: PageVisit) -> View:
     return View(
         "detail.html",
         short(found.url),
-        _says(found, tally, ended),
+        _says(found, tally, dead),
         {
             "up": {"to": "/endpoints", "text": "Endpoints"},
             "ident": ident,
-            "actions": _buttons(visit, found, tally, ended),
+            "actions": _buttons(visit, found, tally, dead),
             "secret": None,
             "charts": charts(report),
             "story": [],
@@ -160,32 +158,11 @@ async def endpoint(visit: PageVisit) -> View:
             "texts": [],
             "list_title": "Settings",
             "list": [*_facts(found), fact("Last act", act, to=url("/acts", about=ident)), *_speed(report)],
-            "tabs": _tabs(visit, ident, found.tenant, ended),
+            "tabs": tabs(visit, "endpoint", ident, found.tenant, dead),
             "forms": _forms(visit, found),
         },
         "trouble" if found.state == "disabled" else "attention" if found.health.failing_since else "ok",
     )
-
-
-def _tabs(visit: PageVisit, ident: str, tenant: str | None, dead: str) -> list[dict[str, str]]:
-    """The lists of what belongs to it."""
-    tabs = []
-    if visit.may("list_deliveries"):
-        tabs += [
-            _tab("All deliveries", url("/deliveries", endpoint=ident)),
-            _tab("Waiting", url("/deliveries", endpoint=ident, state="waiting")),
-            _tab(f"Ended dead{f' ({dead})' if dead else ''}", url("/deliveries", endpoint=ident, state="dead")),
-            _tab("Cancelled", url("/deliveries", endpoint=ident, state="cancelled")),
-        ]
-    if visit.may("list_events"):
-        tabs.append(_tab("Events" + (f" of {tenant}" if tenant else ""), url("/events", tenant=tenant)))
-    if visit.may("list_acts"):
-        tabs.append(_tab("Acts", url("/acts", about=ident)))
-    return tabs
-
-
-def _tab(said: str, where: str) -> dict[str, str]:
-    return {"text": said, "to": where}
 
 
 def _group(each: dict[str, Any]) -> dict[str, Any]:
@@ -196,19 +173,13 @@ def _group(each: dict[str, Any]) -> dict[str, Any]:
 
 def _says(found: Any, tally: Any, dead: str) -> str:
     """How it does: since when it fails, why, what waits, and what comes next."""
-    waits = ""
-    if tally is not None and tally.waiting:
-        one = tally.waiting == 1 and not tally.waiting_is_more
-        many = f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}"
-        waits = f" {many} {'delivery waits' if one else 'deliveries wait'}."
-    if dead:
-        waits = f" {dead} ended dead.{waits}"
+    waits = waiting_of(tally, dead)
     health = found.health
     why = "" if tally is None or not tally.last_failure else f" {tally.last_failure}"
     if found.state == "disabled":
-        return f"It is disabled: {_ended(found.reason or 'no reason was given')}{waits}"
+        return f"It is disabled{because(found.reason or 'no reason was given')}{waits}"
     if found.state == "paused":
-        return f"It is paused{f': {_ended(found.reason)}' if found.reason else '.'}{waits}"
+        return f"It is paused{because(found.reason)}{waits}"
     if health.failing_since is not None:
         probe = f" The next try is at {health.next_probe[11:19]} UTC." if health.next_probe else ""
         return f"It has been failing since {health.failing_since[11:16]} UTC.{why}{waits}{probe}"
@@ -216,11 +187,6 @@ def _says(found: Any, tally: Any, dead: str) -> str:
         rate = tally.total.success_rate or 0
         return f"It is well: {rate:.1%} of {tally.total.attempts:,} attempts in 24 hours succeeded.{waits}"
     return f"It is well; nothing was sent in the last 24 hours.{waits}"
-
-
-def _ended(reason: str) -> str:
-    """A reason as a sentence's end."""
-    return reason if reason.endswith((".", "!", "?")) else f"{reason}."
 
 
 def _buttons(visit: PageVisit, found: Any, tally: Any, dead: str) -> list[dict[str, Any]]:
@@ -247,13 +213,7 @@ def _buttons(visit: PageVisit, found: Any, tally: Any, dead: str) -> list[dict[s
                 )
             )
     buttons.append(button(f"{where}/test", "Send a test"))
-    if visit.may("retry_deliveries"):
-        if dead:
-            fields = {"endpoint": found.id, "state": "dead"}
-            buttons.append(button("/deliveries/retry", f"Retry the {dead} dead …", fields=fields))
-        if waits and found.state == "enabled":
-            fields = {"endpoint": found.id, "state": "waiting"}
-            buttons.append(button("/deliveries/retry", "Retry what waits …", fields=fields))
+    buttons += retries(visit, "endpoint", found.id, dead, waits if found.state == "enabled" else None)
     if visit.may("rotate_endpoint_secret"):
         buttons.append(button(f"{where}/secret", "Show the secret"))
     return buttons

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.moment import Micros
+from tidings.web.console.belongings import because, dead_of, retries, tabs, waiting_of
 from tidings.web.console.charts import charts
 from tidings.web.console.lists import (
     LIMIT,
@@ -29,7 +30,9 @@ from tidings.web.console.lists import (
     when,
 )
 from tidings.web.console.pages.endpoints import DELIVERY_HEADINGS, delivery_row, tallies_of
+from tidings.web.console.pages.server import last_act
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
+from tidings.web.pages.templates import url
 
 ACTIONS = ("call", "mail", "item")
 
@@ -88,22 +91,26 @@ def _does(each: Any) -> str:
 async def link(visit: PageVisit) -> View:
     """One link, with how it has been doing and what it did."""
     name = visit.path["name"]
-    found, report, recent, standing = await asyncio.gather(
+    found, report, recent, standing, dead, act = await asyncio.gather(
         visit.get("get_link", {"name": name}, counts=True),
         visit.maybe("get_tallies", link=name),
         visit.maybe("list_deliveries", link=name, limit=20),
         visit.maybe("list_link_tallies", link=name),
+        dead_of(visit, "link", name),
+        last_act(visit, name),
     )
     tally = standing["data"][0] if standing and standing["data"] else None
     rows = [delivery_row(each, visit.parts.clock.now()) for each in recent["data"]] if recent else []
     declared = {key: getattr(found, key) for key in ("when", "filter", "call", "mail", "item", "emit", "keep")}
     return detail(
         found.name,
-        _says(found, tally),
+        _says(found, tally, dead),
         ("/links", "Links"),
         found.id,
         state="trouble" if found.state == "disabled" else "attention" if tally and tally.failing_since else "ok",
-        actions=_buttons(visit, found),
+        actions=_buttons(visit, found)
+        + retries(visit, "link", name, dead, tally.waiting if tally and found.state == "enabled" else None),
+        tabs=tabs(visit, "link", name, found.tenant, dead),
         charts=charts(report),
         tables=[table(DELIVERY_HEADINGS, rows, "It has not acted yet.", "Newest deliveries")],
         texts=[shown("As declared", {key: value for key, value in declared.items() if value is not None})],
@@ -118,15 +125,16 @@ async def link(visit: PageVisit) -> View:
             fact("Rate", f"{found.rate:g} a second" if found.rate else ""),
             fact("Declared", found.created, "time"),
             fact("Changed", found.updated, "time"),
+            fact("Last act", act, to=url("/acts", about=name)),
             fact("Revision", str(found.revision)),
         ],
     )
 
 
-def _says(found: Any, tally: Any) -> str:
-    waits = f" {tally.waiting:,}{'+' if tally.waiting_is_more else ''} wait." if tally and tally.waiting else ""
+def _says(found: Any, tally: Any, dead: str) -> str:
+    waits = waiting_of(tally, dead)
     if found.state != "enabled":
-        return f"It is {found.state}{f': {found.reason}' if found.reason else '.'}{waits}"
+        return f"It is {found.state}{because(found.reason)}{waits}"
     if tally is not None and tally.failing_since is not None:
         return f"It has been failing since {tally.failing_since[11:16]} UTC. {tally.last_failure or ''}{waits}"
     if tally is not None and tally.total.attempts:
