@@ -138,6 +138,8 @@ def test_the_next_attempt_of_a_delivery_is_said_truly_whatever_its_endpoint_does
     assert {each["due"] for each in world.api.pages("/v1/deliveries", endpoint=bad)} == {health["next_probe"]}
     (of_event,) = world.api.get(f"/v1/events/{first}")["deliveries"]
     assert of_event["due"] == health["next_probe"]
+    (tally,) = world.api.get("/v1/tallies:links", endpoint=bad)["data"]
+    assert tally["next_attempt"] == health["next_probe"]
     since = moment.from_text(health["failing_since"])
     assert health["disables_at"] == moment.to_text(since + 5 * moment.DAY)
     world.api.post(f"/v1/endpoints/{bad}:pause", {})

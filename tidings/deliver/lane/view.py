@@ -31,6 +31,8 @@ class LaneView(msgspec.Struct, frozen=True):
     succeeded_at: Micros | None = None
     disables_at: Micros | None = None
     """From when on a failure disables it, if it is an endpoint and does not succeed before."""
+    next_due: Micros | None = None
+    """When the next delivery with a due time may be sent; None: now, or there is none."""
 
 
 def view(lane: Lane, now: Micros) -> LaneView:
@@ -53,6 +55,7 @@ def view(lane: Lane, now: Micros) -> LaneView:
         lane.setbacks.last,
         lane.succeeded_at,
         disables_at(health),
+        lane.next_due if not lane.queued and lane.next_due is not None and lane.next_due > now else None,
     )
 
 

@@ -12,6 +12,7 @@ from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.model.moment import HOUR, MINUTE, Micros
+from tidings.net.reply import CANNOT_USE
 from tidings.store.catalog import Snapshot
 from tidings.store.log.failures import FailedDelivery
 from tidings.store.log.standing import Backlog, Oldest
@@ -225,12 +226,14 @@ def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros, *, is
     since = lane.failing_since
     how_long = "" if since is None else f" for {age(now - since)}"
     kind = f"links runs {link.name}" if link.name else f"endpoints show {link.id}"
+    reason = last_failure(lane, None if backlog.failure is None else backlog.failure[2])
+    hidden = "The server's log says which of the two it is. " if reason == CANNOT_USE else ""
     return HealthProblem(
         what="link" if link.name else "endpoint",
         state="attention",
         sentence=f"{_capital(called(link))} has been failing{how_long}; {_waiting(backlog)}.",
-        reason=last_failure(lane, None if backlog.failure is None else backlog.failure[2]),
-        advice=f"{THEIRS if is_theirs else ''}Nothing is lost. See: tidings {kind}",
+        reason=reason,
+        advice=f"{hidden}{THEIRS if is_theirs else ''}Nothing is lost. See: tidings {kind}",
         **_since(since, now),
         **of(link),
         **_counts(backlog),

@@ -11,9 +11,11 @@ from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.standing.tallies import LinkStanding, Step, TallySeries
 from tidings.deliver.lane.view import LaneView
 from tidings.model import moment
+from tidings.model.link import AnyLink
 from tidings.model.moment import SECOND, Micros
 from tidings.rules.deliver import tally
 from tidings.store.catalog import Snapshot
+from tidings.store.log.standing import Backlog
 from tidings.store.log.tallies import ReasonRow
 from tidings.views.health.links import last_failure, of
 from tidings.views.health.reasons import LINKS_SHOWN, FailingLink
@@ -122,6 +124,8 @@ class LinkTally(msgspec.Struct, frozen=True, kw_only=True):
     oldest_waiting_seconds: int | None
     last_failure: str | None
     """Why the last attempt that failed did so, with the response if it is short."""
+    next_attempt: str | None
+    """When the next attempt may be made; null: now, or nothing waits, or nothing is sent."""
 
 
 def tally_report(series: TallySeries, step: Step, snapshot: Snapshot, ids: DeliveryIds) -> TallyReport:
@@ -154,8 +158,16 @@ def link_tally(standing: LinkStanding, lanes: Mapping[int, LaneView], now: Micro
         waiting_is_more=backlog.is_more,
         oldest_waiting_since=None if oldest is None else moment.to_text(oldest.created),
         oldest_waiting_seconds=None if oldest is None else max(0, now - oldest.created) // SECOND,
+        next_attempt=time_text(_next_attempt(link, lane, backlog)),
         last_failure=last_failure(lane, None if failure is None else failure[2]),
     )
+
+
+def _next_attempt(link: AnyLink, lane: LaneView | None, backlog: Backlog) -> Micros | None:
+    """When something may be sent to it next; None: now, or never."""
+    if lane is None or not backlog.count or link.mode != "enabled":
+        return None
+    return max((lane.probe_at if lane.open else lane.next_due) or 0, lane.held_until or 0) or None
 
 
 def _classes(counts: Sequence[int]) -> dict[str, Any]:

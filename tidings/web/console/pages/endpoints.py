@@ -8,7 +8,8 @@ from typing import Any
 
 from tidings.model import moment
 from tidings.model.moment import Micros
-from tidings.web.console.belongings import because, dead_of, retries, tabs, waiting_of
+from tidings.views.standing.sentences import endpoint_in_words
+from tidings.web.console.belongings import dead_of, retries, tabs
 from tidings.web.console.charts import charts, durations
 from tidings.web.console.lists import (
     button,
@@ -146,7 +147,7 @@ async def endpoint(visit: PageVisit) -> View:
     return View(
         "detail.html",
         short(found.url),
-        _says(found, tally, dead),
+        endpoint_in_words(found, tally, dead, visit.parts.clock.now()),
         {
             "up": {"to": "/endpoints", "text": "Endpoints"},
             "ident": ident,
@@ -169,24 +170,6 @@ def _group(each: dict[str, Any]) -> dict[str, Any]:
     example = text("read one", to=to("deliveries", each["example"]))
     counts = (number(each[name]) for name in ("count", "waiting", "dead"))
     return row(each["to"], text(each["what"], each["reason"]), *counts, example)
-
-
-def _says(found: Any, tally: Any, dead: str) -> str:
-    """How it does: since when it fails, why, what waits, and what comes next."""
-    waits = waiting_of(tally, dead)
-    health = found.health
-    why = "" if tally is None or not tally.last_failure else f" {tally.last_failure}"
-    if found.state == "disabled":
-        return f"It is disabled{because(found.reason or 'no reason was given')}{waits}"
-    if found.state == "paused":
-        return f"It is paused{because(found.reason)}{waits}"
-    if health.failing_since is not None:
-        probe = f" The next try is at {health.next_probe[11:19]} UTC." if health.next_probe else ""
-        return f"It has been failing since {health.failing_since[11:16]} UTC.{why}{waits}{probe}"
-    if tally is not None and tally.total.attempts:
-        rate = tally.total.success_rate or 0
-        return f"It is well: {rate:.1%} of {tally.total.attempts:,} attempts in 24 hours succeeded.{waits}"
-    return f"It is well; nothing was sent in the last 24 hours.{waits}"
 
 
 def _buttons(visit: PageVisit, found: Any, tally: Any, dead: str) -> list[dict[str, Any]]:

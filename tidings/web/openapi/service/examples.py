@@ -64,6 +64,7 @@ ANSWERS: dict[str, Any] = {
         "oldest_waiting_since": _THEN,
         "oldest_waiting_seconds": 3424,
         "last_failure": "The endpoint answered 503.",
+        "next_attempt": _LATER,
     },
     "ActView": {
         "id": "act_01m7xw0hbje2cs5m4tp8q9r7ga",

@@ -162,7 +162,7 @@ def _sentence(found: EndpointView, row: dict[str, Any], tally: LinkTally) -> str
     count = f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}"
     waits = f" {count} {'event waits' if tally.waiting == 1 else 'events wait'}." if tally.waiting else ""
     if row["mood"] == "failing":
-        probe = f" The next try is at {found.health.next_probe[11:16]} UTC." if found.health.next_probe else ""
+        probe = f" The next try is at {tally.next_attempt[11:16]} UTC." if tally.next_attempt else ""
         return f"It has been failing since {_utc(row['since'])}.{waits}{probe}"
     if row["mood"] == "attention":
         return f"It asked us to wait until {_utc(row['since'])}.{waits}"

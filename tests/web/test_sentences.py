@@ -1,0 +1,59 @@
+"""How an endpoint's page says how the endpoint does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tidings.model import moment
+from tidings.model.moment import DAY
+from tidings.views.endpoints import EndpointView
+from tidings.views.standing.sentences import endpoint_in_words
+from tidings.views.standing.tallies import LinkTally
+from tidings.web.openapi.examples import ANSWERS
+
+NOW = moment.from_text("2026-11-29T18:50:00Z")
+WELL = {"failing_since": None, "fails": 0, "next_probe": None}
+FAILING = {
+    "failing_since": "2026-11-29T18:45:00.000Z",
+    "fails": 12,
+    "next_probe": "2026-11-29T18:50:30.000Z",
+    "disables_at": "2026-12-04T18:45:00.000Z",
+}
+
+
+def said(dead: str = "", now: int = NOW, tally: dict[str, Any] | None = None, **endpoint: Any) -> str:
+    found = msgspec.convert({**ANSWERS["EndpointView"], "health": WELL, **endpoint}, EndpointView)
+    shown: dict[str, Any] = {**ANSWERS["LinkTally"], "waiting": 0, "waiting_is_more": False, "next_attempt": None}
+    shown["total"] = {**shown["total"], "attempts": 1, "success_rate": 1.0}
+    return endpoint_in_words(found, msgspec.convert(shown | (tally or {}), LinkTally), dead, now)
+
+
+def test_a_failing_endpoint_says_why_what_waits_and_when_it_will_be_disabled() -> None:
+    waits = {"waiting": 41, "next_attempt": "2026-11-29T18:50:30.000Z", "last_failure": "The endpoint answered 503."}
+    assert said("21", tally=waits, health=FAILING) == (
+        "It has been failing since 18:45 UTC. The endpoint answered 503. 21 ended dead. 41 deliveries wait; the next "
+        "attempt is at 18:50:30 UTC. It will be disabled on 2026-12-04 at 18:45 UTC unless something succeeds before."
+    )
+    nothing = said(health=FAILING, now=NOW + 6 * DAY)
+    assert "attempt is" not in nothing and "disabled" not in nothing, "nothing waits, and the time has passed"
+
+
+@pytest.mark.parametrize(
+    ("rate", "attempts", "sentence"),
+    [
+        (1.0, 1, "It is well: 100.0% of 1 attempt in 24 hours succeeded. 1 delivery waits."),
+        (0.594, 101, "It is well again; 59.4% of 101 attempts in 24 hours succeeded. 1 delivery waits."),
+    ],
+)
+def test_an_endpoint_that_recovers_is_well_again(rate: float, attempts: int, sentence: str) -> None:
+    total = {**ANSWERS["LinkTally"]["total"], "attempts": attempts, "success_rate": rate}
+    assert said(tally={"total": total, "waiting": 1}) == sentence
+
+
+def test_a_reason_without_a_full_stop_gets_one() -> None:
+    assert said(state="paused", reason="maintenance until noon", tally={"waiting": 2}) == (
+        "It is paused: maintenance until noon. 2 deliveries wait."
+    )
