@@ -146,6 +146,15 @@ def test_a_form_with_a_wrong_value_stays_as_it_was_filled_in(operator: Visitor, 
     assert 'href="/console/deliveries">Back, without the filters' in wrong
 
 
+def test_a_browser_without_scripts_is_asked_before_something_is_done(operator: Visitor, ids: dict[str, str]) -> None:
+    where = f"/endpoints/{ids['endpoint']}"
+    assert 'name="ask" value="Pause this endpoint? Its deliveries will wait."' in operator.get(where)
+    asked = operator.send(f"{where}/pause", ask="Pause this endpoint?", reason="noon").body.decode()
+    assert "Pause this endpoint?" in asked and 'name="reason" value="noon"' in asked and 'name="ask"' not in asked
+    assert f'href="/console{where}">Back' in asked
+    assert "It is paused" not in operator.get(where)
+
+
 def test_nothing_is_offered_to_be_sent_again_if_nothing_would_be(operator: Visitor, ids: dict[str, str]) -> None:
     fields = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "which": "all"}
     asked = operator.send(f"/endpoints/{ids['endpoint']}/replay", **fields).body.decode()

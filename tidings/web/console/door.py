@@ -188,6 +188,8 @@ class ConsoleDoor:
     async def _act(self, at: At, session: ConsoleSession, posted: dict[str, str]) -> int:
         row, names = self._found(at.path, is_action=True)
         self._count(session.key)
+        if (asked := posted.pop("ask", "")) and not at.is_partial:
+            return await self._send_view(at, row, kept.question(asked, at.path, posted), 200)
         visit = self._visit(at, session, names, _pairs(at.scope.query_string), posted)
         try:
             done: Done | View = await row.run(visit)

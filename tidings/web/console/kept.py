@@ -1,4 +1,4 @@
-"""A form whose values were refused is shown again on its page: open, with what was filled in and what is wrong."""
+"""What a form still has to say: a question before it acts, or, if a value was refused, the form as it was filled in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tidings.model.errors import Place, TidingsError
+from tidings.web.console.lists import button
 from tidings.web.console.visit import View
 
 KEPT = frozenset((400, 404, 409, 412, 422))
@@ -35,6 +36,13 @@ def refilled(view: View, to: str, posted: Mapping[str, str], wrong: TidingsError
     if wrong is None:
         return replace(view, values=values)
     return replace(view, values=values, sentence=f"Nothing was changed. {wrong.detail}", state="attention")
+
+
+def question(asked: str, to: str, posted: Mapping[str, str]) -> View:
+    """What a browser without scripts asks before something is done; others ask it in a dialog."""
+    actions = [button(to, "Yes", "danger", fields=posted)]
+    values = {"actions": actions, "notes": [], "given": [], "back": to.rpartition("/")[0]}
+    return View("confirm.html", "Are you sure?", asked, values, "attention")
 
 
 def said(place: Place) -> tuple[str, str]:
