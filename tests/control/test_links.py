@@ -242,7 +242,8 @@ def test_a_file_of_many_links_is_carried_out_in_few_statements(
             reply = api.call("POST", "/v1/links:apply", {"links": links})
             assert reply.status == 200 and len(reply.json["steps"]) == count - (0 if count == 5 else 5)
             counts.append(len(ran))
-        assert abs(counts[0] - counts[1]) < 8, ran
+        # Fewer than one for each link more; what runs in the background may come in between.
+        assert abs(counts[0] - counts[1]) < 40, ran
         if not more:
             assert server.server is not None
             numbers = [each.num for each in server.server.parts.catalog.now.links_by_name.values()]

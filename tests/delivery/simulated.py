@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -184,6 +184,9 @@ class Simulated:
 
     # --- what the stage uses of a Writer ------------------------------------------------------------------------------
 
+    appended: ClassVar[list[Event]] = []
+    """Events that need not be read back: none here."""
+
     def submit(self, job: Callable[[Any], Any], reply: Callable[[Any, Exception | None], None]) -> None:
         reply(self._write(job), None)
 
@@ -216,4 +219,5 @@ class Simulated:
         nothing = (self._catalog.connection, no_edits, no_edits, no_edits, no_edits, no_edits)
         tools = Tools(self.send, BodyCache("test"), stage._edits, runs, *nothing, stage._inbox.append)
         stage._lanes = Lanes(stage._db, self._catalog, self.clock.now(), stage._shares, tools)
+        stage.alive = True
         return stage

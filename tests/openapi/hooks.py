@@ -47,6 +47,7 @@ CANNOT_BE_TOLD = {
     "pattern": "a text that is no regular expression",
     "permit": "a permit for what its collection has not, or its maker may not",
     "question": "a question about a field that is not there, or not filterable",
+    "range_too_large": "a range of times in which too many rows would be read",
     "reference": "a reference into a collection that is not there",
     "refused_address": "a URL that leads where the operator lets nobody call",
     "repeated": "a list sorted by one name both ways, or two limits for the same window",

@@ -17,6 +17,9 @@ from tidings.store.engines.statements import statements
 Columns = dict[str, list[tuple[str, bool]]]
 """By table, its columns in order, and whether each may be NULL."""
 
+IN_ONE_ROUND_TRIP = {"tally_add": "SQLite stores many rows faster one by one (`tally_add_one`)"}
+"""Statements that PostgreSQL alone needs, as each of them takes a journey over a network."""
+
 
 def sqlite_shape(file: Path) -> tuple[Columns, dict[str, set[str]]]:
     """Columns by table, and the names of the indexes by table."""
@@ -105,7 +108,7 @@ def test_both_engines_have_one_shape(tmp_path: Path, postgres_url: str) -> None:
 
 @pytest.mark.slow
 def test_both_engines_know_the_same_statements() -> None:
-    assert set(statements("sqlite")) == set(statements("postgres"))
+    assert set(statements("sqlite")) == set(statements("postgres")) - IN_ONE_ROUND_TRIP.keys()
 
 
 def dump(file: Path) -> list[str]:
