@@ -272,6 +272,9 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     assert "0 deliveries would be retried." in asked and "1 of the 1 that ended dead is left out" in asked
     assert "Resume it first" in asked
     api.call("POST", f"/v1/endpoints/{strict}:resume", {})
+    operator.act("/deliveries/retry", endpoint=strict, state="dead", type="strict.*", sure="1")
+    acts = operator.get("/acts?operation=retry_deliveries")
+    assert re.search(r'href="/console/jobs/rpl_\w+">[^<]*strict', acts), acts.partition("<main")[2]
     again = {"endpoint": strict, "state": "dead", "sure": "1", "until": "2026-01-01T00:00:00Z"}
     assert "0 of 0 checked" in operator.act("/deliveries/retry", **again)
     receiver.answer(503, path="/later")

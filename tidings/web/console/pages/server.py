@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from tidings.model import moment
 from tidings.model.errors import TidingsError
 from tidings.web.console.lists import (
     LIMIT,
@@ -188,6 +189,11 @@ _PREFIXES = {"ep": "endpoints", "dlv": "deliveries", "evt": "events", "hook": "h
     "rpl": "jobs",
 }
 _IN_PATH = re.compile(r"\b(ep|dlv|evt|hook|form|key|rcp|rpl)_[0-9a-z]+")
+JOBS = {"retry": "retry_deliveries", "cancel": "cancel_deliveries"}
+REPLAY = "create_replay"
+"""The operations that start jobs, by the kind of the job; all other kinds are replays."""
+JOBS_LOOKED_AT = 200
+JUST_BEFORE = 5 * moment.SECOND
 WHOLE_CHARS = 20
 """A key's name of at most this many characters is not broken."""
 ACT_FILTERS = ("key", "operation", "about", "time__gte", "time__lt")
@@ -197,11 +203,12 @@ async def acts(visit: PageVisit) -> View:
     """Who changed what, newest first."""
     given = visit.filters(*ACT_FILTERS)
     found = await visit.get("list_acts", **given, cursor=visit.query.get("cursor"), limit=LIMIT)
-    urls, keys = await asyncio.gather(
+    urls, keys, started = await asyncio.gather(
         names(visit, [name for each in found["data"] if (name := _target(each)[0]).startswith("ep_")]),
         _key_names(visit, [each.key_id for each in found["data"]]),
+        _jobs_of(visit, found["data"]),
     )
-    rows = [_act(each, urls, keys) for each in found["data"]]
+    rows = [_act(each, urls, keys, started.get(each.id)) for each in found["data"]]
     count = many(len(rows), "act", is_more=found["next_cursor"] is not None)
     return listing(
         "Acts",
@@ -250,15 +257,33 @@ def _target(each: Any) -> tuple[str, str]:
         return each.changes[0].name, to(folder, each.changes[0].name)
     if ident := _IN_PATH.search(each.path):
         return ident[0], to(_PREFIXES[ident[1]], ident[0])
-    if each.operation in ("retry_deliveries", "cancel_deliveries", "create_replay"):
+    if each.operation in JOBS.values() or each.operation == REPLAY:
         return "its job is at Jobs", "/jobs"
     return each.path, ""
 
 
-def _act(each: Any, urls: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, Any]:
-    about, where = _target(each)
+async def _jobs_of(visit: PageVisit, acts: Sequence[Any]) -> dict[str, Any]:
+    """The jobs that acts started, by the act's id: each of its kind, made just before it, and the only such one."""
+    started = [each for each in acts if each.operation in JOBS.values() or each.operation == REPLAY]
+    found = await visit.maybe("list_replays", limit=JOBS_LOOKED_AT) if started else None
+    made = [] if found is None else found["data"]
+    jobs: dict[str, Any] = {}
+    for each in started:
+        at = moment.from_text(each.created)
+        fit = [
+            job
+            for job in made
+            if JOBS.get(job.which, REPLAY) == each.operation and 0 <= at - moment.from_text(job.created) < JUST_BEFORE
+        ]
+        if len(fit) == 1:
+            jobs[each.id] = fit[0]
+    return jobs
+
+
+def _act(each: Any, urls: Mapping[str, str], keys: Mapping[str, str], job: Any) -> dict[str, Any]:
+    about, where = (_job_name(job), to("jobs", job.id)) if job is not None else _target(each)
     who = keys.get(each.key_id, each.key_id)
-    changes = _changes(each, about)
+    changes = _progress(job) if job is not None else _changes(each, about)
     for ident, name in urls.items():
         changes = changes.replace(ident, name)
     return row(
