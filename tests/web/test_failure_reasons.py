@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.web.test_endpoints import key_of
-from tidings.rules.deliver.reasons import folded
+from tidings.rules.deliver.reasons import folded, of_all
 from tidings.testing import Api, Receiver, until
 
 REASONS = "/v1/deliveries:reasons"
@@ -22,6 +22,12 @@ def test_numbers_and_ids_do_not_make_another_reason() -> None:
     assert folded(None, 503) is None
     long = folded("word " * 500, None)
     assert long is not None and len(long) < 310
+
+
+def test_a_group_says_its_numbers_if_all_have_the_same() -> None:
+    assert of_all(["No response within 2 s."] * 2, None) == "No response within 2 s."
+    assert of_all(["No response within 2 s.", "No response within 1 s."], None) == "No response within # s."
+    assert of_all([None], None) is None
 
 
 def test_failures_are_grouped_by_reason_with_an_example(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 NUMBER, ID = "#", "*"
 FOLDED_CHARS_MAX = 300
@@ -27,3 +28,11 @@ def folded(reason: str | None, status: int | None) -> str | None:
 
     text = _CHANGING.sub(fold, reason[: 2 * FOLDED_CHARS_MAX])
     return text if len(text) <= FOLDED_CHARS_MAX else f"{text[:FOLDED_CHARS_MAX]}..."
+
+
+def of_all(reasons: Collection[str | None], status: int | None) -> str | None:
+    """The reason of a group: as it is if all say the same, and folded if they only mean the same."""
+    first = next(iter(reasons), None)
+    if first is None or len(first) > FOLDED_CHARS_MAX or len(set(reasons)) > 1:
+        return folded(first, status)
+    return first

@@ -10,7 +10,7 @@ from tidings.control.delivery_ids import DeliveryIds
 from tidings.model import moment
 from tidings.model.link import ALL_TENANTS
 from tidings.model.moment import Micros
-from tidings.rules.deliver.reasons import folded
+from tidings.rules.deliver.reasons import folded, of_all
 from tidings.store.catalog import Snapshot
 from tidings.store.log.failures import FailedDeliveries, FailedDelivery
 
@@ -28,7 +28,8 @@ class FailingLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailureReason(msgspec.Struct, frozen=True, kw_only=True):
-    """Deliveries that failed for the same reason. In `reason`, `#` stands for numbers and `*` for ids.
+    """Deliveries that failed for the same reason. In `reason`, `#` stands for numbers and `*` for ids,
+    unless all have the same.
 
     `waiting` of them are retried, `dead` ones are not; `first` and `last`: when the last attempts were made.
     `links`: the ten with the most, of `links_total`.
@@ -64,14 +65,13 @@ def grouped(found: FailedDeliveries, since: Micros, snapshot: Snapshot, ids: Del
     return FailureReasons(
         since=moment.to_text(since),
         is_complete=found.is_complete and len(largest) <= GROUPS_MAX,
-        reasons=[_reason(*key, members, snapshot, ids) for key, members in largest[:GROUPS_MAX]],
+        reasons=[_reason(*key[:2], members, snapshot, ids) for key, members in largest[:GROUPS_MAX]],
     )
 
 
 def _reason(
     outcome: str,
     status: int | None,
-    reason: str | None,
     members: Sequence[FailedDelivery],
     snapshot: Snapshot,
     ids: DeliveryIds,
@@ -84,7 +84,7 @@ def _reason(
     return FailureReason(
         outcome=outcome,
         status=status,
-        reason=reason,
+        reason=of_all([each.reason for each in members], status),
         count=len(members),
         waiting=waiting,
         dead=len(members) - waiting,
