@@ -46,6 +46,7 @@ PROMISES = {
     "hooks": Promise("webhooks of 5 KB verified, stored and answered, SQLite", "hooks/s", 2500, 4500, True),
     "hooks-p99": Promise("their answer at 200/s, p99", "ms", 25, 10, False),
     "hooks-flood-p99": Promise("the same beside an impostor's flood of 64 connections, p99", "ms", 100, 25, False),
+    "push": Promise("calls made from waiting events, one connection without a rate", "calls/s", 1500, 3000, True),
     "idle-links": Promise("webhooks' throughput beside 1,000 idle links, against without", "%", 97, 100, True),
     "console-page": Promise("slowest page of the console over 10,000,000 events, p95, SQLite", "ms", 150, 50, False),
     "console-page-postgres": Promise("the same, PostgreSQL 18", "ms", 150, 50, False),

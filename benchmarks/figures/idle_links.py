@@ -27,8 +27,8 @@ def idle_links(context: Context) -> list[Row]:
 
 
 def _declare(server: Server, count: int) -> None:
-    server.call("PUT", "/v1/connections/far", {"url": "http://127.0.0.1:9", "private": ["127.0.0.0/8"]})
+    server.call("PUT", "/v1/connections/far", {"base": "http://127.0.0.1:9"})
     for number in range(count):
-        when = {"at": "03:00", "zone": "Europe/Berlin"} if number % 2 else {"event": f"idle.type{number}"}
-        call = {"connection": "far", "path": "/x", "json": {"id": "{{ event.id }}"}}
+        when = {"cron": "0 3 * * *", "tz": "Europe/Berlin"} if number % 2 else {"event": f"idle.type{number}"}
+        call = {"via": "far", "post": "/x", "json": {"id": "{{ id }}"}}
         server.call("PUT", f"/v1/links/idle-{number}", {"when": when, "call": call})
