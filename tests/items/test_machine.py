@@ -117,8 +117,6 @@ def filters(draw: st.DrawFn) -> tuple[str, str, Any]:
 
 
 def written(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(written, value))
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
@@ -244,7 +242,9 @@ class Machine(RuleBasedStateMachine):
         order = [f"{'-' if down else ''}{name}" for name, down in zip(sort, downs, strict=False)]
         query: Fields = {"sort": ",".join(order), "limit": limit}
         for name, op, value in asked:
-            query["q" if op == "q" else name if op == "eq" else f"{name}__{op}"] = written(value)
+            # A value of a list is a parameter, as a text may hold commas.
+            said = [written(each) for each in value] if isinstance(value, list) else written(value)
+            query["q" if op == "q" else name if op == "eq" else f"{name}__{op}"] = said
         found = self._api(caller).pages(f"/v1/items/{self.names['things']}", **query)
         should = self.model.listed("things", None if caller == "operator" else caller, asked, order)
         assert [(item["tenant"] or "", item["id"]) for item in found] == [place[1:] for place in should], query

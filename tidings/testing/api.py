@@ -57,14 +57,17 @@ class Api:
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
     ) -> ApiReply:
-        """One call, whatever the answer. `body`: JSON values, or bytes that are sent as they are. Raises OSError."""
+        """One call, whatever the answer. `body`: JSON values, or bytes that are sent as they are.
+
+        A list in `query` repeats the parameter. Raises OSError.
+        """
         lines = dict(headers or {})
         if self.key is not None:
             lines.setdefault("Authorization", f"Bearer {self.key}")
         payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         if payload is not None:
             lines.setdefault("Content-Type", "application/json")
-        target = path + ("?" + urlencode(query) if query else "")
+        target = path + ("?" + urlencode(query, doseq=True) if query else "")
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
         try:
             connection.request(method, target, payload, lines)

@@ -37,10 +37,12 @@ class Act:
         self._jobs = 0
         self.is_repeat = False
         """The request was made before, and changes nothing this time."""
+        self.has_ended = False
+        """The handler has returned. Background work that it started inherits its context, and is not an act."""
 
     def around(self, job: Job) -> Job:
         """The job, followed by the record of the act."""
-        if isinstance(job, Publication | Probe):
+        if self.has_ended or isinstance(job, Publication | Probe):
             return job
         self._jobs += 1
         is_first = self._jobs == 1
@@ -93,6 +95,7 @@ def _recorded(handler: Handler) -> Handler:
         try:
             return await handler(parts, request)
         finally:
+            act.has_ended = True
             AROUND.reset(token)
 
     return acting
