@@ -140,9 +140,8 @@ class Deliver:
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop; False for each that had ended. Raises Unavailable."""
         late = "The store did not save the cancellation in time, but may still do so."
-        return await asked(  # type: ignore[no-any-return]
-            lambda tell: self._tell(lambda: self._cancel_all(numbers, tell)), CANCEL_SECONDS, late
-        )
+        ask = partial(self._cancel_all, numbers)
+        return await asked(lambda tell: self._tell(partial(ask, tell)), CANCEL_SECONDS, late)  # type: ignore[no-any-return]
 
     async def try_out(self, trial: Trial) -> Any:
         """What a trial comes to, from an event loop. Raises Unavailable."""
@@ -198,7 +197,8 @@ class Deliver:
             self._db.close()
 
     def _idle(self) -> bool:
-        return self.flights == 0 and self._settling is None and not self._settlement and not self._tallies.pending
+        is_stored = not (self._settling or self._settlement or self._tallies.pending)
+        return self.flights == 0 and (is_stored or not self._may_send())  # what cannot be stored is not waited for
 
     def _now(self) -> Micros:
         """The time of day. If the clock was set in the meantime, all due times are moved by the difference."""
