@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from tidings.client.exchange import ClientRequest, new_idempotency_key
 
 When = str | datetime
 """A time: RFC 3339 text, or an aware datetime."""
+BATCH_BYTES_MAX = 900_000
+"""Below a server's smaller limit in its default settings, so that any server accepts a batch of this size."""
 
 
 def publish(
@@ -31,6 +34,11 @@ def publish(
 def publish_batch(events: Sequence[Mapping[str, Any]], idempotency_key: str | None = None) -> ClientRequest:
     """`POST /v1/events:batch`."""
     return create("/v1/events:batch", {"events": list(events)}, idempotency_key)
+
+
+def event_text(fields: Mapping[str, Any], data: str) -> bytes:
+    """An event as JSON. `data` is JSON text that is inserted as it is, so that numbers keep every digit."""
+    return f'{json.dumps(fields)[:-1]}, "data": {data}}}'.encode()
 
 
 def create(path: str, body: Any, idempotency_key: str | None = None) -> ClientRequest:

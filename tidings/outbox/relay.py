@@ -8,7 +8,6 @@ answer, a key without the scope, a database that is away) leaves the rows where 
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import signal
@@ -18,14 +17,13 @@ from types import TracebackType
 from typing import Self
 
 from tidings.client import ApiError, Client
+from tidings.client.calls import BATCH_BYTES_MAX, event_text, given
 from tidings.client.exchange import ClientRequest
 from tidings.outbox.database import Connect, OutboxRow, OutboxTable, connector
 from tidings.outbox.statements import TABLE
 
 EVERY_SECONDS = 0.5
 ROWS_MAX = 500
-BATCH_BYTES_MAX = 900_000
-"""Below a server's smaller limit in its default settings, so that any server accepts it."""
 PAUSE_SECONDS_MAX = 30.0
 REFUSING = frozenset({400, 409, 413, 422})
 """The statuses of answers that are about what an event says. Others concern every event alike."""
@@ -178,13 +176,8 @@ def _recovered(failures: int) -> int:
 
 
 def _event(row: OutboxRow) -> bytes:
-    # The data's own text is inserted, so that receivers get exactly what was added.
-    fields = {"id": row.id, "type": row.type, "time": row.time}
-    if row.subject is not None:
-        fields["subject"] = row.subject
-    if row.tenant is not None:
-        fields["tenant"] = row.tenant
-    return f'{json.dumps(fields)[:-1]}, "data": {row.data}}}'.encode()
+    fields = given(id=row.id, type=row.type, time=row.time, subject=row.subject, tenant=row.tenant)
+    return event_text(fields, row.data)
 
 
 def _batches(rows: Sequence[OutboxRow]) -> Iterator[list[OutboxRow]]:

@@ -8,7 +8,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any, NoReturn
+from typing import IO, Annotated, NoReturn
 
 import typer
 
@@ -20,8 +20,6 @@ from tidings.client import ApiError, ClientError, calls
 LINES_MAX = 5
 """The maximum number of lines listed with a sentence about them."""
 BATCH_EVENTS_MAX = 1000
-BATCH_BYTES_MAX = 900_000
-"""Below a server's smaller limit in its default settings, so that any server accepts it."""
 RETRIES = 6
 """For each batch of a file: enough to survive a server restart."""
 
@@ -55,7 +53,7 @@ def publish(
             if resume is not None:
                 raise ValueError("--resume requires --file.")
             fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
-            accepted = out.client.send(calls.create("/v1/events", _event(fields, _data(data))))
+            accepted = out.client.send(calls.create("/v1/events", calls.event_text(fields, _data(data))))
             # The server's answer to a repeat is the same, so that a retry is safe.
             again = "" if id is None else " If this id was stored before, nothing new is sent."
             out.answer(accepted, lambda: out.say(f"{accepted['id']} is published.{again}"))
@@ -76,11 +74,6 @@ def _data(text: str) -> str:
             raise ValueError(f"The file {text[1:]} cannot be read: {wrong.strerror}") from None
     check_json(text, "--data")
     return text
-
-
-def _event(fields: dict[str, Any], data: str) -> bytes:
-    # The data's own text is inserted, so that numbers keep every digit.
-    return f'{json.dumps(fields)[:-1]}, "data": {data}}}'.encode()
 
 
 def _publish_file(out: Session, name: str, resume: str | None) -> None:
@@ -127,7 +120,7 @@ def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], li
         text = raw.strip()
         if number < first or not text:
             continue
-        if events and (len(events) == BATCH_EVENTS_MAX or size + len(text) > BATCH_BYTES_MAX):
+        if events and (len(events) == BATCH_EVENTS_MAX or size + len(text) > calls.BATCH_BYTES_MAX):
             yield start, numbers, events
             start, numbers, events, size = number, [], [], 0
         try:
