@@ -16,7 +16,7 @@ import msgspec
 
 from tidings.model.access import TENANT_RULE, Caller, Key, is_tenant, key_hash
 from tidings.model.errors import NotFound, Unauthorized
-from tidings.model.ids import ALPHABET, ID_CHARS, new_id
+from tidings.model.ids import ALPHABET, ID_CHARS, made_at, new_id
 from tidings.model.moment import HOUR, SECOND, Clock, Micros
 from tidings.model.portal.link import PREFIX, SCOPES, Logo, May, PortalLink, PortalOptions, Theme
 from tidings.rules.network.origin import ANY, origins
@@ -98,12 +98,13 @@ class PortalLinks:
             caller.need(scope)
         options, logo = _checked(new, caller.key)
         now, token = self._clock.now(), self._token()
+        ident = new_id(PREFIX, now)
         link = PortalLink(
-            id=new_id(PREFIX, now),
+            id=ident,
             tenant=tenant,
             hash=key_hash(token),
             options=options,
-            created=now,
+            created=made_at(ident),  # lists are in the order of ids, which know milliseconds
             expires=now + new.expires_in * SECOND,
         )
 
