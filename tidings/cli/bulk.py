@@ -30,16 +30,16 @@ def in_bulk(out: Session, act: str, body: Mapping[str, Any], *, dry_run: bool) -
     out.say(f"{fit} will be {_DONE[act]}.")
     # What was created after the count is not part of it. Servers of earlier versions do not say when they counted.
     started = {**body, "until": count["until"]} if "until" in count else dict(body)
-    ended = _watch(out, out.client.exchange(calls.create(path, started)).value())
+    ended = watch(out, "working", out.client.exchange(calls.create(path, started)).value())
     done = counted(ended["sent"], "delivery", "deliveries")
     were = "was" if ended["sent"] == 1 else "were"
     out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {done} {were} {_DONE[act]}."))
 
 
-def _watch(out: Session, job: Json) -> Json:
-    """Poll until it has ended; returns the last state."""
+def watch(out: Session, what: str, job: Json) -> Json:
+    """Poll a job until it has ended; returns its last state. `what`: the word beside the bar."""
     try:
-        with out.progress("working", job["total"]) as show:
+        with out.progress(what, job["total"]) as show:
             while job["state"] == "running":
                 show(job["looked_at"])
                 time.sleep(LOOK_SECONDS)

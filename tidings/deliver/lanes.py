@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 
-from tidings.deliver import results
 from tidings.deliver.actions import ACTIONS
 from tidings.deliver.actions.action import Action, Tools
 from tidings.deliver.lane import order
@@ -39,6 +38,7 @@ from tidings.deliver.lane.setbacks import Setbacks
 from tidings.deliver.lane.shares import Outstanding, Shares
 from tidings.deliver.lane.view import state
 from tidings.deliver.settle import Settlement, waiting_from
+from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
 from tidings.model.event import Event
 from tidings.model.link import AnyLink, changes_lines, shared_lines
@@ -248,7 +248,7 @@ class Lanes:
         lane, item = found
         if lane.cancel_flying(number):
             return True
-        results.cancelled(item, lane.num, now, settlement, stored=item.stored)
+        item.end_unsent(lane.num, now, outcomes.CANCELLED, "cancel", settlement)
         forget(lane, item, now)
         self.active[lane.num] = lane
         return True

@@ -311,21 +311,6 @@ def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: S
     settlement.follow_ups.append(Emit((event,)))
 
 
-def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, stored: bool) -> None:
-    """Record that a delivery was cancelled before its next attempt."""
-    attempt = Attempt(
-        delivery=item.number,
-        n=item.n + 1,
-        at=now,
-        outcome=outcomes.CANCELLED.name,
-        state=lifecycle.fate("cancel"),
-        reason=outcomes.CANCELLED.meaning,
-    )
-    settlement.ended_unsent(link, item.created, attempt)
-    if stored:
-        settlement.end(item.number)
-
-
 def there(
     lane: Lane, items: list[Queued], found: dict[int, Event], now: Micros, settlement: Settlement
 ) -> list[Queued]:
@@ -346,14 +331,5 @@ def unsendable(
     lane.unsent(items, flown=flown)
     for item in items:
         order.release(lane, item, now)
-        attempt = Attempt(
-            delivery=item.number,
-            n=item.n + 1,
-            at=now,
-            outcome=outcomes.UNSENDABLE.name,
-            state=lifecycle.fate("unsendable"),
-            reason=f"The request could not be sent: {why}.",
-        )
-        settlement.ended_unsent(lane.num, item.created, attempt)
-        if item.stored:
-            settlement.end(item.number)
+        reason = f"The request could not be sent: {why}."
+        item.end_unsent(lane.num, now, outcomes.UNSENDABLE, "unsendable", settlement, reason)

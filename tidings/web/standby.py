@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import msgspec
 
 from tidings.model.errors import Unavailable
+from tidings.model.moment import SystemClock
 from tidings.web.wire import problem
+from tidings.web.wire.request_ids import RequestIds
 
 RETRY_SECONDS = 2.0
 _ALIVE = b'{"status":"ok"}'
@@ -21,12 +23,13 @@ class StandbyApp:
     def __init__(self, why: Callable[[], str]) -> None:
         """`why`: a sentence about what it waits for."""
         self._why = why
+        self._ids = RequestIds(SystemClock())
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         if scope.path == "/healthz":
             proto.response_bytes(200, [("content-type", "application/json")], _ALIVE)
             return
         error = Unavailable(self._why(), retry_after_seconds=RETRY_SECONDS)
-        request_id = f"req_{secrets.token_hex(12)}"
+        request_id = self._ids.next(perf_counter())
         headers = [*problem.headers(error), ("content-type", problem.MEDIA), ("request-id", request_id), problem.CLOSE]
         proto.response_bytes(error.status, headers, msgspec.json.encode(problem.problem(error, request_id)))

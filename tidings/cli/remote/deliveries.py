@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidings.cli.bulk import in_bulk
-from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
 from tidings.cli.terminal.times import Since, Until, between
 from tidings.client.calls import given
 from tidings.client.client import Json
@@ -77,6 +77,25 @@ OfTenant = Annotated[str | None, typer.Option(help="All to endpoints and through
 OfType = Annotated[str | None, typer.Option(help="All of events of this type or pattern, such as 'tasks.*'.")]
 WithOutcome = Annotated[str | None, typer.Option(help="All whose last attempt had this outcome, such as timeout.")]
 WithStatus = Annotated[str | None, typer.Option(help="All whose last response had this status, such as 422 or 5xx.")]
+
+
+def _filter(
+    *,
+    endpoint: OfEndpoint = None,
+    link: OfLink = None,
+    tenant: OfTenant = None,
+    type: OfType = None,
+    outcome: WithOutcome = None,
+    status: WithStatus = None,
+    since: Since = None,
+    until: Until = None,
+) -> Json:
+    """The options that say which deliveries are meant, as the members of a body."""
+    times = dict(zip(("since", "until"), between(since, until, SystemClock().now()), strict=True))
+    return given(endpoint_id=endpoint, link=link, tenant=tenant, type=type, outcome=outcome, status=status, **times)
+
+
+Filter = Annotated[Json, Together(_filter)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count those that fit.")]
 
 
@@ -88,24 +107,13 @@ def retry(
     *,
     failed: Annotated[bool, typer.Option("--failed", help="All that are dead; the same as --state dead.")] = False,
     state: Annotated[str | None, typer.Option(help="All in this state, such as waiting.")] = None,
-    endpoint: OfEndpoint = None,
-    link: OfLink = None,
-    tenant: OfTenant = None,
-    type: OfType = None,
-    outcome: WithOutcome = None,
-    status: WithStatus = None,
-    since: Since = None,
-    until: Until = None,
+    narrowing: Filter,
     dry_run: DryRun = False,
 ) -> None:
     """Retry a delivery now, or with --failed and other options all that fit, with a fresh schedule of attempts.
 
     If it was already delivered, it is sent again. Many are counted first, and retried by the server as a durable job.
     """
-    times = dict(zip(("since", "until"), between(since, until, SystemClock().now()), strict=True))
-    narrowing = given(
-        endpoint_id=endpoint, link=link, tenant=tenant, type=type, outcome=outcome, status=status, **times
-    )
     if id is None:
         if not (failed or state or narrowing):
             raise ValueError("Give a delivery's id, or --failed, or options such as --endpoint.")
@@ -128,19 +136,10 @@ def cancel(
     out: Session,
     id: OptionalId = None,
     *,
-    endpoint: OfEndpoint = None,
-    link: OfLink = None,
-    tenant: OfTenant = None,
-    type: OfType = None,
-    outcome: WithOutcome = None,
-    status: WithStatus = None,
-    since: Since = None,
-    until: Until = None,
+    body: Filter,
     dry_run: DryRun = False,
 ) -> None:
     """Cancel a delivery, or all waiting ones that fit, so that they are not sent again."""
-    times = dict(zip(("since", "until"), between(since, until, SystemClock().now()), strict=True))
-    body = given(endpoint_id=endpoint, link=link, tenant=tenant, type=type, outcome=outcome, status=status, **times)
     if id is None:
         if not body:
             raise ValueError("Give a delivery's id, or options such as --endpoint.")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 import typer
 
+from tidings.cli.bulk import watch
 from tidings.cli.session import Session, calling
 from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.times import Until, when
 from tidings.client.calls import given
-from tidings.client.client import Json
 from tidings.model.moment import SystemClock
-
-LOOK_SECONDS = 0.2
-INTERRUPTED = 130
 
 
 @calling
@@ -52,7 +48,7 @@ def replay(
         out.answer(count, lambda: out.say(sentence))
         return
     started = out.client.create_replay(body)
-    ended = _watch(out, started)
+    ended = watch(out, "replaying", started)
     out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {_sent(ended['sent'])}."))
 
 
@@ -62,18 +58,3 @@ def _deliveries(count: int) -> str:
 
 def _sent(count: int) -> str:
     return f"{_deliveries(count)} {'was' if count == 1 else 'were'} sent"
-
-
-def _watch(out: Session, replay: Json) -> Json:
-    """Poll until it has ended; returns the last state."""
-    try:
-        with out.progress("replaying", replay["total"]) as show:
-            while replay["state"] == "running":
-                show(replay["looked_at"])
-                time.sleep(LOOK_SECONDS)
-                replay = out.client.replay(replay["id"])
-            show(replay["looked_at"])
-    except KeyboardInterrupt:
-        out.say(f"{replay['id']} continues on the server.")
-        raise typer.Exit(INTERRUPTED) from None
-    return replay

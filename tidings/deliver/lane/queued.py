@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from tidings.model.delivery import Waiting
+from tidings.deliver.settle import Settlement
+from tidings.model.delivery import Attempt, Waiting
 from tidings.model.moment import Micros
+from tidings.model.outcome import Outcome
+from tidings.rules.deliver import lifecycle
+from tidings.rules.deliver.lifecycle import Cause
 
 
 class Queued(msgspec.Struct, gc=False):
@@ -29,3 +33,19 @@ class Queued(msgspec.Struct, gc=False):
     def of(cls, row: Waiting) -> Queued:
         """The item for a row in `waiting`."""
         return cls(row.delivery, row.event, row.created, row.n, row.earlier, row.first, True, row.subject, True)
+
+    def end_unsent(
+        self, link: int, now: Micros, outcome: Outcome, cause: Cause, settlement: Settlement, why: str = ""
+    ) -> None:
+        """Record that it ended without a request. `why`: a reason that says more than the outcome."""
+        attempt = Attempt(
+            delivery=self.number,
+            n=self.n + 1,
+            at=now,
+            outcome=outcome.name,
+            state=lifecycle.fate(cause),
+            reason=why or outcome.meaning,
+        )
+        settlement.ended_unsent(link, self.created, attempt)
+        if self.stored:
+            settlement.end(self.number)

@@ -16,12 +16,10 @@ import msgspec
 
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import Malformed, TidingsError
-from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.callers.access import Access
-from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.arrivals import Arrivals
 from tidings.web.callers.limits import Limits
-from tidings.web.callers.proxies import Callers
 from tidings.web.callers.tickets import PARAMETER, Ticket, merged
 from tidings.web.habits import given, shaping
 from tidings.web.operation import Answer, Operation, Request, Stream
@@ -33,7 +31,6 @@ from tidings.web.wire.cors import METHODS, Cors
 from tidings.web.wire.headers import check as check_headers
 from tidings.web.wire.packing import PACKED_BYTES_MIN, Packer
 from tidings.web.wire.public import from_outside
-from tidings.web.wire.request_ids import RequestIds
 from tidings.web.wire.routes import Routes
 from tidings.web.wire.streaming import run_stream
 
@@ -77,11 +74,8 @@ class ApiDoor:
         self._clock = parts.clock
         self.access = Access(parts.catalog, parts.tickets)
         self.limits = Limits(parts.clock, parts.writer)
-        self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
         self._bodies = parts.bodies
-        self._ids = RequestIds(parts.clock)
-        trusted = parse_networks(parts.settings.trusted_proxies)
-        self._callers = Callers(trusted) if trusted else None
+        self._arrivals = Arrivals(parts)
         self._packer = Packer()
         self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog)
         public = public_url(parts.settings.public_url)
@@ -90,8 +84,6 @@ class ApiDoor:
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
         self._max_import = int(parts.settings.max_import_bytes)
-        self._seconds = parts.request_seconds
-        self.answers: dict[tuple[str, int], int] = parts.answers
 
     async def start(self) -> None:
         """Read the call counts that were kept; before the first request."""
@@ -107,15 +99,14 @@ class ApiDoor:
         began = perf_counter()
         pairs = scope.headers.items()
         headers = dict(pairs)
-        client = scope.client if self._callers is None else self._callers.of(scope)
-        at = Exchange(scope, proto, headers, self._ids.next(began), client)
+        client = self._arrivals.caller(scope)
+        at = Exchange(scope, proto, headers, self._arrivals.next_id(began), client)
         if "origin" in headers or self._cors.varies:
             at.extra = self._cors.headers(headers.get("origin"))
         operation: Operation | None = None
         refused = False
         try:
-            if self._addresses.limited:
-                self._addresses.take(client)
+            self._arrivals.count(client)
             operation = self._routes.fixed.get((scope.method, scope.path))
             path: dict[str, str] = {}
             if operation is None:
@@ -138,9 +129,7 @@ class ApiDoor:
         except Exception as wrong:
             status, refused = _send_problem(at, wrong, operation), True
         name = operation.name if operation is not None else "none"
-        self.answers[name, status] = self.answers.get((name, status), 0) + 1
-        if not at.waited:
-            self._seconds.observe(name, perf_counter() - began)
+        self._arrivals.answered(name, status, None if at.waited else began)
         if refused:
             await self._bodies.discard(proto, headers, status)
 

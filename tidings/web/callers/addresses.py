@@ -16,7 +16,6 @@ class Addresses:
     def __init__(self, clock: Clock, calls_max: int) -> None:
         self._clock = clock
         self._calls_max = calls_max
-        self.limited = calls_max > 0
         self._counts = CallersCount(WINDOW_SECONDS, ADDRESSES_MAX)
 
     def take(self, client: str) -> None:

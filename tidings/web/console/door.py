@@ -7,18 +7,16 @@ import logging
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
 from tidings.model.access import Key
-from tidings.model.errors import BadMedia, Invalid, Malformed, NotFound, TidingsError, Unauthorized
-from tidings.rules.network.address import parse_networks
+from tidings.model.errors import NotFound, TidingsError, Unauthorized
 from tidings.rules.network.origin import public_url
 from tidings.web.callers.access import Access
-from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.arrivals import Arrivals
 from tidings.web.callers.limits import Limits
-from tidings.web.callers.proxies import Callers
 from tidings.web.console import kept
 from tidings.web.console.pages.table import PAGES
 from tidings.web.console.sessions import CODE_MARK, ConsoleSession, Sessions, set_cookie
@@ -27,13 +25,13 @@ from tidings.web.console.visit import Done, PageRow, PageTable, PageVisit, View
 from tidings.web.inside import Menu
 from tidings.web.operation import Stream
 from tidings.web.pages import assets
+from tidings.web.pages.fields import POSTED_BYTES_MAX, read_fields, read_parameters
 from tidings.web.pages.live import Live
 from tidings.web.pages.policy import page_headers
 from tidings.web.pages.senders import check_sender
 from tidings.web.pages.sending import ALWAYS, PRIVATE, redirect, send, send_asset, send_page
 from tidings.web.parts import Parts
 from tidings.web.wire import problem
-from tidings.web.wire.request_ids import RequestIds
 from tidings.web.wire.streaming import run_stream
 
 log = logging.getLogger("tidings.web")
@@ -41,10 +39,6 @@ log = logging.getLogger("tidings.web")
 ROOT = "/console"
 NAME = "console"
 """What its requests are called in the metrics."""
-POSTED_BYTES_MAX = 1024 * 1024
-FIELDS_MAX = 500
-QUERY_CHARS_MAX = 8_000
-FORM_MEDIA = "application/x-www-form-urlencoded"
 SIGN_IN, SIGN_OUT, LINK, LIVE, THEME = "/sign-in", "/sign-out", "/link", "/live", "/theme"
 
 
@@ -72,10 +66,7 @@ class ConsoleDoor:
     def __init__(self, parts: Parts, menu: Menu, access: Access, limits: Limits) -> None:
         settings = parts.settings
         self._parts, self._menu, self._access, self._limits = parts, menu, access, limits
-        self._ids = RequestIds(parts.clock)
-        self._addresses = Addresses(parts.clock, settings.max_calls_per_address)
-        trusted = parse_networks(settings.trusted_proxies)
-        self._callers = Callers(trusted) if trusted else None
+        self._arrivals = Arrivals(parts)
         self._public = public_url(settings.public_url)
         self._root = (self._public.prefix if self._public else "") + ROOT
         self._is_secure = self._public is not None and self._public.origin.startswith("https:")
@@ -87,18 +78,16 @@ class ConsoleDoor:
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request (RSGI 1.x)."""
         began = perf_counter()
-        client = scope.client if self._callers is None else self._callers.of(scope)
+        client = self._arrivals.caller(scope)
         path = scope.path[len(ROOT) :].rstrip("/")
-        at = At(scope, proto, dict(scope.headers.items()), path, self._ids.next(began), client)
+        at = At(scope, proto, dict(scope.headers.items()), path, self._arrivals.next_id(began), client)
         is_refused, is_stream = False, path == LIVE
         try:
-            self._addresses.take(client)
+            self._arrivals.count(client)
             status = await self._take(at)
         except Exception as wrong:
             status, is_refused = await self._refuse(at, wrong), True
-        self._parts.answers[NAME, status] = self._parts.answers.get((NAME, status), 0) + 1
-        if not is_stream:
-            self._parts.request_seconds.observe(NAME, perf_counter() - began)
+        self._arrivals.answered(NAME, status, None if is_stream else began)
         if is_refused:
             await self._parts.bodies.discard(proto, at.headers, status)
 
@@ -180,7 +169,7 @@ class ConsoleDoor:
             return await self._follow(at, at.session)
         row, names = self._found(at.path, is_action=False)
         self._count(at.session.key)
-        view: Done | View = await row.run(self._visit(at, at.session, names, _pairs(at.scope.query_string)))
+        view: Done | View = await row.run(self._visit(at, at.session, names, read_parameters(at.scope.query_string)))
         if isinstance(view, Done):
             return redirect(at.proto, self._root + view.to)
         return await self._send_view(at, row, view, 200)
@@ -190,7 +179,7 @@ class ConsoleDoor:
         self._count(session.key)
         if (asked := posted.pop("ask", "")) and not at.is_partial:
             return await self._send_view(at, row, kept.question(asked, at.path, posted), 200)
-        visit = self._visit(at, session, names, _pairs(at.scope.query_string), posted)
+        visit = self._visit(at, session, names, read_parameters(at.scope.query_string), posted)
         try:
             done: Done | View = await row.run(visit)
         except TidingsError as wrong:
@@ -256,12 +245,12 @@ class ConsoleDoor:
 
     async def _follow(self, at: At, session: ConsoleSession) -> int:
         """The live fragments of the page that the query names."""
-        given = _pairs(at.scope.query_string)
+        given = read_parameters(at.scope.query_string)
         path, _, query = given.get("page", "").partition("?")
         row, names = self._found(path.rstrip("/"), is_action=False)
         if not row.live:
             raise NotFound("This page does not change on its own.")
-        visit, key = self._visit(at, session, names, _pairs(query)), session.key
+        visit, key = self._visit(at, session, names, read_parameters(query)), session.key
 
         async def draw() -> str:
             return self._shown.fragment(key, row, await row.run(visit))
@@ -290,18 +279,9 @@ class ConsoleDoor:
         return self._root + at.path + (f"?{text}" if text else "")
 
     async def _posted(self, at: At) -> dict[str, str]:
-        media = at.headers.get("content-type", "").partition(";")[0].strip().lower()
         tenant = at.session.key.tenant if at.session else None
         raw = await self._parts.bodies.read(at.proto, at.headers, POSTED_BYTES_MAX, tenant)
-        if raw and media != FORM_MEDIA:
-            raise BadMedia(f"Forms of the console are sent as {FORM_MEDIA}.")
-        try:
-            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
-        except ValueError:
-            raise Malformed("The form cannot be read.") from None
-        if any("\0" in value for _, value in pairs):
-            raise Invalid("A field contains the character NUL.")
-        return dict(pairs)
+        return dict(read_fields(raw, at.headers.get("content-type", "")))
 
     async def _refuse(self, at: At, wrong: Exception) -> int:
         if not isinstance(wrong, TidingsError):
@@ -314,13 +294,3 @@ class ConsoleDoor:
             at.headers, at.session.key if at.session else None, self._here(at), wrong, is_partial=at.is_partial
         )
         return await send_page(at.proto, wrong.status, page, headers, at.headers.get("accept-encoding", ""))
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """The parameters of a URL; of a repeated one the last."""
-    if len(text) > QUERY_CHARS_MAX:
-        raise Malformed("The URL is too long.")
-    try:
-        return dict(parse_qsl(text, max_num_fields=FIELDS_MAX, errors="strict"))
-    except ValueError:
-        raise Malformed("The query cannot be read.") from None

@@ -23,16 +23,13 @@ from tidings.model.forms.form import Form
 from tidings.rules.forms.posted import JSON
 from tidings.rules.forms.senders import is_own
 from tidings.rules.forms.texts import FALLBACK, Says, size_text
-from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import ANY, public_url
 from tidings.rules.reading.refused import escaped
-from tidings.web.callers.addresses import Addresses
-from tidings.web.callers.proxies import Callers
+from tidings.web.callers.arrivals import Arrivals
 from tidings.web.forms import pages
 from tidings.web.parts import Parts
 from tidings.web.wire import problem
 from tidings.web.wire.bodies.work import LARGE_BYTES
-from tidings.web.wire.request_ids import RequestIds
 
 log = logging.getLogger("tidings.web")
 
@@ -80,19 +77,15 @@ class FormsDoor:
     def __init__(self, parts: Parts) -> None:
         settings = parts.settings
         self._parts, self._receiver = parts, parts.forms.receiver
-        self._ids = RequestIds(parts.clock)
-        self._addresses = Addresses(parts.clock, settings.max_calls_per_address)
-        trusted = parse_networks(settings.trusted_proxies)
-        self._callers = Callers(trusted) if trusted else None
+        self._arrivals = Arrivals(parts)
         self._public = public_url(settings.public_url)
         self._max_body = int(settings.max_form_bytes)
         self._blank = pages.BlankPages(self._max_body)
-        self._answers, self._seconds = parts.answers, parts.request_seconds
 
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request (RSGI 1.x)."""
         began = perf_counter()
-        request_id = self._ids.next(began)
+        request_id = self._arrivals.next_id(began)
         form = self._receiver.form_at(scope.path[len(PREFIX) :]) if scope.path.startswith(PREFIX) else None
         says = self._receiver.ready(form).checks.says if form is not None else Says(FALLBACK)
         at = Visit(scope, proto, dict(scope.headers.items()), request_id, form, says)
@@ -101,15 +94,14 @@ class FormsDoor:
             status = await self._take(at)
         except Exception as wrong:
             status, is_refused = self._refuse(at, wrong), True
-        self._answers[NAME, status] = self._answers.get((NAME, status), 0) + 1
-        self._seconds.observe(NAME, perf_counter() - began)
+        self._arrivals.answered(NAME, status, began)
         if is_refused:
             await self._parts.bodies.discard(proto, at.headers, status)
 
     async def _take(self, at: Visit) -> int:
         scope = at.scope
-        peer = scope.client if self._callers is None else self._callers.of(scope)
-        self._addresses.take(peer)
+        peer = self._arrivals.caller(scope)
+        self._arrivals.count(peer)
         name, sheet = pages.style()
         if scope.path == PREFIX + name and scope.method in ("GET", "HEAD"):
             return self._send(at, 200, sheet, [("content-type", "text/css; charset=utf-8"), _KEEP])

@@ -17,15 +17,12 @@ from typing import Any
 from tidings.intake.hooks.receive import Arrival
 from tidings.model.errors import TidingsError, TooLarge
 from tidings.rules.hooks.packed import work_bytes
-from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import public_url
 from tidings.rules.schemes import HookRequest
-from tidings.web.callers.addresses import Addresses
-from tidings.web.callers.proxies import Callers
+from tidings.web.callers.arrivals import Arrivals
 from tidings.web.parts import Parts
 from tidings.web.wire import problem
 from tidings.web.wire.bodies.work import LARGE_BYTES
-from tidings.web.wire.request_ids import RequestIds
 
 log = logging.getLogger("tidings.web")
 
@@ -65,32 +62,27 @@ class HooksDoor:
         settings = parts.settings
         self._parts = parts
         self._receiver = parts.receiver
-        self._ids = RequestIds(parts.clock)
-        self._addresses = Addresses(parts.clock, settings.max_calls_per_address)
-        trusted = parse_networks(settings.trusted_proxies)
-        self._callers = Callers(trusted) if trusted else None
+        self._arrivals = Arrivals(parts)
         public = public_url(settings.public_url)
         self._base = public.whole if public else ""
-        self._answers, self._seconds = parts.answers, parts.request_seconds
 
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request (RSGI 1.x)."""
         began = perf_counter()
-        request_id = self._ids.next(began)
+        request_id = self._arrivals.next_id(began)
         unread = False
         try:
             status = await self._take(scope, proto, request_id)
             unread = status == 404
         except Exception as wrong:
             status, unread = _send_problem(proto, wrong, request_id), True
-        self._answers[NAME, status] = self._answers.get((NAME, status), 0) + 1
-        self._seconds.observe(NAME, perf_counter() - began)
+        self._arrivals.answered(NAME, status, began)
         if unread:
             await self._parts.bodies.discard(proto, dict(scope.headers.items()), status)
 
     async def _take(self, scope: Any, proto: Any, request_id: str) -> int:
-        peer = scope.client if self._callers is None else self._callers.of(scope)
-        self._addresses.take(peer)
+        peer = self._arrivals.caller(scope)
+        self._arrivals.count(peer)
         hook = self._receiver.hook_at(scope.path[len(PREFIX) :])
         if hook is None:
             return _send(proto, 404, {"content-type": "text/plain"}, _NO_HOOK, request_id)

@@ -11,23 +11,21 @@ from __future__ import annotations
 import logging
 from time import perf_counter
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
 
 import msgspec
 
 from tidings.control.portal.links import PortalSession
 from tidings.model import moment
 from tidings.model.access import Key
-from tidings.model.errors import BadMedia, Invalid, Malformed, NotAllowed, NotFound, TidingsError, Unauthorized
+from tidings.model.errors import BadMedia, Malformed, NotAllowed, NotFound, TidingsError, Unauthorized
 from tidings.model.portal.link import PortalLink
-from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import public_url
 from tidings.web.callers.access import Access
-from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.arrivals import Arrivals
 from tidings.web.callers.limits import Limits
-from tidings.web.callers.proxies import Callers
 from tidings.web.inside import Menu
 from tidings.web.pages.assets import FOLDER
+from tidings.web.pages.fields import POSTED_BYTES_MAX, read_fields, read_parameters
 from tidings.web.pages.policy import page_headers
 from tidings.web.pages.sending import send, send_asset, send_page
 from tidings.web.parts import Parts
@@ -35,16 +33,14 @@ from tidings.web.portal.frame import Frame
 from tidings.web.portal.pages.table import PAGES
 from tidings.web.portal.visits import Next, PortalPage, PortalPages, PortalView, PortalVisit
 from tidings.web.wire import problem
-from tidings.web.wire.request_ids import RequestIds
 
 log = logging.getLogger("tidings.web")
 
 ROOT = "/portal"
 NAME = "portal"
 """What its requests are called in the metrics."""
-POSTED_BYTES_MAX, TOKEN_BYTES_MAX = 1024 * 1024, 1_000
-FIELDS_MAX, QUERY_CHARS_MAX = 2_000, 8_000
-FORM_MEDIA, JSON = "application/x-www-form-urlencoded", "application/json"
+TOKEN_BYTES_MAX = 1_000
+JSON = "application/json"
 SESSION, THEME, LOGO = f"/{FOLDER}/session", f"/{FOLDER}/theme.css", f"/{FOLDER}/logo"
 LOGO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """An image that is opened by itself runs nothing."""
@@ -63,10 +59,7 @@ class PortalDoor:
     def __init__(self, parts: Parts, menu: Menu, access: Access, limits: Limits) -> None:
         settings = parts.settings
         self._parts, self._menu, self._access, self._limits = parts, menu, access, limits
-        self._ids = RequestIds(parts.clock)
-        self._addresses = Addresses(parts.clock, settings.max_calls_per_address)
-        trusted = parse_networks(settings.trusted_proxies)
-        self._callers = Callers(trusted) if trusted else None
+        self._arrivals = Arrivals(parts)
         public = public_url(settings.public_url)
         self._root = (public.prefix if public else "") + ROOT
         self._pages, self._frame = PortalPages(PAGES), Frame(self._root)
@@ -81,17 +74,16 @@ class PortalDoor:
             dict(scope.headers.items()),
             ident,
             f"{slash}{rest}".rstrip("/"),
-            self._ids.next(began),
+            self._arrivals.next_id(began),
         )
-        at.client = scope.client if self._callers is None else self._callers.of(scope)
+        at.client = self._arrivals.caller(scope)
         is_refused = False
         try:
-            self._addresses.take(at.client)
+            self._arrivals.count(at.client)
             status = await self._take(at)
         except Exception as wrong:
             status, is_refused = await self._refuse(at, wrong), True
-        self._parts.answers[NAME, status] = self._parts.answers.get((NAME, status), 0) + 1
-        self._parts.request_seconds.observe(NAME, perf_counter() - began)
+        self._arrivals.answered(NAME, status, began)
         if is_refused:
             await self._parts.bodies.discard(proto, at.headers, status)
 
@@ -186,21 +178,15 @@ class PortalDoor:
         posted: dict[str, list[str]],
         query: str | None = None,
     ) -> PortalVisit:
-        given = _pairs(at.scope.query_string if query is None else query)
+        given = read_parameters(at.scope.query_string if query is None else query)
         root = f"{self._root}/{link.id}"
         return PortalVisit(self._parts, self._menu, key, link, root, names, given, posted, at.request_id)
 
     async def _posted(self, at: _At, key: Key) -> dict[str, list[str]]:
         raw = await self._parts.bodies.read(at.proto, at.headers, POSTED_BYTES_MAX, key.tenant)
-        media = at.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if raw and media != FORM_MEDIA:
-            raise BadMedia(f"Forms are sent as {FORM_MEDIA}.")
-        try:
-            fields = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
-        except ValueError:
-            raise Malformed("The form cannot be read.") from None
-        if any("\0" in value for values in fields.values() for value in values):
-            raise Invalid("A field contains the character NUL.")
+        fields: dict[str, list[str]] = {}
+        for name, value in read_fields(raw, at.headers.get("content-type", "")):
+            fields.setdefault(name, []).append(value)
         return fields
 
     # --- refusing ----------------------------------------------------------------------------------------------------
@@ -243,13 +229,3 @@ class _At(msgspec.Struct, gc=False):
     def is_partial(self) -> bool:
         """Whether the frame asks, for what is inside of it."""
         return "hx-request" in self.headers
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """The parameters of a URL; of a repeated one the last."""
-    if len(text) > QUERY_CHARS_MAX:
-        raise Malformed("The URL is too long.")
-    try:
-        return dict(parse_qsl(text, max_num_fields=FIELDS_MAX, errors="strict"))
-    except ValueError:
-        raise Malformed("The query cannot be read.") from None

@@ -16,9 +16,8 @@ from tidings.deliver.lane.ordering.family import read_lines
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Settlement
 from tidings.model import outcome as outcomes
-from tidings.model.delivery import Attempt, Waiting
+from tidings.model.delivery import Waiting
 from tidings.model.moment import Micros
-from tidings.rules.deliver import lifecycle
 
 if TYPE_CHECKING:
     # Choosing asks what to replace.
@@ -42,17 +41,7 @@ def is_outdated(lane: Lane, item: Queued, look: Look) -> bool:
 def replace(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> None:
     """Record that a newer one took its place. Its line waits until that is stored."""
     assert item.subject is not None
-    attempt = Attempt(
-        delivery=item.number,
-        n=item.n + 1,
-        at=now,
-        outcome=outcomes.REPLACED.name,
-        state=lifecycle.fate("replace"),
-        reason=outcomes.REPLACED.meaning,
-    )
-    settlement.ended_unsent(lane.num, item.created, attempt)
-    if item.stored:
-        settlement.end(item.number)
+    item.end_unsent(lane.num, now, outcomes.REPLACED, "replace", settlement)
     lane.busy.add(item.number)
     lane.done_with(item.number)
     lane.lines.blocking.setdefault(item.subject, set()).add(item.number)

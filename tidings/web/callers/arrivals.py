@@ -1,0 +1,36 @@
+"""What every door does with a request before it looks inside, and once it has answered."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from tidings.rules.network.address import parse_networks
+from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.proxies import Callers
+from tidings.web.parts import Parts
+from tidings.web.wire.request_ids import RequestIds
+
+
+class Arrivals:
+    """Names each request, finds its caller, and counts it. Each door has its own, so each has its own call limit."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.next_id = RequestIds(parts.clock).next
+        """A new request id; takes the seconds of `perf_counter`."""
+        self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
+        self.count = self._addresses.take
+        """Count a request of a caller (`address:port`). Raises LimitReached."""
+        trusted = parse_networks(parts.settings.trusted_proxies)
+        self._behind = Callers(trusted) if trusted else None
+        self._answers, self._seconds = parts.answers, parts.request_seconds
+
+    def caller(self, scope: Any) -> str:
+        """The caller's `address:port`, seen through trusted proxies."""
+        return str(scope.client) if self._behind is None else self._behind.of(scope)
+
+    def answered(self, operation: str, status: int, began: float | None) -> None:
+        """Count an answer for the metrics. `began`: seconds of `perf_counter`; None: how long it took says nothing."""
+        self._answers[operation, status] = self._answers.get((operation, status), 0) + 1
+        if began is not None:
+            self._seconds.observe(operation, perf_counter() - began)
