@@ -8,7 +8,10 @@ from tests.control.world import World
 from tidings.deliver.settle import Settlement
 from tidings.model.link import LinkState
 from tidings.model.moment import HOUR
+from tidings.store.base import Db
+from tidings.store.catalog import Snapshot
 from tidings.store.log import lists
+from tidings.store.log.lists import DeliveryRow
 
 
 def test_every_state_is_found_and_shown(world: World) -> None:
@@ -16,18 +19,18 @@ def test_every_state_is_found_and_shown(world: World) -> None:
     world.publish(count=10)
     numbers = [row.number for row in world.list(links=frozenset([one.num]))]
     assert numbers == sorted(numbers, reverse=True) and len(numbers) == 10
-    for number, state in zip(numbers, ["delivered", "dead", "cancelled"], strict=False):
+    for number, state in zip(numbers, ["delivered", "dead", "cancelled", "replaced"], strict=False):
         world.attempt(number, state)
     due = world.clock.now() + HOUR
-    world.attempt(numbers[3], "waiting", due=due)
-    assert world.states(one) == {"delivered": 1, "dead": 1, "cancelled": 1, "waiting": 7}
+    world.attempt(numbers[4], "waiting", due=due)
+    assert world.states(one) == {"delivered": 1, "dead": 1, "cancelled": 1, "replaced": 1, "waiting": 6}
     assert world.states(other) == {"waiting": 10}
-    for state, expected in (("delivered", 1), ("dead", 1), ("cancelled", 1), ("waiting", 17)):
+    for state, expected in (("delivered", 1), ("dead", 1), ("cancelled", 1), ("replaced", 1), ("waiting", 16)):
         assert len(world.list(state=state)) == expected
         assert [row.state for row in world.list(state=state)] == [state] * expected
         mine = world.list(state=state, links=frozenset([one.num]))
         assert len(mine) == world.states(one)[state]
-    assert {row.number: row.due for row in world.list(state="waiting")}[numbers[3]] == due
+    assert {row.number: row.due for row in world.list(state="waiting")}[numbers[4]] == due
 
 
 def test_pages_neither_skip_nor_repeat(world: World) -> None:
@@ -39,6 +42,43 @@ def test_pages_neither_skip_nor_repeat(world: World) -> None:
     assert [row.number for row in world.list(links=links, limit=9)] == [
         row.number for row in world.list(limit=1000) if row.link in links
     ]
+
+
+@pytest.mark.parametrize("merged_max", [50, 1])
+def test_what_ended_or_waits_is_listed_alike_for_some_links_and_for_all(
+    world: World, monkeypatch: pytest.MonkeyPatch, merged_max: int
+) -> None:
+    endpoints = [world.endpoint() for _ in range(3)]
+    world.publish(count=12)
+    states = ["dead", "waiting", "cancelled", "dead", "replaced", "delivered"]
+    for at, row in enumerate(world.list()):
+        world.attempt(row.number, states[at // 3 % 6], due=world.clock.now() + HOUR if at // 3 % 6 == 1 else None)
+    monkeypatch.setattr(lists, "LINKS_MERGED_MAX", merged_max)
+    for links in (frozenset([endpoints[1].num]), frozenset(each.num for each in endpoints[1:])):
+        for state in ("dead", "waiting", "cancelled", "replaced", None):
+            for oldest_first in (False, True):
+                asked = {"oldest_first": oldest_first, **({} if state is None else {"state": state})}
+                every = [row.number for row in world.list(**asked, limit=1000) if row.link in links]
+                assert [row.number for row in world.list(**asked, links=links, limit=2)] == every
+                assert len(every) >= 2 * len(links)
+
+
+def test_an_endpoint_without_dead_deliveries_is_listed_without_reading_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, quiet = world.endpoint(), world.endpoint()
+    world.publish(count=10)
+    for row in world.list(links=frozenset([other.num])):
+        world.attempt(row.number, "dead")
+    read: list[int] = []
+    whole = lists.rows_of
+
+    def noted(db: Db, snapshot: Snapshot, numbers: set[int]) -> list[DeliveryRow]:
+        read.extend(numbers)
+        return whole(db, snapshot, numbers)
+
+    monkeypatch.setattr(lists, "rows_of", noted)
+    assert world.list(state="dead", links=frozenset([quiet.num])) == [] == read
 
 
 def test_by_time_and_by_event(world: World) -> None:

@@ -17,6 +17,7 @@ from tidings.model.ids import new_id
 from tidings.model.link import Endpoint
 from tidings.net.names import Addresses, Names, Problem
 from tidings.route.route import Router
+from tidings.rules.deliver.lifecycle import UNDELIVERED
 from tidings.rules.network import address
 from tidings.store.catalog import Catalog
 from tidings.store.engines.opening import open_engine
@@ -29,7 +30,7 @@ from tidings.store.writer import Writer
 from tidings.testing import FakeClock
 
 T = TypeVar("T")
-ATTEMPT_COLUMNS = ("delivery", "n", "at", "outcome", "state", "duration_ms")
+ATTEMPT_COLUMNS = ("delivery", "n", "at", "outcome", "state", "duration_ms", "ended_link")
 
 
 class NothingFlies:
@@ -113,11 +114,12 @@ class World:
         def write(db: Any) -> None:
             n = db.one("last_attempt_number", delivery=number)[0] + 1
             now = self.clock.now()
-            db.insert("attempt", ATTEMPT_COLUMNS, [(number, n, now, outcome, state, 1)])
+            _, link, event, *_ = db.one("delivery_of", delivery=number)
+            ended_link = link if state in UNDELIVERED else None
+            db.insert("attempt", ATTEMPT_COLUMNS, [(number, n, now, outcome, state, 1, ended_link)])
             if due is None:
                 db.run("waiting_drop", delivery=number)
                 return
-            _, link, event, *_ = db.one("delivery_of", delivery=number)
             row = {"delivery": number, "link": link, "event": event, "due": due, "n": n}
             db.many("waiting_put", [{**row, "earlier": 0, "first": now, "created": now, "subject": None, "held": 0}])
 
@@ -126,10 +128,11 @@ class World:
     def list(self, **query: Any) -> list[DeliveryRow]:
         """Every delivery of a query, page after page."""
         found: list[DeliveryRow] = []
-        before: int | None = lists.ABOVE_ALL
-        while before is not None:
-            asked = DeliveryQuery(**{"limit": 7, **query, "before": before})
-            rows, before = self.readers.run(lambda db: lists.deliveries(db, self.catalog.now, asked))
+        is_up = query.get("oldest_first", False)
+        cursor: int | None = -1 if is_up else lists.ABOVE_ALL
+        while cursor is not None:
+            asked = DeliveryQuery(**{"limit": 7, **query, "after" if is_up else "before": cursor})
+            rows, cursor = self.readers.run(lambda db: lists.deliveries(db, self.catalog.now, asked))
             found += rows
         return found
 

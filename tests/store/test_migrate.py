@@ -76,3 +76,24 @@ def test_a_folder_has_one_server(tmp_path: Path) -> None:
         lock_folder(tmp_path)
     lock.release()
     lock_folder(tmp_path).release()
+
+
+def test_what_ended_before_its_link_was_noted_is_found_by_its_link(db: Db) -> None:
+    for undone in (
+        "DROP INDEX attempt_ended_of_link",
+        "DROP INDEX waiting_of_link",
+        "ALTER TABLE attempt DROP COLUMN ended_link",
+        "DELETE FROM migration WHERE name LIKE '%ended_of_link.sql'",
+    ):
+        db.execute(undone, {})
+    db.insert("delivery", ("number", "event", "link", "created"), [(n, n, 7, 0) for n in range(1, 5)])
+    states = ("dead", "cancelled", "replaced", "delivered")
+    columns = ("delivery", "n", "at", "outcome", "state", "duration_ms")
+    db.insert("attempt", columns, [(n, 1, 0, "x", state, 0) for n, state in enumerate(states, 1)])
+    assert len(migrate(db)) == 1
+    assert db.query("SELECT delivery, ended_link FROM attempt ORDER BY delivery", {}) == [
+        (1, 7),
+        (2, 7),
+        (3, 7),
+        (4, None),
+    ]

@@ -132,6 +132,7 @@ def _attempt(flight: Flight, item: Queued, result: Result, state: State, answer:
         request=result.shown or flight.shown,
         response=answer,
         reason=reason,
+        ended_link=flight.lane.num if state in lifecycle.UNDELIVERED else None,
     )
 
 

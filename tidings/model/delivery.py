@@ -29,6 +29,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The first 16 KiB of the response."""
     reason: str | None = None
     """The outcome in words."""
+    ended_link: int | None = None
+    """The delivery's link if this attempt ended it undelivered, so that a link's dead deliveries are found quickly."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

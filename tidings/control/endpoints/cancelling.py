@@ -159,9 +159,10 @@ class Cancelling:
         for (number,) in rows:
             last = db.one("last_attempt_number", delivery=number)
             n = 0 if last is None else int(last[0])
-            tried.append((number, n + 1, now, outcomes.CANCELLED.name, lifecycle.fate("delete"), 0, reason))
+            tried.append((number, n + 1, now, outcomes.CANCELLED.name, lifecycle.fate("delete"), 0, reason, link))
         if tried:
-            db.insert("attempt", ("delivery", "n", "at", "outcome", "state", "duration_ms", "reason"), tried)
+            columns = ("delivery", "n", "at", "outcome", "state", "duration_ms", "reason", "ended_link")
+            db.insert("attempt", columns, tried)
             db.many("waiting_drop", [{"delivery": row[0]} for row in rows])
         return len(tried)
 

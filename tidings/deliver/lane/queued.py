@@ -45,6 +45,7 @@ class Queued(msgspec.Struct, gc=False):
             outcome=outcome.name,
             state=lifecycle.fate(cause),
             reason=why or outcome.meaning,
+            ended_link=link,
         )
         settlement.ended_unsent(link, self.created, attempt)
         if self.stored:

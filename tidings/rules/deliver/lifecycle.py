@@ -41,6 +41,8 @@ class Move(msgspec.Struct, frozen=True):
 
 
 STATES: tuple[State, ...] = ("waiting", "delivered", "dead", "cancelled", "replaced")
+UNDELIVERED: frozenset[State] = frozenset({"dead", "cancelled", "replaced"})
+"""The states of deliveries that have ended without being delivered."""
 
 MOVES: tuple[Move, ...] = (
     Move("waiting", "success", "delivered", "the endpoint answered 2xx"),

@@ -7,7 +7,7 @@ numbers from the cheapest places that hold every match, merged in the page's ord
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -25,7 +25,8 @@ COUNTED_MAX = 1_000_000
 JUDGED_MAX = 20_000
 """Only this many rows are checked one by one for a count."""
 WINDOW_MAX = 1_000
-TENANT_LINKS_MERGED_MAX = 50
+LINKS_MERGED_MAX = 50
+"""The lists of at most this many links are merged; those of more are found among those of all links."""
 ABOVE_ALL = 1 << 62
 
 Source = Callable[[int, int, int], list[int]]
@@ -33,9 +34,11 @@ Source = Callable[[int, int, int], list[int]]
 Ways = tuple[str, str]
 """A statement that lists the newest first, and its twin that lists the oldest first."""
 _ALL: Ways = ("numbers_all", "numbers_all_up")
-_OF_LINK: Ways = ("numbers_of_link", "numbers_of_link_up")
+_OF_LINKS: Ways = ("numbers_of_links", "numbers_of_links_up")
 _OF_EVENT: Ways = ("numbers_of_event", "numbers_of_event_up")
 _WAITING: Ways = ("numbers_waiting", "numbers_waiting_up")
+_WAITING_OF_LINKS: Ways = ("numbers_waiting_of_links", "numbers_waiting_of_links_up")
+_ENDED_OF_LINKS: Ways = ("numbers_ended_of_links", "numbers_ended_of_links_up")
 _ENDED: dict[str | None, Ways] = {
     "dead": ("numbers_ended_dead", "numbers_ended_dead_up"),
     "cancelled": ("numbers_ended_cancelled", "numbers_ended_cancelled_up"),
@@ -117,7 +120,7 @@ def count(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> int | None:
     query = msgspec.structs.replace(query, after=-1, before=ABOVE_ALL)
     after, before = _span(db, query)
     links = query.links
-    if not query.is_judged and query.event is None and (links is None or len(links) <= TENANT_LINKS_MERGED_MAX):
+    if not query.is_judged and query.event is None and (links is None or len(links) <= LINKS_MERGED_MAX):
         bounds = {"after": after, "before": before, "count": COUNTED_MAX + 1}
         if links is None:
             counts = db.all("count_all", **bounds)
@@ -218,22 +221,23 @@ def _sources(db: Db, query: DeliveryQuery) -> list[Source]:
             row[0] for row in db.all(statement, after=max(after, above), before=before, count=count, **params)
         ]
 
+    def merged(statements: Ways, cursors: Mapping[int, int], **params: object) -> Source:
+        part = json.dumps([{"link": link, "after": cursor} for link, cursor in cursors.items()])
+        return numbers(statements, -1, links=part, **params)
+
+    links = query.links
+    few = None if links is None or len(links) > LINKS_MERGED_MAX else dict.fromkeys(links, -1)
     if query.event is not None:
         return [numbers(_OF_EVENT, event=query.event)]
     if query.state in _ENDED:
-        return [numbers(_ENDED[query.state])]
-    links = query.links
+        return [numbers(_ENDED[query.state])] if few is None else [merged(_ENDED_OF_LINKS, few, state=query.state)]
     if query.state == "waiting":
         tail = journal.position(db, "deliver")
-        lagging = [row for row in db.all("links_lagging") if links is None or row[0] in links]
-        return [
-            numbers(_WAITING),
-            numbers(_ALL, tail),
-            *[numbers(_OF_LINK, cursor, link=link) for link, cursor in lagging],
-        ]
-    if links is not None and len(links) <= TENANT_LINKS_MERGED_MAX:
-        return [numbers(_OF_LINK, link=link) for link in links]
-    return [numbers(_ALL)]
+        lagging = {link: cursor for link, cursor in db.all("links_lagging") if links is None or link in links}
+        if few is not None:
+            return [merged(_WAITING_OF_LINKS, few), merged(_OF_LINKS, {link: lagging.get(link, tail) for link in few})]
+        return [numbers(_WAITING), numbers(_ALL, tail), *([merged(_OF_LINKS, lagging)] if lagging else [])]
+    return [numbers(_ALL)] if few is None else [merged(_OF_LINKS, few)]
 
 
 def _window(

@@ -184,3 +184,32 @@ SELECT 1 FROM link_once WHERE link = :link AND key = :key;
 -- name: link_once_put
 -- Write down that a link has succeeded for a key.
 INSERT INTO link_once (link, key) VALUES (:link, :key) ON CONFLICT DO NOTHING;
+
+-- name: waiting_numbers
+-- A link's deliveries that have a due time, in the order of their numbers.
+SELECT delivery FROM waiting WHERE link = :link AND delivery > :after AND delivery <= :until ORDER BY delivery LIMIT :count;
+
+-- name: link_window
+-- Where a step over a link's deliveries ends.
+SELECT MAX(number), COUNT(*) FROM (
+    SELECT number FROM delivery WHERE link = :link AND number > :after AND number <= :until ORDER BY number LIMIT :count
+) AS step;
+
+-- name: untried_cancel
+-- Write down that all of a step were cancelled: one statement, because there may be a million.
+INSERT INTO attempt (delivery, n, at, outcome, state, status, duration_ms, request, response, reason, ended_link)
+SELECT d.number, 1, :now, :outcome, :state, NULL, 0, NULL, NULL, :reason, d.link FROM delivery AS d
+WHERE d.link = :link AND d.number > :after AND d.number <= :until
+    AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number);
+
+-- name: untried_from
+-- Where a link's own backlog begins.
+SELECT COALESCE(
+    (SELECT s.cursor FROM link_state AS s WHERE s.link = :link),
+    (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.journal = :journal)
+);
+
+-- name: waiting_hurry
+-- Let it be due now, and begin its schedule anew.
+UPDATE waiting SET due = :now, first = :now, earlier = n WHERE delivery = :delivery AND held = 0;

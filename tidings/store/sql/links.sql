@@ -144,3 +144,13 @@ UPDATE kept SET space = :after WHERE space = :before;
 -- name: poll_rename
 -- The link has another name.
 UPDATE poll SET link = :after WHERE link = :before;
+
+-- name: timers_failed
+-- The last runs of timers, where a delivery of them is dead.
+SELECT t.link, a.at, a.reason FROM (SELECT link, run FROM timer ORDER BY link LIMIT :count) AS t
+    JOIN event AS e ON e.id = t.run
+    JOIN delivery AS d ON d.event = e.seq AND d.link = t.link
+    JOIN attempt AS a ON a.delivery = d.number AND a.state = 'dead'
+        AND a.n = (SELECT MAX(l.n) FROM attempt AS l WHERE l.delivery = d.number)
+WHERE NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+ORDER BY t.link;

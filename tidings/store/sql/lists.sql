@@ -13,31 +13,6 @@ SELECT (SELECT COUNT(*) FROM waiting AS w WHERE w.link = :link) + (
         AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
 );
 
--- name: waiting_numbers
--- A link's deliveries that have a due time, in the order of their numbers.
-SELECT delivery FROM waiting WHERE link = :link AND delivery > :after AND delivery <= :until ORDER BY delivery LIMIT :count;
-
--- name: link_window
--- Where a step over a link's deliveries ends.
-SELECT MAX(number), COUNT(*) FROM (
-    SELECT number FROM delivery WHERE link = :link AND number > :after AND number <= :until ORDER BY number LIMIT :count
-) AS step;
-
--- name: untried_cancel
--- Write down that all of a step were cancelled: one statement, because there may be a million.
-INSERT INTO attempt (delivery, n, at, outcome, state, status, duration_ms, request, response, reason)
-SELECT d.number, 1, :now, :outcome, :state, NULL, 0, NULL, NULL, :reason FROM delivery AS d
-WHERE d.link = :link AND d.number > :after AND d.number <= :until
-    AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
-    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number);
-
--- name: untried_from
--- Where a link's own backlog begins.
-SELECT COALESCE(
-    (SELECT s.cursor FROM link_state AS s WHERE s.link = :link),
-    (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.journal = :journal)
-);
-
 -- name: delivery_attempts
 -- Every attempt of a delivery, in order.
 SELECT n, at, outcome, state, status, duration_ms, request, response, reason FROM attempt
@@ -46,10 +21,6 @@ WHERE delivery = :delivery ORDER BY n;
 -- name: delivery_of_event
 -- The delivery of an event to one link.
 SELECT number, created FROM delivery WHERE event = (SELECT seq FROM event WHERE id = :id AND target = :link) AND link = :link;
-
--- name: waiting_hurry
--- Let it be due now, and begin its schedule anew.
-UPDATE waiting SET due = :now, first = :now, earlier = n WHERE delivery = :delivery AND held = 0;
 
 -- name: first_delivery_since
 -- Numbers grow with time: a step of the search for the first one of a time range.
@@ -97,15 +68,119 @@ WHERE number > :after AND number < :before ORDER BY number DESC LIMIT :count;
 SELECT number FROM delivery
 WHERE number > :after AND number < :before ORDER BY number ASC LIMIT :count;
 
--- name: numbers_of_link
--- A link's deliveries, the newest first.
-SELECT number FROM delivery
-WHERE link = :link AND number > :after AND number < :before ORDER BY number DESC LIMIT :count;
+-- name: numbers_of_links (sqlite)
+-- The deliveries of a few links, each beyond a number of its own, the newest first: the first ones of each, merged.
+SELECT d.number FROM json_each(:links) AS l CROSS JOIN delivery AS d
+WHERE d.link = l.value ->> 'link' AND d.number IN (
+    SELECT number FROM delivery
+    WHERE link = l.value ->> 'link' AND number > max(:after, l.value ->> 'after') AND number < :before
+    ORDER BY number DESC LIMIT :count
+)
+ORDER BY d.number DESC LIMIT :count;
 
--- name: numbers_of_link_up
--- A link's deliveries, the oldest first.
-SELECT number FROM delivery
-WHERE link = :link AND number > :after AND number < :before ORDER BY number ASC LIMIT :count;
+-- name: numbers_of_links (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT d.number FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint, after bigint) CROSS JOIN LATERAL (
+    SELECT number FROM delivery
+    WHERE link = part.link AND number > greatest(:after, part.after) AND number < :before
+    ORDER BY number DESC LIMIT :count
+) AS d
+ORDER BY d.number DESC LIMIT :count;
+
+-- name: numbers_of_links_up (sqlite)
+-- The deliveries of a few links, each beyond a number of its own, the oldest first: the first ones of each, merged.
+SELECT d.number FROM json_each(:links) AS l CROSS JOIN delivery AS d
+WHERE d.link = l.value ->> 'link' AND d.number IN (
+    SELECT number FROM delivery
+    WHERE link = l.value ->> 'link' AND number > max(:after, l.value ->> 'after') AND number < :before
+    ORDER BY number ASC LIMIT :count
+)
+ORDER BY d.number ASC LIMIT :count;
+
+-- name: numbers_of_links_up (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT d.number FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint, after bigint) CROSS JOIN LATERAL (
+    SELECT number FROM delivery
+    WHERE link = part.link AND number > greatest(:after, part.after) AND number < :before
+    ORDER BY number ASC LIMIT :count
+) AS d
+ORDER BY d.number ASC LIMIT :count;
+
+-- name: numbers_waiting_of_links (sqlite)
+-- What has a due time of its own and belongs to a few links, the newest first.
+SELECT w.delivery FROM json_each(:links) AS l CROSS JOIN waiting AS w
+WHERE w.delivery IN (
+    SELECT delivery FROM waiting INDEXED BY waiting_of_link
+    WHERE link = l.value ->> 'link' AND delivery > :after AND delivery < :before
+    ORDER BY delivery DESC LIMIT :count
+)
+ORDER BY w.delivery DESC LIMIT :count;
+
+-- name: numbers_waiting_of_links (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+    SELECT delivery FROM waiting
+    WHERE link = part.link AND delivery > :after AND delivery < :before
+    ORDER BY delivery DESC LIMIT :count
+) AS w
+ORDER BY w.delivery DESC LIMIT :count;
+
+-- name: numbers_waiting_of_links_up (sqlite)
+-- What has a due time of its own and belongs to a few links, the oldest first.
+SELECT w.delivery FROM json_each(:links) AS l CROSS JOIN waiting AS w
+WHERE w.delivery IN (
+    SELECT delivery FROM waiting INDEXED BY waiting_of_link
+    WHERE link = l.value ->> 'link' AND delivery > :after AND delivery < :before
+    ORDER BY delivery ASC LIMIT :count
+)
+ORDER BY w.delivery ASC LIMIT :count;
+
+-- name: numbers_waiting_of_links_up (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+    SELECT delivery FROM waiting
+    WHERE link = part.link AND delivery > :after AND delivery < :before
+    ORDER BY delivery ASC LIMIT :count
+) AS w
+ORDER BY w.delivery ASC LIMIT :count;
+
+-- name: numbers_ended_of_links (sqlite)
+-- What ended in a state and belongs to a few links, the newest first.
+SELECT a.delivery FROM json_each(:links) AS l CROSS JOIN attempt AS a
+WHERE a.ended_link = l.value ->> 'link' AND a.state = :state AND a.delivery IN (
+    SELECT delivery FROM attempt
+    WHERE ended_link = l.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
+    ORDER BY delivery DESC LIMIT :count
+)
+ORDER BY a.delivery DESC LIMIT :count;
+
+-- name: numbers_ended_of_links (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT a.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+    SELECT delivery FROM attempt
+    WHERE ended_link = part.link AND state = :state AND delivery > :after AND delivery < :before
+    ORDER BY delivery DESC LIMIT :count
+) AS a
+ORDER BY a.delivery DESC LIMIT :count;
+
+-- name: numbers_ended_of_links_up (sqlite)
+-- What ended in a state and belongs to a few links, the oldest first.
+SELECT a.delivery FROM json_each(:links) AS l CROSS JOIN attempt AS a
+WHERE a.ended_link = l.value ->> 'link' AND a.state = :state AND a.delivery IN (
+    SELECT delivery FROM attempt
+    WHERE ended_link = l.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
+    ORDER BY delivery ASC LIMIT :count
+)
+ORDER BY a.delivery ASC LIMIT :count;
+
+-- name: numbers_ended_of_links_up (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT a.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+    SELECT delivery FROM attempt
+    WHERE ended_link = part.link AND state = :state AND delivery > :after AND delivery < :before
+    ORDER BY delivery ASC LIMIT :count
+) AS a
+ORDER BY a.delivery ASC LIMIT :count;
 
 -- name: numbers_of_event
 -- An event's deliveries, the newest first.
@@ -279,37 +354,6 @@ SELECT set_config(name, 'off', TRUE) FROM (VALUES
 -- name: backlog_size
 -- How many deliveries a link that lags has in its backlog, up to a limit; the few that were tried early are counted too.
 SELECT COUNT(*) FROM (SELECT 1 AS one FROM delivery WHERE link = :link AND number > :after LIMIT :count) AS part;
-
--- name: timers_failed
--- The last runs of timers, where a delivery of them is dead.
-SELECT t.link, a.at, a.reason FROM (SELECT link, run FROM timer ORDER BY link LIMIT :count) AS t
-    JOIN event AS e ON e.id = t.run
-    JOIN delivery AS d ON d.event = e.seq AND d.link = t.link
-    JOIN attempt AS a ON a.delivery = d.number AND a.state = 'dead'
-        AND a.n = (SELECT MAX(l.n) FROM attempt AS l WHERE l.delivery = d.number)
-WHERE NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
-ORDER BY t.link;
-
--- name: refusals_since
--- The newest refused requests; the state stands in the text, so that the partial index is used.
-SELECT id, hook FROM receipt WHERE state = 'refused' AND id > :after ORDER BY id DESC LIMIT :count;
-
--- name: refusal_reason
--- Why a request was refused.
-SELECT reason, detail FROM receipt WHERE id = :id;
-
--- name: receipt_accepted
--- Whether one of the newest requests to a hook was accepted.
-SELECT 1 FROM (
-    SELECT state FROM receipt WHERE hook = :hook AND id > :after ORDER BY id DESC LIMIT :count
-) AS part WHERE state = 'accepted' LIMIT 1;
-
--- name: replays_under_way
--- Among the newest replays, those that have not ended.
-SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter FROM (
-    SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter
-    FROM replay ORDER BY id DESC LIMIT :newest
-) AS part WHERE part.state = 'running' ORDER BY part.id LIMIT :count;
 
 -- name: last_attempts (sqlite)
 -- The last attempts of deliveries, and whether they wait. The reason is read only where it counts: it lies behind what

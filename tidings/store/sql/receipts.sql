@@ -94,3 +94,17 @@ DELETE FROM receipt WHERE id IN (
     ) AS placed
     WHERE place > :count OR held > :size
 );
+
+-- name: refusals_since
+-- The newest refused requests; the state stands in the text, so that the partial index is used.
+SELECT id, hook FROM receipt WHERE state = 'refused' AND id > :after ORDER BY id DESC LIMIT :count;
+
+-- name: refusal_reason
+-- Why a request was refused.
+SELECT reason, detail FROM receipt WHERE id = :id;
+
+-- name: receipt_accepted
+-- Whether one of the newest requests to a hook was accepted.
+SELECT 1 FROM (
+    SELECT state FROM receipt WHERE hook = :hook AND id > :after ORDER BY id DESC LIMIT :count
+) AS part WHERE state = 'accepted' LIMIT 1;

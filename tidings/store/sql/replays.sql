@@ -72,3 +72,10 @@ WHERE d.link = :link AND d.number > :after AND d.number <= :finish ORDER BY d.nu
 -- A step through the events; bodies are read only where a filter asks for them.
 SELECT seq, tenant, type, subject, target, created FROM event
 WHERE seq > :after AND seq <= :finish ORDER BY seq LIMIT :count;
+
+-- name: replays_under_way
+-- Among the newest replays, those that have not ended.
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter FROM (
+    SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated, filter
+    FROM replay ORDER BY id DESC LIMIT :newest
+) AS part WHERE part.state = 'running' ORDER BY part.id LIMIT :count;
