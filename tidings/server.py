@@ -65,6 +65,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.engines.nodes import Beat
 from tidings.store.engines.opening import (
     Expected,
+    files_of,
     lock_database,
     lock_folder,
     note_use,
@@ -72,6 +73,7 @@ from tidings.store.engines.opening import (
     sqlite_file,
     was_used,
 )
+from tidings.store.engines.place import refuse_closed, warn_of_place
 from tidings.store.files import FileLock
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
@@ -207,13 +209,16 @@ class Server:
         The key is made last: a start that is cut off leaves no key beside an empty database, which would look lost.
         """
         url, folder = self.settings.database, self.settings.folder
+        file = sqlite_file(url, folder)
+        refuse_closed(folder, files_of(file, folder))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        warn_of_place(folder if file is None else file.parent, holds_database=file is not None)
         self._locks.append(lock_folder(folder))
         if (lock := lock_database(url, folder)) is not None:
             self._locks.append(lock)
         expected: Expected = "empty" if new_store else "filled" if was_used(url, folder, self._locks[0]) else "any"
         engine = self._engine = open_engine(url, folder, expected)
-        if lock is not None and (file := sqlite_file(url, folder)) is not None:
+        if lock is not None and file is not None:
             # A first start has made it only now.
             lock.also_inode(file)
         db = engine.reader()

@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ CADDY = """
 class Proxied:
     """A server, and the proxy before it, which ends TLS."""
 
-    def __init__(self, server: TestServer, url: str, context: ssl.SSLContext) -> None:
-        self.server, self.url, self._context = server, url, context
+    def __init__(self, server: TestServer, url: str, context: ssl.SSLContext, authority: str) -> None:
+        self.server, self.url, self._context, self.authority = server, url, context, authority
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 0)
 
@@ -105,16 +105,22 @@ class Proxied:
 
 
 @contextmanager
-def proxied_server(name: str, folder: Path, **settings: Any) -> Iterator[Proxied]:
-    """A server behind a proxy, with `settings` of its own. Skips the test if the proxy is not installed."""
+def proxied_server(
+    name: str, folder: Path, *, change: Callable[[str], str] = lambda block: block, **settings: Any
+) -> Iterator[Proxied]:
+    """A server behind a proxy, with `settings` of its own. Skips the test if the proxy is not installed.
+
+    `change`: what somebody made of the page's configuration.
+    """
     program, port = needed(name), _free_port()
     authority, pair = Authority(), folder / "example.com.pem"
     issued = authority.issue()
     pair.write_text(issued.certificate + issued.key)
     public = f"https://127.0.0.1:{port}{PREFIX}"
-    with TestServer(folder / "data", public_url=public, trusted_proxies="127.0.0.1", **settings) as server:
+    usual: dict[str, Any] = {"public_url": public, "trusted_proxies": "127.0.0.1"}
+    with TestServer(folder / "data", **{**usual, **settings}) as server:
         assert server.server is not None
-        block = _shown(name).replace("127.0.0.1:8080", f"127.0.0.1:{server.server.port}")
+        block = change(_shown(name)).replace("127.0.0.1:8080", f"127.0.0.1:{server.server.port}")
         command = _configured(name, program, folder, block, port, pair)
         log = (folder / "proxy.log").open("wb")
         environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
@@ -123,7 +129,7 @@ def proxied_server(name: str, folder: Path, **settings: Any) -> Iterator[Proxied
             until(lambda: _answers(port) or process.poll() is not None, f"{name} listens")
             assert process.poll() is None, (folder / "proxy.log").read_text()
             context = ssl.create_default_context(cadata=authority.pem)
-            yield Proxied(server, public, context)
+            yield Proxied(server, public, context, authority.pem)
         finally:
             process.terminate()
             process.wait()

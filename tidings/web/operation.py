@@ -96,6 +96,10 @@ class Request(msgspec.Struct):
     """The fields that `fields` names, as a tree; None: the whole form."""
     given: dict[str, Any] = {}
     """The read-only members that the body has; `given.agree` checks them."""
+    client: str = ""
+    """The caller's `address:port`, if the operation is `addressed`."""
+    connected_from: str = ""
+    """The connection's: a proxy's, if there is one before the server."""
     act: Any = None
     """The record of what this request does (habits/acts.py); None: it changes nothing."""
 
@@ -174,6 +178,8 @@ class Operation:
     types an example."""
     outgoing: Mapping[str, str] = field(default_factory=dict)
     """The handler answers a file (a Stream that has an end): by its media types an example."""
+    addressed: bool = False
+    """It is given the addresses of the caller and of the connection."""
     idempotent_key: bool = False
     """It reads Idempotency-Key."""
     refuses: tuple[type[TidingsError], ...] = ()

@@ -82,6 +82,7 @@ def backup(
         fail(f"no backup was made: {reason(wrong)}")
     if with_key is not None and key is not None:
         _write_key(key, with_key, made, now)
+    note_backup(settings, made, now, key_copied=with_key is not None)
     deleted = [] if keep is None else _delete_oldest(made, Path(dest), keep)
     _say(settings, made, with_key, deleted, keep, as_json=as_json)
 
@@ -106,6 +107,15 @@ def _delete_oldest(made: Copied, folder: Path, keep: int) -> list[Path]:
         return backup.delete_oldest(folder, keep)
     except OSError as wrong:
         fail(f"{made.file} is complete, but an older backup could not be deleted: {reason(wrong)}")
+
+
+def note_backup(settings: Settings, made: Copied, now: Micros, *, key_copied: bool) -> None:
+    """Record a backup in the data folder, for `tidings doctor --production`."""
+    from tidings.cli.local.production import record
+
+    record.note(settings.folder, made=str(Path(made.file).resolve()), made_at=now)
+    if key_copied:
+        record.note(settings.folder, key_copied_at=now)
 
 
 def settings_of(config: str | None, data: str | None, database: str | None) -> Settings:

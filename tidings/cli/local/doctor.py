@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidings.cli.local import check
-from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, print_json
+from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, fail, print_json
 from tidings.cli.terminal import layout
+from tidings.model.moment import SystemClock
 from tidings.rules.reading.refused import Refused
-from tidings.settings import SettingsError
+from tidings.settings import Settings, SettingsError
 from tidings.store.base import StoreError
 
+if TYPE_CHECKING:
+    from tidings.cli.local.doctor_local import Finding
+
+POINTS = (
+    *("service", "user", "limit", "ntp", "log", "volume", "owner", "backup", "trial", "replica", "secret"),
+    *("https", "host", "trusted", "proxy", "public_url", "address", "body", "stream", "keys", "watched"),
+)
+"""What --production checks, in the order of docs/howto/production.md."""
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -23,17 +33,34 @@ def doctor(
     config: Annotated[str | None, typer.Option(help="The file; defaults to ./tidings.yaml.", metavar="FILE")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
+    production: Annotated[
+        bool,
+        typer.Option(
+            "--production",
+            help="Also check what production needs: the unit or container, the proxy, backups, who watches.",
+        ),
+    ] = False,
+    left_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--except", help="A point to leave out, named as in the second column; repeatable.", metavar="POINT"
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the machine, the data folder, the database and the running server. Nothing is changed.
 
     Each line is ok, warn or fail, with what to do. The exit status is 1 if any line says fail.
+
+    With --production it also goes through the list of docs/howto/production.md, on the server's own machine. It calls
+    the server by its public URL (--url, or the setting public_url), to see what the proxy does to large bodies, streams
+    and addresses.
     """
     # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
     from tidings.cli.local.doctor_local import Finding, look_at_database, look_at_folder, look_at_machine
     from tidings.cli.local.doctor_server import look_at_server
 
-    findings = list(look_at_machine())
+    findings, settings = list(look_at_machine()), None
     flags = {name: value for name, value in (("data", data), ("database", database)) if value is not None}
     try:
         _, settings = check.read(config, flags)
@@ -43,7 +70,13 @@ def doctor(
         findings.append(Finding("ok", "settings", "The settings are readable; `tidings check` shows them."))
         findings += look_at_folder(Path(settings.data))
         findings += look_at_database(settings.database, Path(settings.data))
-    findings += look_at_server(url, key)
+        if production:
+            findings += _of_production(settings, url, key)
+    findings += look_at_server(_address(settings, url) if production and settings else url, key)
+    _show(_without(findings, left_out or ()), as_json=as_json)
+
+
+def _show(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         print_json([{"state": each.state, "what": each.what, "detail": each.detail} for each in findings])
     else:
@@ -52,3 +85,28 @@ def doctor(
             typer.echo(f"{state}  {each.what:<10}  {layout.printable(each.detail)}")
     if any(each.state == "fail" for each in findings):
         raise typer.Exit(FAILED)
+
+
+def _of_production(settings: Settings, url: str, key: str) -> Iterator[Finding]:
+    from tidings.cli.local.production.data import look_at_data
+    from tidings.cli.local.production.proxy import look_at_proxy
+    from tidings.cli.local.production.service import look_at_service
+    from tidings.cli.local.production.usage import look_at_usage
+
+    address = _address(settings, url)
+    yield from look_at_service(settings)
+    yield from look_at_data(settings, SystemClock().now())
+    yield from look_at_proxy(address, key, settings)
+    yield from look_at_usage(address, key)
+
+
+def _address(settings: Settings, url: str) -> str:
+    """The URL that callers use: the one given, or the setting if none was."""
+    return settings.public_url if url == DEFAULT_URL and settings.public_url else url
+
+
+def _without(findings: list[Finding], left_out: Sequence[str]) -> list[Finding]:
+    unknown = set(left_out) - {each.what for each in findings} - set(POINTS)
+    if unknown:
+        fail(f"--except {sorted(unknown)[0]}: there is no such point. The points are: {', '.join(POINTS)}")
+    return [each for each in findings if each.what not in left_out]

@@ -25,6 +25,7 @@ from tidings.cli.local.backup import (
     without_password,
 )
 from tidings.cli.session import FAILED, AsJson, fail, print_json
+from tidings.cli.terminal.sentences import counted
 from tidings.model.moment import Micros, SystemClock
 from tidings.settings import Settings
 from tidings.store.base import StoreError
@@ -38,6 +39,14 @@ def restore(
         typer.Option("--key", help=("The file with its secret key, if the key is not in place."), metavar="FILE"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Move an existing database aside.")] = False,
+    trial: Annotated[
+        bool,
+        typer.Option(
+            "--trial",
+            help="Restore into a temporary folder next to SRC, check that a server could start with it, and remove it. "
+            "SRC may be a folder: its newest backup is tried. The server may run.",
+        ),
+    ] = False,
     data: Data = None,
     database: Database = None,
     config: File = None,
@@ -52,6 +61,9 @@ def restore(
     with 1.
     """
     settings = settings_of(config, data, database)
+    if trial:
+        _try(settings, src, key, as_json=as_json)
+        return
     from tidings.store.engines.opening import lock_database, lock_folder, sqlite_file
 
     try:
@@ -69,6 +81,33 @@ def restore(
             _restore(settings, src, target, key, force=force, as_json=as_json)
     except (StoreError, OSError) as wrong:
         fail(f"nothing was restored: {reason(wrong)}")
+
+
+def _try(settings: Settings, src: Path, key_file: Path | None, *, as_json: bool) -> None:
+    from tidings.cli.local.production import record, trial
+    from tidings.store.seal import KEY_FILE, Sealer, load_key, read_key
+
+    now = SystemClock().now()
+    try:
+        source = trial.newest(src) if src.is_dir() else src
+        _check_source(source)
+        _checked_key(settings, source, key_file, force=True)
+        if settings.secret_key and key_file is None:
+            key = load_key(settings.secret_key, settings.folder)
+        else:
+            key = read_key(key_file or settings.folder / KEY_FILE)
+        with copy_bar("Restoring", source, silent=as_json) as progress:
+            tried = trial.restore_on_trial(source, Sealer(key), now, progress)
+    except (StoreError, OSError) as wrong:
+        fail(f"{src} cannot be restored: {reason(wrong)}")
+    record.note(settings.folder, tried=str(source.resolve()), tried_at=now)
+    if as_json:
+        print_json(msgspec.to_builtins(tried))
+        return
+    typer.echo(
+        f"{source} can be restored: {counted(tried.events, 'event')} and {counted(tried.endpoints, 'endpoint')}, "
+        f"every secret opens. It took {tried.seconds:.1f} s; nothing was changed."
+    )
 
 
 def _check_source(src: Path) -> None:

@@ -26,7 +26,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], forwarded: Sequence[
     `forwarded_for`, `forwarded`: the values of X-Forwarded-For and Forwarded, in order. If both are present and
     disagree, one of them was sent by the caller and passed on, and nothing tells which: the peer's address is returned.
     """
-    if not _is_trusted(peer, trusted) or not (forwarded_for or forwarded):
+    if not is_trusted(peer, trusted) or not (forwarded_for or forwarded):
         return peer
     found = [
         _caller(peer, _entries(values, read), trusted)
@@ -69,6 +69,7 @@ def _plain(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _is_trusted(peer: str, trusted: Networks) -> bool:
+def is_trusted(peer: str, trusted: Networks) -> bool:
+    """Whether the address of a connection is one of a trusted proxy."""
     address = _plain(peer)
     return address is not None and trusted.holds(address)

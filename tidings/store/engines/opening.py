@@ -67,6 +67,14 @@ def sqlite_file(url: str, folder: Path) -> Path | None:
     return Path(name) if name.startswith("/") else folder / name
 
 
+def files_of(database: Path | None, folder: Path) -> list[Path]:
+    """The files that a server writes to or reads in its data folder, and those of an SQLite database."""
+    files = [folder / FOLDER_LOCK, folder / KEY_FILE]
+    if database is not None:
+        files += [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm", ".lock")]
+    return files
+
+
 def lock_folder(folder: Path) -> FileLock:
     """Keep a second server away from the same data folder. Raises StoreBusy."""
     return FileLock(folder / FOLDER_LOCK, folder, "--data")

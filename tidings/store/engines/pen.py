@@ -227,3 +227,40 @@ def describe(url: str) -> Described:
             archives=one("SHOW archive_mode") != "off",
             writer=None if (found := _writer(conn)) is None else found[1],
         )
+
+
+class Durability(msgspec.Struct, frozen=True, kw_only=True):
+    """How a PostgreSQL database survives the loss of its disk."""
+
+    standby_names: str
+    """The setting synchronous_standby_names."""
+    synchronous: tuple[str, ...]
+    """The replicas that commits wait for now."""
+    archives: bool
+    archived_at: str | None
+    """When WAL was last archived, if it ever was."""
+    archive_failing: str | None
+    """Since when archiving fails, if it does."""
+
+
+def durability(url: str) -> Durability:
+    """Inspect a database's replicas and archive. Raises StoreError."""
+    with translated(), psycopg.connect(with_defaults(url), autocommit=True) as conn:
+        names = conn.execute(_SYNCHRONOUS).fetchall()
+        row = conn.execute(_ARCHIVED).fetchone() or (None, None)
+        return Durability(
+            standby_names=_show(conn, "synchronous_standby_names"),
+            synchronous=tuple(str(name) for (name,) in names),
+            archives=_show(conn, "archive_mode") != "off",
+            archived_at=None if row[0] is None else _moment(row[0]),
+            archive_failing=None if row[1] is None else _moment(row[1]),
+        )
+
+
+_SYNCHRONOUS: LiteralString = (
+    "SELECT application_name FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') ORDER BY 1"
+)
+_ARCHIVED: LiteralString = (
+    "SELECT last_archived_time, CASE WHEN last_failed_time > COALESCE(last_archived_time, '-infinity') "
+    "THEN last_failed_time END FROM pg_stat_archiver"
+)

@@ -159,6 +159,8 @@ class ApiDoor:
         request = Request(
             operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors, None, pieces
         )
+        if operation.addressed:
+            request.client, request.connected_from = at.client, scope.client
         if "fields" in given:
             request.chosen = shaping.chosen_fields(request)
         if len(raw) > LARGE_BYTES:

@@ -100,6 +100,9 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "operation": {"pattern": "^[a-z_]+$", "maxLength": 64},
         "changes": {"maxItems": CHANGES_MAX},
     },
+    "CallerReport": dict.fromkeys(
+        ("key_id", "key_name", "address", "connected_from", "x_forwarded_for", "forwarded", "public_url"), _TEXT
+    ),
     "JobList": {"data": {"maxItems": REPLAYS_MAX + _OTHERS_MAX}},
     "BulkRetry": _BULK,
     "BulkCancel": _BULK,

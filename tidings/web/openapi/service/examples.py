@@ -84,6 +84,16 @@ ANSWERS: dict[str, Any] = {
         "changes_total": 1,
     },
     "BulkCountView": {"dry_run": True, "count": 1204, "count_is_more": False, "until": _THEN},
+    "CallerReport": {
+        "key_id": "key_01m7xtz8e2fyvr6k3n5h0d4c1b",
+        "key_name": "prometheus",
+        "address": "203.0.113.9",
+        "connected_from": "127.0.0.1",
+        "connection_trusted": True,
+        "x_forwarded_for": "203.0.113.9",
+        "forwarded": None,
+        "public_url": "https://example.com/hooks",
+    },
     "JobList": {
         "data": [
             {

@@ -1,0 +1,247 @@
+"""`tidings doctor --production`, and what a start says of a folder that it may not use or that will not last."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run, read, run, server
+from tests.postgres_server import PostgresServer
+from tidings.cli.local.doctor import POINTS
+from tidings.cli.local.doctor_local import Finding
+from tidings.cli.local.production import data, record, service, usage
+from tidings.model import moment
+from tidings.model.moment import DAY, HOUR
+from tidings.settings import Settings, read_settings
+from tidings.store.base import StoreError
+from tidings.store.engines import place
+from tidings.store.engines.place import Mount, mount_of
+from tidings.testing import TestServer
+from tidings.testing.api import Api
+
+__all__ = ["read", "run", "server"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "production.md"
+MOUNTS = """\
+22 1 0:20 / / rw,relatime - overlay overlay rw,lowerdir=/l
+23 22 0:21 / /data rw,relatime - ext4 /dev/vda1 rw
+24 22 0:22 / /mnt/two\\040words rw - nfs4 files:/export rw
+25 22 0:23 / /run rw - tmpfs tmpfs rw
+26 25 0:24 / /run rw shared:5 - tmpfs later rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/data", Mount("/data", "ext4")),
+        ("/data/tidings", Mount("/data", "ext4")),
+        ("/database", Mount("/", "overlay")),
+        ("/mnt/two words/x", Mount("/mnt/two words", "nfs4")),
+        ("/run/x", Mount("/run", "tmpfs")),
+    ],
+)
+def test_the_kind_of_file_system_is_read_from_the_mounts(path: str, found: Mount) -> None:
+    assert mount_of(Path(path), MOUNTS) == found
+
+
+def test_a_place_that_does_not_last_or_is_not_ours_alone_is_named() -> None:
+    folder = Path("/data")
+    assert "a container's own layer (overlay)" in str(place.passing(folder, Mount("/", "overlay")))
+    assert "is on memory (tmpfs)" in str(place.passing(folder, Mount("/data", "tmpfs")))
+    assert "network file system (nfs4)" in str(place.shared(folder, Mount("/data", "nfs4")))
+    for said in (place.passing, place.shared):
+        assert said(folder, Mount("/data", "ext4")) is None and said(folder, None) is None
+
+
+def test_a_start_on_a_containers_own_layer_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "mounts").write_text(MOUNTS)
+    monkeypatch.setattr(place, "MOUNTS", tmp_path / "mounts")
+    with caplog.at_level(logging.WARNING), TestServer(tmp_path / "data"):
+        pass
+    assert [line for line in caplog.messages if "Mount a volume there" in line]
+
+
+def as_nobody(act: Callable[[], None]) -> str:
+    """What an act is refused with, done by a user to whom nothing belongs."""
+    reads, writes = os.pipe()
+    if (child := os.fork()) == 0:
+        os.setgroups([])
+        os.setresuid(*[pwd.getpwnam("nobody").pw_uid] * 3)
+        try:
+            act()
+        except StoreError as wrong:
+            os.write(writes, str(wrong).encode())
+        os._exit(0)
+    os.close(writes)
+    with open(reads, encoding="utf-8") as said:
+        text = said.read()
+    os.waitpid(child, 0)
+    return text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_start_names_whose_the_folder_is(tmp_path: Path) -> None:
+    for above in (tmp_path, *tmp_path.parents[:3]):
+        above.chmod(0o755)
+    folder, nobody = tmp_path / "data", pwd.getpwnam("nobody").pw_uid
+    assert f"{folder} does not exist, and nobody (user {nobody})" in as_nobody(lambda: place.refuse_closed(folder, []))
+    folder.mkdir()
+    said = as_nobody(lambda: place.refuse_closed(folder, []))
+    assert f"{folder} belongs to root (user 0), but the server runs as nobody" in said
+    assert said.endswith(f"Run: chown -R {nobody} {folder}")
+    os.chown(folder, nobody, -1)
+    file = folder / "tidings.db"
+    file.touch(0o600)
+    said = as_nobody(lambda: place.refuse_closed(folder, [file]))
+    assert f"{file} belongs to root (user 0)" in said
+    os.chown(file, nobody, -1)
+    file.chmod(0o400)
+    assert "is closed to its owner" in as_nobody(lambda: place.refuse_closed(folder, [file]))
+    file.chmod(0o600)
+    assert as_nobody(lambda: place.refuse_closed(folder, [file])) == ""
+
+
+def wrong(findings: Iterator[Finding]) -> dict[str, str]:
+    return {each.what: each.detail for each in findings if each.state != "ok"}
+
+
+def settings_of(folder: Path, **more: Any) -> Settings:
+    return read_settings({"data": str(folder), **more}, {})
+
+
+def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, tmp_path: Path) -> None:
+    folder, kept, keys = tmp_path / "data", tmp_path / "backups", tmp_path / "keys"
+    for each in (kept, keys):
+        each.mkdir()
+    with TestServer(folder) as other:
+        other.api.post("/v1/endpoints", {"url": "http://127.0.0.1:9/"})
+    settings, now = settings_of(folder), moment.SystemClock().now()
+
+    def judged(at: int = now) -> dict[str, str]:
+        return wrong(data.look_at_data(settings, at))
+
+    found = judged()
+    assert "No backup was ever made" in found["backup"] and "No backup was ever restored" in found["trial"]
+    assert "No copy of" in found["secret"]
+    here = ("--data", str(folder))
+    assert run("backup", str(kept), "--with-key", str(keys / "kept.key"), *here).exit_code == 0
+    said = run("restore", str(kept), "--trial", *here)
+    assert said.exit_code == 0 and "0 events and 1 endpoint, every secret opens" in said.stdout
+    assert len(list(kept.iterdir())) == 1, "nothing is left of the trial"
+    found = judged()
+    assert set(found) - {"volume"} == {"backup"} and "on the disk of the data" in found["backup"]
+    assert "2.0 days ago" in judged(now + 2 * DAY)["backup"]
+    assert "No backup was restored on trial for 39 days" in judged(now + 39 * DAY + HOUR)["trial"]
+    (kept / "secret.key").write_bytes((keys / "kept.key").read_bytes())
+    assert "is the secret key, next to the backups" in judged()["secret"]
+    next(kept.glob("*.db")).unlink()
+    assert "but is gone" in judged()["backup"]
+    assert "there is no backup in" in run("restore", str(kept), "--trial", *here).stderr
+    assert run("backup", str(folder), *here).exit_code == 0
+    assert "inside the data folder" in judged(now + HOUR)["backup"]
+
+
+def test_a_backup_that_its_key_does_not_open_fails_its_trial(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with TestServer(folder):
+        pass
+    assert run("backup", str(tmp_path / "x.db"), "--data", str(folder)).exit_code == 0
+    with TestServer(tmp_path / "other"):
+        pass
+    said = run("restore", str(tmp_path / "x.db"), "--trial", "--data", str(tmp_path / "other"))
+    assert said.exit_code == 1 and "is not the secret key of" in said.stderr
+    assert record.read(tmp_path / "other").tried is None
+
+
+def test_files_of_another_owner_are_named(tmp_path: Path) -> None:
+    with TestServer(tmp_path / "data"):
+        pass
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "data" / "tidings.db", 12345, -1)
+        found = wrong(data.look_at_data(settings_of(tmp_path / "data"), 0))
+        assert "tidings.db belongs to user 12345, its folder to root (user 0)" in found["owner"]
+
+
+def test_the_servers_process_is_judged_and_not_the_doctors(server: TestServer, tmp_path: Path) -> None:
+    found = {each.what: each for each in service.look_at_service(settings_of(server.folder, log_level="debug"))}
+    assert set(found) == {"service", "user", "limit", "ntp", "log"}
+    assert found["user"].state == ("fail" if os.geteuid() == 0 else "ok")
+    assert "writes a line for each step" in found["log"].detail
+    [absent, *_] = service.look_at_service(settings_of(tmp_path))
+    assert "No server runs on" in absent.detail
+
+
+@pytest.mark.parametrize(
+    ("group", "state", "words"),
+    [
+        ("0::/system.slice/tidings.service", "ok", "the unit tidings.service"),
+        ("0::/user.slice/user-1000.slice/session-3.scope", "fail", "somebody's login session"),
+        ("0::/user.slice/user-0.slice/user@0.service/app.slice/x.scope", "fail", "without a supervisor"),
+    ],
+)
+def test_who_started_the_server_is_read_from_its_control_group(
+    tmp_path: Path, group: str, state: str, words: str
+) -> None:
+    process = tmp_path / "77"
+    process.mkdir()
+    (process / "cgroup").write_text(group + "\n")
+    found = service._supervised(process)
+    assert found.state == state and words in found.detail
+    (process / "limits").write_text("Max open files            1024                 524288               files\n")
+    [limit] = service._open_files(process)
+    assert limit.state == "fail" and "LimitNOFILE=65536" in limit.detail
+
+
+def test_a_key_of_the_documentation_and_one_for_everything_are_named(tmp_path: Path) -> None:
+    with TestServer(tmp_path / "data", operator_key="tdk_try-it") as other:
+        found = [each for each in usage.look_at_usage(other.url, "tdk_try-it") if each.state == "fail"]
+    said = " ".join(each.detail for each in found)
+    assert "The operator's key is tdk_try-it" in said and "only 10 characters" in said
+    assert "only the operator's key" in said and "nobody will notice when it fails" in said
+
+
+def test_one_command_goes_through_the_list(run: Run, read: Callable[..., Any], server: TestServer) -> None:
+    here = ("--data", str(server.folder), "--production")
+    said = run("doctor", *here, "--json")
+    assert said.exit_code == 1
+    points = {each["what"] for each in json.loads(said.stdout)}
+    assert {"service", "volume", "backup", "https", "keys", "watched"} <= points
+    failing = {each["what"] for each in json.loads(said.stdout) if each["state"] == "fail"}
+    excepted = [word for point in sorted(failing) for word in ("--except", point)]
+    assert not failing & {each["what"] for each in read("doctor", *here, *excepted)}
+    refused = run("doctor", *here, "--except", "weather")
+    assert refused.exit_code == 1 and "there is no such point" in refused.stderr
+
+
+def test_the_page_lists_each_point() -> None:
+    page = PAGE.read_text()
+    assert [point for point in POINTS if f"`{point}`" not in page] == []
+
+
+@pytest.mark.postgres
+def test_postgresql_without_a_replica_or_an_archive_is_named(
+    tmp_path: Path, postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    settings = settings_of(tmp_path, database=postgres_url, secret_key="MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+    found = wrong(data.look_at_data(settings, 0))
+    assert set(found) == {"replica", "backup"}
+    assert "no synchronous replica" in found["replica"] and "archives no WAL" in found["backup"]
+
+
+def test_the_operation_shows_how_the_server_sees_its_caller(server: TestServer) -> None:
+    seen = server.api.get("/v1/caller")
+    assert (seen["key_name"], seen["address"], seen["connected_from"]) == ("operator", "127.0.0.1", "127.0.0.1")
+    assert not seen["connection_trusted"] and seen["x_forwarded_for"] is None and seen["public_url"] is None
+    tenant = server.api.post("/v1/tenants", {"id": "acme"})["id"]
+    key = server.api.post("/v1/keys", {"name": "acme", "tenant": tenant, "scopes": ["metrics:read"]})
+    assert Api(server.url, key["key"]).call("GET", "/v1/caller").status == 403

@@ -1,0 +1,165 @@
+"""Where the data is, whose it is, how it is backed up, and where its key is kept."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from tidings.cli.local.doctor_local import Finding
+from tidings.cli.local.production import record
+from tidings.cli.local.production.record import BackupRecord
+from tidings.cli.terminal.sentences import sentence
+from tidings.model import moment
+from tidings.model.moment import DAY, HOUR, Micros
+from tidings.settings import Settings
+from tidings.store.base import StoreError
+from tidings.store.engines import place
+from tidings.store.engines.opening import files_of, sqlite_file
+from tidings.store.engines.pen import Durability, durability
+from tidings.store.seal import KEY_FILE, load_key, read_key
+
+BACKUP_HOURS = 26
+"""A nightly backup, and a night that took longer."""
+TRIAL_DAYS = 35
+KEY_FILE_BYTES_MAX = 200
+"""A file that is larger is not a key."""
+BACKUP_FILES_MAX = 1_000
+EXCEPT_BACKUP = "If something else copies the data, leave this point out: --except backup"
+
+
+def look_at_data(settings: Settings, now: Micros) -> Iterator[Finding]:
+    """The folder and the database in it, or on PostgreSQL."""
+    folder, file = settings.folder, sqlite_file(settings.database, settings.folder)
+    holds = file is not None or not settings.secret_key
+    yield _volume(folder if file is None else file.parent, file, holds=holds)
+    yield _owner(folder, file)
+    kept = record.read(folder)
+    if file is not None:
+        yield _backup(kept, folder, now)
+        yield _trial(kept, now)
+    else:
+        yield from _postgres(settings, now)
+    yield _key(settings, kept)
+    yield from _key_beside_backups(settings, kept)
+
+
+def _volume(folder: Path, file: Path | None, *, holds: bool) -> Finding:
+    found = place.mount_of(folder)
+    said = (place.passing(folder, found) if holds else None) or (place.shared(folder, found) if file else None)
+    if said is not None:
+        return Finding("fail", "volume", f"{said}.")
+    return Finding("ok", "volume", f"{folder} is on a disk of this machine{f' ({found.kind})' if found else ''}.")
+
+
+def _owner(folder: Path, file: Path | None) -> Finding:
+    if not folder.is_dir():
+        return Finding("fail", "owner", f"There is no data folder {folder}. Name the server's with --data.")
+    wanted = folder.stat().st_uid
+    for each in files_of(file, folder):
+        if each.is_file() and each.stat().st_uid != wanted:
+            whose = f"{each} belongs to {place.owner_of(each)}, its folder to {place.owner_of(folder)}"
+            return Finding("fail", "owner", f"{whose}: the next start will be refused. Run: chown -R {wanted} {folder}")
+    return Finding("ok", "owner", f"{folder} and the files in it belong to {place.owner_of(folder)}.")
+
+
+def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
+    if kept.made is None or kept.made_at is None:
+        advice = "Enable deploy/tidings-backup.timer, or run `tidings backup DIR --keep 14` each night"
+        return Finding("fail", "backup", f"No backup was ever made of {folder}. {advice}. {EXCEPT_BACKUP}.")
+    made = f"The last backup, {kept.made}, was made at {moment.to_text(kept.made_at)[:19]}Z"
+    if now - kept.made_at > BACKUP_HOURS * HOUR:
+        days = (now - kept.made_at) / DAY
+        return Finding(
+            "fail", "backup", f"{made}, {days:.1f} days ago. See why it stopped: journalctl -u tidings-backup"
+        )
+    file = Path(kept.made)
+    if folder.resolve() in file.resolve().parents:
+        return Finding("fail", "backup", f"{made}, inside the data folder: what destroys one takes both. Move it.")
+    if file.parent.is_dir() and not file.is_file():
+        return Finding("fail", "backup", f"{made}, but is gone. Make another, and find out who deletes them.")
+    if file.is_file() and file.stat().st_dev == folder.stat().st_dev:
+        return Finding("warn", "backup", f"{made}, but on the disk of the data. Copy it to another machine.")
+    return Finding("ok", "backup", f"{made}.")
+
+
+def _trial(kept: BackupRecord, now: Micros) -> Finding:
+    how = "tidings restore --trial FILE"
+    if kept.tried_at is None:
+        return Finding("fail", "trial", f"No backup was ever restored to see that it works. Run: {how}")
+    if now - kept.tried_at > TRIAL_DAYS * DAY:
+        days = (now - kept.tried_at) // DAY
+        return Finding("fail", "trial", f"No backup was restored on trial for {days} days. Run: {how}")
+    return Finding("ok", "trial", f"{kept.tried} was restored on trial at {moment.to_text(kept.tried_at)[:19]}Z.")
+
+
+def _postgres(settings: Settings, now: Micros) -> Iterator[Finding]:
+    try:
+        found = durability(settings.database)
+    except StoreError as wrong:
+        yield Finding("fail", "replica", sentence(str(wrong)))
+        return
+    yield _replica(found)
+    if not found.archives:
+        advice = "Set archive_mode=on and archive_command, and make base backups (docs/howto/point-in-time.md)"
+        yield Finding("fail", "backup", f"PostgreSQL archives no WAL (archive_mode is off). {advice}. {EXCEPT_BACKUP}.")
+    elif found.archive_failing:
+        yield Finding(
+            "fail", "backup", f"The archive_command of PostgreSQL fails since {found.archive_failing}. See its log."
+        )
+    elif found.archived_at is None:
+        yield Finding("fail", "backup", "PostgreSQL has not archived any WAL yet. Try: SELECT pg_switch_wal()")
+    else:
+        yield Finding("ok", "backup", f"PostgreSQL archives its WAL; it did so last at {found.archived_at}.")
+
+
+def _replica(found: Durability) -> Finding:
+    if not found.standby_names:
+        return Finding(
+            "fail",
+            "replica",
+            "PostgreSQL has no synchronous replica (synchronous_standby_names is empty), so a lost disk loses what was "
+            "acknowledged. Set one up (docs/howto/two-servers.md); if the provider keeps its disks on several "
+            "machines, leave this point out: --except replica",
+        )
+    if not found.synchronous:
+        names = found.standby_names
+        return Finding(
+            "fail", "replica", f"No replica of {names} is connected, so commits hang, or wait for nobody. Start one."
+        )
+    return Finding("ok", "replica", f"Commits wait for a synchronous replica ({', '.join(found.synchronous)}).")
+
+
+def _key(settings: Settings, kept: BackupRecord) -> Finding:
+    path = settings.folder / KEY_FILE
+    if settings.secret_key:
+        return Finding("ok", "secret", "The secret key is given by TIDINGS_SECRET_KEY. Keep a copy of it elsewhere.")
+    if not path.exists():
+        return Finding("fail", "secret", f"There is no secret key: neither {path} nor TIDINGS_SECRET_KEY.")
+    if kept.key_copied_at is None:
+        advice = (
+            f"tidings backup DIR --with-key FILE writes it; keep it apart from the backups, or copy {path} yourself"
+        )
+        said = f"No copy of {path} is known, and without it a backup is useless. {advice}: --except secret"
+        return Finding("fail", "secret", said)
+    return Finding("ok", "secret", f"{path} was copied at {moment.to_text(kept.key_copied_at)[:19]}Z.")
+
+
+def _key_beside_backups(settings: Settings, kept: BackupRecord) -> Iterator[Finding]:
+    """Anyone who gets both a backup and the key can read every secret."""
+    if kept.made is None or not (folder := Path(kept.made).parent).is_dir():
+        return
+    try:
+        path = settings.folder / KEY_FILE
+        key = load_key(settings.secret_key, settings.folder) if settings.secret_key else read_key(path)
+        wanted = base64.b64encode(key)
+        for file in islice(sorted(folder.iterdir()), BACKUP_FILES_MAX):
+            small = file.is_file() and file.stat().st_size <= KEY_FILE_BYTES_MAX
+            if small and wanted in file.read_bytes() and file.resolve() != path.resolve():
+                said = (
+                    f"{file} is the secret key, next to the backups: who gets that folder reads every secret. Move it."
+                )
+                yield Finding("fail", "secret", said)
+    except (OSError, StoreError) as wrong:
+        yield Finding("warn", "secret", f"Whether the secret key lies next to the backups was not checked: {wrong}")

@@ -1,0 +1,245 @@
+"""What stands between callers and the server, judged by calling through the public URL.
+
+A proxy that is set up half answers most calls. So this sends what it often breaks: a large body, a stream, a made-up
+address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from tidings.cli.local.doctor_local import Finding
+from tidings.client import Client, ClientError, ConnectionFailed
+from tidings.client.exchange import ClientReply, ClientRequest
+from tidings.client.uploads import Upload
+from tidings.settings import Settings
+
+TIMEOUT_SECONDS = 20.0
+STREAM_SECONDS = 5.0
+HEAD_SECONDS = 1.0
+"""How long a proxy gets to refuse a body by its length alone."""
+PIECE_BYTES = 64 * 1024
+MADE_UP, MADE_UP_FORWARDED = "192.0.2.77", "192.0.2.78"
+"""Addresses for documentation (RFC 5737), which nobody has."""
+OWN_LOGIN = "The proxy asks for its own password, so no caller's key reaches the server. Remove auth_basic or the like."
+NGINX_STREAM = "nginx: remove proxy_ignore_headers X-Accel-Buffering, or set proxy_buffering off"
+
+
+class _Enough(Exception):
+    """As much of a body was sent as was needed."""
+
+
+def look_at_proxy(url: str, key: str, settings: Settings) -> Iterator[Finding]:
+    """Everything between here and the server. Stops at what makes the rest pointless."""
+    url = url.rstrip("/")
+    if urlsplit(url).scheme == "http" and _is_loopback(urlsplit(url).hostname or ""):
+        said = f"{url} is the server itself, so no proxy was checked. Name the URL that callers use: --url https://..."
+        yield Finding("fail", "https", said)
+        return
+    yield _https(url)
+    yield from _past_the_proxy(settings)
+    with Client(url, timeout_seconds=TIMEOUT_SECONDS, retries=0) as anybody:
+        try:
+            reply = anybody.exchange(ClientRequest("GET", "/healthz"))
+        except ConnectionFailed as wrong:
+            yield Finding("fail", "proxy", str(wrong))
+            return
+    astray = _reached(reply, url, settings)
+    if astray is not None:
+        yield Finding("fail", "proxy", astray)
+        return
+    yield Finding("ok", "proxy", f"{url} reaches the server.")
+    if not key:
+        said = "No key was given, so the way to the server was not checked. Give the operator's by TIDINGS_KEY."
+        yield Finding("fail", "key", said)
+        return
+    with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
+        yield from _with_key(client, url, key, settings)
+
+
+def _with_key(client: Client, url: str, key: str, settings: Settings) -> Iterator[Finding]:
+    lines = {"X-Forwarded-For": MADE_UP, "Forwarded": f"for={MADE_UP_FORWARDED}"}
+    try:
+        reply = client.exchange(ClientRequest("GET", "/v1/caller", headers=lines))
+        if reply.status == 401 and not _is_ours(reply):
+            yield Finding("fail", "proxy", OWN_LOGIN)
+            return
+        seen = reply.value()
+    except ClientError as wrong:
+        yield Finding("fail", "proxy", f"With the key, {url}/v1/caller answers: {wrong}")
+        return
+    yield _public_url(seen, url)
+    yield _address(seen)
+    yield _body(client, settings)
+    yield _stream(url, key)
+
+
+def _https(url: str) -> Finding:
+    if urlsplit(url).scheme == "https":
+        return Finding("ok", "https", "Callers use HTTPS.")
+    return Finding("fail", "https", f"{url} is not encrypted: everybody on the way reads keys. Let a proxy add HTTPS.")
+
+
+def _past_the_proxy(settings: Settings) -> Iterator[Finding]:
+    if settings.host in ("127.0.0.1", "::1", "localhost"):
+        yield Finding("ok", "host", "The server listens on this machine only; others reach it through the proxy.")
+    elif not settings.trusted_proxies:
+        yield Finding(
+            "fail",
+            "trusted",
+            f"The server listens on {settings.host}, and trusted_proxies is empty, so all callers behind a proxy look "
+            "like one. List the proxy's address.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_ours(reply: ClientReply) -> bool:
+    return reply.headers.get("request-id", "").startswith("req_")
+
+
+def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
+    """What is wrong if the answer is not the server's own to /healthz; None if it is."""
+    path = urlsplit(url).path
+    if _is_ours(reply):
+        if reply.status == 200:
+            return None
+        if reply.status == 404 and path:
+            return (
+                f"The proxy does not strip the prefix {path}: the server was asked for {path}/healthz. nginx: end "
+                "proxy_pass with a slash; Caddy: handle_path; HAProxy: http-request replace-path"
+                "."
+            )
+        return f"{url}/healthz answers {reply.status}."
+    if reply.status in (502, 503, 504):
+        port = settings.port or 8080
+        return (
+            f"The proxy answers {reply.status}: it cannot reach the server. It should forward to "
+            f"http://127.0.0.1:{port}, where `tidings doctor` finds it."
+        )
+    if 300 <= reply.status < 400:
+        target = reply.headers.get("location", "another URL")
+        return f"{url} redirects to {target}. Give that URL, and set public_url."
+    if reply.status == 401:
+        return OWN_LOGIN
+    return f"{url} reaches another program: /healthz answered {reply.status}. Check the proxy's host name and path."
+
+
+def _public_url(seen: dict[str, Any], url: str) -> Finding:
+    told = seen["public_url"]
+    if told is None:
+        said = f"public_url is not set, so links and Location headers lack the host. Set public_url: {url}"
+        return Finding("fail", "public_url", said)
+    if told.rstrip("/") != url:
+        said = f"public_url is {told}, but the server was reached at {url}. Set it to the URL that callers use."
+        return Finding("fail", "public_url", said)
+    return Finding("ok", "public_url", f"The server knows its public URL, {told}.")
+
+
+def _address(seen: dict[str, Any]) -> Finding:
+    """Whether the server learns who calls, from the proxy and from nobody else."""
+    chain, forwarded, peer = seen["x_forwarded_for"], seen["forwarded"], seen["connected_from"]
+    last = (chain or "").split(",")[-1].strip()
+    if last == MADE_UP or (chain is None and MADE_UP_FORWARDED in (forwarded or "").split(",")[-1]):
+        said = (
+            "The proxy passes on X-Forwarded-For as the caller wrote it, so callers can pretend to be others, and to "
+            "the server all look like the proxy. Let it append or replace the header; nginx: proxy_set_header "
+            "X-Forwarded-For $proxy_add_x_forwarded_for"
+        )
+        return Finding("fail", "address", f"{said}.")
+    if chain is None and forwarded is None:
+        said = (
+            "The proxy does not pass on the caller's address: no X-Forwarded-For arrives, so all callers look like one"
+        )
+        return Finding("fail", "address", f"{said}.")
+    if not seen["connection_trusted"]:
+        said = (
+            f"The connection is from {peer}, which trusted_proxies does not list, so all callers look like one. If "
+            f"that is your proxy, set trusted_proxies: {peer}"
+        )
+        return Finding("fail", "address", said)
+    if chain is not None and MADE_UP_FORWARDED in (forwarded or ""):
+        said = (
+            "The proxy passes on the caller's own Forwarded header, so the server trusts neither it nor "
+            'X-Forwarded-For. Let the proxy remove it; nginx: proxy_set_header Forwarded ""'
+        )
+        return Finding("fail", "address", f"{said}.")
+    return Finding("ok", "address", f"The server sees this caller as {last or seen['address']}, through {peer}.")
+
+
+def _body(client: Client, settings: Settings) -> Finding:
+    """Send the largest batch, as spaces, which the server reads and refuses; then the length of the largest file."""
+    most = settings.max_batch_bytes
+    refused = _too_large(_posted(client, "/v1/events:batch", "application/json", most, whole=True))
+    size = most
+    if refused is None:
+        size = settings.max_import_bytes
+        path, media = "/v1/items/tidings_doctor:import", "application/x-ndjson"
+        refused = _too_large(_posted(client, path, media, size, whole=False))
+    if refused is None:
+        return Finding("ok", "body", f"Bodies of {most:,} bytes pass.")
+    return Finding(
+        "fail",
+        "body",
+        f"The proxy refused a body of {size:,} bytes ({refused}), which the server accepts. Let it set no "
+        "limit; nginx: client_max_body_size 0; Caddy: no request_body max_size.",
+    )
+
+
+def _too_large(reply: ClientReply | ConnectionFailed | None) -> str | None:
+    if isinstance(reply, ConnectionFailed):
+        return "it closed the connection"
+    return None if reply is None or _is_ours(reply) else f"it answered {reply.status}"
+
+
+def _posted(client: Client, path: str, media: str, size: int, *, whole: bool) -> ClientReply | ConnectionFailed | None:
+    """The response to a body of spaces; None if there was none until the first piece, or all of it, was sent."""
+    until = time.monotonic() + HEAD_SECONDS
+
+    def pieces() -> Iterator[bytes]:
+        left = size
+        while left > 0:
+            yield b" " * min(left, PIECE_BYTES)
+            left -= PIECE_BYTES
+            while not whole:
+                if time.monotonic() > until:
+                    raise _Enough
+                time.sleep(0.05)
+                yield b""
+
+    upload = Upload(pieces, "ndjson", again=False, length=size)
+    try:
+        return client.exchange(ClientRequest("POST", path, headers={"Content-Type": media}, upload=upload))
+    except ConnectionFailed as wrong:
+        return wrong
+    except _Enough:
+        return None
+
+
+def _stream(url: str, key: str) -> Finding:
+    """The first line of a stream is there at once, unless somebody in between collects it."""
+    request = ClientRequest("GET", "/v1/events/stream", headers={"Accept": "text/event-stream"}, streamed=True)
+    with Client(url, key, timeout_seconds=STREAM_SECONDS, retries=0) as hasty:
+        began = time.monotonic()
+        try:
+            reply = hasty.exchange(request)
+            if reply.status != 200:
+                return Finding("fail", "stream", f"A stream answers {reply.status}. See {url}/v1/events/stream")
+            next(reply.rest)
+        except (ConnectionFailed, StopIteration):
+            return Finding(
+                "fail",
+                "stream",
+                f"Nothing of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers responses. "
+                f"{NGINX_STREAM}.",
+            )
+    return Finding("ok", "stream", f"A stream's first byte arrived after {time.monotonic() - began:.1f} s.")

@@ -1,0 +1,118 @@
+"""How the server's process runs: who started it, as whom, with how many files, and by which clock."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tidings.cli.local.doctor_local import OPEN_FILES_WARN, Finding
+from tidings.settings import Settings
+from tidings.store.engines.opening import FOLDER_LOCK
+
+TIME_ERROR = 5
+"""What adjtimex(2) returns if nothing sets the clock."""
+ADJTIMEX_BYTES = 512
+_LIMIT = re.compile(r"^Max open files\s+([0-9]+)", re.MULTILINE)
+_USER = re.compile(r"^Uid:\s+([0-9]+)", re.MULTILINE)
+
+
+def look_at_service(settings: Settings) -> Iterator[Finding]:
+    """The process that holds the data folder, if it runs on this machine, and the clock."""
+    process = _process(settings.folder)
+    if process is None:
+        said = f"No server runs on {settings.folder}, so its process was not checked. Start it, and run this again."
+        yield Finding("fail", "service", said)
+    else:
+        yield _supervised(process)
+        yield _user(process)
+        yield from _open_files(process)
+    yield _clock()
+    yield _log(settings)
+
+
+def _process(folder: Path) -> Path | None:
+    """Its folder in /proc; None if it does not run, or not where it can be seen."""
+    try:
+        with (folder / FOLDER_LOCK).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                process = Path(f"/proc/{int(json.load(file)['pid'])}")
+                return process if process.is_dir() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _supervised(process: Path) -> Finding:
+    group = _text(process / "cgroup").strip().rpartition(":")[2]
+    unit = group.rpartition("/")[2]
+    if process.name == "1" or (unit.endswith(".service") and not unit.startswith("user@")):
+        said = "as the main process of a container" if process.name == "1" else f"as the unit {unit}"
+        return Finding("ok", "service", f"The server runs {said}.")
+    if unit.endswith(".scope") and "session-" in unit:
+        where = "in somebody's login session, and may end with it"
+    else:
+        where = "without a supervisor that this command recognizes, so nothing starts it at boot or after a crash"
+    advice = "Use deploy/tidings.service or deploy/compose.yaml"
+    return Finding("fail", "service", f"The server runs {where}. {advice}, or leave this point out: --except service")
+
+
+def _user(process: Path) -> Finding:
+    found = _USER.search(_text(process / "status"))
+    if found is not None and found[1] == "0":
+        return Finding(
+            "fail",
+            "user",
+            "The server runs as root. Run it as another user: DynamicUser=yes in the unit, or the image's own user.",
+        )
+    return Finding("ok", "user", "The server does not run as root.")
+
+
+def _open_files(process: Path) -> Iterator[Finding]:
+    found = _LIMIT.search(_text(process / "limits"))
+    if found is None:
+        return
+    if int(found[1]) < OPEN_FILES_WARN:
+        advice = "Set LimitNOFILE=65536 in the unit, or ulimits.nofile in the compose file, and restart the server."
+        said = f"The server may open only {found[1]} files, and each connection counts as one. {advice}"
+        yield Finding("fail", "limit", said)
+    else:
+        yield Finding("ok", "limit", f"The server may open {found[1]} files.")
+
+
+def _clock() -> Finding:
+    if sys.platform != "linux":
+        return Finding("ok", "ntp", "Whether a time service sets the clock is only known on Linux.")
+    # The kernel knows whether a time service sets the clock; its structure is read by nobody here.
+    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(ADJTIMEX_BYTES))
+    if state == TIME_ERROR or state < 0:
+        return Finding(
+            "fail",
+            "ntp",
+            "No time service keeps the clock right (the kernel says it is not synchronized), so it will drift until "
+            "receivers refuse signatures. Install chrony or enable systemd-timesyncd; if the host of a virtual "
+            "machine sets it, leave this point out: --except ntp",
+        )
+    return Finding("ok", "ntp", f"A time service sets the clock: {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}.")
+
+
+def _log(settings: Settings) -> Finding:
+    level = settings.log_level
+    if level in ("debug", "error"):
+        why = "writes a line for each step" if level == "debug" else "hides warnings, which say what goes wrong next"
+        return Finding("fail", "log", f"log_level is {level}, which {why}. Set it to info.")
+    return Finding("ok", "log", f"log_level is {level}.")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,82 @@
+"""Who may use the server, and who watches it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+from tidings.cli.local.doctor_local import Finding
+from tidings.cli.terminal.sentences import counted
+from tidings.client import Client, ClientError, Unauthorized
+from tidings.client.exchange import ClientRequest
+
+TIMEOUT_SECONDS = 5.0
+KNOWN_KEYS = ("tdk_try-it",)
+"""The keys that the documentation's commands choose: everybody knows them."""
+KEY_CHARS_MIN = 24
+KEYS_MAX = 100
+ASKED_MIN = 3
+"""This command itself reads them too."""
+EACH_MINUTES_MAX = 5
+_ASKED = re.compile(r'^tidings_answers_total\{operation="(?:metrics|get_health)",status="200"\} (\S+)', re.MULTILINE)
+_STARTED = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
+
+
+def look_at_usage(url: str, key: str) -> Iterator[Finding]:
+    """Known keys, keys for applications, and whether anybody reads metrics."""
+    try:
+        for known in KNOWN_KEYS:
+            yield _known(url, known)
+        if key:
+            yield from _with_key(url, key)
+    except ClientError as wrong:
+        yield Finding("fail", "keys", str(wrong))
+
+
+def _known(url: str, known: str) -> Finding:
+    with Client(url, known, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
+        try:
+            client.exchange(ClientRequest("GET", "/v1/keys", {"limit": 1})).value()
+        except Unauthorized:
+            return Finding("ok", "keys", "No key of the documentation's examples is valid.")
+    return Finding(
+        "fail",
+        "keys",
+        f"The operator's key is {known}, which the documentation names. Choose another: set operator_key to 'tdk_' "
+        "followed by the output of openssl rand -hex 24, and restart the server.",
+    )
+
+
+def _with_key(url: str, key: str) -> Iterator[Finding]:
+    if len(key) < KEY_CHARS_MIN:
+        said = (
+            f"The key given here has only {len(key)} characters, which can be guessed. Choose one of {KEY_CHARS_MIN}."
+        )
+        yield Finding("fail", "keys", said)
+    with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
+        others = [each for each in islice(client.keys(limit=KEYS_MAX), KEYS_MAX) if each["name"] != "operator"]
+        if others:
+            yield Finding("ok", "keys", f"Applications have keys of their own ({counted(len(others), 'key')}).")
+        else:
+            advice = "tidings keys create NAME --scope events:write"
+            said = "There is only the operator's key, which may do everything. Give each application its own"
+            yield Finding("fail", "keys", f"{said}: {advice}")
+        yield _watched(client.exchange(ClientRequest("GET", "/metrics")).body.decode())
+
+
+def _watched(metrics: str) -> Finding:
+    """Whether the metrics were read every few minutes since the start."""
+    asked = sum(float(count) for count in _ASKED.findall(metrics))
+    started = _STARTED.search(metrics)
+    minutes = (time.time() - float(started[1])) / 60 if started else 0.0
+    if asked > max(ASKED_MIN, minutes / EACH_MINUTES_MAX):
+        return Finding("ok", "watched", "Somebody reads the metrics regularly.")
+    return Finding(
+        "fail",
+        "watched",
+        f"The metrics were read {asked:.0f} times since the server started {minutes:.0f} minutes ago, so nobody will "
+        "notice when it fails. Let Prometheus read /metrics (docs/howto/monitoring.md); if something else watches it, "
+        "leave this point out: --except watched",
+    )
