@@ -97,3 +97,18 @@ def test_what_ended_before_its_link_was_noted_is_found_by_its_link(db: Db) -> No
         (3, 7),
         (4, None),
     ]
+
+
+@pytest.mark.sqlite_only
+def test_what_reads_in_the_order_of_due_times_never_sorts_a_link_s_backlog(db: Db) -> None:
+    """With numbers of old statistics and none for a newer index, SQLite would take the newer one."""
+    db.execute("ANALYZE", {})
+    db.execute("DELETE FROM sqlite_stat1", {})
+    db.insert("sqlite_stat1", ("tbl", "idx", "stat"), [("waiting", "waiting_by_link", "50000 5000 5000")])
+    db.execute("ANALYZE sqlite_schema", {})
+    wrong = []
+    for name, sql in statements("sqlite").items():
+        if "waiting" in sql and "due" in sql and "link >= 0" not in sql:
+            plan = db.query("EXPLAIN QUERY PLAN " + sql, dict.fromkeys(re.findall(r"(?<![:\w]):([a-z_]\w*)", sql)))
+            wrong += [name for row in plan if "waiting_of_link" in row[3]]
+    assert wrong == []

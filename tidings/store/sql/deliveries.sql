@@ -187,7 +187,8 @@ INSERT INTO link_once (link, key) VALUES (:link, :key) ON CONFLICT DO NOTHING;
 
 -- name: waiting_numbers
 -- A link's deliveries that have a due time, in the order of their numbers.
-SELECT delivery FROM waiting WHERE link = :link AND delivery > :after AND delivery <= :until ORDER BY delivery LIMIT :count;
+SELECT delivery FROM waiting
+WHERE link >= 0 AND link = :link AND delivery > :after AND delivery <= :until ORDER BY delivery LIMIT :count;
 
 -- name: link_window
 -- Where a step over a link's deliveries ends.

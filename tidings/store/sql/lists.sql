@@ -111,7 +111,7 @@ ORDER BY d.number ASC LIMIT :count;
 SELECT w.delivery FROM json_each(:links) AS l CROSS JOIN waiting AS w
 WHERE w.delivery IN (
     SELECT delivery FROM waiting INDEXED BY waiting_of_link
-    WHERE link = l.value ->> 'link' AND delivery > :after AND delivery < :before
+    WHERE link >= 0 AND link = l.value ->> 'link' AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
 )
 ORDER BY w.delivery DESC LIMIT :count;
@@ -120,7 +120,7 @@ ORDER BY w.delivery DESC LIMIT :count;
 -- The same, with PostgreSQL's way of taking a JSON list apart.
 SELECT w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
     SELECT delivery FROM waiting
-    WHERE link = part.link AND delivery > :after AND delivery < :before
+    WHERE link >= 0 AND link = part.link AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
 ) AS w
 ORDER BY w.delivery DESC LIMIT :count;
@@ -130,7 +130,7 @@ ORDER BY w.delivery DESC LIMIT :count;
 SELECT w.delivery FROM json_each(:links) AS l CROSS JOIN waiting AS w
 WHERE w.delivery IN (
     SELECT delivery FROM waiting INDEXED BY waiting_of_link
-    WHERE link = l.value ->> 'link' AND delivery > :after AND delivery < :before
+    WHERE link >= 0 AND link = l.value ->> 'link' AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
 )
 ORDER BY w.delivery ASC LIMIT :count;
@@ -139,7 +139,7 @@ ORDER BY w.delivery ASC LIMIT :count;
 -- The same, with PostgreSQL's way of taking a JSON list apart.
 SELECT w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
     SELECT delivery FROM waiting
-    WHERE link = part.link AND delivery > :after AND delivery < :before
+    WHERE link >= 0 AND link = part.link AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
 ) AS w
 ORDER BY w.delivery ASC LIMIT :count;
