@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -19,18 +20,20 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
 from tests.repository import ROOT
-from tests.warm_shell import keep, load_commands, put_program
+from tests.warm_example import load_clients, play
+from tests.warm_shell import fixed, keep, load_commands, put_program
 from tidings.testing import process
 
+LOADS = {"tests.warm_shell": load_commands, "tests.warm_example": load_clients}
+"""What is loaded, once, before the first copy of its kind."""
 LOOK_SECONDS = 0.01
 REQUEST_BYTES = 1 << 20
-OURS = "TIDINGS_"
 
 
 class Started:
@@ -98,27 +101,20 @@ class Started:
 class Loaded:
     """The process that the others are copies of. It ends with this one."""
 
-    def __init__(self) -> None:
-        self._environment = without_ours(os.environ)
-        self._socket, theirs = socket.socketpair()
+    def __init__(self, ours: socket.socket, end: Callable[[], object] = lambda: None) -> None:
+        """`ours`: the end of a pair of sockets at whose other one `serve` runs; `end` waits until that has ended."""
+        self._fixed = fixed(os.environ)
+        self._socket, self._end = ours, end
         self._lock = threading.Lock()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
 
     def close(self) -> None:
         """End it; what it started goes on."""
         self._socket.close()
-        self._process.wait()
+        self._end()
 
     def has(self, environment: dict[str, str]) -> bool:
-        """Whether a process with these variables may be its copy: it was itself started with the same ones."""
-        return _can_copy() and without_ours(environment) == self._environment
+        """Whether a process with these variables may be its copy: those that only a start reads are the same."""
+        return _can_copy() and fixed(environment) == self._fixed
 
     def ask(self, request: dict[str, Any], *files: int) -> Any:
         """Its answer."""
@@ -140,7 +136,7 @@ class Loaded:
         """Start bash, which reads its standard input and prints everything to `said`. See tests/warm_shell.py."""
         programs = folder.with_name("programs")
         programs.mkdir()
-        put_program(programs, self._environment)
+        put_program(programs, self._fixed)
         environment = {**environment, "PATH": f"{programs}:{environment['PATH']}"}
         streams = {"stdin": subprocess.PIPE, "stdout": said, "stderr": said}
         return self.start(["tests.warm_shell", *command], env=environment, cwd=folder, **streams)
@@ -149,11 +145,6 @@ class Loaded:
 def _can_copy() -> bool:
     """Whether processes can be copied. On macOS, what has loaded the system's libraries cannot safely be."""
     return sys.platform == "linux"
-
-
-def without_ours(environment: Any) -> dict[str, str]:
-    """The variables that are not Tidings' settings, nor pytest's name of the present test."""
-    return {name: each for name, each in environment.items() if not name.startswith((OURS, "PYTEST_"))}
 
 
 def _stream(wanted: Any, mode: str, ours: contextlib.ExitStack) -> tuple[int, IO[str] | None]:
@@ -180,19 +171,38 @@ def popen(*command: str, env: dict[str, str], cwd: Path | None = None, stdin: An
 
 def ended(*command: str, env: dict[str, str], cwd: Path | None, seconds: float) -> subprocess.CompletedProcess[str]:
     """What `python -m` with a command that ends soon prints, and its exit status."""
+    return _ended([sys.executable, "-m", *command], list(command), env, cwd, seconds)
+
+
+def played(*command: str, env: dict[str, str], cwd: Path | None, seconds: float) -> subprocess.CompletedProcess[str]:
+    """The same of `python` with a file and its arguments; the servers that it starts are copies, too."""
+    return _ended([sys.executable, *command], ["tests.warm_example", *command], env, cwd, seconds)
+
+
+def _ended(
+    cold: list[str], command: list[str], env: dict[str, str], cwd: Path | None, seconds: float
+) -> subprocess.CompletedProcess[str]:
     if not _loaded().has(env):
-        cold = [sys.executable, "-m", *command]
-        return subprocess.run(cold, env=env, cwd=cwd, timeout=seconds, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            cold,
+            env=env,
+            cwd=cwd,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
-        process = _loaded().start(list(command), env=env, cwd=cwd, **streams)
+        process = _loaded().start(command, env=env, cwd=cwd, **streams)
         try:
             status = process.wait(seconds)
         finally:
             process.kill()
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess(command, status, out.read(), err.read())
+        return subprocess.CompletedProcess(cold, status, out.read(), err.read())
 
 
 def shell(command: list[str], folder: Path, environment: dict[str, str], said: IO[str]) -> Any:
@@ -213,25 +223,43 @@ _LOADED: list[Loaded] = []
 def _loaded() -> Loaded:
     """The one of this process, made when it is first asked for."""
     if not _LOADED:
-        _LOADED.append(Loaded())
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        _LOADED.append(Loaded(ours, process.wait))
     return _LOADED[0]
+
+
+def copying(loaded: Callable[[], Loaded]) -> SimpleNamespace:
+    """What `ProcessServer` needs of the module `subprocess`, with copies where they may be."""
+
+    def popen(command: list[str], *, env: dict[str, str], text: bool, **streams: Any) -> Any:
+        if command[:2] != [sys.executable, "-m"] or not loaded().has(env):
+            return subprocess.Popen(command, env=env, text=text, **streams)
+        return loaded().start(command[2:], env=env, **streams)
+
+    taken = {name: getattr(subprocess, name) for name in ("DEVNULL", "PIPE", "TimeoutExpired")}
+    return SimpleNamespace(Popen=popen, **taken)
 
 
 @contextlib.contextmanager
 def warm_starts() -> Iterator[None]:
     """Let `ProcessServer` start copies, in this process."""
-
-    def popen(command: list[str], *, env: dict[str, str], text: bool, **streams: Any) -> Any:
-        if command[:2] != [sys.executable, "-m"] or not _loaded().has(env):
-            return subprocess.Popen(command, env=env, text=text, **streams)
-        return _loaded().start(command[2:], env=env, **streams)
-
     # Not above: the processes that are started should have loaded no more than Tidings.
+    from granian.log import configure_logging
+    from granian.server import common
     from pytest import MonkeyPatch
 
-    taken = {name: getattr(subprocess, name) for name in ("DEVNULL", "PIPE", "TimeoutExpired")}
     with MonkeyPatch.context() as patch:
-        patch.setattr(process, "subprocess", SimpleNamespace(Popen=popen, **taken))
+        patch.setattr(process, "subprocess", copying(_loaded))
+        # Each HTTP server sets the loggers of its process as all others do, which takes a tenth of a server's start.
+        patch.setattr(common, "configure_logging", functools.cache(configure_logging))
         try:
             yield
         finally:
@@ -260,8 +288,8 @@ def serve(asked: socket.socket) -> None:
             pid, status = os.waitpid(request["ended"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         else:
-            if request["start"][0] == "tests.warm_shell":
-                load_commands()
+            if (load := LOADS.get(request["start"][0])) is not None:
+                load()
             answer = os.fork()
             if answer == 0:
                 asked.close()
@@ -289,6 +317,8 @@ def become(request: dict[str, Any], files: list[int]) -> None:
             status = app(arguments)
         elif module == "tests.warm_shell":
             status = keep(arguments, become)
+        elif module == "tests.warm_example":
+            status = play(arguments, serve)
         else:
             from tidings.testing.serve import main
 

@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from tidings.cli.table import COMMANDS
 Become = Callable[[dict[str, Any], list[int]], None]
 ADDRESS = "WARM_SHELL"
 REQUEST_BYTES = 1 << 18
-FIXED = ("PYTHON", "TZ", "LANG", "LC_")
-"""Variables that a process reads when it starts: a call that has others than bash starts a process of its own."""
+FIXED = ("PYTHON", "TZ", "LANG", "LC_", "LD_", "OPENSSL_")
+"""Variables that a process reads when it starts: one that has others is no copy."""
 CALL = """\
 #!{python} -ISE
 import _signal, _socket, array, marshal, os, sys
@@ -50,9 +50,13 @@ os._exit(status)
 """
 
 
-def put_program(folder: Path, environment: dict[str, str]) -> None:
-    """Put the program `tidings` into a folder. `environment`: that of the process that is copied."""
-    there = {name: each for name, each in environment.items() if name.startswith(FIXED)}
+def fixed(environment: Mapping[str, str]) -> dict[str, str]:
+    """Those of the variables that a process reads only when it starts."""
+    return {name: each for name, each in environment.items() if name.startswith(FIXED)}
+
+
+def put_program(folder: Path, there: dict[str, str]) -> None:
+    """Put the program `tidings` into a folder. `there`: what is fixed in the process that is copied."""
     file = folder / "tidings"
     file.write_text(CALL.format(python=sys.executable, fixed=FIXED, there=there, address=ADDRESS))
     file.chmod(0o755)

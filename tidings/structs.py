@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 
 import msgspec
 
 _known: set[type[msgspec.Struct]] = set()
+_modules = 0
+"""How many modules were loaded when it was last called."""
 
 
-def learn_structs(kind: type[msgspec.Struct] = msgspec.Struct) -> None:
+def learn_structs() -> None:
     """Have msgspec know every kind of struct. Of several servers in one process, only the first takes time.
 
     It learns a kind at its first use, and two threads that do so at the same time crash the interpreter.
     """
+    global _modules
+    if len(sys.modules) != _modules:
+        _learn(msgspec.Struct)
+        _modules = len(sys.modules)
+
+
+def _learn(kind: type[msgspec.Struct]) -> None:
     for each in kind.__subclasses__():
         if each not in _known:
             _known.add(each)
             # Structs of functions, or of what only the type checker knows, are never read from JSON.
             with contextlib.suppress(TypeError, NameError):
                 msgspec.json.Decoder(each)
-        learn_structs(each)
+        _learn(each)

@@ -1,12 +1,11 @@
-"""The scenarios of examples/, each run as a user would run it, against a real server process over real sockets."""
+"""The scenarios of examples/, each run in its own process against a real server process over real sockets."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+from tests import warm
 from tests.repository import ROOT
 
 EXAMPLE_SECONDS = 180
@@ -15,15 +14,8 @@ COLUMNS = 80
 
 def run(example: str, *arguments: str, folder: Path | None = None, **variables: str) -> str:
     """Run a file of examples/ in its own process; what it printed. Fails where it ends with anything but 0."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / example), *arguments],
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=EXAMPLE_SECONDS,
-    )
+    command, env = [str(ROOT / "examples" / example), *arguments], {**os.environ, **variables}
+    done = warm.played(*command, env=env, cwd=folder, seconds=EXAMPLE_SECONDS)
     assert done.returncode == 0, f"{example} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

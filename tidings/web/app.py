@@ -5,9 +5,11 @@ Each door owns what happens behind it: whom it knows, how strictly it reads, and
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
+from tidings.rules.network.origin import public_url
 from tidings.web.api.door import ApiDoor
 from tidings.web.console.door import ConsoleDoor
 from tidings.web.forms.door import FormsDoor
@@ -16,6 +18,7 @@ from tidings.web.inside import Menu
 from tidings.web.operations import TABLE
 from tidings.web.parts import Parts
 from tidings.web.portal.door import PortalDoor
+from tidings.web.wire.routes import Routes
 
 
 class Door(Protocol):
@@ -25,13 +28,19 @@ class Door(Protocol):
         """Answer a request, whatever it is (RSGI 1.x)."""
 
 
+@functools.cache
+def _routes(prefix: str) -> Routes:
+    return Routes(TABLE, prefix)
+
+
 class App:
     """What the HTTP server calls for each request."""
 
     def __init__(self, parts: Parts, doors: Mapping[str, Door] | None = None) -> None:
         """`doors`: by the first step of the path, such as `in` and `f`; the API's door takes the rest."""
         self._parts = parts
-        self._api = ApiDoor(parts, TABLE)
+        public = public_url(parts.settings.public_url)
+        self._api = ApiDoor(parts, _routes(public.prefix if public else ""))
         self._doors: dict[str, Door] = dict(doors or self._own_doors(parts))
 
     def _own_doors(self, parts: Parts) -> dict[str, Door]:

@@ -8,7 +8,6 @@ an API and wrong for others' webhooks lives here: keys, strict queries, refusals
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
@@ -69,7 +68,7 @@ class Exchange(msgspec.Struct, gc=False):
 class ApiDoor:
     """Takes everything without its own door: `/v1`, the pages `/docs`, `/healthz` and the like."""
 
-    def __init__(self, parts: Parts, operations: Sequence[Operation]) -> None:
+    def __init__(self, parts: Parts, routes: Routes) -> None:
         self._parts = parts
         self._clock = parts.clock
         self.access = Access(parts.catalog, parts.tickets)
@@ -80,7 +79,7 @@ class ApiDoor:
         self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog)
         public = public_url(parts.settings.public_url)
         self._base = public.whole if public else ""
-        self._routes = Routes(operations, public.prefix if public else "")
+        self._routes = routes
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
         self._max_import = int(parts.settings.max_import_bytes)

@@ -5,6 +5,7 @@ A page asks for data, and an action changes something, only through operations o
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,7 @@ class PortalPages:
         return None
 
 
+@functools.cache
 def _pattern(path: str) -> re.Pattern[str]:
     pieces = _NAME.split(path)
     return re.compile("".join(f"(?P<{each}>[^/]+)" if at % 2 else re.escape(each) for at, each in enumerate(pieces)))
