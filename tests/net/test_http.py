@@ -61,6 +61,13 @@ def test_a_huge_answer_is_cut_while_reading(client: HttpClient) -> None:
     assert sent < 50_000_000
 
 
+def test_headers_do_not_stay_for_the_next_request(client: HttpClient) -> None:
+    with listening(saying(FINE)) as server:
+        fetch(client, server.url(), headers=["Authorization: Bearer of-the-first"])
+        fetch(client, server.url())
+    assert [b"of-the-first" in post for post in server.posts] == [True, False]
+
+
 def test_nobody_listens(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -161,6 +161,18 @@ def test_a_name_that_moves_is_followed_while_events_flow() -> None:
         assert (len(old.posts), len(new.posts), len(book.asked)) == (4, 2, 2)
 
 
+def test_an_address_is_dialled_even_after_a_name_with_the_same_port() -> None:
+    book = Book(first_test=["127.0.0.1"])
+    with (
+        opened(Names(book, book.clock)) as client,
+        listening(saying(FINE)) as first,
+        listening(saying(FINE), "127.0.0.2", first.port) as second,
+    ):
+        assert fetch(client, first.url(host="first.test")).status == 200
+        assert fetch(client, second.url(host="127.0.0.2")).status == 200
+    assert (len(first.posts), len(second.posts)) == (1, 1)
+
+
 def test_an_address_that_stays_keeps_its_connections() -> None:
     book = Book(calm_test=["127.0.0.1"])
     with opened(Names(book, book.clock)) as client, listening(saying(FINE)) as server:

@@ -18,6 +18,7 @@ from tidings.rules.network.address import NONE_OPEN, Networks, Target, target_of
 
 CONNECT_SECONDS = 5.0
 HEADERS_KEPT = 200
+NO_HEADERS = ["Expect:"]  # pycurl ignores an empty list: the last request's headers would leave again
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 """Methods that may be repeated without asking (RFC 9110, section 9.2.2)."""
 WITH_CONTENT = ("POST", "PUT", "PATCH")
@@ -109,10 +110,9 @@ class Handle:
         """The alias whose addresses it brings."""
         self.waits: Callable[[Resolved], None] | None = None
         self._refusal, self._is_hung, self._opens_socket = refusal, is_hung, opens_socket
-        self._stale = self._fresh = self._looks = self._forgot = False
+        self._stale = self._fresh = self._looks = self._forgot = self._dialled = False
         self._found: Resolved | None = None
         self._refused: str | None = None
-        self._dialled = False
         self._headers: list[bytes] = []
         self.head_at: float | None = None
         """When the head of the response was complete."""
@@ -174,13 +174,13 @@ class Handle:
             self._limit = request.timeout_seconds
         if request.method != self._method:
             self._choose_method(request.method, with_body=bool(request.body))
-        curl.setopt(pycurl.HTTPHEADER, request.headers)
+        curl.setopt(pycurl.HTTPHEADER, request.headers or NO_HEADERS)
         if len(request.body) != self._size:
             self._size = len(request.body)
             curl.setopt(pycurl.POSTFIELDSIZE, self._size)
         if self._found is not None and self.target.name is None:
             self._found = None
-            curl.setopt(pycurl.CONNECT_TO, [])
+            curl.unsetopt(pycurl.CONNECT_TO)
         # libcurl repeats requests without a body if a kept connection breaks; on a new one it does not.
         fresh = not request.body and request.method not in IDEMPOTENT
         if self._fresh is not fresh:
