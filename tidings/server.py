@@ -159,7 +159,7 @@ class Server:
         router.on_kick = self._timers.news
         self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved)
         self._indexes = Indexes(engine, writer, catalog)
-        writer.before_replies(catalog.refresh)
+        writer.keep_up(catalog)
         writer.on_commit(deliver.committed)
         writer.on_commit(feed.committed)
         catalog.on_change(lambda snapshot, changed: feed.nudge())

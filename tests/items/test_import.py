@@ -20,6 +20,7 @@ from tests.web.wire import dial
 from tidings.intake.items.import_store import ImportStore
 from tidings.model.collection import Collection, Field
 from tidings.route import route
+from tidings.store import journal
 from tidings.testing import Api, TestServer
 from tidings.testing.api import ApiReply
 from tidings.testing.waiting import until
@@ -367,6 +368,9 @@ def test_endpoints_registered_later_get_no_events_of_an_import(
     text = "name\n" + "".join(f"r{n}\n" for n in range(2_000))
     assert counts(send(own, text)) == {"read": 2_000, "created": 2_000}
     late = server.api.register("http://127.0.0.1:9/late", tenant="*")[0]
-    until(lambda: writer.wait(lambda db: db.all("events_to_route", journal=db.journal, count=1)) == [], "all is routed")
+    until(
+        lambda: writer.wait(lambda db: db.all("events_to_route", journal=0, until=journal.end(0), count=1)) == [],
+        "all is routed",
+    )
     assert server.api.get("/v1/deliveries", endpoint=late)["data"] == []
     server.api.delete(f"/v1/endpoints/{late}")

@@ -13,6 +13,7 @@ from tidings.model.event import Event
 from tidings.model.link import Endpoint, Sealed, Webhook
 from tidings.route import route
 from tidings.route.route import Router
+from tidings.store import journal
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.engines.opening import open_engine
@@ -92,6 +93,21 @@ def test_each_link_gets_what_it_chose(db: Db, catalog: Catalog, router: Router) 
     publish(db, event("a"), event("b", "users.created"), event("c", "users.deleted"))
     assert router.step(db) is None
     assert pairs(db) == [("a", 1), ("a", 2), ("b", 1), ("b", 3), ("c", 1)]
+
+
+def test_a_node_routes_its_own_journal_alone(db: Db, catalog: Catalog, router: Router) -> None:
+    """Numbers of other journals are higher or lower, never earlier or later, also those that a link begins after."""
+    endpoint(db, catalog, 1, after=(2 << 34) + 7)
+    endpoint(db, catalog, 2, after=1)
+    publish(db, event("a"), event("b"))
+    db.journal = 2
+    journal.begin(db)
+    publish(db, event("c"), event("d"))
+    router.step(db)
+    assert pairs(db) == [("c", 2), ("d", 2)]
+    db.journal = 0
+    router.step(db)
+    assert set(pairs(db)) == {("c", 2), ("d", 2), ("a", 1), ("b", 1), ("b", 2)}
 
 
 def test_a_second_step_adds_nothing(db: Db, catalog: Catalog, router: Router) -> None:

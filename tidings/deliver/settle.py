@@ -14,7 +14,7 @@ from tidings.model.event import Event
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
 from tidings.store import journal
-from tidings.store.base import Db, StoreBusy, StoreDamaged, StoreError, StoreFull
+from tidings.store.base import Contended, Db, StoreBusy, StoreDamaged, StoreError, StoreFull
 from tidings.store.catalog import Catalog
 from tidings.store.log import tallies
 from tidings.store.log.events import Publication, append
@@ -23,7 +23,7 @@ ATTEMPT_COLUMNS = Attempt.__struct_fields__
 """The table's columns are named like the struct's fields."""
 HASTENED_PER_STEP = 1_000
 NOT_STORED = "What the other system said could not be stored."
-_NOT_NOW = (StoreBusy, StoreFull, StoreDamaged)
+_NOT_NOW = (StoreBusy, StoreFull, StoreDamaged, Contended)
 """What is wrong with the store, and not with what is to be stored."""
 
 log = logging.getLogger("tidings.deliver")

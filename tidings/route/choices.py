@@ -9,6 +9,7 @@ import msgspec
 from tidings.model.event import OWN_TYPES
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.rules.wants import Wants
+from tidings.store import journal
 from tidings.store.catalog import Catalog, Snapshot
 
 CACHED_CHOICES_MAX = 10_000
@@ -38,8 +39,16 @@ class Choices:
         self._size = 0
         self.timed: set[int] = set()
         """Links with a timer, which events let run now: they get no deliveries of these."""
+        self.journal = 0
+        """Whose events are routed."""
+        self._catalog = catalog
         catalog.on_change(self._compile)
         self._compile(catalog.now, list(catalog.now.links.values()))
+
+    def belong(self, own: int) -> None:
+        """From now on, events of this journal are routed."""
+        self.journal = own
+        self._compile(self._catalog.now, list(self._catalog.now.links.values()))
 
     def known(self, tenant: str | None, kind: str) -> Choice | None:
         """The choice, if it was made before: making one takes time."""
@@ -71,6 +80,9 @@ class Choices:
             links = self._by_tenant.setdefault(endpoint.tenant, {})
             if endpoint.deleted is None:
                 wants = Wants.of(endpoint).compiled()
+                if journal.of(wants.after) != self.journal:
+                    # Another node made it, and this one has caught up with that: what comes now is later.
+                    wants.after = 0
                 links[endpoint.num] = (wants.takes, wants)
                 if endpoint.timer is not None and endpoint.events:
                     self.timed.add(endpoint.num)

@@ -95,6 +95,8 @@ class Router:
 
         Returns in how many seconds there is more to do; None: nothing.
         """
+        if db.journal != self._choices.journal:
+            self._choices.belong(db.journal)
         return _Step(self, db).run()
 
 
@@ -114,7 +116,8 @@ class _Step:
 
     def run(self) -> float | None:
         router, db = self._router, self._db
-        rows = db.all("events_to_route", journal=db.journal, count=router._window or EVENTS_PER_STEP)
+        count = router._window or EVENTS_PER_STEP
+        rows = db.all("events_to_route", journal=db.journal, until=journal.end(db.journal), count=count)
         if router._maybe_aside:
             self._aside = dict(db.all("route_aside"))
             # Only a read proves that there is none: what this step deletes may be rolled back.

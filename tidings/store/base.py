@@ -15,6 +15,8 @@ Outcome = tuple[Any, Exception | None]
 """What a job returned, or what it raised."""
 Dialect = str
 """`sqlite` or `postgres`."""
+LOCK_SECONDS = 2
+"""How long a write waits for what another session has locked."""
 
 
 def no_rest() -> None:
@@ -71,12 +73,20 @@ class Outdated(StoreError):
     """A table was altered since this connection prepared the statement; it may be repeated after a rollback."""
 
 
-class Held(StoreError):
-    """A table that has to be altered is being read, and was not waited for."""
+class Contended(StoreError):
+    """Another node came first, as with a deadlock. A new transaction sees what it did: it may be done again."""
+
+
+class Held(Contended):
+    """Something that this transaction needs was locked by another for too long."""
 
 
 class UniqueViolation(StoreError):
     """A row with this unique value exists."""
+
+
+class Behind(Contended):
+    """Another node has changed the catalogue since this one read it."""
 
 
 class Db(Protocol):
@@ -85,6 +95,8 @@ class Db(Protocol):
     dialect: Dialect
     journal: int
     """The journal (store/journal.py) of the node whose connection this is."""
+    noted: int
+    """How many changes of the catalogue were noted in the present transaction (store/catalog.py)."""
     watched: dict[str, Watch]
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]

@@ -3,9 +3,9 @@
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
 `put_` and `drop_` methods with its connection; that also records, in the same transaction, what has changed
 (`catalog_change`). The numbers of these changes are the catalogue's version, which lives in the store: a process that
-holds a
-snapshot of version 7 reads again what the changes after 7 name, whichever process made them. The writer does so after
-each commit of its own, before anybody is answered.
+holds a snapshot of version 7 reads again what the changes after 7 name, whichever process made them. The writer does so
+after each commit of its own, before anybody is answered. Where other nodes write as well, a group is only committed if
+the catalogue was at its beginning what this node takes it for (`begin`), and a change of it only on top of the last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tidings.model.link import AnyLink, Endpoint
 from tidings.model.moment import Micros
 from tidings.rules.declare.change_types import ChangeTypes
 from tidings.store import catalog_rows as rows
-from tidings.store.base import Db, Row
+from tidings.store.base import Behind, Db, Row
 from tidings.store.seal import Sealer
 from tidings.store.tokens import TokenStore
 
@@ -140,6 +140,22 @@ class Catalog:
         # Only now: another thread that finds nothing written finds the new snapshot (`is_current`).
         self._written = set()
 
+    def begin(self, db: Db) -> None:
+        """At the beginning of a transaction that works with `now`: it fails with Behind if that is out of date.
+
+        Nobody waits for the answer: it comes with that of the transaction's next statement.
+        """
+        if db.dialect == "postgres" and self.now.version >= 0:
+            db.run_later("catalog_expect", version=self.now.version)
+
+    def lock(self, db: Db) -> None:
+        """The same without a failure: until the transaction ends, other nodes change nothing. Reads what they did.
+
+        In two statements: one that waits for the lock does not see what it waited for.
+        """
+        db.all("catalog_lock")
+        self.catch_up(db)
+
     def _read(self, db: Db, fresh: Snapshot, changes: Iterable[Row]) -> list[AnyLink]:
         """Read what changed into a snapshot, in sets what can change by the hundred; returns the links."""
         named: dict[str, dict[str, None]] = {}
@@ -154,7 +170,7 @@ class Catalog:
         if "key" in names:
             keys = {row[0]: row for row in db.all("keys_changed", names=names["key"])}
             for name in named["key"]:
-                _keep_key(fresh, name, keys.get(name))
+                rows.keep_key(fresh.keys, fresh.keys_by_hash, name, keys.get(name))
         for name in named.get("event_type", ()):
             one = db.one("event_type_changed", name=name)
             rows.keep(fresh.event_types, name, None if one is None else rows.event_type_of(one))
@@ -169,7 +185,8 @@ class Catalog:
             one = db.one("connection_changed", name=name)
             rows.keep(fresh.connections, name, None if one is None else rows.connection_of(one, self.sealer))
         links = db.all("links_changed", names=names["link"]) if "link" in names else ()
-        return [_keep_link(fresh, rows.link_of(row, self.sealer, fresh.links.get(row[0]))) for row in links]
+        changed = [rows.link_of(row, self.sealer, fresh.links.get(row[0])) for row in links]
+        return [rows.keep_link(fresh.links, fresh.endpoints_by_id, link) for link in changed]
 
     def _writes(self, kind: str) -> bool:
         """Whether such things were changed since `now`. Reading them all again takes long, so only then it is done."""
@@ -182,6 +199,9 @@ class Catalog:
         row = db.one("numbers_take", name="catalog", journal=0, count=len(names))
         assert row is not None
         first = row[0] - len(names) + 1
+        if first - 1 - db.noted > self.now.version >= 0:
+            raise Behind("the catalogue was changed by another server")
+        db.noted += len(names)
         db.run("catalog_changes_put", first=first, kind=kind, names=rows.listed(names))
         db.run("catalog_changes_drop", until=row[0] - CHANGES_KEPT)
 
@@ -378,19 +398,3 @@ class Catalog:
         self._note(db, "connection", connection.name)
         db.run("connection_token_drop", id=connection.id)
         db.run("connection_drop", id=connection.id)
-
-
-def _keep_link(snapshot: Snapshot, link: AnyLink) -> AnyLink:
-    snapshot.links[link.num] = link
-    rows.keep(snapshot.endpoints_by_id, link.id, link if rows.is_open_endpoint(link) else None)
-    return link
-
-
-def _keep_key(snapshot: Snapshot, ident: str, row: Row | None) -> None:
-    before = snapshot.keys.get(ident)
-    if before is not None:
-        snapshot.keys_by_hash.pop(before.hash, None)
-    key = None if row is None else rows.key_of(row, before)
-    rows.keep(snapshot.keys, ident, key)
-    if key is not None and key.revoked is None:
-        snapshot.keys_by_hash[key.hash] = key

@@ -14,7 +14,7 @@ from tidings.model.collection import Collection
 from tidings.model.event import EventType
 from tidings.model.forms.form import Form, FormOptions
 from tidings.model.hook import Hook, HookOptions
-from tidings.model.link import KINDS, AnyLink, Link, Pacing, Timer
+from tidings.model.link import KINDS, AnyLink, Endpoint, Link, Pacing, Timer
 from tidings.store.base import Row, StoreError
 from tidings.store.seal import Sealer
 
@@ -259,3 +259,21 @@ def keep(things: dict[str, T], name: str, thing: T | None) -> None:
         things.pop(name, None)
     else:
         things[name] = thing
+
+
+def keep_link(links: dict[int, AnyLink], endpoints: dict[str, Endpoint], link: AnyLink) -> AnyLink:
+    """Keep a link, and return it; among the endpoints only as long as it is one."""
+    links[link.num] = link
+    keep(endpoints, link.id, link if is_open_endpoint(link) else None)
+    return link
+
+
+def keep_key(keys: dict[str, Key], by_hash: dict[str, Key], ident: str, row: Row | None) -> None:
+    """Keep or remove a key."""
+    before = keys.get(ident)
+    if before is not None:
+        by_hash.pop(before.hash, None)
+    key = None if row is None else key_of(row, before)
+    keep(keys, ident, key)
+    if key is not None and key.revoked is None:
+        by_hash[key.hash] = key

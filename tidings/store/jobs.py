@@ -15,15 +15,24 @@ from typing import Any
 from tidings.store.base import Db
 from tidings.store.log import events
 
+Order = tuple[str, ...]
+"""Where a job comes among those of its group: the names of what it locks. All nodes lock in this order."""
 
-class NoSavepoint:
+
+class Ordered:
+    """A write job that locks something of its own. `order`: its names; empty: it does not matter."""
+
+    __slots__ = ("order", "run")
+
+    def __init__(self, run: Callable[[Db], Any], order: Order = ()) -> None:
+        self.run, self.order = run, order
+
+
+class NoSavepoint(Ordered):
     """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
     row. Should anything else go wrong in it, its group is written again, each job alone."""
 
-    __slots__ = ("run",)
-
-    def __init__(self, run: Callable[[Db], Any]) -> None:
-        self.run = run
+    __slots__ = ()
 
 
 class Heavy:
@@ -40,9 +49,29 @@ class Heavy:
 class Probe(NoSavepoint):
     """A write of `Writer.probe`. Its success says nothing about damaged pages."""
 
+    __slots__ = ()
 
-Job = Callable[[Db], Any] | events.Publication | NoSavepoint | Heavy
+
+Job = Callable[[Db], Any] | events.Publication | Ordered | Heavy
 Reply = Callable[[Any, Exception | None], None]
+
+
+def in_order(entry: tuple[Job, Reply]) -> Order:
+    """What a group is sorted by where other nodes write, too: first what locks nothing, each in order of arrival."""
+    job = entry[0]
+    return job.order if isinstance(job, Ordered) else ()
+
+
+def run_of(job: Callable[[Db], Any] | Ordered | Heavy) -> Callable[[Db], Any]:
+    """What a job does."""
+    return job.run if isinstance(job, Ordered | Heavy) else job
+
+
+def around(job: Callable[[Db], Any] | Ordered | Heavy, run: Callable[[Db], Any]) -> Job:
+    """A job of the same kind that runs `run`."""
+    if isinstance(job, Heavy):
+        return Heavy(run, job.turn)
+    return type(job)(run, job.order) if isinstance(job, Ordered) else run
 
 
 AROUND: ContextVar[Callable[[Job], Job] | None] = ContextVar("around", default=None)

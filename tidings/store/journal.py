@@ -14,6 +14,16 @@ COUNTER_BITS, JOURNAL_BITS = 34, 8
 JOURNALS_MAX = 1 << JOURNAL_BITS
 
 
+def of(number: int) -> int:
+    """The journal that a number belongs to."""
+    return number >> COUNTER_BITS & (JOURNALS_MAX - 1)
+
+
+def end(journal: int) -> int:
+    """The highest number that a journal can have."""
+    return (journal + 1 << COUNTER_BITS) - 1
+
+
 def begin(db: Db) -> None:
     """Create the counters and cursors of the connection's journal if they are missing. Raises ValueError."""
     if not 0 <= db.journal < JOURNALS_MAX:

@@ -18,14 +18,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
-
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
-from tidings.store.base import Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
-from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply
+from tidings.store.base import Behind, Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
+from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Ordered, Probe, Reply, in_order, run_of
 from tidings.store.log import events
+from tidings.store.writing import contention
+from tidings.store.writing.answering import Awaited, GroupAnswers
 
 GROUP_JOBS_MAX = 1_000
 GROUP_EVENTS_MAX = 2_000
@@ -44,7 +44,7 @@ AGAIN_SECONDS = 1.0
 
 T = TypeVar("T")
 
-Run = Callable[[Db], Any] | NoSavepoint | Heavy
+Run = Callable[[Db], Any] | Ordered | Heavy
 Answered = tuple[Reply, Any, Exception | None]
 """A job's reply, and what it is called with."""
 Rider = Callable[[Db], float | None]
@@ -64,7 +64,8 @@ class Writer:
         self._rider: Rider | None = None
         self._listeners: list[Callable[[], None]] = []
         self._before_replies: list[Callable[[Db], None]] = []
-        self._resolved: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, Exception | None]]] = {}
+        self._shared: contention.Shared | None = None
+        self._resolved = GroupAnswers()
         self.appended: list[Event] = []
         """For listeners: events of the last group that are new for certain, with their numbers."""
         self._committed_at = 0.0
@@ -90,6 +91,11 @@ class Writer:
     def before_replies(self, hook: Callable[[Db], None]) -> None:
         """Call `hook`, from the writer's thread, after each commit and before any reply."""
         self._before_replies.append(hook)
+
+    def keep_up(self, shared: contention.Shared) -> None:
+        """Write groups only with what nodes have in common, the catalogue, as it is at their beginning."""
+        self._shared = shared
+        self.before_replies(shared.refresh)
 
     def submit(self, job: Job, reply: Reply) -> None:
         """Queue a job; `reply(result, error)` is called from the writer's thread once that is durable."""
@@ -125,7 +131,7 @@ class Writer:
     def ask(self, job: Job, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
         """The same as a future of the loop that runs here: what is written for each event saves the detour."""
         future: asyncio.Future[Any] = loop.create_future()
-        self.submit(job, _Ticket(self, loop, future))
+        self.submit(job, Awaited(self._thread, self._resolved, loop, future))
         return future
 
     def probe(self, db: Db) -> None:
@@ -167,6 +173,8 @@ class Writer:
         patience: float | None = None
         try:
             while (group := self._gather(patience)) is not None:
+                if self._db.dialect == "postgres":
+                    group.sort(key=in_order)
                 began = time.monotonic()
                 patience = self._commit(group)
                 self._heavy.note(group, began, time.monotonic())
@@ -186,7 +194,7 @@ class Writer:
         for _, reply in entries:
             reply(None, Unavailable("The store accepts no writes.", retry_after_seconds=RETRY_AFTER_SECONDS))
         if threading.current_thread() is self._thread:
-            self._tell()
+            self._resolved.tell()
 
     def _gather(self, patience: float | None) -> list[tuple[Job, Reply]] | None:
         """The next group, waited for as long as `patience` (None:
@@ -243,13 +251,18 @@ class Writer:
             time.sleep(left)
         return left > 0
 
-    def _commit(self, group: list[tuple[Job, Reply]]) -> float | None:
-        """Write a group and reply to its jobs. Returns in how many seconds the rider has more to do."""
+    def _commit(self, group: list[tuple[Job, Reply]], *, lost: bool = False) -> float | None:
+        """Write a group and reply to its jobs. Returns in how many seconds the rider has more to do.
+
+        `lost`: it is the second time, because another node came first.
+        """
         self._again, self.appended = False, []
         try:
-            answers, more = self._write(group)
+            answers, more = self._write_up_to_date(group)
         except Exception as wrong:
             self._db.rollback()
+            if isinstance(wrong, contention.LOST_RACES) and not lost:
+                return self._commit(group, lost=True)
             if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
                 # One job that the database refuses must not fail its neighbours.
                 waits = [self._commit([entry]) for entry in group]
@@ -262,9 +275,22 @@ class Writer:
         self._answer(answers)
         return more
 
-    def _write(self, group: list[tuple[Job, Reply]]) -> tuple[list[Answered], float | None]:
+    def _write_up_to_date(self, group: list[tuple[Job, Reply]]) -> tuple[list[Answered], float | None]:
+        """The same, again if another node has changed the catalogue: with what it is now, at last under its lock."""
+        for _ in range(2):
+            try:
+                return self._write(group)
+            except Behind:
+                self._db.rollback()
+                assert self._shared is not None
+                self._shared.catch_up(self._db)
+        return self._write(group, locked=True)
+
+    def _write(self, group: list[tuple[Job, Reply]], *, locked: bool = False) -> tuple[list[Answered], float | None]:
         """One transaction for the group: its jobs, then the rider. Raises what the store refuses it with."""
         self._db.begin()
+        if self._shared is not None:
+            (self._shared.lock if locked else self._shared.begin)(self._db)
         answers = self._apply(group)
         more = None if self._rider is None else self._rider(self._db)
         self._db.commit()
@@ -274,7 +300,11 @@ class Writer:
 
     def _refused(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[Answered]:
         """The answers of a group that could not be written."""
-        self.failures, self.appended = self.failures + 1, []
+        self.appended = []
+        if isinstance(wrong, contention.LOST_RACES):
+            self._again = True
+            return [(reply, None, contention.refusal(wrong)) for _, reply in group]
+        self.failures += 1
         if isinstance(wrong, StoreError):
             self.refusal = wrong
         if isinstance(wrong, Superseded):
@@ -295,11 +325,11 @@ class Writer:
             self._again = True
         finally:
             for reply, result, error in answers:
-                if type(reply) is _Ticket:
-                    self._resolved.setdefault(reply.loop, []).append((reply.future, result, error))
+                if type(reply) is Awaited:
+                    self._resolved.add(reply, result, error)
                 else:
                     reply(result, error)
-            self._tell()
+            self._resolved.tell()
         for listener in self._listeners:
             listener()
 
@@ -331,14 +361,14 @@ class Writer:
 
     def _one(self, job: Run, reply: Reply, told: list[Event], *, alone: bool) -> Answered:
         """Run one job; its events are added to `told`, unless it fails."""
-        run = job.run if isinstance(job, NoSavepoint | Heavy) else job
+        run = run_of(job)
         try:
             if isinstance(job, NoSavepoint) and not alone:
                 result = run(self._db)
             else:
                 with self._db.savepoint():
                     result = run(self._db)
-        except (StoreFull, StoreBusy, StoreDamaged):
+        except (StoreFull, StoreBusy, StoreDamaged, *contention.LOST_RACES):
             raise
         except TidingsError as wrong:
             return reply, None, wrong
@@ -364,37 +394,3 @@ class Writer:
             f"{said}: {detail}. Retry with the same id or Idempotency-Key.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
-
-    def _tell(self) -> None:
-        if not self._resolved:
-            return
-        resolved, self._resolved = self._resolved, {}
-        for loop, entries in resolved.items():
-            try:
-                loop.call_soon_threadsafe(_resolve, entries)
-            except RuntimeError:
-                log.warning("%d results arrived after the event loop had closed", len(entries))
-
-
-class _Ticket(msgspec.Struct, gc=False):
-    """Collects an answer for an event loop, so that a whole group wakes it once."""
-
-    writer: Any
-    loop: asyncio.AbstractEventLoop
-    future: Any
-
-    def __call__(self, result: Any, wrong: Exception | None) -> None:
-        if threading.current_thread() is self.writer._thread:
-            self.writer._resolved.setdefault(self.loop, []).append((self.future, result, wrong))
-        else:
-            _resolve([(self.future, result, wrong)])
-
-
-def _resolve(entries: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
-    for future, result, wrong in entries:
-        if future.done():
-            continue
-        if wrong is not None:
-            future.set_exception(wrong)
-        else:
-            future.set_result(result)

@@ -29,7 +29,7 @@ from tidings.rules.merge_patch import merged
 from tidings.rules.revisions import ANY, Conditions, check_revision
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.items.items import ItemTable
+from tidings.store.items.items import ItemTable, Lock
 
 RETRY_AFTER_SECONDS = 1.0
 _ROW = "This key may not make this change: its row rule must match the item both before and after the change."
@@ -95,7 +95,7 @@ class ItemChanges:
     def edit(self, db: Db, ask: ItemRequest) -> Change:
         """Merge `data` into an item (RFC 7396). Raises NotFound, Stale, Invalid, Forbidden or Conflict."""
         kind = self._kind(ask.grant)
-        before = self._found(db, kind, ask)
+        before = self._found(db, kind, ask, "change")
         data, unknown = named(kind, ask, before)
         plain = kind.rules.plain(before)
         given = merged(plain, data)
@@ -108,7 +108,7 @@ class ItemChanges:
         kind = self._kind(ask.grant)
         _check_id(ask)
         tenant = tenant_of(ask)
-        before = _whole(kind, ask, _table(kind, ask).of_tenant(db, ask.id or "", tenant))
+        before = _whole(kind, ask, _table(kind, ask).of_tenant(db, ask.id or "", tenant, "change"))
         if before is None:
             ask.conditions.check("item", ask.id or "", None)
             return self._create(db, kind, ask, tenant)
@@ -125,7 +125,7 @@ class ItemChanges:
     def delete(self, db: Db, ask: ItemRequest) -> Change:
         """Delete an item. Raises NotFound, Stale, Forbidden, or Conflict if other items refer to it."""
         kind = self._kind(ask.grant)
-        before = self._found(db, kind, ask)
+        before = self._found(db, kind, ask, "delete")
         _check_row(ask, before)
         self._check_unreferenced(db, kind, ask, before)
         _table(kind, ask).delete(db, before.seq)
@@ -156,8 +156,8 @@ class ItemChanges:
             )
         return self._kinds.of(collection)
 
-    def _found(self, db: Db, kind: Kind, ask: ItemRequest) -> Item:
-        found = look_up(db, _table(kind, ask), ask.grant, reached(ask.grant), ask.id or "", ask.tenant)
+    def _found(self, db: Db, kind: Kind, ask: ItemRequest, lock: Lock) -> Item:
+        found = look_up(db, _table(kind, ask), ask.grant, reached(ask.grant), ask.id or "", ask.tenant, lock)
         check_revision(ask.conditions.expected, found.revision)
         return _whole(kind, ask, found) or found
 
@@ -210,7 +210,9 @@ class ItemChanges:
         if to == ask.grant.collection.name and ident == after.id:
             return
         target = self._catalog.now.collections.get(to)
-        found = None if target is None else _table(self._current(target), ask).of_tenant(db, ident, after.tenant)
+        found = (
+            None if target is None else _table(self._current(target), ask).of_tenant(db, ident, after.tenant, "share")
+        )
         if found is not None and target is not None:
             its = self._kinds.grant(ask.key, target)
             # A caller who sees only some items cannot find out about the others this way.
@@ -291,17 +293,23 @@ def reached(grant: Grant) -> Condition:
 
 
 def look_up(
-    db: Db, table: ItemTable | Draft, grant: Grant, condition: Condition, ident: str, tenant: str | None
+    db: Db,
+    table: ItemTable | Draft,
+    grant: Grant,
+    condition: Condition,
+    ident: str,
+    tenant: str | None,
+    lock: Lock = "",
 ) -> Item:
     """The item with this id that matches; `tenant`: exactly this tenant's (empty: no tenant's), if given.
 
     Raises NotFound, or Conflict if several tenants have one and the caller must say whose.
     """
     if tenant is not None:
-        its = table.of_tenant(db, ident, tenant)
+        its = table.of_tenant(db, ident, tenant, lock)
         found = [its] if its is not None and holds(condition, its.row) else []
     else:
-        found = table.find(db, ident, condition, grant.tenant)
+        found = table.find(db, ident, condition, grant.tenant, lock)
     if not found:
         raise _absent(grant, ident)
     if len(found) > 1:

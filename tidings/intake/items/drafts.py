@@ -17,7 +17,7 @@ from tidings.model.errors import TooLarge
 from tidings.rules.items.condition import Condition, holds
 from tidings.store.base import Db, Row
 from tidings.store.items import item_bulk
-from tidings.store.items.items import ItemTable
+from tidings.store.items.items import ItemTable, Lock
 from tidings.store.items.tables import OWN_COLUMNS
 
 WEIGHT_MAX = 16 * 1024 * 1024
@@ -95,7 +95,7 @@ class Draft:
     def load(self, db: Db, pairs: Iterable[Pair]) -> None:
         """Read the items with these ids and tenants."""
         wanted = [pair for pair in dict.fromkeys(pairs) if pair not in self._asked]
-        for item in item_bulk.items(db, self._table, "id", wanted):
+        for item in item_bulk.items(db, self._table, "id", wanted, "delete"):
             self._keep(item)
         self._asked.update(wanted)
 
@@ -104,7 +104,7 @@ class Draft:
         wanted = [ident for ident in dict.fromkeys(idents) if ident not in self._found]
         for start in range(0, len(wanted), item_bulk.ITEMS_MAX):
             part = wanted[start : start + item_bulk.ITEMS_MAX]
-            found = self._table.several(db, part, seen, 2 * len(part) + 1)
+            found = self._table.several(db, part, seen, 2 * len(part) + 1, "delete")
             if len(found) <= 2 * len(part):
                 for item in found:
                     self._keep(item)
@@ -120,7 +120,7 @@ class Draft:
         sought.update(wanted)
         holders = self._holders[name]
         if whole:
-            for item in item_bulk.items(db, self._table, name, wanted):
+            for item in item_bulk.items(db, self._table, name, wanted, "delete"):
                 self._keep(item)
         else:
             for seq, value, tenant in item_bulk.holders(db, self._table, name, wanted):
@@ -134,8 +134,8 @@ class Draft:
 
     # --- as a table ---------------------------------------------------------------------------------------------------
 
-    def of_tenant(self, db: Db, ident: str, tenant: str) -> Item | None:
-        """The item with this id of exactly this tenant."""
+    def of_tenant(self, db: Db, ident: str, tenant: str, lock: Lock = "") -> Item | None:
+        """The item with this id of exactly this tenant; all that a draft reads is locked as for deletion."""
         if (ident, tenant) not in self._asked and not self.has(ident, tenant):
             self.load(db, [(ident, tenant)])
         seq = self._seqs.get(ident, {}).get(tenant)
@@ -149,10 +149,10 @@ class Draft:
         """The tenants whose items with this id were read or created."""
         return list(self._seqs.get(ident, ()))
 
-    def find(self, db: Db, ident: str, seen: Condition, tenant: str = "") -> list[Item]:
+    def find(self, db: Db, ident: str, seen: Condition, tenant: str = "", lock: Lock = "") -> list[Item]:
         """The item with this id that matches `seen`. If several do: the one of `tenant`, or two of them."""
         if ident not in self._found:
-            for item in self._table.find(db, ident, seen, tenant):
+            for item in self._table.find(db, ident, seen, tenant, "delete"):
                 self._keep(item)
         found = [self._item(seq) for seq in self._seqs.get(ident, {}).values()]
         found = [item for item in found if holds(seen, item.row)]

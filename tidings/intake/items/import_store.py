@@ -234,7 +234,7 @@ class ImportStore:
         """Which of these items of the store, each id with its tenant, the caller may refer to."""
         if target.kind is None:
             return set()
-        return item_bulk.there(self._db, target.kind.table, "id", pairs, target.seen)
+        return item_bulk.there(self._db, target.kind.table, "id", pairs, target.seen, "share")
 
     def _write(self) -> None:
         """Write items and events to the store; values that a later line may still move wait."""

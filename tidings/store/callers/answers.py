@@ -28,16 +28,32 @@ def find(db: Db, key: str, idempotency_key: str, now: Micros) -> Kept | None:
     return Kept(fingerprint=row[0], status=row[1], headers=headers, body=row[3])
 
 
+def claim(db: Db, key: str, idempotency_key: str, fingerprint: str, now: Micros) -> Kept | None:
+    """The answer given under this key before. None: the caller is the first, and has to `keep` one or `release`.
+
+    On a database that others write to as well, this waits for another transaction that has claimed the same.
+    """
+    named = {"key": key, "idempotency_key": idempotency_key}
+    while not db.run("answer_claim", **named, fingerprint=fingerprint, created=now, since=now - KEPT):
+        if (before := find(db, key, idempotency_key, now)) is not None:
+            return before
+        # Somebody has taken it back, or dropped it as too old, since.
+    return None
+
+
+def release(db: Db, key: str, idempotency_key: str) -> None:
+    """Take a claim back: what was asked for was refused."""
+    db.run_later("answer_drop", key=key, idempotency_key=idempotency_key)
+
+
 def keep(db: Db, key: str, idempotency_key: str, kept: Kept, now: Micros) -> None:
-    """Keep an answer, and drop old ones."""
-    db.run("answers_prune", before=now - KEPT)
-    db.run(
+    """Keep the answer of what was claimed, and drop old ones."""
+    db.run_later("answers_prune", before=now - KEPT)
+    db.run_later(
         "answer_put",
         key=key,
         idempotency_key=idempotency_key,
-        fingerprint=kept.fingerprint,
         status=kept.status,
         headers=msgspec.json.encode(kept.headers).decode(),
         body=kept.body,
-        created=now,
     )

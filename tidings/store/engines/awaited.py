@@ -220,6 +220,7 @@ class _Asking:
 
     dialect = "postgres"
     journal = 0
+    noted = 0
 
     def __init__(self) -> None:
         self.rest = no_rest

@@ -51,6 +51,9 @@ def migrate(db: Any) -> list[str]:
             continue
         db.begin()
         try:
+            if db.dialect == "postgres":
+                # A migration waits for as long as it takes.
+                db.execute("SET LOCAL lock_timeout = 0", {})
             db.script(_words(sql, db))
             db.insert("migration", ["number", "name"], [(number, name)])
             db.commit()

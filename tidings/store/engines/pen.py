@@ -16,7 +16,7 @@ from typing import Any, LiteralString, NoReturn
 import msgspec
 import psycopg
 
-from tidings.store.base import Row, StoreBusy, Superseded, Taken
+from tidings.store.base import LOCK_SECONDS, Row, StoreBusy, Superseded, Taken
 from tidings.store.engines.nodes import PEN
 from tidings.store.engines.session import translated, with_defaults
 
@@ -32,8 +32,10 @@ TIMEOUTS = {
     "idle_in_transaction_session_timeout": 15,
     "idle_session_timeout": 15,
     "client_connection_check_interval": 5,
+    "lock_timeout": LOCK_SECONDS,
 }
-"""Seconds. A frozen server loses its session, and with it the pen; a running one says something every 3 s."""
+"""Seconds. A frozen server loses its session, and with it the pen; a running one says something every 3 s. Who holds a
+lock for too long must not stop a whole group (store/writing/contention.py)."""
 _SAFE = {
     "fsync": {"on"},
     "full_page_writes": {"on"},

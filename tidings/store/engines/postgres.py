@@ -49,6 +49,7 @@ class PostgresDb:
 
     dialect = "postgres"
     journal = 0
+    noted = 0
 
     def __init__(self, url: str, *, readonly: bool = False, holder: pen.Holder | None = None) -> None:
         """`holder`: who holds the pen with this connection; None: it writes without the pen, such as indexes."""
@@ -135,6 +136,7 @@ class PostgresDb:
         # It is sent with the first statement.
         self._later = [("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", None)]
         self._inside = self._unbegun = True
+        self.noted = 0
 
     def commit(self) -> None:
         if self._unbegun and len(self._later) == 1:
@@ -172,6 +174,7 @@ class PostgresDb:
     def savepoint(self) -> Iterator[None]:
         # What was put off before may not fail inside.
         self._plain("SAVEPOINT s")
+        noted = self.noted
         try:
             yield
             if self._later:
@@ -180,7 +183,7 @@ class PostgresDb:
             else:
                 self._put_off("RELEASE SAVEPOINT s", None)
         except BaseException:
-            self._later = []
+            self._later, self.noted = [], noted
             self._plain("ROLLBACK TO SAVEPOINT s")
             self._plain("RELEASE SAVEPOINT s")
             if self._outdated:
@@ -239,10 +242,15 @@ class PostgresDb:
                 cur.execute(sql, params)
                 return cur
             assert self._conn is not None
-            with self._conn.pipeline():
-                for text, values in later:
-                    self._conn.execute(text, values)
-                cur.execute(sql, params)
+            try:
+                with self._conn.pipeline():
+                    for text, values in later:
+                        self._conn.execute(text, values)
+                    cur.execute(sql, params)
+            except psycopg.Error:
+                # The driver takes what came after the failure for prepared, although it was never run.
+                self._outdated = True
+                raise
             return cur
 
     def _put_off(self, sql: str, params: Mapping[str, Any] | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tidings.store.base import Held, Outdated, StoreBusy, StoreError, StoreFull, UniqueViolation
+from tidings.store.base import Behind, Contended, Held, Outdated, StoreBusy, StoreError, StoreFull, UniqueViolation
 
 CONNECT_SECONDS = 5
 _LAST_WORDS = ("57P01", "57P02", "57P03", "57P05", "25P03")
@@ -77,7 +77,11 @@ def translated() -> Iterator[None]:
     except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as wrong:
         raise StoreFull("PostgreSQL has run out of space", because=str(wrong).strip()) from wrong
     except psycopg.errors.LockNotAvailable as wrong:
-        raise Held("a table is in use", because=str(wrong).strip()) from wrong
+        raise Held("something was locked for too long", because=str(wrong).strip()) from wrong
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as wrong:
+        raise Contended("another server came first", because=str(wrong).strip()) from wrong
+    except psycopg.errors.DivisionByZero as wrong:
+        raise Behind("the catalogue was changed by another server") from wrong
     except psycopg.errors.ProgramLimitExceeded as wrong:
         # Such as a key that no index takes: it would be refused again.
         raise StoreError("PostgreSQL refused", because=str(wrong).strip()) from wrong

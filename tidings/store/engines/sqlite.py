@@ -49,6 +49,7 @@ class SqliteDb:
 
     dialect = "sqlite"
     journal = 0
+    noted = 0
     session = None
 
     def __init__(self, path: str, *, readonly: bool) -> None:

@@ -14,7 +14,7 @@ from tidings.model.collection import Collection
 from tidings.model.errors import Unavailable
 from tidings.model.moment import Micros
 from tidings.rules.declare.plan import AddField, DropField, Pair, Plan, RenameField
-from tidings.store.base import Db, Held
+from tidings.store.base import LOCK_SECONDS, Db, Held
 from tidings.store.items import indexes, tables
 from tidings.store.items.successor import Successor, is_needed
 
@@ -42,7 +42,7 @@ def without_waiting(db: Db) -> Iterator[None]:
     except Held as wrong:
         detail = "Something, such as a backup, has been reading the items for too long: nothing was declared."
         raise InUse(detail, retry_after_seconds=RETRY_AFTER_SECONDS) from wrong
-    db.execute("SET LOCAL lock_timeout = 0", {})
+    db.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", {})
 
 
 def carry_out(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:

@@ -13,7 +13,7 @@ from tidings.rules.items.search_words import words
 from tidings.store.base import Db, Row
 from tidings.store.items import tables
 from tidings.store.items.conditions import Where
-from tidings.store.items.items import ItemTable
+from tidings.store.items.items import ItemTable, Lock, locking
 from tidings.store.items.tables import asked_column, column
 
 VALUES_MAX = 1_000
@@ -26,28 +26,31 @@ Pair = tuple[Any, str]
 Pairs = set[Pair]
 
 
-def there(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS) -> Pairs:
+def there(
+    db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS, lock: Lock = ""
+) -> Pairs:
     """Which of these values of a field (or of `id`) some item of the tenant that fits `seen` has."""
-    return {(value, tenant) for _, value, tenant in holders(db, table, name, pairs, seen)}
+    return {(value, tenant) for _, value, tenant in holders(db, table, name, pairs, seen, lock)}
 
 
 def holders(
-    db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS
+    db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS, lock: Lock = ""
 ) -> list[tuple[int, Any, str]]:
     """The number, the value and the tenant of the items that have one of these values and fit `seen`."""
     found: list[tuple[int, Any, str]] = []
     unpack = table.unpack.get(name)
     for start in range(0, len(pairs), VALUES_MAX):
-        rows = _having(db, table, f"seq, {asked_column(name)}, tenant", name, pairs[start : start + VALUES_MAX], seen)
+        shown, some = f"seq, {asked_column(name)}, tenant", pairs[start : start + VALUES_MAX]
+        rows = _having(db, table, shown, name, some, seen, lock)
         found += [(row[0], row[1] if unpack is None else unpack(row[1]), row[2]) for row in rows]
     return found
 
 
-def items(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair]) -> list[Item]:
+def items(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], lock: Lock = "") -> list[Item]:
     """The items that have one of these values of a unique field (or of `id`)."""
     found: list[Item] = []
     for start in range(0, len(pairs), ITEMS_MAX):
-        rows = _having(db, table, table.shown, name, pairs[start : start + ITEMS_MAX], ALWAYS)
+        rows = _having(db, table, table.shown, name, pairs[start : start + ITEMS_MAX], ALWAYS, lock)
         found += [table.item(row) for row in rows]
     return found
 
@@ -143,12 +146,17 @@ def delete(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
-def _having(db: Db, table: ItemTable, shown: str, name: str, pairs: Sequence[Pair], seen: Condition) -> list[Row]:
+def _having(
+    db: Db, table: ItemTable, shown: str, name: str, pairs: Sequence[Pair], seen: Condition, lock: Lock
+) -> list[Row]:
     head, values = _asked(pairs, name, table)
     where = Where(table.dialect)
     where.add(seen)
     # The pairs lead: each is looked up along the index.
     join = f"FROM asked CROSS JOIN {table.name} WHERE {asked_column(name)} = v AND tenant = t AND {where.text}"
+    if locked := locking(table.dialect, lock, table.name):
+        # In one order everywhere, so that no two nodes wait for each other.
+        join += f" ORDER BY seq{locked}"
     return db.query(f"{head} SELECT {shown} {join}", {**values, **where.values})
 
 

@@ -6,7 +6,7 @@ What a caller sends goes only through parameters; names of tables and columns ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tidings.model.collection import Collection, Item
 from tidings.rules.items.condition import ALWAYS, Compare, Condition, holds
@@ -19,6 +19,20 @@ from tidings.store.items.tables import OWN_COLUMNS, column, table
 COUNTED_MAX = 1_000_000
 """More items than this are not counted."""
 FINDS_MAX = 1_000
+
+Lock = Literal["", "share", "change", "delete"]
+"""Until the transaction ends, other nodes may not delete the rows that are read; nor change them; nor refer to them."""
+_LOCKS: dict[Lock, str] = {
+    "": "",
+    "share": " FOR KEY SHARE",
+    "change": " FOR NO KEY UPDATE",
+    "delete": " FOR UPDATE",
+}
+
+
+def locking(dialect: Dialect, lock: Lock, of: str = "") -> str:
+    """The end of a SELECT of a write job that acts on what it has read. On SQLite one node writes, and nobody else."""
+    return f"{_LOCKS[lock]}{of and f' OF {of}'}" if lock and dialect == "postgres" else ""
 
 
 class ItemTable:
@@ -59,12 +73,12 @@ class ItemTable:
         convert = self.unpack.get(name)
         return value if value is None or convert is None else convert(value)
 
-    def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> list[Item]:
+    def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "", lock: Lock = "") -> list[Item]:
         """The item with this id that matches `seen`. If several do: the one of `tenant`, or two of them."""
         sql, asked = self._finding(seen)
-        rows = db.query(sql, {**asked, "id": ident})
+        rows = db.query(sql + locking(self.dialect, lock), {**asked, "id": ident})
         if len(rows) > 1 and tenant:
-            own = self.of_tenant(db, ident, tenant)
+            own = self.of_tenant(db, ident, tenant, lock)
             if own is not None and holds(seen, own.row):
                 return [own]
         return [self.item(row) for row in rows]
@@ -81,18 +95,23 @@ class ItemTable:
             known = self._finds[seen] = (f"{self.select} WHERE {where.text} LIMIT 2", where.values)
         return known
 
-    def of_tenant(self, db: Db, ident: str, tenant: str) -> Item | None:
+    def of_tenant(self, db: Db, ident: str, tenant: str, lock: Lock = "") -> Item | None:
         """The item with this id of exactly this tenant."""
-        rows = db.query(f"{self.select} WHERE id = :id AND tenant = :tenant", {"id": ident, "tenant": tenant})
+        sql = f"{self.select} WHERE id = :id AND tenant = :tenant{locking(self.dialect, lock)}"
+        rows = db.query(sql, {"id": ident, "tenant": tenant})
         return self.item(rows[0]) if rows else None
 
-    def several(self, db: Db, idents: Sequence[str], seen: Condition, most: int | None = None) -> list[Item]:
+    def several(
+        self, db: Db, idents: Sequence[str], seen: Condition, most: int | None = None, lock: Lock = ""
+    ) -> list[Item]:
         """The items with these ids (at least one) that match `seen`, of every tenant; at most `most`."""
         where = Where(self.dialect)
         where.add(Compare("id", "in", tuple(idents)))
         where.add(seen)
         limit = "" if most is None else f" LIMIT {most}"
-        return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}{limit}", where.values)]
+        locked = locking(self.dialect, lock)
+        end = f"{' ORDER BY seq' if locked else ''}{limit}{locked}"
+        return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}{end}", where.values)]
 
     def insert(self, db: Db, item: Item) -> int:
         """Store a new item; its place in the order of creation, or 0 where the engine chooses that later."""

@@ -5,16 +5,31 @@
 SELECT fingerprint, status, headers, body FROM answer
 WHERE key = :key AND idempotency_key = :idempotency_key AND created >= :since;
 
--- name: answer_put
--- An answer that is too old gives way to the new one.
+-- name: answer_claim
+-- Before the work begins. An answer that is too old gives way; no row: somebody has the name.
 INSERT INTO answer (key, idempotency_key, fingerprint, status, headers, body, created)
-VALUES (:key, :idempotency_key, :fingerprint, :status, :headers, :body, :created)
-ON CONFLICT (key, idempotency_key) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
-    headers = excluded.headers, body = excluded.body, created = excluded.created;
+VALUES (:key, :idempotency_key, :fingerprint, 0, '', '', :created)
+ON CONFLICT (key, idempotency_key) DO UPDATE SET fingerprint = excluded.fingerprint, created = excluded.created
+WHERE answer.created < :since;
 
--- name: answers_prune
+-- name: answer_put
+-- The answer to what was claimed.
+UPDATE answer SET status = :status, headers = :headers, body = :body
+WHERE key = :key AND idempotency_key = :idempotency_key;
+
+-- name: answer_drop
+-- Take a claim back.
+DELETE FROM answer WHERE key = :key AND idempotency_key = :idempotency_key;
+
+-- name: answers_prune (sqlite)
 -- Drop answers that are too old to be repeated.
 DELETE FROM answer WHERE created < :before;
+
+-- name: answers_prune (postgres)
+-- The same, without waiting for another node that drops them.
+DELETE FROM answer WHERE (key, idempotency_key) IN (
+    SELECT key, idempotency_key FROM answer WHERE created < :before LIMIT 1000 FOR UPDATE SKIP LOCKED
+);
 
 -- name: call_counts
 -- All counts, read at the start.

@@ -4,6 +4,14 @@
 -- The number of the last change.
 SELECT position FROM cursor WHERE name = 'catalog' AND journal = 0;
 
+-- name: catalog_expect (postgres)
+-- Fail (22012, which nothing else causes) if the last change is another one.
+SELECT 1 / (position = CAST(:version AS BIGINT))::int FROM cursor WHERE name = 'catalog' AND journal = 0;
+
+-- name: catalog_lock (postgres)
+-- Keep other nodes from changing anything.
+SELECT position FROM cursor WHERE name = 'catalog' AND journal = 0 FOR UPDATE;
+
 -- name: catalog_changes
 -- What has changed after a version, in order.
 SELECT number, kind, name FROM catalog_change WHERE number > :after ORDER BY number LIMIT :count;

@@ -34,9 +34,11 @@ SELECT e.id, e.tenant, e.time, e.type, e.subject, e.collection, e.data
 FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS j (value) JOIN event AS e ON e.id = j.value;
 
 -- name: events_to_route
--- What the route stage needs of the events after its cursor; bodies are read only where a filter asks for them.
+-- What the route stage needs of the events after its cursor, up to the end of its journal; bodies are read only where a
+-- filter asks for them.
 SELECT seq, id, tenant, type, subject, target, created FROM event
-WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND journal = :journal) ORDER BY seq LIMIT :count;
+WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND journal = :journal) AND seq <= :until
+ORDER BY seq LIMIT :count;
 
 -- name: events_of_tenant_to_route
 -- The same of one tenant that is aside, from its own position on.

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from tidings.model.ids import new_id
+from tidings.store import jobs
 from tidings.store.base import Db
 from tidings.store.callers import acts as stored
 from tidings.store.callers.acts import StoredAct
-from tidings.store.jobs import AROUND, Heavy, Job, NoSavepoint, Probe
+from tidings.store.jobs import AROUND, Job, Probe
 from tidings.store.log.events import Publication
 from tidings.views.standing.acts import act_change
 from tidings.web.operation import Answer, Handler, Operation, Request, Stream
@@ -46,7 +46,7 @@ class Act:
             return job
         self._jobs += 1
         is_first = self._jobs == 1
-        run: Callable[[Db], Any] = job.run if isinstance(job, NoSavepoint | Heavy) else job
+        run = jobs.run_of(job)
 
         def recorded(db: Db) -> Any:
             before = stored.version(db)
@@ -55,9 +55,7 @@ class Act:
                 self._record(db, before, is_first=is_first)
             return result
 
-        if isinstance(job, Heavy):
-            return Heavy(recorded, job.turn)
-        return NoSavepoint(recorded) if isinstance(job, NoSavepoint) else recorded
+        return jobs.around(job, recorded)
 
     def _record(self, db: Db, before: int, *, is_first: bool) -> None:
         request, catalog = self._request, self._parts.catalog

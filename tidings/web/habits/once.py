@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tidings.model.errors import Invalid, Place
+from tidings.model.errors import Invalid, Place, TidingsError
 from tidings.store.base import Db, Run
 from tidings.store.callers import answers
-from tidings.store.jobs import Heavy, Job, NoSavepoint
+from tidings.store.jobs import Heavy, Job, NoSavepoint, Order, Ordered
 from tidings.store.log.events import WithEvents
 from tidings.web.operation import Answer, Request
 from tidings.web.parts import Parts
@@ -44,18 +44,19 @@ async def once(
     checked: bool = False,
     heavy: bool = False,
     part: str | None = None,
+    place: Order = (),
 ) -> Answer:
     """Run a write job, and keep its answer in the same transaction if the caller sent an Idempotency-Key.
 
     The job returns an Answer, or WithEvents with an Answer and the events to store with it. `checked`: it refuses only
     before its first write; `heavy`: it may take long (store/jobs.py). `part`: the name of this job if the request runs
-    several, whose answers are kept separately.
+    several, whose answers are kept separately. `place`: the one thing that the job locks, such as an item.
 
     Raises Invalid (`idempotency_key_reused`) if the key was used for another request, and what the job raises.
     """
     name = idempotency_key(request)
     if name is None:
-        answer: Answer = await parts.writer.call(_job(request, job, checked=checked, heavy=heavy))
+        answer: Answer = await parts.writer.call(_job(request, job, place, checked=checked, heavy=heavy))
         return answer
     if part is not None:
         # No caller's key holds a space.
@@ -63,12 +64,18 @@ async def once(
     now, fingerprint = parts.clock.now(), _fingerprint(request)
 
     def run(db: Db) -> Answer | WithEvents:
-        before = answers.find(db, request.key.id, name, now)
+        before = answers.claim(db, request.key.id, name, fingerprint, now)
         if before is not None:
             if request.act is not None:
                 request.act.is_repeat = True
             return _again(before, fingerprint, request, name)
-        made = job(db)
+        try:
+            made = job(db)
+        except TidingsError:
+            if checked:
+                # Nothing else was written, and no savepoint takes the claim back.
+                answers.release(db, request.key.id, name)
+            raise
         answer: Answer = made.result if isinstance(made, WithEvents) else made
         body = _bytes(answer.body)
         text = _sealed(body, request, name) if request.operation.secret else body.decode()
@@ -76,14 +83,15 @@ async def once(
         answers.keep(db, request.key.id, name, this, now)
         return made
 
-    answered: Answer = await parts.writer.call(_job(request, run, checked=checked, heavy=heavy))
+    order = (*place, request.key.id, name)
+    answered: Answer = await parts.writer.call(_job(request, run, order, checked=checked, heavy=heavy))
     return answered
 
 
-def _job(request: Request, run: Callable[[Db], Any], *, checked: bool, heavy: bool) -> Job:
+def _job(request: Request, run: Callable[[Db], Any], order: Order, *, checked: bool, heavy: bool) -> Job:
     if heavy:
         return Heavy(run, request.key.tenant)
-    return NoSavepoint(run) if checked else run
+    return NoSavepoint(run, order) if checked else Ordered(run, order)
 
 
 def run_once(parts: Parts, request: Request, answer: Callable[[T], Answer]) -> Run[T, Answer]:

@@ -18,6 +18,7 @@ from tidings.model.event import Event
 from tidings.rules.items.condition import Compare, Op
 from tidings.rules.reading import decimals
 from tidings.store.base import Db
+from tidings.store.jobs import Order
 from tidings.store.log.events import WithEvents
 from tidings.web.habits.edits import conditions, etag
 from tidings.web.habits.once import once
@@ -114,7 +115,11 @@ class Handlers:
     async def edit(self, parts: Parts, request: Request) -> Answer:
         """Some fields of an item (merge patch)."""
         ask = self._ask(request, request.value)
-        return await once(parts, request, lambda db: self._told(parts.items.do(db, "edit", ask)), checked=True)
+
+        def job(db: Db) -> WithEvents:
+            return self._told(parts.items.do(db, "edit", ask))
+
+        return await once(parts, request, job, checked=True, place=self._place(ask))
 
     async def put(self, parts: Parts, request: Request) -> Answer:
         """The item at the caller's id, created or replaced."""
@@ -124,7 +129,7 @@ class Handlers:
             change = parts.items.do(db, "put", ask)
             return self._told(change, 201 if change.before is None else 200)
 
-        return await once(parts, request, job, checked=True)
+        return await once(parts, request, job, checked=True, place=self._place(ask))
 
     async def delete(self, parts: Parts, request: Request) -> Answer:
         """Delete an item."""
@@ -134,7 +139,7 @@ class Handlers:
             change = parts.items.do(db, "delete", ask)
             return WithEvents(Answer(204), _events(change))
 
-        return await once(parts, request, job, checked=True)
+        return await once(parts, request, job, checked=True, place=self._place(ask))
 
     async def batch(self, parts: Parts, request: Request) -> Answer:
         """Many operations, all or none."""
@@ -167,6 +172,10 @@ class Handlers:
             data=data,
             conditions=conditions(request),
         )
+
+    def _place(self, ask: ItemRequest) -> Order:
+        """What a change of one item locks."""
+        return self.grant.collection.name, ask.id or ""
 
     def _told(self, change: Change, status: int = 200) -> WithEvents:
         item = change.after

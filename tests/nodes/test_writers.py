@@ -1,0 +1,151 @@
+"""Two nodes take in at once: what one has acknowledged, the other neither loses nor does again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.items.collections import declare
+from tests.nodes.peers import peer
+from tests.postgres_server import PostgresServer
+from tidings.model.collection import Collection, Field
+from tidings.testing import Api, ApiReply, TestServer
+
+Pair = tuple[TestServer, TestServer]
+COUNTERS = Collection(
+    name="counters",
+    fields=(
+        Field(name="count", type="integer"),
+        Field(name="code", type="string", unique=True),
+        Field(name="parent", type="reference", to="counters"),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    with postgres_server.database(migrated=True) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def pair(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    with peer(url, folder / "a", 0) as a:
+        declare(a, COUNTERS)
+        with peer(url, folder / "b", 1) as b:
+            yield a, b
+
+
+def together(pair: Pair, *calls: Callable[[Api, int], ApiReply], count: int, threads: int = 4) -> list[list[ApiReply]]:
+    """Each call `count` times at each node at once; the replies of each pair."""
+    with ThreadPoolExecutor(2 * threads) as pool:
+        futures = [[pool.submit(call, node.api, n) for call in calls for node in pair] for n in range(count)]
+        return [[future.result() for future in each] for each in futures]
+
+
+def deadlocks(url: str) -> int:
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("SELECT pg_stat_clear_snapshot()")
+        row = db.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_one_idempotency_key_at_two_nodes_is_one_change(pair: Pair, url: str) -> None:
+    def create(api: Api, n: int) -> ApiReply:
+        # Every tenth is refused.
+        data: dict[str, Any] = {"count": "many" if n % 10 == 0 else n}
+        return api.call("POST", "/v1/items/counters", data, {"Idempotency-Key": f"one:{n}"})
+
+    replies = together(pair, create, count=100)
+    for n, (one, other) in enumerate(replies):
+        assert one.status == other.status == (422 if n % 10 == 0 else 201), (one.body, other.body)
+        if n % 10:
+            assert one.json["id"] == other.json["id"]
+            assert ("idempotency-replayed" in one.headers) is not ("idempotency-replayed" in other.headers)
+    with psycopg.connect(url) as db:
+        assert db.execute("SELECT COUNT(*) FROM answer WHERE idempotency_key LIKE 'one:%'").fetchone() == (90,)
+
+
+def test_no_edit_through_two_nodes_is_lost(pair: Pair, url: str) -> None:
+    a, b = pair
+    idents = [f"hot{n}" for n in range(4)]
+    for ident in idents:
+        a.api.put(f"/v1/items/counters/{ident}", {"count": 0})
+    before = deadlocks(url)
+
+    def add(api: Api, n: int) -> ApiReply:
+        path = f"/v1/items/counters/{idents[n % len(idents)]}"
+        while True:
+            read = api.call("GET", path)
+            reply = api.call("PATCH", path, {"count": read.json["count"] + 1}, {"If-Match": read.headers["etag"]})
+            if reply.status != 412:
+                return reply
+
+    replies = together(pair, add, count=200)
+    assert {reply.status for each in replies for reply in each} == {200}
+    assert sum(b.api.get(f"/v1/items/counters/{ident}")["count"] for ident in idents) == 400
+    assert deadlocks(url) == before
+
+
+def test_an_endpoint_made_at_one_node_gets_the_next_event_published_at_the_other(pair: Pair, url: str) -> None:
+    expected = set()
+    for n in range(30):
+        here, there = pair if n % 2 else pair[::-1]
+        kind = f"pair{n}.made"
+        endpoint = here.api.post("/v1/endpoints", {"url": "http://127.0.0.1:9/", "events": [kind]})
+        event = there.api.post("/v1/events", {"type": kind, "data": {}})
+        expected.add((endpoint["id"], event["id"]))
+    with psycopg.connect(url) as db:
+        sql = "SELECT l.id, e.id FROM delivery AS d JOIN link AS l ON l.num = d.link JOIN event AS e ON e.seq = d.event"
+        assert expected - {(row[0], row[1]) for row in db.execute(sql)} == set()
+
+
+def test_of_two_nodes_that_make_the_same_thing_one_is_told_so(pair: Pair) -> None:
+    """Names, numbers of links and limits are decided in memory, or by counting: never a 500, and never two."""
+
+    def tenant(api: Api, n: int) -> ApiReply:
+        return api.call("POST", "/v1/tenants", {"id": f"same{n}"})
+
+    def unique(api: Api, n: int) -> ApiReply:
+        return api.call("POST", "/v1/items/counters", {"code": f"code{n}"})
+
+    def chosen(api: Api, n: int) -> ApiReply:
+        return api.call("POST", "/v1/events", {"id": f"chosen{n}", "type": "a.b", "data": {"by": api.url}})
+
+    def put(api: Api, n: int) -> ApiReply:
+        return api.call("PUT", f"/v1/items/counters/put{n}", {"count": 1}, {"If-None-Match": "*"})
+
+    for call, won, lost in ((tenant, 201, 409), (unique, 201, 409), (chosen, 202, 409), (put, 201, 412)):
+        for replies in together(pair, call, count=20):
+            assert sorted(reply.status for reply in replies) == [won, lost], [reply.body for reply in replies]
+
+
+def test_links_made_at_two_nodes_at_once_have_numbers_of_their_own(pair: Pair, url: str) -> None:
+    def endpoint(api: Api, n: int) -> ApiReply:
+        return api.call("POST", "/v1/endpoints", {"url": f"http://127.0.0.1:9/{n}", "events": ["never"]})
+
+    replies = together(pair, endpoint, count=25)
+    assert {reply.status for each in replies for reply in each} == {201}
+    with psycopg.connect(url) as db:
+        idents = [reply.json["id"] for each in replies for reply in each]
+        assert db.execute("SELECT COUNT(DISTINCT num) FROM link WHERE id = ANY(%s)", [idents]).fetchone() == (50,)
+
+
+def test_an_item_is_not_deleted_while_the_other_node_refers_to_it(pair: Pair, url: str) -> None:
+    a = pair[0]
+    for n in range(20):
+        a.api.put(f"/v1/items/counters/target{n}", {"count": 0})
+
+    def act(api: Api, n: int) -> ApiReply:
+        if api.url == a.url:
+            return api.call("DELETE", f"/v1/items/counters/target{n}")
+        return api.call("POST", "/v1/items/counters", {"parent": f"target{n}"})
+
+    for gone, made in together(pair, act, count=20):
+        assert (gone.status, made.status) in ((204, 422), (409, 201)), (gone.body, made.body)
