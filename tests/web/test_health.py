@@ -284,6 +284,7 @@ def test_every_look_up_of_a_report_uses_an_index(server: TestServer) -> None:
         whole.reading(parts.catalog.now, {}, now)(noted)
         standing.backlogs(noted, [1], {})
         failures.since(noted, now - HOUR, frozenset([1]))
+        failures.since(noted, now - HOUR, frozenset(range(100)))
         failures.last(noted, [1], now)
         noted.one("receipt_accepted", hook="hook_a", after="rcp_0", count=10)
         noted.one("refusal_reason", id="rcp_0")

@@ -8,15 +8,17 @@ from typing import NamedTuple
 
 from tidings.model.moment import Micros
 from tidings.store.base import Db
-from tidings.store.log.lists import ABOVE_ALL
+from tidings.store.log.lists import ABOVE_ALL, LINKS_MERGED_MAX
 
 SCANNED_MAX = 10_000
-"""How many deliveries that are dead, and as many that wait, are considered; more only if they are others'."""
+"""For many links: how many deliveries that are dead, and as many that wait, are considered, others' included."""
 LOOKED_MAX = 1_000
 """Of how many of each the last attempt is read."""
 WINDOW = 1_000
 FAILED = ("dead", "waiting")
 """What a failed attempt leaves behind."""
+OF_ALL = {"dead": "numbers_ended_dead", "waiting": "numbers_waiting"}
+OF_LINKS = {"dead": "numbers_ended_of_links", "waiting": "numbers_waiting_of_links"}
 
 
 class FailedDelivery(NamedTuple):
@@ -48,8 +50,8 @@ def since(
     """
     found: dict[int, FailedDelivery] = {}
     is_complete = True
-    for statement in ("numbers_ended_dead", "numbers_waiting"):
-        numbers, whole = _numbers(db, statement, links, looked, scanned)
+    for state in FAILED:
+        numbers, whole = _numbers(db, state, links, looked, scanned)
         is_complete &= whole
         for start in range(0, len(numbers), WINDOW):
             for failure in last(db, numbers[start : start + WINDOW], at):
@@ -68,14 +70,18 @@ def last(db: Db, numbers: list[int], at: Micros, states: Collection[str] = FAILE
     ]
 
 
-def _numbers(
-    db: Db, statement: str, links: frozenset[int] | None, most: int, scanned_max: int
-) -> tuple[list[int], bool]:
-    """The newest numbers of these links, and whether these are all."""
+def _numbers(db: Db, state: str, links: frozenset[int] | None, most: int, scanned_max: int) -> tuple[list[int], bool]:
+    """The newest numbers of these links that may be in a state, and whether these are all."""
+    if links is not None and len(links) <= LINKS_MERGED_MAX:
+        statement, part = OF_LINKS[state], json.dumps([{"link": link} for link in links])
+        params = {"after": -1, "before": ABOVE_ALL, "count": most + 1, "links": part}
+        mine = [row[0] for row in db.all(statement, **params, **({} if state == "waiting" else {"state": state}))]
+        return mine[:most], len(mine) <= most
     found: list[int] = []
     before, scanned = ABOVE_ALL, 0
     while scanned < scanned_max and len(found) < most:
-        numbers = [row[0] for row in db.all(statement, after=-1, before=before, count=min(WINDOW, scanned_max))]
+        rows = db.all(OF_ALL[state], after=-1, before=before, count=min(WINDOW, scanned_max))
+        numbers = [row[0] for row in rows]
         scanned += len(numbers)
         if links is None:
             found += numbers

@@ -70,10 +70,10 @@ WHERE number > :after AND number < :before ORDER BY number ASC LIMIT :count;
 
 -- name: numbers_of_links (sqlite)
 -- The deliveries of a few links, each beyond a number of its own, the newest first: the first ones of each, merged.
-SELECT d.number FROM json_each(:links) AS l CROSS JOIN delivery AS d
-WHERE d.link = l.value ->> 'link' AND d.number IN (
+SELECT d.number FROM json_each(:links) AS j CROSS JOIN delivery AS d
+WHERE d.link = j.value ->> 'link' AND d.number IN (
     SELECT number FROM delivery
-    WHERE link = l.value ->> 'link' AND number > max(:after, l.value ->> 'after') AND number < :before
+    WHERE link = j.value ->> 'link' AND number > max(:after, j.value ->> 'after') AND number < :before
     ORDER BY number DESC LIMIT :count
 )
 ORDER BY d.number DESC LIMIT :count;
@@ -89,10 +89,10 @@ ORDER BY d.number DESC LIMIT :count;
 
 -- name: numbers_of_links_up (sqlite)
 -- The deliveries of a few links, each beyond a number of its own, the oldest first: the first ones of each, merged.
-SELECT d.number FROM json_each(:links) AS l CROSS JOIN delivery AS d
-WHERE d.link = l.value ->> 'link' AND d.number IN (
+SELECT d.number FROM json_each(:links) AS j CROSS JOIN delivery AS d
+WHERE d.link = j.value ->> 'link' AND d.number IN (
     SELECT number FROM delivery
-    WHERE link = l.value ->> 'link' AND number > max(:after, l.value ->> 'after') AND number < :before
+    WHERE link = j.value ->> 'link' AND number > max(:after, j.value ->> 'after') AND number < :before
     ORDER BY number ASC LIMIT :count
 )
 ORDER BY d.number ASC LIMIT :count;
@@ -108,10 +108,10 @@ ORDER BY d.number ASC LIMIT :count;
 
 -- name: numbers_waiting_of_links (sqlite)
 -- What has a due time of its own and belongs to a few links, the newest first.
-SELECT w.delivery FROM json_each(:links) AS l CROSS JOIN waiting AS w
+SELECT w.delivery FROM json_each(:links) AS j CROSS JOIN waiting AS w
 WHERE w.delivery IN (
     SELECT delivery FROM waiting INDEXED BY waiting_of_link
-    WHERE link >= 0 AND link = l.value ->> 'link' AND delivery > :after AND delivery < :before
+    WHERE link >= 0 AND link = j.value ->> 'link' AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
 )
 ORDER BY w.delivery DESC LIMIT :count;
@@ -127,10 +127,10 @@ ORDER BY w.delivery DESC LIMIT :count;
 
 -- name: numbers_waiting_of_links_up (sqlite)
 -- What has a due time of its own and belongs to a few links, the oldest first.
-SELECT w.delivery FROM json_each(:links) AS l CROSS JOIN waiting AS w
+SELECT w.delivery FROM json_each(:links) AS j CROSS JOIN waiting AS w
 WHERE w.delivery IN (
     SELECT delivery FROM waiting INDEXED BY waiting_of_link
-    WHERE link >= 0 AND link = l.value ->> 'link' AND delivery > :after AND delivery < :before
+    WHERE link >= 0 AND link = j.value ->> 'link' AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
 )
 ORDER BY w.delivery ASC LIMIT :count;
@@ -146,10 +146,10 @@ ORDER BY w.delivery ASC LIMIT :count;
 
 -- name: numbers_ended_of_links (sqlite)
 -- What ended in a state and belongs to a few links, the newest first.
-SELECT a.delivery FROM json_each(:links) AS l CROSS JOIN attempt AS a
-WHERE a.ended_link = l.value ->> 'link' AND a.state = :state AND a.delivery IN (
+SELECT a.delivery FROM json_each(:links) AS j CROSS JOIN attempt AS a
+WHERE a.ended_link = j.value ->> 'link' AND a.state = :state AND a.delivery IN (
     SELECT delivery FROM attempt
-    WHERE ended_link = l.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
+    WHERE ended_link = j.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
 )
 ORDER BY a.delivery DESC LIMIT :count;
@@ -165,10 +165,10 @@ ORDER BY a.delivery DESC LIMIT :count;
 
 -- name: numbers_ended_of_links_up (sqlite)
 -- What ended in a state and belongs to a few links, the oldest first.
-SELECT a.delivery FROM json_each(:links) AS l CROSS JOIN attempt AS a
-WHERE a.ended_link = l.value ->> 'link' AND a.state = :state AND a.delivery IN (
+SELECT a.delivery FROM json_each(:links) AS j CROSS JOIN attempt AS a
+WHERE a.ended_link = j.value ->> 'link' AND a.state = :state AND a.delivery IN (
     SELECT delivery FROM attempt
-    WHERE ended_link = l.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
+    WHERE ended_link = j.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
 )
 ORDER BY a.delivery ASC LIMIT :count;
