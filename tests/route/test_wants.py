@@ -12,6 +12,7 @@ import pytest
 
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.replaying import Replaying
+from tidings.model.access import Caller, Key
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Sealed, Webhook
 from tidings.model.replay import Replay
@@ -62,6 +63,7 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("endpoint.test", {"target": 3}),
 ]
 WHOSE = (None, "x", "*")
+OPERATOR = Caller(Key(id="key_1", hash="", name="", scopes=("*",)))
 CHOSEN = (("*",), ("tasks.*", "endpoint.failing"), ("users.created",))
 ASKED = (
     *itertools.product(WHOSE, CHOSEN, (None, {"data": {"n": 1}}), (0, 7)),
@@ -135,7 +137,7 @@ def test_an_event_names_all_other_endpoints_with_the_reason(routed: tuple[Db, Ca
     for it in EVENTS:
         stored = feed.by_id(db, it.id, it.tenant)
         assert stored is not None
-        detail = event_detail(db, catalog.now, stored, None, ids, lambda _: None)
+        detail = event_detail(db, catalog.now, stored, OPERATOR, ids, lambda _: None)
         got = {each.endpoint for each in detail.deliveries}
         assert got == {f"ep_{link}" for seq, link in wanted() if seq == it.seq}
         others = {link.id: link for link in LINKS if link.id not in got and link.tenant in (it.tenant, "*")}

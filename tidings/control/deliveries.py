@@ -110,7 +110,7 @@ class Deliveries:
         rows = await self._readers.call(lambda db: lists.rows_of(db, snapshot, numbers), caller.tenant)
         row = next((row for row in rows if self._ids.means(ident, row.number, row.created)), None)
         endpoint = None if row is None else snapshot.links.get(row.link)
-        if row is None or endpoint is None or not caller.sees(endpoint.tenant):
+        if row is None or endpoint is None or not caller.sees_link(endpoint):
             raise _unknown(ident)
         return row
 
@@ -159,7 +159,7 @@ def links_asked(
     if link is not None:
         named = links_named(snapshot, caller, link)
         asked = named if endpoint is None else []
-    visible = [each for each in asked if caller.sees(each.tenant)]
+    visible = [each for each in asked if caller.sees_link(each)]
     return frozenset(each.num for each in visible if tenant is None or each.tenant == tenant)
 
 
@@ -168,7 +168,7 @@ def links_named(snapshot: Snapshot, caller: Caller, name: str) -> list[AnyLink]:
     named = [
         each
         for each in snapshot.links.values()
-        if each.name and name in (each.name, each.id) and caller.sees(each.tenant)
+        if each.name and name in (each.name, each.id) and caller.sees_link(each)
     ]
     if not named:
         raise Invalid.of_parameter("link", "not_found", f"There is no link {name[:100]}.")

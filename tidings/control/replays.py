@@ -86,7 +86,7 @@ class Replays:
         elif link is not None:
             # Of a deleted link and one that has its name now, the latter.
             one = links_named(self._catalog.now, caller, link)[-1].num
-        query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=one)
+        query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=one, hidden=self._hidden(caller))
 
         def read(db: Db) -> ReplayPage:
             total = stored.count(db, query) if count else None
@@ -130,9 +130,16 @@ class Replays:
         replay = await self._find(caller, ident)
         return await run(lambda db: self._replaying.cancel(db, replay.id))
 
+    def _hidden(self, caller: Caller) -> frozenset[int]:
+        """The links of its tenant that do not exist for the caller."""
+        if caller.tenant is None:
+            return frozenset()
+        links = self._catalog.now.links.values()
+        return frozenset(each.num for each in links if each.tenant == caller.tenant and not caller.sees_link(each))
+
     async def _find(self, caller: Caller, ident: str) -> Replay:
         replay = await self._readers.call(lambda db: stored.read(db, ident), caller.tenant)
-        if replay is None or not caller.sees(replay.tenant):
+        if replay is None or not caller.sees(replay.tenant) or replay.link in self._hidden(caller):
             raise NotFound(f"There is no replay {ident[:100]}.")
         return replay
 
@@ -158,7 +165,7 @@ class Replays:
             what = f"endpoint {new.endpoint_id[:100]}"
         else:
             raise Refused("/endpoint_id", "incomplete", "Give `endpoint_id`, or `link` with the name of a link.")
-        if link is None or not caller.sees(link.tenant):
+        if link is None or not caller.sees_link(link):
             raise Refused(pointer, "not_found", f"There is no {what}.")
         return link
 

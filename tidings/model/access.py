@@ -9,9 +9,11 @@ from typing import Any, Literal
 import msgspec
 
 from tidings.model.errors import Forbidden, NotFound
+from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 
 EVERYTHING = "*"
+LINKS_READ = "links:read"
 
 TENANT_RULE = "A tenant's id has 1 to 64 letters, digits, _ and -."
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -155,6 +157,14 @@ class Caller(msgspec.Struct, frozen=True):
     def sees(self, tenant: str | None) -> bool:
         """Whether a thing of this tenant exists for the caller."""
         return self.tenant is None or self.tenant == tenant
+
+    def sees_link(self, link: AnyLink) -> bool:
+        """Whether an endpoint, or an operator's link (which has a name), exists for the caller, with all that it does.
+
+        What operators let their links do for a tenant is theirs: a tenant's key sees it only with the scope links:read.
+        """
+        is_open = not link.name or self.tenant is None or self.key.has_scope(LINKS_READ)
+        return is_open and self.sees(link.tenant)
 
     def narrowed(self, tenant: str | None) -> str | None:
         """Whose things a list shows if those of `tenant` are asked for; None: every tenant's. Raises NotFound."""

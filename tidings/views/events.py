@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.model import moment
+from tidings.model.access import Caller
 from tidings.model.event import Event
 from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.rules import filter
@@ -88,9 +89,9 @@ def event_view(event: Event) -> EventView:
 
 
 def event_detail(
-    db: Db, snapshot: Snapshot, event: Event, tenant: str | None, ids: DeliveryIds, lane_of: LaneOf
+    db: Db, snapshot: Snapshot, event: Event, caller: Caller, ids: DeliveryIds, lane_of: LaneOf
 ) -> EventDetail:
-    """An event with its deliveries. `tenant`: the reader's own; others' endpoints are left out."""
+    """An event with its deliveries. Endpoints and links that do not exist for the caller are left out."""
     deliveries = []
     got: set[int] = set()
     reasons = _Reasons(event)
@@ -99,7 +100,7 @@ def event_detail(
     for row in rows:
         got.add(row.link)
         link = snapshot.links.get(row.link)
-        if link is not None and tenant in (None, link.tenant):
+        if link is not None and caller.sees_link(link):
             ident = ids.of(row.number, row.created)
             is_cut_off = link.filter is not None and reasons.of(link)[0] is CUT_OFF
             note = CUT_OFF.sentence if is_cut_off else None
@@ -119,7 +120,7 @@ def event_detail(
     return EventDetail(
         **_fields(event),
         deliveries=deliveries,
-        not_matched=_not_matched(snapshot, event, got, tenant, reasons if is_routed else None),
+        not_matched=_not_matched(snapshot, event, got, caller, reasons if is_routed else None),
     )
 
 
@@ -143,13 +144,13 @@ def _fields(event: Event) -> dict[str, Any]:
 
 
 def _not_matched(
-    snapshot: Snapshot, event: Event, got: set[int], tenant: str | None, reasons: _Reasons | None
+    snapshot: Snapshot, event: Event, got: set[int], caller: Caller, reasons: _Reasons | None
 ) -> list[NotMatched]:
     found: list[NotMatched] = []
     for link in (*snapshot.links_by_name.values(), *snapshot.endpoints_by_id.values()):
         if link.num in got or link.tenant not in (event.tenant, ALL_TENANTS):
             continue
-        if tenant is not None and link.tenant != tenant:
+        if not caller.sees_link(link):
             continue
         sentence = NOT_ROUTED.sentence if reasons is None else reasons.of(link)[1]
         found.append(NotMatched(**_named(link), reason=sentence))

@@ -6,6 +6,7 @@ import msgspec
 
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.model import moment
+from tidings.model.access import Caller
 from tidings.model.delivery import State
 from tidings.model.event import Event
 from tidings.store.base import Db
@@ -51,12 +52,12 @@ class TrailView(msgspec.Struct, frozen=True, kw_only=True):
     is_cut: bool
 
 
-def trail_view(db: Db, snapshot: Snapshot, found: Trail, tenant: str | None, ids: DeliveryIds) -> TrailView:
-    """A trail. `tenant`: the reader's own; others' endpoints and links are left out."""
-    names = {link.id: link.name for link in snapshot.links.values() if link.name}
+def trail_view(db: Db, snapshot: Snapshot, found: Trail, caller: Caller, ids: DeliveryIds) -> TrailView:
+    """A trail, without the endpoints and links that do not exist for the caller."""
+    names = {link.id: link.name if caller.sees_link(link) else None for link in snapshot.links.values() if link.name}
     shown, is_cut = [], found.is_cut
     for event in found.events:
-        deliveries, more = _deliveries(db, snapshot, event, tenant, ids)
+        deliveries, more = _deliveries(db, snapshot, event, caller, ids)
         is_cut |= more
         shown.append(
             TrailEvent(
@@ -74,13 +75,13 @@ def trail_view(db: Db, snapshot: Snapshot, found: Trail, tenant: str | None, ids
 
 
 def _deliveries(
-    db: Db, snapshot: Snapshot, event: Event, tenant: str | None, ids: DeliveryIds
+    db: Db, snapshot: Snapshot, event: Event, caller: Caller, ids: DeliveryIds
 ) -> tuple[list[TrailDelivery], bool]:
     found = []
     rows = lists.of_event(db, snapshot, event.seq, DELIVERIES_MAX + 1)
     for row in rows[:DELIVERIES_MAX]:
         link = snapshot.links.get(row.link)
-        if link is None or tenant not in (None, link.tenant):
+        if link is None or not caller.sees_link(link):
             continue
         found.append(
             TrailDelivery(

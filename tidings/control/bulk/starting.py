@@ -12,7 +12,7 @@ from tidings.control.bulk import running
 from tidings.control.deliveries import WRITE, links_asked
 from tidings.control.replaying import Replaying
 from tidings.model import moment
-from tidings.model.access import Caller
+from tidings.model.access import LINKS_READ, Caller
 from tidings.model.delivery import State
 from tidings.model.errors import Invalid
 from tidings.model.ids import new_id
@@ -100,6 +100,9 @@ class BulkJobs:
         links = None
         if given.endpoint_id is not None or given.link is not None:
             links = tuple(sorted(self._links(caller, given) or ()))
+        elif caller.tenant is not None and not caller.key.has_scope(LINKS_READ):
+            # Only what it sees; of all others, all of its tenant.
+            links = tuple(sorted(links_asked(self._catalog.now, caller, None, None, None) or ()))
         now = self._replaying.clock.now()
         since = 0 if given.since is None else _time("/since", given.since)
         until = now + 1 if given.until is None else _time("/until", given.until)

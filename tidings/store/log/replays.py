@@ -41,6 +41,8 @@ class ReplayQuery(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     state: ReplayState | None = None
     link: int | None = None
+    hidden: frozenset[int] = frozenset()
+    """Links whose replays are left out."""
 
 
 def page(db: Db, query: ReplayQuery, past: str | None, limit: int, *, oldest_first: bool = False) -> list[Replay]:
@@ -60,7 +62,12 @@ def count(db: Db, query: ReplayQuery) -> int | None:
 
 
 def _params(query: ReplayQuery) -> dict[str, Any]:
-    return {"tenant": query.tenant, "state": query.state, "link": query.link or 0}
+    return {"tenant": query.tenant, "state": query.state, "link": query.link or 0, "hidden": _listed(query.hidden)}
+
+
+def _listed(links: frozenset[int]) -> str:
+    """As text between commas, which both engines can search."""
+    return f",{','.join(map(str, sorted(links)))},"
 
 
 def _replay(row: Row) -> Replay:

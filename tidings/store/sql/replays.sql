@@ -29,6 +29,7 @@ WHERE id < :before
     AND (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
     AND (CAST(:state AS TEXT) IS NULL OR state = CAST(:state AS TEXT))
     AND (:link = 0 OR link = :link)
+    AND CAST(:hidden AS TEXT) NOT LIKE '%,' || link || ',%'
 ORDER BY id DESC LIMIT :count;
 
 -- name: replays_page_up
@@ -39,6 +40,7 @@ WHERE id > :after
     AND (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
     AND (CAST(:state AS TEXT) IS NULL OR state = CAST(:state AS TEXT))
     AND (:link = 0 OR link = :link)
+    AND CAST(:hidden AS TEXT) NOT LIKE '%,' || link || ',%'
 ORDER BY id LIMIT :count;
 
 -- name: replays_count
@@ -48,6 +50,7 @@ SELECT COUNT(*) FROM (
     WHERE (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
     AND (CAST(:state AS TEXT) IS NULL OR state = CAST(:state AS TEXT))
     AND (:link = 0 OR link = :link)
+    AND CAST(:hidden AS TEXT) NOT LIKE '%,' || link || ',%'
     LIMIT :most
 ) AS part;
 

@@ -17,7 +17,7 @@ async def get_trail(parts: Parts, request: Request) -> Answer:
     def read(db: Db) -> TrailView:
         event = find(db, caller, request.path["event"], request.query.get("tenant"))
         found = trail.of(db, event, EVENTS_MAX)
-        return trail_view(db, snapshot, found, request.key.tenant, parts.delivery_ids)
+        return trail_view(db, snapshot, found, caller, parts.delivery_ids)
 
     return Answer(200, await parts.readers.call(read, request.key.tenant))
 
