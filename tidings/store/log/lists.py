@@ -22,9 +22,9 @@ from tidings.store.catalog import Snapshot
 SCANNED_PER_PAGE_MAX = 5_000
 COUNTED_MAX = 1_000_000
 """Only this many rows are counted if an index alone suffices."""
-JUDGED_MAX = 20_000
+JUDGED_MAX = 10_000
 """Only this many rows are checked one by one for a count."""
-WINDOW_MAX = 1_000
+WINDOW_MIN, WINDOW_MAX = 100, 1_000
 LINKS_MERGED_MAX = 50
 """The lists of at most this many links are merged; those of more are found among those of all links."""
 ABOVE_ALL = 1 << 62
@@ -99,9 +99,8 @@ def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[D
     after, before = _span(db, query)
     sources = _sources(db, query)
     found: list[DeliveryRow] = []
-    scanned = 0
+    scanned, window = 0, min(WINDOW_MAX, max(query.limit + 1, WINDOW_MIN if query.is_judged else 1))
     while scanned < SCANNED_PER_PAGE_MAX:
-        window = min(WINDOW_MAX, max(query.limit + 1, 100 if query.is_judged else 1))
         rows, last = _window(db, snapshot, query, sources, after, before, window)
         scanned += window
         for row in rows:
@@ -111,6 +110,8 @@ def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[D
         if last is None:
             return found, None
         after, before = (last, before) if query.oldest_first else (after, last)
+        # Where few match, a few large windows take a fraction of the time of many small ones.
+        window = min(WINDOW_MAX, 2 * window)
         db.rest()
     return found, after if query.oldest_first else before
 
