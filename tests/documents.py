@@ -22,17 +22,17 @@ import os
 import queue
 import re
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
 from tests.warm import shell
+from tidings.testing.ports import free_port
 
 BLOCK = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"<!-- (?P<word>not run|prints|again until|page): (?P<value>.*?) -->", re.DOTALL)
@@ -208,16 +208,7 @@ class Shell:
 def ports(page: Page) -> dict[str, str]:
     """A free port for each one that the page names, and for 8080."""
     named = sorted({"8080", *(port for block in page.blocks for port in PORT.findall(block.text))})
-    return dict(zip(named, map(str, _free_ports(len(named))), strict=True))
-
-
-def _free_ports(count: int) -> Iterator[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-        yield probe.getsockname()[1]
-    for probe in probes:
-        probe.close()
+    return {name: str(free_port()) for name in named}
 
 
 def _group_lives(group: int) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from typing import Any
 
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server as HttpServer
@@ -17,12 +19,42 @@ HEADER_BUFFER_BYTES = 64 * 1024
 BACKLOG, CONNECTIONS_MAX = 2_048, 10_000
 
 
-def http_server(app: Any, host: str, port: int) -> HttpServer:
-    """The HTTP server, not started yet. `app` is an RSGI application."""
-    return HttpServer(
+class _OnSocket(HttpServer):
+    """An HTTP server on a socket that is open already. Its own would have SO_REUSEPORT: two servers would share it."""
+
+    def __init__(self, app: Any, opened: socket.socket, **options: Any) -> None:
+        self._opened = opened
+        host, port = opened.getsockname()[:2]
+        super().__init__(app, address=host, port=port, **options)
+
+    def _init_shared_socket(self) -> None:
+        # The worker closes it.
+        self._shd = SocketHolder(self._opened.detach(), False, BACKLOG)  # type: ignore[assignment,call-arg]
+
+
+def opened(host: str, port: int) -> socket.socket:
+    """A socket that listens there alone; port 0: on a free port. Raises OSError with a sentence for the operator."""
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        # What is left of connections to an earlier server does not keep the port.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+        taken.setblocking(False)
+        taken.listen(BACKLOG)
+    except OSError as wrong:
+        taken.close()
+        if wrong.errno == errno.EADDRINUSE:
+            message = f"{host} port {port} is taken by another process. Stop it, or choose another --port."
+            raise OSError(message) from None
+        raise OSError(f"Tidings cannot listen on {host} port {port}: {wrong.strerror or wrong}.") from None
+    return taken
+
+
+def http_server(app: Any, opened: socket.socket) -> HttpServer:
+    """The HTTP server, not started yet, to which the socket belongs from then on. `app` is an RSGI application."""
+    return _OnSocket(
         app,
-        address=host,
-        port=port,
+        opened,
         interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         websockets=False,
@@ -70,10 +102,3 @@ def dialable(host: str) -> str:
 def url_of(host: str, port: int) -> str:
     """The URL of who listens there."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def free_port(host: str) -> int:
-    """A port that nobody listens on."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

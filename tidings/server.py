@@ -50,7 +50,7 @@ from tidings.intake.items.imports import ImportLimits, Imports
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.items.link_edits import LinkEdits
 from tidings.intake.publish import Publisher
-from tidings.listening import free_port, http_server, listening, share_processor
+from tidings.listening import http_server, listening, opened, share_processor
 from tidings.model.access import EVERYTHING, Key, key_hash
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.fetch import Fetcher
@@ -289,9 +289,10 @@ class Server:
         gc.set_threshold(GARBAGE_THRESHOLD)
         self._feed.attach(self._loop)
         self.deliver.start()
-        self.port = self.port or free_port(self.settings.host)
+        socket = opened(self.settings.host, self.port)
+        self.port = socket.getsockname()[1]
         app = App(self.parts)
-        http = http_server(app, self.settings.host, self.port)
+        http = http_server(app, socket)
         await app.start()
         self._start_control(self._loop)
         serving = asyncio.create_task(http.serve())

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from tidings import __version__
-from tidings.listening import free_port, http_server, listening, url_of
+from tidings.listening import http_server, listening, opened, url_of
 from tidings.settings import Settings
 from tidings.store.base import StoreBusy, StoreError
 from tidings.store.engines.migrate import is_empty
@@ -60,8 +60,9 @@ class StandingBy:
             watch.close()
             return True
         host = self._settings.host
-        port = self._settings.port or free_port(host)
-        http = http_server(StandbyApp(self._why), host, port)
+        socket = opened(host, self._settings.port)
+        port = socket.getsockname()[1]
+        http = http_server(StandbyApp(self._why), socket)
         serving = asyncio.create_task(http.serve())
         await listening(host, port, serving)
         ready(url_of(host, port))

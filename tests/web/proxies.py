@@ -21,6 +21,7 @@ from tests.web.wire import Said, read
 from tidings.rules.schemes import HookRequest
 from tidings.testing import TestServer, until
 from tidings.testing.api import OPERATOR_KEY, ApiReply
+from tidings.testing.ports import free_port
 
 PAGE = ROOT / "docs" / "howto" / "proxies.md"
 PREFIX = "/hooks"
@@ -112,7 +113,7 @@ def proxied_server(
 
     `change`: what somebody made of the page's configuration.
     """
-    program, port = needed(name), _free_port()
+    program, port = needed(name), free_port()
     authority, pair = Authority(), folder / "example.com.pem"
     issued = authority.issue()
     pair.write_text(issued.certificate + issued.key)
@@ -158,13 +159,6 @@ def _shown(name: str) -> str:
     found = re.search(rf"^```{LANGUAGES[name]}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert found, f"{PAGE.name} shows a configuration of {name}"
     return found[1]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

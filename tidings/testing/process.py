@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import IO
 
 from tidings.testing.api import LOOPBACK, OPERATOR_KEY, Api
+from tidings.testing.ports import free_port
 from tidings.testing.waiting import until
 
 START_SECONDS = 60.0
@@ -40,7 +40,7 @@ class ProcessServer:
     ) -> None:
         self._made = None if folder else Path(tempfile.mkdtemp(prefix="tidings-test-"))
         self.folder = folder or Path(str(self._made))
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = Api(self.url, OPERATOR_KEY)
         self.process: subprocess.Popen[str] | None = None
@@ -157,9 +157,3 @@ class ProcessServer:
         for stream in (process.stdin if process else None, process.stdout if process else None, self._log):
             if stream is not None and not stream.closed:
                 stream.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

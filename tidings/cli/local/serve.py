@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -64,7 +62,10 @@ def serve(flags: Mapping[str, Any]) -> int:
     try:
         config, settings = _settings(given)
         check_ca_file(settings)
-        _check_port(settings)
+        from tidings.listening import opened
+
+        # Before a store is made, or opened, which takes a while.
+        opened(settings.host, settings.port).close()
         log_to_stderr(settings.log_level, settings.log_format)
         return _run(config, settings, as_json=as_json, new_store=new_store)
     except SettingsError as wrong:
@@ -208,21 +209,6 @@ def _announce_standby(url: str, as_json: bool) -> None:
         _print(f"Tidings stands by on {url}. It takes over when the active server is gone.")
     notify("READY=1", f"STATUS=Stands by on {url}.")
     keep_watchdog()
-
-
-def _check_port(settings: Settings) -> None:
-    """Raise OSError if nothing can listen there. The HTTP server itself would share a port silently."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-            probe.listen(1)
-        except OSError as wrong:
-            place = f"{settings.host} port {settings.port}"
-            if wrong.errno == errno.EADDRINUSE:
-                raise OSError(f"{place} is taken by another process. Stop it, or choose another --port.") from None
-            raise OSError(f"Tidings cannot listen on {place}: {wrong.strerror or wrong}.") from None
 
 
 def _refuse(why: str) -> int:
