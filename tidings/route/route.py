@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -116,8 +116,7 @@ class _Step:
 
     def run(self) -> float | None:
         router, db = self._router, self._db
-        count = router._window or EVENTS_PER_STEP
-        rows = db.all("events_to_route", journal=db.journal, until=journal.end(db.journal), count=count)
+        rows = self._rows(router._window or EVENTS_PER_STEP)
         if router._maybe_aside:
             self._aside = dict(db.all("route_aside"))
             # Only a read proves that there is none: what this step deletes may be rolled back.
@@ -141,7 +140,17 @@ class _Step:
             router.on_kick()
         return 0.0 if more else pause
 
-    def _follow(self, rows: list[Row]) -> int:
+    def _rows(self, count: int) -> Sequence[Row]:
+        """The next events to route: usually those that this transaction has appended, which need not be read."""
+        db = self._db
+        if (positions := db.positions) is not None:
+            route, fresh = journal.position(db, "route"), positions.fresh
+            if fresh and fresh[0][0] == route + 1 and fresh[-1][0] == journal.position(db, "event"):
+                return fresh[:count]
+            journal.store(db)
+        return db.all("events_to_route", journal=db.journal, until=journal.end(db.journal), count=count)
+
+    def _follow(self, rows: Sequence[Row]) -> int:
         """Decide events in order; returns the last one that is finished."""
         aside, last, most, pairs = self._aside, 0, DELIVERIES_PER_STEP, self._pairs
         of: tuple[str | None, str] | None = None
@@ -167,7 +176,7 @@ class _Step:
                 most = len(self._pairs) + ASIDE_DELIVERIES
         return last
 
-    def _made_way(self, rows: list[Row]) -> bool:
+    def _made_way(self, rows: Sequence[Row]) -> bool:
         """The step is full: a tenant that filled most of it goes aside if others wait behind it.
 
         Returns whether one did.
@@ -181,7 +190,7 @@ class _Step:
         self._put_aside(tenant or "", last)
         return True
 
-    def _weigh(self, row: Row, rows: list[Row], at: int) -> None:
+    def _weigh(self, row: Row, rows: Sequence[Row], at: int) -> None:
         """Decide one event that may be costly; its tenant goes aside if it has used up its part of the step."""
         seq, tenant, began = row[0], row[2], self._ticks()
         used = self._used.get(tenant, 0.0)
@@ -243,7 +252,7 @@ class _Step:
         self._router._maybe_aside = True
         self._db.run("route_aside_put", tenant=name, position=position)
 
-    def _decide(self, row: Row, rows: list[Row], at: int, end: float) -> list[int] | None:
+    def _decide(self, row: Row, rows: Sequence[Row], at: int, end: float) -> list[int] | None:
         """The links that get an event; None: the time was up before it was decided, and the next call continues."""
         _, ident, tenant, kind, _, target, created = row
         if target is not None:
@@ -254,7 +263,7 @@ class _Step:
         choice = self._choice(tenant, kind)
         return self._go_on(_Begun((ident, created), choice, iter(choice.wants), []), row, rows, at, end)
 
-    def _go_on(self, begun: _Begun, row: Row, rows: list[Row], at: int, end: float) -> list[int] | None:
+    def _go_on(self, begun: _Begun, row: Row, rows: Sequence[Row], at: int, end: float) -> list[int] | None:
         seq, ident, tenant, kind, subject, _, _ = row
         found, document = begun.found, begun.document
         # Otherwise it is neither too early for any of the links nor about one of them.
@@ -296,7 +305,7 @@ class _Step:
     def _choice(self, tenant: str | None, kind: str) -> Choice:
         return self._choices.known(tenant, kind) or self._choices.make(tenant, kind)
 
-    def _filtered(self, rows: list[Row], at: int) -> Iterator[int]:
+    def _filtered(self, rows: Sequence[Row], at: int) -> Iterator[int]:
         """The tenant's next events that filters will be run on."""
         tenant = rows[at][2]
         for row in rows[at + 1 : at + AHEAD]:

@@ -17,6 +17,9 @@ Dialect = str
 """`sqlite` or `postgres`."""
 LOCK_SECONDS = 2
 """How long a write waits for what another session has locked."""
+FRESH_MAX = 5_000
+"""How many appended events a transaction remembers: as many as the route stage takes in one step."""
+Mark = tuple[dict[str, int], dict[str, int], int]
 
 
 def no_rest() -> None:
@@ -89,6 +92,49 @@ class Behind(Contended):
     """Another node has changed the catalogue since this one read it."""
 
 
+class Positions:
+    """What a journal's only writer knows without asking: its counters and cursors, and what it has just appended.
+
+    Nobody else moves them. What moved is stored once for each transaction (`journal.store`).
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        self.moved: dict[str, int] = {}
+        """Those of `known` that are not stored yet."""
+        self.fresh: list[tuple[Any, ...]] = []
+        """The events of this transaction, as the route stage reads them (`events_to_route`), in order."""
+        self._ended = True
+
+    def begin(self) -> None:
+        """A transaction begins. If the one before did not reach its `end`, it was undone: all is read again."""
+        if not self._ended:
+            self.known, self.moved = {}, {}
+        self.fresh, self._ended = [], False
+
+    def end(self) -> None:
+        """The transaction was committed."""
+        self._ended = True
+
+    def move(self, name: str, to: int) -> None:
+        """Move one."""
+        self.known[name] = self.moved[name] = to
+
+    def append(self, rows: list[tuple[Any, ...]]) -> None:
+        """Remember events that were appended; once they are too many, no more of this transaction."""
+        if len(self.fresh) <= FRESH_MAX:
+            self.fresh += rows
+
+    def mark(self) -> Mark:
+        """What `back` returns to, if a part of the transaction is undone."""
+        return dict(self.known), dict(self.moved), len(self.fresh)
+
+    def back(self, mark: Mark) -> None:
+        """A part of the transaction was undone: all is as it was at the mark."""
+        self.known, self.moved = dict(mark[0]), dict(mark[1])
+        del self.fresh[mark[2] :]
+
+
 class Db(Protocol):
     """One connection. Statements are named (store/sql/*.sql) and take `:name` parameters."""
 
@@ -97,6 +143,8 @@ class Db(Protocol):
     """The journal (store/journal.py) of the node whose connection this is."""
     noted: int
     """How many changes of the catalogue were noted in the present transaction (store/catalog.py)."""
+    positions: Positions | None
+    """What the journal's only writer knows of it; None: it is read from the store."""
     watched: dict[str, Watch]
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]

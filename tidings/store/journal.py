@@ -12,6 +12,8 @@ from tidings.store.base import Db
 
 COUNTER_BITS, JOURNAL_BITS = 34, 8
 JOURNALS_MAX = 1 << JOURNAL_BITS
+MOVED_HERE = frozenset({"event", "delivery", "route", "deliver", "tallied", "tally"})
+"""What only `take` and `move` change, so that the writer needs to read it once."""
 
 
 def of(number: int) -> int:
@@ -35,6 +37,10 @@ def begin(db: Db) -> None:
 
 def take(db: Db, counter: str, count: int) -> int:
     """Take `count` numbers of a counter (`event`, `delivery`) of the node's own journal; returns the first of them."""
+    if (positions := db.positions) is not None:
+        at = position(db, counter)
+        positions.move(counter, at + count)
+        return at + 1
     row = db.one("numbers_take", name=counter, journal=db.journal, count=count)
     assert row is not None
     return int(row[0]) - count + 1
@@ -42,8 +48,13 @@ def take(db: Db, counter: str, count: int) -> int:
 
 def position(db: Db, name: str) -> int:
     """Where a counter or a cursor of the node's own journal is."""
+    if (positions := db.positions) is not None and (known := positions.known.get(name)) is not None:
+        return known
     row = db.one("cursor_read", name=name, journal=db.journal)
-    return 0 if row is None else int(row[0])
+    found = 0 if row is None else int(row[0])
+    if positions is not None and name in MOVED_HERE:
+        positions.known[name] = found
+    return found
 
 
 def positions(db: Db) -> dict[str, int]:
@@ -53,4 +64,20 @@ def positions(db: Db) -> dict[str, int]:
 
 def move(db: Db, cursor: str, to: int) -> None:
     """Set a cursor of the node's own journal."""
-    db.run_later("cursor_move", name=cursor, journal=db.journal, position=to)
+    if (positions := db.positions) is not None:
+        positions.move(cursor, to)
+    else:
+        db.run_later("cursor_move", name=cursor, journal=db.journal, position=to)
+
+
+def store(db: Db) -> None:
+    """Store what has moved in this transaction: before anything reads it there, and before the commit."""
+    positions = db.positions
+    if positions is None or not positions.moved:
+        return
+    moved, positions.moved = positions.moved, {}
+    if db.dialect == "sqlite":
+        db.many("cursor_move", [{"name": name, "journal": db.journal, "position": at} for name, at in moved.items()])
+    else:
+        names, at = ",".join(moved), ",".join(map(str, moved.values()))
+        db.run_later("cursors_move", names=f"{{{names}}}", positions=f"{{{at}}}", journal=db.journal)

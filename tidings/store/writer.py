@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
-from tidings.store.base import Behind, Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
+from tidings.store import journal
+from tidings.store.base import Behind, Db, Engine, Positions, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
 from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Ordered, Probe, Reply, in_order, run_of
 from tidings.store.log import events
 from tidings.store.writing import contention
@@ -77,6 +78,7 @@ class Writer:
         self._again = False
         self._broken = False
         self._db: Db = engine.writer()
+        self._positions = self._db.positions = Positions()
 
     def start(self, rider: Rider | None = None) -> None:
         """Start the thread. `rider` runs at the end of each group."""
@@ -197,10 +199,7 @@ class Writer:
             self._resolved.tell()
 
     def _gather(self, patience: float | None) -> list[tuple[Job, Reply]] | None:
-        """The next group, waited for as long as `patience` (None:
-
-        forever); empty if there is only something to retry. None: it is time to stop.
-        """
+        """The next group, waited for as long as `patience` (None: forever). Empty: there is a retry; None: stop."""
         group: list[tuple[Job, Reply]] = []
         if patience is None and self._again:
             patience = AGAIN_SECONDS
@@ -289,11 +288,14 @@ class Writer:
     def _write(self, group: list[tuple[Job, Reply]], *, locked: bool = False) -> tuple[list[Answered], float | None]:
         """One transaction for the group: its jobs, then the rider. Raises what the store refuses it with."""
         self._db.begin()
+        self._positions.begin()
         if self._shared is not None:
             (self._shared.lock if locked else self._shared.begin)(self._db)
         answers = self._apply(group)
         more = None if self._rider is None else self._rider(self._db)
+        journal.store(self._db)
         self._db.commit()
+        self._positions.end()
         if self.refusal is not None:
             self._mind_recovery(group, answers)
         return answers, more
@@ -366,6 +368,7 @@ class Writer:
             if isinstance(job, NoSavepoint) and not alone:
                 result = run(self._db)
             else:
+                journal.store(self._db)
                 with self._db.savepoint():
                     result = run(self._db)
         except (StoreFull, StoreBusy, StoreDamaged, *contention.LOST_RACES):

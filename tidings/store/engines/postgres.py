@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import select
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
@@ -19,6 +20,7 @@ from tidings.store.base import (
     Db,
     Lost,
     Outdated,
+    Positions,
     Row,
     StoreBusy,
     StoreError,
@@ -50,6 +52,7 @@ class PostgresDb:
     dialect = "postgres"
     journal = 0
     noted = 0
+    positions: Positions | None = None
 
     def __init__(self, url: str, *, readonly: bool = False, holder: pen.Holder | None = None) -> None:
         """`holder`: who holds the pen with this connection; None: it writes without the pen, such as indexes."""
@@ -175,6 +178,7 @@ class PostgresDb:
         # What was put off before may not fail inside.
         self._plain("SAVEPOINT s")
         noted = self.noted
+        mark = None if self.positions is None else self.positions.mark()
         try:
             yield
             if self._later:
@@ -184,6 +188,9 @@ class PostgresDb:
                 self._put_off("RELEASE SAVEPOINT s", None)
         except BaseException:
             self._later, self.noted = [], noted
+            self._later = []
+            if self.positions is not None and mark is not None:
+                self.positions.back(mark)
             self._plain("ROLLBACK TO SAVEPOINT s")
             self._plain("RELEASE SAVEPOINT s")
             if self._outdated:
@@ -226,12 +233,16 @@ class PostgresDb:
     def _executed(self, sql: LiteralString | str, params: Mapping[str, Any] | None = None) -> psycopg.Cursor[Row]:
         """A cursor that has run a statement. What was put off is sent with it, in one round trip."""
         later, self._later = self._later, []
+        if self._unbegun and self._conn is not None and _has_ended(self._conn):
+            # It broke while idle, as when PostgreSQL was restarted.
+            self._conn.close()
         try:
             return self._sent(later, sql, params)
         except Lost:
-            if not self._unbegun:
+            if not self._unbegun or sql == "COMMIT":
+                # With its COMMIT, the transaction may be stored.
                 raise
-            # It broke while idle, as when PostgreSQL was restarted: nothing of this transaction was under way.
+            # The same, unnoticed: nothing of this transaction was under way.
             return self._sent(later, sql, params)
         finally:
             self._unbegun = False
@@ -295,6 +306,11 @@ class PostgresDb:
                 self._conn.close()
                 raise Lost(wrong.detail, because=wrong.because) from wrong
             raise
+
+
+def _has_ended(conn: psycopg.Connection[Row]) -> bool:
+    """Whether an idle connection has ended: PostgreSQL says nothing else unasked."""
+    return not conn.closed and bool(select.select([conn.fileno()], [], [], 0)[0])
 
 
 class PostgresEngine:

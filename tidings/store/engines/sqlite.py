@@ -18,6 +18,7 @@ from tidings.store.base import (
     Builder,
     Db,
     Outdated,
+    Positions,
     Row,
     StoreBusy,
     StoreDamaged,
@@ -51,6 +52,7 @@ class SqliteDb:
     journal = 0
     noted = 0
     session = None
+    positions: Positions | None = None
 
     def __init__(self, path: str, *, readonly: bool) -> None:
         try:
@@ -172,12 +174,15 @@ class SqliteDb:
     def savepoint(self) -> Iterator[None]:
         self._depth += 1
         name = f"s{self._depth}"
+        mark = None if self.positions is None else self.positions.mark()
         try:
             with _translated():
                 self._db.execute(f"SAVEPOINT {name}")
             try:
                 yield
             except BaseException:
+                if self.positions is not None and mark is not None:
+                    self.positions.back(mark)
                 with _translated():
                     if self._db.in_transaction:
                         self._db.execute(f"ROLLBACK TO {name}")

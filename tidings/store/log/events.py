@@ -92,6 +92,10 @@ def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
     for seq, event in enumerate(fresh, first):
         msgspec.structs.force_setattr(event, "seq", seq)
     db.append("event", COLUMNS, [(*row[:-1], now) for row in map(msgspec.structs.astuple, fresh)])
+    if (positions := db.positions) is not None:
+        positions.append(
+            [(each.seq, each.id, each.tenant, each.type, each.subject, each.target, now) for each in fresh]
+        )
 
 
 def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:

@@ -24,6 +24,12 @@ SELECT name, position FROM cursor WHERE name IN ('event', 'route', 'delivery', '
 -- A stage is done up to a number.
 UPDATE cursor SET position = :position WHERE name = :name AND journal = :journal;
 
+-- name: cursors_move (postgres)
+-- The same of several at once: names and positions are arrays.
+UPDATE cursor AS c SET position = v.position
+FROM unnest(CAST(:names AS text[]), CAST(:positions AS bigint[])) AS v (name, position)
+WHERE c.name = v.name AND c.journal = :journal;
+
 -- name: events_known (sqlite)
 -- SQLite has no arrays: the ids come as JSON.
 SELECT e.id, e.tenant, e.time, e.type, e.subject, e.collection, e.data FROM json_each(:ids) AS j JOIN event AS e ON e.id = j.value;
