@@ -87,6 +87,14 @@ def test_an_ordered_batch_waits_behind_its_bad_event(world: World) -> None:
     made = world.api.post("/v1/events:batch", {"events": [{"type": "step", "data": {"n": n}} for n in range(10)]})
     events = [each["id"] for each in made["events"]]
     world.delivered(events[:5], endpoint)
+
+    def tried() -> list[list[int]]:
+        sent = [[event["data"]["n"] for event in each.json["data"]] for each in world.receiver.requests("/")]
+        return [each for each in sent if 5 in each]
+
+    # Alone, in the end: only once that is written down is its next attempt planned.
+    until(lambda: [5] in tried(), "the bad event is sent alone")
+    world.after_attempts(events[5], endpoint, len(tried()))
     bad = False
     world.clock.advance(60)
     world.delivered(events, endpoint)
