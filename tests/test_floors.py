@@ -75,7 +75,7 @@ def test_other_things_are_not_taken_for_sql() -> None:
 
 # --- handlers translate -----------------------------------------------------------------------------------------------
 
-KNOWS_KEYS = ("web/callers", "web/api/door.py")
+KNOWS_KEYS = ("web/callers", "web/api/door.py", "web/svix/door.py")
 """Where a request's key is looked up, and asked for the operation's scope, so that most refusals cost nothing."""
 SHOWS_KEYS = ("web/openapi",)
 """What a key may do, as its document shows it."""

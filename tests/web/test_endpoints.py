@@ -17,6 +17,7 @@ WAYS = (
     "batch",
     "body",
     "fields",
+    "svix_headers",
     "timeout_seconds",
     "retry_delays_seconds",
     "give_up_on",

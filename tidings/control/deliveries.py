@@ -119,6 +119,20 @@ class Deliveries:
         row = await self.find(caller, ident)
         return await self._readers.call(lambda db: self._trace(db, ident, row.number), caller.tenant)
 
+    async def traces(
+        self, caller: Caller, query: DeliveryQuery, *, endpoint: str | None = None, tenant: str | None = None
+    ) -> tuple[list[DeliveryTrace], int | None]:
+        """Some of the deliveries that the caller may see, with every attempt, and where the next page starts."""
+        caller.need(READ)
+        snapshot = self._catalog.now
+        query = msgspec.structs.replace(query, links=links_asked(snapshot, caller, endpoint, None, tenant))
+
+        def read(db: Db) -> tuple[list[DeliveryTrace], int | None]:
+            rows, position = lists.deliveries(db, snapshot, query)
+            return [DeliveryTrace(row, lists.attempts_of(db, row.number)) for row in rows], position
+
+        return await self._readers.call(read, caller.tenant)
+
     async def retry(self, caller: Caller, ident: str, run: Run[DeliveryTrace, R]) -> R:
         """Retry it now, with a full new round of attempts. Raises NotFound, or Conflict as `retry` does."""
         row = await self.find(caller, ident, WRITE)

@@ -60,11 +60,11 @@ class EventTypes:
         caller.need(READ)
         return self._find(name)
 
-    async def create(self, caller: Caller, new: NewEventType, run: Run[EventType, R]) -> R:
+    async def create(self, caller: Caller, new: NewEventType, run: Run[EventType, R], *, notes: str | None = None) -> R:
         """Add an event type. Raises Invalid, or Conflict if it exists or there are too many."""
         caller.need(WRITE, WHOLE)
         event_types.check_type(new.name, "/name")
-        kind = _checked(new.name, new, None, self._clock.now())
+        kind = msgspec.structs.replace(_checked(new.name, new, None, self._clock.now()), notes=notes)
 
         def job(db: Db) -> EventType:
             self._refuse_derived(db, kind.name)
@@ -114,8 +114,10 @@ class EventTypes:
         expected: set[int] | None,
         change: Callable[[EventType], EventTypeBody],
         run: Run[EventType, R],
+        *,
+        noted: Callable[[EventType], str | None] = lambda before: before.notes,
     ) -> R:
-        """Replace an event type by what `change` makes of it; what `change` raises is raised.
+        """Replace an event type by what `change` makes of it, and `noted` of its notes; what these raise is raised.
 
         Raises NotFound, Invalid, Stale, or Conflict for a type that belongs to a collection.
         """
@@ -125,7 +127,7 @@ class EventTypes:
 
         def job(db: Db) -> EventType:
             before = self._at(db, name, expected)
-            kind = _checked(before.name, change(before), before, now)
+            kind = msgspec.structs.replace(_checked(before.name, change(before), before, now), notes=noted(before))
             self._catalog.put_event_type(db, kind)
             return kind
 
@@ -213,4 +215,5 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
         revision=1 if before is None else before.revision + 1,
         created=now if before is None else before.created,
         updated=now,
+        notes=None if before is None else before.notes,
     )

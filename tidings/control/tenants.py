@@ -49,14 +49,14 @@ class Tenants:
         caller.need(READ)
         return self._find(caller, ident)
 
-    async def create(self, caller: Caller, new: NewTenant, run: Run[Tenant, R]) -> R:
+    async def create(self, caller: Caller, new: NewTenant, run: Run[Tenant, R], *, notes: str | None = None) -> R:
         """Add an entry. Raises Invalid, or Conflict if there is one."""
         caller.need(WRITE, WHOLE)
         if not is_tenant(new.id):
             raise Invalid.at("/id", "tenant", TENANT_RULE)
         _check_name(new.name)
         now = self._clock.now()
-        tenant = Tenant(id=new.id, name=new.name, created=now, updated=now)
+        tenant = Tenant(id=new.id, name=new.name, created=now, updated=now, notes=notes)
 
         def job(db: Db) -> Tenant:
             if _present(db, tenant.id) is not None:
@@ -73,8 +73,10 @@ class Tenants:
         expected: set[int] | None,
         change: Callable[[Tenant], TenantBody],
         run: Run[Tenant, R],
+        *,
+        noted: Callable[[Tenant], str | None] = lambda before: before.notes,
     ) -> R:
-        """Replace an entry by what `change` makes of it; what `change` raises is raised.
+        """Replace an entry by what `change` makes of it, and `noted` of its notes; what these raise is raised.
 
         Raises NotFound, Invalid, or Stale if the entry is not at one of the `expected` revisions.
         """
@@ -86,7 +88,8 @@ class Tenants:
             before = _at(db, ident, expected)
             name = change(before).name
             _check_name(name)
-            tenant = msgspec.structs.replace(before, name=name, revision=before.revision + 1, updated=now)
+            changed = {"name": name, "notes": noted(before), "revision": before.revision + 1, "updated": now}
+            tenant = msgspec.structs.replace(before, **changed)
             self._catalog.put_tenant(db, tenant)
             return tenant
 

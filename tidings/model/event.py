@@ -60,6 +60,8 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     created: Micros = 0
     updated: Micros = 0
+    notes: str | None = None
+    """What the door for another system's callers keeps with it, as JSON."""
 
 
 class ChangeType(EventType, frozen=True, kw_only=True):

@@ -81,6 +81,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str
     body: Body = "standard"
     fields: tuple[str, ...] | None = None
+    svix_headers: bool = False
+    """Whether `svix-id` and the like are sent next to `webhook-id`, for receivers with Svix's libraries."""
     sealed: Sealed
 
 
@@ -295,6 +297,8 @@ class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
     deleted: Micros | None = None
     after: int = 0
     """The last event before it was created: it gets only later ones, however late they are routed."""
+    notes: str | None = None
+    """What the door for another system's callers keeps with it, as JSON."""
 
 
 AnyLink = Link[Any]
@@ -317,6 +321,7 @@ def chosen(endpoint: Endpoint) -> dict[str, Any]:
         **{name: getattr(pacing, name) for name in pacing.__struct_fields__},
         "body": what.body,
         "fields": what.fields,
+        "svix_headers": what.svix_headers,
     }
 
 

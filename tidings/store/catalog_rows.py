@@ -82,6 +82,7 @@ def link_of(row: Row, sealer: Sealer, before: AnyLink | None = None) -> AnyLink:
         updated=updated,
         deleted=deleted,
         after=after,
+        notes=selection.notes,
     )
 
 
@@ -89,7 +90,8 @@ def link_fields(link: AnyLink, sealer: Sealer) -> dict[str, Any]:
     """A link as one of the rows of `links_put`."""
     what = msgspec.to_builtins(link.what)
     sealed = msgspec.json.encode(what.pop("sealed"))
-    selection = msgspec.to_builtins(_Selection(link.name, link.description, link.events, link.timer, link.filter))
+    selected = _Selection(link.name, link.description, link.events, link.timer, link.filter, link.notes)
+    selection = msgspec.to_builtins(selected)
     return {
         "num": link.num,
         "id": link.id,
@@ -108,13 +110,14 @@ def link_fields(link: AnyLink, sealer: Sealer) -> dict[str, Any]:
 
 
 class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The events that each link wants, or its timer."""
+    """The events that each link wants, or its timer; and what is kept with it."""
 
     name: str = ""
     description: str = ""
     events: tuple[str, ...] = ("*",)
     timer: Timer | None = None
     filter: dict[str, Any] | None = None
+    notes: str | None = None
 
 
 def form_of(row: Row) -> Form:
@@ -165,7 +168,7 @@ def connection_fields(connection: Connection, sealer: Sealer) -> dict[str, Any]:
 
 def event_type_of(row: Row) -> EventType:
     """An event type."""
-    name, description, schema, example, revision, created, updated = row
+    name, description, schema, example, revision, created, updated, notes = row
     return EventType(
         name=name,
         description=description,
@@ -174,13 +177,14 @@ def event_type_of(row: Row) -> EventType:
         revision=revision,
         created=created,
         updated=updated,
+        notes=notes,
     )
 
 
 def tenant_of(row: Row) -> Tenant:
     """The entry of a tenant."""
-    ident, name, revision, created, updated = row
-    return Tenant(id=ident, name=name, revision=revision, created=created, updated=updated)
+    ident, name, revision, created, updated, notes = row
+    return Tenant(id=ident, name=name, revision=revision, created=created, updated=updated, notes=notes)
 
 
 def collection_of(row: Row) -> Collection:

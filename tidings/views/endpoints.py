@@ -58,6 +58,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     batch: Batch | None
     body: Body
     fields: tuple[str, ...] | None
+    svix_headers: bool
     timeout_seconds: float
     retry_delays_seconds: tuple[float, ...] | None
     give_up_on: tuple[int | str, ...]

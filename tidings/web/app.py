@@ -18,6 +18,7 @@ from tidings.web.inside import Menu
 from tidings.web.operations import TABLE
 from tidings.web.parts import Parts
 from tidings.web.portal.door import PortalDoor
+from tidings.web.svix.door import SvixDoor
 from tidings.web.wire.routes import Routes
 
 
@@ -47,7 +48,8 @@ class App:
         # People and programs share the counts of wrong keys and of calls.
         inside = (parts, Menu(parts, TABLE), self._api.access, self._api.limits)
         doors: dict[str, Door] = {"console": ConsoleDoor(*inside), "portal": PortalDoor(*inside)}
-        return doors | {"in": HooksDoor(parts), "f": FormsDoor(parts)}
+        svix = SvixDoor(parts, self._api)
+        return doors | {"in": HooksDoor(parts), "f": FormsDoor(parts), "svix": svix, "api": svix}
 
     async def start(self) -> None:
         """Read what was counted before; before the first request."""

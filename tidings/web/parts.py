@@ -22,6 +22,9 @@ from tidings.control.links import Links
 from tidings.control.portal.links import PortalLinks
 from tidings.control.replays import Replays
 from tidings.control.standing.tallies import TallyReading
+from tidings.control.svix.applications import Applications
+from tidings.control.svix.endpoints import AppEndpoints
+from tidings.control.svix.tokens import AppTokens
 from tidings.control.tenants import Tenants
 from tidings.control.timers.runs import TimerRuns
 from tidings.deliver.stage import Deliver
@@ -99,6 +102,21 @@ class FormParts:
 
 
 @dataclass(frozen=True, slots=True)
+class SvixParts:
+    """What decides behind the door for those who come from Svix."""
+
+    applications: Applications
+    endpoints: AppEndpoints
+    tokens: AppTokens
+
+    @classmethod
+    def of(cls, catalog: Catalog, clock: Clock, sealer: Sealer, tenants: Tenants, endpoints: Endpoints) -> SvixParts:
+        """Put together."""
+        applications = Applications(catalog, clock, tenants, endpoints)
+        return cls(applications, AppEndpoints(catalog, endpoints), AppTokens(sealer, catalog, clock))
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """Everything an operation may use."""
 
@@ -146,6 +164,12 @@ class Parts:
     """How many answers were given, by operation and status."""
     request_seconds: Histograms = field(default_factory=lambda: Histograms(REQUEST_SECONDS))
     """How long answers took, by operation; streams and long polls are not among them."""
+    svix: SvixParts = field(init=False)
+
+    def __post_init__(self) -> None:
+        sealer = self.tickets.sealer("application portal tokens")
+        svix = SvixParts.of(self.catalog, self.clock, sealer, self.tenants, self.endpoints)
+        object.__setattr__(self, "svix", svix)
 
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""

@@ -84,6 +84,7 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     batch: Batch | None = None
     body: Body = "standard"
     fields: tuple[str, ...] | None = None
+    svix_headers: bool = False
     timeout_seconds: float = 15.0
     retry_delays_seconds: tuple[float, ...] | None = None
     give_up_on: tuple[int | str, ...] = ()
@@ -125,7 +126,13 @@ def parts_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Endpoint 
         "events": form.events,
         "filter": form.filter,
         "pacing": Pacing(**{name: getattr(form, name) for name in Pacing.__struct_fields__}),
-        "what": Webhook(url=form.url, body=form.body, fields=form.fields, sealed=sealed),
+        "what": Webhook(
+            url=form.url,
+            body=form.body,
+            fields=form.fields,
+            svix_headers=form.svix_headers,
+            sealed=sealed,
+        ),
     }
 
 
@@ -145,7 +152,7 @@ def check(
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
         *_refusals(lambda: event_types.check_patterns(form.events, "/events")),
         *([] if pattern is None else _refusals(lambda: filter.check(pattern, "/filter"))),
-        *_headers(form.headers, {} if sealed is None else sealed.headers, _is_elsewhere(form, present)),
+        *_headers(form, {} if sealed is None else sealed.headers, is_elsewhere=_is_elsewhere(form, present)),
         *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
         *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "concurrent requests"),
         *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
@@ -224,7 +231,8 @@ def _is_elsewhere(form: EndpointBody, present: Endpoint | None) -> bool:
     return present is not None and not address.same_host(form.url, present.what.url)
 
 
-def _headers(headers: dict[str, str], present: dict[str, str], is_elsewhere: bool) -> Iterable[Place]:
+def _headers(form: EndpointBody, present: dict[str, str], *, is_elsewhere: bool) -> Iterable[Place]:
+    headers, ours = form.headers, (*_OUR_PREFIXES, "svix-") if form.svix_headers else _OUR_PREFIXES
     if len(headers) > HEADERS_MAX:
         yield Place(
             pointer="/headers",
@@ -237,16 +245,18 @@ def _headers(headers: dict[str, str], present: dict[str, str], is_elsewhere: boo
         if value == KEPT and is_elsewhere and name.lower() in stored:
             detail = f"`url` has a new host, which must not get the stored value of {name}. Send the value again."
             yield Place(pointer=f"/headers/{escaped(name)}", code="unknown_value", detail=detail)
-        for code, detail in _header(name, value, stored, seen):
+        for code, detail in _header(name, value, stored, seen, ours):
             yield Place(pointer=f"/headers/{escaped(name)}", code=code, detail=detail)
         seen.add(name.lower())
 
 
-def _header(name: str, value: str, stored: set[str], seen: set[str]) -> Iterable[tuple[str, str]]:
+def _header(
+    name: str, value: str, stored: set[str], seen: set[str], ours: tuple[str, ...]
+) -> Iterable[tuple[str, str]]:
     low = name.lower()
     if not _TOKEN.fullmatch(name):
         yield "bad_name", "A header name may contain only letters, digits and !#$%&'*+-.^_`|~ (at most 128 characters)."
-    elif low in _OURS or low.startswith(_OUR_PREFIXES):
+    elif low in _OURS or low.startswith(ours):
         yield "reserved_name", f"The header {name} is set by Tidings itself."
     elif low in seen:
         yield "duplicate_key", f"The header {name} appears twice; names are case-insensitive."

@@ -41,6 +41,8 @@ REASON_CHARS_MAX = 500
 TEST_TYPE = "endpoint.test"
 
 Job = Callable[[Db], Endpoint]
+Also = Callable[[Endpoint], Endpoint]
+"""What a door for another system's callers changes of an endpoint beyond what our own API can say."""
 Post = Callable[[Endpoint, Event], Awaitable[Tried]]
 """Sends an event to an endpoint that need not be stored. Raises Unavailable."""
 
@@ -72,7 +74,9 @@ class EndpointEdits:
         self._random_bytes = random_bytes
         self._post = post
 
-    async def create(self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None) -> Job:
+    async def create(
+        self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None, also: Also | None = None
+    ) -> Job:
         """Check everything, the address too. Returns the job that stores it. Raises Invalid, the job Conflict.
 
         `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
@@ -83,6 +87,7 @@ class EndpointEdits:
         def store(db: Db) -> Endpoint:
             self._check_number(db, form.tenant)
             endpoint = self._made(form, text, self._catalog.next_number(db), feed.head(db))
+            endpoint = endpoint if also is None else also(endpoint)
             self._catalog.put_link(db, endpoint)
             return endpoint
 
@@ -135,6 +140,7 @@ class EndpointEdits:
         expected: set[int] | None,
         *,
         caller: str | None = None,
+        also: Also | None = None,
     ) -> Job:
         """Apply a merge patch. `read` turns the merged document into a body and raises Invalid if it cannot.
 
@@ -155,7 +161,8 @@ class EndpointEdits:
 
         def change(present: Endpoint) -> Endpoint:
             form = merge(present)
-            return msgspec.structs.replace(present, **body.parts_of(form, present.what.sealed.secrets, present))
+            changed = msgspec.structs.replace(present, **body.parts_of(form, present.what.sealed.secrets, present))
+            return changed if also is None else also(changed)
 
         return self._changing(endpoint, change, expected)
 
@@ -227,8 +234,12 @@ class EndpointEdits:
 
         return self._changing(endpoint, change, expected)
 
-    def test(self, endpoint: Endpoint, request_id: str | None = None) -> Callable[[Db], Event]:
-        """Publish an event of type `endpoint.test` that goes to this endpoint only. The job raises Conflict."""
+    def test(
+        self, endpoint: Endpoint, request_id: str | None = None, example: tuple[str, str] | None = None
+    ) -> Callable[[Db], Event]:
+        """Publish an event that goes to this endpoint only, of type `endpoint.test` or an example. The job raises
+        Conflict.
+        """
 
         def publish(db: Db) -> Event:
             present = self._present(db, endpoint)
@@ -237,6 +248,8 @@ class EndpointEdits:
                     f"The endpoint is {present.mode}: {present.reason} Resume it first; a test would only wait."
                 )
             event = self._test_event(present, request_id)
+            if example is not None:
+                event = msgspec.structs.replace(event, type=example[0], data=example[1], subject=None)
             append(db, [Publication((event,))], event.time)
             return event
 

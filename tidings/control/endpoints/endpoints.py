@@ -10,7 +10,7 @@ import msgspec
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
 from tidings.control.endpoints.cancelling import Cancelling
-from tidings.control.endpoints.edit import EndpointEdits, valid_secrets
+from tidings.control.endpoints.edit import Also, EndpointEdits, valid_secrets
 from tidings.control.tenants import owner
 from tidings.model.access import Caller
 from tidings.model.calls.trial import Tried
@@ -108,12 +108,12 @@ class Endpoints:
 
     # --- change -------------------------------------------------------------------------------------------------------
 
-    async def create(self, caller: Caller, new: NewEndpoint, run: Run[Endpoint, R]) -> R:
+    async def create(self, caller: Caller, new: NewEndpoint, run: Run[Endpoint, R], *, also: Also | None = None) -> R:
         """Register a URL. Raises Invalid, or Conflict if the tenant has too many endpoints."""
         caller.need(WRITE)
         if caller.tenant is not None:
             new = msgspec.structs.replace(new, tenant=owner(caller, new.tenant))
-        return await run(await self._edits.create(new, operator=caller.is_operator, caller=caller.tenant))
+        return await run(await self._edits.create(new, operator=caller.is_operator, caller=caller.tenant, also=also))
 
     async def edit(
         self,
@@ -123,6 +123,8 @@ class Endpoints:
         read: Callable[[Any], EndpointBody],
         expected_of: Callable[[Endpoint], set[int] | None],
         run: Run[Endpoint, R],
+        *,
+        also: Also | None = None,
     ) -> R:
         """Apply a merge patch; it applies from the next attempt on. `read` turns the merged document into a body.
 
@@ -131,7 +133,7 @@ class Endpoints:
         """
         endpoint = self.find(caller, ident, WRITE)
         expected = expected_of(endpoint)
-        return await run(await self._edits.edit(endpoint, patch, read, expected, caller=caller.tenant))
+        return await run(await self._edits.edit(endpoint, patch, read, expected, caller=caller.tenant, also=also))
 
     async def delete(self, caller: Caller, ident: str, expected: set[int] | None, run: Run[Endpoint, Endpoint]) -> None:
         """Delete an endpoint; its waiting deliveries are cancelled in the background. Raises NotFound or Stale."""
@@ -189,9 +191,12 @@ class Endpoints:
             new = msgspec.structs.replace(new, tenant=owner(caller, new.tenant))
         return await self._edits.try_out(new, operator=caller.is_operator, caller=caller.tenant)
 
-    async def test(self, caller: Caller, ident: str, run: Run[Event, R]) -> R:
-        """Send a test event to this endpoint only. Raises NotFound, or Conflict if it is not sending."""
-        return await run(self._edits.test(self.find(caller, ident, WRITE), caller.request_id))
+    async def test(self, caller: Caller, ident: str, run: Run[Event, R], example: tuple[str, str] | None = None) -> R:
+        """Send a test event to this endpoint only. Raises NotFound, or Conflict if it is not sending.
+
+        `example`: the type of the event and its data, as JSON; by default it is of Tidings' own type.
+        """
+        return await run(self._edits.test(self.find(caller, ident, WRITE), caller.request_id, example))
 
     async def tested(self, caller: Caller, ident: str, event_id: str) -> str | None:
         """The id of a test event's delivery, which is made in the transaction of the event; None if there is none."""

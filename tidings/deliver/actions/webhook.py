@@ -47,6 +47,7 @@ class WebhookAction:
         self.destination = what.url
         self.send: Callable[[HttpRequest, Callable[[Reply], None]], None] = tools.send
         self._bodies, self._form, self._fields = tools.bodies, what.body, what.fields
+        self._also_svix = what.svix_headers
         self._batch = pacing.batch
         self._timeout_seconds, self._give_up_on = pacing.timeout_seconds, pacing.give_up_on
         self._tenant = None if endpoint.tenant == ALL_TENANTS else endpoint.tenant
@@ -101,6 +102,12 @@ class WebhookAction:
             f'{{"content-type":"{media}","webhook-id":"{message_id}",'
             f'"webhook-timestamp":"{timestamp}","webhook-signature":"{signature}"{self._shown_headers}'
         )
+        if self._also_svix:
+            # The same names, as Svix's libraries look for these first.
+            headers += [f"svix-{header.removeprefix('webhook-')}" for header in headers[1:4]]
+            shown = (
+                f'{{"svix-id":"{message_id}","svix-timestamp":"{timestamp}","svix-signature":"{signature}",{shown[1:]}'
+            )
         request = HttpRequest(self.destination, headers, body, self._timeout_seconds, self._tenant, self._tls)
         return Prepared(request, shown, len(body))
 

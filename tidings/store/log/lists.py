@@ -146,7 +146,12 @@ def delivery(db: Db, snapshot: Snapshot, number: int) -> tuple[DeliveryRow, list
     rows = rows_of(db, snapshot, [number])
     if not rows:
         return None
-    return rows[0], [_attempt(number, row) for row in db.all("delivery_attempts", delivery=number)]
+    return rows[0], attempts_of(db, number)
+
+
+def attempts_of(db: Db, number: int) -> list[Attempt]:
+    """Every attempt of a delivery, oldest first."""
+    return [_attempt(number, row) for row in db.all("delivery_attempts", delivery=number)]
 
 
 def rows_of(db: Db, snapshot: Snapshot, numbers: Iterable[int]) -> list[DeliveryRow]:

@@ -142,7 +142,7 @@ FROM json_to_recordset(CAST(:rows AS JSON)) AS made (id TEXT, permits JSON) WHER
 
 -- name: event_types
 -- Every event type.
-SELECT name, description, schema, example, revision, created, updated FROM event_type;
+SELECT name, description, schema, example, revision, created, updated, notes FROM event_type;
 
 -- name: event_type_names
 -- The names of all event types.
@@ -150,14 +150,14 @@ SELECT name FROM event_type;
 
 -- name: event_type_changed
 -- One event type, to be read again.
-SELECT name, description, schema, example, revision, created, updated FROM event_type WHERE name = :name;
+SELECT name, description, schema, example, revision, created, updated, notes FROM event_type WHERE name = :name;
 
 -- name: event_type_put
 -- Create or replace an event type.
-INSERT INTO event_type (name, description, schema, example, revision, created, updated)
-VALUES (:name, :description, :schema, :example, :revision, :created, :updated)
+INSERT INTO event_type (name, description, schema, example, revision, created, updated, notes)
+VALUES (:name, :description, :schema, :example, :revision, :created, :updated, :notes)
 ON CONFLICT (name) DO UPDATE SET description = excluded.description, schema = excluded.schema,
-    example = excluded.example, revision = excluded.revision, updated = excluded.updated;
+    example = excluded.example, revision = excluded.revision, updated = excluded.updated, notes = excluded.notes;
 
 -- name: event_type_drop
 -- Remove an event type; its events stay.
@@ -165,16 +165,18 @@ DELETE FROM event_type WHERE name = :name;
 
 -- name: tenants
 -- Every tenant that has an entry.
-SELECT id, name, revision, created, updated FROM tenant;
+SELECT id, name, revision, created, updated, notes FROM tenant;
 
 -- name: tenant_changed
 -- One tenant, to be read again.
-SELECT id, name, revision, created, updated FROM tenant WHERE id = :name;
+SELECT id, name, revision, created, updated, notes FROM tenant WHERE id = :name;
 
 -- name: tenant_put
 -- Create or replace a tenant.
-INSERT INTO tenant (id, name, revision, created, updated) VALUES (:id, :name, :revision, :created, :updated)
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, revision = excluded.revision, updated = excluded.updated;
+INSERT INTO tenant (id, name, revision, created, updated, notes)
+VALUES (:id, :name, :revision, :created, :updated, :notes)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, revision = excluded.revision, updated = excluded.updated,
+    notes = excluded.notes;
 
 -- name: tenant_drop
 -- Remove the entry of a tenant.

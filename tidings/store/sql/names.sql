@@ -2,11 +2,11 @@
 
 -- name: event_type_of
 -- One event type.
-SELECT name, description, schema, example, revision, created, updated FROM event_type WHERE name = :name;
+SELECT name, description, schema, example, revision, created, updated, notes FROM event_type WHERE name = :name;
 
 -- name: tenant_of
 -- One tenant.
-SELECT id, name, revision, created, updated FROM tenant WHERE id = :id;
+SELECT id, name, revision, created, updated, notes FROM tenant WHERE id = :id;
 
 -- name: key_of
 -- Whether a key exists, and when it was revoked.

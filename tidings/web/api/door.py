@@ -8,6 +8,7 @@ an API and wrong for others' webhooks lives here: keys, strict queries, refusals
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -43,7 +44,7 @@ _COMMON = [
     ("x-content-type-options", "nosniff"),
 ]
 _ALWAYS = [*_COMMON, ("cache-control", "no-store")]
-_JSON = [*_ALWAYS, ("content-type", "application/json")]
+JSON = [*_ALWAYS, ("content-type", "application/json")]
 _PROBLEM = [*_ALWAYS, ("content-type", problem.MEDIA)]
 _encode = msgspec.json.Encoder().encode
 
@@ -126,7 +127,7 @@ class ApiDoor:
                     answer.headers = from_outside(answer.headers, self._base)
                 _send(at, answer)
         except Exception as wrong:
-            status, refused = _send_problem(at, wrong, operation), True
+            status, refused = self.refuse(at, wrong, operation), True
         name = operation.name if operation is not None else "none"
         self._arrivals.answered(name, status, None if at.waited else began)
         if refused:
@@ -239,6 +240,10 @@ class ApiDoor:
             return None
         return answer if request.operation.item is None else shaping.finish(request, answer)
 
+    def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
+        """Write the response for what was raised; its status."""
+        return send_refusal(at, wrong, operation, _PROBLEM, problem.problem)
+
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers
         if "access-control-request-method" in asked and "origin" in asked and self._cors.allows(asked["origin"]):
@@ -271,18 +276,24 @@ def _send(at: Exchange, answer: Answer) -> None:
         headers = [*always, *answer.headers, *at.extra, ("request-id", at.request_id)]
         at.proto.response_empty(answer.status, headers)
         return
-    base = _JSON if answer.media == "application/json" else [*always, ("content-type", answer.media)]
+    base = JSON if answer.media == "application/json" else [*always, ("content-type", answer.media)]
     headers = [*base, *answer.headers, *at.extra, ("request-id", at.request_id)]
     at.proto.response_bytes(answer.status, headers, content)
 
 
-def _send_problem(at: Exchange, wrong: Exception, operation: Operation | None) -> int:
-    """Write the problem answer for what was raised; its status."""
+def send_refusal(
+    at: Exchange,
+    wrong: Exception,
+    operation: Operation | None,
+    always: list[tuple[str, str]],
+    body_of: Callable[[TidingsError, str], Any],
+) -> int:
+    """Write the response for what was raised, with the body that `body_of` makes of it; its status."""
     if not isinstance(wrong, TidingsError):
         name = operation.name if operation else "request"
         about = {"request_id": at.request_id, "client": at.client}
         log.error("%s %s from %s failed", at.request_id, name, at.client, exc_info=wrong, extra=about)
         wrong = problem.Internal(at.request_id)
-    headers = [*_PROBLEM, *problem.headers(wrong), *at.extra, ("request-id", at.request_id)]
-    at.proto.response_bytes(wrong.status, headers, _encode(problem.problem(wrong, at.request_id)))
+    headers = [*always, *problem.headers(wrong), *at.extra, ("request-id", at.request_id)]
+    at.proto.response_bytes(wrong.status, headers, _encode(body_of(wrong, at.request_id)))
     return wrong.status

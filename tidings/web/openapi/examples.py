@@ -14,8 +14,7 @@ from tidings.web.wire.problem import Problem, problem
 THEN, LATER = "2026-11-21T01:02:03.456Z", "2026-11-21T01:02:08.012Z"
 EVENT = "evt_01m7xv663afar931yg06gzrrhs"
 ENDPOINT = "ep_01m7xv5zj8f6nbxq0w1v2yd3ek"
-DELIVERY = "dlv_01m7xv663afar800000000001s"
-REPLAY = "rpl_01m7xw0hbje2cs5m4tp8q9r7ga"
+DELIVERY, REPLAY = "dlv_01m7xv663afar800000000001s", "rpl_01m7xw0hbje2cs5m4tp8q9r7ga"
 KEY = "key_01m7xtz8e2fyvr6k3n5h0d4c1b"
 HOOK = "hook_01m7xv5zj8f6nbxq0w1v2yd3ek"
 FORM = "form_01m7xv5zj8f6nbxq0w1v2yd3ep"
@@ -79,6 +78,7 @@ _ENDPOINT = {
     "batch": None,
     "body": "standard",
     "fields": None,
+    "svix_headers": False,
     "timeout_seconds": 15.0,
     "retry_delays_seconds": None,
     "give_up_on": [400, "3xx"],

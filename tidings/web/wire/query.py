@@ -37,7 +37,7 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
     given: dict[str, list[str]] = {}
     found: dict[str, Any] = {}
     wrong: list[Place] = []
-    for name, value in _pairs(text):
+    for name, value in pairs(text):
         given.setdefault(name, []).append(value)
     for name, values in given.items():
         parameter = known.get(name)
@@ -80,7 +80,7 @@ def one(text: str, name: str) -> str:
     """The first value of a parameter, before the query is read; empty if it is missing."""
     if name not in text:
         return ""
-    return next((value for its_name, value in _pairs(text) if its_name == name), "")
+    return next((value for its_name, value in pairs(text) if its_name == name), "")
 
 
 def convert(parameter: Parameter, values: Sequence[str]) -> Any:
@@ -182,7 +182,7 @@ def _between(low: int, high: int) -> str:
     return f" between {low} and {high}"
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
+def pairs(text: str) -> list[tuple[str, str]]:
     """Names, decoded, and values as written."""
     pairs = []
     for piece in text.split("&"):

@@ -15,6 +15,8 @@ _ENDPOINT = {
     "batch": "Several events in one POST.",
     "body": "`standard`, `cloudevents`, `thin` (only that something happened) or `bare` (the data alone).",
     "fields": "Paths into `data`: only these are sent; everything by default.",
+    "svix_headers": "Also send `svix-id`, `svix-timestamp` and `svix-signature`, for receivers that use Svix's "
+    "libraries.",
     "timeout_seconds": "The time limit of one attempt, including the response.",
     "retry_delays_seconds": "The delay before each attempt, the first included; by default the usual schedule "
     "of ten attempts.",

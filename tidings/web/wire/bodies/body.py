@@ -175,7 +175,7 @@ def _walk(value: Any, kind: Any, pointer: str, places: list[Place]) -> None:
 
 def _walk_struct(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str, places: list[Place]) -> None:
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
-    for name in value.keys() - fields.keys():
+    for name in value.keys() - fields.keys() if struct.__struct_config__.forbid_unknown_fields else ():
         known = ", ".join(sorted(fields))
         detail = f"There is no field {name[:100]!r}. The fields are: {known}."
         places.append(Place(pointer=f"{pointer}/{escaped(name)}", code="unknown_field", detail=detail))

@@ -1,0 +1,1 @@
+"""Tests of the door for those who come from Svix; its own SDKs are the judges."""

@@ -1,0 +1,41 @@
+"""One server and one receiver for each file, and Svix's SDK pointed at the server by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from svix import SvixOptions
+from svix.api import Svix
+
+from tidings.testing import Receiver, TestServer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TestServer]:
+    with TestServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+Connect = Callable[..., Svix]
+
+
+@pytest.fixture(scope="module")
+def connect(server: TestServer) -> Connect:
+    """Make a client with a key."""
+
+    def client(key: str | None = None, path: str = "/svix") -> Svix:
+        return Svix(key or server.api.key or "", SvixOptions(server_url=server.url + path, retry_schedule=[]))
+
+    return client
+
+
+@pytest.fixture(scope="module")
+def svix(connect: Connect) -> Svix:
+    return connect()

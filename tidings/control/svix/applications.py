@@ -1,0 +1,132 @@
+"""Applications: tenants that are found by their id, or by a `uid`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from tidings.control.endpoints.endpoints import Endpoints
+from tidings.control.svix.notes import UidTurns, noted, notes_of
+from tidings.control.tenants import WHOLE, NewTenant, TenantBody, Tenants
+from tidings.control.tenants import WRITE as WRITE_TENANTS
+from tidings.model.access import Caller, Tenant, is_tenant
+from tidings.model.errors import Conflict, NotFound
+from tidings.model.ids import ALPHABET, ID_CHARS, new_id
+from tidings.model.link import Endpoint
+from tidings.model.moment import Clock
+from tidings.store.base import Db, R, Run
+from tidings.store.catalog import Catalog
+
+PREFIX = "app"
+MADE_ID = re.compile(rf"(?:{PREFIX}|evt)_[{ALPHABET}]{{{ID_CHARS}}}")
+"""An id that was made here, not chosen by a caller."""
+
+
+class ApplicationChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What to change of an application; what is unset stays."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    uid: str | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+def uid_of(tenant: Tenant) -> str | None:
+    """An application's `uid`: as it was given, or the tenant's id if that was chosen by a caller."""
+    notes = notes_of(tenant)
+    if "uid" in notes:
+        uid: str | None = notes["uid"]
+        return uid
+    return None if MADE_ID.fullmatch(tenant.id) else tenant.id
+
+
+class Applications:
+    """What callers may do with applications. Belongs to one event loop."""
+
+    def __init__(self, catalog: Catalog, clock: Clock, tenants: Tenants, endpoints: Endpoints) -> None:
+        self._catalog, self._clock = catalog, clock
+        self._tenants, self._endpoints = tenants, endpoints
+        self._turns = UidTurns()
+        self._by_uid: tuple[int, dict[str, str]] = (-1, {})
+
+    def known(self, caller: Caller, ident: str) -> Tenant | None:
+        """The application with this id or uid, if it exists for the caller."""
+        tenant = self._named(ident)
+        return tenant if tenant is not None and caller.sees(tenant.id) else None
+
+    def find(self, caller: Caller, ident: str) -> Tenant:
+        """The same. Raises NotFound, also if it belongs to another tenant."""
+        tenant = self.known(caller, ident)
+        if tenant is None:
+            raise NotFound(f"There is no application {ident[:100]}.")
+        return tenant
+
+    async def create(
+        self, caller: Caller, name: str, uid: str | None, metadata: dict[str, str], run: Run[Tenant, R]
+    ) -> R:
+        """Make a tenant, whose id is the `uid` if it can be one. Raises Invalid, or Conflict if the uid is taken."""
+        notes: dict[str, Any] = {"metadata": metadata}
+        if uid is not None and is_tenant(uid) and not MADE_ID.fullmatch(uid):
+            ident = uid
+        else:
+            ident = new_id(PREFIX, self._clock.now())
+            notes |= {} if uid is None else {"uid": uid}
+
+        def unless_taken(job: Callable[[Db], Tenant]) -> Awaitable[R]:
+            def store(db: Db) -> Tenant:
+                self._check_free(uid, None)
+                return job(db)
+
+            return run(store)
+
+        async with self._turns.of("", uid):
+            return await self._tenants.create(caller, NewTenant(id=ident, name=name), unless_taken, notes=noted(notes))
+
+    async def edit(self, caller: Caller, ident: str, given: ApplicationChange, run: Run[Tenant, R]) -> R:
+        """Change an application. Raises NotFound, Invalid, or Conflict if the uid is taken."""
+        tenant = self.find(caller, ident)
+
+        def change(before: Tenant) -> TenantBody:
+            return TenantBody(name=before.name if given.name is msgspec.UNSET else given.name)
+
+        def notes(before: Tenant) -> str:
+            kept: dict[str, Any] = {"metadata": {}, **notes_of(before)}
+            if given.metadata is not msgspec.UNSET:
+                kept["metadata"] = given.metadata
+            if given.uid is not msgspec.UNSET and given.uid != uid_of(before):
+                self._check_free(given.uid, before.id)
+                kept["uid"] = given.uid
+            return noted(kept)
+
+        async with self._turns.of("", given.uid):
+            return await self._tenants.edit(caller, tenant.id, None, change, run, noted=notes)
+
+    async def delete(
+        self, caller: Caller, ident: str, of_endpoint: Run[Endpoint, Endpoint], of_tenant: Run[None, None]
+    ) -> None:
+        """Delete an application with its endpoints. Raises NotFound, or Conflict if it has keys, hooks or forms."""
+        tenant = self.find(caller, ident)
+        caller.need(WRITE_TENANTS, WHOLE)
+        for endpoint in self._endpoints.visible(caller, tenant.id):
+            await self._endpoints.delete(caller, endpoint.id, None, of_endpoint)
+        await self._tenants.delete(caller, tenant.id, None, of_tenant)
+
+    def _check_free(self, uid: str | None, ident: str | None) -> None:
+        """Raise Conflict if the uid names another application than the one with this id."""
+        other = None if uid is None else self._named(uid)
+        if other is not None and other.id != ident:
+            raise Conflict(f"An application with the uid {uid} already exists.")
+
+    def _named(self, ident: str) -> Tenant | None:
+        now = self._catalog.now
+        found = now.tenants.get(ident)
+        if found is not None:
+            return found
+        version, by_uid = self._by_uid
+        if version != now.version:
+            with_uid = [each for each in now.tenants.values() if each.notes is not None and '"uid"' in each.notes]
+            by_uid = {uid: each.id for each in with_uid if (uid := notes_of(each).get("uid"))}
+            self._by_uid = (now.version, by_uid)
+        return now.tenants.get(by_uid.get(ident, ""))

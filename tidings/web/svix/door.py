@@ -1,0 +1,125 @@
+"""The door for Svix's SDKs: `/svix/api/v1`. It knows callers, limits and large bodies as the API's door does.
+
+What differs is what Svix's server does otherwise: unknown members and parameters are ignored, refusals have its form,
+and a key may end with a region, as its SDKs' keys do.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+from tidings.control.svix.tokens import PREFIX as TOKEN
+from tidings.model.access import Key, key_hash
+from tidings.model.errors import Invalid, NotFound, Place, TidingsError
+from tidings.web.api.door import ANYBODY, JSON, ApiDoor, Exchange, send_refusal
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+from tidings.web.svix import problems
+from tidings.web.svix.table import TABLE
+from tidings.web.wire import query
+from tidings.web.wire.bodies import body
+from tidings.web.wire.bodies.work import LARGE_BYTES
+from tidings.web.wire.routes import Routes
+
+REGIONS = (".us", ".eu", ".in", ".ca", ".au")
+_ELSEWHERE = re.compile(
+    r"(?:/svix)?/api/v1/(?:auth|background-task|connector|environment|event-type/import|ingest|integration|"
+    r"operational-webhook|stats|stream|streaming|transformation|"
+    r"app/[^/]+/(?:integration|auto-config|autoconfig|destination|poller|msg/(?:precheck|bulk-expunge|expunge-all-contents)|"
+    r"endpoint/[^/]+/(?:transformation|bulk-replay|replay-missing|attempt-stats|msg/poll)|"
+    r"msg/[^/]+/(?:content|attempt/[^/]+/content)))(?:/.*)?"
+)
+"""What Svix's SDKs can also call."""
+
+
+@functools.cache
+def _routes() -> Routes:
+    return Routes(TABLE)
+
+
+class NotOffered(TidingsError):
+    """Svix has this operation, and this door does not."""
+
+    code, status, title = "not_implemented", 501, "Not available here"
+
+
+class SvixDoor(ApiDoor):
+    """Takes everything below `/svix` and `/api`."""
+
+    def __init__(self, parts: Parts, api: ApiDoor) -> None:
+        """With the API's door it shares the counts of wrong keys and of calls."""
+        super().__init__(parts, _routes())
+        self.access, self.limits = api.access, api.limits
+        self._tokens = parts.svix.tokens
+
+    async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
+        headers, scope = at.headers, at.scope
+        key = ANYBODY
+        if operation.scope is not None:
+            key = self._known(operation, at)
+        given = _query(scope.query_string, operation)
+        raw = b""
+        if "content-encoding" in headers:
+            body.check_encoding(headers["content-encoding"])
+        if scope.method not in ("GET", "HEAD") or "content-length" in headers or "transfer-encoding" in headers:
+            raw = await self._bodies.read(at.proto, headers, self._max_body, key.tenant)
+        request = Request(operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors)
+        if len(raw) > LARGE_BYTES:
+            return await self._run_large(request, at)
+        self._parse(request)
+        return await self._answer(request, at)
+
+    def _known(self, operation: Operation, at: Exchange) -> Key:
+        text = at.headers.get("authorization", "")
+        scheme, _, token = text.partition(" ")
+        if scheme.lower() == "bearer" and token.startswith(TOKEN):
+            return self._of_token(operation, at, token.strip())
+        if token.endswith(REGIONS) and key_hash(token.strip()) not in self._parts.catalog.now.keys_by_hash:
+            at.headers["authorization"] = text[: -len(REGIONS[0])]
+        return super()._known(operation, at)
+
+    def _of_token(self, operation: Operation, at: Exchange, token: str) -> Key:
+        key = self._tokens.open(token)
+        if "origin" in at.headers:
+            self._cors.narrow(at.extra, at.headers["origin"], key)
+        if operation.scope is not None:
+            key.need(operation.scope)
+        if key.shared_limits:
+            at.extra.extend(self.limits.take(key))
+        return key
+
+    def _parse(self, request: Request) -> None:
+        """Read the body leniently. Raises Malformed or Invalid."""
+        operation, raw = request.operation, request.raw
+        if operation.request is not None:
+            body.check_media(request.headers.get("content-type"))
+            request.body, request.value = body.read_body(raw or b"{}", operation.request)
+
+    def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
+        """Write a refusal as Svix does; its status."""
+        if isinstance(wrong, NotFound) and operation is None and _ELSEWHERE.fullmatch(at.scope.path):
+            wrong = NotOffered(
+                "Tidings does not offer this operation of Svix. docs/howto/from-svix.md lists those it has."
+            )
+        return send_refusal(at, wrong, operation, JSON, problems.body_of(operation))
+
+
+def _query(text: str, operation: Operation) -> dict[str, Any]:
+    """The known parameters; others are ignored. Raises Malformed or Invalid."""
+    given: dict[str, list[str]] = {}
+    for name, value in query.pairs(text):
+        given.setdefault(name, []).append(value)
+    found: dict[str, Any] = {}
+    wrong: list[Place] = []
+    for name, values in given.items():
+        parameter = operation.known.get(name)
+        if parameter is not None:
+            try:
+                found[name] = query.convert(parameter, values)
+            except ValueError as error:
+                wrong.append(Place(parameter=name, code="wrong_value", detail=f"{name} must be {error}."))
+    if wrong:
+        raise Invalid("The query has wrong parameters.", errors=wrong)
+    return found

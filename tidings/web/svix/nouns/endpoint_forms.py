@@ -1,0 +1,121 @@
+"""Endpoints between Svix's words and ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from tidings.control.endpoints.body import NewEndpoint
+from tidings.control.svix.endpoints import EndpointNotes
+from tidings.control.svix.notes import notes_of
+from tidings.model import moment
+from tidings.model.link import Endpoint
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes.standard import SECRET, SIGNING_KEY
+from tidings.web.operation import Request
+from tidings.web.parts import Parts
+from tidings.web.svix import channels
+from tidings.web.svix.rows import application
+from tidings.web.svix.shapes import EndpointIn, EndpointOut, EndpointPatch, EndpointUpdate
+
+EVERY = ("*",)
+
+
+def fields_of(endpoint: Endpoint) -> dict[str, Any]:
+    """The members that every form of an endpoint has."""
+    own = notes_of(endpoint)
+    kinds = UNSET if endpoint.events == EVERY else list(endpoint.events)
+    rate = UNSET if endpoint.pacing.rate is None else max(1, round(endpoint.pacing.rate))
+    _, wanted = channels.split(endpoint.filter)
+    return {
+        "id": endpoint.id,
+        "uid": own.get("uid") or UNSET,
+        "url": endpoint.what.url,
+        "description": endpoint.description,
+        "channels": UNSET if wanted is None else wanted,
+        "filter_types": kinds,
+        "event_types": kinds,
+        "disabled": endpoint.mode != "enabled",
+        "rate_limit": rate,
+        "throttle_rate": rate,
+        "version": endpoint.revision,
+        "created_at": moment.to_text(endpoint.created),
+        "updated_at": moment.to_text(endpoint.updated),
+    }
+
+
+def shown(endpoint: Endpoint) -> EndpointOut:
+    """An endpoint."""
+    return EndpointOut(**fields_of(endpoint), metadata=notes_of(endpoint).get("metadata", {}))
+
+
+def find(parts: Parts, request: Request, scope: str = "endpoints:read") -> Endpoint:
+    """The endpoint of the path, by id or uid, for a caller with this scope. Raises NotFound."""
+    tenant = application(parts, request).id
+    return parts.svix.endpoints.find(request.caller, tenant, request.path["endpoint_id"], scope)
+
+
+def secret_of(text: str | None, pointer: str) -> str | None:
+    """A signing secret as it is stored: Svix's may lack their beginning."""
+    if text is None:
+        return None
+    if not text:
+        raise Refused(pointer, "secret", "A secret is whsec_ and the base64 text of 24 to 64 bytes.")
+    return text if text.startswith((SECRET, SIGNING_KEY)) else SECRET + text
+
+
+def new_endpoint(tenant: str, given: EndpointIn) -> NewEndpoint:
+    """The endpoint to make. Its body is the payload alone. Raises Refused."""
+    return NewEndpoint(
+        tenant=tenant,
+        url=given.url,
+        description=given.description or "",
+        events=_events(given.event_types or given.filter_types),
+        filter=channels.filter_of(given.channels),
+        headers=given.headers or {},
+        rate=given.throttle_rate or given.rate_limit,
+        body="bare",
+        svix_headers=True,
+        secret=secret_of(given.secret, "/secret"),
+    )
+
+
+def patch_of(given: EndpointPatch, endpoint: Endpoint) -> dict[str, Any]:
+    """Our merge patch for the members that are given."""
+    texts = {"url": given.url, "description": given.description}
+    patch: dict[str, Any] = {name: value for name, value in texts.items() if value is not UNSET}
+    kinds = given.event_types if given.event_types is not UNSET else given.filter_types
+    if kinds is not UNSET:
+        patch["events"] = _events(kinds)
+    rate = given.throttle_rate if given.throttle_rate is not UNSET else given.rate_limit
+    if rate is not UNSET:
+        patch["rate"] = rate
+    if given.channels is not UNSET:
+        own, _ = channels.split(endpoint.filter)
+        patch["filter"] = channels.filter_of(given.channels, own)
+    return patch
+
+
+def whole(given: EndpointUpdate) -> EndpointPatch:
+    """What replaces an endpoint, as a patch of everything."""
+    return EndpointPatch(
+        url=given.url,
+        description=given.description or "",
+        channels=given.channels,
+        event_types=given.event_types or given.filter_types,
+        throttle_rate=given.throttle_rate or given.rate_limit,
+        metadata=given.metadata or {},
+        uid=given.uid,
+    )
+
+
+def notes(given: EndpointIn | EndpointPatch) -> EndpointNotes:
+    """What our own endpoints have no members for."""
+    if isinstance(given, EndpointPatch):
+        return EndpointNotes(uid=given.uid, metadata=given.metadata, disabled=given.disabled is True)
+    return EndpointNotes(uid=given.uid, metadata=given.metadata or {}, disabled=bool(given.disabled))
+
+
+def _events(kinds: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(kinds)) if kinds else EVERY

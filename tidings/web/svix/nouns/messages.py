@@ -1,0 +1,178 @@
+"""Messages: our events. The payload is the event's data, and alone the body of the webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from tidings.control.reading import READ, readable
+from tidings.control.svix.applications import MADE_ID
+from tidings.control.svix.messages import Fits, find, is_message_of, unless_there
+from tidings.intake.publish import NewEvent
+from tidings.model import moment
+from tidings.model.access import Tenant
+from tidings.model.event import Event
+from tidings.rules.reading.refused import Refused
+from tidings.store.base import Db
+from tidings.store.log import feed
+from tidings.store.log.feed import EventQuery
+from tidings.web.habits.once import run_once
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+from tidings.web.svix.channels import channels_of, subject_of
+from tidings.web.svix.paging import Span, page, span_of, times
+from tidings.web.svix.rows import (
+    CHANNEL,
+    CONTENT,
+    PAGING,
+    TIMES,
+    TYPES,
+    application,
+    application_or_new,
+    row,
+)
+from tidings.web.svix.shapes import Listed, MessageIn, MessageOut
+
+TAG = "Message"
+WRITE = "events:write"
+READS_MAX = 20
+"""How many pages of the log are read for one page of messages, if few events fit."""
+NAME = "messages of "
+_EMPTY = msgspec.Raw(b"{}")
+
+
+def fields_of(event: Event, *, with_content: bool) -> dict[str, Any]:
+    """The members that every form of a message has."""
+    named = channels_of(event.subject)
+    return {
+        "id": event.id,
+        "event_id": UNSET if MADE_ID.fullmatch(event.id) else event.id,
+        "event_type": event.type,
+        "payload": msgspec.Raw(event.data.encode()) if with_content else _EMPTY,
+        "channels": UNSET if named is None else named,
+        "timestamp": moment.to_text(event.created or event.time),
+    }
+
+
+def shown(event: Event, *, with_content: bool = True) -> MessageOut:
+    """A message."""
+    return MessageOut(**fields_of(event, with_content=with_content))
+
+
+async def create(parts: Parts, request: Request) -> Answer:
+    """Send a message to the application's endpoints."""
+    given: MessageIn = request.body
+    _refuse(given, parts.settings.retention_days)
+    new = NewEvent(type=given.event_type, data=given.payload, id=given.event_id, subject=subject_of(given.channels))
+    # What is wrong with the message is said before an application is made for it.
+    values = ({"data": request.value["payload"]},)
+    parts.publisher.check((new,), values, caller=request.caller, pointers=("",))
+    tenant = await application_or_new(parts, request, given.application)
+    new = msgspec.structs.replace(new, tenant=tenant.id)
+    publication = parts.publisher.check((new,), values, caller=request.caller, pointers=("",))
+    with_content = request.query.get("with_content", True)
+
+    def stored(events: Sequence[Event]) -> Answer:
+        event = events[0]
+        return Answer(202, shown(event, with_content=with_content))
+
+    run = run_once(parts, request, stored)
+    if given.event_id is not None:
+        run = unless_there(publication.events[0], run)
+    return await parts.publisher.publish_with(publication, run, single=True)
+
+
+async def list_messages(parts: Parts, request: Request) -> Answer:
+    """List an application's messages, newest first."""
+    tenant = application(parts, request)
+    whose = readable(request.caller, tenant.id)
+    name, given = NAME + tenant.id, request.query
+    span, (after, before) = span_of(request, int, name), times(request)
+    types = frozenset(given["event_types"]) if "event_types" in given else None
+    query = EventQuery(tenant=whose, types=types, since=after, until=before)
+    fits = _fits(tenant, given.get("channel"))
+    events, more, place = await parts.readers.call(lambda db: _page(db, query, span, fits), request.key.tenant)
+    with_content = given.get("with_content", True)
+    # Where few messages fit, a page may be empty, and the list still continue.
+    ends = (events[0].seq, events[-1].seq) if events else (place, place) if more else (None, None)
+    return page(request, name, [shown(event, with_content=with_content) for event in events], *ends, done=not more)
+
+
+async def get(parts: Parts, request: Request) -> Answer:
+    """Get a message by its id or eventId."""
+    event = await find(parts.readers, request.caller, application(parts, request), request.path["msg_id"])
+    return Answer(200, shown(event, with_content=request.query.get("with_content", True)))
+
+
+async def by_seq(parts: Parts, request: Request, tenant: str | None, seqs: Sequence[int]) -> dict[int, Event]:
+    """A tenant's events by their numbers."""
+    readable(request.caller, tenant)
+    found = await parts.readers.call(lambda db: feed.shown(db, list(seqs)), request.key.tenant)
+    return {event.seq: event for event in found}
+
+
+def _fits(tenant: Tenant, channel: str | None) -> Fits:
+    """Whether an event is a message of this application, on this channel."""
+    is_message = is_message_of(tenant)
+    if channel is None:
+        return is_message
+    return lambda event: is_message(event) and channel in (channels_of(event.subject) or ())
+
+
+def _page(db: Db, query: EventQuery, span: Span, fits: Fits) -> tuple[list[Event], bool, int]:
+    """The events of a page, newest first; whether there are more in its direction, and up to where was read."""
+    found: list[Event] = []
+    place = span.place if span.place is not None else (0 if span.is_back else feed.ABOVE_ALL)
+    for _ in range(READS_MAX):
+        read = (feed.following if span.is_back else feed.preceding)(db, query, place, span.limit + 1)
+        found += [event for event in read.events if fits(event)]
+        place = read.position
+        if len(found) > span.limit or not read.more:
+            break
+    more = len(found) > span.limit or read.more
+    found = found[: span.limit]
+    return (found[::-1] if span.is_back else found), more, place
+
+
+def _refuse(given: MessageIn, retention_days: int) -> None:
+    """Raise Refused for what cannot be done here, rather than send a message that is not as it was meant."""
+    if given.deliver_at is not None:
+        raise Refused("/deliverAt", "not_permitted", "Messages are sent at once here; leave deliverAt out.")
+    if (given.transformations_params or {}).get("rawPayload") is not None:
+        raise Refused("/transformationsParams/rawPayload", "not_permitted", "Only JSON payloads can be sent here.")
+    days = given.payload_retention_period
+    if days is not None and not 0 < retention_days <= days:
+        kept = f"for {retention_days} days" if retention_days else "for good"
+        detail = f"This server keeps messages {kept} (its retention_days), so it cannot drop this one after {days}."
+        raise Refused("/payloadRetentionPeriod", "not_permitted", detail)
+
+
+ALL, ONE = "/app/{app_id}/msg", "/app/{app_id}/msg/{msg_id}"
+OPERATIONS: tuple[Operation, ...] = (
+    row(
+        "v1.message.list",
+        "GET",
+        ALL,
+        READ,
+        list_messages,
+        tag=TAG,
+        response=Listed[MessageOut],
+        parameters=(*PAGING, CHANNEL, *TIMES, CONTENT, TYPES),
+    ),
+    row(
+        "v1.message.create",
+        "POST",
+        ALL,
+        WRITE,
+        create,
+        tag=TAG,
+        request=MessageIn,
+        response=MessageOut,
+        status=202,
+        parameters=(CONTENT,),
+    ),
+    row("v1.message.get", "GET", ONE, READ, get, tag=TAG, response=MessageOut, parameters=(CONTENT,)),
+)

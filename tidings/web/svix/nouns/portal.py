@@ -1,0 +1,57 @@
+"""Access to the application portal: a portal link, and a token for this API; and whether the server answers."""
+
+from __future__ import annotations
+
+from tidings.control.portal.links import EXPIRES_SECONDS_MAX, MadeLink, NewPortalLink
+from tidings.model.moment import SECOND
+from tidings.model.portal.link import May
+from tidings.rules.network.origin import ANY, public_url
+from tidings.web.habits.once import run_once
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+from tidings.web.svix.rows import application_or_new, row
+from tidings.web.svix.shapes import AppPortalAccessIn, AppPortalAccessOut
+
+TAG = "Authentication"
+CHANGES = "ManageEndpoint"
+"""The capability without which a link only reads."""
+
+
+async def access(parts: Parts, request: Request) -> Answer:
+    """Get a link to the application's portal, and a token."""
+    given: AppPortalAccessIn = request.body
+    tenant = await application_or_new(parts, request, given.application)
+    is_bound = given.read_only or (given.capabilities is not None and CHANGES not in given.capabilities)
+    may: May = "read" if is_bound else "change"
+    seconds = EXPIRES_SECONDS_MAX if given.expiry is None else given.expiry
+    origins = [each for each in request.key.cors_origins if each != ANY and each.startswith(("http://", "https://"))]
+    new = NewPortalLink(expires_in=seconds, may=may, frame_origins=tuple(origins[:16]))
+    public = public_url(parts.settings.public_url)
+    base = public.whole if public else f"http://{request.headers.get('host', '')}"
+
+    def answer(made: MadeLink) -> Answer:
+        token = parts.svix.tokens.make(request.key, tenant.id, may, parts.clock.now() + seconds * SECOND)
+        return Answer(200, AppPortalAccessOut(url=f"{base}/portal/{made.link.id}#{made.token}", token=token))
+
+    return await parts.portal.create(request.caller, tenant.id, new, run_once(parts, request, answer))
+
+
+async def health(parts: Parts, request: Request) -> Answer:
+    """Whether the server answers."""
+    return Answer(204)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    row(
+        "v1.authentication.app-portal-access",
+        "POST",
+        "/auth/app-portal-access/{app_id}",
+        "keys:write",
+        access,
+        tag=TAG,
+        request=AppPortalAccessIn,
+        response=AppPortalAccessOut,
+        secret=True,
+    ),
+    row("v1.health.get", "GET", "/health", None, health, tag="Health", status=204),
+)

@@ -1,0 +1,100 @@
+"""Rows of this door's table of operations, and what many of them share: parameters, and the application of a path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tidings.model.access import Tenant
+from tidings.model.errors import Conflict, Invalid
+from tidings.rules.reading.refused import Refused
+from tidings.web.operation import Handler, Operation, Parameter, Request
+from tidings.web.parts import Parts
+from tidings.web.svix.paging import LIMIT_MAX
+from tidings.web.svix.shapes import ApplicationIn
+
+NO_RATE = "An application has no rate here. Set throttleRate on each endpoint; it is kept exactly."
+
+_TIME = {"type": "string", "format": "date-time"}
+PAGING = (
+    Parameter(name="limit", schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}, help="Entries of a page."),
+    Parameter(name="iterator", schema={"type": "string", "maxLength": 1_000}, help="From another page of the list."),
+)
+ORDER = Parameter(
+    name="order", schema={"type": "string", "enum": ["ascending", "descending"]}, help="The order of the list."
+)
+TIMES = (
+    Parameter(name="before", schema=_TIME, help="Only what was created before then."),
+    Parameter(name="after", schema=_TIME, help="Only what was created after then."),
+)
+CHANNEL = Parameter(name="channel", schema={"type": "string", "maxLength": 128}, help="Only messages on this channel.")
+TYPES = Parameter(
+    name="event_types",
+    schema={"type": "array", "items": {"type": "string", "maxLength": 256}, "maxItems": 100},
+    help="Only messages of these types.",
+)
+CONTENT = Parameter(name="with_content", schema={"type": "boolean"}, help="Whether payloads are included.")
+
+
+def row(
+    name: str,
+    method: str,
+    path: str,
+    scope: str | None,
+    handler: Handler,
+    *,
+    tag: str,
+    request: Any = None,
+    response: Any = None,
+    status: int = 200,
+    parameters: Sequence[Parameter] = (),
+    secret: bool = False,
+) -> Operation:
+    """An operation of this door. `path`: after the version, such as `/app/{app_id}`. An empty body is as `{}`."""
+    return Operation(
+        name=name,
+        method=method,
+        path=path,
+        scope=scope,
+        summary=(handler.__doc__ or "").split("\n")[0].rstrip("."),
+        handler=handler,
+        tag=tag,
+        request=request,
+        response=response,
+        status=status,
+        parameters=tuple(parameters),
+        secret=secret,
+        idempotent_key=method == "POST",
+    )
+
+
+def application(parts: Parts, request: Request) -> Tenant:
+    """The application of the path, by id or uid. Raises NotFound, also if it belongs to another tenant."""
+    return parts.svix.applications.find(request.caller, request.path["app_id"])
+
+
+async def application_or_new(parts: Parts, request: Request, given: ApplicationIn | None) -> Tenant:
+    """The application of the path; if there is none, one is made of what the body has. Raises NotFound or Invalid."""
+    ident = request.path["app_id"]
+    if given is None or parts.svix.applications.known(request.caller, ident) is not None:
+        return application(parts, request)
+    if given.uid != ident:
+        what = "is required" if given.uid is None else "must be the same as in the path"
+        raise Invalid.at("/application/uid", "wrong_value", f"The uid of the application {what}.")
+    refuse_rate(given.throttle_rate, given.rate_limit)
+    make = parts.svix.applications.create(
+        request.caller, given.name, given.uid, given.metadata or {}, parts.writer.call
+    )
+    try:
+        made: Tenant = await make
+    except Conflict:
+        # Another request was first.
+        return application(parts, request)
+    return made
+
+
+def refuse_rate(throttle_rate: Any, rate_limit: Any) -> None:
+    """Raise Refused if an application is given a rate."""
+    for name, value in (("throttleRate", throttle_rate), ("rateLimit", rate_limit)):
+        if isinstance(value, int):
+            raise Refused(f"/{name}", "not_permitted", NO_RATE)
