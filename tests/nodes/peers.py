@@ -26,7 +26,7 @@ class Peer(PostgresEngine):
 
     def writer(self) -> Db:
         db = PostgresDb(self._url)
-        db.journal = self._own
+        db.journal, db.shares = self._own, True
         db.execute("SET lock_timeout = '2s'", {})
         return db
 

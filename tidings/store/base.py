@@ -141,6 +141,8 @@ class Db(Protocol):
     dialect: Dialect
     journal: int
     """The journal (store/journal.py) of the node whose connection this is."""
+    shares: bool
+    """Whether other nodes write to the database at the same time: not with a connection that holds the pen alone."""
     noted: int
     """How many changes of the catalogue were noted in the present transaction (store/catalog.py)."""
     positions: Positions | None

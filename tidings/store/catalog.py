@@ -145,7 +145,7 @@ class Catalog:
 
         Nobody waits for the answer: it comes with that of the transaction's next statement.
         """
-        if db.dialect == "postgres" and self.now.version >= 0:
+        if db.shares and self.now.version >= 0:
             db.run_later("catalog_expect", version=self.now.version)
 
     def lock(self, db: Db) -> None:

@@ -175,7 +175,7 @@ class Writer:
         patience: float | None = None
         try:
             while (group := self._gather(patience)) is not None:
-                if self._db.dialect == "postgres":
+                if self._db.shares:
                     group.sort(key=in_order)
                 began = time.monotonic()
                 patience = self._commit(group)

@@ -221,6 +221,7 @@ class _Asking:
     dialect = "postgres"
     journal = 0
     noted = 0
+    shares = False
     positions = None
 
     def __init__(self) -> None:

@@ -52,6 +52,7 @@ class PostgresDb:
     dialect = "postgres"
     journal = 0
     noted = 0
+    shares = False
     positions: Positions | None = None
 
     def __init__(self, url: str, *, readonly: bool = False, holder: pen.Holder | None = None) -> None:

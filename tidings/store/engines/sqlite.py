@@ -51,6 +51,7 @@ class SqliteDb:
     dialect = "sqlite"
     journal = 0
     noted = 0
+    shares = False
     session = None
     positions: Positions | None = None
 

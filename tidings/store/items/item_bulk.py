@@ -154,7 +154,7 @@ def _having(
     where.add(seen)
     # The pairs lead: each is looked up along the index.
     join = f"FROM asked CROSS JOIN {table.name} WHERE {asked_column(name)} = v AND tenant = t AND {where.text}"
-    if locked := locking(table.dialect, lock, table.name):
+    if locked := locking(db, lock, table.name):
         # In one order everywhere, so that no two nodes wait for each other.
         join += f" ORDER BY seq{locked}"
     return db.query(f"{head} SELECT {shown} {join}", {**values, **where.values})

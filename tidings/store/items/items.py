@@ -30,9 +30,9 @@ _LOCKS: dict[Lock, str] = {
 }
 
 
-def locking(dialect: Dialect, lock: Lock, of: str = "") -> str:
-    """The end of a SELECT of a write job that acts on what it has read. On SQLite one node writes, and nobody else."""
-    return f"{_LOCKS[lock]}{of and f' OF {of}'}" if lock and dialect == "postgres" else ""
+def locking(db: Db, lock: Lock, of: str = "") -> str:
+    """The end of a SELECT of a write job that acts on what it has read. Nothing where one node alone writes."""
+    return f"{_LOCKS[lock]}{of and f' OF {of}'}" if lock and db.shares else ""
 
 
 class ItemTable:
@@ -76,7 +76,7 @@ class ItemTable:
     def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "", lock: Lock = "") -> list[Item]:
         """The item with this id that matches `seen`. If several do: the one of `tenant`, or two of them."""
         sql, asked = self._finding(seen)
-        rows = db.query(sql + locking(self.dialect, lock), {**asked, "id": ident})
+        rows = db.query(sql + locking(db, lock), {**asked, "id": ident})
         if len(rows) > 1 and tenant:
             own = self.of_tenant(db, ident, tenant, lock)
             if own is not None and holds(seen, own.row):
@@ -97,7 +97,7 @@ class ItemTable:
 
     def of_tenant(self, db: Db, ident: str, tenant: str, lock: Lock = "") -> Item | None:
         """The item with this id of exactly this tenant."""
-        sql = f"{self.select} WHERE id = :id AND tenant = :tenant{locking(self.dialect, lock)}"
+        sql = f"{self.select} WHERE id = :id AND tenant = :tenant{locking(db, lock)}"
         rows = db.query(sql, {"id": ident, "tenant": tenant})
         return self.item(rows[0]) if rows else None
 
@@ -109,7 +109,7 @@ class ItemTable:
         where.add(Compare("id", "in", tuple(idents)))
         where.add(seen)
         limit = "" if most is None else f" LIMIT {most}"
-        locked = locking(self.dialect, lock)
+        locked = locking(db, lock)
         end = f"{' ORDER BY seq' if locked else ''}{limit}{locked}"
         return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}{end}", where.values)]
 
