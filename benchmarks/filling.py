@@ -22,8 +22,13 @@ FAILED = "'The endpoint answered 503.'"
 Run = Callable[[str], Any]
 
 
-def fill(folder: Path, database: str, events: int, links: int, say: Callable[[str], None]) -> None:
-    """`events` events over the last 30 days, a delivery of each, three attempts of each of those, and their tallies."""
+def fill(
+    folder: Path, database: str, events: int, links: int, say: Callable[[str], None], dead_every: int = DEAD_EVERY
+) -> None:
+    """`events` events over the last 30 days, a delivery of each, three attempts of each of those, and their tallies.
+
+    One delivery in `dead_every` is dead; the newest ones of a few links wait.
+    """
     begun = time.monotonic()
     now = int(time.time()) * MICROS
     first = now - DAYS * 86400 * MICROS
@@ -43,7 +48,7 @@ def fill(folder: Path, database: str, events: int, links: int, say: Callable[[st
         columns = "number, event, link, created"
         each = f"{base} + i, {base} + i, 1 + i % {links}, {at}"
         run(f"INSERT INTO delivery ({columns}) SELECT {each} {numbers(events)}")
-        run(_attempts(base, first, step, numbers(3 * events)))
+        run(_attempts(base, first, step, links, dead_every, numbers(3 * events)))
         say(f"{3 * events:,} attempts after {time.monotonic() - begun:,.0f} s")
     say(f"indexes after {time.monotonic() - begun:,.0f} s")
     _tallies(run, numbers, now, links)
@@ -55,9 +60,9 @@ def fill(folder: Path, database: str, events: int, links: int, say: Callable[[st
     say(f"filled in {time.monotonic() - begun:,.0f} s")
 
 
-def _attempts(base: int, first: int, step: int, many: str) -> str:
-    """Three attempts of each delivery, in the order of the primary key; the last of one in DEAD_EVERY is dead."""
-    is_dead = f"(i / 3) % {DEAD_EVERY} = 0"
+def _attempts(base: int, first: int, step: int, links: int, dead_every: int, many: str) -> str:
+    """Three attempts of each delivery, in the order of the primary key; the last of one in `dead_every` is dead."""
+    is_dead = f"(i / 3) % {dead_every} = 0"
 
     def last(otherwise: str, dead: str, delivered: str) -> str:
         return f"CASE WHEN i % 3 < 2 THEN {otherwise} WHEN {is_dead} THEN {dead} ELSE {delivered} END"
@@ -72,8 +77,9 @@ def _attempts(base: int, first: int, step: int, many: str) -> str:
         "10 + i % 90",
         last("'try later'", "'try later'", "'ok'"),
         last(FAILED, FAILED, "NULL"),
+        last("NULL", f"1 + (i / 3) % {links}", "NULL"),
     )
-    columns = "delivery, n, at, outcome, state, status, duration_ms, response, reason"
+    columns = "delivery, n, at, outcome, state, status, duration_ms, response, reason, ended_link"
     return f"INSERT INTO attempt ({columns}) SELECT {', '.join(values)} {many}"
 
 

@@ -9,6 +9,7 @@ from benchmarks.context import Context
 from benchmarks.figures import (
     attacks,
     backup,
+    bulk,
     command,
     console,
     dead,
@@ -65,6 +66,8 @@ FIGURES = {
     "idle-links": Figure(idle_links.idle_links, ("idle-links",), is_usual=False),
     "console": Figure(console.sqlite, ("console-page", "console-bytes"), is_usual=False),
     "console-postgres": Figure(console.postgres, ("console-page-postgres",), is_usual=False),
+    "bulk": Figure(bulk.sqlite, ("bulk", "bulk-p99"), is_usual=False),
+    "bulk-postgres": Figure(bulk.postgres, ("bulk-postgres", "bulk-postgres-p99"), is_usual=False),
     "watchers": Figure(console.watchers, ("console-watchers",), is_usual=False),
     "neighbour": Figure(neighbour.neighbour, ("neighbour",)),
     "poison": Figure(poison.poison, ("poison",)),

@@ -31,10 +31,20 @@ class Slicing:
 
     async def step(self, job: Callable[[Db, int], T]) -> T:
         """Run a job of this many rows, then rest."""
-        result, took = await _rested(self._writer, lambda db: job(db, self.rows), self._turn)
-        factor = min(SLICE_SECONDS / max(took, 1e-6), GROWTH)
-        self.rows = max(1, min(int(self.rows * factor), ROWS_MAX))
+        rows = self.rows
+        return await self.prepared(rows, lambda db: job(db, rows))
+
+    async def prepared(self, rows: int, job: Callable[[Db], T]) -> T:
+        """Run a job that was prepared for this many rows, which may be fewer than it could take; then rest."""
+        result, took = await _rested(self._writer, job, self._turn)
+        self.note(rows, took)
         return result
+
+    def note(self, rows: int, took: float) -> None:
+        """Learn from work on this many rows that took some seconds. A few rows say little about many."""
+        if 2 * rows >= self.rows:
+            factor = min(SLICE_SECONDS / max(took, 1e-6) * rows / self.rows, GROWTH)
+            self.rows = max(1, min(int(self.rows * factor), ROWS_MAX))
 
 
 async def rested(

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from tidings.control.deliveries import new_round
-from tidings.control.slicing import rested
+from tidings.control.slicing import Slicing, rested
 from tidings.model.moment import Clock
 from tidings.model.replay import BulkAct, DeliveryFilter, Replay
 from tidings.rules.deliver import lifecycle
@@ -27,9 +27,9 @@ from tidings.store.log.lists import DeliveryQuery, DeliveryRow
 from tidings.store.readers import OWN_READS, Readers
 from tidings.store.writer import Writer
 
-ROWS_PER_RETRY = 100
-ROWS_PER_CANCEL = 50
-"""Cancelling one takes the deliver stage a few reads."""
+ROWS_PER_RETRY = 1_000
+ROWS_PER_CANCEL = 200
+"""A step takes at most this many; fewer, if they would hold the writer, or the deliver stage, for too long."""
 COUNTED_MAX = 10_000
 COUNT_SECONDS = 0.8
 ROWS_PER_COUNT = 1_000
@@ -102,6 +102,7 @@ class BulkWork:
     def __init__(self, writer: Writer, readers: Readers, catalog: Catalog, clock: Clock, sending: Cancels) -> None:
         self._writer, self._readers, self._catalog = writer, readers, catalog
         self._clock, self._sending = clock, sending
+        self._retrying, self._cancelling = Slicing(writer), Slicing(writer)
 
     async def turn(self, replay_id: str) -> None:
         """Take the next step of a job, then rest. Raises TidingsError."""
@@ -111,10 +112,12 @@ class BulkWork:
             return
         await asyncio.sleep(time.monotonic() - began)
         if found.replay.which == "cancel":
+            began = time.monotonic()
             done = await self._sending.cancel(found.numbers) if found.numbers else []
+            self._cancelling.note(len(found.numbers), time.monotonic() - began)
             await rested(self._writer, lambda db: self._note(db, found, sum(done)))
             return
-        links = await rested(self._writer, lambda db: self._retry(db, found))
+        links = await self._retrying.prepared(len(found.numbers), lambda db: self._retry(db, found))
         for link in links:
             self._sending.notice(link)
 
@@ -122,7 +125,8 @@ class BulkWork:
         replay = stored.read(db, replay_id)
         if replay is None or replay.state != "running":
             return None
-        limit = ROWS_PER_CANCEL if replay.which == "cancel" else ROWS_PER_RETRY
+        is_cancel = replay.which == "cancel"
+        limit = min(self._cancelling.rows, ROWS_PER_CANCEL) if is_cancel else min(self._retrying.rows, ROWS_PER_RETRY)
         query = msgspec.structs.replace(query_of(self._catalog.now, replay), limit=limit)
         rows, position = lists.deliveries(db, self._catalog.now, query)
         numbers = [row.number for row in rows if _can(replay.which, row)]
