@@ -37,6 +37,7 @@ from tidings.control.standing.tallies import TallyReading
 from tidings.control.tenants import Tenants
 from tidings.control.timers.runs import TimerRuns
 from tidings.control.timers.stage import LinkTimers
+from tidings.control.upkeep.reach import Reach
 from tidings.control.upkeep.retention import Retention
 from tidings.control.upkeep.timekeeper import Timekeeper
 from tidings.deliver.actions.try_out import Trials
@@ -62,6 +63,7 @@ from tidings.rules.network.origin import public_url
 from tidings.settings import Settings
 from tidings.store.base import Engine, Superseded, Taken
 from tidings.store.catalog import Catalog
+from tidings.store.engines.gaps import HowFar
 from tidings.store.engines.nodes import Beat
 from tidings.store.engines.opening import (
     Expected,
@@ -70,6 +72,7 @@ from tidings.store.engines.opening import (
     lock_folder,
     note_use,
     open_engine,
+    reached_before,
     sqlite_file,
     was_used,
 )
@@ -109,6 +112,7 @@ class Server:
         self._beat: Beat | None = None
         self._chance = chance
         self._locks: list[FileLock] = []
+        self._before: HowFar | None = None
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -125,8 +129,7 @@ class Server:
             raise
 
     def _open(self, new_store: bool) -> None:
-        settings = self.settings
-        sealer = self._open_store(new_store)
+        settings, sealer = self.settings, self._open_store(new_store)
         engine = self._engine
         networks = self._networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(sealer)
@@ -135,6 +138,7 @@ class Server:
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
+        reach = self._reach = Reach(self._locks[0], self._before, self.clock, lambda: router.position)
         self._names, self._kinds = Names(), Kinds(engine.dialect)
         self._fetcher = Fetcher(lambda: self._http_client(networks))
         self._items = ItemChanges(catalog, self._kinds, self.clock)
@@ -157,17 +161,17 @@ class Server:
         self._retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
         self._timers = LinkTimers(writer, catalog, self.clock)
         router.on_kick = self._timers.news
-        self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved)
+        self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved, reach.note)
         self._indexes = Indexes(engine, writer, catalog)
         writer.keep_up(catalog)
-        writer.on_commit(deliver.committed)
-        writer.on_commit(feed.committed)
+        for listener in (deliver.committed, feed.committed, reach.committed):
+            writer.on_commit(listener)
         catalog.on_change(lambda snapshot, changed: feed.nudge())
         writer.start(router.step)
-        writer.wait(catalog.load)
-        writer.wait(lambda db: keep_mark(db, sealer))
-        writer.wait(self._timekeeper.open)
-        self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")))
+        for job in (catalog.load, lambda db: keep_mark(db, sealer), self._timekeeper.open):
+            writer.wait(job)
+        gaps = writer.wait(lambda db: reach.open(db, engine))
+        self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")), gaps)
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
         edits = self._endpoint_edits(catalog, networks)
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, self._delivery_ids)
@@ -179,7 +183,8 @@ class Server:
         """Of nodes that share a database, say that this one works."""
         if engine.node is not None:
             writer = self.writer
-            self._beat = Beat(engine.builder, engine.node, __version__, lambda: writer.session, writer.speak)
+            parts = (engine.builder, engine.node, __version__, lambda: writer.session, writer.speak)
+            self._beat = Beat(*parts, engine.note_reached)
             self._beat.start()
 
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
@@ -216,6 +221,7 @@ class Server:
         self._locks.append(lock_folder(folder))
         if (lock := lock_database(url, folder)) is not None:
             self._locks.append(lock)
+        self._before = None if new_store else reached_before(url, folder, self._locks[0])
         expected: Expected = "empty" if new_store else "filled" if was_used(url, folder, self._locks[0]) else "any"
         engine = self._engine = open_engine(url, folder, expected)
         if lock is not None and file is not None:
@@ -362,6 +368,7 @@ class Server:
         if self._beat is not None:
             self._beat.stop()
         self.writer.close()
+        self._reach.note()
         self._readers.close()
         self._engine.close()
         self._release()

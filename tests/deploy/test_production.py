@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import pwd
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,10 +92,17 @@ def as_nobody(act: Callable[[], None]) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_start_names_whose_the_folder_is(tmp_path: Path) -> None:
-    for above in (tmp_path, *tmp_path.parents[:3]):
-        above.chmod(0o755)
-    folder, nobody = tmp_path / "data", pwd.getpwnam("nobody").pw_uid
+def test_a_start_names_whose_the_folder_is() -> None:
+    own = Path(tempfile.mkdtemp())
+    try:
+        own.chmod(0o755)
+        _names_whose_it_is(own / "data")
+    finally:
+        shutil.rmtree(own)
+
+
+def _names_whose_it_is(folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
     assert f"{folder} does not exist, and nobody (user {nobody})" in as_nobody(lambda: place.refuse_closed(folder, []))
     folder.mkdir()
     said = as_nobody(lambda: place.refuse_closed(folder, []))

@@ -236,6 +236,21 @@ class AwaitedReads(Protocol):
         """Close the connections."""
 
 
+class UnsharedEngine:
+    """What an engine says whose database is one file, opened by one process."""
+
+    node = None
+
+    def timeline(self) -> None:
+        """None: a file that is put in place of another does not say so."""
+
+    def note_reached(self, event: int) -> None:
+        """Nothing: a file that is replaced under a server is noticed by its number (open_files.py)."""
+
+    def claim(self, db: Db) -> None:
+        """The lock of the file is enough: it ends with the process, and nobody takes it meanwhile."""
+
+
 class Engine(Protocol):
     """A database that Tidings can use."""
 
@@ -247,8 +262,14 @@ class Engine(Protocol):
     def node(self) -> str | None:
         """The id of this node among those that share the database, made at each start; None: nobody shares it."""
 
+    def timeline(self) -> str | None:
+        """What changes if the whole database is restored or promoted; None: its engine does not say."""
+
     def writer(self) -> Db:
         """A connection for the one writer thread."""
+
+    def note_reached(self, event: int) -> None:
+        """This event is known to be stored: a database that is found to end before it went back in time."""
 
     def claim(self, db: Db) -> None:
         """Write down that this node writes now: of others that come back, each has to start again."""

@@ -126,7 +126,7 @@ class FileLock:
             return {}
         return said if isinstance(said, dict) else {}
 
-    def note(self, name: str, value: str) -> None:
+    def note(self, name: str, value: Any) -> None:
         """Leave a note for the next holder."""
         self._write({**self.content(), name: value})
 

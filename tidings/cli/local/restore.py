@@ -31,6 +31,9 @@ from tidings.settings import Settings
 from tidings.store.base import StoreError
 from tidings.store.files import PARTIAL
 
+FACTS_SINCE = 3
+"""The schema that first had facts about the store."""
+
 
 def restore(
     src: Annotated[Path, typer.Argument(help="A file made by `tidings backup`.", metavar="SRC")],
@@ -126,6 +129,7 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
     key = _checked_key(settings, src, key_file, force=force)
     with copy_bar("Restoring", src, silent=as_json) as progress:
         made, kept = backup.restore(src, target, now, progress, replace=force)
+    _leave_word(target, now, made.contents.schema)
     if key is not None:
         _put_key(settings, key, now)
     _give_to_owner(settings.folder, target)
@@ -137,8 +141,26 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
         typer.echo(f"The previous database is now {kept}.")
     typer.echo(
         "Events since the backup are missing. Deliveries made since then will be made again: receivers can "
-        "drop these repeats by webhook-id. Reader cursors that are newer than the backup must be reset."
+        "drop these repeats by webhook-id. Feed cursors that are newer than the backup are refused: continue from "
+        "start or end."
     )
+
+
+def _leave_word(target: Path, now: Micros, schema: int) -> None:
+    """Leave word in the restored database that it is one: its first start says what is missing. Raises StoreError."""
+    from tidings.control.upkeep.timekeeper import SEEN
+    from tidings.store.engines import gaps
+    from tidings.store.engines.sqlite import SqliteEngine
+
+    if schema < FACTS_SINCE:
+        return
+    db = SqliteEngine(target).writer()
+    try:
+        db.begin()
+        gaps.mark_restored(db, now, SEEN)
+        db.commit()
+    finally:
+        db.close()
 
 
 def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bool) -> bytes | None:

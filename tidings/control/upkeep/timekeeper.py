@@ -24,8 +24,11 @@ log = logging.getLogger("tidings.clock")
 class Timekeeper:
     """The task that checks the clock every second."""
 
-    def __init__(self, writer: Writer, clock: Clock, moved: Callable[[Db, Micros], None]) -> None:
-        """`moved`: moves whatever else is due; a write job."""
+    def __init__(
+        self, writer: Writer, clock: Clock, moved: Callable[[Db, Micros], None], note: Callable[[], None] = lambda: None
+    ) -> None:
+        """`moved`: moves whatever else is due; a write job. `note` is called every second."""
+        self._note = note
         self._writer, self._clock, self._moved = writer, clock, moved
         self._background = Background("timekeeper", self._work)
 
@@ -58,6 +61,7 @@ class Timekeeper:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             looks += 1
+            self._note()
             if isinstance(self._clock, SystemClock):
                 self._clock.check()
             if looks % REMEMBER_SECONDS == 0:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.model.moment import SECOND
+from tidings.store import journal
 from tidings.store.base import Db, StoreError
 
 PEN = 0x7469_6469_6E67_73
@@ -116,8 +117,13 @@ class Beat:
         version: str,
         session: Callable[[], int | None],
         speak: Callable[[], None],
+        reached: Callable[[int], None] = lambda event: None,
     ) -> None:
-        """`db` opens the connection; `session`: the writer's at this moment; `speak`: makes the writer use it."""
+        """`db` opens the connection; `session`: the writer's at this moment; `speak`: makes the writer use it.
+
+        `reached` is called with the last event that the database shows to others, so that no failover loses it.
+        """
+        self._reached = reached
         self._open, self._node, self._version = db, node, version
         self._session, self._speak = session, speak
         self._proven_until = 0.0
@@ -159,6 +165,7 @@ class Beat:
         beat(self._db, self._node, self._version, session)
         if (session,) in self._db.query(_HELD, {"pen": PEN}):
             self._proven_until = asked + PROOF_SECONDS
+            self._reached(journal.position(self._db, "event"))
 
     def _run(self) -> None:
         beats = 0

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from tidings.store import journal
 from tidings.store.base import Engine, StoreError
+from tidings.store.engines.gaps import REACHED, HowFar, reached
 from tidings.store.engines.migrate import is_empty, migrate
 from tidings.store.files import FileLock, close_to_others, make_private, refuse_partial
 from tidings.store.seal import KEY_FILE
@@ -107,6 +108,11 @@ def was_used(url: str, folder: Path, lock: FileLock) -> bool:
 def note_use(url: str, folder: Path, lock: FileLock) -> None:
     """Remember that this database was opened from this folder, for a folder without a key file."""
     lock.note(LAST_DATABASE, _place(url, folder))
+
+
+def reached_before(url: str, folder: Path, lock: FileLock) -> HowFar | None:
+    """How far this database had come when a server last used it from this folder; None if that is not known."""
+    return reached(lock.before.get(REACHED)) if lock.before.get(LAST_DATABASE) == _place(url, folder) else None
 
 
 def _place(url: str, folder: Path) -> str:

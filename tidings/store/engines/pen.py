@@ -53,6 +53,8 @@ class Holder(msgspec.Struct):
     node: str
     claimed: bool = False
     """Whether the database names it as the one that wrote last."""
+    reached: int = 0
+    """The last event that is known to be stored."""
     superseded: Superseded | None = None
     """Why it never writes again."""
 
@@ -130,6 +132,13 @@ def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = N
             "start this one again"
         )
         raise holder.superseded
+    if holder.claimed and (head := _ask(conn, _HEAD, [])) < holder.reached:
+        conn.close()
+        holder.superseded = Superseded(
+            f"the database went back in time: it ends {holder.reached - head} events before the last that this server "
+            "knows to be stored, as after a restore to an earlier moment; start this one again"
+        )
+        raise holder.superseded
     for name, seconds in TIMEOUTS.items():
         # An older server, or a system that cannot do it, goes without.
         with contextlib.suppress(psycopg.Error):
@@ -139,6 +148,7 @@ def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = N
     return row[0], row[1]
 
 
+_HEAD: LiteralString = "SELECT position FROM cursor WHERE name = 'event' AND journal = 0"
 _SESSION: LiteralString = "SELECT pg_backend_pid()"
 _SESSION_BEGAN: LiteralString = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 _END_LOST: LiteralString = (
@@ -206,6 +216,23 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it archives its WAL, so that it can be restored to any moment."""
     writer: str | None
     """The server that writes to it, as `pg_stat_activity` has it; None if there is none."""
+
+
+def timeline(url: str) -> str | None:
+    """The identity of the PostgreSQL server and of its history; None if this user may not know it.
+
+    Raises StoreError.
+    """
+    with translated(), psycopg.connect(with_defaults(url), autocommit=True) as conn:
+        try:
+            return str(_ask(conn, _TIMELINE, []))
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
+            return None
+
+
+_TIMELINE: LiteralString = (
+    "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"
+)
 
 
 def describe(url: str) -> Described:

@@ -332,9 +332,16 @@ class PostgresEngine:
     def writer(self) -> Db:
         return PostgresDb(self._url, holder=self._holder)
 
+    def timeline(self) -> str | None:
+        return pen.timeline(self._url)
+
     def claim(self, db: Db) -> None:
         db.run("store_fact_put", name=pen.WRITER, value=self.node)
         self._holder.claimed = True
+
+    def note_reached(self, event: int) -> None:
+        """This event is known to be stored, on every replica that commits wait for."""
+        self._holder.reached = max(self._holder.reached, event)
 
     def reader(self) -> Db:
         return PostgresDb(self._url, readonly=True)

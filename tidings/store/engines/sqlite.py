@@ -26,6 +26,7 @@ from tidings.store.base import (
     StoreFull,
     TooLong,
     UniqueViolation,
+    UnsharedEngine,
     no_rest,
 )
 from tidings.store.engines.open_files import OpenFiles
@@ -222,12 +223,11 @@ class SqliteDb:
         self._db.close()
 
 
-class SqliteEngine:
+class SqliteEngine(UnsharedEngine):
     """One file in the data folder; one writer, many readers (WAL)."""
 
     dialect = "sqlite"
     journal = 0
-    node = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -238,9 +238,6 @@ class SqliteEngine:
         db = SqliteDb(str(self._path), readonly=False)
         self._files = db.files
         return db
-
-    def claim(self, db: Db) -> None:
-        """The lock of the file is enough: it ends with the process, and nobody takes it meanwhile."""
 
     def reader(self) -> Db:
         return self._reader()

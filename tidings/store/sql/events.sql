@@ -1,5 +1,9 @@
 -- Events and their numbers: taking numbers, appending, and what the route stage reads.
 
+-- name: event_last_stored
+-- When the last event was stored.
+SELECT created FROM event ORDER BY seq DESC LIMIT 1;
+
 -- name: journal_begin
 -- A journal that nobody has written to yet begins before its first number.
 INSERT INTO cursor (name, journal, position) VALUES

@@ -11,11 +11,13 @@ from __future__ import annotations
 import base64
 import binascii
 import random
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
 
 from tidings.model.digits import is_digits
+from tidings.store.engines.gaps import Gap
 from tidings.store.seal import Sealer
 
 Position = int | str | list[int | float | str | bool | None]
@@ -30,8 +32,12 @@ _encode = msgspec.json.encode
 class Cursors:
     """Seals places and opens them again."""
 
-    def __init__(self, sealer: Sealer, plain_until: int) -> None:
-        """`plain_until`: places in the feed up to here were once given out as plain numbers, and are still accepted."""
+    def __init__(self, sealer: Sealer, plain_until: int, gaps: Sequence[Gap] = ()) -> None:
+        """`plain_until`: places in the feed up to here were once given out as plain numbers, and are still accepted.
+
+        `gaps`: places in the feed that a restore of the database took back.
+        """
+        self._gaps = gaps
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -60,6 +66,10 @@ class Cursors:
         """A place in the feed, for keys of this tenant. Only the event loop's thread may call it."""
         chance = random.getrandbits(32).to_bytes(4, "big")
         return _text(self._close(position.to_bytes(8, "big") + chance + self._mark(tenant)))
+
+    def is_taken_back(self, position: int) -> bool:
+        """Whether a place in the feed is of events that a restore took back."""
+        return any(gap.after < position < gap.until for gap in self._gaps)
 
     def open_feed(self, cursor: str, tenant: str | None) -> int | None:
         """The place; None: we did not make it, or for keys of another tenant."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.reading import NO_CURSOR, check_position, find, readable
+from tidings.control.reading import AHEAD, NO_CURSOR, check_position, find, readable
 from tidings.model.errors import Invalid
 from tidings.rules import event_types
 from tidings.rules.network.origin import public_url
@@ -198,6 +198,8 @@ def _start(db: Db, request: Request, after: str) -> int:
     if position is None:
         is_list = request.cursors.open(after) is not None
         raise Invalid.of_parameter("after", NO_CURSOR, OF_A_LIST if is_list else NOT_OURS)
+    if request.cursors.is_taken_back(position):
+        raise Invalid.of_parameter("after", NO_CURSOR, AHEAD)
     return check_position(db, position)
 
 
