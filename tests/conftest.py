@@ -75,8 +75,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Neither the operator's TIDINGS_* variables nor a tidings.yaml that lies in the clone have a say in tests."""
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("TIDINGS_")}
+    """Neither variables (TIDINGS_*, OTEL_*) nor a tidings.yaml that lies in the clone have a say in tests."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("TIDINGS_", "OTEL_"))}
     folder, empty = Path.cwd(), tmp_path_factory.mktemp("empty")
     os.environ["TIDINGS_PROFILES"] = str(empty / "profiles.json")
     os.chdir(empty)

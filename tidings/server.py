@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
+import os
 import random
 import secrets
 import threading
@@ -83,6 +85,7 @@ from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer, keep_mark, load_sealer, plain_until
 from tidings.store.writer import Writer
 from tidings.structs import learn_structs
+from tidings.tracing import start_if_asked
 from tidings.web.app import App
 from tidings.web.callers.open_calls import OpenCalls
 from tidings.web.callers.tickets import Tickets
@@ -117,7 +120,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, *, new_store: bool = False) -> None:
-        """Open the store and put the parts together. Raises StoreError with a sentence for people.
+        """Open the store and put the parts together. Raises StoreError, or WrongTracing, with a sentence for people.
 
         `new_store`: accept an empty database in a folder that was used before.
         """
@@ -129,8 +132,8 @@ class Server:
             raise
 
     def _open(self, new_store: bool) -> None:
-        settings, sealer = self.settings, self._open_store(new_store)
-        engine = self._engine
+        settings, self._tracing = self.settings, start_if_asked(os.environ, self.clock)
+        sealer, engine = self._open_store(new_store), self._engine
         networks = self._networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(sealer)
         writer = self.writer = Writer(engine, self.clock, self._fail)
@@ -143,19 +146,10 @@ class Server:
         self._fetcher = Fetcher(lambda: self._http_client(networks))
         self._items = ItemChanges(catalog, self._kinds, self.clock)
         self._edit = LinkEdits(self._items, catalog, self._kinds).make
-        deliver = self.deliver = Deliver(
-            engine,
-            writer,
-            catalog,
-            self.clock,
-            lambda: self._http_client(networks),
-            self._edit,
-            settings.source,
-            self._chance,
-            self._fail,
-            self._may_send,
-            lambda: router.position,
-        )
+        around = (self._edit, settings.source, self._chance, self._fail, self._may_send, lambda: router.position)
+        traced = None if self._tracing is None else self._tracing.action
+        client = functools.partial(self._http_client, networks)
+        deliver = self.deliver = Deliver(engine, writer, catalog, self.clock, client, *around, traced)
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replaying = self._replays(catalog)
         self._retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
@@ -173,8 +167,8 @@ class Server:
         gaps = writer.wait(lambda db: reach.open(db, engine))
         self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")), gaps)
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
-        edits = self._endpoint_edits(catalog, networks)
-        endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, self._delivery_ids)
+        edits, ids = self._endpoint_edits(catalog, networks), self._delivery_ids
+        endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, ids)
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, sealer, feed, router, endpoints)
@@ -297,7 +291,7 @@ class Server:
         self.deliver.start()
         socket = opened(self.settings.host, self.port)
         self.port = socket.getsockname()[1]
-        app = App(self.parts)
+        app = App(self.parts if self._tracing is None else self._tracing.attach(self.parts))
         http = http_server(app, socket)
         await app.start()
         self._start_control(self._loop)
@@ -372,6 +366,8 @@ class Server:
         self._readers.close()
         self._engine.close()
         self._release()
+        if self._tracing is not None:
+            self._tracing.stop()
         if self._loop is not None:
             log.info("stopped")
 

@@ -160,6 +160,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel("CPU", {"cores": "sum(rate(process_cpu_seconds_total@[$__rate_interval]))"}),
         Panel("Memory", {"resident": "sum(process_resident_memory_bytes@)"}, "bytes"),
+        Panel("Spans of traces", {"{{result}}": rate("tidings_trace_spans_total", "result")}, "cps", stacked=True),
         Panel("Open files", {"open": "sum(process_open_fds@)", "limit": "sum(process_max_fds@)"}),
     ),
 }

@@ -58,6 +58,9 @@ CURSOR_STEP = 1_000
 Chance = Callable[[], float]
 
 
+Traced = Callable[[AnyLink, Action], Action]
+
+
 class Lanes:
     """The lanes by link, and the head of the line that they follow."""
 
@@ -68,8 +71,10 @@ class Lanes:
         now: Micros,
         shares: Shares,
         tools: Tools,
+        traced: Traced | None = None,
     ) -> None:
-        self._db, self._shares, self.tools = db, shares, tools
+        """`traced`: makes an action into one that is traced."""
+        self._db, self._shares, self.tools, self._traced = db, shares, tools, traced
         self.by_link: dict[int, Lane] = {}
         self.active: dict[int, Lane] = {}
         self.outstanding = Outstanding(shares.queued)
@@ -296,7 +301,8 @@ class Lanes:
         return gate
 
     def _action_of(self, link: AnyLink) -> Action:
-        return ACTIONS[link.kind](link, self.tools)
+        action = ACTIONS[link.kind](link, self.tools)
+        return action if self._traced is None else self._traced(link, action)
 
     def look_at(self, lane: Lane) -> None:
         """In the next round, and at those that share its gate, which may be open now."""

@@ -27,7 +27,7 @@ from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.shares import Shares, in_turns
 from tidings.deliver.lane.timers import Timers
 from tidings.deliver.lane.view import LaneView, view
-from tidings.deliver.lanes import Lanes
+from tidings.deliver.lanes import Lanes, Traced
 from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
 from tidings.deliver.runs import Runs
@@ -71,11 +71,12 @@ class Deliver:
         on_failure: Callable[[], None] = lambda: None,
         may_send: Callable[[], bool] = lambda: True,
         events: Callable[[], int] = lambda: 0,
+        traced: Traced | None = None,
     ) -> None:
         """`may_send`: whether this server may send; if not, it settles nothing. `events`: changes with every event."""
         self._engine, self._writer, self._catalog, self._clock = engine, writer, catalog, clock
         self._client_of, self._edit, self._on_failure = client, edit, on_failure
-        self._chance, self._may_send = chance, may_send
+        self._chance, self._may_send, self._traced = chance, may_send, traced
         self._inbox: deque[Callable[[], None]] = deque()
         self._news = True
         self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
@@ -99,7 +100,7 @@ class Deliver:
         self._edits = Edits(self._writer, self._edit, self._hear)
         parts = (self._db, self._writer, self._catalog, self._hear, self._clock.now)
         tools = tools_of(self._client.send, self._bodies, self._edits, self._runs, *parts)
-        self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
+        self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools, self._traced)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
         self.alive = True
@@ -139,9 +140,8 @@ class Deliver:
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop; False for each that had ended. Raises Unavailable."""
-        late = "The store did not save the cancellation in time, but may still do so."
-        ask = partial(self._cancel_all, numbers)
-        return await asked(lambda tell: self._tell(partial(ask, tell)), CANCEL_SECONDS, late)  # type: ignore[no-any-return]
+        late, ask = "The store did not save the cancellation in time, but may still do so.", self._cancel_all
+        return await asked(lambda tell: self._tell(partial(ask, numbers, tell)), CANCEL_SECONDS, late)  # type: ignore[no-any-return]
 
     async def try_out(self, trial: Trial) -> Any:
         """What a trial comes to, from an event loop. Raises Unavailable."""

@@ -17,6 +17,8 @@ class ItemEdit(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the event."""
     hops: int
     """How many links in a row led to that."""
+    trace: str | None = None
+    """The trace of the event."""
     collection: str
     word: EditWord
     item: str

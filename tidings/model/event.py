@@ -44,6 +44,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the event that a link (`actor`) acted on, which made this one."""
     hops: int = 0
     """How many links in a row led to it; 0: none, somebody asked for it."""
+    trace: str | None = None
+    """The trace that it belongs to, as `rules/tracing/context.py` stores it; None: none. The API does not show it."""
     seq: int = 0
     """Its place in the log, given when it is stored."""
     created: Micros = 0

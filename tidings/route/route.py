@@ -55,6 +55,10 @@ TENANTS_NOTED_MAX = 10_000
 log = logging.getLogger("tidings.route")
 
 
+Traced = list[tuple[Row, int]]
+"""Rows of events, each with how many deliveries it was given."""
+
+
 class _Begun(msgspec.Struct):
     """An event that is not decided yet. It does not depend on the store: it survives a rollback."""
 
@@ -89,6 +93,8 @@ class Router:
         """How many filters used up their steps since the start, so that the event was sent without them."""
         self.aside = 0
         """How many tenants are aside."""
+        self.traced: Traced | None = None
+        """What the last step has routed of events with a trace; None: nobody asks."""
 
     def step(self, db: Db) -> float | None:
         """Route for a while inside the present transaction.
@@ -113,6 +119,8 @@ class _Step:
         """By link, the last event that lets it run now."""
         self._aside: dict[str, int] = {}
         self._used: dict[str | None, float] = {}
+        self._routed: list[Row] = []
+        """Events with a trace, if somebody asks."""
 
     def run(self) -> float | None:
         router, db = self._router, self._db
@@ -124,6 +132,8 @@ class _Step:
         more = False
         if rows:
             last = self._follow(rows)
+            if router.traced is not None:
+                self._routed += [row for row in rows if row[7] is not None and self._is_done(row, last)]
             journal.move(db, "route", last)
             router.position = last
             more = last != rows[-1][0] or len(rows) == (router._window or EVENTS_PER_STEP)
@@ -132,6 +142,9 @@ class _Step:
             router._window = None if last == rows[-1][0] else min(EVENTS_PER_STEP, max(WINDOW_LEAST, 2 * done))
         pause = self._catch_up() if self._aside else None
         router.aside = len(self._aside)
+        if router.traced is not None:
+            counts = Counter(seq for seq, _ in self._pairs) if self._routed else {}
+            router.traced = [(row, counts.get(row[0], 0)) for row in self._routed]
         if self._pairs:
             self._append()
         for link, seq in self._kicks.items():
@@ -156,7 +169,7 @@ class _Step:
         of: tuple[str | None, str] | None = None
         choice: Choice | None = None
         for at, row in enumerate(rows):
-            seq, _, tenant, kind, _, target, _ = row
+            seq, _, tenant, kind, _, target, _, _ = row
             last = seq
             if aside and (tenant or "") in aside:
                 continue
@@ -238,6 +251,8 @@ class _Step:
                     break
                 self._pairs += [(row[0], link) for link in links]
             position = row[0]
+            if row[7] is not None and row[2] == tenant and self._router.traced is not None:
+                self._routed.append(row)
             if self._ticks() >= end or len(self._pairs) >= most:
                 break
         if len(rows) < ASIDE_EVENTS and (not rows or position == rows[-1][0]):
@@ -247,6 +262,10 @@ class _Step:
         elif position != after:
             self._put_aside(name, position)
 
+    def _is_done(self, row: Row, last: int) -> bool:
+        """Whether an event was decided in order."""
+        return bool(row[0] <= last and row[0] <= self._aside.get(row[2] or "", last))
+
     def _put_aside(self, name: str, position: int) -> None:
         self._aside[name] = position
         self._router._maybe_aside = True
@@ -254,7 +273,7 @@ class _Step:
 
     def _decide(self, row: Row, rows: Sequence[Row], at: int, end: float) -> list[int] | None:
         """The links that get an event; None: the time was up before it was decided, and the next call continues."""
-        _, ident, tenant, kind, _, target, created = row
+        _, ident, tenant, kind, _, target, created, _ = row
         if target is not None:
             return [target]
         begun = self._router._begun.pop(tenant, None) if self._router._begun else None
@@ -264,7 +283,7 @@ class _Step:
         return self._go_on(_Begun((ident, created), choice, iter(choice.wants), []), row, rows, at, end)
 
     def _go_on(self, begun: _Begun, row: Row, rows: Sequence[Row], at: int, end: float) -> list[int] | None:
-        seq, ident, tenant, kind, subject, _, _ = row
+        seq, ident, tenant, kind, subject, _, _, _ = row
         found, document = begun.found, begun.document
         # Otherwise it is neither too early for any of the links nor about one of them.
         ask_all = begun.choice.is_own or seq <= begun.choice.after

@@ -54,6 +54,7 @@ class EditTemplate:
             link=self._link,
             cause=event.id,
             hops=event.hops,
+            trace=event.trace,
             collection=self._collection,
             word=self._word,
             item=item,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from tidings.model.event import Event
 from tidings.store.watch import Watch
 
 T = TypeVar("T")
@@ -15,6 +16,7 @@ Outcome = tuple[Any, Exception | None]
 """What a job returned, or what it raised."""
 Dialect = str
 """`sqlite` or `postgres`."""
+Stamp = Callable[[Sequence[Event]], None]
 LOCK_SECONDS = 2
 """How long a write waits for what another session has locked."""
 FRESH_MAX = 5_000
@@ -24,6 +26,10 @@ Mark = tuple[dict[str, int], dict[str, int], int]
 
 def no_rest() -> None:
     """The `rest` of connections that are needed for something else: it does not pause."""
+
+
+NO_HOOKS: tuple[Callable[[], None], Stamp | None] = (no_rest, None)
+"""`rest` and `stamp` of a connection that nobody has given others."""
 
 
 class StoreError(Exception):
@@ -151,6 +157,8 @@ class Db(Protocol):
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]
     """To be called now and then by jobs that compute a lot: a reader's pauses there (store/readers.py)."""
+    stamp: Stamp | None
+    """Called with new events before they are stored, to set the traces that they belong to."""
 
     @property
     def session(self) -> int | None:

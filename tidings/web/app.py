@@ -42,6 +42,7 @@ class App:
         self._parts = parts
         public = public_url(parts.settings.public_url)
         self._api = ApiDoor(parts, _routes(public.prefix if public else ""))
+        self._traced = None if parts.traced is None else parts.traced(self._api.route_of)
         self._doors: dict[str, Door] = dict(doors or self._own_doors(parts))
 
     def _own_doors(self, parts: Parts) -> dict[str, Door]:
@@ -61,5 +62,5 @@ class App:
         await self._parts.receiver.refusals.stop()
 
     def __rsgi__(self, scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
-        door = self._doors.get(scope.path[1:].partition("/")[0])
-        return (door or self._api).take(scope, proto)
+        door = self._doors.get(scope.path[1:].partition("/")[0]) or self._api
+        return door.take(scope, proto) if self._traced is None else self._traced(door, scope, proto)

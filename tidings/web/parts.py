@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,6 +71,11 @@ class Routing(Protocol):
     @property
     def aside(self) -> int:
         """How many tenants are aside now."""
+
+
+Take = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
+"""Answers a request in a door's place: from the door, the scope, and what to answer with."""
+Traced = Callable[[Callable[[str, str], str]], Take]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,10 @@ class Parts:
     """How many answers were given, by operation and status."""
     request_seconds: Histograms = field(default_factory=lambda: Histograms(REQUEST_SECONDS))
     """How long answers took, by operation; streams and long polls are not among them."""
+    traced: Traced | None = None
+    """If requests are traced: makes what answers in a door's place, from what finds the pattern of an API path."""
+    spans: Mapping[str, int] = field(default_factory=dict)
+    """If there are traces: how many spans were sent, could not be sent, or were dropped."""
     svix: SvixParts = field(init=False)
 
     def __post_init__(self) -> None:

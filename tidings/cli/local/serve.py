@@ -113,6 +113,7 @@ def _work(config: Config, settings: Settings, stop: _Stop, *, as_json: bool, new
     """Serve, and return the exit status. With `standby` it raises _Superseded if another server was faster."""
     from tidings.declared import declare
     from tidings.model.errors import TidingsError
+    from tidings.rules.tracing.configured import WrongTracing
     from tidings.server import Server
     from tidings.store.base import StoreError, Taken
 
@@ -121,7 +122,7 @@ def _work(config: Config, settings: Settings, stop: _Stop, *, as_json: bool, new
     try:
         server.open(new_store=new_store)
         declare(server, config)
-    except (StoreError, SettingsError, TidingsError) as wrong:
+    except (StoreError, SettingsError, TidingsError, WrongTracing) as wrong:
         if settings.standby and isinstance(wrong, Taken):
             raise _Superseded from None
         return _refuse(str(wrong))

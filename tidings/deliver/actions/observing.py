@@ -261,6 +261,7 @@ class Observing:
             actor=self._link.id,
             cause=cause.id,
             hops=cause.hops + 1,
+            trace=cause.trace,
         )
 
 

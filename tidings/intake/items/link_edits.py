@@ -66,6 +66,6 @@ def _done(edit: ItemEdit, change: Change, where: str) -> EditDone:
         return EditDone(sentence=f"Nothing changed: {where} has these values.", revision=revision)
     word: EditWord = "create" if change.before is None else edit.word
     event = msgspec.structs.replace(
-        change.event, actor=edit.link, request_id=None, cause=edit.cause, hops=edit.hops + 1
+        change.event, actor=edit.link, request_id=None, cause=edit.cause, hops=edit.hops + 1, trace=edit.trace
     )
     return EditDone(sentence=f"{_DID[word]} {where}.", revision=revision, event=event)

@@ -225,7 +225,7 @@ class _Asking:
     positions = None
 
     def __init__(self) -> None:
-        self.rest = no_rest
+        self.rest, self.stamp = no_rest, None
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         """The first row, or None."""

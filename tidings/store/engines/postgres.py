@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 
 from tidings.store.base import (
+    NO_HOOKS,
     Builder,
     Db,
     Lost,
@@ -24,7 +25,6 @@ from tidings.store.base import (
     Row,
     StoreBusy,
     StoreError,
-    no_rest,
 )
 from tidings.store.engines import pen
 from tidings.store.engines.awaited import PostgresReads
@@ -64,7 +64,7 @@ class PostgresDb:
         """The session that holds the pen, or the last that did."""
         self._sql = statements("postgres")
         self.watched: dict[str, Watch] = {}
-        self.rest = no_rest
+        self.rest, self.stamp = NO_HOOKS
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
         self._outdated = False

@@ -14,6 +14,7 @@ import apsw
 
 from tidings.rules.reading import decimals
 from tidings.store.base import (
+    NO_HOOKS,
     BriefDb,
     Builder,
     Db,
@@ -27,7 +28,6 @@ from tidings.store.base import (
     TooLong,
     UniqueViolation,
     UnsharedEngine,
-    no_rest,
 )
 from tidings.store.engines.open_files import OpenFiles
 from tidings.store.engines.statements import statements
@@ -65,7 +65,7 @@ class SqliteDb:
             raise translated(wrong) from wrong
         self._sql = statements("sqlite")
         self.watched: dict[str, Watch] = {}
-        self.rest = no_rest
+        self.rest, self.stamp = NO_HOOKS
         self.files = None if readonly else OpenFiles(Path(path))
         self._depth = 0
         self._left = 0

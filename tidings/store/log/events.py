@@ -88,13 +88,15 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Sto
 
 def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
     """Append events, at least one, whose ids are known to be new. Each gets its `seq`, valid once it is stored."""
+    if db.stamp is not None:
+        db.stamp(fresh)
     first = journal.take(db, "event", len(fresh))
     for seq, event in enumerate(fresh, first):
         msgspec.structs.force_setattr(event, "seq", seq)
     db.append("event", COLUMNS, [(*row[:-1], now) for row in map(msgspec.structs.astuple, fresh)])
     if (positions := db.positions) is not None:
         positions.append(
-            [(each.seq, each.id, each.tenant, each.type, each.subject, each.target, now) for each in fresh]
+            [(each.seq, each.id, each.tenant, each.type, each.subject, each.target, now, each.trace) for each in fresh]
         )
 
 
@@ -115,6 +117,7 @@ def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
             request_id=row[10],
             collection=row[11],
             hops=row[12],
+            trace=row[13],
         )
         for row in db.all("events_by_seq", seqs=json.dumps(list(seqs)))
     ]

@@ -46,13 +46,13 @@ FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS j (value) JOIN event AS e
 -- name: events_to_route
 -- What the route stage needs of the events after its cursor, up to the end of its journal; bodies are read only where a
 -- filter asks for them.
-SELECT seq, id, tenant, type, subject, target, created FROM event
+SELECT seq, id, tenant, type, subject, target, created, trace FROM event
 WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND journal = :journal) AND seq <= :until
 ORDER BY seq LIMIT :count;
 
 -- name: events_of_tenant_to_route
 -- The same of one tenant that is aside, from its own position on.
-SELECT seq, id, tenant, type, subject, target, created FROM event
+SELECT seq, id, tenant, type, subject, target, created, trace FROM event
 WHERE tenant = :tenant AND seq > :after AND seq <= :until ORDER BY seq LIMIT :count;
 
 -- name: others_to_route
@@ -62,7 +62,7 @@ WHERE seq > :after AND seq <= :until AND tenant IS DISTINCT FROM :tenant LIMIT 1
 
 -- name: events_between_to_route
 -- The same of everybody: events without a tenant have no index.
-SELECT seq, id, tenant, type, subject, target, created FROM event
+SELECT seq, id, tenant, type, subject, target, created, trace FROM event
 WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :count;
 
 -- name: route_aside
@@ -99,11 +99,11 @@ SELECT type, subject, data, previous, changed FROM event WHERE seq = :seq;
 -- name: events_by_seq (sqlite)
 -- SQLite has no arrays: the numbers come as JSON.
 SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.data, e.previous, e.changed,
-    e.actor, e.request_id, e.collection, e.hops
+    e.actor, e.request_id, e.collection, e.hops, e.trace
 FROM json_each(:seqs) AS j CROSS JOIN event AS e ON e.seq = j.value;
 
 -- name: events_by_seq (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
 SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.data, e.previous, e.changed,
-    e.actor, e.request_id, e.collection, e.hops
+    e.actor, e.request_id, e.collection, e.hops, e.trace
 FROM event AS e WHERE e.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:seqs AS jsonb))) AS bigint[]));

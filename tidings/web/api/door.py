@@ -244,6 +244,13 @@ class ApiDoor:
         """Write the response for what was raised; its status."""
         return send_refusal(at, wrong, operation, _PROBLEM, problem.problem)
 
+    def route_of(self, method: str, path: str) -> str:
+        """The path of the operation with its names in braces, for traces; empty if there is none."""
+        try:
+            return self._routes.find(method, path)[0].path
+        except TidingsError:
+            return ""
+
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers
         if "access-control-request-method" in asked and "origin" in asked and self._cors.allows(asked["origin"]):

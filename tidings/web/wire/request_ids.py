@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from contextvars import ContextVar
 
 from tidings.model.ids import ALPHABET, new_id
 from tidings.model.moment import Clock
 
 _ENDS = [a + b for a in ALPHABET for b in ALPHABET]
 AGE_SECONDS_MAX = 1.0
+NAMED: ContextVar[Callable[[str], None] | None] = ContextVar("NAMED", default=None)
+"""What is called with the id of the request that is being answered, if somebody asks."""
 
 
 class RequestIds:
@@ -32,4 +36,7 @@ class RequestIds:
         left = self._left
         at = int(random.random() * len(left))  # noqa: S311 -- no secret: it hides an order
         left[at], left[-1] = left[-1], left[at]
-        return self._begin + left.pop()
+        ident = self._begin + left.pop()
+        if (named := NAMED.get()) is not None:
+            named(ident)
+        return ident

@@ -46,6 +46,12 @@ class _Collector:
         yield CounterMetricFamily(
             "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
         )
+        spans = CounterMetricFamily(
+            "tidings_trace_spans", "Spans of traces, by what happened to them.", labels=["result"]
+        )
+        for result, count in parts.spans.items():
+            spans.add_metric([result], count)
+        yield spans
         yield from self._shares()
         info = GaugeMetricFamily("tidings_info", "The running version of Tidings.", labels=["version"])
         info.add_metric([__version__], 1)

@@ -1,0 +1,1 @@
+"""Traces, judged by a collector that decodes what arrives with the official protobuf package."""

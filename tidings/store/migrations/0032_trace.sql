@@ -1,0 +1,2 @@
+-- The trace that an event belongs to: a `traceparent`, then a space and its `tracestate` if it has one.
+ALTER TABLE event ADD COLUMN trace TEXT;

@@ -1,0 +1,24 @@
+"""OpenTelemetry traces of requests, routing and attempts, loaded only if they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tidings.model.moment import Clock
+from tidings.rules.tracing.configured import NOT_INSTALLED, WrongTracing, asked_by
+
+if TYPE_CHECKING:
+    from tidings.tracing.start import Started
+
+
+def start_if_asked(environ: Mapping[str, str], clock: Clock) -> Started | None:
+    """Tracing, if the environment asks for it. Raises WrongTracing."""
+    name = asked_by(environ)
+    if name is None:
+        return None
+    try:
+        from tidings.tracing.start import start
+    except ImportError:
+        raise WrongTracing(NOT_INSTALLED.format(name=name)) from None
+    return start(environ, clock)

@@ -1,0 +1,123 @@
+"""Spans that were recorded, on their way to the collector: a queue with a limit, and the thread that empties it.
+
+Recording a span only appends it. If the collector is slow or away, the queue fills, and what does not fit is
+dropped and counted: nothing waits, and nothing grows.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from tidings.model.moment import Micros
+from tidings.rules.tracing.configured import Batching
+from tidings.rules.tracing.context import Trace
+
+Kind = Literal["internal", "server", "client", "producer", "consumer"]
+Attributes = dict[str, str | int]
+
+RESTS_PER_BATCH = 4.0
+"""How long the thread rests after a batch, as a multiple of how long that took: it is busy a fifth of the time."""
+STOP_SECONDS = 2.0
+NOTE_SECONDS = 60.0
+"""How often the log says that spans are lost."""
+
+log = logging.getLogger("tidings.tracing")
+
+
+class TraceSpan(msgspec.Struct, gc=False):
+    """One span that has ended."""
+
+    name: str
+    kind: Kind
+    here: Trace
+    parent: str | None
+    """The id of the span that it is part of; None: it begins the trace."""
+    is_remote: bool
+    """Whether that is another system's."""
+    began: Micros
+    ended: Micros
+    attributes: Attributes
+    error: str | None = None
+    """Why it failed, in a sentence or a word."""
+    links: Sequence[Trace] = ()
+
+
+class Spans:
+    """The queue and its thread. `add` may be called from any thread."""
+
+    def __init__(
+        self, export: Callable[[list[TraceSpan]], str | None], close: Callable[[], None], how: Batching
+    ) -> None:
+        """`export`: sends spans; returns why it failed, or None. `close`: ends what it has open."""
+        self._export, self._close, self._how = export, close, how
+        self._queue: deque[TraceSpan] = deque()
+        self._awake = threading.Event()
+        self._ended = threading.Event()
+        self._noted = -NOTE_SECONDS
+        self._is_failing = False
+        self.counts = {"sent": 0, "failed": 0, "dropped": 0}
+        """Spans that arrived, that could not be sent, and that found the queue full."""
+        self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def add(self, span: TraceSpan) -> None:
+        """Have a span sent, or drop it."""
+        queue = self._queue
+        if len(queue) >= self._how.queue_max:
+            self.counts["dropped"] += 1
+            return
+        queue.append(span)
+        if len(queue) >= self._how.batch_max and not self._awake.is_set():
+            self._awake.set()
+
+    def stop(self) -> None:
+        """Send what is there, as far as that takes STOP_SECONDS at most."""
+        self._ended.set()
+        self._awake.set()
+        self._thread.join(STOP_SECONDS)
+        self._close()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._awake.wait(self._how.delay_seconds)
+            self._awake.clear()
+            while self._queue and not self._ended.is_set():
+                began = time.monotonic()
+                self._send()
+                self._ended.wait(RESTS_PER_BATCH * (time.monotonic() - began))
+        while self._queue and not self._is_failing:
+            self._send()
+
+    def _send(self) -> None:
+        count = min(len(self._queue), self._how.batch_max)
+        batch = [self._queue.popleft() for _ in range(count)]
+        why = self._export(batch)
+        if why is None:
+            self.counts["sent"] += count
+            if self._is_failing:
+                log.info("traces are sent again")
+        else:
+            self.counts["failed"] += count
+        self._is_failing = why is not None
+        self._note(why)
+
+    def _note(self, why: str | None) -> None:
+        now, dropped = time.monotonic(), self.counts["dropped"]
+        lost = dropped + self.counts["failed"]
+        if now - self._noted < NOTE_SECONDS or (why is None and not dropped):
+            return
+        self._noted = now
+        if why is not None:
+            log.warning("traces cannot be sent (%s); %d spans were lost since the start", why, lost)
+        else:
+            log.warning("more spans than can be sent: %d were dropped since the start; sample fewer", dropped)

@@ -1,0 +1,56 @@
+"""Start tracing as the environment asks, and hand the server what it puts around its parts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from tidings.deliver.actions.action import Action
+from tidings.model.link import AnyLink
+from tidings.model.moment import Clock
+from tidings.route.route import Router
+from tidings.rules.tracing.configured import batching, check_sampler, collector
+from tidings.tracing.attempts import TracedAction
+from tidings.tracing.otel import OpenTelemetry
+from tidings.tracing.requests import TracedRequests
+from tidings.tracing.spans import Spans
+from tidings.tracing.tracing import Tracing
+from tidings.web.parts import Parts, Take
+
+log = logging.getLogger("tidings.tracing")
+
+
+class Started:
+    """One server's tracing."""
+
+    def __init__(self, tracing: Tracing) -> None:
+        self._tracing = tracing
+
+    def attach(self, parts: Parts) -> Parts:
+        """Begin: see what is written and routed. Returns the parts, so that requests are traced, too."""
+        self._tracing.spans.start()
+        router = parts.routing
+        assert isinstance(router, Router)
+        self._tracing.attach(parts.writer, router)
+        return replace(parts, spans=self._tracing.spans.counts, traced=self._requests)
+
+    def action(self, link: AnyLink, action: Action) -> Action:
+        """The same action, traced."""
+        return TracedAction(self._tracing, link, action)
+
+    def stop(self) -> None:
+        """Send the last spans, if the collector takes them at once."""
+        self._tracing.spans.stop()
+
+    def _requests(self, route_of: Callable[[str, str], str]) -> Take:
+        return TracedRequests(self._tracing, route_of).take
+
+
+def start(environ: Mapping[str, str], clock: Clock) -> Started:
+    """Begin to trace. Raises WrongTracing."""
+    check_sampler(environ)
+    how = batching(environ)
+    telemetry = OpenTelemetry()
+    log.info("traces are sent to %s %s", collector(environ), telemetry.sentence)
+    return Started(Tracing(Spans(telemetry.export, telemetry.close, how), telemetry, clock))
