@@ -185,6 +185,7 @@ class Simulated:
     # --- what the stage uses of a Writer ------------------------------------------------------------------------------
 
     appended: ClassVar[list[Event]] = []
+    deliveries: ClassVar[list[Any]] = []
     """Events that need not be read back: none here."""
 
     def submit(self, job: Callable[[Any], Any], reply: Callable[[Any, Exception | None], None]) -> None:

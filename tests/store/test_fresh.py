@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import pytest
 
 from tidings.deliver.lane import kept
 from tidings.deliver.lane.kept import KeptEvents
-from tidings.model.errors import Unavailable
+from tidings.deliver.lanes import Lanes
+from tidings.model.errors import Conflict, Unavailable
 from tidings.model.event import Event
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.log import deliveries, events
@@ -85,3 +87,45 @@ def test_whoever_reads_deliveries_sees_whether_there_are_more(db: Db) -> None:
     assert deliveries.made.total == before
     deliveries.append(db, [(1, 1), (1, 2)], now=1)
     assert deliveries.made.total == before + 2
+
+
+class _Stage:
+    """The head of the line without anything around it."""
+
+    def __init__(self, db: Db) -> None:
+        self.lanes = Lanes.__new__(Lanes)
+        self.lanes._new, self.lanes._head = deque(maxlen=4), 0
+        self.lanes._db = db
+
+    def taken(self, *rows: tuple[int, int, int, int]) -> list[int]:
+        self.lanes._new.extend(rows)
+        found = [row[0] for row in self.lanes._take_new()]
+        self.lanes._head = found[-1] if found else self.lanes._head
+        return found
+
+
+def test_deliveries_that_follow_the_head_are_taken_without_being_read(db: Db) -> None:
+    stage = _Stage(db)
+    assert stage.taken((1, 7, 1, 0), (2, 7, 1, 0)) == [1, 2]
+    assert stage.taken((2, 7, 1, 0), (3, 7, 1, 0)) == [3], "what was read meanwhile is not taken again"
+    assert stage.taken((5, 7, 1, 0), (6, 7, 1, 0)) == [], "the store has 4"
+    assert stage.taken() == []
+    assert stage.taken(*((number, 7, 1, 0) for number in range(4, 10))) == [], "more than are kept: the store has them"
+
+
+def test_a_commit_shows_the_deliveries_as_they_are_read_back(writer: Writer, engine: Engine) -> None:
+    seen: list[Any] = []
+    writer.on_commit(lambda: seen.extend(writer.deliveries))
+
+    def undone(db: Db) -> None:
+        deliveries.append(db, [(9, 9)], now=1)
+        raise Conflict("it is refused")
+
+    writer.start(lambda db: None)
+    writer.wait(lambda db: deliveries.append(db, [(1, 1), (1, 2)], now=5))
+    with pytest.raises(Conflict):
+        writer.wait(undone)
+    writer.wait(lambda db: deliveries.append(db, [(2, 1)], now=6))
+    db = engine.reader()
+    assert seen == db.all("deliveries_after", after=0, count=10) == [(1, 1, 1, 5), (2, 2, 1, 5), (3, 1, 2, 6)]
+    db.close()

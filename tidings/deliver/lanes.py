@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
@@ -54,6 +55,8 @@ HEAD_SECONDS = 0.03
 """How long a round may spend reading what has to wait anyway, since others' work is behind it."""
 MANY_LANES = 64
 CURSOR_STEP = 1_000
+NEW_MAX = 10_000
+"""How many deliveries that were just committed are kept for the next rounds."""
 
 Chance = Callable[[], float]
 
@@ -83,6 +86,8 @@ class Lanes:
         self._horizon = journal.position(self._db, "delivery")
         self.kept = KeptEvents(db)
         self._made = deliveries.made.total
+        self._new: deque[Row] = deque(maxlen=NEW_MAX)
+        """Deliveries that were just committed, in order. The writer's thread adds them."""
         self.events = self.kept.of
         self._catalog = catalog
         self._store = LaneStore(db, self.events)
@@ -97,12 +102,13 @@ class Lanes:
                 self._lane(link)
         self._restore(now)
 
-    def committed(self, new: list[Event]) -> bool:
-        """New events were committed, or something else. Returns whether there are new deliveries to read.
+    def committed(self, new: list[Event], made_for_them: list[Row]) -> bool:
+        """New events and deliveries were committed, or something else. Returns whether there are deliveries to take.
 
         Called by the writer's thread.
         """
         self.kept.fresh.extend(new)
+        self._new.extend(made_for_them)
         made, self._made = self._made, deliveries.made.total
         return made != self._made
 
@@ -123,17 +129,35 @@ class Lanes:
         recovering = self._head < self._horizon
         if recovering:
             rows = self._db.all("deliveries_after_unattempted", after=self._head, until=self._horizon, count=HEAD_ROWS)
+            more = len(rows) == HEAD_ROWS
+        elif rows := self._take_new():
+            more = bool(self._new)
         else:
             rows = self._db.all("deliveries_after", after=self._head, count=HEAD_ROWS)
+            more = len(rows) == HEAD_ROWS
         for link, run in groupby(rows, itemgetter(1)):
             self._offer(link, run, now)
         if rows:
             self._head = rows[-1][0]
-        if recovering and len(rows) < HEAD_ROWS:
+        if recovering and not more:
             self._head = self._horizon
             self._recovered()
             return True
-        return len(rows) == HEAD_ROWS
+        return more
+
+    def _take_new(self) -> list[Row]:
+        """What was just committed, if it is next at the head of the line: then it need not be read."""
+        rows, number = list[Row](), self._head
+        while self._new and len(rows) < HEAD_ROWS:
+            row = self._new.popleft()
+            if row[0] == number + 1:
+                number += 1
+                rows.append(row)
+            elif row[0] > number:
+                # Some before it were not passed on: the store has them all.
+                self._new.clear()
+                return []
+        return rows
 
     def _pass_by(self) -> None:
         """Far behind: skip what only joins the backlog of lagging lanes; it is in the store, and will be read later."""

@@ -125,7 +125,7 @@ class Deliver:
 
     def committed(self) -> None:
         """Something was committed: there may be new deliveries."""
-        if self.alive and self._lanes.committed(self._writer.appended):
+        if self.alive and self._lanes.committed(self._writer.appended, self._writer.deliveries):
             self._news = True
         if self._asleep:
             self._client.wake()

@@ -20,8 +20,8 @@ Stamp = Callable[[Sequence[Event]], None]
 LOCK_SECONDS = 2
 """How long a write waits for what another session has locked."""
 FRESH_MAX = 5_000
-"""How many appended events a transaction remembers: as many as the route stage takes in one step."""
-Mark = tuple[dict[str, int], dict[str, int], int]
+"""How many appended events, and deliveries, a transaction remembers: as many as the route stage takes in one step."""
+Mark = tuple[dict[str, int], dict[str, int], int, int]
 
 
 def no_rest() -> None:
@@ -110,13 +110,15 @@ class Positions:
         """Those of `known` that are not stored yet."""
         self.fresh: list[tuple[Any, ...]] = []
         """The events of this transaction, as the route stage reads them (`events_to_route`), in order."""
+        self.deliveries: list[Row] = []
+        """The deliveries of this transaction, as the deliver stage reads them (`deliveries_after`), in order."""
         self._ended = True
 
     def begin(self) -> None:
         """A transaction begins. If the one before did not reach its `end`, it was undone: all is read again."""
         if not self._ended:
             self.known, self.moved = {}, {}
-        self.fresh, self._ended = [], False
+        self.fresh, self.deliveries, self._ended = [], [], False
 
     def end(self) -> None:
         """The transaction was committed."""
@@ -131,14 +133,19 @@ class Positions:
         if len(self.fresh) <= FRESH_MAX:
             self.fresh += rows
 
+    def deliver(self, rows: list[Row]) -> None:
+        """The same of deliveries."""
+        if len(self.deliveries) <= FRESH_MAX:
+            self.deliveries += rows
+
     def mark(self) -> Mark:
         """What `back` returns to, if a part of the transaction is undone."""
-        return dict(self.known), dict(self.moved), len(self.fresh)
+        return dict(self.known), dict(self.moved), len(self.fresh), len(self.deliveries)
 
     def back(self, mark: Mark) -> None:
         """A part of the transaction was undone: all is as it was at the mark."""
         self.known, self.moved = dict(mark[0]), dict(mark[1])
-        del self.fresh[mark[2] :]
+        del self.fresh[mark[2] :], self.deliveries[mark[3] :]
 
 
 class Db(Protocol):

@@ -68,15 +68,15 @@ class Writer:
         self._shared: contention.Shared | None = None
         self._resolved = GroupAnswers()
         self.appended: list[Event] = []
-        """For listeners: events of the last group that are new for certain, with their numbers."""
+        self.deliveries: list[tuple[Any, ...]] = []
+        """For listeners: the last group's events that are new for certain, and its deliveries, with their numbers."""
         self._committed_at = 0.0
         self._crowd = 0.0
         self.groups = self.jobs = self.failures = 0
         self._probed_at = -PROBE_SECONDS
         self.refusal: StoreError | None = None
         """Why writes are refused: the error of the last one; None: it succeeded."""
-        self._again = False
-        self._broken = False
+        self._again = self._broken = False
         self._db: Db = engine.writer()
         self._positions = self._db.positions = Positions()
 
@@ -255,7 +255,7 @@ class Writer:
 
         `lost`: it is the second time, because another node came first.
         """
-        self._again, self.appended = False, []
+        self._again, self.appended, self.deliveries = False, [], []
         try:
             answers, more = self._write_up_to_date(group)
         except Exception as wrong:
@@ -296,6 +296,7 @@ class Writer:
         journal.store(self._db)
         self._db.commit()
         self._positions.end()
+        self.deliveries = self._positions.deliveries
         if self.refusal is not None:
             self._mind_recovery(group, answers)
         return answers, more

@@ -25,4 +25,6 @@ def append(db: Db, pairs: Sequence[tuple[int, int]], now: Micros) -> int:
     first = journal.take(db, "delivery", len(pairs))
     made.total += len(pairs)
     db.append("delivery", _COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)])
+    if (positions := db.positions) is not None:
+        positions.deliver([(first + i, link, event, now) for i, (event, link) in enumerate(pairs)])
     return first
