@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
@@ -20,6 +18,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 
 from tidings.store.base import Db, Lost, NotSingle, Outcome, Row, StoreBusy, StoreError, no_rest
+from tidings.store.engines.round_trips import GOOD, numbered
 from tidings.store.engines.session import translated, with_defaults
 from tidings.store.engines.statements import statements, to_driver
 
@@ -27,8 +26,6 @@ PREPARED_MAX = 200
 """A connection that has prepared this many statements is replaced."""
 ROWS_MAX = 200
 """More rows than these are converted in a thread."""
-_GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
-_PARAM = re.compile(r"%\((\w+)\)s|%%")
 
 
 class PostgresReads:
@@ -134,7 +131,7 @@ class _Session:
             result = next(results)
             if not is_prepared:
                 following = next(results)
-                result = following if result.status in _GOOD else result
+                result = following if result.status in GOOD else result
             found.append(result)
         return found
 
@@ -146,7 +143,7 @@ class _Session:
                 with translated():
                     if result.status == pq.ExecStatus.PIPELINE_ABORTED:
                         raise Lost("another statement failed")
-                    if result.status not in _GOOD:
+                    if result.status not in GOOD:
                         raise error_from_result(result, "utf-8")
                     self._transformer.set_pgresult(result)
                     found.append(cast(list[Row], self._transformer.load_rows(0, result.ntuples, tuple)))
@@ -164,7 +161,7 @@ class _Session:
 
     def _send(self, asked: _Asked) -> bool:
         """Queue one statement; whether it was prepared before."""
-        text, names = _numbered(asked.sql)
+        text, names = numbered(asked.sql)
         transformer = self._transformer
         values = transformer.dump_sequence([asked.params[name] for name in names], [PyFormat.AUTO] * len(names))
         types = transformer.types or ()
@@ -282,14 +279,3 @@ def _connected(url: str) -> psycopg.Connection[Row]:
         conn = psycopg.connect(with_defaults(url), autocommit=True)
         conn.execute("SET default_transaction_read_only = on")
     return conn
-
-
-@lru_cache(maxsize=4096)
-def _numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
-    """The text with `$1` in place of `%(x)s`, and the names of the parameters in that order."""
-    names: dict[str, int] = {}
-
-    def number(found: re.Match[str]) -> str:
-        return "%" if found[1] is None else f"${names.setdefault(found[1], len(names) + 1)}"
-
-    return _PARAM.sub(number, sql).encode(), tuple(names)

@@ -28,6 +28,7 @@ from tidings.store.base import (
 )
 from tidings.store.engines import pen
 from tidings.store.engines.awaited import PostgresReads
+from tidings.store.engines.round_trips import Returned, RoundTrips, Statement
 from tidings.store.engines.session import (
     CONNECT_SECONDS,
     ends_session,
@@ -39,8 +40,9 @@ from tidings.store.engines.session import (
 from tidings.store.engines.statements import statements, to_driver
 from tidings.store.watch import Watch
 
-Statement = tuple[str, Mapping[str, Any] | None]
 PUT_OFF_MAX = 64
+MANY_MAX = 500
+"""How many statements leave in one round trip."""
 APPENDED_ROWS_MAX, APPENDED_CHARS_MAX = 64, 256 * 1024
 """What is more is copied: that takes a round trip of its own, but less for each row."""
 _json = msgspec.json.Encoder().encode
@@ -69,7 +71,6 @@ class PostgresDb:
         self._inside = False
         self._outdated = False
         """Whether what was prepared on this connection may be of other tables than those after a rollback."""
-        self._forgotten = 0
         self._later: list[Statement] = []
         """Statements of this transaction that nobody waits for: they are sent with the next one."""
         self._unbegun = False
@@ -78,21 +79,21 @@ class PostgresDb:
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         with translated():
-            return self._executed(self._sql[name], params).fetchone()
+            return self._executed(self._sql[name], params).one()
 
     def all(self, name: str, /, **params: Any) -> list[Row]:
         with translated():
-            return self._executed(self._sql[name], params).fetchall()
+            return self._executed(self._sql[name], params).all()
 
     def run(self, name: str, /, **params: Any) -> int:
-        return self._executed(self._sql[name], params).rowcount
+        return self._executed(self._sql[name], params).count
 
     def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
         with translated():
-            return self._executed(to_driver(sql, "postgres"), params).fetchall()
+            return self._executed(to_driver(sql, "postgres"), params).all()
 
     def execute(self, sql: str, params: dict[str, Any]) -> int:
-        count = self._executed(to_driver(sql, "postgres"), params).rowcount
+        count = self._executed(to_driver(sql, "postgres"), params).count
         if sql.startswith(("ALTER ", "DROP ")):
             self._forget()
         if sql.startswith(("ALTER ", "DROP ", "CREATE TABLE ")):
@@ -102,7 +103,7 @@ class PostgresDb:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         self._flush()
         copy_sql = f"COPY {table} ({','.join(columns)}) FROM STDIN"
-        with self._cursor() as cur, cur.copy(copy_sql) as copy:
+        with self._session() as conn, conn.cursor() as cur, cur.copy(copy_sql) as copy:
             for row in rows:
                 copy.write_row(row)
 
@@ -132,9 +133,10 @@ class PostgresDb:
         self._many(to_driver(sql, "postgres"), rows)
 
     def _many(self, sql: str, rows: Sequence[dict[str, Any]]) -> None:
-        self._flush()
-        with self._cursor() as cur:
-            cur.executemany(sql, rows)
+        for first in range(0, len(rows), MANY_MAX):
+            *before, last = rows[first : first + MANY_MAX]
+            self._later += [(sql, row) for row in before]
+            self._executed(sql, last)
 
     def begin(self, *, write: bool = True) -> None:
         # It is sent with the first statement.
@@ -148,7 +150,7 @@ class PostgresDb:
             return
         alone = not self._later
         try:
-            said = self._executed("COMMIT").statusmessage
+            said = self._executed("COMMIT").message
         except StoreError as wrong:
             if not alone and not isinstance(wrong, StoreBusy):
                 # PostgreSQL refused what was put off, and did nothing after it.
@@ -201,7 +203,8 @@ class PostgresDb:
     def script(self, sql: str) -> None:
         """Run several statements (migrations)."""
         self._flush()
-        self._plain(sql)
+        with self._session() as conn:
+            conn.execute(sql.encode())
 
     def cancel(self) -> None:
         """Cancel the running statement, from another thread."""
@@ -220,19 +223,15 @@ class PostgresDb:
             self._conn.close()
 
     def _forget(self) -> None:
-        """Prepare everything again: statements prepared before the column types changed fail on every use.
-
-        The driver would do so after ALTER, DROP and ROLLBACK, but checks only texts that it has not run before.
-        """
-        self._forgotten += 1
-        with self._cursor() as cur:
-            cur.execute(b"DEALLOCATE ALL -- %d" % self._forgotten)
+        """Prepare everything again: statements prepared before the column types changed fail on every use."""
+        with self._session():
+            self._trips.forget()
 
     def _plain(self, sql: LiteralString) -> None:
         self._executed(sql)
 
-    def _executed(self, sql: LiteralString | str, params: Mapping[str, Any] | None = None) -> psycopg.Cursor[Row]:
-        """A cursor that has run a statement. What was put off is sent with it, in one round trip."""
+    def _executed(self, sql: LiteralString | str, params: Mapping[str, Any] | None = None) -> Returned:
+        """Run a statement. What was put off is sent with it, in one round trip."""
         later, self._later = self._later, []
         if self._unbegun and self._conn is not None and _has_ended(self._conn):
             # It broke while idle, as when PostgreSQL was restarted.
@@ -248,22 +247,9 @@ class PostgresDb:
         finally:
             self._unbegun = False
 
-    def _sent(self, later: Sequence[Statement], sql: str, params: Mapping[str, Any] | None) -> psycopg.Cursor[Row]:
-        with self._cursor() as cur:
-            if not later:
-                cur.execute(sql, params)
-                return cur
-            assert self._conn is not None
-            try:
-                with self._conn.pipeline():
-                    for text, values in later:
-                        self._conn.execute(text, values)
-                    cur.execute(sql, params)
-            except psycopg.Error:
-                # The driver takes what came after the failure for prepared, although it was never run.
-                self._outdated = True
-                raise
-            return cur
+    def _sent(self, later: Sequence[Statement], sql: str, params: Mapping[str, Any] | None) -> Returned:
+        with self._session():
+            return self._trips.run([*later, (sql, params)])
 
     def _put_off(self, sql: str, params: Mapping[str, Any] | None) -> None:
         if not self._inside or len(self._later) >= PUT_OFF_MAX:
@@ -285,10 +271,11 @@ class PostgresDb:
             elif self._holder is not None:
                 pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url))
                 self._pen_session = pen.take(conn, self._holder, self._pen_session)
-        self._conn = conn
+        self._conn, self._trips = conn, RoundTrips(conn)
 
     @contextlib.contextmanager
-    def _cursor(self) -> Iterator[psycopg.Cursor[Row]]:
+    def _session(self) -> Iterator[psycopg.Connection[Row]]:
+        """The connection, opened again if it was lost."""
         if self._conn is None or self._conn.closed:
             if self._inside and not self._unbegun:
                 # A new connection is not in this transaction: what follows would be stored alone.
@@ -297,7 +284,7 @@ class PostgresDb:
         assert self._conn is not None
         try:
             with translated():
-                yield self._conn.cursor()
+                yield self._conn
         except Outdated:
             self._outdated = True
             raise
