@@ -73,10 +73,11 @@ def gap_after_restore(
     if folder is not None and folder.event > head:
         until = folder.event + MARGIN
         log.warning(
-            "this database ends at %s, but this server had stored %d more events, until %s: an older copy was put in "
+            "this database ends at %s, but this server had stored %d more %s, until %s: an older copy was put in "
             "its place. %s",
             _moment(last),
             folder.event - head,
+            "event" if folder.event - head == 1 else "events",
             _moment(folder.at),
             MISSING,
         )
