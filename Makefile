@@ -100,6 +100,7 @@ lock: $(READY) ## Choose dependency versions anew and write the locks, with hash
 	$(COMPILE) --upgrade tests/mcp/requirements.in -o tests/mcp/requirements.lock
 	$(COMPILE) --upgrade tests/oracles/requirements.in -o tests/oracles/requirements.lock
 	$(COMPILE) --upgrade tests/peers/requirements.in -o tests/peers/requirements.lock
+	$(COMPILE) --upgrade tests/svix/judges/requirements.in -o tests/svix/judges/requirements.lock
 
 .PHONY: build
 build: $(READY) ## Build the wheel into dist/

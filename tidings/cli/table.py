@@ -73,6 +73,7 @@ COMMANDS = (
     Command("tenants", "declared.tenants", CALLS, "Tenants: the operator's customers.", group=True),
     Command("portal", "declared.portal", CALLS, "Portal links: customers look after their own endpoints.", group=True),
     Command("keys", "remote.keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
+    Command("svix", "svix.commands", CALLS, "Svix: copy what a Svix server has.", group=True),
     Command("outbox", "outbox", CALLS, "Outbox: events added in applications' own transactions.", group=True),
 )
 BY_NAME = {command.name: command for command in COMMANDS}

@@ -13,6 +13,7 @@ from typing import Any
 from tidings.control.svix.tokens import PREFIX as TOKEN
 from tidings.model.access import Key, key_hash
 from tidings.model.errors import Invalid, NotFound, Place, TidingsError
+from tidings.rules.network.origin import origins_of
 from tidings.web.api.door import ANYBODY, JSON, ApiDoor, Exchange, send_refusal
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
@@ -21,8 +22,11 @@ from tidings.web.svix.table import TABLE
 from tidings.web.wire import query
 from tidings.web.wire.bodies import body
 from tidings.web.wire.bodies.work import LARGE_BYTES
+from tidings.web.wire.cors import Cors
 from tidings.web.wire.routes import Routes
 
+SDK_HEADERS = ("Svix-Req-Id", "Svix-Retry-Count", "User-Agent")
+"""What its SDK for JavaScript sends from a page, beside what ours may."""
 REGIONS = (".us", ".eu", ".in", ".ca", ".au")
 _ELSEWHERE = re.compile(
     r"(?:/svix)?/api/v1/(?:auth|background-task|connector|environment|event-type/import|ingest|integration|"
@@ -53,6 +57,7 @@ class SvixDoor(ApiDoor):
         super().__init__(parts, _routes())
         self.access, self.limits = api.access, api.limits
         self._tokens = parts.svix.tokens
+        self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog, SDK_HEADERS)
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
         headers, scope = at.headers, at.scope

@@ -102,6 +102,8 @@ class EndpointPatch(Shape, kw_only=True):
     rate_limit: Rate | UnsetType | None = UNSET
     throttle_rate: Rate | UnsetType | None = UNSET
     uid: Uid | UnsetType | None = UNSET
+    secret: str | UnsetType | None = UNSET
+    """Earlier versions replace the signing secret with it."""
 
 
 class _EndpointFields(Shape, kw_only=True):

@@ -30,14 +30,15 @@ _ALLOW = "access-control-allow-origin"
 _VARY = ("vary", "Origin")
 _EXPOSE = ("access-control-expose-headers", ", ".join(EXPOSED))
 _METHODS = ("access-control-allow-methods", ", ".join(METHODS))
-_PREFLIGHT = ("access-control-allow-headers", ", ".join(REQUEST_HEADERS))
 _MAX_AGE = ("access-control-max-age", str(PREFLIGHT_SECONDS))
 
 
 class Cors:
     """Decides which headers an origin gets. Belongs to one event loop."""
 
-    def __init__(self, origins: Sequence[str], catalog: Catalog) -> None:
+    def __init__(self, origins: Sequence[str], catalog: Catalog, more: Sequence[str] = ()) -> None:
+        """`more`: headers that pages may send beside REQUEST_HEADERS."""
+        self._preflight = ("access-control-allow-headers", ", ".join((*REQUEST_HEADERS, *more)))
         self._all = ANY in origins
         self._server = frozenset(origins)
         self._catalog = catalog
@@ -72,7 +73,7 @@ class Cors:
 
     def preflight(self, origin: str) -> Headers:
         """The answer to what a browser of an allowed origin asks before a call."""
-        return [pair for pair in self.headers(origin) if pair is not _EXPOSE] + [_METHODS, _PREFLIGHT, _MAX_AGE]
+        return [pair for pair in self.headers(origin) if pair is not _EXPOSE] + [_METHODS, self._preflight, _MAX_AGE]
 
     def _of_keys(self) -> frozenset[str]:
         """The origins that keys name; looked through again only after the catalogue has changed."""

@@ -137,6 +137,10 @@ async def _edited(parts: Parts, request: Request, given: EndpointPatch) -> Answe
     if given.disabled is False and endpoint.mode != "enabled":
         # As at Svix: what was sent in the meantime is not sent now; `recover` and `resend` do that.
         await parts.endpoints.resume(request.caller, endpoint.id, "cancel", None, parts.writer.call)
+    if given.secret and (secret := secret_of(given.secret, "/secret")) is not None:
+        now = [each.text for each in parts.endpoints.secrets(request.caller, endpoint.id)]
+        if secret != now[0]:
+            await parts.endpoints.rotate(request.caller, endpoint.id, secret, 0, None, parts.writer.call)
     changed = await parts.svix.endpoints.edit(
         request.caller, endpoint, patch_of(given, endpoint), notes(given), parts.writer.call
     )

@@ -14,7 +14,9 @@ from tidings.control.svix.messages import Fits, find, is_message_of, unless_ther
 from tidings.intake.publish import NewEvent
 from tidings.model import moment
 from tidings.model.access import Tenant
+from tidings.model.errors import Invalid, Malformed
 from tidings.model.event import Event
+from tidings.rules.reading import jsontext
 from tidings.rules.reading.refused import Refused
 from tidings.store.base import Db
 from tidings.store.log import feed
@@ -66,9 +68,10 @@ async def create(parts: Parts, request: Request) -> Answer:
     """Send a message to the application's endpoints."""
     given: MessageIn = request.body
     _refuse(given, parts.settings.retention_days)
-    new = NewEvent(type=given.event_type, data=given.payload, id=given.event_id, subject=subject_of(given.channels))
+    payload, value = _payload(given, request.value)
+    new = NewEvent(type=given.event_type, data=payload, id=given.event_id, subject=subject_of(given.channels))
     # What is wrong with the message is said before an application is made for it.
-    values = ({"data": request.value["payload"]},)
+    values = ({"data": value},)
     parts.publisher.check((new,), values, caller=request.caller, pointers=("",))
     tenant = await application_or_new(parts, request, given.application)
     new = msgspec.structs.replace(new, tenant=tenant.id)
@@ -137,12 +140,28 @@ def _page(db: Db, query: EventQuery, span: Span, fits: Fits) -> tuple[list[Event
     return (found[::-1] if span.is_back else found), more, place
 
 
+def _payload(given: MessageIn, value: Any) -> tuple[msgspec.Raw, Any]:
+    """The payload, verbatim, and as plain values. Some SDKs send all of it as one text. Raises Refused."""
+    raw = (given.transformations_params or {}).get("rawPayload")
+    if raw is None:
+        return given.payload, value["payload"]
+    try:
+        found = jsontext.read(raw.encode()) if isinstance(raw, str) else None
+    except (Malformed, Invalid):
+        found = None
+    if not isinstance(found, dict):
+        detail = "A raw payload must be the text of a JSON object here: filters refer to its members."
+        raise Refused("/transformationsParams/rawPayload", "wrong_value", detail)
+    return msgspec.Raw(raw.encode()), found
+
+
 def _refuse(given: MessageIn, retention_days: int) -> None:
     """Raise Refused for what cannot be done here, rather than send a message that is not as it was meant."""
     if given.deliver_at is not None:
         raise Refused("/deliverAt", "not_permitted", "Messages are sent at once here; leave deliverAt out.")
-    if (given.transformations_params or {}).get("rawPayload") is not None:
-        raise Refused("/transformationsParams/rawPayload", "not_permitted", "Only JSON payloads can be sent here.")
+    if (given.transformations_params or {}).get("headers"):
+        detail = "The webhooks of one message have no headers of their own here; set them on each endpoint."
+        raise Refused("/transformationsParams/headers", "not_permitted", detail)
     days = given.payload_retention_period
     if days is not None and not 0 < retention_days <= days:
         kept = f"for {retention_days} days" if retention_days else "for good"

@@ -1,0 +1,232 @@
+"""Whatever is sent to Svix's door is answered in Svix's form: never with 500, and never about someone else's things."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from tests.svix.conftest import Connect
+from tidings.testing import TestServer
+from tidings.web.svix.document import ERRORS, document
+from tidings.web.svix.table import OPERATIONS, TABLE
+
+Call = Callable[..., httpx.Response]
+IDS = [
+    "..x",  # a client resolves `..` itself
+    "a b",
+    "%",
+    "\x00",
+    "ä",
+    "x" * 5_000,
+    "'; DROP TABLE tenant; --",
+    "app_01m8mgq4nafvwb82swkbgq5gve",
+    "-1",
+    "*",
+]
+BODIES: list[Any] = [
+    None,
+    [],
+    7,
+    "text",
+    {},
+    {"name": 7},
+    {"url": [], "channels": "a"},
+    {"name": "x" * 300, "uid": "a b"},
+]
+BODIES += [
+    {"payload": 1, "eventType": "a"},
+    {"payload": {}, "eventType": "..", "channels": [""]},
+    {"headers": {"a": 1}},
+]
+BODIES += [{"metadata": {"a": {}}, "name": "n"}, {"metadata": {"a": "b" * 20_000}, "name": "n"}, {"since": "yesterday"}]
+BODIES += [{"url": "http://127.0.0.1:9/", "secret": "short"}, {"url": "x", "throttleRate": -1}, {"name": "\ud800"}]
+
+
+@pytest.fixture(scope="module")
+def call(server: TestServer) -> Call:
+    client = httpx.Client(base_url=f"{server.url}/svix/api/v1")
+
+    def send(method: str, path: str, body: Any = None, key: str = "", **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {key or server.api.key}", **more.pop("headers", {})}
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        return client.request(method, path, content=content, headers=headers, **more)
+
+    return send
+
+
+@pytest.fixture(scope="module", autouse=True)
+def things(call: Call) -> None:
+    assert call("POST", "/app", {"name": "Acme", "uid": "acme"}).status_code == 201
+    made = call("POST", "/app/acme/endpoint", {"url": "http://127.0.0.1:9/", "uid": "mine"})
+    assert made.status_code == 201, made.text
+    assert call("POST", "/event-type", {"name": "a.b", "description": ""}).status_code == 201
+    sent = call("POST", "/app/acme/msg", {"eventType": "a.b", "payload": {"n": 1}, "eventId": "one"})
+    assert sent.status_code == 202
+
+
+def is_refusal(reply: httpx.Response) -> None:
+    """It has Svix's form."""
+    name = "HTTPValidationError" if reply.status_code == 422 else "HttpErrorOut"
+    jsonschema_rs.validate(ERRORS[name], reply.json())
+    assert 400 <= reply.status_code < 500 or reply.status_code == 501, reply.text
+
+
+NAMES = {"app_id": "acme", "endpoint_id": "mine", "msg_id": "one", "event_type_name": "a.b", "attempt_id": "x.1"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+def test_bodies_that_are_wrong(operation: Any, call: Call) -> None:
+    if operation.request is None:
+        return
+    path = operation.path.format(**NAMES)
+    for body in (b"{", b"\xff", b"[" * 10_000, *BODIES):
+        reply = call(operation.method, path, body)
+        if reply.status_code >= 300:
+            is_refusal(reply)
+    assert call(operation.method, path, b"{}", headers={"content-type": "text/plain"}).status_code == 415
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if "{" in each.path], ids=lambda each: each.name)
+def test_ids_that_are_wrong(operation: Any, call: Call) -> None:
+    for name in operation.path.split("{")[1:]:
+        for ident in IDS:
+            path = operation.path.format(**{**NAMES, name.partition("}")[0]: quote(ident, safe="")})
+            body = None if operation.request is None else {"name": "n", "url": "http://127.0.0.1:9/", "headers": {}}
+            if operation.name in ("v1.event-type.update", "v1.application.update") or operation.method == "DELETE":
+                body = {}
+            reply = call(operation.method, path, body)
+            if reply.status_code >= 300:
+                is_refusal(reply)
+
+
+def test_a_large_payload_is_too_large(call: Call, server: TestServer) -> None:
+    body = b'{"eventType": "a.b", "payload": {"x": "' + b"x" * 10_000_000 + b'"}}'
+    reply = call("POST", "/app/acme/msg", body)
+    assert reply.status_code == 413 and reply.json()["code"] == "payload_too_large"
+
+
+def test_unknown_members_and_parameters_are_ignored(call: Call) -> None:
+    made = call("POST", "/app?colour=red", {"name": "n", "uid": "lenient", "colour": "red"})
+    assert made.status_code == 201
+    wrong = call("POST", "/app?colour=red", {"name": 7, "colour": "red"})
+    assert [each["loc"] for each in wrong.json()["detail"]] == [["body", "name"]]
+    wrong = call("GET", "/app?limit=many&order=up")
+    assert sorted(each["loc"] for each in wrong.json()["detail"]) == [["query", "limit"], ["query", "order"]]
+
+
+def test_what_is_not_offered_is_said(call: Call) -> None:
+    for method, path in (
+        ("GET", "/app/acme/endpoint/mine/transformation"),
+        ("POST", "/app/acme/endpoint/mine/replay-missing"),
+        ("DELETE", "/app/acme/msg/one/content"),
+        ("POST", "/auth/logout"),
+        ("GET", "/background-task"),
+        ("POST", "/ingest/api/v1/source"),
+    ):
+        reply = call(method, path)
+        assert reply.status_code == 501 and reply.json()["code"] == "not_implemented", path
+    assert call("GET", "/nothing").json()["code"] == "not_found"
+    assert call("DELETE", "/app").status_code == 405
+    for body in ({"name": "n", "throttleRate": 5}, {"name": "n", "rateLimit": 5}):
+        assert call("POST", "/app", body).json()["detail"][0]["loc"][1] in body
+    message = {"eventType": "a.b", "payload": {}}
+    for more in ({"deliverAt": "2030-01-01T00:00:00Z"}, {"payloadRetentionPeriod": 5}, {"channels": ["x" * 128] * 3}):
+        more = {"channels": [f"{n}{'x' * 120}" for n in range(3)]} if "channels" in more else more
+        reply = call("POST", "/app/acme/msg", message | more)
+        assert reply.status_code == 422 and reply.json()["detail"][0]["loc"] == ["body", *more], reply.text
+    for raw in ("<xml/>", "[1]", '{"a": 1, "a": 2}'):
+        reply = call("POST", "/app/acme/msg", message | {"transformationsParams": {"rawPayload": raw}})
+        assert reply.status_code == 422, raw
+    reply = call("POST", "/app/acme/endpoint", {"url": "http://127.0.0.1:9/", "headers": {"Svix-Id": "1"}})
+    assert reply.json()["detail"][0]["loc"] == ["body", "headers", "Svix-Id"]
+
+
+def test_a_tenants_key_sees_its_application_alone(call: Call, server: TestServer) -> None:
+    call("POST", "/app", {"name": "Other", "uid": "other"})
+    made = server.api.post("/v1/keys", {"name": "acme's", "tenant": "acme", "scopes": ["*"]})
+    key = made["key"]
+    assert [each["id"] for each in call("GET", "/app", key=key).json()["data"]] == ["acme"]
+    assert call("GET", "/app/acme/endpoint", key=key).status_code == 200
+    assert call("POST", "/app", {"name": "n", "uid": "mine-too"}, key=key).status_code == 403
+    for method, path in (("GET", "/app/other"), ("GET", "/app/other/endpoint"), ("DELETE", "/app/other")):
+        reply = call(method, path, key=key)
+        assert reply.status_code == 404, path
+        assert reply.json() == call(method, "/app/nobody", key=key).json() | reply.json()
+    reply = call("POST", "/app/other/msg", {"eventType": "a.b", "payload": {}}, key=key)
+    assert reply.status_code == 404
+    call("POST", "/app/acme/endpoint", {"url": "http://127.0.0.1:9/", "uid": "kept"})
+    narrow = server.api.post("/v1/keys", {"name": "n", "tenant": "acme", "scopes": ["endpoints:read"]})["key"]
+    assert call("GET", "/app/acme/endpoint/kept", key=narrow).status_code == 200
+    for path in ("/app/acme/endpoint/kept/secret", "/app/acme/msg", "/app/acme/attempt/endpoint/kept", "/event-type"):
+        reply = call("GET", path, key=narrow)
+        assert reply.status_code == 403 and reply.json()["code"] == "insufficient access", path
+
+
+def test_an_application_that_was_deleted_leaves_nothing_to_its_successor(call: Call) -> None:
+    call("POST", "/app", {"name": "First", "uid": "again"})
+    call("POST", "/app/again/endpoint", {"url": "http://127.0.0.1:9/", "uid": "ep"})
+    call("POST", "/app/again/msg", {"eventType": "a.b", "payload": {"secret": 1}, "eventId": "old"})
+    assert call("DELETE", "/app/again").status_code == 204
+    assert call("GET", "/app/again/msg").status_code == 404
+    assert call("POST", "/app", {"name": "Second", "uid": "again"}).status_code == 201
+    assert call("GET", "/app/again/endpoint").json()["data"] == []
+    assert call("GET", "/app/again/msg").json()["data"] == []
+    assert call("GET", "/app/again/msg/old").status_code == 404
+
+
+def test_tokens_of_every_form(call: Call, server: TestServer) -> None:
+    assert call("GET", "/app", key=f"{server.api.key}.eu").status_code == 200
+    assert call("GET", "/app", key=f"{server.api.key}.xx").status_code == 401
+    for token in ("appsk_", "appsk_ä", "appsk_" + "A" * 300, "appsk_" + "A" * 5_000):
+        reply = call("GET", "/app", key=quote(token))
+        assert reply.status_code == 401 and reply.json()["code"] == "authentication_failed"
+    assert call("GET", "/health").status_code == 204
+
+
+def test_a_page_may_call_with_the_token_if_the_key_names_its_origin(server: TestServer) -> None:
+    origin = "https://app.example.com"
+    key = server.api.post("/v1/keys", {"name": "web", "scopes": ["*"], "cors_origins": [origin]})["key"]
+    url = f"{server.url}/svix/api/v1"
+    access = httpx.post(
+        f"{url}/auth/app-portal-access/acme", json={}, headers={"Authorization": f"Bearer {key}"}
+    ).json()
+    asked = {"Origin": origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "svix-req-id"}
+    preflight = httpx.options(f"{url}/app/acme/endpoint", headers=asked)
+    assert preflight.status_code == 204 and "Svix-Req-Id" in preflight.headers["access-control-allow-headers"]
+    headers = {"Authorization": f"Bearer {access['token']}", "Origin": origin}
+    reply = httpx.get(f"{url}/app/acme/endpoint", headers=headers)
+    assert reply.headers["access-control-allow-origin"] == origin
+    elsewhere = httpx.get(f"{url}/app/acme/endpoint", headers=headers | {"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in elsewhere.headers
+
+
+def test_the_document_describes_every_operation(call: Call) -> None:
+    found = call("GET", "/openapi.json").json()
+    assert found["paths"] == json.loads(json.dumps(document(OPERATIONS)))["paths"]
+    described = {each["operationId"] for methods in found["paths"].values() for each in methods.values()}
+    assert described == {each.name for each in OPERATIONS}
+    assert len(TABLE) == 2 * (len(OPERATIONS) + 1)
+
+
+def test_repeated_iterators_end(connect: Connect, call: Call) -> None:
+    for ident in range(7):
+        call("POST", "/app/acme/msg", {"eventType": "a.b", "payload": {"n": ident}, "channels": ["rare"]})
+    seen, iterator = [], None
+    for _ in range(20):
+        page = call(
+            "GET",
+            "/app/acme/msg",
+            params={"limit": 2, "channel": "rare", **({"iterator": iterator} if iterator else {})},
+        )
+        body = page.json()
+        seen += [each["payload"]["n"] for each in body["data"]]
+        iterator = body["iterator"]
+        if body["done"]:
+            break
+    assert seen == [6, 5, 4, 3, 2, 1, 0]

@@ -1,0 +1,86 @@
+"""Svix's official SDKs in other languages, and in both major versions, work with nothing changed but URL and token.
+
+Each program makes the calls of the official suites and some more, and verifies a webhook with the SDK's own library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.installing import CACHE, once, python_programs
+from tests.npm import installed
+from tests.programs import needed
+from tidings.testing import Receiver, TestServer, until
+
+HERE = Path(__file__).parent / "judges"
+STEPS = ["application", "event types", "endpoint", "sent", "verified", "attempts", "portal", "deleted"]
+SECONDS = 120.0
+
+
+def judged(
+    server: TestServer,
+    receiver: Receiver,
+    name: str,
+    *command: str | Path,
+    base: str = "/svix",
+    more: Mapping[str, str] = {},
+) -> None:
+    """Run a program with the URL, the key and a receiver's URL, and give it what the receiver got."""
+    path = f"/{name}"
+    whole = [*command, server.url + base, server.api.key or "", receiver.url(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        whole, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **more}
+    ) as running:
+        assert running.stdin is not None and running.stdout is not None
+        steps = []
+        for line in running.stdout:
+            steps.append(line.strip())
+            if steps[-1] == "sent":
+                request = until(lambda: receiver.requests(path), "the webhook")[0]
+                got = {"body": request.body.decode(), "headers": dict(request.headers)}
+                running.stdin.write(json.dumps(got) + "\n")
+                running.stdin.flush()
+        _, wrong = running.communicate(timeout=SECONDS)
+        assert steps == STEPS, wrong[-3_000:]
+
+
+@pytest.mark.slow
+def test_python_in_its_first_version(server: TestServer, receiver: Receiver) -> None:
+    python = python_programs(HERE / "requirements.lock", "svix") / "python"
+    judged(server, receiver, "python1", python, HERE / "judge.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["svix1", "svix2"])
+def test_javascript(server: TestServer, receiver: Receiver, version: str) -> None:
+    folder = installed(HERE, "svix", ("judge.mjs",)).parent
+    judged(server, receiver, f"javascript-{version}", needed("node"), folder / "judge.mjs", version)
+
+
+@pytest.mark.slow
+def test_go(server: TestServer, receiver: Receiver) -> None:
+    judged(server, receiver, "go", needed("go"), "run", "-C", HERE / "go", ".")
+
+
+@pytest.mark.slow
+def test_java(server: TestServer, receiver: Receiver) -> None:
+    # This SDK drops the path of the URL.
+    java, maven = needed("java"), needed("mvn")
+
+    def install(folder: Path) -> None:
+        kept = f"-Dmdep.outputFile={folder / 'paths'}"
+        done = subprocess.run(
+            [maven, "-q", "-B", "-f", HERE / "java", "dependency:build-classpath", kept], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout
+
+    paths = once(CACHE / "svix-java", (HERE / "java" / "pom.xml").read_bytes(), install) / "paths"
+    brief = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", paths.read_text().strip())
+    judged(server, receiver, "java", java, *brief, HERE / "java" / "Judge.java", base="")

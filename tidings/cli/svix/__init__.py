@@ -1,0 +1,1 @@
+"""Coming from Svix: what a Svix server has, copied through the door that Tidings has for its SDKs."""

@@ -1,0 +1,210 @@
+"""Copying from one server with Svix's API to another, object by object. Run again, it changes only what differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from tidings.client import Client
+from tidings.client.exchange import ClientRequest
+
+Json = dict[str, Any]
+
+PAGE = 250
+EVENT_TYPES, APPLICATIONS, ENDPOINTS = "event types", "applications", "endpoints"
+_OF_TYPES = ("description", "archived", "deprecated", "schemas", "featureFlag", "featureFlags", "groupName")
+_OF_ENDPOINTS = ("url", "description", "disabled", "metadata", "channels", "eventTypes", "throttleRate")
+_OLD_NAMES = {"filterTypes": "eventTypes", "rateLimit": "throttleRate"}
+"""What earlier versions of Svix call members."""
+
+
+class Refusal(Exception):
+    """A server refused a call; the text says why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class SvixServer:
+    """One server with Svix's API."""
+
+    def __init__(self, client: Client, prefix: str = "") -> None:
+        self._client, self._prefix = client, f"{prefix}/api/v1"
+
+    def call(self, method: str, *steps: str, body: Any = None, **query: Any) -> Any:
+        """The response to a call. Raises Refusal, or ClientError if there is none."""
+        path = "".join(f"/{quote(step, safe='')}" for step in steps)
+        reply = self._client.exchange(ClientRequest(method, self._prefix + path, query, body))
+        try:
+            value = json.loads(reply.body) if reply.body else None
+        except ValueError:
+            value = None
+        if reply.status < 300:
+            return value
+        raise Refusal(reply.status, _why(reply.status, value))
+
+    def find(self, *steps: str) -> Json | None:
+        """What is at a path; None if there is nothing."""
+        try:
+            found: Json = self.call("GET", *steps)
+        except Refusal as wrong:
+            if wrong.status == 404:
+                return None
+            raise
+        return found
+
+    def list(self, *steps: str, **query: Any) -> Iterator[Json]:
+        """Everything in a list, page by page."""
+        iterator = None
+        while True:
+            page = self.call("GET", *steps, limit=PAGE, iterator=iterator, **query)
+            yield from page["data"]
+            iterator = page.get("iterator")
+            if page["done"] or iterator is None:
+                return
+
+
+class Copier:
+    """One run. `counts`: by kind, what happened to how many; `lost`: sentences about what was not copied."""
+
+    def __init__(self, source: SvixServer, target: SvixServer, *, dry_run: bool) -> None:
+        self._source, self._target, self._dry_run = source, target, dry_run
+        self.counts: dict[str, dict[str, int]] = {
+            kind: dict.fromkeys(("created", "changed", "unchanged", "failed"), 0)
+            for kind in (EVENT_TYPES, APPLICATIONS, ENDPOINTS)
+        }
+        self.lost: list[str] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether something could not be copied at all."""
+        return any(counts["failed"] for counts in self.counts.values())
+
+    def run(self) -> None:
+        """Copy everything. Raises ClientError if a server does not answer, ValueError if it is not a Svix server."""
+        try:
+            for kind in self._source.list("event-type", include_archived="true", with_content="true"):
+                self._try(EVENT_TYPES, f"event type {kind['name']}", partial(self._event_type, kind))
+            for app in self._source.list("app", order="ascending"):
+                self._application(app)
+        except Refusal as wrong:
+            raise ValueError(f"The Svix server refused: {wrong}") from None
+        except (KeyError, TypeError, AttributeError):
+            raise ValueError("What answers at --from is not a Svix server.") from None
+
+    def _try(self, kind: str, name: str, copy: Callable[[], str]) -> bool:
+        """Copy one thing, and count what happened to it. False: it was refused."""
+        try:
+            self.counts[kind][copy()] += 1
+        except Refusal as wrong:
+            self.counts[kind]["failed"] += 1
+            self.lost.append(f"{name}: {wrong}")
+            return False
+        return True
+
+    def _write(self, method: str, *steps: str, body: Json) -> None:
+        if not self._dry_run:
+            self._target.call(method, *steps, body=body)
+
+    # --- event types --------------------------------------------------------------------------------------------------
+
+    def _event_type(self, kind: Json) -> str:
+        wanted = {name: kind[name] for name in _OF_TYPES if kind.get(name)}
+        there = self._target.find("event-type", kind["name"])
+        if there is None:
+            self._write("POST", "event-type", body={"name": kind["name"], "description": "", **wanted})
+            return "created"
+        if wanted == {name: there[name] for name in _OF_TYPES if there.get(name)}:
+            return "unchanged"
+        self._write("PUT", "event-type", kind["name"], body={"description": "", **wanted})
+        return "changed"
+
+    # --- applications -------------------------------------------------------------------------------------------------
+
+    def _application(self, app: Json) -> None:
+        name = f"application {app.get('uid') or app['id']}"
+        if not self._try(APPLICATIONS, name, partial(self._copied_application, app)):
+            return
+        if app.get("throttleRate") or app.get("rateLimit"):
+            self.lost.append(f"{name}: its rate, as only endpoints have one here")
+        for endpoint in self._source.list("app", app["id"], "endpoint", order="ascending"):
+            about = f"endpoint {endpoint.get('uid') or endpoint['id']} of {name}"
+            self._try(ENDPOINTS, about, partial(self._endpoint, app, endpoint, about))
+
+    def _copied_application(self, app: Json) -> str:
+        ident, uid = app["id"], app.get("uid")
+        wanted = {"name": app["name"] or ident, "metadata": app.get("metadata") or {}}
+        there = self._target.find("app", uid or ident)
+        if there is None:
+            # Under its own id first, so that it is found by both later.
+            self._write("POST", "app", body={**wanted, "uid": ident})
+            if uid is not None:
+                self._write("PATCH", "app", ident, body={"uid": uid})
+            return "created"
+        if all(there.get(name) == value for name, value in wanted.items()):
+            return "unchanged"
+        self._write("PATCH", "app", there["id"], body=wanted)
+        return "changed"
+
+    # --- endpoints ----------------------------------------------------------------------------------------------------
+
+    def _endpoint(self, app: Json, endpoint: Json, about: str) -> str:
+        whose, uid = app.get("uid") or app["id"], endpoint.get("uid") or endpoint["id"]
+        given = {_OLD_NAMES.get(name, name): value for name, value in endpoint.items()}
+        wanted = {name: given[name] for name in _OF_ENDPOINTS if given.get(name)}
+        there = self._target.find("app", whose, "endpoint", uid)
+        secret = self._source.call("GET", "app", app["id"], "endpoint", endpoint["id"], "secret")["key"]
+        headers = self._headers(app, endpoint, about)
+        if there is None:
+            self._write(
+                "POST", "app", whose, "endpoint", body={**wanted, "uid": uid, "secret": secret, "headers": headers}
+            )
+            return "created"
+        steps = ("app", whose, "endpoint", uid)
+        differs = {name: wanted.get(name) for name in _OF_ENDPOINTS if _plain(wanted, name) != _plain(there, name)}
+        if differs:
+            self._write("PATCH", *steps, body={**differs, **_blank(differs)})
+        has_secret = self._target.call("GET", *steps, "secret")["key"] == _whole(secret)
+        if not has_secret:
+            # The secret before signs too, for as long as at Svix.
+            self._write("POST", *steps, "secret", "rotate", body={"key": secret})
+        known = {name.lower() for name in self._target.call("GET", *steps, "headers")["sensitive"]}
+        fresh = {name: value for name, value in headers.items() if name.lower() not in known}
+        if fresh:
+            self._write("PATCH", *steps, "headers", body={"headers": fresh})
+        return "changed" if differs or fresh or not has_secret else "unchanged"
+
+    def _headers(self, app: Json, endpoint: Json, about: str) -> dict[str, str]:
+        found = self._source.find("app", app["id"], "endpoint", endpoint["id"], "headers") or {}
+        hidden = sorted(found.get("sensitive") or ())
+        if hidden:
+            self.lost.append(f"{about}: the values of its headers {', '.join(hidden)}, which Svix does not show")
+        return dict(found.get("headers") or {})
+
+
+def _plain(endpoint: Json, name: str) -> Any:
+    """A member in one form: lists in order, and nothing for what is empty."""
+    value = endpoint.get(name)
+    return sorted(value) if isinstance(value, list) else value or None
+
+
+def _blank(differs: Json) -> Json:
+    """What is empty, as a patch writes it."""
+    empty: Json = {"description": "", "disabled": False, "metadata": {}}
+    return {name: empty[name] for name, value in differs.items() if value is None and name in empty}
+
+
+def _whole(secret: str) -> str:
+    return secret if secret.startswith(("whsec_", "whsk_")) else f"whsec_{secret}"
+
+
+def _why(status: int, value: Any) -> str:
+    """Why a call was refused, in words."""
+    detail = value.get("detail") if isinstance(value, dict) else None
+    if isinstance(detail, list):
+        return "; ".join(f"{'.'.join(each['loc'])}: {each['msg']}" for each in detail)
+    return str(detail) if detail else f"status {status}"
