@@ -188,6 +188,10 @@ class Server:
         post, proxied = Trials(self.deliver.try_out).post, bool(settings.outbound_proxy)
         return EndpointEdits(*parts, allow_http=settings.allow_http, most_per_tenant=most, proxied=proxied, post=post)
 
+    def _links(self, catalog: Catalog) -> Links:
+        connections = Connections(catalog, self.clock, self._networks)
+        return Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
+
     def _replays(self, catalog: Catalog) -> Replaying:
         bulk = BulkWork(self.writer, self._readers, catalog, self.clock, self.deliver)
         return Replaying(self.writer, catalog, self.clock, self.deliver.notice, bulk=bulk)
@@ -233,8 +237,7 @@ class Server:
         publisher, public = Publisher(self.writer, catalog, self.clock), public_url(settings.public_url)
         stores, jobs = (self.writer, publisher, catalog, self.clock), (self.writer, self._readers, self.clock)
         receiver = HookReceiver(*stores, Fetched(self._fetcher.content), heads, settings.max_hook_bytes)
-        collections, connections = Collections(catalog, self.clock), Connections(catalog, self.clock, self._networks)
-        links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
+        collections, links = Collections(catalog, self.clock), self._links(catalog)
         self.whole_file = WholeFile(collections, links)
         self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
         return Parts(
@@ -276,6 +279,7 @@ class Server:
             imports=Imports(items, catalog, kinds, self.clock, settings.folder, _limits(settings)),
             menus=Menus(item_menu.make),
             names=self._names,
+            unfit=lambda: None if self._beat is None else self._beat.wrong_clock,
         )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -381,9 +385,8 @@ class Server:
         if not given and there is not None:
             return
         text = given or "tdk_" + secrets.token_urlsafe(32)
-        digest = key_hash(text)
-        if there is None or there.hash != digest:
-            key = Key(id=OPERATOR, hash=digest, name="operator", scopes=(EVERYTHING,), created=self.clock.now())
+        if there is None or there.hash != key_hash(text):
+            key = Key(id=OPERATOR, hash=key_hash(text), name="operator", scopes=(EVERYTHING,), created=self.clock.now())
             self.writer.wait(lambda db: catalog.put_key(db, key))
         if not given:
             self.operator_key = text

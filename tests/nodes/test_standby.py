@@ -195,6 +195,36 @@ def test_a_clock_that_is_an_hour_off_is_refused(
         TestServer(tmp_path, database=postgres_url).start()
 
 
+def test_a_clock_that_is_set_wrong_meanwhile_turns_readyz_red(tmp_path: Path, postgres_url: str) -> None:
+    with TestServer(tmp_path, database=postgres_url) as server:
+        assert server.server is not None and server.server._beat is not None
+
+        def ready() -> str:
+            return server.api.call("GET", "/readyz").body.decode()
+
+        assert '"ok"' in ready()
+        server.server._beat._now = lambda: time.time() - 3_600
+        until(lambda: "This machine's clock is 60 minutes behind the database's" in ready(), "it is said")
+        server.server._beat._now = time.time
+        until(lambda: '"ok"' in ready(), "the clock is right again")
+
+
+def test_two_servers_of_one_name_are_told_apart(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in two containers: the same host name, and the same number of the process."""
+    named = f"{postgres_url}&application_name=tidings@app:1"
+    monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(nodes, "FROZEN_SECONDS", 1.0)
+    with TestServer(tmp_path / "a", database=named, secret_key=KEY) as server, Watched(named) as watched:
+        until(lambda: watched.looks > 60, "the other one has looked for longer than a frozen server is given")
+        assert not watched.free and server.api.call("GET", "/readyz").status == 200
+        db = psycopg.connect(postgres_url)
+        rows = db.execute("SELECT name, session IS NOT NULL FROM node").fetchall()
+        db.close()
+        assert sorted(rows) == [("tidings@app:1", False), ("tidings@app:1", True)]
+
+
 def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, ProcessServer], postgres_url: str) -> None:
     first, second = two
     assert first.process is not None and second.process is not None

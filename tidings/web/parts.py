@@ -164,6 +164,8 @@ class Parts:
     imports: Imports
     menus: Menus
     names: Names
+    unfit: Callable[[], str | None]
+    """Why callers should go to another server; None: they need not."""
     bodies: BodyReader = field(default_factory=BodyReader)
     work: Work = field(default_factory=Work)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)

@@ -35,6 +35,8 @@ SPEAK_BEATS = 3
 AFRESH_SECONDS = 3.0
 """After a failover all sessions are new; a server that works gets this time to come back before it is replaced."""
 FORGET_SECONDS = 86_400.0
+CLOCK_SECONDS = 300
+"""A machine whose clock differs more than this from the database's takes no calls."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _HELD = """
@@ -51,6 +53,7 @@ SELECT :id, current_setting('application_name'), :version, {_NOW}, {_NOW}, :sess
     (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint)
 ON CONFLICT (id) DO UPDATE
 SET seen = excluded.seen, session = excluded.session, session_started = excluded.session_started
+RETURNING seen
 """  # noqa: S608 -- our own text
 _END_FROZEN = f"""
 SELECT a.application_name, pg_terminate_backend(a.pid)
@@ -73,9 +76,23 @@ def uptime() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-def beat(db: Db, node: str, version: str, session: int | None) -> None:
-    """This node lives; `session` is its writer's, None: it stands by. Raises StoreError if that is not committed."""
-    db.execute(_BEAT, {"id": node, "version": version, "session": session})
+def beat(db: Db, node: str, version: str, session: int | None) -> float:
+    """This node lives; `session` is its writer's, None: it stands by. Raises StoreError if that is not committed.
+
+    Returns the database's time in seconds since the epoch.
+    """
+    return float(db.query(_BEAT, {"id": node, "version": version, "session": session})[0][0]) / SECOND
+
+
+def wrong_clock(ahead_seconds: float) -> str | None:
+    """Why a machine takes no calls if its clock is ahead of the database's (below zero: behind); None: it does."""
+    if abs(ahead_seconds) <= CLOCK_SECONDS:
+        return None
+    off = f"{abs(ahead_seconds) / 60:.0f} minutes {'ahead of' if ahead_seconds > 0 else 'behind'}"
+    return (
+        f"this machine's clock is {off} the database's: times of events, retries and "
+        "signatures would be wrong. Set both clocks, for example with NTP"
+    )
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,14 +135,18 @@ class Beat:
         session: Callable[[], int | None],
         speak: Callable[[], None],
         reached: Callable[[int], None] = lambda event: None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """`db` opens the connection; `session`: the writer's at this moment; `speak`: makes the writer use it.
 
-        `reached` is called with the last event that the database shows to others, so that no failover loses it.
+        `reached` is called with the last event that the database shows to others, so that no failover loses it. `now`:
+        this machine's clock, in seconds since the epoch.
         """
         self._reached = reached
         self._open, self._node, self._version = db, node, version
-        self._session, self._speak = session, speak
+        self._session, self._speak, self._now = session, speak, now
+        self.wrong_clock: str | None = None
+        """Why this server should take no calls at this moment: its clock."""
         self._proven_until = 0.0
         self._rests = False
         self._stopping = threading.Event()
@@ -162,10 +183,17 @@ class Beat:
         asked, session = uptime(), self._session()
         if session is None:
             return
-        beat(self._db, self._node, self._version, session)
+        self._compare(self._now() - beat(self._db, self._node, self._version, session))
         if (session,) in self._db.query(_HELD, {"pen": PEN}):
             self._proven_until = asked + PROOF_SECONDS
             self._reached(journal.position(self._db, "event"))
+
+    def _compare(self, ahead_seconds: float) -> None:
+        before, self.wrong_clock = self.wrong_clock, wrong_clock(ahead_seconds)
+        if self.wrong_clock is not None and before is None:
+            log.error("%s", self.wrong_clock)
+        elif self.wrong_clock is None and before is not None:
+            log.warning("this machine's clock agrees with the database's again")
 
     def _run(self) -> None:
         beats = 0

@@ -17,14 +17,12 @@ import msgspec
 import psycopg
 
 from tidings.store.base import LOCK_SECONDS, Row, StoreBusy, Superseded, Taken
-from tidings.store.engines.nodes import PEN
+from tidings.store.engines.nodes import PEN, wrong_clock
 from tidings.store.engines.session import translated, with_defaults
 
 log = logging.getLogger("tidings.postgres")
 
 PEN_SECONDS = 3
-CLOCK_SECONDS = 300
-"""A machine whose clock differs more than this from the database's is refused."""
 WRITER = "writer"
 """The fact in the store that names the node which took the pen last."""
 
@@ -83,13 +81,9 @@ def refuse_wrong_clock(conn: psycopg.Connection[Row]) -> None:
     """Close the connection and raise StoreBusy if this machine's clock is far from the database's."""
     row = conn.execute("SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8").fetchone()
     assert row is not None
-    ahead = time.time() - row[0]
-    if abs(ahead) > CLOCK_SECONDS:
+    if (wrong := wrong_clock(time.time() - row[0])) is not None:
         conn.close()
-        raise StoreBusy(
-            f"this machine's clock is {abs(ahead) / 60:.0f} minutes {'ahead of' if ahead > 0 else 'behind'} the "
-            "database's: times of events, retries and signatures would be wrong. Set both clocks, for example with NTP"
-        )
+        raise StoreBusy(wrong)
 
 
 def refuse_pooler(ours: psycopg.Connection[Row], url: str) -> None:

@@ -38,6 +38,8 @@ async def readyz(parts: Parts, request: Request) -> Answer:
         raise Unavailable("The server is stopping.", retry_after_seconds=5.0)
     if not parts.deliver.alive:
         raise Unavailable("The deliver stage is not running.", retry_after_seconds=5.0)
+    if (unfit := parts.unfit()) is not None:
+        raise Unavailable(f"{unfit[0].upper()}{unfit[1:]}.", retry_after_seconds=5.0)
     await check_store(parts, READY_SECONDS)
     return Answer(200, Health(status="ok"))
 
@@ -81,7 +83,8 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation(
         "readyz",
         "Check whether the server can serve requests",
-        "The response is 503 if the store accepts no writes, a stage is not running, or the server is stopping.",
+        "The response is 503 if the store accepts no writes, a stage is not running, the server is stopping, or its "
+        "clock is minutes away from the database's.",
         readyz,
         scope=None,
         response=Health,
