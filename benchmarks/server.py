@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -26,11 +26,14 @@ class ServerFailed(Exception):
 
 
 class Server:
-    """One server on a data folder and, if `database` is given, on that database."""
+    """One server on a data folder and, if `database` is given, on that database. `environment`: further variables."""
 
-    def __init__(self, folder: Path, database: str = "", port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, database: str = "", port: int = 0, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.database = database
+        self.environment = dict(environment or {})
         self.port = port or free_port()
         self.log: IO[bytes] | None = None
         self.process: subprocess.Popen[bytes] | None = None
@@ -46,7 +49,9 @@ class Server:
         """Start it and wait until `/readyz` answers 200; the seconds that took."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
-        environment = dict(os.environ, TIDINGS_OPERATOR_KEY=KEY, TIDINGS_ALLOW_ADDRESSES="127.0.0.0/8")
+        environment = dict(
+            os.environ, TIDINGS_OPERATOR_KEY=KEY, TIDINGS_ALLOW_ADDRESSES="127.0.0.0/8", **self.environment
+        )
         command = [*tidings(), "serve", "--data", str(self.folder / "data"), "--port", str(self.port)]
         if self.database:
             command += ["--database", self.database]
@@ -92,6 +97,10 @@ class Server:
             raise ServerFailed(f"{method} {path} was answered {status}: {answer[:500].decode(errors='replace')}")
         return json.loads(answer) if answer else None
 
+    def metrics(self) -> str:
+        """Its metrics, as text."""
+        return ask(self.port, "GET", "/metrics", None, KEY)[1].decode()
+
     def register(self, sink: SinkProcess, path: str, events: Sequence[str] = ()) -> str:
         """Register a path of the sink as an endpoint, and let the sink know its secret; the endpoint's id."""
         body: dict[str, Any] = {"url": sink.url(path)}
@@ -114,9 +123,9 @@ def tidings() -> list[str]:
 
 
 @contextmanager
-def running(folder: Path, database: str = "") -> Iterator[Server]:
+def running(folder: Path, database: str = "", environment: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A server that is stopped with the block."""
-    server = Server(folder, database)
+    server = Server(folder, database, environment=environment)
     try:
         server.start()
         yield server

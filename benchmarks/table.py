@@ -48,6 +48,8 @@ PROMISES = {
     "hooks-flood-p99": Promise("the same beside an impostor's flood of 64 connections, p99", "ms", 100, 25, False),
     "push": Promise("calls made from waiting events, one connection without a rate", "calls/s", 1500, 3000, True),
     "idle-links": Promise("webhooks' throughput beside 1,000 idle links, against without", "%", 97, 100, True),
+    "tracing": Promise("throughput with a tenth of the traces sampled, against none", "%", 85, 92, True),
+    "tracing-all": Promise("the same with every trace sampled", "%", 70, 85, True),
     "console-page": Promise("slowest page of the console over 10,000,000 events, p95, SQLite", "ms", 150, 50, False),
     "console-page-postgres": Promise("the same, PostgreSQL 18", "ms", 150, 50, False),
     "console-bytes": Promise("bytes of a first visit to the console", "KB", 150, 80, False),

@@ -30,6 +30,7 @@ from benchmarks.figures import (
     standby,
     start,
     stored,
+    tracing,
     verify,
 )
 from benchmarks.table import Row
@@ -80,5 +81,6 @@ FIGURES = {
         standby.standby, ("standby-kill", "standby-frozen", "standby-primary", "standby-lost"), is_usual=False
     ),
     "stored": Figure(stored.stored, ("stored",)),
+    "tracing": Figure(tracing.tracing, ("tracing", "tracing-all"), is_usual=False),
     "dead": Figure(dead.dead, ("dead", "dead-memory")),
 }

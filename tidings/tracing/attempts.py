@@ -86,7 +86,7 @@ class TracedAction:
         if type(reply) is not _Reply:
             return self._action.judge(reply, now)
         result = self._action.judge(reply.reply, now)
-        if reply.begun.here.is_sampled:
+        if reply.begun.here.is_sampled and self._tracing.spans.has_room():
             self._record(reply.begun, result)
         return result
 

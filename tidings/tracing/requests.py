@@ -70,7 +70,7 @@ class TracedRequests:
                 found = self._enter(entered.parent, scope, is_trusted=False)
             else:
                 found = entered
-            if found is not None and found.here.is_sampled:
+            if found is not None and found.here.is_sampled and tracing.spans.has_room():
                 self._record(found, scope, seen.status, began, names[0] if names else "")
 
     def _record(self, entered: Entered, scope: Any, status: int, began: Micros, ident: str) -> None:

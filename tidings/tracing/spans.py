@@ -70,12 +70,16 @@ class Spans:
         """Begin to send."""
         self._thread.start()
 
+    def has_room(self) -> bool:
+        """Whether a span would be sent; if not, it counts as dropped, and need not be made."""
+        if len(self._queue) < self._how.queue_max:
+            return True
+        self.counts["dropped"] += 1
+        return False
+
     def add(self, span: TraceSpan) -> None:
-        """Have a span sent, or drop it."""
+        """Have a span sent, for which there was room just now."""
         queue = self._queue
-        if len(queue) >= self._how.queue_max:
-            self.counts["dropped"] += 1
-            return
         queue.append(span)
         if len(queue) >= self._how.batch_max and not self._awake.is_set():
             self._awake.set()

@@ -97,6 +97,8 @@ class Tracing:
         entered = self.enter(None, is_trusted=False, name=name, attributes=attributes)
         if entered is None:
             return None
+        if not self.spans.has_room():
+            return entered.here.stored
         now = self.now()
         self.spans.add(TraceSpan(name, "producer", entered.here, None, False, now, now, attributes))
         return entered.here.stored
@@ -110,7 +112,7 @@ class Tracing:
         now = self.now()
         for (_, ident, tenant, kind, _, _, created, trace), count in routed:
             parent = of_stored(trace)
-            if parent.is_sampled:
+            if parent.is_sampled and self.spans.has_room():
                 attributes = about(kind, ident, tenant, "route", "process")
                 attributes["tidings.deliveries"] = count
                 here = within(parent)
