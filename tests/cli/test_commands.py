@@ -33,6 +33,23 @@ def test_an_event_arrives(read: Read, endpoint: Any, receiver: Receiver) -> None
         verify(webhook.headers, webhook.body + b" ", secret)
 
 
+def test_the_example_of_a_type_is_published(run: Run, read: Read, server: TestServer) -> None:
+    server.api.call("PUT", "/v1/event-types/cakes.sold", b'{"example": {"big": 9007199254740993}}')
+    event = read("publish", "cakes.sold", "--example", "--subject", "c1")
+    stored = server.api.call("GET", f"/v1/events/{event['id']}").body
+    assert b"9007199254740993" in stored
+    server.api.put("/v1/event-types/cakes.eaten", {"description": "Without an example."})
+    assert "cakes.eaten declares no example. Give --data." in run("publish", "cakes.eaten", "--example").stderr
+    assert "There is no event type" in run("publish", "cakes.lost", "--example").stderr
+    both = run("publish", "cakes.sold", "--example", "--data", "{}")
+    assert both.exit_code and "--data or --example" in both.stderr
+
+
+def test_a_type_in_place_of_a_scheme_is_pointed_to_publish(run: Run) -> None:
+    done = run("trigger", "cakes.sold")
+    assert done.exit_code and "tidings publish cakes.sold --example" in done.stderr
+
+
 def test_json_has_the_digits_that_were_published(run: Run, read: Read) -> None:
     data = '{"n": 12345678901234567890.12, "price": 1.10, "small": [1e-7, -0, 1E40, {}]}'
     event = read("publish", "digits.kept", "--data", data)

@@ -148,14 +148,14 @@ def send(request: pytest.FixtureRequest) -> Send:
     return made
 
 
-def signed(name: str, url: str = "", body: bytes | None = None) -> HookRequest:
+def signed(name: str, url: str = "", body: bytes | None = None, seconds_ago: float = 0.0) -> HookRequest:
     scheme, options = HOOKS[name]
     known = schemes.named(scheme) if isinstance(scheme, str) else schemes.read(scheme)
     request = sample(known, url or f"https://testserver/in/{name}")
     if body is not None:
         request = request.but(body=body)
     secrets = options["secrets"]
-    return sign(known, secrets if isinstance(secrets, str) else secrets[-1], request, time.time())
+    return sign(known, secrets if isinstance(secrets, str) else secrets[-1], request, time.time() - seconds_ago)
 
 
 def sent(send: Send, request: HookRequest, target: str = "") -> Said:
@@ -182,6 +182,13 @@ def test_a_forged_webhook_does_not_reach_the_view_and_its_sender_reads_why(send:
     assert sent(send, signed("gocardless").but(body=b"{}")).status == 498
     assert SECRET.encode() not in changed.body + without.body
     assert CAME == []
+
+
+def test_an_old_webhook_does_not_reach_the_view(send: Send) -> None:
+    assert sent(send, signed("slack", body=b"{}")).status == 204
+    CAME.clear()
+    old = sent(send, signed("slack", body=b"{}", seconds_ago=3600))
+    assert (old.status, CAME) == (401, []) and b"old" in old.body
 
 
 def test_the_url_that_is_signed_is_the_one_that_was_sent_or_the_public_one(send: Send) -> None:

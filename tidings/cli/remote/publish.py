@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Annotated, NoReturn
 
+import msgspec
 import typer
 
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, fail, print_json, session
@@ -32,6 +33,7 @@ def publish(
     data: Annotated[
         str | None, typer.Option(help="The event's data: JSON, @file, or - for stdin.", metavar="JSON")
     ] = None,
+    example: Annotated[bool, typer.Option("--example", help="Send the example that the type declares.")] = False,
     subject: Annotated[str | None, typer.Option(help="What the event is about.")] = None,
     id: Annotated[str | None, typer.Option(help="Your own id; an id is stored only once.")] = None,
     time: Annotated[str | None, typer.Option(help="When the event happened; defaults to now.", metavar="TIME")] = None,
@@ -48,16 +50,17 @@ def publish(
     """Publish an event, or a file of events. The command reports success once they are on disk."""
     with session(url, key, as_json, retries=RETRIES if file else 1) as out:
         if file is None:
-            if type is None or data is None:
-                raise ValueError("Give a TYPE and --data, or --file with one event per line.")
+            if type is None or (data is None) is not example:
+                raise ValueError("Give a TYPE and --data or --example, or --file with one event per line.")
             if resume is not None:
                 raise ValueError("--resume requires --file.")
+            text = _example(out, type) if data is None else _data(data)
             fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
-            accepted = out.client.send(calls.create("/v1/events", calls.event_text(fields, _data(data))))
+            accepted = out.client.send(calls.create("/v1/events", calls.event_text(fields, text)))
             # The server's answer to a repeat is the same, so that a retry is safe.
             again = "" if id is None else " If this id was stored before, nothing new is sent."
             out.answer(accepted, lambda: out.say(f"{accepted['id']} is published.{again}"))
-        elif any(each is not None for each in (type, data, subject, id, time, tenant)):
+        elif example or any(each is not None for each in (type, data, subject, id, time, tenant)):
             raise ValueError("With --file, each line contains type, data and so on; omit the other options.")
         else:
             _publish_file(out, file, resume)
@@ -73,6 +76,17 @@ def _data(text: str) -> str:
         except OSError as wrong:
             raise ValueError(f"The file {text[1:]} cannot be read: {wrong.strerror}") from None
     check_json(text, "--data")
+    return text
+
+
+def _example(out: Session, kind: str) -> str:
+    """The example that an event type declares, as its JSON text. Raises ValueError or ClientError."""
+    found = out.client.exchange(calls.read(calls.at("event-types", kind)))
+    found.value()
+    example = msgspec.json.decode(found.body, type=dict[str, msgspec.Raw])["example"]
+    text = bytes(example).decode()
+    if text == "null":
+        raise ValueError(f"{kind} declares no example. Give --data.")
     return text
 
 

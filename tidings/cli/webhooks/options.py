@@ -76,6 +76,11 @@ def refusals() -> Iterator[None]:
 def scheme_of(text: str) -> Scheme:
     """The scheme of a name, or of `@FILE` with JSON. Raises Refused or ValueError."""
     if not text.startswith("@"):
+        if "." in text:
+            raise ValueError(
+                f"{text} is not a signature scheme (`tidings schemes` lists them). "
+                f"To send the example of an event type, run `tidings publish {text} --example`."
+            )
         return schemes.named(text)
     try:
         return schemes.read(json.loads(content(text[1:])))
