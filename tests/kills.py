@@ -51,7 +51,7 @@ def taken_in_once_through_kills(server: ProcessServer, send: Callable[[int], int
 
     for _ in range(kills):
         with killed_in_the_middle(server, senders, sender):
-            time.sleep(0.1 + 0.5 * chance.random())
+            time.sleep(0.1 + 0.2 * chance.random())
         # Whoever got no answer sends again, as people and senders do; so does, now and then, one that got one.
         again = [*unsure, *chance.sample(answered, min(20, len(answered)))]
         unsure.clear()

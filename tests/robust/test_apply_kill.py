@@ -12,7 +12,7 @@ from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import Api, ProcessServer, until
 
 KILLS = 4
-ITEMS = 5_000
+ITEMS = 2_000
 BEFORE: dict[str, Any] = {"number": {"type": "integer", "filterable": True, "sortable": True}, "day": "date"}
 AFTER: dict[str, Any] = {
     "number": {"type": "number", "filterable": True, "sortable": True},

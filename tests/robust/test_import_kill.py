@@ -12,7 +12,7 @@ from tidings.testing import Api, ProcessServer
 from tidings.testing.api import ApiReply
 
 KILLS = 4
-LINES = 3_000
+LINES = 1_500
 PATH = "/v1/items/parts"
 PARTS = {"fields": {"number": {"type": "integer", "unique": True, "sortable": True}, "name": "string"}}
 FILE = "number,name\n" + "".join(f"{number},Part {number}\n" for number in range(LINES))

@@ -71,7 +71,7 @@ def test_kills_at_random_moments(tmp_path: Path, database: str | None) -> None:
             paused = kill % 2 == 0
             server.api.post(f"/v1/endpoints/{endpoints['/paused']}:{'pause' if paused else 'resume'}")
             with killed_in_the_middle(server, CALLERS, publish):
-                time.sleep(0.2 + 0.6 * chance.random())
+                time.sleep(0.1 + 0.3 * chance.random())
         server.api.post(f"/v1/endpoints/{endpoints['/paused']}:resume")
         settle(server, receiver, acknowledged)
         print(f"{len(acknowledged)} acknowledged, {KILLS} kills")

@@ -314,4 +314,4 @@ def test_a_few_sequences() -> None:
 
 @pytest.mark.slow
 def test_many_sequences() -> None:
-    run(24, 40)
+    run(16, 40)
