@@ -21,6 +21,8 @@ from tidings.net.http import AnswerLimits, HttpRequest, Reply
 from tidings.rules.deliver import judgement
 from tidings.testing import Reaction, until
 
+pytestmark = pytest.mark.own_server
+
 
 class Nothing(msgspec.Struct, frozen=True):
     """Nothing is secret."""

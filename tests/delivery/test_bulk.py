@@ -41,6 +41,7 @@ def failed(world: World, path: str, count: int, type: str = "bulk.a", **options:
     return endpoint
 
 
+@pytest.mark.own_server
 def test_all_that_failed_are_counted_and_retried_once_by_two_operators(world: World) -> None:
     api = world.api
     for tenant in ("anna", "bert"):
@@ -91,6 +92,7 @@ def test_all_that_wait_are_cancelled_but_not_what_comes_later(world: World) -> N
     assert api.call("POST", f"/v1/replays/{done['id']}:cancel").status == 409
 
 
+@pytest.mark.own_server
 def test_a_filter_needs_something_that_narrows_it(world: World) -> None:
     for path in (RETRY, CANCEL):
         for body in (

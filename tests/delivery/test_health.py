@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.delivery.world import World
 from tidings.model import moment
 from tidings.testing import Reaction, until
@@ -53,6 +55,7 @@ def test_failing_for_five_days_disables_and_emits_an_event(world: World) -> None
     world.delivered(kept, bad)
 
 
+@pytest.mark.own_server
 def test_events_about_a_failing_endpoint_cause_no_further_events(world: World) -> None:
     """Two endpoints that fail and want to hear of failures would tell each other forever."""
     world.receiver.answer(500)

@@ -23,6 +23,7 @@ def busy(world: World, status: int = 429, seconds: str | None = "30", **options:
     return endpoint, event
 
 
+@pytest.mark.own_server
 @pytest.mark.parametrize("status", [429, 503])
 def test_nothing_is_sent_until_the_hold_ends(world: World, status: int) -> None:
     endpoint, first = busy(world, status, retry_delays_seconds=[0])

@@ -11,6 +11,8 @@ from tests.robust.stalls import UnknownCommits
 from tidings.model.event import HOPS_MAX
 from tidings.testing import until
 
+pytestmark = pytest.mark.own_server
+
 ORDERS = {
     "fields": {
         "title": {"type": "string", "required": True, "max": 20},

@@ -28,7 +28,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, database: str | None) -> N
         kills = 5
         for round_number in range(kills):
             # Each time at another point of the work.
-            most = len(acknowledged) + 50 + 37 * round_number
+            most = len(receiver.requests()) + 50 + 37 * round_number
             with killed_in_the_middle(server, CALLERS, publish):
                 until(lambda: len(receiver.requests()) > most, "work goes on", 30)
         until(lambda: {each.id for each in receiver.requests()} >= set(acknowledged), "everything arrives", 60)

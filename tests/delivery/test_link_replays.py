@@ -11,6 +11,8 @@ from tests.delivery.world import World
 from tests.web.test_replays import LONG_AGO, done
 from tidings.testing import until
 
+pytestmark = pytest.mark.own_server
+
 ORDERS = {"fields": {"total": "integer"}}
 CREATE = {"collection": "orders", "create": True, "data": "{{ data }}"}
 

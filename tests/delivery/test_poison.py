@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,10 +15,10 @@ KINDS = ("422", "400", "413", "500", "mixed")
 GOOD = 5
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    """Runs as time passes."""
-    return FakeClock(ticking=True)
+@pytest.fixture(scope="module")
+def new_clock() -> Callable[[], FakeClock]:
+    """Makes one that runs as time passes."""
+    return partial(FakeClock, ticking=True)
 
 
 def poisoned(kind: str) -> Any:
@@ -81,6 +83,7 @@ def test_a_poisoned_event_does_not_spoil_its_batch(world: World, kind: str) -> N
     world.delivered(events, endpoint)
 
 
+@pytest.mark.own_server
 def test_poisoned_events_raise_no_alarm_while_good_ones_arrive(world: World) -> None:
     world.receiver.answer_by(poisoned("422"))
     endpoint = world.register()

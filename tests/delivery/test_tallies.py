@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.delivery.world import World
 from tests.web.test_endpoints import key_of
 from tidings.model.moment import DAY, HOUR, MINUTE
@@ -12,6 +14,8 @@ from tidings.store.base import Db
 from tidings.store.log import tallies
 from tidings.store.log.tallies import TallyBatch
 from tidings.testing import until
+
+pytestmark = pytest.mark.own_server
 
 
 def counted(world: World, attempts: int, **query: Any) -> dict[str, Any]:

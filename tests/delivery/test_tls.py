@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from tests.net.certificates import Authority, Issued
 from tests.net.world import FINE, listening, saying
 from tidings.testing import ApiError
 
-pytestmark = pytest.mark.sqlite_only
+pytestmark = [pytest.mark.sqlite_only, pytest.mark.own_server]
 
 SERVERS, CLIENTS = Authority("Servers"), Authority("Clients")
 GOOD, RENEWED, OTHER = CLIENTS.issue("one"), CLIENTS.issue("two"), CLIENTS.issue("three")
@@ -156,12 +155,12 @@ def test_an_expired_certificate_does_not_stop_other_edits(world: World) -> None:
     assert world.api.patch(f"/v1/endpoints/{made['id']}", {"description": "x"})["description"] == "x"
 
 
-def test_the_key_is_encrypted_at_rest_and_never_shown(world: World, tmp_path: Path) -> None:
+def test_the_key_is_encrypted_at_rest_and_never_shown(world: World) -> None:
     options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", **options})
     shown = world.api.get(f"/v1/endpoints/{made['id']}")
     inside = GOOD.key.splitlines()[1]
     assert inside not in str(made) + str(shown)
-    for file in (tmp_path / "tidings").glob("*"):
+    for file in world.server.folder.glob("*"):
         if file.is_file():
             assert inside.encode() not in file.read_bytes()
