@@ -109,7 +109,8 @@ def whole_browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One PostgreSQL for each process of the run, started by the first test that asks."""
-    with PostgresServer() as server:
+    # What a test wrote is not to be looked through under a later one that has the same database.
+    with PostgresServer({"autovacuum": "off"}) as server:
         yield server
 
 
