@@ -104,13 +104,22 @@ def _of_length(session: Any, pattern: str, min_length: int | None, max_length: i
         return st.just('"' + "a" * (min_length - 2) + '"')
     if min_length > DRAWN and fmt is None:
         # First one of two bytes: so a limit that counts bytes is found.
-        for letter in "éa1" if min_length <= TWICE else "a1":
+        for letter in "éa1/" if min_length <= TWICE else "a1/":
             if re.search(pattern, letter * min_length):
                 return st.just(letter * min_length)
     return _drawn(session, pattern, min_length, max_length, fmt)
 
 
 coverage._pattern_strategy = _of_length
+_oversized = coverage._generate_oversized_string
+
+
+def _of_more_than_tags(ctx: Any, new_schema: dict[str, Any], target_length: int) -> str | None:
+    """A text that is too long, or None for a list of entity tags: none is drawn, which takes a second to find out."""
+    return None if new_schema.get("format") == "entity-tags" else _oversized(ctx, new_schema, target_length)
+
+
+coverage._generate_oversized_string = _of_more_than_tags
 LONG = 256
 """The longest text whose length Schemathesis may write into its pattern. It did so up to `^[^\\x00]{0,1000000}$`, which
 takes the validator a second to compile, wherever it appears: two thirds of the time of a run."""
@@ -126,8 +135,10 @@ def _of_short_texts(pattern: str, min_length: int | None, max_length: int | None
 _READERS: tuple[Any, ...] = (converter, operation)
 for _module in _READERS:
     _module.update_quantifier = _of_short_texts
-# For each of the ten thousand calls, it looks for a file with passwords in four places.
+# For each of the ten thousand calls, it looks for a file with passwords in four places, and for proxies among all
+# variables of the environment.
 requests.sessions.get_netrc_auth = lambda *_: None  # type: ignore[attr-defined]
+requests.sessions.get_environ_proxies = lambda *_, **__: {}  # type: ignore[attr-defined]
 # What is loaded stays; to look through it for garbage took a tenth of a run.
 gc.freeze()
 gc.set_threshold(50_000, 20, 100)
