@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -10,9 +12,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from typer.testing import CliRunner, Result
 
 from tests.nodes.watched import Watched
 from tests.robust.stalls import stalled
+from tidings.cli.commands import tree
 from tidings.cli.local.doctor_local import look_at_database
 from tidings.settings import SettingsError
 from tidings.store.base import StoreBusy
@@ -236,3 +240,22 @@ def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, Proc
     works, stands_by = lines()
     assert f":{first.process.pid} " in works and " works; it was last heard" in works
     assert f":{second.process.pid} " in stands_by and " stands by; it was last heard" in stands_by
+
+    def listed(*more: str) -> Result:
+        return CliRunner().invoke(tree(["nodes"]), ["nodes", "--database", postgres_url, *more])
+
+    assert [
+        (node["works"], str(first.process.pid) in node["name"]) for node in json.loads(listed("--json").output)
+    ] == [
+        (True, True),
+        (False, False),
+    ]
+    assert re.search(r"works +\d s ago\n.*stands by +\d s ago", listed().output)
+    first.kill()
+    second.kill()
+    until(lambda: listed().exit_code == 1, "nobody works")
+
+
+def test_on_sqlite_there_are_no_nodes_to_list(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(tree(["nodes"]), ["nodes", "--data", str(tmp_path)])
+    assert refused.exit_code == 1 and "where one server works alone" in refused.output

@@ -35,6 +35,7 @@ COMMANDS = (
     Command("console", "local.console", SERVER, "Print a link that opens the console in a browser, signed in."),
     Command("acts", "standing.acts", SERVER, "List who changed what, newest first."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
+    Command("nodes", "local.process.nodes", SERVER, "List the servers that share a database, and which one works."),
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
     Command("move", "local.move", SERVER, "Move the data from SQLite to PostgreSQL."),
