@@ -160,6 +160,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("log_format", str, "text", "The log format: text, or json with one object per line."),
 )
 
+MASKED = "***"
+_IN_URL = re.compile(r"(://[^/@\s]*?:)[^/\s]*(?=@)|(?i:(\b(?:password|sslpassword)=))[^&\s]*")
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _WORDS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 
@@ -204,6 +206,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     act_days: int
     log_level: str
     log_format: str
+    origins: dict[str, str] = {}
+    """Where each value is from that is not the default: `port in the file`, `TIDINGS_PORT` or `--port`."""
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """Each setting's name, its value with secrets masked, and where that is from; empty: it is the default."""
+        return [
+            (each.name, _masked(each, getattr(self, each.name)), self.origins.get(each.name, "")) for each in SETTINGS
+        ]
 
     @property
     def folder(self) -> Path:
@@ -231,19 +241,30 @@ def read_settings(
     given += [
         (name, value, "--" + name.replace("_", "-")) for name, value in (flags or {}).items() if value is not None
     ]
+    origins: dict[str, str] = {}
     wrong: dict[str, str] = {}
     """By name: what is wrong with the value that counts. A valid value of a stronger source wins."""
     for name, value, where in given:
         try:
             values[name] = _convert(name, value, where)
+            origins[name] = where
             wrong.pop(name, None)
         except SettingsError as error:
             wrong[name] = str(error)
-    settings = Settings(**values)
+    settings = Settings(**values, origins=origins)
     said = [*wrong.values(), *(sentence for name, sentence in _wrong(settings) if name not in wrong)]
     if said:
         raise SettingsError("\n".join(said))
     return settings
+
+
+def _masked(setting: Setting, value: Any) -> str:
+    """A value as it may be shown: without the secret, or the password in a URL."""
+    if setting.secret:
+        return MASKED if value else ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _IN_URL.sub(lambda found: (found[1] or found[2]) + MASKED, str(value))
 
 
 def check_ca_file(settings: Settings) -> None:

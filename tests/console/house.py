@@ -99,6 +99,7 @@ PATHS = (
     "/jobs",
     "/jobs/{job}",
     "/server",
+    "/server/store",
     "/acts",
 )
 """Every page of the console."""

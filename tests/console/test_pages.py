@@ -292,3 +292,22 @@ def test_a_page_counts_as_one_call_of_its_key(server: TestServer, api: Api) -> N
     limited.get()
     limited.get("/endpoints")
     assert limited.call("GET", "/events").status == 429
+
+
+def test_the_pages_of_a_list_lead_on_and_back(operator: Visitor, api: Api) -> None:
+    events = [{"type": "turned.over", "data": {"n": number}} for number in range(120)]
+    api.post("/v1/events:batch", {"events": events})
+
+    def link(page: str, said: str) -> str:
+        found = re.search(rf'<a[^>]*href="/console([^"]*)"[^>]*>{said}</a>', page)
+        return found[1].replace("&amp;", "&") if found else ""
+
+    first = operator.get("/events?type=turned.over")
+    second = operator.get(link(first, "Older"))
+    third = operator.get(link(second, "Older"))
+    assert link(first, "Newer") == link(third, "Older") == "" and link(third, "Newest") == "/events?type=turned.over"
+    shown = [set(re.findall(r"evt_\w+", page)) for page in (first, second, third)]
+    assert not shown[0] & shown[1] and not shown[1] & shown[2] and len(set.union(*shown)) == 120
+    again = operator.get(link(third, "Newer"))
+    assert set(re.findall(r"evt_\w+", again)) == shown[1]
+    assert set(re.findall(r"evt_\w+", operator.get(link(again, "Newer")))) == shown[0]

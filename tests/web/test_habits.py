@@ -83,6 +83,7 @@ def one(api: Api, operation: Operation) -> str:
 REPORTS = (
     "openapi",
     "list_shares",
+    "get_server",
     "show_caller",
     "get_health",
     "list_failure_reasons",

@@ -15,12 +15,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tidings.model import moment
+from tidings.model.moment import Micros
 from tidings.store.base import StoreBusy, StoreError
 
 PRIVATE = 0o600
 PARTIAL = ".partial"
 """The end of the name of a database that is being copied: what a backup or a restore has under way, or left."""
+BACKUPS = "backups.json"
+"""The record of backups, in the data folder."""
 _CONTENT_BYTES = 4_096
 _INODE_LOCK_AT, _INODE_LOCK_BYTES = 0x7469_6469, 1
 """A byte far from those that SQLite locks (0x40000000 to 0x400001FF)."""
@@ -172,3 +177,32 @@ class FileLock:
 def _who(holder: dict[str, Any]) -> str:
     pid, since = holder.get("pid"), holder.get("since")
     return f" (process {pid}, since {since})" if pid and since else ""
+
+
+class BackupRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What `tidings backup` and `tidings restore --trial` did with the database of this folder."""
+
+    made: str | None = None
+    """The last backup's file. It was checked before it got its name."""
+    made_at: Micros | None = None
+    key_copied_at: Micros | None = None
+    """When the secret key was last written elsewhere (--with-key)."""
+    tried: str | None = None
+    """The backup that was last restored on trial."""
+    tried_at: Micros | None = None
+
+
+def read_backups(folder: Path) -> BackupRecord:
+    """The record; an empty one if nothing is recorded."""
+    try:
+        return msgspec.json.decode((folder / BACKUPS).read_bytes(), type=BackupRecord)
+    except (OSError, msgspec.MsgspecError):
+        return BackupRecord()
+
+
+def note_backup(folder: Path, **changes: str | Micros) -> None:
+    """Change the record. Nothing fails if it cannot be written: the doctor will then miss a backup."""
+    with contextlib.suppress(OSError):
+        write_whole(
+            folder / BACKUPS, msgspec.json.encode(msgspec.structs.replace(read_backups(folder), **changes)) + b"\n"
+        )

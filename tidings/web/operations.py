@@ -21,7 +21,7 @@ from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish, trail
 from tidings.web.api.events import read as events
 from tidings.web.api.portal import operations as portal
-from tidings.web.api.service import acts, bulk, caller, health, report, shares, tallies
+from tidings.web.api.service import acts, bulk, caller, health, inventory, report, shares, tallies
 from tidings.web.docs import llms, pages
 from tidings.web.habits.acts import with_acts
 from tidings.web.habits.shaping import with_habits
@@ -55,6 +55,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     health.OPERATIONS,
     report.OPERATIONS,
     shares.OPERATIONS,
+    inventory.OPERATIONS,
     acts.OPERATIONS,
     caller.OPERATIONS,
     pages.OPERATIONS,

@@ -139,3 +139,20 @@ DELETE FROM tally WHERE seconds = :seconds AND (link, at) IN (
 DELETE FROM tally_reason WHERE (link, at) IN (
     SELECT r.link, r.at FROM tally_reason AS r WHERE r.at < :before ORDER BY r.at LIMIT :count
 );
+
+-- name: table_sizes (sqlite)
+-- The tables, and how they were made.
+SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name;
+
+-- name: table_sizes (postgres)
+-- The tables with how many rows statistics say they have, and their bytes with all indexes.
+SELECT c.relname, c.reltuples, pg_total_relation_size(c.oid) FROM pg_class AS c
+WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema());
+
+-- name: store_size (sqlite)
+-- SQLite's own pragmas say more.
+SELECT 0;
+
+-- name: store_size (postgres)
+-- The whole database, in bytes.
+SELECT pg_database_size(current_database());

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -12,6 +11,7 @@ from tidings.model import moment
 from tidings.model.moment import HOUR, Micros
 from tidings.web.console.visit import PageVisit, View
 from tidings.web.pages.templates import pretty
+from tidings.web.pages.turning import PageLinks, page_links
 
 LIMIT = 50
 MOODS: Mapping[str, str] = {
@@ -117,7 +117,7 @@ def chosen(name: str, label: str, value: str, options: Sequence[str], nothing: s
 
 def listing(title: str, sentence: str, path: str, *tables: Mapping[str, Any], state: str = "", **more: Any) -> View:
     """A page that lists things. `more`: `fields`, the filters; `actions`; `new`, a form; `pages` and `tabs`."""
-    values = {"path": path, "fields": [], "pages": {"next": "", "first": ""}, "tables": tables, **more}
+    values = {"path": path, "fields": [], "pages": PageLinks(), "tables": tables, **more}
     return View("list.html", title, sentence, values, state)
 
 
@@ -161,15 +161,6 @@ def many(count: int, noun: str, *, is_more: bool = False) -> str:
     return f"{count:,}{'+' if is_more else ''} {noun}{'' if count == 1 and not is_more else 's'}"
 
 
-def pages(visit: PageVisit, path: str, found: Mapping[str, Any], *names: str) -> dict[str, str]:
-    """The links below a list: to the first page and the next one, with the same filters."""
-    given = visit.filters(*names)
-    following = found["next_cursor"]
-    return {
-        "next": f"{path}?{urlencode({**given, 'cursor': following})}" if following else "",
-        "first": _with(path, given) if visit.query.get("cursor") else "",
-    }
-
-
-def _with(path: str, given: Mapping[str, str]) -> str:
-    return f"{path}?{urlencode(given)}" if given else path
+def pages(visit: PageVisit, path: str, found: Mapping[str, Any], *names: str, is_by_time: bool = False) -> PageLinks:
+    """The links below a list to its other pages, with the same filters."""
+    return page_links(path, visit.filters(*names), visit.query, found["next_cursor"], is_by_time=is_by_time)

@@ -41,7 +41,7 @@ async def deliveries(visit: PageVisit) -> View:
             "fields": _fields(given),
             "actions": buttons(visit, given) if rows else [],
             "tables": [table(DELIVERY_HEADINGS, rows, "No delivery fits.")],
-            "pages": pages(visit, "/deliveries", found, *FILTERS),
+            "pages": pages(visit, "/deliveries", found, *FILTERS, is_by_time=True),
         },
     )
 

@@ -31,6 +31,7 @@ from tidings.web.console.pages.now import reason_rows, short
 from tidings.web.console.pages.server import last_act
 from tidings.web.console.visit import PageVisit, View, page, to
 from tidings.web.pages.templates import url
+from tidings.web.pages.turning import PageLinks
 
 LIMIT = 30
 FAILING_LIMIT = 1_000
@@ -64,7 +65,7 @@ async def endpoints(visit: PageVisit) -> View:
                 filled("url", "Exact URL", given.get("url", ""), "wide"),
             ],
             "tables": [table(HEADINGS, rows, _nothing(given))],
-            "pages": {"next": "", "first": ""} if is_failing else pages(visit, "/endpoints", found, *FILTERS),
+            "pages": PageLinks() if is_failing else pages(visit, "/endpoints", found, *FILTERS, is_by_time=True),
             "new": _new(visit),
         },
         "attention" if failing or stopped else "ok",

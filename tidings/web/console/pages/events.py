@@ -43,7 +43,7 @@ async def events(visit: PageVisit) -> View:
                 filled("time__lt", "Until", given.get("time__lt", "")),
             ],
             "tables": [table(("Event", "Subject", "Tenant", "Accepted"), rows, "No event is here.")],
-            "pages": pages(visit, "/events", found, *FILTERS),
+            "pages": pages(visit, "/events", found, *FILTERS, is_by_time=True),
             "new": _new(visit),
         },
     )

@@ -10,6 +10,7 @@ from tidings.web.console.lists import many, row, table, text
 from tidings.web.console.pages.now import short
 from tidings.web.console.visit import Done, PageVisit, View, page, to
 from tidings.web.pages.templates import url
+from tidings.web.pages.turning import PageLinks
 
 IDS = {
     "ep": ("endpoints", "get_endpoint", "id"),
@@ -60,7 +61,7 @@ async def find(visit: PageVisit) -> View | Done:
             "path": "/find",
             "fields": [],
             "tables": [table(("Name", "Is"), rows, "Type an id, a name, or a part of a URL into the box on top.")],
-            "pages": {"next": "", "first": ""},
+            "pages": PageLinks(),
         },
     )
 

@@ -138,7 +138,7 @@ async def receipts(visit: PageVisit) -> View:
             filled("tenant", "Tenant", given.get("tenant", "")),
             chosen("state", "Which", given.get("state", ""), ("refused",), "all"),
         ],
-        pages=pages(visit, "/receipts", found, *RECEIPT_FILTERS),
+        pages=pages(visit, "/receipts", found, *RECEIPT_FILTERS, is_by_time=True),
         tabs=_tabs("/receipts?state=refused" if is_refused else "/receipts"),
         state="attention" if is_refused and rows else "",
     )

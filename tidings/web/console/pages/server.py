@@ -68,7 +68,7 @@ async def jobs(visit: PageVisit) -> View:
             chosen("state", "State", given.get("state", ""), JOB_STATES),
             filled("tenant", "Tenant", given.get("tenant", "")),
         ],
-        pages=pages(visit, "/jobs", found, "state", "tenant"),
+        pages=pages(visit, "/jobs", found, "state", "tenant", is_by_time=True),
     )
 
 
@@ -142,6 +142,7 @@ async def server(visit: PageVisit) -> View:
         ("", "Now"),
         state="ok" if store.accepts_writes and stages is not None and stages.deliver_alive else "trouble",
         tables=[table(headings, rows, "Nothing is shared.", "What tenants share")],
+        tabs=[{"text": "Sizes, backup and settings", "to": "/server/store"}] if visit.may("get_server") else [],
         list_title="Store and stages",
         list=[
             fact("Accepts writes", "yes" if store.accepts_writes else "no"),
@@ -154,6 +155,69 @@ async def server(visit: PageVisit) -> View:
             fact("As of", report.time, "time"),
         ],
     )
+
+
+async def store(visit: PageVisit) -> View:
+    """How large the store is, table by table; the last backup; and the settings in effect."""
+    found = await visit.get("get_server")
+    tables = [
+        table(
+            ("Table", "Rows", "With its indexes"),
+            [
+                row("", text(each.name), text(_rows(each)), text(_bytes(each)))
+                for each in found.store.tables
+                if each.rows
+            ],
+            "Nothing is stored.",
+            "Tables",
+        ),
+        table(
+            ("Setting", "Value", "From"),
+            [row("", text(each.name), text(each.value), text(each.origin or "default")) for each in found.settings],
+            "",
+            "Settings in effect",
+        ),
+    ]
+    backup = found.backup
+    said = (
+        "No backup by tidings backup is known."
+        if backup.made is None
+        else "The last backup was checked when it was made."
+    )
+    return detail(
+        "Store and settings",
+        f"The store takes {size(found.store.bytes)}. {said}",
+        ("/server", "Server"),
+        state="ok" if backup.made else "attention",
+        tables=tables,
+        list_title="Store and backup",
+        list=[
+            fact("Version", found.version),
+            fact("Size", size(found.store.bytes)),
+            fact("Free inside", size(found.store.unused) if found.store.unused else ""),
+            fact("Last backup", backup.made, "time"),
+            fact("Its file", backup.file, "code"),
+            fact("Key copied elsewhere", backup.key_copied, "time"),
+            fact("Restored on trial", backup.tried, "time"),
+            fact("That file", backup.tried_file, "code"),
+        ],
+    )
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def _rows(each: Any) -> str:
+    about = "about " if each.is_estimate else ""
+    return f"{about}{each.rows:,}{'+' if each.is_more else ''}"
+
+
+def _bytes(each: Any) -> str:
+    if each.bytes is None:
+        return "unknown"
+    return f"{'about ' if each.is_estimate else ''}{size(each.bytes)}"
 
 
 def _amount(of: str, value: int) -> dict[str, Any]:
@@ -222,7 +286,7 @@ async def acts(visit: PageVisit) -> View:
             filled("time__gte", "From", given.get("time__gte", "")),
             filled("time__lt", "Until", given.get("time__lt", "")),
         ],
-        pages=pages(visit, "/acts", found, *ACT_FILTERS),
+        pages=pages(visit, "/acts", found, *ACT_FILTERS, is_by_time=True),
     )
 
 
@@ -330,4 +394,5 @@ PAGES = (
     page("/jobs/{id}", job, "jobs", live=True),
     action("/jobs/{id}/cancel", stop_job, "jobs"),
     page("/server", server, "server", live=True),
+    page("/server/store", store, "server"),
 )

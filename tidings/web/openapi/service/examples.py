@@ -22,6 +22,24 @@ _TOTAL = {
 }
 
 ANSWERS: dict[str, Any] = {
+    "ServerInventory": {
+        "version": "1.0.0",
+        "store": {
+            "bytes": 6_112_000_000,
+            "unused": 0,
+            "tables": [
+                {"name": "attempt", "rows": 30_000_000, "bytes": 3_410_000_000, "is_estimate": True, "is_more": False}
+            ],
+        },
+        "backup": {
+            "file": "/var/backups/tidings/tidings-20261121T020000Z.db",
+            "made": _THEN,
+            "key_copied": None,
+            "tried_file": None,
+            "tried": None,
+        },
+        "settings": [{"name": "port", "value": "8080", "origin": "TIDINGS_PORT"}],
+    },
     "TallyReport": {
         "step": "hour",
         "since": "2026-11-21T02:00:00.000Z",

@@ -10,6 +10,7 @@ from tidings.model.digits import index_of
 from tidings.model.moment import HOUR, Micros
 from tidings.views.endpoints import EndpointView
 from tidings.views.standing.tallies import LinkTally
+from tidings.web.pages.turning import page_links
 from tidings.web.portal.visits import Next, PortalPage, PortalView, PortalVisit
 
 NAV = "Endpoints"
@@ -32,8 +33,8 @@ async def endpoints(visit: PortalVisit) -> PortalView:
     else:
         sentence = "Your endpoint is well." if count == "1" else f"All {count} endpoints are well."
         state = "ok"
-    following = f"{visit.root}?cursor={page['next_cursor']}" if page["next_cursor"] else ""
-    return PortalView("endpoints", "Endpoints", sentence, state, NAV, {"endpoints": rows, "next": following})
+    turns = page_links(visit.root, {}, visit.query, page["next_cursor"])
+    return PortalView("endpoints", "Endpoints", sentence, state, NAV, {"endpoints": rows, "pages": turns})
 
 
 async def endpoint(visit: PortalVisit) -> PortalView:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from tidings.model import moment
 from tidings.model.errors import NotFound
 from tidings.rules.deliver.lifecycle import STATES
 from tidings.views.deliveries import DeliveryDetail
+from tidings.web.pages.turning import page_links
 from tidings.web.portal.visits import Next, PortalPage, PortalView, PortalVisit
 
 NAV = "Log"
@@ -32,8 +32,7 @@ async def log(visit: PortalVisit) -> PortalView:
         "endpoints": endpoints,
         "states": STATES,
         "query": {name: asked.get(name, "") for name in FILTERS},
-        "next": _url(visit, {**asked, "cursor": page["next_cursor"]}) if page["next_cursor"] else "",
-        "first": _url(visit, asked) if visit.query.get("cursor") else "",
+        "pages": page_links(visit.to("log"), asked, visit.query, page["next_cursor"], is_by_time=True),
     }
     return PortalView("log", "Log", sentence, "", NAV, values)
 
@@ -103,10 +102,6 @@ def _sentence(found: DeliveryDetail) -> str:
         why = found.attempts[-1].reason if found.attempts else ""
         return f"It failed for good after {times}. {why or ''}".strip()
     return f"It is {found.state}."
-
-
-def _url(visit: PortalVisit, query: dict[str, Any]) -> str:
-    return f"{visit.to('log')}?{urlencode(query)}" if query else visit.to("log")
 
 
 PAGES = (

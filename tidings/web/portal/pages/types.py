@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidings.views.event_types import EventTypeView
+from tidings.web.pages.turning import page_links
 from tidings.web.portal.visits import PortalPage, PortalView, PortalVisit
 
 NAV = "Event types"
@@ -12,9 +13,9 @@ PER_PAGE = 200
 async def types(visit: PortalVisit) -> PortalView:
     """All of them, by name."""
     page = await visit.ask("list_event_types", limit=PER_PAGE, cursor=visit.query.get("cursor"))
-    following = f"{visit.to('types')}?cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    turns = page_links(visit.to("types"), {}, visit.query, page["next_cursor"])
     sentence = "What can happen, and what your endpoints get then."
-    return PortalView("types", "Event types", sentence, "", NAV, {"types": page["data"], "next": following})
+    return PortalView("types", "Event types", sentence, "", NAV, {"types": page["data"], "pages": turns})
 
 
 async def one_type(visit: PortalVisit) -> PortalView:

@@ -1,0 +1,106 @@
+"""The operation that says what the server has: its store table by table, its last backup, and its settings."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings import __version__
+from tidings.model import moment
+from tidings.store.files import read_backups
+from tidings.store.log import sizes
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+
+
+class TableReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of the store. `bytes`: with its indexes; null if unknown. `is_estimate`: the numbers are estimates.
+    `is_more`: it has more than `rows`, and how many is unknown.
+    """
+
+    name: str
+    rows: int
+    bytes: int | None
+    is_estimate: bool
+    is_more: bool
+
+
+class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The size of the whole store, and its tables, the largest first. `unused` bytes are free inside of its file."""
+
+    bytes: int
+    unused: int
+    tables: list[TableReport]
+
+
+class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The last backup that `tidings backup` made and checked, and the last that was restored on trial; null: none is
+    known. `key_copied`: when the secret key was last written elsewhere.
+    """
+
+    file: str | None
+    made: str | None
+    key_copied: str | None
+    tried_file: str | None
+    tried: str | None
+
+
+class SettingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting as it is in effect, secrets masked. `origin`: where its value is from; null: it is the default."""
+
+    name: str
+    value: str
+    origin: str | None
+
+
+class ServerInventory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server has."""
+
+    version: str
+    store: StoreReport
+    backup: BackupReport
+    settings: list[SettingReport]
+
+
+async def get_server(parts: Parts, request: Request) -> Answer:
+    """The store, the last backup and the settings."""
+    size = await parts.readers.call(sizes.read, request.caller.tenant)
+    made = read_backups(parts.settings.folder)
+    view = ServerInventory(
+        version=__version__,
+        store=msgspec.convert(size, StoreReport, from_attributes=True),
+        backup=BackupReport(
+            file=made.made,
+            made=_time(made.made_at),
+            key_copied=_time(made.key_copied_at),
+            tried_file=made.tried,
+            tried=_time(made.tried_at),
+        ),
+        settings=[
+            SettingReport(name=name, value=value, origin=origin or None)
+            for name, value, origin in parts.settings.shown()
+        ],
+    )
+    return Answer(200, view)
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else moment.to_text(at)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="get_server",
+        method="GET",
+        path="/v1/server",
+        scope="metrics:read",
+        whole=True,
+        summary="Show the store's size by table, the last backup and the settings",
+        help=(
+            "It takes as long however much is stored: PostgreSQL knows the bytes of its tables and about how many rows "
+            "they have; for SQLite both are estimated from samples. Secrets in settings are masked."
+        ),
+        handler=get_server,
+        tag="Service",
+        response=ServerInventory,
+    ),
+)
