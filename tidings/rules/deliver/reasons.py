@@ -14,6 +14,8 @@ _CHANGING = re.compile(
     r"|[0-9]+(?:[.,:][0-9]+)*"
 )
 
+_PLACES = re.compile(r"#+|(?<![\w.*])\*(?![\w.*])")
+
 
 def folded(reason: str | None, status: int | None) -> str | None:
     """The reason with `#` for numbers and `*` for ids. The HTTP status stays as it is; a long reason is cut."""
@@ -28,6 +30,11 @@ def folded(reason: str | None, status: int | None) -> str | None:
 
     text = _CHANGING.sub(fold, reason[: 2 * FOLDED_CHARS_MAX])
     return text if len(text) <= FOLDED_CHARS_MAX else f"{text[:FOLDED_CHARS_MAX]}..."
+
+
+def readable(reason: str | None) -> str | None:
+    """A group's reason for people, with `…` for what differs: `… of … bytes arrived`."""
+    return None if reason is None else _PLACES.sub("…", reason)
 
 
 def of_all(reasons: Collection[str | None], status: int | None) -> str | None:

@@ -19,7 +19,7 @@ ROW_BYTES, VALUE_BYTES, NUMBER_BYTES = 4, 1, 5
 SPARSE = ("waiting", "part", "link_state", "timer")
 """Tables whose keys are numbers of other tables' rows, so that a range says nothing."""
 WINDOWS, WINDOW = 4, 200
-"""Attempts are counted in a few windows of so many deliveries."""
+"""Attempts are counted in a few windows of deliveries, each of this many."""
 
 
 class TableSize(msgspec.Struct, frozen=True, kw_only=True):

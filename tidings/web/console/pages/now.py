@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tidings.model.errors import TidingsError
+from tidings.rules.deliver.reasons import readable
 from tidings.views.health.report import HealthProblem, HealthReport
 from tidings.views.health.words import age, at_least
 from tidings.web.console.charts import charts
@@ -54,7 +55,7 @@ def reason_rows(found: Any, **narrowed: str) -> list[dict[str, Any]]:
         rows.append(
             {
                 "what": result(each.outcome, each.status),
-                "reason": each.reason and each.reason.replace("#", "…"),
+                "reason": readable(each.reason),
                 "count": each.count,
                 "waiting": each.waiting,
                 "dead": each.dead,

@@ -8,6 +8,7 @@ from tidings.control.endpoints.edit import OVERLAP_SECONDS
 from tidings.model import moment
 from tidings.model.digits import index_of
 from tidings.model.moment import HOUR, Micros
+from tidings.rules.deliver.reasons import readable
 from tidings.views.endpoints import EndpointView
 from tidings.views.standing.tallies import LinkTally
 from tidings.web.pages.turning import page_links
@@ -113,7 +114,15 @@ async def _endpoint(visit: PortalVisit, *, secret: Any = None, counted: Any = No
         "success": None if tally.total.success_rate is None else _percent(tally.total.success_rate),
         "here": visit.to("endpoints", ident),
         "deliveries": latest["data"],
-        "reasons": reasons.reasons[:REASONS_SHOWN],
+        "reasons": [
+            {
+                "count": each.count,
+                "reason": readable(each.reason) or each.outcome,
+                "last": each.last,
+                "example": each.example,
+            }
+            for each in reasons.reasons[:REASONS_SHOWN]
+        ],
         "replays": replays["data"],
         "secret": secret,
         "counted": counted,
