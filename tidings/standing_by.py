@@ -11,7 +11,7 @@ from tidings import __version__
 from tidings.listening import http_server, listening, opened, url_of
 from tidings.settings import Settings
 from tidings.store.base import StoreBusy, StoreError
-from tidings.store.engines.migrate import is_empty
+from tidings.store.engines.migrate import is_empty, plan
 from tidings.store.engines.nodes import Standby
 from tidings.store.engines.opening import lock_folder, shared_engine
 from tidings.store.seal import load_sealer
@@ -44,6 +44,8 @@ class StandingBy:
         db = self._engine.reader()
         try:
             if not is_empty(db):
+                if (refusal := plan(db).refusal) is not None:
+                    raise StoreError(f"this database {refusal}; start that version, or restore a backup")
                 load_sealer(db, self._settings.secret_key or None, self._settings.folder)
         finally:
             db.close()

@@ -17,7 +17,12 @@ from tidings.store.engines.statements import statements
 Columns = dict[str, list[tuple[str, bool]]]
 """By table, its columns in order, and whether each may be NULL."""
 
-IN_ONE_ROUND_TRIP = {"tally_add": "SQLite stores many rows faster one by one (`tally_add_one`)"}
+IN_ONE_ROUND_TRIP = {
+    "tally_add": "SQLite stores many rows faster one by one (`tally_add_one`)",
+    "cursors_move": "the same, with `cursor_move`",
+    "catalog_expect": "nobody else changes an SQLite database",
+    "catalog_lock": "the same",
+}
 """Statements that PostgreSQL alone needs, as each of them takes a journey over a network."""
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from tidings.store.base import Db, Engine, StoreBusy, StoreError
-from tidings.store.engines.migrate import migrate, migrations
+from tidings.store.engines import migrate as module
+from tidings.store.engines.migrate import ADDS, LEAST, migrate, migrations, only_adds, plan
 from tidings.store.engines.opening import lock_folder, open_engine
 from tidings.store.engines.statements import statements, to_driver
+
+BREAKS = "-- Older versions cannot run with this: "
+SAYS = f"^({re.escape(ADDS)}$|{re.escape(BREAKS)}.)"
 
 
 def test_all_are_applied_and_a_second_time_changes_nothing(db: Db) -> None:
@@ -23,10 +27,45 @@ def test_numbers_have_no_gap() -> None:
     assert [number for number, _, _ in migrations()] == list(range(1, len(migrations()) + 1))
 
 
-def test_a_newer_database_is_refused(db: Db) -> None:
+def newer(db: Db, least: int | None) -> None:
+    """A version that knows a migration more has been here; `least`: what it says that others must know."""
+    db.execute("DELETE FROM store WHERE name = :name", {"name": LEAST})
     db.insert("migration", ["number", "name"], [(9999, "9999_future.sql")])
-    with pytest.raises(StoreError, match="newer Tidings"):
+    if least is not None:
+        db.run("store_fact_put", name=LEAST, value=str(least))
+
+
+@pytest.mark.parametrize("least", [None, 9999, len(migrations()) + 1])
+def test_a_newer_database_is_refused_if_this_version_would_have_to_know_its_changes(db: Db, least: int | None) -> None:
+    newer(db, least)
+    with pytest.raises(StoreError, match=r"newer Tidings \(schema 9999; this version knows \d+, and only those"):
         migrate(db)
+
+
+def test_a_newer_database_with_additions_alone_is_used(db: Db) -> None:
+    newer(db, len(migrations()))
+    assert migrate(db) == []
+    assert plan(db).newer == 1
+
+
+def test_each_new_migration_says_whether_older_versions_can_run_with_it() -> None:
+    silent = [name for number, name, sql in migrations() if number > 30 and not re.search(SAYS, sql, re.MULTILINE)]
+    assert silent == [], f"write a line {ADDS!r}, or one that begins with {BREAKS!r} and says why"
+
+
+def test_what_adds_keeps_the_least_version_and_what_changes_raises_it(db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = migrations()
+    last, least = known[-1][0], plan(db).least
+    assert least < last or not only_adds(known[-1][2])
+    adds = (last + 1, "adds.sql", f"{ADDS}\nCREATE TABLE more (id TEXT NOT NULL PRIMARY KEY) STRICT;")
+    changes = (last + 2, "changes.sql", "-- Older versions cannot run with this: a test.\nDROP TABLE more;")
+    for more, must_know in (((adds,), least), ((adds, changes), last + 2)):
+        monkeypatch.setattr(module, "migrations", lambda more=more: (*known, *more))
+        assert plan(db).missing == {more[-1][1]: more[-1] is adds}
+        assert migrate(db) == [more[-1][1]]
+        assert plan(db).least == must_know
+        monkeypatch.setattr(module, "migrations", lambda: known)
+        assert (plan(db).refusal is None) == (more[-1] is adds)
 
 
 def test_every_statement_has_a_sentence_and_every_file_says_what_it_is_about() -> None:

@@ -21,7 +21,7 @@ import msgspec
 from tidings.model import moment
 from tidings.model.moment import Micros
 from tidings.store.base import StoreBusy, StoreError
-from tidings.store.engines.migrate import is_empty, migrations
+from tidings.store.engines.migrate import is_empty, plan
 from tidings.store.engines.sqlite import SqliteFile
 from tidings.store.files import PARTIAL, PRIVATE, sync_folder, write_whole
 from tidings.store.seal import KEY_MARK, Sealer
@@ -197,15 +197,14 @@ def _clear(left: Path) -> None:
 def _contents(db: SqliteFile, path: Path) -> Contents:
     if is_empty(db):
         raise StoreError(f"{path} is not a Tidings database")
-    numbers = {row[0] for row in db.query("SELECT number FROM migration", {})}
-    known = {number for number, _, _ in migrations()}
-    if numbers - known:
-        raise StoreError(f"{path} was made by a newer Tidings (schema {max(numbers)}; this version knows {max(known)})")
+    schema = plan(db)
+    if schema.refusal is not None:
+        raise StoreError(f"{path} {schema.refusal}")
     marks: list[Any] = []
     if db.query("SELECT 1 FROM sqlite_master WHERE name = 'store'", {}):
         marks = db.query("SELECT value FROM store WHERE name = :name", {"name": KEY_MARK})
     return Contents(
-        schema=max(numbers),
+        schema=schema.schema,
         events=db.query("SELECT COUNT(*) FROM event", {})[0][0],
         endpoints=db.query("SELECT COUNT(*) FROM link WHERE deleted IS NULL", {})[0][0],
         secret_mark=marks[0][0] if marks else None,

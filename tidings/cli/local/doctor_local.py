@@ -17,6 +17,7 @@ import msgspec
 from tidings.cli.terminal.sentences import sentence
 from tidings.store.base import Engine, StoreError
 from tidings.store.engines import nodes
+from tidings.store.engines.migrate import is_empty, plan
 from tidings.store.engines.postgres import PostgresEngine
 from tidings.store.engines.sqlite import SqliteEngine, library_version
 from tidings.store.files import refuse_partial
@@ -108,12 +109,40 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
         yield Finding(
             "ok", "database", f"{engine.where} is reachable, and configured to keep every write that it acknowledges."
         )
+        yield from _schema(engine)
         if engine.node is not None:
             yield from _nodes(engine)
     except StoreError as wrong:
         yield Finding("fail", "database", sentence(str(wrong)))
     finally:
         engine.close()
+
+
+def _schema(engine: Engine) -> Iterator[Finding]:
+    """What a start of this version would do to the schema. Raises StoreError."""
+    db = engine.reader()
+    try:
+        if is_empty(db):
+            yield Finding("ok", "schema", "The database has no schema yet: the first start makes it.")
+            return
+        found = plan(db)
+    finally:
+        db.close()
+    if found.refusal is not None:
+        yield Finding("fail", "schema", f"The database {found.refusal}. Start that version, or restore a backup.")
+        return
+    said = f"The schema is {found.schema}."
+    if found.newer:
+        said += " It is newer than this version, which can run with what was added. Going back is possible."
+    if found.missing:
+        ends = [name for name, adds in found.missing.items() if not adds]
+        said += f" A start applies {', '.join(found.missing)}. "
+        said += (
+            f"Versions that do not know {ends[-1]} cannot start afterwards: make a backup first."
+            if ends
+            else "Older versions can run with it."
+        )
+    yield Finding("ok", "schema", said)
 
 
 def _nodes(engine: Engine) -> Iterator[Finding]:

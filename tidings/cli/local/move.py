@@ -64,6 +64,7 @@ def move(
 
 def _move(settings: Settings, to: str, *, silent: bool) -> MovedStore:
     from tidings.control.upkeep import moving
+    from tidings.store.engines.migrate import plan
     from tidings.store.engines.opening import open_engine, shared_engine
     from tidings.store.seal import load_sealer
 
@@ -73,6 +74,8 @@ def _move(settings: Settings, to: str, *, silent: bool) -> MovedStore:
         opened.callback(source_engine.close)
         source = source_engine.reader()
         opened.callback(source.close)
+        if plan(source).newer:
+            raise StoreError("the database was changed by a newer Tidings; move it with that version")
         # With another key the secrets could not be opened there either.
         load_sealer(source, settings.secret_key or None, settings.folder)
         target_engine = open_engine(to, settings.folder)

@@ -31,9 +31,6 @@ from tidings.settings import Settings
 from tidings.store.base import StoreError
 from tidings.store.files import PARTIAL
 
-FACTS_SINCE = 3
-"""The schema that first had facts about the store."""
-
 
 def restore(
     src: Annotated[Path, typer.Argument(help="A file made by `tidings backup`.", metavar="SRC")],
@@ -150,6 +147,7 @@ def _leave_word(target: Path, now: Micros, schema: int) -> None:
     """Leave word in the restored database that it is one: its first start says what is missing. Raises StoreError."""
     from tidings.control.upkeep.timekeeper import SEEN
     from tidings.store.engines import gaps
+    from tidings.store.engines.migrate import FACTS_SINCE
     from tidings.store.engines.sqlite import SqliteEngine
 
     if schema < FACTS_SINCE:

@@ -1,4 +1,9 @@
-"""Apply the numbered files of store/migrations/, one transaction each, once each."""
+"""Apply the numbered files of store/migrations/, one transaction each, once each.
+
+A migration that only adds says so (ADDS): versions that do not know it can still run on the database, and what they
+write is right for those that do. So versions can be upgraded one server after the other, and an upgrade can be undone.
+The database keeps the last migration that a version must know (LEAST).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,17 @@ import re
 from importlib.resources import files
 from typing import Any
 
+import msgspec
+
 from tidings.store.base import StoreError
 
+ADDS = "-- Older versions can run with this."
+"""A line of its own in a migration that only adds tables, columns with a default, or indexes, which older code may
+ignore."""
+LEAST = "schema_least"
+"""The fact in the store that names the last migration that a version must know."""
+FACTS_SINCE = 3
+"""The migration that first made facts about the store."""
 _FILE = re.compile(r"([0-9]{4})_\w+\.sql")
 
 _TABLE = {
@@ -34,21 +48,21 @@ def is_empty(db: Any) -> bool:
 def migrate(db: Any) -> list[str]:
     """Bring the database to the present schema. Returns the names of the files applied.
 
-    Raises StoreError if the database is newer than this program.
+    Raises StoreError if the database is of a newer version that this one cannot run beside.
     """
     db.script(
         _words(
             "CREATE TABLE IF NOT EXISTS migration (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL) STRICT;", db
         )
     )
-    done = {row[0] for row in db.query("SELECT number FROM migration", {})}
-    known = migrations()
-    if done - {number for number, _, _ in known}:
-        raise StoreError("this database was made by a newer Tidings; start that version, or restore a backup")
-    applied = []
-    for number, name, sql in known:
-        if number in done:
+    there = plan(db)
+    if there.refusal is not None:
+        raise StoreError(f"this database {there.refusal}; start that version, or restore a backup")
+    applied, least = [], there.least
+    for number, name, sql in migrations():
+        if name not in there.missing:
             continue
+        least = least if only_adds(sql) else number
         db.begin()
         try:
             if db.dialect == "postgres":
@@ -56,12 +70,54 @@ def migrate(db: Any) -> list[str]:
                 db.execute("SET LOCAL lock_timeout = 0", {})
             db.script(_words(sql, db))
             db.insert("migration", ["number", "name"], [(number, name)])
+            if number >= FACTS_SINCE:
+                db.run("store_fact_put", name=LEAST, value=str(least))
             db.commit()
         except BaseException:
             db.rollback()
             raise
         applied.append(name)
     return applied
+
+
+class SchemaPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start of this version does to the schema of a database that has one."""
+
+    schema: int
+    """The last migration that the database has."""
+    least: int
+    """The last one that a version must know to run on it."""
+    newer: int
+    """How many it has that this version does not know."""
+    missing: dict[str, bool]
+    """Those that a start applies, in order, by name: whether older versions can run with it."""
+    refusal: str | None
+    """Why this version does not start on it, after "this database"; None: it does."""
+
+
+def plan(db: Any) -> SchemaPlan:
+    """What `migrate` would do. Writes nothing; the database must have the table `migration`."""
+    done = {row[0] for row in db.query("SELECT number FROM migration", {})}
+    known = migrations()
+    numbers = {number for number, _, _ in known}
+    newer, refusal = done - numbers, None
+    least = max((number for number, _, sql in known if number in done and not only_adds(sql)), default=0)
+    if newer:
+        # Versions before this fact refused every newer database.
+        fact = db.query("SELECT value FROM store WHERE name = :name", {"name": LEAST}) if FACTS_SINCE in done else []
+        least = max(least, int(fact[0][0]) if fact else max(newer))
+        if least > max(numbers):
+            refusal = (
+                f"was changed by a newer Tidings (schema {max(newer)}; this version knows {max(numbers)}, and only "
+                f"those that know {least} can run on it)"
+            )
+    missing = {name: only_adds(sql) for number, name, sql in known if number not in done}
+    return SchemaPlan(schema=max(done, default=0), least=least, newer=len(newer), missing=missing, refusal=refusal)
+
+
+def only_adds(sql: str) -> bool:
+    """Whether versions that do not know this migration can run with it."""
+    return ADDS in sql.splitlines()
 
 
 @functools.cache
