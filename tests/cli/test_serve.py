@@ -76,6 +76,8 @@ def test_the_key_is_made_and_shown_once(tmp_path: Path) -> None:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert "which is shown only this once" in line
+    step = process.stdout.readline()
+    assert f"set TIDINGS_KEY to the key and TIDINGS_URL to {url}, and run: tidings console" in step
     with Client(url, line.split()[-1]) as client:
         assert list(client.endpoints()) == []
     _, err = ended(process)

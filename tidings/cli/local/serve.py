@@ -188,6 +188,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
+    from tidings.client.exchange import DEFAULT_URL
     from tidings.listening import url_of
 
     url = url_of(server.settings.host, server.port)
@@ -197,6 +198,8 @@ def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
         _print(f"Tidings listens on {url}; its API is documented at {url}/docs.")
         if server.operator_key:
             _print(f"Keep the operator's key, which is shown only this once: {server.operator_key}")
+            there = "" if url == DEFAULT_URL else f" and TIDINGS_URL to {url}"
+            _print(f"Next, in another terminal: set TIDINGS_KEY to the key{there}, and run: tidings console")
     notify("READY=1", f"STATUS=Listens on {url}.")
     keep_watchdog()
     if stop.signals:
