@@ -12,13 +12,13 @@ from tidings.testing import Receiver, TestServer
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[TestServer]:
-    with TestServer() as running:
+def server(module_database: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    with TestServer(tmp_path_factory.mktemp("server"), database=module_database) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
+def receiver(server: TestServer) -> Iterator[Receiver]:
     with Receiver() as running:
         yield running
 

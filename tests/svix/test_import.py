@@ -18,6 +18,7 @@ from tidings.cli.svix.copying import Copier, SvixServer
 from tidings.client import Client
 from tidings.testing import Receiver, TestServer, until
 
+pytestmark = pytest.mark.sqlite_only
 Import = Callable[..., Result]
 
 

@@ -18,6 +18,7 @@ from tests.npm import installed
 from tests.programs import needed
 from tidings.testing import Receiver, TestServer, until
 
+pytestmark = pytest.mark.sqlite_only
 HERE = Path(__file__).parent / "judges"
 STEPS = ["application", "event types", "endpoint", "sent", "verified", "attempts", "portal", "deleted"]
 SECONDS = 120.0
@@ -84,3 +85,11 @@ def test_java(server: TestServer, receiver: Receiver) -> None:
     paths = once(CACHE / "svix-java", (HERE / "java" / "pom.xml").read_bytes(), install) / "paths"
     brief = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", paths.read_text().strip())
     judged(server, receiver, "java", java, *brief, HERE / "java" / "Judge.java", base="")
+
+
+@pytest.mark.slow
+def test_ruby(server: TestServer, receiver: Receiver) -> None:
+    ruby = needed("ruby")
+    if subprocess.run([ruby, "-e", 'require "svix"'], capture_output=True).returncode != 0:
+        pytest.skip("the gem svix is not installed: gem install svix")
+    judged(server, receiver, "ruby", ruby, HERE / "judge.rb")
