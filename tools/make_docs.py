@@ -28,6 +28,8 @@ from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web.api.service import metrics
 from tidings.web.docs.llms import llms_text
 from tidings.web.operations import CALLS
+from tidings.web.svix import document as svix_openapi
+from tidings.web.svix import table as svix
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -297,6 +299,28 @@ def links_page() -> str:
     return page("Members of links and connections", "tools/link_page.py", *link_page.lines(table))
 
 
+def svix_page() -> str:
+    """Every operation of the door for those who come from Svix."""
+    rows = [
+        (f"`{one.method} {one.path}`", f"`{one.name}`", operation_page.scope_of(one), one.summary)
+        for one in svix.OPERATIONS
+    ]
+    return page(
+        "Svix's API",
+        "tidings/web/svix/table.py",
+        "What [Svix's SDKs](../howto/from-svix.md) can call, after `/svix/api/v1` or `/api/v1`. The OpenAPI document",
+        "is at `/svix/api/v1/openapi.json`, and here: [svix-openapi.json](svix-openapi.json). Refusals are",
+        "`{code, detail}`; of 422, `detail` lists what is wrong, each with its location `loc`.",
+        "",
+        table(("call", "Svix's name", "scope", "what it does"), rows),
+    )
+
+
+def svix_document() -> str:
+    """The door's OpenAPI document."""
+    return json.dumps(svix_openapi.document(svix.OPERATIONS), indent=1) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "answers.md": answers_page,
     "commands.md": commands_page,
@@ -311,6 +335,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": reasons_page,
     "schemes.md": schemes_page,
     "settings.md": settings_page,
+    "svix.md": svix_page,
+    "svix-openapi.json": svix_document,
 }
 
 

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from tests.svix.conftest import Connect
-from tidings.testing import TestServer
+from tidings.testing import TestServer, until
 from tidings.web.svix.document import ERRORS, document
 from tidings.web.svix.table import OPERATIONS, TABLE
 
@@ -180,6 +180,30 @@ def test_an_application_that_was_deleted_leaves_nothing_to_its_successor(call: C
     assert call("GET", "/app/again/endpoint").json()["data"] == []
     assert call("GET", "/app/again/msg").json()["data"] == []
     assert call("GET", "/app/again/msg/old").status_code == 404
+
+
+def test_an_application_whose_tenant_has_a_key_keeps_its_endpoints(call: Call, server: TestServer) -> None:
+    call("POST", "/app", {"name": "n", "uid": "keyed"})
+    call("POST", "/app/keyed/endpoint", {"url": "http://127.0.0.1:9/"})
+    key = server.api.post("/v1/keys", {"name": "n", "tenant": "keyed", "scopes": ["events:read"]})["id"]
+    assert call("DELETE", "/app/keyed").status_code == 409
+    assert len(call("GET", "/app/keyed/endpoint").json()["data"]) == 1
+    server.api.delete(f"/v1/keys/{key}")
+    assert call("DELETE", "/app/keyed").status_code == 204
+
+
+def test_what_the_operators_links_do_is_not_an_attempt(call: Call, server: TestServer) -> None:
+    call("POST", "/app", {"name": "n", "uid": "linked"})
+    link = {"name": "calls", "when": {"event": "linked.*"}, "tenant": "linked", "call": {"post": "http://127.0.0.1:9/"}}
+    server.api.put("/v1/links/calls", {name: value for name, value in link.items() if name != "name"})
+    sent = call("POST", "/app/linked/msg", {"eventType": "linked.now", "payload": {}}).json()
+    until(lambda: server.api.get("/v1/deliveries", event=sent["id"])["data"], "the link's delivery")
+    delivery = until(lambda: server.api.get("/v1/deliveries", event=sent["id"])["data"][0]["attempts"], "an attempt")
+    assert delivery
+    path = f"/app/linked/attempt/msg/{sent['id']}"
+    assert call("GET", path).json() == {"data": [], "iterator": None, "prevIterator": None, "done": True}
+    [row] = server.api.get("/v1/deliveries", event=sent["id"])["data"]
+    assert call("GET", f"/app/linked/msg/{sent['id']}/attempt/{row['id']}.1").status_code == 404
 
 
 def test_tokens_of_every_form(call: Call, server: TestServer) -> None:

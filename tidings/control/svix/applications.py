@@ -21,6 +21,8 @@ from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
 
 PREFIX = "app"
+SESSION = "portal ptl_"
+"""How the names of keys begin that portal sessions have; they end with the tenant."""
 MADE_ID = re.compile(rf"(?:{PREFIX}|evt)_[{ALPHABET}]{{{ID_CHARS}}}")
 """An id that was made here, not chosen by a caller."""
 
@@ -109,9 +111,18 @@ class Applications:
         """Delete an application with its endpoints. Raises NotFound, or Conflict if it has keys, hooks or forms."""
         tenant = self.find(caller, ident)
         caller.need(WRITE_TENANTS, WHOLE)
+        self._check_alone(tenant)
         for endpoint in self._endpoints.visible(caller, tenant.id):
             await self._endpoints.delete(caller, endpoint.id, None, of_endpoint)
         await self._tenants.delete(caller, tenant.id, None, of_tenant)
+
+    def _check_alone(self, tenant: Tenant) -> None:
+        """Raise Conflict, before an endpoint is deleted, if the tenant has what no application has."""
+        now = self._catalog.now
+        keys = [each for each in now.keys.values() if each.revoked is None and not each.name.startswith(SESSION)]
+        owners = {each.tenant for each in keys} | {each.tenant for each in now.hooks.values()}
+        if tenant.id in owners | {each.tenant for each in now.forms.values()}:
+            raise Conflict("The application's tenant still has keys, hooks or forms of its own. Delete them first.")
 
     def _check_free(self, uid: str | None, ident: str | None) -> None:
         """Raise Conflict if the uid names another application than the one with this id."""

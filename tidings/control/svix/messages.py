@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 
 from tidings.control.deliveries import DeliveryTrace
 from tidings.control.reading import readable
@@ -54,9 +54,12 @@ def sent_before(rows: Sequence[DeliveryRow]) -> DeliveryRow:
     return rows[0]
 
 
-def attempt_of(trace: DeliveryTrace, event: Event, n: str) -> int:
-    """The index of an attempt of this message, by its number. Raises NotFound."""
+def attempt_of(trace: DeliveryTrace, event: Event, n: str, webhooks: Container[int]) -> int:
+    """The index of an attempt of this message, by its number. `webhooks`: the numbers of its application's endpoints.
+
+    Raises NotFound.
+    """
     for index, attempt in enumerate(trace.attempts):
-        if trace.row.event == event.seq and str(attempt.n) == n:
+        if trace.row.event == event.seq and str(attempt.n) == n and trace.row.link in webhooks:
             return index
     raise NotFound("There is no such attempt of this message.")

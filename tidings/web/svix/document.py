@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -65,6 +66,13 @@ def document(operations: Sequence[Operation], base: str = "") -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted({**components, **ERRORS}.items())),
+            "responses": {
+                name: {
+                    "description": "Refused.",
+                    "content": {"application/json": {"schema": {"$ref": REF.format(name=name)}}},
+                }
+                for name in ERRORS
+            },
             "securitySchemes": {"HTTPBearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -76,7 +84,11 @@ def operation(operations: Sequence[Operation]) -> Operation:
     async def openapi(parts: Parts, request: Request) -> Answer:
         """The OpenAPI document of this API."""
         public = public_url(parts.settings.public_url)
-        return Answer(200, document(operations, public.whole if public else ""))
+        return Answer(200, encoded(public.whole if public else ""))
+
+    @functools.cache
+    def encoded(base: str) -> bytes:
+        return msgspec.json.encode(document(operations, base))
 
     return Operation(
         name="v1.openapi",
@@ -123,4 +135,4 @@ def _described(row: Operation, named: dict[int, Any]) -> dict[str, Any]:
 
 
 def _refusal(name: str) -> dict[str, Any]:
-    return {"description": "Refused.", "content": {"application/json": {"schema": {"$ref": REF.format(name=name)}}}}
+    return {"$ref": f"#/components/responses/{name}"}

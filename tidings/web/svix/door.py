@@ -12,7 +12,7 @@ from typing import Any
 
 from tidings.control.svix.tokens import PREFIX as TOKEN
 from tidings.model.access import Key, key_hash
-from tidings.model.errors import Invalid, NotFound, Place, TidingsError
+from tidings.model.errors import Invalid, NotFound, Place, TidingsError, Unauthorized
 from tidings.rules.network.origin import origins_of
 from tidings.web.api.door import ANYBODY, JSON, ApiDoor, Exchange, send_refusal
 from tidings.web.operation import Answer, Operation, Request
@@ -86,7 +86,10 @@ class SvixDoor(ApiDoor):
         return super()._known(operation, at)
 
     def _of_token(self, operation: Operation, at: Exchange, token: str) -> Key:
-        key = self._tokens.open(token)
+        try:
+            key = self._tokens.open(token)
+        except Unauthorized as wrong:
+            raise self.access.failed(at.client, self._clock.now(), wrong) from None
         if "origin" in at.headers:
             self._cors.narrow(at.extra, at.headers["origin"], key)
         if operation.scope is not None:

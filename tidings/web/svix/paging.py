@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from tidings.model.errors import Invalid
 from tidings.model.moment import Micros
 from tidings.web.operation import Answer, Request
-from tidings.web.svix.shapes import Listed
+from tidings.web.svix.shapes import ListResponse
 from tidings.web.wire.cursors import Position
 
 LIMIT, LIMIT_MAX = 50, 250
@@ -50,7 +50,7 @@ def page(
     """A page. `first`, `last`: the places of its ends; None if it is empty."""
     sealed = [None if place is None else request.cursors.seal(place, name) for place in (first, last)]
     back = None if sealed[0] is None else f"-{sealed[0]}"
-    return Answer(200, Listed(data=data, iterator=sealed[1], prev_iterator=back, done=done))
+    return Answer(200, ListResponse(data=data, iterator=sealed[1], prev_iterator=back, done=done))
 
 
 def listed(

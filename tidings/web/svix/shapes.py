@@ -330,7 +330,7 @@ class AppPortalAccessOut(Shape, kw_only=True):
     token: str
 
 
-class Listed(Shape, Generic[T], kw_only=True):
+class ListResponse(Shape, Generic[T], kw_only=True):
     """A page of a list. `iterator` continues after it, `prevIterator` before it."""
 
     data: list[T]

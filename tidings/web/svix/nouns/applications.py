@@ -15,7 +15,7 @@ from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 from tidings.web.svix.paging import listed
 from tidings.web.svix.rows import ORDER, PAGING, application, refuse_rate, row
-from tidings.web.svix.shapes import ApplicationIn, ApplicationOut, ApplicationPatch, Listed
+from tidings.web.svix.shapes import ApplicationIn, ApplicationOut, ApplicationPatch, ListResponse
 
 TAG = "Application"
 READ, WRITE = "tenants:read", "tenants:write"
@@ -111,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_applications,
         tag=TAG,
-        response=Listed[ApplicationOut],
+        response=ListResponse[ApplicationOut],
         parameters=(*PAGING, ORDER),
     ),
     row(

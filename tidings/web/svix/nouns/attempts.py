@@ -30,7 +30,7 @@ from tidings.web.svix.rows import row as operation
 from tidings.web.svix.shapes import (
     EmptyResponse,
     EndpointMessageOut,
-    Listed,
+    ListResponse,
     MessageAttemptOut,
     MessageEndpointOut,
     Status,
@@ -128,6 +128,9 @@ def _each(trace: DeliveryTrace, span: Span) -> list[Attempted]:
 
 def _fits(parts: Parts, request: Request, each: Attempted) -> bool:
     given, attempt = request.query, each.trace.attempts[each.index]
+    if parts.catalog.now.links[each.trace.row.link].name:
+        # The operator's own links send no webhooks.
+        return False
     status = given.get("status")
     if status is not None and int(status) != (SUCCESS if attempt.outcome == OK.name else FAIL):
         return False
@@ -164,10 +167,12 @@ def _attempt(parts: Parts, each: Attempted) -> MessageAttemptOut:
 
 async def get(parts: Parts, request: Request) -> Answer:
     """Get an attempt."""
-    event = await _event(parts, request, application(parts, request))
+    tenant = application(parts, request)
+    event = await _event(parts, request, tenant)
+    endpoints = {each.num for each in parts.endpoints.visible(request.caller, tenant.id)}
     ident, _, count = request.path["attempt_id"].rpartition(".")
     trace = await parts.deliveries.trace(request.caller, ident)
-    return Answer(200, _attempt(parts, Attempted(trace, attempt_of(trace, event, count))))
+    return Answer(200, _attempt(parts, Attempted(trace, attempt_of(trace, event, count, endpoints))))
 
 
 # --- messages of endpoints, endpoints of messages ---------------------------------------------------------------------
@@ -272,7 +277,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_by_endpoint,
         tag=TAG,
-        response=Listed[MessageAttemptOut],
+        response=ListResponse[MessageAttemptOut],
         parameters=(*PAGING, _STATUS, _CLASS, CHANNEL, *TIMES, CONTENT, TYPES),
     ),
     operation(
@@ -282,7 +287,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_by_msg,
         tag=TAG,
-        response=Listed[MessageAttemptOut],
+        response=ListResponse[MessageAttemptOut],
         parameters=(*PAGING, _STATUS, _CLASS, CHANNEL, _ENDPOINT, *TIMES, CONTENT, TYPES),
     ),
     operation(
@@ -292,7 +297,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_attempted_messages,
         tag=TAG,
-        response=Listed[EndpointMessageOut],
+        response=ListResponse[EndpointMessageOut],
         parameters=(*PAGING, CHANNEL, _STATUS, *TIMES, CONTENT, TYPES),
     ),
     operation(
@@ -302,7 +307,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_attempted_destinations,
         tag=TAG,
-        response=Listed[MessageEndpointOut],
+        response=ListResponse[MessageEndpointOut],
         parameters=PAGING,
     ),
     operation(

@@ -30,7 +30,7 @@ from tidings.web.svix.shapes import (
     EndpointSecretOut,
     EndpointSecretRotateIn,
     EndpointUpdate,
-    Listed,
+    ListResponse,
 )
 
 TAG = "Endpoint"
@@ -155,7 +155,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_endpoints,
         tag=TAG,
-        response=Listed[EndpointOut],
+        response=ListResponse[EndpointOut],
         parameters=(*PAGING, ORDER),
     ),
     row(

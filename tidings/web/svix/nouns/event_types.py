@@ -17,7 +17,7 @@ from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 from tidings.web.svix.paging import listed
 from tidings.web.svix.rows import ORDER, PAGING, row
-from tidings.web.svix.shapes import EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate, Listed
+from tidings.web.svix.shapes import EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate, ListResponse
 
 TAG = "Event Type"
 READ, WRITE = "event-types:read", "event-types:write"
@@ -153,7 +153,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_event_types,
         tag=TAG,
-        response=Listed[EventTypeOut],
+        response=ListResponse[EventTypeOut],
         parameters=(*PAGING, ORDER, _ARCHIVED, _CONTENT),
     ),
     row(

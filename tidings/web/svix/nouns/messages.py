@@ -36,7 +36,7 @@ from tidings.web.svix.rows import (
     application_or_new,
     row,
 )
-from tidings.web.svix.shapes import Listed, MessageIn, MessageOut
+from tidings.web.svix.shapes import ListResponse, MessageIn, MessageOut
 
 TAG = "Message"
 WRITE = "events:write"
@@ -178,7 +178,7 @@ OPERATIONS: tuple[Operation, ...] = (
         READ,
         list_messages,
         tag=TAG,
-        response=Listed[MessageOut],
+        response=ListResponse[MessageOut],
         parameters=(*PAGING, CHANNEL, *TIMES, CONTENT, TYPES),
     ),
     row(
