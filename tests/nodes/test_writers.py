@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -13,6 +15,9 @@ from tests.items.collections import declare
 from tests.nodes.peers import peer
 from tests.postgres_server import PostgresServer
 from tidings.model.collection import Collection, Field
+from tidings.model.errors import Unavailable
+from tidings.store.base import Db
+from tidings.store.jobs import NoSavepoint
 from tidings.testing import Api, ApiReply, TestServer
 
 Pair = tuple[TestServer, TestServer]
@@ -149,3 +154,30 @@ def test_an_item_is_not_deleted_while_the_other_node_refers_to_it(pair: Pair, ur
 
     for gone, made in together(pair, act, count=20):
         assert (gone.status, made.status) in ((204, 422), (409, 201)), (gone.body, made.body)
+
+
+def test_a_frozen_neighbour_that_holds_an_item_stops_only_those_who_want_it(pair: Pair, url: str) -> None:
+    node = pair[1]
+    node.api.put("/v1/items/counters/held", {"count": 0})
+    assert node.server is not None
+    writer, refused = node.server.writer, Queue[Any]()
+    waits: list[str] = []
+
+    def want(db: Db) -> None:
+        waits.append("waits")
+        db.query("SELECT seq FROM c_counters WHERE id = 'held' FOR UPDATE", {})
+
+    with psycopg.connect(url) as frozen, ThreadPoolExecutor(1) as pool:
+        frozen.execute("SELECT 1 FROM c_counters WHERE id = 'held' FOR UPDATE")
+        # One group: the job that has to wait comes between others.
+        ready = Event()
+        writer.submit(lambda db: ready.wait(1) and None, lambda result, wrong: None)
+        writer.submit(NoSavepoint(want, ("counters", "held")), lambda result, wrong: refused.put(wrong))
+        published = pool.submit(node.api.publish, "a.b")
+        ready.set()
+        wrong = refused.get(timeout=30)
+        assert isinstance(wrong, Unavailable) and wrong.detail.startswith("Another server is changing the same")
+        assert waits == ["waits"], "it waits once: the others are not held up again"
+        assert published.result()
+        assert node.api.call("GET", "/readyz").status == 200, "the store is well"
+    assert node.api.call("PATCH", "/v1/items/counters/held", {"count": 1}).status == 200

@@ -22,7 +22,17 @@ from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
 from tidings.store import journal
-from tidings.store.base import Behind, Db, Engine, Positions, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
+from tidings.store.base import (
+    Db,
+    Engine,
+    Held,
+    Positions,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    Superseded,
+)
 from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Ordered, Probe, Reply, in_order, run_of
 from tidings.store.log import events
 from tidings.store.writing import contention
@@ -77,6 +87,8 @@ class Writer:
         self.refusal: StoreError | None = None
         """Why writes are refused: the error of the last one; None: it succeeded."""
         self._again = self._broken = False
+        self._lost: Reply | None = None
+        """Whose job failed because of another node, in a group that is to be written again."""
         self._db: Db = engine.writer()
         self._positions = self._db.positions = Positions()
 
@@ -255,13 +267,13 @@ class Writer:
 
         `lost`: it is the second time, because another node came first.
         """
-        self._again, self.appended, self.deliveries = False, [], []
+        self._again, self.appended, self.deliveries, self._lost = False, [], [], None
         try:
-            answers, more = self._write_up_to_date(group)
+            answers, more = contention.up_to_date(partial(self._write, group), self._shared, self._db)
         except Exception as wrong:
             self._db.rollback()
             if isinstance(wrong, contention.LOST_RACES) and not lost:
-                return self._commit(group, lost=True)
+                return self._commit(self._without_waiting(group, wrong), lost=True)
             if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
                 # One job that the database refuses must not fail its neighbours.
                 waits = [self._commit([entry]) for entry in group]
@@ -274,18 +286,16 @@ class Writer:
         self._answer(answers)
         return more
 
-    def _write_up_to_date(self, group: list[tuple[Job, Reply]]) -> tuple[list[Answered], float | None]:
-        """The same, again if another node has changed the catalogue: with what it is now, at last under its lock."""
-        for _ in range(2):
-            try:
-                return self._write(group)
-            except Behind:
-                self._db.rollback()
-                assert self._shared is not None
-                self._shared.catch_up(self._db)
-        return self._write(group, locked=True)
+    def _without_waiting(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[tuple[Job, Reply]]:
+        """A group without the job that has waited for a lock in vain: it is refused, or its neighbours waited again."""
+        waited, self._lost = self._lost, None
+        if waited is None or not isinstance(wrong, Held):
+            return group
+        waited(None, contention.refusal(wrong))
+        self._resolved.tell()
+        return [entry for entry in group if entry[1] is not waited]
 
-    def _write(self, group: list[tuple[Job, Reply]], *, locked: bool = False) -> tuple[list[Answered], float | None]:
+    def _write(self, group: list[tuple[Job, Reply]], locked: bool) -> tuple[list[Answered], float | None]:
         """One transaction for the group: its jobs, then the rider. Raises what the store refuses it with."""
         self._db.begin()
         self._positions.begin()
@@ -304,18 +314,15 @@ class Writer:
     def _refused(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[Answered]:
         """The answers of a group that could not be written."""
         self.appended = []
-        if isinstance(wrong, contention.LOST_RACES):
-            self._again = True
-            return [(reply, None, contention.refusal(wrong)) for _, reply in group]
-        self.failures += 1
-        if isinstance(wrong, StoreError):
-            self.refusal = wrong
+        if not isinstance(wrong, contention.LOST_RACES):
+            self.failures += 1
+            self.refusal = wrong if isinstance(wrong, StoreError) else self.refusal
         if isinstance(wrong, Superseded):
             # What is in memory is of a past that no longer counts.
             self._on_failure()
         # The rider's remaining work is remembered, even if nothing is written for a while.
         self._again = True
-        refusal = self._refusal(wrong)
+        refusal = contention.refusal(wrong)
         return [(reply, None, refusal) for _, reply in group]
 
     def _answer(self, answers: list[Answered]) -> None:
@@ -372,7 +379,10 @@ class Writer:
                 journal.store(self._db)
                 with self._db.savepoint():
                     result = run(self._db)
-        except (StoreFull, StoreBusy, StoreDamaged, *contention.LOST_RACES):
+        except (StoreFull, StoreBusy, StoreDamaged):
+            raise
+        except contention.LOST_RACES:
+            self._lost = reply
             raise
         except TidingsError as wrong:
             return reply, None, wrong
@@ -385,16 +395,3 @@ class Writer:
             told.extend(result.events)
             result = result.result
         return reply, result, None
-
-    def _refusal(self, wrong: Exception) -> Exception:
-        if isinstance(wrong, StoreError):
-            detail = wrong.detail
-            log.error("a group could not be written: %s", wrong)
-        else:
-            detail = "something went wrong on the server"
-            log.error("a group could not be written", exc_info=wrong)
-        said = "It is unknown whether it was stored" if getattr(wrong, "unknown", False) else "Nothing was stored"
-        return Unavailable(
-            f"{said}: {detail}. Retry with the same id or Idempotency-Key.",
-            retry_after_seconds=RETRY_AFTER_SECONDS,
-        )

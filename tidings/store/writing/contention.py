@@ -7,10 +7,12 @@ or refuse with a sentence of their own. A group is written again as a whole, onc
 
 from __future__ import annotations
 
-from typing import Protocol
+import logging
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from tidings.model.errors import Conflict, TidingsError, Unavailable
-from tidings.store.base import Contended, Db, StoreError, UniqueViolation
+from tidings.store.base import Behind, Contended, Db, StoreError, UniqueViolation
 
 
 class Shared(Protocol):
@@ -29,16 +31,38 @@ class Shared(Protocol):
         """Keep others from changing it until the transaction ends, and read what has changed."""
 
 
-RETRY_AFTER_SECONDS = 1.0
+T = TypeVar("T")
+RETRY_AFTER_SECONDS, REFUSED_AFTER_SECONDS = 1.0, 2.0
+log = logging.getLogger("tidings.writer")
 LOST_RACES = (Contended, UniqueViolation)
 """What may succeed in a new transaction."""
 
 
-def refusal(wrong: StoreError) -> TidingsError:
-    """What a job is answered that lost again, alone in its transaction."""
+def up_to_date(write: Callable[[bool], T], shared: Shared | None, db: Db) -> T:
+    """Write, again if another node has changed the catalogue: with what it is now, at last under its lock (True)."""
+    for _ in range(2):
+        try:
+            return write(False)
+        except Behind:
+            db.rollback()
+            assert shared is not None
+            shared.catch_up(db)
+    return write(True)
+
+
+def refusal(wrong: Exception) -> TidingsError:
+    """What the jobs are answered that were not written. `wrong`: why, in the end."""
     if isinstance(wrong, UniqueViolation):
         return Conflict("Something with the same id or unique value has just been stored; nothing was done.")
+    if isinstance(wrong, Contended):
+        detail = "Another server is changing the same at this moment; nothing was done. Try again."
+        return Unavailable(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
+    if isinstance(wrong, StoreError):
+        log.error("a group could not be written: %s", wrong)
+    else:
+        log.error("a group could not be written", exc_info=wrong)
+    detail = wrong.detail if isinstance(wrong, StoreError) else "something went wrong on the server"
+    said = "It is unknown whether it was stored" if getattr(wrong, "unknown", False) else "Nothing was stored"
     return Unavailable(
-        "Another server is changing the same at this moment; nothing was done. Try again.",
-        retry_after_seconds=RETRY_AFTER_SECONDS,
+        f"{said}: {detail}. Retry with the same id or Idempotency-Key.", retry_after_seconds=REFUSED_AFTER_SECONDS
     )
