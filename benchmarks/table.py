@@ -52,6 +52,8 @@ PROMISES = {
     "tracing-all": Promise("the same with every trace sampled", "%", 70, 85, True),
     "console-page": Promise("slowest page of the console over 10,000,000 events, p95, SQLite", "ms", 150, 50, False),
     "console-page-postgres": Promise("the same, PostgreSQL 18", "ms", 150, 50, False),
+    "portal-page": Promise("slowest page of the portal over them, p95, SQLite", "ms", 150, 50, False),
+    "portal-page-postgres": Promise("the same, PostgreSQL 18", "ms", 150, 50, False),
     "console-bytes": Promise("bytes of a first visit to the console", "KB", 150, 80, False),
     "console-watchers": Promise("throughput while ten people watch the console, against nobody", "%", 97, 100, True),
     "bulk": Promise("deliveries retried by one filter, 300,000 of them, SQLite", "deliveries/s", 2000, 5000, True),

@@ -1,13 +1,14 @@
-"""Figures `console-*`: every page of the console over a month of traffic, its bytes, and what ten watchers cost."""
+"""Figures `console-*` and `portal-*`: every page over a month of traffic, its bytes, and what ten watchers cost."""
 
 from __future__ import annotations
 
 import gzip
 import http.client
+import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from benchmarks.context import Context
 from benchmarks.filling import fill
 from benchmarks.hold import Shape, one_run, whole_rate
 from benchmarks.numbers import median
+from benchmarks.processes import ask
 from benchmarks.server import KEY, Server, running
 from benchmarks.table import Row
 from tidings.web.console.pages.table import PAGES
@@ -23,6 +25,8 @@ EVENTS, QUICK_EVENTS = 10_000_000, 200_000
 LINKS = 1_000
 ROUNDS = 20
 SLOWEST_SHOWN = 8
+TENANT = "tenant0"
+"""Its first endpoint fails, and it has 50."""
 WATCHERS = 10
 TURN_SECONDS, TURNS = 8, 5
 
@@ -51,28 +55,37 @@ def _pages(context: Context, database: str) -> list[Row]:
     try:
         visitor = Visitor(server.port)
         paths = _paths(visitor)
-        took: dict[str, list[float]] = {path: [] for path in paths}
-        for _ in range(ROUNDS):
-            for path in paths:
-                begun = time.perf_counter()
-                visitor.get(path)
-                took[path].append((time.perf_counter() - begun) * 1000)
+        p95 = _p95(context, "/console", visitor.get, paths)
         first_visit = visitor.first_visit()
+        customer = Customer(server)
+        portal = _p95(context, "/portal", customer.get, customer.paths())
     finally:
         server.stop()
     context.throw_away(folder)
-    p95 = {path: sorted(each)[int(len(each) * 0.95) - 1] for path, each in took.items()}
-    for path in sorted(p95, key=lambda path: -p95[path])[:SLOWEST_SHOWN]:
-        context.say(f"/console{path}: p50 {median(took[path]):,.0f} ms, p95 {p95[path]:,.0f} ms")
-    slowest = max(p95, key=lambda path: p95[path])
     engine = "-postgres" if database else ""
-    note = (
-        f"{len(paths)} pages, {events:,} events, {3 * events:,} attempts, {LINKS:,} endpoints; the slowest is {slowest}"
-    )
-    rows = [Row(f"console-page{engine}", p95[slowest], None, note=note, details={"p95_ms": p95})]
+    stored = f"{events:,} events, {3 * events:,} attempts, {LINKS:,} endpoints"
+    rows = []
+    for of, each in (("console", p95), ("portal", portal)):
+        slowest = max(each, key=lambda path: each[path])
+        note = f"{len(each)} pages, {stored}; the slowest is {slowest or 'the first'}"
+        rows.append(Row(f"{of}-page{engine}", each[slowest], None, note=note, details={"p95_ms": each}))
     if not database:
         rows.append(Row("console-bytes", first_visit / 1000, None, note="the first page with all its files, as sent"))
     return rows
+
+
+def _p95(context: Context, root: str, get: Callable[[str], object], paths: Sequence[str]) -> dict[str, float]:
+    """Of each page the p95, in ms, of ROUNDS visits; the pages in turn."""
+    took: dict[str, list[float]] = {path: [] for path in paths}
+    for _ in range(ROUNDS):
+        for path in paths:
+            begun = time.perf_counter()
+            get(path)
+            took[path].append((time.perf_counter() - begun) * 1000)
+    p95 = {path: sorted(each)[int(len(each) * 0.95) - 1] for path, each in took.items()}
+    for path in sorted(p95, key=lambda path: -p95[path])[:SLOWEST_SHOWN]:
+        context.say(f"{root}{path}: p50 {median(took[path]):,.0f} ms, p95 {p95[path]:,.0f} ms")
+    return p95
 
 
 def _paths(visitor: Visitor) -> list[str]:
@@ -144,6 +157,36 @@ class Visitor:
         body = answer.read()
         is_packed = answer.getheader("content-encoding") == "gzip"
         return answer.status, gzip.decompress(body) if is_packed else body, len(body)
+
+
+class Customer:
+    """A tenant's person with a portal link, opened."""
+
+    def __init__(self, server: Server) -> None:
+        made = server.call("POST", f"/v1/tenants/{TENANT}/portal-links", {"may": "change"})
+        self._port, self._root = server.port, f"/portal/{made['id']}"
+        token = made["url"].partition("#")[2]
+        self._headers = {"HX-Request": "true"}
+        status, body = ask(self._port, "POST", f"{self._root}/@/session", {"token": token}, headers=self._headers)
+        if status != 201:
+            raise RuntimeError(f"the portal link was answered {status}: {body[:300]!r}")
+        self._headers |= {"Authorization": f"Bearer {json.loads(body)['session']}"}
+
+    def get(self, path: str) -> str:
+        """What goes inside the frame. Raises RuntimeError unless it is answered 200."""
+        status, body = ask(self._port, "GET", self._root + path, headers=self._headers)
+        if status != 200:
+            raise RuntimeError(f"{path} was answered {status}: {body[:300]!r}")
+        return body.decode()
+
+    def paths(self) -> list[str]:
+        """Every page, with the filters that people use; the first endpoint and the last, of which one fails."""
+        found = ["", "/log", "/log?state=dead", "/log?state=waiting", "/log?status=503", "/types", "/verify", "/add"]
+        pages = self.get(""), self.get("/log")
+        for pattern, page in ((r"/endpoints/ep_\w+", pages[0]), (r"/log/dlv_\w+", pages[1])):
+            every = list(dict.fromkeys(re.findall(pattern, page)))
+            found += list(dict.fromkeys([*every[:1], *every[-1:]]))
+        return found
 
 
 def watchers(context: Context) -> list[Row]:

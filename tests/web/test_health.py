@@ -265,7 +265,7 @@ def test_every_look_up_of_a_report_uses_an_index(server: TestServer) -> None:
             db.execute("SET LOCAL enable_seqscan = off", {})
 
         class Noted:
-            journal, rest = db.journal, staticmethod(lambda: None)
+            journal, rest, positions = db.journal, staticmethod(lambda: None), None
 
             def all(self, name: str, /, **params: Any) -> list[Any]:
                 asked[name] = scanned(db, sql[name], params)

@@ -6,19 +6,19 @@ import json
 from collections.abc import Collection
 from typing import NamedTuple
 
+from tidings.model.delivery import State
 from tidings.model.moment import Micros
 from tidings.store.base import Db
-from tidings.store.log.lists import ABOVE_ALL, LINKS_MERGED_MAX
+from tidings.store.log.lists import ABOVE_ALL, LINKS_MERGED_MAX, newest_of
 
 SCANNED_MAX = 10_000
 """For many links: how many deliveries that are dead, and as many that wait, are considered, others' included."""
 LOOKED_MAX = 1_000
 """Of how many of each the last attempt is read."""
 WINDOW = 1_000
-FAILED = ("dead", "waiting")
+FAILED: tuple[State, ...] = ("dead", "waiting")
 """What a failed attempt leaves behind."""
 OF_ALL = {"dead": "numbers_ended_dead", "waiting": "numbers_waiting"}
-OF_LINKS = {"dead": "numbers_ended_of_links", "waiting": "numbers_waiting_of_links"}
 
 
 class FailedDelivery(NamedTuple):
@@ -70,13 +70,11 @@ def last(db: Db, numbers: list[int], at: Micros, states: Collection[str] = FAILE
     ]
 
 
-def _numbers(db: Db, state: str, links: frozenset[int] | None, most: int, scanned_max: int) -> tuple[list[int], bool]:
+def _numbers(db: Db, state: State, links: frozenset[int] | None, most: int, scanned_max: int) -> tuple[list[int], bool]:
     """The newest numbers of these links that may be in a state, and whether these are all."""
     if links is not None and len(links) <= LINKS_MERGED_MAX:
-        statement, part = OF_LINKS[state], json.dumps([{"link": link} for link in links])
-        params = {"after": -1, "before": ABOVE_ALL, "count": most + 1, "links": part}
-        mine = [row[0] for row in db.all(statement, **params, **({} if state == "waiting" else {"state": state}))]
-        return mine[:most], len(mine) <= most
+        mine, end = newest_of(db, state, links, most)
+        return mine[:most], end is None and len(mine) <= most
     found: list[int] = []
     before, scanned = ABOVE_ALL, 0
     while scanned < scanned_max and len(found) < most:

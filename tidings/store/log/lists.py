@@ -7,7 +7,8 @@ numbers from the cheapest places that hold every match, merged in the page's ord
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -27,10 +28,14 @@ JUDGED_MAX = 10_000
 WINDOW_MIN, WINDOW_MAX = 100, 1_000
 LINKS_MERGED_MAX = 50
 """The lists of at most this many links are merged; those of more are found among those of all links."""
+SHARE_MIN = 20
+"""Of each of several links, at least this many numbers are read."""
 ABOVE_ALL = 1 << 62
 
-Source = Callable[[int, int, int], list[int]]
-"""From `after`, `before` and a count to the first numbers in between, in the page's order."""
+Numbers = tuple[list[int], int | None]
+"""Numbers in the page's order, and up to where these are all; None: to the end."""
+Source = Callable[[int, int, int], Numbers]
+"""From `after`, `before` and about how many to the first numbers in between."""
 Ways = tuple[str, str]
 """A statement that lists the newest first, and its twin that lists the oldest first."""
 _ALL: Ways = ("numbers_all", "numbers_all_up")
@@ -222,14 +227,15 @@ def _span(db: Db, query: DeliveryQuery) -> tuple[int, int]:
 
 def _sources(db: Db, query: DeliveryQuery) -> list[Source]:
     def numbers(statements: Ways, above: int = -1, **params: object) -> Source:
-        statement = statements[query.oldest_first]
-        return lambda after, before, count: [
-            row[0] for row in db.all(statement, after=max(after, above), before=before, count=count, **params)
-        ]
+        def read(after: int, before: int, count: int) -> Numbers:
+            limits = {"after": max(after, above), "before": before, "count": count}
+            found = [row[0] for row in db.all(statements[query.oldest_first], **limits, **params)]
+            return found, found[-1] if len(found) == count else None
+
+        return read
 
     def merged(statements: Ways, cursors: Mapping[int, int], **params: object) -> Source:
-        part = json.dumps([{"link": link, "after": cursor} for link, cursor in cursors.items()])
-        return numbers(statements, -1, links=part, **params)
+        return partial(_merged, db, statements, cursors, query.oldest_first, params)
 
     links = query.links
     few = None if links is None or len(links) > LINKS_MERGED_MAX else dict.fromkeys(links, -1)
@@ -251,12 +257,44 @@ def _window(
 ) -> tuple[list[DeliveryRow], int | None]:
     """The matches among the first numbers of all sources, and how far they are complete (None: to the end)."""
     lists = [source(after, before, size) for source in sources]
-    full = [numbers[-1] for numbers in lists if len(numbers) == size]
     up = query.oldest_first
-    last = (min if up else max)(full, default=None)
-    numbers = {n for numbers in lists for n in numbers if last is None or (n <= last if up else n >= last)}
+    last = (min if up else max)((end for _, end in lists if end is not None), default=None)
+    numbers = {n for numbers, _ in lists for n in numbers if last is None or (n <= last if up else n >= last)}
     rows = [row for row in rows_of(db, snapshot, numbers) if matches(row, query)]
     return rows[::-1] if up else rows, last
+
+
+def newest_of(db: Db, state: State, links: Collection[int], count: int) -> Numbers:
+    """About `count` of the newest deliveries of a few links that wait with a due time, or ended in a state."""
+    statements = _WAITING_OF_LINKS if state == "waiting" else _ENDED_OF_LINKS
+    params = {} if state == "waiting" else {"state": state}
+    return _merged(db, statements, dict.fromkeys(links, -1), False, params, -1, ABOVE_ALL, count)
+
+
+def _merged(
+    db: Db,
+    statements: Ways,
+    cursors: Mapping[int, int],
+    up: bool,
+    params: Mapping[str, object],
+    after: int,
+    before: int,
+    count: int,
+) -> Numbers:
+    """The first numbers of a few links, each beyond its cursor.
+
+    Of each link only its share is read, and some more: they are complete up to where the first link's rows ran out.
+    """
+    share = count if len(cursors) <= 1 else max(SHARE_MIN, 2 * count // len(cursors))
+    part = json.dumps([{"link": link, "after": cursor} for link, cursor in cursors.items()])
+    rows = db.all(statements[up], after=after, before=before, count=share, links=part, **params)
+    found: dict[int, list[int]] = {}
+    for link, number in rows:
+        found.setdefault(link, []).append(number)
+    ends = [(max if up else min)(each) for each in found.values() if len(each) >= share]
+    end = (min if up else max)(ends, default=None)
+    numbers = sorted((row[1] for row in rows), reverse=not up)
+    return [n for n in numbers if end is None or (n <= end if up else n >= end)], end
 
 
 def matches(row: DeliveryRow, query: DeliveryQuery) -> bool:

@@ -69,118 +69,106 @@ SELECT number FROM delivery
 WHERE number > :after AND number < :before ORDER BY number ASC LIMIT :count;
 
 -- name: numbers_of_links (sqlite)
--- The deliveries of a few links, each beyond a number of its own, the newest first: the first ones of each, merged.
-SELECT d.number FROM json_each(:links) AS j CROSS JOIN delivery AS d
+-- The deliveries of a few links, each beyond a number of its own, the newest first: the first ones of each.
+SELECT d.link, d.number FROM json_each(:links) AS j CROSS JOIN delivery AS d
 WHERE d.link = j.value ->> 'link' AND d.number IN (
     SELECT number FROM delivery
     WHERE link = j.value ->> 'link' AND number > max(:after, j.value ->> 'after') AND number < :before
     ORDER BY number DESC LIMIT :count
-)
-ORDER BY d.number DESC LIMIT :count;
+);
 
 -- name: numbers_of_links (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT d.number FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint, after bigint) CROSS JOIN LATERAL (
+SELECT part.link, d.number FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint, after bigint) CROSS JOIN LATERAL (
     SELECT number FROM delivery
     WHERE link = part.link AND number > greatest(:after, part.after) AND number < :before
     ORDER BY number DESC LIMIT :count
-) AS d
-ORDER BY d.number DESC LIMIT :count;
+) AS d;
 
 -- name: numbers_of_links_up (sqlite)
--- The deliveries of a few links, each beyond a number of its own, the oldest first: the first ones of each, merged.
-SELECT d.number FROM json_each(:links) AS j CROSS JOIN delivery AS d
+-- The deliveries of a few links, each beyond a number of its own, the oldest first: the first ones of each.
+SELECT d.link, d.number FROM json_each(:links) AS j CROSS JOIN delivery AS d
 WHERE d.link = j.value ->> 'link' AND d.number IN (
     SELECT number FROM delivery
     WHERE link = j.value ->> 'link' AND number > max(:after, j.value ->> 'after') AND number < :before
     ORDER BY number ASC LIMIT :count
-)
-ORDER BY d.number ASC LIMIT :count;
+);
 
 -- name: numbers_of_links_up (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT d.number FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint, after bigint) CROSS JOIN LATERAL (
+SELECT part.link, d.number FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint, after bigint) CROSS JOIN LATERAL (
     SELECT number FROM delivery
     WHERE link = part.link AND number > greatest(:after, part.after) AND number < :before
     ORDER BY number ASC LIMIT :count
-) AS d
-ORDER BY d.number ASC LIMIT :count;
+) AS d;
 
 -- name: numbers_waiting_of_links (sqlite)
--- What has a due time of its own and belongs to a few links, the newest first.
-SELECT w.delivery FROM json_each(:links) AS j CROSS JOIN waiting AS w
+-- What has a due time of its own and belongs to a few links, the newest first: the first ones of each.
+SELECT w.link, w.delivery FROM json_each(:links) AS j CROSS JOIN waiting AS w
 WHERE w.delivery IN (
     SELECT delivery FROM waiting INDEXED BY waiting_of_link
     WHERE link >= 0 AND link = j.value ->> 'link' AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
-)
-ORDER BY w.delivery DESC LIMIT :count;
+);
 
 -- name: numbers_waiting_of_links (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+SELECT part.link, w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
     SELECT delivery FROM waiting
     WHERE link >= 0 AND link = part.link AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
-) AS w
-ORDER BY w.delivery DESC LIMIT :count;
+) AS w;
 
 -- name: numbers_waiting_of_links_up (sqlite)
 -- What has a due time of its own and belongs to a few links, the oldest first.
-SELECT w.delivery FROM json_each(:links) AS j CROSS JOIN waiting AS w
+SELECT w.link, w.delivery FROM json_each(:links) AS j CROSS JOIN waiting AS w
 WHERE w.delivery IN (
     SELECT delivery FROM waiting INDEXED BY waiting_of_link
     WHERE link >= 0 AND link = j.value ->> 'link' AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
-)
-ORDER BY w.delivery ASC LIMIT :count;
+);
 
 -- name: numbers_waiting_of_links_up (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+SELECT part.link, w.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
     SELECT delivery FROM waiting
     WHERE link >= 0 AND link = part.link AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
-) AS w
-ORDER BY w.delivery ASC LIMIT :count;
+) AS w;
 
 -- name: numbers_ended_of_links (sqlite)
--- What ended in a state and belongs to a few links, the newest first.
-SELECT a.delivery FROM json_each(:links) AS j CROSS JOIN attempt AS a
+-- What ended in a state and belongs to a few links, the newest first: the first ones of each.
+SELECT a.ended_link, a.delivery FROM json_each(:links) AS j CROSS JOIN attempt AS a
 WHERE a.ended_link = j.value ->> 'link' AND a.state = :state AND a.delivery IN (
     SELECT delivery FROM attempt
     WHERE ended_link = j.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
-)
-ORDER BY a.delivery DESC LIMIT :count;
+);
 
 -- name: numbers_ended_of_links (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT a.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+SELECT part.link, a.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
     SELECT delivery FROM attempt
     WHERE ended_link = part.link AND state = :state AND delivery > :after AND delivery < :before
     ORDER BY delivery DESC LIMIT :count
-) AS a
-ORDER BY a.delivery DESC LIMIT :count;
+) AS a;
 
 -- name: numbers_ended_of_links_up (sqlite)
 -- What ended in a state and belongs to a few links, the oldest first.
-SELECT a.delivery FROM json_each(:links) AS j CROSS JOIN attempt AS a
+SELECT a.ended_link, a.delivery FROM json_each(:links) AS j CROSS JOIN attempt AS a
 WHERE a.ended_link = j.value ->> 'link' AND a.state = :state AND a.delivery IN (
     SELECT delivery FROM attempt
     WHERE ended_link = j.value ->> 'link' AND state = :state AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
-)
-ORDER BY a.delivery ASC LIMIT :count;
+);
 
 -- name: numbers_ended_of_links_up (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT a.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
+SELECT part.link, a.delivery FROM json_to_recordset(CAST(:links AS json)) AS part (link bigint) CROSS JOIN LATERAL (
     SELECT delivery FROM attempt
     WHERE ended_link = part.link AND state = :state AND delivery > :after AND delivery < :before
     ORDER BY delivery ASC LIMIT :count
-) AS a
-ORDER BY a.delivery ASC LIMIT :count;
+) AS a;
 
 -- name: numbers_of_event
 -- An event's deliveries, the newest first.
