@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -142,6 +143,9 @@ def test_what_is_not_offered_is_said(call: Call) -> None:
         more = {"channels": [f"{n}{'x' * 120}" for n in range(3)]} if "channels" in more else more
         reply = call("POST", "/app/acme/msg", message | more)
         assert reply.status_code == 422 and reply.json()["detail"][0]["loc"] == ["body", *more], reply.text
+    for path in ("/app/a%20b", "/app/acme/endpoint/a%20b", f"/app/{'x' * 300}"):
+        reply = call("PUT", path, {"name": "n", "url": "http://127.0.0.1:9/"})
+        assert reply.json()["detail"][0]["loc"] == ["body", "uid"], path
     for raw in ("<xml/>", "[1]", '{"a": 1, "a": 2}'):
         reply = call("POST", "/app/acme/msg", message | {"transformationsParams": {"rawPayload": raw}})
         assert reply.status_code == 422, raw
@@ -190,6 +194,21 @@ def test_an_application_whose_tenant_has_a_key_keeps_its_endpoints(call: Call, s
     assert len(call("GET", "/app/keyed/endpoint").json()["data"]) == 1
     server.api.delete(f"/v1/keys/{key}")
     assert call("DELETE", "/app/keyed").status_code == 204
+
+
+def test_of_many_at_once_one_gets_a_uid(call: Call) -> None:
+    def made(path: str, body: Any) -> list[int]:
+        with ThreadPoolExecutor(8) as pool:
+            return sorted(reply.status_code for reply in pool.map(lambda _: call("POST", path, body), range(8)))
+
+    for uid in ("raced", "raced.too"):
+        assert made("/app", {"name": "n", "uid": uid}) == [201, *[409] * 7], uid
+    body = {"url": "http://127.0.0.1:9/", "uid": "one"}
+    assert made("/app/raced.too/endpoint", body) == [201, *[409] * 7]
+    message = {"eventType": "a.b", "payload": {}, "eventId": "raced"}
+    assert made("/app/raced.too/msg", message) == [202, *[409] * 7]
+    both = {**message, "eventId": "e", "application": {"name": "n", "uid": "raced.three"}}
+    assert made("/app/raced.three/msg", both) == [202, *[409] * 7]
 
 
 def test_what_the_operators_links_do_is_not_an_attempt(call: Call, server: TestServer) -> None:

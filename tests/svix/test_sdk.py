@@ -19,7 +19,7 @@ from svix.api import (
 )
 from svix.api.event_type import EventTypeDeleteOptions, EventTypeListOptions
 from svix.api.message import MessageGetOptions
-from svix.api.message_attempt import MessageAttemptListAttemptedMessagesOptions
+from svix.api.message_attempt import MessageAttemptListAttemptedMessagesOptions, MessageAttemptListByEndpointOptions
 from svix.exceptions import HttpError, HTTPValidationError
 from svix.models import (
     ApplicationPatch,
@@ -241,6 +241,8 @@ def test_attempts_are_listed_and_a_message_is_resent(svix: Svix, receiver: Recei
     options = MessageAttemptListAttemptedMessagesOptions(with_content=True)
     [message] = svix.message_attempt.list_attempted_messages(app, endpoint.id, options).data
     assert message.payload == {"n": 1} and message.status_text == "success"
+    on_channel = MessageAttemptListByEndpointOptions(channel="none")
+    assert not svix.message_attempt.list_by_endpoint(app, endpoint.id, on_channel).data
     stats = svix.endpoint.get_stats(app, endpoint.id)
     assert (stats.success, stats.fail, stats.pending) == (1, 0, 0)
     later = svix.endpoint.create(app, EndpointIn(url=receiver.url("/later")))
@@ -276,6 +278,9 @@ def test_an_endpoint_keeps_everything_it_was_given(svix: Svix, receiver: Receive
     replaced = svix.endpoint.upsert(app, made.id, EndpointUpsertIn(url=made.url, uid="other"))
     assert (replaced.uid, replaced.metadata, replaced.throttle_rate, replaced.event_types) == ("other", {}, None, None)
     refused(404, svix.endpoint.get, app, "my.endpoint")
+    fresh = svix.endpoint.upsert(app, "made.by.put", EndpointUpsertIn(url=made.url))
+    assert fresh.uid == "made.by.put" and svix.endpoint.get(app, "made.by.put") == fresh
+    svix.endpoint.delete(app, "made.by.put")
 
 
 def test_a_disabled_endpoint_gets_nothing_of_the_meantime(svix: Svix, receiver: Receiver) -> None:

@@ -35,11 +35,16 @@ class AppEndpoints:
         self._catalog, self._endpoints = catalog, endpoints
         self._turns = UidTurns()
 
+    def known(self, caller: Caller, tenant: str, ident: str) -> bool:
+        """Whether an application has an endpoint with this id or uid."""
+        found = self._catalog.now.endpoints_by_id.get(ident) or self._with_uid(tenant, ident)
+        return found is not None and found.tenant == tenant and caller.sees(tenant)
+
     def find(self, caller: Caller, tenant: str, ident: str, scope: str) -> Endpoint:
         """An application's endpoint, by id or uid, for a caller with this scope. Raises NotFound."""
         caller.need(scope)
         found = self._catalog.now.endpoints_by_id.get(ident) or self._with_uid(tenant, ident)
-        if found is None or found.tenant != tenant or not caller.sees(tenant):
+        if found is None or not self.known(caller, tenant, ident):
             raise NotFound(f"There is no endpoint {ident[:100]}.")
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ from tidings.rules.reading.refused import Refused
 from tidings.web.operation import Handler, Operation, Parameter, Request
 from tidings.web.parts import Parts
 from tidings.web.svix.paging import LIMIT_MAX
-from tidings.web.svix.shapes import ApplicationIn
+from tidings.web.svix.shapes import NAME_PATTERN, UID_CHARS_MAX, ApplicationIn
 
 NO_RATE = "An application has no rate here. Set throttleRate on each endpoint; it is kept exactly."
 
+_UID = re.compile(NAME_PATTERN.strip("^$"))
 _TIME = {"type": "string", "format": "date-time"}
 PAGING = (
     Parameter(name="limit", schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}, help="Entries of a page."),
@@ -91,6 +93,16 @@ async def application_or_new(parts: Parts, request: Request, given: ApplicationI
         # Another request was first.
         return application(parts, request)
     return made
+
+
+def uid_of_path(given: str | None, ident: str) -> str:
+    """The uid of what PUT makes: as the path says. Raises Refused."""
+    if given not in (None, ident):
+        detail = "Nothing has this uid yet, and the uid in the body differs from that in the path."
+        raise Refused("/uid", "wrong_value", detail)
+    if len(ident) > UID_CHARS_MAX or not _UID.fullmatch(ident):
+        raise Refused("/uid", "wrong_value", f"A uid has 1 to {UID_CHARS_MAX} letters, digits and - _ . characters.")
+    return ident
 
 
 def refuse_rate(throttle_rate: Any, rate_limit: Any) -> None:

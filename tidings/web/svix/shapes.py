@@ -8,11 +8,12 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 NAME_PATTERN = r"^[a-zA-Z0-9\-_.]+$"
+UID_CHARS_MAX = 256
 CHANNELS_OF_ENDPOINT_MAX, CHANNELS_OF_MESSAGE_MAX = 10, 5
 GRACE_SECONDS_MAX = 7 * 86_400
 RATE_MAX = 65_535
 
-Uid = Annotated[str, Meta(min_length=1, max_length=256, pattern=NAME_PATTERN)]
+Uid = Annotated[str, Meta(min_length=1, max_length=UID_CHARS_MAX, pattern=NAME_PATTERN)]
 TypeName = Annotated[str, Meta(max_length=256, pattern=NAME_PATTERN)]
 Channel = Annotated[str, Meta(max_length=128, pattern=NAME_PATTERN)]
 EndpointChannels = Annotated[list[Channel], Meta(min_length=1, max_length=CHANNELS_OF_ENDPOINT_MAX)]

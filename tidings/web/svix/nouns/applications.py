@@ -9,17 +9,15 @@ from tidings.control.svix.notes import notes_of
 from tidings.model import moment
 from tidings.model.access import Tenant
 from tidings.model.errors import Conflict
-from tidings.rules.reading.refused import Refused
 from tidings.web.habits.once import run_once
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 from tidings.web.svix.paging import listed
-from tidings.web.svix.rows import ORDER, PAGING, application, refuse_rate, row
+from tidings.web.svix.rows import ORDER, PAGING, application, refuse_rate, row, uid_of_path
 from tidings.web.svix.shapes import ApplicationIn, ApplicationOut, ApplicationPatch, ListResponse
 
 TAG = "Application"
 READ, WRITE = "tenants:read", "tenants:write"
-_UNKNOWN = "No application has this uid yet, and the uid in the body differs from that in the path."
 
 
 def shown(tenant: Tenant) -> ApplicationOut:
@@ -75,12 +73,9 @@ async def put(parts: Parts, request: Request) -> Answer:
     refuse_rate(given.throttle_rate, given.rate_limit)
     caller, ident, metadata = request.caller, request.path["app_id"], given.metadata or {}
     if parts.svix.applications.known(caller, ident) is None:
-        if given.uid not in (None, ident):
-            raise Refused("/uid", "wrong_value", _UNKNOWN)
+        uid = uid_of_path(given.uid, ident)
         try:
-            return _created(
-                await parts.svix.applications.create(caller, given.name, ident, metadata, parts.writer.call)
-            )
+            return _created(await parts.svix.applications.create(caller, given.name, uid, metadata, parts.writer.call))
         except Conflict:
             # Another request was first.
             application(parts, request)

@@ -104,6 +104,7 @@ async def _attempts(
         traces, position = await parts.deliveries.traces(
             request.caller, query, endpoint=None if endpoint is None else endpoint.id, tenant=tenant.id
         )
+        traces = await _on_channel(parts, request, tenant, traces)
         found += [each for trace in traces for each in _each(trace, span) if _fits(parts, request, each)]
         if len(found) > span.limit or position is None:
             break
@@ -113,7 +114,21 @@ async def _attempts(
     ends: tuple[Any, Any] = (found[0].place, found[-1].place) if found else (None, None)
     if not found and position is not None:
         ends = ([position, 0], [position, 0])
-    return page(request, name, [_attempt(parts, each) for each in found], *ends, done=is_done)
+    with_content = request.query.get("with_content", True)
+    shown = [_attempt(parts, each, with_content=with_content) for each in found]
+    return page(request, name, shown, *ends, done=is_done)
+
+
+async def _on_channel(
+    parts: Parts, request: Request, tenant: Tenant, traces: list[DeliveryTrace]
+) -> list[DeliveryTrace]:
+    """The deliveries of messages on the channel that is asked for."""
+    channel = request.query.get("channel")
+    if channel is None or not traces:
+        return traces
+    events = await messages.by_seq(parts, request, tenant.id, [trace.row.event for trace in traces])
+    named = {seq for seq, event in events.items() if channel in (channels_of(event.subject) or ())}
+    return [trace for trace in traces if trace.row.event in named]
 
 
 def _each(trace: DeliveryTrace, span: Span) -> list[Attempted]:
@@ -146,16 +161,17 @@ def _narrowed(request: Request, query: DeliveryQuery) -> DeliveryQuery:
     return msgspec.structs.replace(query, since=after, until=before)
 
 
-def _attempt(parts: Parts, each: Attempted) -> MessageAttemptOut:
+def _attempt(parts: Parts, each: Attempted, *, with_content: bool = True) -> MessageAttemptOut:
     row, attempt = each.trace.row, each.trace.attempts[each.index]
     endpoint = parts.catalog.now.links[row.link]
     status: Status = SUCCESS if attempt.outcome == OK.name else FAIL
+    answer = attempt.reason if attempt.status is None else attempt.response
     return MessageAttemptOut(
         id=f"{parts.delivery_ids.of(row.number, row.created)}.{attempt.n}",
         url=endpoint.what.url,
         msg_id=row.event_id or "",
         endpoint_id=endpoint.id,
-        response=attempt.response or (attempt.reason or "" if attempt.status is None else ""),
+        response=(answer or "") if with_content else "",
         response_status_code=attempt.status or 0,
         response_duration_ms=attempt.duration_ms,
         status=status,

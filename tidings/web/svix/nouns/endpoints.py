@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from tidings.control.svix.endpoints import EndpointNotes
 from tidings.model.link import Endpoint, Secret
 from tidings.web.habits.once import run_once
@@ -19,7 +21,7 @@ from tidings.web.svix.nouns.endpoint_forms import (
     whole,
 )
 from tidings.web.svix.paging import listed
-from tidings.web.svix.rows import ORDER, PAGING, application, row
+from tidings.web.svix.rows import ORDER, PAGING, application, row, uid_of_path
 from tidings.web.svix.shapes import (
     EndpointHeadersIn,
     EndpointHeadersOut,
@@ -68,8 +70,13 @@ async def patch(parts: Parts, request: Request) -> Answer:
 
 
 async def put(parts: Parts, request: Request) -> Answer:
-    """Replace an endpoint."""
+    """Create an endpoint, or replace it."""
     given: EndpointUpdate = request.body
+    tenant, ident = application(parts, request).id, request.path["endpoint_id"]
+    if not parts.svix.endpoints.known(request.caller, tenant, ident):
+        fresh = EndpointIn(**msgspec.structs.asdict(given) | {"uid": uid_of_path(given.uid, ident)})
+        made = new_endpoint(tenant, fresh)
+        return _created(await parts.svix.endpoints.create(request.caller, made, notes(fresh), parts.writer.call))
     changed = whole(given)
     changed.disabled = bool(given.disabled)
     return await _edited(parts, request, changed)
