@@ -97,6 +97,7 @@ lock: $(READY) ## Choose dependency versions anew and write the locks, with hash
 	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --extra dev --extra otel --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --upgrade tests/openapi/requirements.in -o tests/openapi/requirements.lock
+	$(COMPILE) --upgrade tests/deploy/chart/requirements.in -o tests/deploy/chart/requirements.lock
 	$(COMPILE) --upgrade tests/mcp/requirements.in -o tests/mcp/requirements.lock
 	$(COMPILE) --upgrade tests/oracles/requirements.in -o tests/oracles/requirements.lock
 	$(COMPILE) --upgrade tests/peers/requirements.in -o tests/peers/requirements.lock

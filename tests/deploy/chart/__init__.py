@@ -1,0 +1,1 @@
+"""The Helm chart, rendered by Helm itself and judged by the schemas of Kubernetes."""
