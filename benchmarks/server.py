@@ -34,6 +34,7 @@ class Server:
         self.folder = folder
         self.database = database
         self.environment = dict(environment or {})
+        self.command = tidings()
         self.port = port or free_port()
         self.log: IO[bytes] | None = None
         self.process: subprocess.Popen[bytes] | None = None
@@ -52,7 +53,7 @@ class Server:
         environment = dict(
             os.environ, TIDINGS_OPERATOR_KEY=KEY, TIDINGS_ALLOW_ADDRESSES="127.0.0.0/8", **self.environment
         )
-        command = [*tidings(), "serve", "--data", str(self.folder / "data"), "--port", str(self.port)]
+        command = [*self.command, "serve", "--data", str(self.folder / "data"), "--port", str(self.port)]
         if self.database:
             command += ["--database", self.database]
         begun = time.monotonic()

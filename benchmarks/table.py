@@ -56,6 +56,7 @@ PROMISES = {
     "portal-page-postgres": Promise("the same, PostgreSQL 18", "ms", 150, 50, False),
     "console-bytes": Promise("bytes of a first visit to the console", "KB", 150, 80, False),
     "console-watchers": Promise("throughput while ten people watch the console, against nobody", "%", 97, 100, True),
+    "tallies": Promise("throughput with attempts counted, against not", "%", 97, 99, True),
     "bulk": Promise("deliveries retried by one filter, 300,000 of them, SQLite", "deliveries/s", 2000, 5000, True),
     "bulk-p99": Promise("publish call beside it, p99", "ms", 50, 20, False),
     "bulk-postgres": Promise("the same, PostgreSQL 18", "deliveries/s", 2000, 5000, True),

@@ -30,6 +30,7 @@ from benchmarks.figures import (
     standby,
     start,
     stored,
+    tallies,
     tracing,
     verify,
 )
@@ -69,6 +70,7 @@ FIGURES = {
     "console-postgres": Figure(console.postgres, ("console-page-postgres", "portal-page-postgres"), is_usual=False),
     "bulk": Figure(bulk.sqlite, ("bulk", "bulk-p99"), is_usual=False),
     "bulk-postgres": Figure(bulk.postgres, ("bulk-postgres", "bulk-postgres-p99"), is_usual=False),
+    "tallies": Figure(tallies.tallies, ("tallies",), is_usual=False),
     "watchers": Figure(console.watchers, ("console-watchers",), is_usual=False),
     "neighbour": Figure(neighbour.neighbour, ("neighbour",)),
     "poison": Figure(poison.poison, ("poison",)),

@@ -55,21 +55,26 @@ SELECT COUNT(*) FROM (
 ) AS part;
 
 -- name: replay_count_deliveries
--- How many deliveries a replay will look at.
-SELECT COUNT(*) FROM delivery WHERE link = :link AND number > :after AND number <= :finish;
+-- How many deliveries a replay of failed ones will look at: those that ended dead at some time.
+SELECT COUNT(DISTINCT delivery) FROM attempt
+WHERE ended_link = :link AND state = 'dead' AND delivery > :after AND delivery <= :finish;
 
 -- name: replay_count_events
 -- How many events a replay will look at.
 SELECT COUNT(*) FROM event WHERE seq > :after AND seq <= :finish;
 
 -- name: replay_deliveries
--- A step through a link's deliveries: how each stands.
+-- A step through a link's deliveries that ended dead at some time: how each stands now.
 SELECT d.number, d.event, d.created,
     (SELECT a.state FROM attempt AS a WHERE a.delivery = d.number ORDER BY a.n DESC LIMIT 1),
     (SELECT MAX(a.n) FROM attempt AS a WHERE a.delivery = d.number),
     (SELECT w.delivery FROM waiting AS w WHERE w.delivery = d.number)
-FROM delivery AS d
-WHERE d.link = :link AND d.number > :after AND d.number <= :finish ORDER BY d.number LIMIT :count;
+FROM (
+    SELECT DISTINCT e.delivery FROM attempt AS e
+    WHERE e.ended_link = :link AND e.state = 'dead' AND e.delivery > :after AND e.delivery <= :finish
+    ORDER BY e.delivery LIMIT :count
+) AS part JOIN delivery AS d ON d.number = part.delivery
+ORDER BY d.number;
 
 -- name: replay_events
 -- A step through the events; bodies are read only where a filter asks for them.
