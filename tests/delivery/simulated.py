@@ -15,13 +15,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tidings.deliver.actions.action import Tools
-from tidings.deliver.actions.bodies import BodyCache
-from tidings.deliver.actions.edits import Edits
-from tidings.deliver.lanes import Lanes
-from tidings.deliver.runs import Runs
 from tidings.deliver.stage import Deliver
-from tidings.deliver.steps import DueTimes
 from tidings.model.event import Event
 from tidings.model.link import AnyLink, Endpoint, Pacing, Sealed, Secret, Webhook
 from tidings.model.moment import SECOND, Micros
@@ -129,10 +123,8 @@ class Simulated:
             link = next(iter(self._catalog.now.links.values()))
             changed = msgspec.structs.replace(link, mode=mode, revision=link.revision + 1)
             self._write(partial(self._put, changed))
-            lanes, now, settlement = self.stage._lanes, self.clock.now(), self.stage._settlement
-            lanes.update([changed], now, settlement)
             if mode == "enabled":
-                lanes.resume(link.num, now, settlement)
+                self.stage.resume(link.num)
             self.run(0.05)
 
     def _put(self, link: AnyLink, db: Any) -> None:
@@ -212,13 +204,5 @@ class Simulated:
         stage = Deliver(
             self._engine, network, self._catalog, self.clock, lambda: network, no_edits, "test", lambda: 0.5
         )
-        # As `start` does, without its thread.
-        stage._db, stage._client = self._engine.reader(), network
-        stage._due_times = DueTimes(self.clock, network, stage._inbox, self.wake)
-        stage._edits = Edits(network, no_edits, stage._inbox.append)
-        runs = stage._runs = Runs(network, self._catalog, lambda: stage._lanes, stage._now, stage._inbox.append)
-        nothing = (self._catalog.connection, no_edits, no_edits, no_edits, no_edits, no_edits)
-        tools = Tools(self.send, BodyCache("test"), stage._edits, runs, *nothing, stage._inbox.append)
-        stage._lanes = Lanes(stage._db, self._catalog, self.clock.now(), stage._shares, tools)
-        stage.alive = True
+        stage.start(in_thread=False)
         return stage

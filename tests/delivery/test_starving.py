@@ -69,7 +69,8 @@ def pairs() -> Iterator[Any]:
 @pytest.mark.parametrize(("kind", "options"), list(pairs()))
 def test_good_events_arrive_within_seconds(tmp_path: Path, kind: str, options: str) -> None:
     slow = KINDS[kind].after > 1
-    for bad in (1, 30):
+    # A single poisoned one by turns: it is in nothing harder than many.
+    for bad in (1, 30) if (list(KINDS).index(kind) + list(OPTIONS).index(options)) % 2 == 0 else (30,):
         (tmp_path / str(bad)).mkdir()
         world = lateness(tmp_path / str(bad), kind, OPTIONS[options], bad)
         world.close()
@@ -117,6 +118,7 @@ def test_nothing_is_sent_to_an_endpoint_that_refuses_everything_for_a_while(tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite_only
 def test_a_message_that_is_always_asked_to_wait_uses_up_its_attempts(tmp_path: Path, database: str | None) -> None:
     def receives(data: list[dict[str, Any]], at: float) -> Answer:
         return Answer(429, retry_after=3600) if "bad" in data[0] else Answer()

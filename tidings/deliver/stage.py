@@ -78,11 +78,10 @@ class Deliver:
         self._client_of, self._edit, self._on_failure = client, edit, on_failure
         self._chance, self._may_send, self._traced = chance, may_send, traced
         self._inbox: deque[Callable[[], None]] = deque()
-        self._news = True
+        self._news, self._store_rests_until = True, 0
         self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
         self._settling: Settlement | None = None
         self._settlement = Settlement()
-        self._store_rests_until: Micros = 0
         self._timers, self._pace, self._shares, self._bodies = Timers(), Pace(), Shares(), BodyCache(source)
         self._launch: list[tuple[Lane, list[Queued]]] = []
         self._arrived_at: Micros | None = None  # of all replies of a round
@@ -92,8 +91,8 @@ class Deliver:
         self._runs = Runs(writer, catalog, lambda: self._lanes, self._now, self._hear)
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
-    def start(self) -> None:
-        """Read where the last run ended, then start the thread. Raises StoreError."""
+    def start(self, *, in_thread: bool = True) -> None:
+        """Read where the last run ended, then take turns in a thread, or as somebody else asks. Raises StoreError."""
         self._db: Db = self._engine.reader()
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
@@ -104,7 +103,8 @@ class Deliver:
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
         self.alive = True
-        self._thread.start()
+        if in_thread:
+            self._thread.start()
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Send nothing new, wait for what is in flight, settle it, and stop. The next start resends the rest."""
