@@ -80,8 +80,9 @@ def test_two_lengths_are_refused(world: HookWorld) -> None:
     nothing_came(hook)
 
 
-@pytest.mark.slow
-def test_a_body_that_never_ends_is_given_up(world: HookWorld) -> None:
+@pytest.mark.sqlite_only
+def test_a_body_that_never_ends_is_given_up(world: HookWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.parts.bodies, "_seconds", 0.2)
     hook = world.hook("github")
     with wire.dial(world.server.url, 20) as sock:
         sock.sendall(head(hook, BODY) + BODY[:5])

@@ -60,6 +60,7 @@ class Steps:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", BODIES)
+@pytest.mark.few(3)
 def test_a_large_body_holds_up_nobody(world: HookWorld, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     kind, body = BODIES[what]
     hook = world.hook("github")

@@ -20,9 +20,10 @@ PUBLIC = "https://hooks.example/api"
 
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    """A server behind a proxy, whose answers pages of one origin may read."""
+    """A server behind a proxy, whose answers pages of one origin may read. No minute ends between two calls."""
     with TestServer(
         tmp_path_factory.mktemp("door"),
+        clock=FakeClock(),
         public_url=f"{PUBLIC}/",
         cors_origins=f"{PAGE}:443",
         trusted_proxies="127.0.0.0/8,10.0.0.0/8",
@@ -153,7 +154,7 @@ def test_callers_behind_a_trusted_proxy_are_counted_each_for_themselves(open_ser
 
 
 def test_without_trusted_proxies_the_headers_say_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with TestServer(tmp_path_factory.mktemp("none"), max_calls_per_address=3) as server:
+    with TestServer(tmp_path_factory.mktemp("none"), clock=FakeClock(), max_calls_per_address=3) as server:
         for number in range(4):
             hops = f"X-Forwarded-For: 203.0.113.{number}\r\nForwarded: for=203.0.113.{number}\r\n"
             found = send(server.url, f"GET /healthz HTTP/1.1\r\nHost: x\r\n{hops}\r\n".encode())

@@ -13,7 +13,7 @@ from typing import Any
 from tidings.control.svix.tokens import PREFIX as TOKEN
 from tidings.model.access import Key, key_hash
 from tidings.model.errors import Invalid, NotFound, Place, TidingsError, Unauthorized
-from tidings.rules.network.origin import origins_of
+from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.api.door import ANYBODY, JSON, ApiDoor, Exchange, send_refusal
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
@@ -39,8 +39,8 @@ _ELSEWHERE = re.compile(
 
 
 @functools.cache
-def _routes() -> Routes:
-    return Routes(TABLE)
+def _routes(prefix: str) -> Routes:
+    return Routes(TABLE, prefix)
 
 
 class NotOffered(TidingsError):
@@ -54,7 +54,8 @@ class SvixDoor(ApiDoor):
 
     def __init__(self, parts: Parts, api: ApiDoor) -> None:
         """With the API's door it shares the counts of wrong keys and of calls."""
-        super().__init__(parts, _routes())
+        public = public_url(parts.settings.public_url)
+        super().__init__(parts, _routes(public.prefix if public else ""))
         self.access, self.limits = api.access, api.limits
         self._tokens = parts.svix.tokens
         self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog, SDK_HEADERS)
