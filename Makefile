@@ -52,6 +52,10 @@ serve: $(INSTALLED) ## Run a server on DATA (data) and PORT (8080)
 test: $(READY) ## Run every test, PostgreSQL included
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
+.PHONY: image
+image: $(READY) ## Build the image of deploy/Dockerfile on a bare Debian and run it, where buildah and debootstrap are installed
+	@$(BIN)/python tools/try_image.py $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## Format, lint, types, import contracts, dead code, the generated docs and client: what needs no test
 	$(BIN)/ruff format --check --quiet .

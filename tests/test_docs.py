@@ -79,7 +79,7 @@ def test_readme_commands_are_targets_of_make() -> None:
 def test_ci_runs_what_the_readme_says() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = re.findall(r"^make [a-z-]+$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert commands == ["make lint", "make test"]
+    assert commands == ["make lint", "make image", "make test"]
     assert all(command in readme for command in commands)
 
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 from make_docs import metric_rows
 from tests.programs import found, needed
 from tests.repository import ROOT
+from tidings.cli.commands import tree
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.testing import until
 
@@ -65,6 +67,21 @@ def test_the_files_that_compose_mounts_are_there() -> None:
     assert len(own) == 3 and all((DEPLOY / each).exists() for each in own)
     assert services["tidings"]["read_only"] and services["tidings"]["volumes"] == ["data:/data"]
     assert set(yaml("compose.postgres.yaml")["services"]) == {"tidings", "postgres"}
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.postgres.yaml"])
+def test_tidings_accepts_the_settings_of_compose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those of the image, as `tidings check` reads them in the container."""
+    image = re.findall(r"\b(TIDINGS_\w+)=(\S+)", (DEPLOY / "Dockerfile").read_text())
+    given = dict(image) | yaml(name)["services"]["tidings"].get("environment", {})
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{[^}]*\}", "hush", value))
+    done = CliRunner().invoke(tree(("check",)), ["check", "--json"])
+    assert done.exit_code == 0, done.output
+    used = json.loads(done.stdout)["settings"]
+    assert (used["data"], used["host"]) == ("/data", "0.0.0.0") and used["database"].startswith(
+        "postgresql://tidings:hush@postgres" if "postgres" in name else "sqlite:"
+    )
 
 
 @pytest.mark.slow
