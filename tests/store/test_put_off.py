@@ -149,3 +149,18 @@ def test_a_connection_that_broke_while_idle_costs_no_transaction_and_one_in_the_
         assert rows(db) == [("a", 0), ("b", 0)]
         db.rollback()
     db.close()
+
+
+def test_what_comes_after_a_failure_in_the_same_round_trip_works_later(db: Db) -> None:
+    """A statement that PostgreSQL has skipped, as one before it failed, must not be taken for prepared."""
+    for n in range(12):
+        db.begin()
+        try:
+            put(db, f"a{n}")
+            if n in (1, 5):
+                put(db, "a0")
+            db.execute_later("UPDATE t SET n = n + 1 WHERE id = :id", {"id": "a0"})
+            db.commit()
+        except UniqueViolation:
+            db.rollback()
+    assert [row[1] for row in rows(db) if row[0] == "a0"] == [10]
