@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -275,3 +276,12 @@ def test_repeated_iterators_end(connect: Connect, call: Call) -> None:
         if body["done"]:
             break
     assert seen == [6, 5, 4, 3, 2, 1, 0]
+
+
+def test_whatever_the_document_names_is_in_it() -> None:
+    found = document(OPERATIONS)
+    text = json.dumps(found)
+    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', text)):
+        part: Any = found
+        for step in reference.split("/"):
+            part = part[step]

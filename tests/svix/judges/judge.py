@@ -58,6 +58,7 @@ svix.message_attempt.resend(app.id, message.id, endpoint.id)
 assert svix.message.list(app.id).data[0].payload == payload
 step("attempts")
 assert "/portal/" in svix.authentication.app_portal_access(app.id, AppPortalAccessIn()).url
+assert "/portal/" in svix.authentication.dashboard_access(app.id).url
 step("portal")
 try:
     svix.endpoint.create(app.id, EndpointIn(url="nonsense"))

@@ -53,5 +53,17 @@ OPERATIONS: tuple[Operation, ...] = (
         response=AppPortalAccessOut,
         secret=True,
     ),
+    row(
+        # What earlier versions call it.
+        "v1.authentication.dashboard-access",
+        "POST",
+        "/auth/dashboard-access/{app_id}",
+        "keys:write",
+        access,
+        tag=TAG,
+        request=AppPortalAccessIn,
+        response=AppPortalAccessOut,
+        secret=True,
+    ),
     row("v1.health.get", "GET", "/health", None, health, tag="Health", status=204),
 )
