@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from typing import Any
@@ -260,6 +261,8 @@ MADE_UP: list[Any] = [
     "x" * 5_000, [], [1], {}, {"a": 1},
 ]  # fmt: skip
 
+RESTS: list[list[Any]] = [[1], ["x", 1], [None, 1], [-1], [2**62], [True], [1.5], [], ["\0"], [None, None]]
+
 
 @pytest.mark.parametrize("name", [*SORTED[:2], *slow(*SORTED[2:])])
 def test_cursors_of_a_recreated_collection_are_refused(server: TestServer, api: Api, name: str) -> None:
@@ -271,19 +274,21 @@ def test_cursors_of_a_recreated_collection_are_refused(server: TestServer, api: 
             PATH,
             {"text": "abc", "whole": 1, "real": 1.0, "flag": True, "day": "2026-01-01", "at": "2026-01-01T00:00:00Z"},
         )
-    for sort in (name, f"-{name}", f"{name},-created", f"-{name},whole" if name != "whole" else "-whole,text"):
+    second = f"-{name},whole" if name != "whole" else "-whole,text"
+    for index, sort in enumerate((name, second, f"-{name}", f"{name},-created")):
         opened = cursors.open(api.get(PATH, sort=sort, limit=1)["next_cursor"])
         assert opened is not None
-        for first in MADE_UP:
-            for rest in ([1], ["x", 1], [None, 1], [-1], [2**62], [True], [1.5], [], ["\0"], [None, None]):
-                try:
-                    made = cursors.seal([first, *rest], opened[1])
-                except (UnicodeEncodeError, OverflowError):
-                    continue
-                said = send(server.url, get(f"{PATH}?sort={sort}&limit=1&cursor={made}"))
-                assert said.status in (200, 422), (said.status, said.body, first, rest)
-                if said.status == 422:
-                    assert said.places == ["cursor"]
+        pairs = list(itertools.product(MADE_UP, RESTS))
+        # The first two ways to sort begin with the same column up and down: of the others, every third pair is tried.
+        for first, rest in pairs if index < 2 else pairs[index::3]:
+            try:
+                made = cursors.seal([first, *rest], opened[1])
+            except (UnicodeEncodeError, OverflowError):
+                continue
+            said = send(server.url, get(f"{PATH}?sort={sort}&limit=1&cursor={made}"))
+            assert said.status in (200, 422), (said.status, said.body, first, rest)
+            if said.status == 422:
+                assert said.places == ["cursor"]
 
 
 def test_a_cursor_belongs_to_its_query(api: Api) -> None:

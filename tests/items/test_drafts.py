@@ -92,6 +92,7 @@ def told(own: Api) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("seed", [*range(2), *slow(*range(2, 12))])
 def test_a_batch_does_what_its_operations_do_one_by_one(api: Api, seed: int) -> None:
     chance = random.Random(seed)

@@ -44,6 +44,7 @@ def put(api: Api, raw: bytes, media: str) -> Any:
     return reply.json
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("format", "media"), [("csv", "text/csv"), ("ndjson", "application/x-ndjson")])
 def test_an_export_can_be_imported_unchanged(api: Api, format: str, media: str) -> None:
     one, two = tenant(api, f"one-{format}"), tenant(api, f"two-{format}")
