@@ -27,7 +27,7 @@ class Peer(PostgresEngine):
     def writer(self) -> Db:
         db = PostgresDb(self._url)
         db.journal, db.shares = self._own, True
-        db.execute("SET lock_timeout = '2s'", {})
+        db.execute("SET lock_timeout = '1s'", {})
         return db
 
     def reader(self) -> Db:

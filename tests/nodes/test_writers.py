@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
@@ -181,3 +182,17 @@ def test_a_frozen_neighbour_that_holds_an_item_stops_only_those_who_want_it(pair
         assert published.result()
         assert node.api.call("GET", "/readyz").status == 200, "the store is well"
     assert node.api.call("PATCH", "/v1/items/counters/held", {"count": 1}).status == 200
+
+
+def test_while_somebody_locks_a_whole_table_groups_are_refused_and_not_each_job_after_a_wait(
+    pair: Pair, url: str
+) -> None:
+    """As an operator's CREATE INDEX on the events does."""
+    api = pair[1].api
+    began = time.monotonic()
+    with psycopg.connect(url) as locking, ThreadPoolExecutor(12) as pool:
+        locking.execute("LOCK TABLE event IN SHARE MODE")
+        replies = list(pool.map(lambda n: api.call("POST", "/v1/events", {"type": "a.b", "data": {}}), range(12)))
+    assert {reply.status for reply in replies} == {503}
+    assert time.monotonic() - began < 10, "two or three groups wait for a second, twice; one by one it would be 24 s"
+    api.publish("a.b")

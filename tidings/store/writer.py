@@ -274,8 +274,8 @@ class Writer:
             self._db.rollback()
             if isinstance(wrong, contention.LOST_RACES) and not lost:
                 return self._commit(self._without_waiting(group, wrong), lost=True)
-            if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
-                # One job that the database refuses must not fail its neighbours.
+            if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy | Held):
+                # One job that the database refuses must not fail its neighbours; for a lock each would wait again.
                 waits = [self._commit([entry]) for entry in group]
                 return min((wait for wait in waits if wait is not None), default=None)
             answers, more = self._refused(group, wrong), None
