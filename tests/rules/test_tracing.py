@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tidings.rules.tracing.configured import Batching, WrongTracing, asked_by, batching, check_sampler, collector
+from tidings.rules.tracing.configured import (
+    Batching,
+    Collector,
+    WrongTracing,
+    asked_by,
+    batching,
+    check_sampler,
+    collector,
+)
 from tidings.rules.tracing.context import STATE_CHARS_KEPT, Trace, of_stored, read
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -148,6 +156,13 @@ def test_traces_are_on_if_the_environment_names_a_collector(environ: dict[str, s
         ({"OTEL_PROPAGATORS": "b3"}, "OTEL_PROPAGATORS is 'b3'"),
         ({"OTEL_TRACES_SAMPLER": "sometimes"}, "OTEL_TRACES_SAMPLER is 'sometimes'"),
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "10%"}, "OTEL_TRACES_SAMPLER_ARG is '10%'"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT is 'localhost:4318/v1/traces'",
+        ),
+        ({"OTEL_EXPORTER_OTLP_COMPRESSION": "zstd"}, "OTEL_EXPORTER_OTLP_COMPRESSION is 'zstd'"),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT is '10s'"),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "secret"}, "OTEL_EXPORTER_OTLP_HEADERS must have headers"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "OTEL_BSP_MAX_QUEUE_SIZE is '0'"),
     ],
 )
@@ -157,13 +172,20 @@ def test_what_tidings_does_not_do_is_refused_by_name(environ: dict[str, str], sa
         asked_by(whole)
         check_sampler(whole)
         batching(whole)
+        collector(whole)
 
 
 def test_defaults_are_those_of_opentelemetry() -> None:
     check_sampler({})
     assert batching({}) == Batching(2048, 512, 5.0)
-    assert collector({}) == "http://localhost:4318/v1/traces"
-    assert (
-        collector({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://u:p@c.example/otlp/"}) == "https://c.example/otlp/v1/traces"
-    )
-    assert collector({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/x"}) == "http://c/x"
+    assert collector({}) == Collector("http://localhost:4318/v1/traces", {}, 10.0, False)
+
+
+def test_a_collector_is_named_by_the_standard_variables() -> None:
+    base = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://u:p@c.example/otlp/", "OTEL_EXPORTER_OTLP_TIMEOUT": "500"}
+    more = {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20b, x=1", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
+    found = collector(base | more)
+    assert found.url == "https://u:p@c.example/otlp/v1/traces" and found.shown == "https://c.example/otlp/v1/traces"
+    assert (found.headers, found.timeout_seconds, found.is_packed) == ({"api-key": "a b", "x": "1"}, 0.5, True)
+    own = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/x", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "none"}
+    assert collector(base | more | own).url == "http://c/x" and not collector(base | more | own).is_packed

@@ -10,11 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.tracing.collector import collecting
-from tidings.rules.tracing.configured import Batching
+from tidings.net.collector import CollectorConnection
+from tidings.rules.tracing.configured import Batching, Collector
 from tidings.rules.tracing.context import Trace
 from tidings.testing import TestServer, until
+from tidings.tracing.otlp import Encoder
 from tidings.tracing.spans import STOP_SECONDS, Spans, TraceSpan
 
 SPAN = TraceSpan("x", "internal", Trace("a" * 32, "b" * 16), None, False, 0, 1, {})
@@ -51,6 +54,42 @@ def test_spans_that_cannot_be_sent_are_counted_and_later_ones_arrive(caplog: pyt
     spans.stop()
     assert "traces cannot be sent (connection refused); 1 spans were lost since the start" in caplog.text
     assert "traces are sent again" in caplog.text
+
+
+def test_spans_are_encoded_as_the_official_package_reads_them() -> None:
+    other = Trace("c" * 32, "d" * 16, 0, "x=1")
+    here = Trace("a" * 32, "b" * 16, 1, "shop=42")
+    attributes: dict[str, str | int] = {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "\ud800", "": ""}
+    span = TraceSpan("POST ü", "client", here, "e" * 16, True, 5, 1_000_000, attributes, "why", (other,))
+    body = Encoder({"service.name": "shop", "n": 1}, "tidings", "1").encode([span, SPAN])
+    [found] = ExportTraceServiceRequest.FromString(body).resource_spans
+    [scope] = found.scope_spans
+    assert (scope.scope.name, scope.scope.version, len(found.resource.attributes)) == ("tidings", "1", 2)
+    first, second = scope.spans
+    assert (first.trace_id.hex(), first.span_id.hex(), first.parent_span_id.hex()) == ("a" * 32, "b" * 16, "e" * 16)
+    assert (first.trace_state, first.name, first.kind, first.flags) == ("shop=42", "POST ü", 3, 0x301)
+    assert (first.start_time_unix_nano, first.end_time_unix_nano) == (5_000, 1_000_000_000)
+    assert (first.status.code, first.status.message) == (2, "why") and not second.status.code
+    values = {each.key: each.value.string_value or each.value.int_value for each in first.attributes}
+    assert values == {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "?", "": 0}
+    [link] = first.links
+    assert (link.trace_id.hex(), link.span_id.hex(), link.trace_state, link.flags) == ("c" * 32, "d" * 16, "x=1", 0x300)
+    assert not second.parent_span_id and second.flags == 0x101
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_connection_that_the_collector_closed_is_opened_again(compression: str) -> None:
+    with collecting() as collector:
+        where = Collector(f"{collector.url}/v1/traces", {"api-key": "x"}, 5.0, compression == "gzip")
+        connection = CollectorConnection(where)
+        encoder = Encoder({"service.name": "shop"}, "tidings", "1")
+        # This collector speaks HTTP/1.0: it closes after each answer.
+        assert [connection.post(encoder.encode([SPAN])) for _ in range(2)] == [None, None]
+        assert len(collector.spans) == 2
+        collector.status = 400
+        assert "answered 400" in str(connection.post(encoder.encode([SPAN])))
+        connection.close()
+    assert connection.post(b"") is not None
 
 
 @pytest.mark.slow

@@ -81,10 +81,11 @@ class TracedRequests:
             "http.request.method": method,
             "url.scheme": scope.scheme,
             "url.path": path[:TEXT_CHARS_MAX] if self._is_api(path) else route,
-            "http.response.status_code": status,
             "network.protocol.version": scope.http_version,
-            "client.address": scope.client.rpartition(":")[0].strip("[]"),
+            "network.peer.address": scope.client.rpartition(":")[0].strip("[]"),
         }
+        if status:
+            attributes["http.response.status_code"] = status
         if host := headers.get("host"):
             attributes["server.address"] = host.rpartition(":")[0] if ":" in host else host
         if agent := headers.get("user-agent"):

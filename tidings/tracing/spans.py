@@ -105,7 +105,11 @@ class Spans:
     def _send(self) -> None:
         count = min(len(self._queue), self._how.batch_max)
         batch = [self._queue.popleft() for _ in range(count)]
-        why = self._export(batch)
+        try:
+            why = self._export(batch)
+        except Exception as wrong:
+            # A mistake of ours must not end the thread.
+            why = f"{type(wrong).__name__}: {wrong}"
         if why is None:
             self.counts["sent"] += count
             if self._is_failing:

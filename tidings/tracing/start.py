@@ -6,13 +6,16 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from tidings import __version__
 from tidings.deliver.actions.action import Action
 from tidings.model.link import AnyLink
 from tidings.model.moment import Clock
+from tidings.net.collector import CollectorConnection
 from tidings.route.route import Router
-from tidings.rules.tracing.configured import batching, check_sampler, collector
+from tidings.rules.tracing.configured import WrongTracing, batching, check_sampler, collector
 from tidings.tracing.attempts import TracedAction
-from tidings.tracing.otel import OpenTelemetry
+from tidings.tracing.otel import NAME, OpenTelemetry
+from tidings.tracing.otlp import Encoder
 from tidings.tracing.requests import TracedRequests
 from tidings.tracing.spans import Spans
 from tidings.tracing.tracing import Tracing
@@ -50,7 +53,13 @@ class Started:
 def start(environ: Mapping[str, str], clock: Clock) -> Started:
     """Begin to trace. Raises WrongTracing."""
     check_sampler(environ)
-    how = batching(environ)
+    how, where = batching(environ), collector(environ)
     telemetry = OpenTelemetry()
-    log.info("traces are sent to %s %s", collector(environ), telemetry.sentence)
-    return Started(Tracing(Spans(telemetry.export, telemetry.close, how), telemetry, clock))
+    encoder = Encoder(telemetry.resource, NAME, __version__)
+    try:
+        connection = CollectorConnection(where)
+    except OSError as wrong:
+        raise WrongTracing(f"A certificate for the collector cannot be read: {wrong}") from None
+    log.info("traces are sent to %s %s", where.shown, telemetry.sentence)
+    spans = Spans(lambda batch: connection.post(encoder.encode(batch)), connection.close, how)
+    return Started(Tracing(spans, telemetry, clock))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -23,6 +24,8 @@ SAMPLERS = (
     "parentbased_traceidratio",
 )
 NUMBER_MAX = 1_000_000
+TIMEOUT_MILLIS = 10_000
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 NOT_INSTALLED = (
     "{name} asks for traces, but OpenTelemetry is not installed. Install tidings[otel], or set OTEL_SDK_DISABLED=true."
 )
@@ -38,6 +41,25 @@ class Batching(msgspec.Struct, frozen=True):
     queue_max: int
     batch_max: int
     delay_seconds: float
+
+
+class Collector(msgspec.Struct, frozen=True):
+    """Where spans are sent, and how."""
+
+    url: str
+    headers: dict[str, str]
+    timeout_seconds: float
+    is_packed: bool
+    """Whether requests are sent as gzip."""
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its URL without credentials, for people."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def asked_by(environ: Mapping[str, str]) -> str | None:
@@ -62,11 +84,41 @@ def asked_by(environ: Mapping[str, str]) -> str | None:
     return name
 
 
-def collector(environ: Mapping[str, str]) -> str:
-    """Where spans are sent, for people: without credentials."""
-    whole, base = (environ.get(name, "").strip() for name in ENDPOINTS)
-    parts = urlsplit(whole or (base or DEFAULT_ENDPOINT).rstrip("/") + "/v1/traces")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+def collector(environ: Mapping[str, str]) -> Collector:
+    """Where spans are sent. Raises WrongTracing."""
+    name, url = _of(environ, "ENDPOINT")
+    url = url or DEFAULT_ENDPOINT
+    if name != ENDPOINTS[0]:
+        url = url.rstrip("/") + "/v1/traces"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise WrongTracing(f"{name} is {url!r}; it must be a URL, such as {DEFAULT_ENDPOINT}.")
+    name, compression = _of(environ, "COMPRESSION")
+    if compression not in ("", "none", "gzip"):
+        raise WrongTracing(f"{name} is {compression!r}; it must be none or gzip.")
+    name, timeout = _of(environ, "TIMEOUT")
+    millis = _number({name: timeout}, name, TIMEOUT_MILLIS)
+    files = [_of(environ, each)[1] or None for each in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")]
+    return Collector(url, _headers(*_of(environ, "HEADERS")), millis / 1000, compression == "gzip", *files)
+
+
+def _of(environ: Mapping[str, str], what: str) -> tuple[str, str]:
+    """The variable that says this for traces, or else for everything; and what it says."""
+    for name in (f"OTEL_EXPORTER_OTLP_TRACES_{what}", f"OTEL_EXPORTER_OTLP_{what}"):
+        if text := environ.get(name, "").strip():
+            return name, text
+    return f"OTEL_EXPORTER_OTLP_{what}", ""
+
+
+def _headers(name: str, text: str) -> dict[str, str]:
+    found = {}
+    for each in filter(None, map(str.strip, text.split(","))):
+        key, equals, value = each.partition("=")
+        header, content = key.strip(), unquote(value.strip())
+        if not equals or not HEADER.fullmatch(header) or not (content.isascii() and content.isprintable()):
+            raise WrongTracing(f"{name} must have headers such as api-key=secret, with commas between them.")
+        found[header] = content
+    return found
 
 
 def check_sampler(environ: Mapping[str, str]) -> None:

@@ -1,0 +1,71 @@
+"""The connection to a collector of traces: one request after the other, from the thread that sends spans."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import ssl
+from urllib.parse import urlsplit
+
+from tidings.rules.tracing.configured import Collector
+
+ANSWER_BYTES_SHOWN = 200
+
+
+class CollectorConnection:
+    """Kept open between requests."""
+
+    def __init__(self, collector: Collector) -> None:
+        """Raises OSError if a certificate cannot be read."""
+        self._collector, self._parts = collector, urlsplit(collector.url)
+        self._tls: ssl.SSLContext | None = None
+        if self._parts.scheme == "https":
+            self._tls = ssl.create_default_context(cafile=collector.ca_file)
+            if collector.certificate_file is not None:
+                self._tls.load_cert_chain(collector.certificate_file, collector.key_file)
+        self._open: http.client.HTTPConnection | None = None
+
+    def post(self, body: bytes) -> str | None:
+        """Send spans; returns why that failed, or None."""
+        headers = {"Content-Type": "application/x-protobuf", **self._collector.headers}
+        if self._collector.is_packed:
+            body, headers["Content-Encoding"] = gzip.compress(body, 6), "gzip"
+        was_open = self._open is not None
+        try:
+            return self._posted(body, headers)
+        except (OSError, http.client.HTTPException, ValueError) as wrong:
+            self.close()
+            if not was_open or isinstance(wrong, TimeoutError):
+                return str(wrong) or type(wrong).__name__
+        # The collector had closed a connection that was kept open.
+        try:
+            return self._posted(body, headers)
+        except (OSError, http.client.HTTPException, ValueError) as wrong:
+            self.close()
+            return str(wrong) or type(wrong).__name__
+
+    def _posted(self, body: bytes, headers: dict[str, str]) -> str | None:
+        if self._open is None:
+            self._open = self._connect()
+        target = f"{self._parts.path or '/'}{'?' + self._parts.query if self._parts.query else ''}"
+        self._open.request("POST", target, body, headers)
+        answer = self._open.getresponse()
+        said = answer.read()
+        if 200 <= answer.status < 300:
+            return None
+        text = said[:ANSWER_BYTES_SHOWN].decode("utf-8", "replace")
+        return f"the collector answered {answer.status} {''.join(c if c.isprintable() else ' ' for c in text)}".strip()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port, seconds = self._parts.hostname or "", self._parts.port, self._collector.timeout_seconds
+        if self._tls is not None:
+            return http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
+        return http.client.HTTPConnection(host, port, timeout=seconds)
+
+    def close(self) -> None:
+        """Close it."""
+        if self._open is not None:
+            with contextlib.suppress(OSError):
+                self._open.close()
+        self._open = None
