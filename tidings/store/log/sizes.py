@@ -71,22 +71,28 @@ def _sqlite(db: Db) -> StoreSize:
 def _counted(db: Db, table: str) -> TableSize:
     sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM {_quoted(table)} LIMIT {COUNTED_MAX + 1})"  # noqa: S608 -- our own names
     rows = int(db.query(sql, {})[0][0])
-    return TableSize(name=table, rows=min(rows, COUNTED_MAX), bytes=None, is_estimate=False, is_more=rows > COUNTED_MAX)
+    if rows > COUNTED_MAX:
+        return TableSize(name=table, rows=COUNTED_MAX, bytes=None, is_estimate=False, is_more=True)
+    return TableSize(name=table, rows=rows, bytes=rows * _row_bytes(db, table, "") if rows else 0, is_estimate=True)
 
 
 def _sampled(db: Db, table: str) -> TableSize:
     rows = _attempts(db) if table == "attempt" else _range(db, table)
     if not rows:
         return TableSize(name=table, rows=0, bytes=0, is_estimate=False)
+    each = _row_bytes(db, table, "delivery" if table == "attempt" else "rowid")
+    return TableSize(name=table, rows=rows, bytes=rows * each, is_estimate=True)
+
+
+def _row_bytes(db: Db, table: str, order: str) -> int:
+    """What a row takes with its entries in indexes, by a sample. `order`: the column whose ends are sampled, if any."""
     columns = [row[1] for row in db.query(f"PRAGMA table_info({_quoted(table)})", {})]
-    order = "delivery" if table == "attempt" else "rowid"
     # The columns get other names: ORDER BY would sort all rows by what it finds under the name of a length.
     lengths = ", ".join(f"LENGTH(CAST({_quoted(each)} AS BLOB)) AS l{at}" for at, each in enumerate(columns))
     means = ", ".join(f"AVG(COALESCE(l{at}, 0))" for at in range(len(columns)))
-    ends = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT {lengths} FROM {_quoted(table)} ORDER BY {order} {way} LIMIT {SAMPLED})"  # noqa: S608
-        for way in ("ASC", "DESC")
-    )
+    ways = (f"ORDER BY {order} ASC", f"ORDER BY {order} DESC") if order else ("",)
+    part = f"SELECT {lengths} FROM {_quoted(table)}"  # noqa: S608 -- our own names
+    ends = " UNION ALL ".join(f"SELECT * FROM ({part} {way} LIMIT {SAMPLED})" for way in ways)  # noqa: S608
     found = db.query(f"SELECT {means} FROM ({ends})", {})[0]  # noqa: S608 -- our own names
     takes = {name: float(mean or 0) + VALUE_BYTES for name, mean in zip(columns, found, strict=True)}
     each = ROW_BYTES + sum(takes.values())
@@ -95,7 +101,7 @@ def _sampled(db: Db, table: str) -> TableSize:
         if is_whole and index[3] != "pk":
             keys = [row[2] for row in db.query(f"PRAGMA index_info({_quoted(index[1])})", {})]
             each += NUMBER_BYTES + sum(takes.get(key, VALUE_BYTES) for key in keys)
-    return TableSize(name=table, rows=rows, bytes=int(rows * each), is_estimate=True)
+    return int(each)
 
 
 def _range(db: Db, table: str) -> int:

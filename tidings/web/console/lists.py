@@ -161,6 +161,14 @@ def many(count: int, noun: str, *, is_more: bool = False) -> str:
     return f"{count:,}{'+' if is_more else ''} {noun}{'' if count == 1 and not is_more else 's'}"
 
 
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    if count < 1_000:
+        return f"{count} bytes"
+    unit, name = (1e9, "GB") if count >= 1e9 else (1e6, "MB") if count >= 1e5 else (1e3, "KB")
+    return f"{count / unit:,.{0 if name == 'KB' else 1}f} {name}"
+
+
 def pages(visit: PageVisit, path: str, found: Mapping[str, Any], *names: str, is_by_time: bool = False) -> PageLinks:
     """The links below a list to its other pages, with the same filters."""
     return page_links(path, visit.filters(*names), visit.query, found["next_cursor"], is_by_time=is_by_time)

@@ -23,6 +23,7 @@ from tidings.web.console.lists import (
     number,
     pages,
     row,
+    size,
     state,
     table,
     text,
@@ -190,6 +191,7 @@ async def store(visit: PageVisit) -> View:
         ("/server", "Server"),
         state="ok" if backup.made else "attention",
         tables=tables,
+        list_first=True,
         list_title="Store and backup",
         list=[
             fact("Version", found.version),
@@ -204,14 +206,9 @@ async def store(visit: PageVisit) -> View:
     )
 
 
-def size(count: int) -> str:
-    """Bytes as people read them."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
-
-
 def _rows(each: Any) -> str:
     about = "about " if each.is_estimate else ""
-    return f"{about}{each.rows:,}{'+' if each.is_more else ''}"
+    return f"{about}{each.rows:,}{'+' if each.is_more else ''} row{'' if each.rows == 1 else 's'}"
 
 
 def _bytes(each: Any) -> str:
