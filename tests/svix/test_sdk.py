@@ -23,6 +23,7 @@ from svix.api.message_attempt import MessageAttemptListAttemptedMessagesOptions,
 from svix.exceptions import HttpError, HTTPValidationError
 from svix.models import (
     ApplicationPatch,
+    ApplicationTokenExpireIn,
     AppPortalAccessIn,
     EndpointHeadersIn,
     EndpointHeadersPatchIn,
@@ -340,6 +341,13 @@ def test_the_portal_opens_and_its_token_sees_one_application(svix: Svix, connect
     refused(403, reader.endpoint.delete, app, made.id)
     refused(403, reader.endpoint.get_secret, app, made.id)
     refused(401, connect(access.token[:-2] + "xx").endpoint.list, app)
+    svix.authentication.expire_all(app, ApplicationTokenExpireIn())
+    refused(401, mine.endpoint.list, app)
+    again = connect(svix.authentication.app_portal_access(app, AppPortalAccessIn()).token)
+    assert len(again.endpoint.list(app).data) == 1 and svix.application.get(app).uid == "portal-app"
+    svix.application.delete(app)
+    app_of(svix, "portal", uid="portal-app")
+    refused(401, again.endpoint.list, app)
     refused(401, httpx_less(server, access.token))
 
 

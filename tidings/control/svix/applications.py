@@ -10,6 +10,7 @@ import msgspec
 
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.svix.notes import UidTurns, noted, notes_of
+from tidings.control.svix.tokens import ENDED
 from tidings.control.tenants import WHOLE, NewTenant, TenantBody, Tenants
 from tidings.control.tenants import WRITE as WRITE_TENANTS
 from tidings.model.access import Caller, Tenant, is_tenant
@@ -104,6 +105,18 @@ class Applications:
 
         async with self._turns.of("", given.uid):
             return await self._tenants.edit(caller, tenant.id, None, change, run, noted=notes)
+
+    async def end_tokens(self, caller: Caller, ident: str, run: Run[Tenant, R]) -> R:
+        """End all portal tokens of an application. Raises NotFound."""
+        now = self._clock.now()
+        return await self._tenants.edit(
+            caller,
+            self.find(caller, ident).id,
+            None,
+            lambda before: TenantBody(name=before.name),
+            run,
+            noted=lambda before: noted({"metadata": {}, **notes_of(before), ENDED: now}),
+        )
 
     async def delete(
         self, caller: Caller, ident: str, of_endpoint: Run[Endpoint, Endpoint], of_tenant: Run[None, None]

@@ -1,7 +1,7 @@
 """Tokens of the application portal: what a page sends instead of a key to look after one application's endpoints.
 
 A token is sealed and not stored. It says whose key made it, for which tenant, and what it may do; it ends with that
-key. Only this door accepts it.
+key, with its application, or with all tokens of the application. Only this door accepts it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import binascii
 
 import msgspec
 
+from tidings.control.svix.notes import notes_of
 from tidings.model.access import Key
 from tidings.model.errors import Unauthorized
 from tidings.model.moment import Clock, Micros
@@ -20,6 +21,8 @@ from tidings.store.catalog import Catalog
 from tidings.store.seal import NONCE_BYTES, Sealer
 
 PREFIX = "appsk_"
+ENDED = "tokens_ended"
+"""The note of a tenant that says when its tokens were ended: those that were made before."""
 CHARS_MAX = 1_000
 _OWNER = "an application portal token"
 _HASH_CHARS = 16
@@ -31,6 +34,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     """The beginning of the key's: a key that was exchanged under its id opens nothing with the old one's tokens."""
     tenant: str
     may: May
+    made: Micros
     expires: Micros
 
 
@@ -45,7 +49,7 @@ class AppTokens:
         """A token for this tenant."""
         if maker.expires is not None:
             expires = min(expires, maker.expires)
-        content = _Content(_root(maker.id), maker.hash[:_HASH_CHARS], tenant, may, expires)
+        content = _Content(_root(maker.id), maker.hash[:_HASH_CHARS], tenant, may, self._clock.now(), expires)
         sealed = self._sealer.seal(msgspec.json.encode(content), _OWNER)
         return PREFIX + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
@@ -57,6 +61,9 @@ class AppTokens:
         maker = self._catalog.now.keys.get(content.key)
         if maker is None or maker.revoked is not None or maker.hash[:_HASH_CHARS] != content.hash:
             raise Unauthorized("The key that made this token was revoked.")
+        tenant = self._catalog.now.tenants.get(content.tenant)
+        if tenant is None or content.made <= max(tenant.created, notes_of(tenant).get(ENDED, 0)):
+            raise Unauthorized("This token was ended. Ask for a new one.")
         if content.expires <= self._clock.now():
             raise Unauthorized("This token has expired. Ask for a new one.", code="key_expired")
         return Key(

@@ -324,6 +324,13 @@ class AppPortalAccessIn(Shape, kw_only=True):
     feature_flags: list[str] | None = None
 
 
+class ApplicationTokenExpireIn(Shape, kw_only=True):
+    """Which tokens to end: all of them, now."""
+
+    expiry: int | None = None
+    session_ids: list[str] | None = None
+
+
 class AppPortalAccessOut(Shape, kw_only=True):
     """The portal's URL, and a token for calls to this API."""
 

@@ -6,11 +6,12 @@ from tidings.control.portal.links import EXPIRES_SECONDS_MAX, MadeLink, NewPorta
 from tidings.model.moment import SECOND
 from tidings.model.portal.link import May
 from tidings.rules.network.origin import ANY, public_url
+from tidings.rules.reading.refused import Refused
 from tidings.web.habits.once import run_once
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
-from tidings.web.svix.rows import application_or_new, row
-from tidings.web.svix.shapes import AppPortalAccessIn, AppPortalAccessOut
+from tidings.web.svix.rows import application, application_or_new, row
+from tidings.web.svix.shapes import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
 
 TAG = "Authentication"
 CHANGES = "ManageEndpoint"
@@ -34,6 +35,19 @@ async def access(parts: Parts, request: Request) -> Answer:
         return Answer(200, AppPortalAccessOut(url=f"{base}/portal/{made.link.id}#{made.token}", token=token))
 
     return await parts.portal.create(request.caller, tenant.id, new, run_once(parts, request, answer))
+
+
+async def expire_all(parts: Parts, request: Request) -> Answer:
+    """End all portal links and tokens of the application."""
+    given: ApplicationTokenExpireIn = request.body
+    if given.expiry:
+        raise Refused("/expiry", "not_permitted", "Tokens are ended at once here; leave expiry out.")
+    if given.session_ids:
+        raise Refused("/sessionIds", "not_permitted", "All tokens of an application are ended here; leave this out.")
+    tenant = application(parts, request)
+    await parts.svix.applications.end_tokens(request.caller, tenant.id, parts.writer.call)
+    await parts.portal.revoke_all(request.caller, tenant.id, parts.writer.call)
+    return Answer(204)
 
 
 async def health(parts: Parts, request: Request) -> Answer:
@@ -64,6 +78,16 @@ OPERATIONS: tuple[Operation, ...] = (
         request=AppPortalAccessIn,
         response=AppPortalAccessOut,
         secret=True,
+    ),
+    row(
+        "v1.authentication.expire-all",
+        "POST",
+        "/auth/app/{app_id}/expire-all",
+        "keys:write",
+        expire_all,
+        tag=TAG,
+        request=ApplicationTokenExpireIn,
+        status=204,
     ),
     row("v1.health.get", "GET", "/health", None, health, tag="Health", status=204),
 )
