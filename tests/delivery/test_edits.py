@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -165,8 +167,9 @@ def test_an_edit_during_a_pause_applies_right_after_it(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
-def test_events_published_right_after_registration_arrive(world: World) -> None:
-    """The deliver stage has taken in its messages, and then reads a delivery of an endpoint that came after them."""
+@contextmanager
+def held_before_reading(world: World) -> Iterator[None]:
+    """The deliver stage has taken in its messages; after the block it reads what was committed in the meantime."""
     assert world.server.server is not None
     lanes = world.server.server.deliver._lanes
     read_head, inside, go = lanes.read_head, threading.Event(), threading.Event()
@@ -179,7 +182,30 @@ def test_events_published_right_after_registration_arrive(world: World) -> None:
     lanes.read_head = late  # type: ignore[method-assign]
     world.api.publish("nobody.asked")
     assert inside.wait(10)
-    endpoint = world.register()
-    event = world.api.publish("tasks.completed")
+    yield
+    lanes.read_head = read_head  # type: ignore[method-assign]
     go.set()
+
+
+def test_events_published_right_after_registration_arrive(world: World) -> None:
+    with held_before_reading(world):
+        endpoint = world.register()
+        event = world.api.publish("tasks.completed")
     assert world.ended(event, endpoint)["state"] == "delivered"
+
+
+@pytest.mark.parametrize("what", ["pause", "edit"])
+def test_what_is_published_right_after_a_change_knows_it(world: World, what: str) -> None:
+    """It was sent although the endpoint had been paused before it was published."""
+    endpoint = world.register("/old", events=["tasks.*"])
+    with held_before_reading(world):
+        if what == "pause":
+            world.api.post(f"/v1/endpoints/{endpoint}:pause")
+        else:
+            world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
+        event = world.api.publish("tasks.completed")
+    if what == "pause":
+        world.nothing_more(0, "/old")
+        assert world.delivery(event, endpoint)["waiting_because"] == "paused"
+    else:
+        world.receiver.wait_for(1, path="/new")

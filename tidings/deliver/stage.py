@@ -21,7 +21,7 @@ from tidings.deliver.actions.edits import Edit, Edits
 from tidings.deliver.actions.try_out import Trial, begin
 from tidings.deliver.contained import why
 from tidings.deliver.lane import order
-from tidings.deliver.lane.cancel import Tell, asked
+from tidings.deliver.lane.cancel import asked
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.shares import Shares, in_turns
@@ -45,10 +45,9 @@ from tidings.store.base import Db, Engine, StoreError
 from tidings.store.catalog import Catalog, Snapshot
 from tidings.store.writer import Writer
 
-LOOK_AGAIN_SECONDS, STORE_RETRY = 1.0, 1 * SECOND
+LOOK_AGAIN_SECONDS, STORE_RETRY, UNSETTLED_MAX = 1.0, 1 * SECOND, 5_000
 CHOOSE_SECONDS = 0.003
 """How long a round goes through lanes before the chosen requests leave; the other lanes are next."""
-UNSETTLED_MAX = 5_000
 STOP_SECONDS, ABANDON_SECONDS, CANCEL_SECONDS, TRY_SECONDS = 6.0, 0.5, 10.0, 150.0
 
 log = logging.getLogger("tidings.deliver")
@@ -81,13 +80,12 @@ class Deliver:
         self._news, self._store_rests_until = True, 0
         self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
         self._settling: Settlement | None = None
-        self._settlement = Settlement()
         self._timers, self._pace, self._shares, self._bodies = Timers(), Pace(), Shares(), BodyCache(source)
         self._launch: list[tuple[Lane, list[Queued]]] = []
         self._arrived_at: Micros | None = None  # of all replies of a round
         self.flights = self._departures = 0
         self.outcomes: dict[str, int] = {}
-        self.timings, self._tallies = Timings(), Tallies(events)
+        self._settlement, self.timings, self._tallies = Settlement(), Timings(), Tallies(events)
         self._runs = Runs(writer, catalog, lambda: self._lanes, self._now, self._hear)
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
@@ -145,11 +143,8 @@ class Deliver:
 
     async def try_out(self, trial: Trial) -> Any:
         """What a trial comes to, from an event loop. Raises Unavailable."""
-
-        def ask(tell: Tell) -> None:
-            self._tell(lambda: begin(trial, self._lanes, self._now(), tell))
-
-        return await asked(ask, TRY_SECONDS, "The other system did not answer in time.")
+        late, ask = "The other system did not answer in time.", partial(begin, trial, self._lanes, self._now)
+        return await asked(lambda tell: self._tell(partial(ask, tell)), TRY_SECONDS, late)
 
     def shares(self) -> list[ShareView]:
         """What this stage divides among tenants, at this moment."""
@@ -216,11 +211,9 @@ class Deliver:
     def _turn(self) -> None:
         """One round: messages, new deliveries, lanes, sends, results."""
         self._pace.begin_round()
-        for _ in range(len(self._inbox)):  # what one of them leaves for later waits for the next round
-            self._inbox.popleft()()
+        now = self._listen()
         self._shares.begin_round(self._lanes.active)
         self._edits.retry()
-        now = self._now()
         self._runs.turn(now)
         self._due_times.store(self._lanes.look_again)
         if not self._may_send():
@@ -228,6 +221,7 @@ class Deliver:
         if now >= self._store_rests_until and not self._stopping:
             try:
                 self._read(now)
+                now = self._listen()  # to what was committed before that, such as a pause
                 self._send(now)
             except StoreError as wrong:
                 log.error("the store cannot be read: %s", wrong)
@@ -240,6 +234,12 @@ class Deliver:
         self._pace.polled(time.monotonic() - began - patience)
         self._news |= patience == LOOK_AGAIN_SECONDS
         self._asleep, self._arrived_at = False, None
+
+    def _listen(self) -> Micros:
+        """Take in the messages that are there; what one of them leaves for later waits. The time after that."""
+        for _ in range(len(self._inbox)):
+            self._inbox.popleft()()
+        return self._now()
 
     def _patience(self, now: Micros) -> float:
         """How many seconds to wait for sockets before there is something else to do."""

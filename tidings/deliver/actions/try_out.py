@@ -53,10 +53,12 @@ Trial = Callable[[LanesTried, Micros, Callable[[Any, Exception | None], None]], 
 """Begun in the deliver thread; it reports what it comes to, or why it failed, once."""
 
 
-def begin(trial: Trial, lanes: LanesTried, now: Micros, tell: Callable[[Any, Exception | None], None]) -> None:
+def begin(
+    trial: Trial, lanes: LanesTried, now: Callable[[], Micros], tell: Callable[[Any, Exception | None], None]
+) -> None:
     """Begin it; in the deliver thread."""
     try:
-        trial(lanes, now, tell)
+        trial(lanes, now(), tell)
     except Exception as wrong:
         tell(None, _untried(wrong))
 
