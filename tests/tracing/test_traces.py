@@ -211,6 +211,32 @@ def test_a_stranger_cannot_add_to_a_trace(server: TestServer, collector: Collect
     assert request.trace != trace and not collector.of(trace)
 
 
+def test_a_tenants_key_continues_its_own_trace(server: TestServer, collector: Collector, receiver: Receiver) -> None:
+    tenant, this = f"t{next(_numbers)}", kind()
+    key = server.api.post("/v1/keys", {"name": "app", "tenant": tenant, "scopes": ["events:write"]})["key"]
+    endpoint(server, receiver, this, tenant=tenant)
+    trace, _, headers = context()
+    reply = server.api.with_key(key).call("POST", "/v1/events", {"type": this, "data": {}}, headers)
+    assert reply.status == 202
+    [received] = receiver.wait_for(1)
+    assert received.headers["traceparent"][3:35] == trace
+    assert all(span.attributes["tidings.tenant"] == tenant for span in spans_of(collector, trace, 3)[1:])
+
+
+@pytest.mark.parametrize("parent", ["nonsense", "00-" + "0" * 32 + "-" + "b" * 16 + "-01", "é" * 50, "0" * 4_000])
+def test_a_hostile_context_is_ignored_and_a_trace_begins(
+    server: TestServer, collector: Collector, receiver: Receiver, parent: str
+) -> None:
+    this = kind()
+    endpoint(server, receiver, this)
+    headers = {"traceparent": parent, "tracestate": "x=1" * 2_000}
+    call(server, "/v1/events", {"type": this, "data": {}}, headers)
+    [received] = receiver.wait_for(1)
+    assert received.headers["traceparent"] != parent and "tracestate" not in received.headers
+    request = spans_of(collector, received.headers["traceparent"][3:35], 3)[0]
+    assert not request.parent and not request.links
+
+
 def test_the_api_does_not_show_traces(server: TestServer, receiver: Receiver) -> None:
     trace, _, headers = context()
     this = kind()
