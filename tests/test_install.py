@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tidings
+from tests.installing import CACHE, once
 from tests.repository import ROOT, name, under
 
 pytestmark = pytest.mark.slow
@@ -34,10 +35,17 @@ def run(*command: str | Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this package, in a folder that also holds the wheels of its locked dependencies."""
-    folder = tmp_path_factory.mktemp("dist")
+    folder, lock = tmp_path_factory.mktemp("dist"), ROOT / "requirements.lock"
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("*.whl")
-    pip("download", "--require-hashes", "--dest", folder, "-r", ROOT / "requirements.lock")
+    # They are kept between runs, as other packages are that tests need.
+    kept = once(
+        CACHE / "wheels",
+        lock.read_bytes() + sys.version.encode(),
+        lambda into: pip("download", "--require-hashes", "--dest", into, "-r", lock),
+    )
+    for each in (*kept.glob("*.whl"), *kept.glob("*.tar.gz")):
+        (folder / each.name).symlink_to(each)
     return built
 
 

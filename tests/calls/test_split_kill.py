@@ -15,7 +15,7 @@ import pytest
 from tests.kills import chance_of_this_run
 from tidings.testing import ProcessServer, Reaction, Receiver, until
 
-KILLS, PHONES = 8, [f"+{number}" for number in range(10)]
+KILLS, PHONES = 5, [f"+{number}" for number in range(10)]
 LINKS: dict[str, dict[str, Any]] = {
     "send": {
         "when": {"event": "flight.late"},
