@@ -23,6 +23,7 @@ from tidings.net.http import HttpRequest, Reply, TransportFailure
 from tidings.route.route import Router
 from tidings.store.catalog import Catalog
 from tidings.store.engines.opening import open_engine
+from tidings.store.jobs import run_of
 from tidings.store.log.events import Publication, append
 from tidings.store.seal import Sealer
 from tidings.testing import FakeClock
@@ -181,7 +182,7 @@ class Simulated:
     """Events that need not be read back: none here."""
 
     def submit(self, job: Callable[[Any], Any], reply: Callable[[Any, Exception | None], None]) -> None:
-        reply(self._write(job), None)
+        reply(self._write(run_of(job)), None)
 
     def _write(self, job: Callable[[Any], Any]) -> Any:
         self._db.begin()

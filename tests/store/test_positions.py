@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tidings.store.base import Db, Engine, StoreError
 from tidings.store.catalog import Catalog
 from tidings.store.engines.opening import open_engine
 from tidings.store.engines.postgres import PostgresDb
+from tidings.store.jobs import Whole
 from tidings.store.log import events
 from tidings.store.log.events import Publication, WithEvents
 from tidings.store.writer import Writer
@@ -128,6 +130,31 @@ def test_more_events_than_are_remembered_are_read_back_and_routed(routed: Writer
     assert at["route"] == at["event"] == 5_002
 
 
+@pytest.mark.parametrize("wrong", [Conflict("it is refused"), ZeroDivisionError()], ids=["refused", "failed"])
+@pytest.mark.parametrize("neighbours", [0, 2])
+def test_a_job_without_a_savepoint_that_fails_leaves_nothing_and_its_neighbours_are_stored(
+    routed: Writer, engine: Engine, wrong: Exception, neighbours: int
+) -> None:
+    answers: list[Any] = []
+
+    def fails(db: Db) -> None:
+        events.append_new(db, publication("evt_lost").events, now=1)
+        raise wrong
+
+    free = threading.Event()
+    # While it waits, the others gather.
+    routed.submit(lambda db: free.wait(5), lambda result, error: None)
+    routed.submit(Whole(fails), lambda result, error: answers.append(error))
+    for n in range(neighbours):
+        routed.submit(publication(f"evt_{n}"), lambda result, error: answers.append(error))
+    free.set()
+    write(routed, publication("evt_last"))
+    assert [type(each) for each in answers] == [type(wrong)] + [type(None)] * neighbours
+    found, sent, _ = stored(engine)
+    assert [ident for _, ident in found] == [*(f"evt_{n}" for n in range(neighbours)), "evt_last"]
+    assert sent == [seq for seq, _ in found]
+
+
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_a_group_of_publications_is_one_round_trip(
@@ -152,6 +179,11 @@ def test_a_group_of_publications_is_one_round_trip(
         writer._commit([(publication(f"evt_{at}_{n}"), lambda result, wrong: None) for n in range(20)])
         assert sent == ["COMMIT"] * at
     assert router.routed == 61
+    # As a settlement that no publication accompanies.
+    writer._commit(
+        [(Whole(lambda db: db.run_later("store_fact_put", name="x", value="y")), lambda result, wrong: None)]
+    )
+    assert sent == ["COMMIT"] * 4
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ from tidings.net.http import HttpClient
 from tidings.rules.share import ShareView
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.catalog import Catalog, Snapshot
+from tidings.store.jobs import Whole
 from tidings.store.writer import Writer
 
 LOOK_AGAIN_SECONDS, STORE_RETRY, UNSETTLED_MAX = 1.0, 1 * SECOND, 5_000
@@ -373,9 +374,7 @@ class Deliver:
         settlement, self._settlement = self._settlement, Settlement()
         self._settling, catalog = settlement, self._catalog
 
-        def job(db: Db) -> None:
-            settlement.apply(db, catalog, now)
-
+        job = Whole(lambda db: settlement.apply(db, catalog, now))
         self._writer.submit(job, lambda result, wrong: self._hear(lambda: self._settled(settlement, wrong)))
 
     def _settled(self, settlement: Settlement, wrong: Exception | None) -> None:

@@ -158,7 +158,10 @@ class _Step:
         db = self._db
         if (positions := db.positions) is not None:
             route, fresh = journal.position(db, "route"), positions.fresh
-            if fresh and fresh[0][0] == route + 1 and fresh[-1][0] == journal.position(db, "event"):
+            end = journal.position(db, "event")
+            if route == end:
+                return ()
+            if fresh and fresh[0][0] == route + 1 and fresh[-1][0] == end:
                 return fresh[:count]
             journal.store(db)
         return db.all("events_to_route", journal=db.journal, until=journal.end(db.journal), count=count)

@@ -30,7 +30,13 @@ class Ordered:
 
 class NoSavepoint(Ordered):
     """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
-    row. Should anything else go wrong in it, its group is written again, each job alone."""
+    row. Should anything else go wrong in it, its group is written again, each job alone and with a savepoint."""
+
+    __slots__ = ()
+
+
+class Whole(NoSavepoint):
+    """The same of a write job that refuses nothing at all: whatever goes wrong in it, it is written again, alone."""
 
     __slots__ = ()
 

@@ -33,7 +33,7 @@ from tidings.store.base import (
     StoreFull,
     Superseded,
 )
-from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Ordered, Probe, Reply, in_order, run_of
+from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply, Whole, in_order, run_of
 from tidings.store.log import events
 from tidings.store.writing import contention
 from tidings.store.writing.answering import Awaited, GroupAnswers
@@ -55,7 +55,6 @@ AGAIN_SECONDS = 1.0
 
 T = TypeVar("T")
 
-Run = Callable[[Db], Any] | Ordered | Heavy
 Answered = tuple[Reply, Any, Exception | None]
 """A job's reply, and what it is called with."""
 Rider = Callable[[Db], float | None]
@@ -86,7 +85,7 @@ class Writer:
         self._probed_at = -PROBE_SECONDS
         self.refusal: StoreError | None = None
         """Why writes are refused: the error of the last one; None: it succeeded."""
-        self._again = self._broken = False
+        self._again = self._broken = self._careful = False
         self._lost: Reply | None = None
         """Whose job failed because of another node, in a group that is to be written again."""
         self._db: Db = engine.writer()
@@ -262,21 +261,23 @@ class Writer:
             time.sleep(left)
         return left > 0
 
-    def _commit(self, group: list[tuple[Job, Reply]], *, lost: bool = False) -> float | None:
+    def _commit(self, group: list[tuple[Job, Reply]], *, lost: bool = False, careful: bool = False) -> float | None:
         """Write a group and reply to its jobs. Returns in how many seconds the rider has more to do.
 
-        `lost`: it is the second time, because another node came first.
+        `lost`: it is the second time, because another node came first; `careful`: because this job, or another, failed.
         """
+        self._careful = careful
         self._again, self.appended, self.deliveries, self._lost = False, [], [], None
         try:
             answers, more = contention.up_to_date(partial(self._write, group), self._shared, self._db)
         except Exception as wrong:
             self._db.rollback()
             if isinstance(wrong, contention.LOST_RACES) and not lost:
-                return self._commit(self._without_waiting(group, wrong), lost=True)
-            if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy | Held):
+                return self._commit(self._without_waiting(group, wrong), lost=True, careful=careful)
+            once_more = len(group) > 1 or (isinstance(group[0][0] if group else None, NoSavepoint) and not careful)
+            if once_more and not isinstance(wrong, StoreFull | StoreBusy | Held):
                 # One job that the database refuses must not fail its neighbours; for a lock each would wait again.
-                waits = [self._commit([entry]) for entry in group]
+                waits = [self._commit([entry], careful=True) for entry in group]
                 return min((wait for wait in waits if wait is not None), default=None)
             answers, more = self._refused(group, wrong), None
         self.groups += 1
@@ -363,17 +364,17 @@ class Writer:
                 result = next(results)
                 answers.append((reply, result, result if isinstance(result, events.IdsTaken) else None))
             else:
-                answers.append(self._one(job, reply, told, alone=len(group) == 1))
+                answers.append(self._one(job, reply, told))
         if told:
             events.append_new(self._db, told, self._clock.now())
             self.appended += told
         return answers
 
-    def _one(self, job: Run, reply: Reply, told: list[Event], *, alone: bool) -> Answered:
+    def _one(self, job: Any, reply: Reply, told: list[Event]) -> Answered:
         """Run one job; its events are added to `told`, unless it fails."""
-        run = run_of(job)
+        run, bare = run_of(job), isinstance(job, NoSavepoint) and not self._careful
         try:
-            if isinstance(job, NoSavepoint) and not alone:
+            if bare:
                 result = run(self._db)
             else:
                 journal.store(self._db)
@@ -384,10 +385,10 @@ class Writer:
         except contention.LOST_RACES:
             self._lost = reply
             raise
-        except TidingsError as wrong:
-            return reply, None, wrong
         except Exception as wrong:
-            if isinstance(job, NoSavepoint) and not alone:
+            if isinstance(wrong, TidingsError) and not (bare and isinstance(job, Whole)):
+                return reply, None, wrong
+            if bare:
                 raise
             log.exception("a write job failed")
             return reply, None, wrong

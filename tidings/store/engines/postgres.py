@@ -43,7 +43,7 @@ from tidings.store.watch import Watch
 PUT_OFF_MAX = 64
 MANY_MAX = 500
 """How many statements leave in one round trip."""
-APPENDED_ROWS_MAX, APPENDED_CHARS_MAX = 64, 256 * 1024
+APPENDED_ROWS_MAX, APPENDED_CHARS_MAX = 256, 256 * 1024
 """What is more is copied: that takes a round trip of its own, but less for each row."""
 _json = msgspec.json.Encoder().encode
 
