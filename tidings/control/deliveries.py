@@ -98,8 +98,11 @@ class Deliveries:
         snapshot = self._catalog.now
         links = links_asked(snapshot, caller, endpoint, link, tenant)
         known = frozenset(num for num, each in snapshot.links.items() if each.deleted is None)
-        chosen = known if links is None else known & links
-        return await self._readers.call(lambda db: failures.since(db, since, chosen), caller.tenant)
+        chosen = None if links is None else known & links
+        found = await self._readers.call(lambda db: failures.since(db, since, chosen), caller.tenant)
+        return (
+            found if links is not None else found._replace(found=[each for each in found.found if each.link in known])
+        )
 
     async def find(self, caller: Caller, ident: str, scope: str = READ) -> DeliveryRow:
         """One delivery, for a caller with this scope. Raises NotFound, also if it belongs to another tenant."""

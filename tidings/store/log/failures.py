@@ -13,7 +13,7 @@ from tidings.store.log.lists import ABOVE_ALL, LINKS_MERGED_MAX, newest_of
 
 SCANNED_MAX = 10_000
 """For many links: how many deliveries that are dead, and as many that wait, are considered, others' included."""
-LOOKED_MAX = 1_000
+LOOKED_MAX = 500
 """Of how many of each the last attempt is read."""
 WINDOW = 1_000
 FAILED: tuple[State, ...] = ("dead", "waiting")
