@@ -91,5 +91,5 @@ def test_java(server: TestServer, receiver: Receiver) -> None:
 def test_ruby(server: TestServer, receiver: Receiver) -> None:
     ruby = needed("ruby")
     if subprocess.run([ruby, "-e", 'require "svix"'], capture_output=True).returncode != 0:
-        pytest.skip("the gem svix is not installed: gem install svix")
+        pytest.skip("Ruby has no gem svix: gem install svix")
     judged(server, receiver, "ruby", ruby, HERE / "judge.rb")
