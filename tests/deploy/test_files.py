@@ -35,7 +35,7 @@ def yaml(name: str) -> Any:
     return YAML(typ="safe").load((DEPLOY / name).read_text())
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.iterdir()), ids=lambda path: str(path.name))
+@pytest.mark.parametrize("path", sorted(filter(Path.is_file, DEPLOY.rglob("*"))), ids=lambda path: str(path.name))
 def test_only_settings_and_metrics_that_exist_are_named(path: Path) -> None:
     text = path.read_text()
     unknown = set(SETTING.findall(text)) - KNOWN
