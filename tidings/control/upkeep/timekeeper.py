@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import secrets
 from collections.abc import Callable
 
 from tidings.control.upkeep.background import Background
@@ -17,6 +19,8 @@ CHECK_SECONDS = 1.0
 REMEMBER_SECONDS = 60
 SEEN = "seen"
 """The fact in the store that holds the time when it was last in use."""
+OPENED_BY = "opened_by"
+"""The fact that names the process which opened an SQLite database last."""
 
 log = logging.getLogger("tidings.clock")
 
@@ -29,11 +33,14 @@ class Timekeeper:
     ) -> None:
         """`moved`: moves whatever else is due; a write job. `note` is called every second."""
         self._note = note
+        self._own = f"process {os.getpid()} on {os.uname().nodename}, {secrets.token_hex(4)}"
         self._writer, self._clock, self._moved = writer, clock, moved
         self._background = Background("timekeeper", self._work)
 
     def open(self, db: Db) -> None:
         """If the clock is behind the store's last use, move all due times; called before anything is sent."""
+        if db.dialect == "sqlite":
+            db.run("store_fact_put", name=OPENED_BY, value=self._own)
         row = db.one("store_fact", name=SEEN)
         by = 0 if row is None else self._clock.now() - int(row[0])
         if by < -SMALL_STEP:
@@ -69,4 +76,13 @@ class Timekeeper:
                     await self._writer.call(self._remember)
 
     def _remember(self, db: Db) -> None:
+        row = db.one("store_fact", name=OPENED_BY) if db.dialect == "sqlite" else None
+        if row is not None and row[0] != self._own:
+            log.critical(
+                "another Tidings server (%s) has opened this database while this one (%s) is running: the locks of its "
+                "file system do not keep it away, so both will destroy it. Stop one of them now, and keep the data on "
+                "a local disk or in PostgreSQL",
+                row[0],
+                self._own,
+            )
         db.run("store_fact_put", name=SEEN, value=str(self._clock.now()))
