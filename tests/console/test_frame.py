@@ -85,26 +85,29 @@ def test_live_fragments_come_to_everybody_who_looks(operator: Visitor, server: T
 
 def test_ten_viewers_cost_as_much_as_one_and_nobody_costs_nothing() -> None:
     drawn = 0
+    may_draw = asyncio.Semaphore(0)
 
     async def draw() -> str:
         nonlocal drawn
+        await may_draw.acquire()
         drawn += 1
         return f"<!--live:a-->{drawn}<!--/live--><!--live:b-->the same<!--/live-->"
 
     async def look() -> None:
-        live = Live(period_seconds=0.1)
+        live = Live(period_seconds=0.01)
         viewers = [live.follow("page", draw, lambda: True) for _ in range(10)]
-        for _ in range(3):
+        assert {await anext(viewer) for viewer in viewers} == {b"retry: 2000\n\n"}
+        for picture in (1, 2):
+            may_draw.release()
             pieces = await asyncio.gather(*(anext(viewer) for viewer in viewers))
-            assert len(set(pieces)) == 1
-        assert json.loads(pieces[0].partition(b"data: ")[2])["a"] == str(drawn)
+            assert len(set(pieces)) == 1 and drawn == picture
+            assert json.loads(pieces[0].partition(b"data: ")[2])["a"] == str(picture)
         assert b"the same" not in pieces[0]
-        assert drawn <= 4
         for viewer in viewers:
             await viewer.aclose()  # type: ignore[attr-defined]
-        seen = drawn
-        await asyncio.sleep(0.1)
-        assert drawn <= seen + 1
+        may_draw.release()
+        await asyncio.sleep(0.05)
+        assert drawn == 2
 
     asyncio.run(look())
 
