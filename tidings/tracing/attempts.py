@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,6 +50,8 @@ class TracedAction:
         self._tracing, self._link, self._action = tracing, link, action
         self.destination, self.follows = action.destination, action.follows
         self.fitting, self.line = action.fitting, action.line
+        self._sends_its_own: bool | None = None
+        """Whether the link itself sets a traceparent; known once it has made a request."""
 
     def __getattr__(self, name: str) -> Any:
         # Trials know what kind of action they try out.
@@ -69,8 +72,11 @@ class TracedAction:
             flags = SAMPLED if any(each.is_sampled for each in found) else 0
             here, parent, links = Trace(new_span() + new_span(), new_span(), flags), None, tuple(found[:LINKS_MAX])
         http = _http(prepared.request)
-        if http is not None and not any(line.lower().startswith("traceparent:") for line in http.headers):
-            prepared = _carrying(prepared, http, here)
+        if http is not None:
+            if self._sends_its_own is None:
+                self._sends_its_own = any(line.lower().startswith("traceparent:") for line in http.headers)
+            if not self._sends_its_own:
+                prepared = _carrying(prepared, http, here)
         begun = _Begun(prepared.request, here, parent, links, now, events, carried[0].n, http)
         return Prepared(begun, prepared.shown, prepared.size)
 
@@ -152,16 +158,21 @@ def _carrying(prepared: Prepared, http: HttpRequest, here: Trace) -> Prepared:
 
 
 def _say_http(attributes: Attributes, http: HttpRequest, result: Result, n: int) -> None:
-    url = urlsplit(http.url)
     attributes["http.request.method"] = http.method
-    attributes["server.address"] = url.hostname or ""
-    attributes["server.port"] = url.port or (443 if url.scheme == "https" else 80)
+    attributes["server.address"], attributes["server.port"] = _server(http.url)
     if result.status is not None:
         attributes["http.response.status_code"] = result.status
     if n:
         attributes["http.request.resend_count"] = n
 
 
+@lru_cache(maxsize=1_000)
+def _server(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+@lru_cache(maxsize=1_000)
 def _shown_url(url: str) -> str:
     """Without a user, a password, and the query's values."""
     parts = urlsplit(url)
