@@ -10,8 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +17,7 @@ from typing import Any, Self
 
 import psycopg
 
-from tests.postgres_server import SETTINGS, identity, reachable_binaries, stop_with_parent
+from tests.postgres_server import SETTINGS, Programs
 
 START_SECONDS = 30
 NAMES = ("a", "b")
@@ -32,23 +30,20 @@ class PostgresPair:
     """Two servers, `a` and `b`; `a` is the primary of the beginning, each commit waits for the other one."""
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="tidings-pair-"))
-        self._identity = identity()
-        self._binaries = reachable_binaries(self.folder, as_root="user" in self._identity)
-        if "user" in self._identity:
-            os.chown(self.folder, self._identity["user"], self._identity["group"])
+        self._programs = Programs("tidings-pair-")
+        self.folder = self._programs.folder
         self.ports = {name: _free_port() for name in NAMES}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.primary = "a"
         self._databases = 0
         try:
             first, second = (self.folder / name for name in NAMES)
-            self._tool("initdb", "-D", first, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+            self._programs.make(first)
             lines = [f"{name} = '{value}'\n" for name, value in CONFIGURED.items()]
             self._own_file("a", "postgresql.conf", "".join(lines))
             self._start("a")
             source = f"host=127.0.0.1 port={self.ports['a']} user=postgres"
-            self._tool("pg_basebackup", "-d", source, "-D", second, "-X", "stream", "-c", "fast", "--no-sync")
+            self._programs.run("pg_basebackup", "-d", source, "-D", second, "-X", "stream", "-c", "fast", "--no-sync")
             self._follow("b")
             self._start("b")
             self.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (a, b)'")
@@ -92,7 +87,7 @@ class PostgresPair:
     def promote(self) -> None:
         """The replica becomes the primary, and waits for nobody."""
         self.primary = OTHER[self.primary]
-        self._tool("pg_ctl", "-D", self.folder / self.primary, "-w", "promote")
+        self._programs.run("pg_ctl", "-D", self.folder / self.primary, "-w", "promote")
         self.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
         self.execute("SELECT pg_reload_conf()")
 
@@ -101,7 +96,7 @@ class PostgresPair:
         back = OTHER[self.primary]
         source = f"host=127.0.0.1 port={self.ports[self.primary]} user=postgres dbname=postgres"
         self.execute("CHECKPOINT")
-        self._tool("pg_rewind", "-D", self.folder / back, f"--source-server={source}", "--no-sync")
+        self._programs.run("pg_rewind", "-D", self.folder / back, f"--source-server={source}", "--no-sync")
         self._follow(back)
         self._start(back)
         self.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (a, b)'")
@@ -127,20 +122,11 @@ class PostgresPair:
     def _own_file(self, name: str, file: str, text: str) -> None:
         path = self.folder / name / file
         path.write_text(text)
-        if "user" in self._identity:
-            os.chown(path, self._identity["user"], self._identity["group"])
+        self._programs.give(path)
 
     def _start(self, name: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self.folder / name, "-k", self.folder, "-p", str(self.ports[name])],
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=stop_with_parent if sys.platform == "linux" else None,
-                **self._identity,
-            )
+        data, log, port = self.folder / name, self.folder / f"{name}.log", str(self.ports[name])
+        self._processes[name] = self._programs.serve(data, log, "-p", port)
         self._until(lambda: self.execute("SELECT 1", on=name), f"{name} answers")
 
     def _signal(self, name: str, number: signal.Signals) -> None:
@@ -166,18 +152,6 @@ class PostgresPair:
                 logs = "".join((self.folder / f"{name}.log").read_text() for name in self._processes)
                 raise RuntimeError(f"not within {START_SECONDS} s: {what}\n{logs[-3000:]}")
             time.sleep(0.02)
-
-    def _tool(self, program: str, *arguments: object) -> None:
-        done = subprocess.run(
-            [self._binaries / program, *map(str, arguments)],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            **self._identity,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{program} failed:\n{done.stdout}\n{done.stderr}")
 
 
 def _free_port() -> int:

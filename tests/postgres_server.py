@@ -36,6 +36,45 @@ PR_SET_PDEATHSIG = 1
 SETTINGS = {"listen_addresses": "", "shared_buffers": "64MB", "max_connections": "100", "max_wal_size": "256MB"}
 
 
+class Programs:
+    """PostgreSQL's programs and a new temporary folder, for which they run as somebody whom they accept."""
+
+    def __init__(self, prefix: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=prefix))
+        self._identity = identity()
+        self.binaries = reachable_binaries(self.folder, as_root="user" in self._identity)
+        self.give(self.folder)
+
+    def give(self, path: Path) -> None:
+        """Make it theirs."""
+        if "user" in self._identity:
+            os.chown(path, self._identity["user"], self._identity["group"])
+
+    def run(self, program: str, *arguments: object) -> None:
+        """Run one to its end. Raises RuntimeError with what it said if it fails."""
+        command: list[str | Path] = [self.binaries / program, *map(str, arguments)]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **self._identity)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed:\n{done.stdout}\n{done.stderr}")
+
+    def make(self, data: Path) -> None:
+        """The files of a server that has no databases yet."""
+        self.run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+
+    def serve(self, data: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
+        """Start the server of these files, whose socket is in the folder; it ends with this process."""
+        with log.open("ab") as said:
+            return subprocess.Popen(
+                [self.binaries / "postgres", "-D", data, "-k", self.folder, *options],
+                cwd=self.folder,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                preexec_fn=stop_with_parent if sys.platform == "linux" else None,
+                **self._identity,
+            )
+
+
 class PostgresServer:
     """One running server in a temp folder, reached through a socket there. Use it in a `with`."""
 
@@ -45,13 +84,11 @@ class PostgresServer:
         self._emptied = EmptiedDatabases(self)
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="tidings-pg-"))
-        self._identity = identity()
-        self._binaries = reachable_binaries(self.folder, as_root="user" in self._identity)
-        if "user" in self._identity:
-            os.chown(self.folder, self._identity["user"], self._identity["group"])
+        self._programs = Programs("tidings-pg-")
+        self.folder = self._programs.folder
         try:
-            self._start()
+            self._programs.make(self.folder / "data")
+            self.start()
         except BaseException:
             self.stop()
             raise
@@ -63,7 +100,7 @@ class PostgresServer:
     @property
     def binaries(self) -> Path:
         """Where its tools are, such as pg_dump."""
-        return self._binaries
+        return self._programs.binaries
 
     @property
     def log(self) -> str:
@@ -107,6 +144,12 @@ class PostgresServer:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def start(self) -> None:
+        """Start it on its folder, and wait until it answers."""
+        options = [option for name, value in self.settings.items() for option in ("-c", f"{name}={value}")]
+        self._process = self._programs.serve(self.folder / "data", self.folder / "log", *options)
+        self._await_answer()
+
     def stop(self) -> None:
         """Stop at once (open connections are ended) and remove the folder."""
         process = getattr(self, "_process", None)
@@ -118,30 +161,6 @@ class PostgresServer:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _start(self) -> None:
-        data = self.folder / "data"
-        made = subprocess.run(
-            [self._binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            **self._identity,
-        )
-        if made.returncode != 0:
-            raise RuntimeError(f"initdb failed:\n{made.stdout}\n{made.stderr}")
-        options = [option for name, value in self.settings.items() for option in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", data, "-k", self.folder, *options],
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                preexec_fn=stop_with_parent if sys.platform == "linux" else None,
-                **self._identity,
-            )
-        self._await_answer()
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -7,8 +7,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,7 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tests.postgres_server import PostgresServer, stop_with_parent
+from tests.postgres_server import PostgresServer
 from tests.robust.stalls import stalled, writer_of
 from tidings.store.base import Db, StoreBusy, StoreError
 from tidings.store.engines import nodes, pen
@@ -29,26 +27,12 @@ from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
 
 
 class HaltablePostgres(PostgresServer):
-    """A PostgreSQL that can be stopped and started again on the same folder and socket."""
+    """A PostgreSQL that can be stopped; `start` starts it again on the same folder and socket."""
 
     def halt(self) -> None:
         """Stop it as `pg_ctl stop -m fast` does: every connection is ended."""
         self._process.send_signal(signal.SIGINT)
         self._process.wait(30)
-
-    def resume(self) -> None:
-        """Start it again."""
-        options = [option for name, value in self.settings.items() for option in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *options],
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                preexec_fn=stop_with_parent if sys.platform == "linux" else None,
-                **self._identity,
-            )
-        self._await_answer()
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +154,7 @@ def test_it_is_stopped_and_started_again(
             assert str(own_postgres.folder) in caplog.text
             assert server.api.call("GET", "/healthz").status == 200
         finally:
-            own_postgres.resume()
+            own_postgres.start()
         until(lambda: server.api.call("GET", "/readyz").status == 200, "it is ready again", 20)
         so_far = len(publishers.acknowledged)
         until(lambda: len(publishers.acknowledged) > so_far + 50, "it goes on by itself", 30)
@@ -191,7 +175,7 @@ def test_waiting_deliveries_continue_without_new_events(
         own_postgres.halt()
         # A change while the store is away is refused, and ends no thread.
         assert server.api.call("POST", f"/v1/endpoints/{endpoint}:pause").status == 503
-        own_postgres.resume()
+        own_postgres.start()
         all_arrived(server, own_url, receiver, ids)
 
 
@@ -313,7 +297,7 @@ def test_a_restart_of_the_database_leaves_no_stale_connection(
     with ThreadPoolExecutor(8) as callers:
         list(callers.map(lambda n: server.api.call("GET", "/v1/events"), range(32)))
         own_postgres.halt()
-        own_postgres.resume()
+        own_postgres.start()
         replies = list(callers.map(lambda n: server.api.call("GET", f"/v1/events/{event}"), range(32)))
     assert [reply.status for reply in replies] == [200] * 32
     assert server.api.call("POST", "/v1/events", EVENT).status == 202
