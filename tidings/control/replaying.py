@@ -218,7 +218,8 @@ class Replaying:
     def _send(self, db: Db, replay: Replay, rows: list[Row]) -> None:
         now = self.clock.now()
         if replay.which == "failed":
-            db.many("waiting_put", [new_round(row[0], replay.link, row[1], row[2], row[4], now) for row in rows])
+            rounds = [new_round(row[0], replay.link, row[1], row[2], row[4], now) for row in rows]
+            db.run("waiting_put_all", rows=msgspec.json.encode(rounds).decode())
             return
         deliveries.append(db, [(row[0], replay.link) for row in rows], now)
 

@@ -145,7 +145,7 @@ class BulkWork:
         sooner = [row for row in rows if row.state == "waiting"]
         if again:
             rounds = [new_round(row.number, row.link, row.event, row.created, row.attempts, now) for row in again]
-            db.many("waiting_put", rounds)
+            db.run("waiting_put_all", rows=msgspec.json.encode(rounds).decode())
         if sooner:
             db.many("waiting_hurry", [{"delivery": row.number, "now": now} for row in sooner])
         self._note(db, found, len(rows))

@@ -130,6 +130,22 @@ VALUES (:delivery, :link, :event, :due, :n, :earlier, :first, :subject, :held, :
 ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier = excluded.earlier, first = excluded.first,
     subject = excluded.subject, held = excluded.held;
 
+-- name: waiting_put_all (sqlite)
+-- The same for many at once. `rows` is a JSON array of objects.
+INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held, created)
+SELECT value ->> 'delivery', value ->> 'link', value ->> 'event', value ->> 'due', value ->> 'n',
+    value ->> 'earlier', value ->> 'first', value ->> 'subject', value ->> 'held', value ->> 'created'
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier = excluded.earlier, first = excluded.first,
+    subject = excluded.subject, held = excluded.held;
+
+-- name: waiting_put_all (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held, created)
+SELECT delivery, link, event, due, n, earlier, first, subject, held, created FROM json_populate_recordset(NULL::waiting, CAST(:rows AS json))
+ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier = excluded.earlier, first = excluded.first,
+    subject = excluded.subject, held = excluded.held;
+
 -- name: waiting_drop
 -- A delivery no longer waits.
 DELETE FROM waiting WHERE delivery = :delivery;
