@@ -28,6 +28,7 @@ _TIME: Schema = {"format": "date-time", "maxLength": 35}
 _COUNTS = ("accepted", *tally.CLASSES)
 _BUCKETS = len(tally.BOUNDS_MS) + 1
 _EACH: Schema = {"items": {"type": "integer", **_NUMBER}}
+_SETTINGS_MAX = 200
 _OTHERS_MAX = 3
 """Kinds of jobs besides replays."""
 
@@ -79,6 +80,11 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "example": _ident("rcp"),
     },
     "StoreHealth": {**_numbers("free_bytes"), "refusal": _TEXT},
+    "TableReport": {**_numbers("rows", "bytes"), "name": _TEXT},
+    "StoreReport": {**_numbers("bytes", "unused"), "tables": {"maxItems": 2**31 - 1}},
+    "BackupReport": {"file": _TEXT, "made": _TIME, "key_copied": _TIME, "tried_file": _TEXT, "tried": _TIME},
+    "SettingReport": dict.fromkeys(("name", "value", "origin"), _TEXT),
+    "ServerInventory": {"version": _TEXT, "settings": {"maxItems": _SETTINGS_MAX}},
     "StageHealth": {
         **_numbers("unrouted_events", "unseen_deliveries"),
         "unrouted_since": _TIME,
