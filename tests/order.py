@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,12 @@ LONG = {"openapi", "peers", "robust", "test_accessible", "test_howto", "test_ins
 """Folders and files of tests that take seconds to minutes each."""
 TOGETHER = {"test_accessible", "test_generators", "test_install"}
 """Of these, files whose tests share what takes long to make: one process runs them all."""
+
+
+@cache
+def is_long(path: Path) -> bool:
+    """Whether the tests of a file take long."""
+    return bool(LONG & {*path.parts, path.stem})
 
 
 def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
@@ -20,9 +28,9 @@ def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     """
     units: dict[object, list[pytest.Item]] = {}
     for item in items:
-        if LONG & {*item.path.parts, item.path.stem}:
+        if is_long(item.path):
             units.setdefault(item.path if item.path.stem in TOGETHER else id(item), []).append(item)
-    short = iter([item for item in items if not LONG & {*item.path.parts, item.path.stem}])
+    short = iter([item for item in items if not is_long(item.path)])
     found = []
     for worker in range(workers):
         begins = list(itertools.chain(*list(units.values())[worker::workers]))

@@ -58,7 +58,7 @@ def filled(server: TestServer, receiver: Receiver) -> str:
     api.post("/v1/tenants", {"id": "acme", "name": "Acme"})
     api.post("/v1/keys", {"name": "app", "scopes": ["events:write"], "tenant": "acme"})
     api.post("/v1/hooks", {"path": "in", "scheme": "github", "secrets": ["a-secret"]})
-    _, secret = api.register(receiver.url(), events=["step"])
+    _, secret = api.register(receiver.url(), events=["step"], retry_delays_seconds=[0, 3600])
     receiver.answer(500)
     api.publish("step", {"n": 1})
     api.publish("step", {"n": 2}, tenant="acme")
