@@ -36,6 +36,10 @@ def test_lines_written_over_are_gone() -> None:
     assert screen("one\r\ntwo\r\x1b[2K\x1b[1A\x1b[2Kthree\r\n") == ["three"]
 
 
+def test_a_coloured_word_that_ends_with_an_a_is_no_step_up() -> None:
+    assert screen("\x1b[1mPIZZA\r\n") == ["\x1b[1mPIZZA"]
+
+
 def test_the_readme_shows_a_picture() -> None:
     text = (ROOT / "README.md").read_text()
     shown = [picture.name for picture in (ROOT / "docs" / "pictures").iterdir() if picture.name in text]

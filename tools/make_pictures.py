@@ -116,7 +116,7 @@ def screen(said: str) -> list[str]:
         if piece in ("\r\n", "\n"):
             row += 1
             lines += [""] * (row + 1 - len(lines))
-        elif piece.endswith("A") and piece.startswith("\x1b["):
+        elif piece.endswith("A") and STEP.fullmatch(piece):
             row = max(0, row - int(piece[2:-1] or 1))
         elif piece == "\x1b[2K":
             lines[row] = ""

@@ -144,5 +144,6 @@ def test_many_retries_by_hand_do_not_bury_the_head(world: World) -> None:
 
 
 def _let_all_be_dead(db: Db) -> None:
-    rows = [(row[0], 1, 1, "timeout", "dead", 1) for row in db.query("SELECT number FROM delivery", {})]
-    db.insert("attempt", ("delivery", "n", "at", "outcome", "state", "duration_ms"), rows)
+    found = db.query("SELECT number, link FROM delivery", {})
+    rows = [(number, 1, 1, "timeout", "dead", 1, link) for number, link in found]
+    db.insert("attempt", ("delivery", "n", "at", "outcome", "state", "duration_ms", "ended_link"), rows)
