@@ -23,6 +23,7 @@ from tests.postgres_server import PostgresServer
 from tests.robust.stalls import stalled, writer_of
 from tidings.store.base import Db, StoreBusy, StoreError
 from tidings.store.engines import nodes, pen
+from tidings.store.log.events import Publication
 from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
 
 
@@ -179,8 +180,19 @@ def test_waiting_deliveries_continue_without_new_events(
         all_arrived(server, own_url, receiver, ids)
 
 
-def test_a_connection_lost_inside_a_group_acknowledges_nothing(server: TestServer, own_url: str) -> None:
+def test_a_connection_lost_inside_a_group_acknowledges_nothing(
+    server: TestServer, own_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     replies: list[Any] = []
+    writer, came = writer_of(server), threading.Event()
+    submit = writer.submit
+
+    def noted(job: Any, reply: Any) -> None:
+        submit(job, reply)
+        if isinstance(job, Publication):
+            came.set()
+
+    monkeypatch.setattr(writer, "submit", noted)
     body = {"type": "step", "data": {}, "id": "one"}
 
     def cut(db: Db) -> None:
@@ -192,10 +204,9 @@ def test_a_connection_lost_inside_a_group_acknowledges_nothing(server: TestServe
     thread = threading.Thread(target=call)
     with stalled(server):
         # Both are in one group: the event is appended first, then the connection breaks inside the job.
-        queued = writer_of(server)._queue.qsize()
         thread.start()
-        until(lambda: writer_of(server)._queue.qsize() > queued, "the event waits for the writer")
-        writer_of(server).submit(cut, lambda result, wrong: None)
+        assert came.wait(10), "the event waits for the writer"
+        writer.submit(cut, lambda result, wrong: None)
     thread.join(20)
     assert replies[0].status == 503
     assert server.api.call("GET", "/v1/events/one").status == 404
