@@ -9,11 +9,13 @@ import pytest
 
 from tests.control.world import World
 from tidings.control import deliveries, replaying
+from tidings.control.bulk.starting import bounded
 from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import HOUR
 from tidings.model.replay import Replay, Which
 from tidings.rules.reading.refused import Refused
+from tidings.store import journal
 from tidings.store.log import replays as stored
 
 
@@ -72,6 +74,14 @@ def test_which_failed_selects_the_dead_deliveries(world: World) -> None:
     assert all(row.due == world.clock.now() and row.attempts == 1 for row in waiting)
     assert "waiting" not in world.states(other) and endpoint.num in world.deliver.noticed
     assert finish(world, begin(world, endpoint, "failed", begun, ended)).sent == 0
+
+
+def test_a_bulk_job_does_not_count_deliveries_that_are_no_longer_there(world: World) -> None:
+    world.endpoint()
+    world.writer.wait(lambda db: journal.move(db, "delivery", 1_000_000))
+    world.publish(count=3)
+    job = Replay(id="rpl_1", tenant=None, link=0, which="retry", since=0, until=world.clock.now() + 1, filter="{}")
+    assert world.readers.run(lambda db: bounded(db, job)).total == 3
 
 
 def test_which_all_makes_new_deliveries_of_wanted_events(world: World) -> None:

@@ -11,8 +11,9 @@ import pytest
 from tests.cli.conftest import Run, run, server
 from tests.postgres_server import PostgresServer
 from tidings.store.base import Lost, Superseded
-from tidings.store.engines.gaps import EVENTS_PER_SECOND_MAX, MARGIN, HowFar, gap_after_restore, gaps
+from tidings.store.engines.gaps import EVENTS_PER_SECOND_MAX, MARGIN, HowFar, gap_after_restore
 from tidings.store.engines.opening import open_engine
+from tidings.store.journal import events_between, gaps
 from tidings.testing import TestServer
 
 __all__ = ["run", "server"]
@@ -54,6 +55,12 @@ def test_an_older_copy_in_the_place_of_the_database_is_named_and_repeats_no_numb
         now = end(server)
         facts = server.api.get("/v1/health")
         assert facts["state"] == "ok", facts
+        store = server.api.get("/v1/server")["store"]
+        event = next(each for each in store["tables"] if each["name"] == "event")
+        assert (event["rows"], event["bytes"] < store["bytes"]) == (6, True), "what was jumped over is not stored"
+        endpoint, _ = server.api.register("http://127.0.0.1:9/", events=["other"])
+        asked = {"endpoint_id": endpoint, "since": "2020-01-01T00:00:00Z", "which": "all", "dry_run": True}
+        assert server.api.call("POST", "/v1/replays", asked).json["total"] == 6, "nor looked at by a job"
     caplog.clear()
     with caplog.at_level(logging.WARNING), TestServer(folder) as server:
         assert not [line for line in caplog.messages if "more events" in line], "it is said once"
@@ -113,6 +120,8 @@ def test_the_counter_jumps_over_all_that_may_have_been_used(database: str | None
         db.commit()
         assert gap is not None and gap.until > 3_600 * EVENTS_PER_SECOND_MAX
     assert gaps(db) == [gap]
+    assert events_between(db, 0, gap.until + 5) == gap.after + 5 and events_between(db, 2, 9) == 7
+    assert events_between(db, gap.after + 3, gap.until + 1) == 1, "it begins inside of the gap"
     db.close()
     engine.close()
 

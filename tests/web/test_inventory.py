@@ -8,7 +8,9 @@ import pytest
 
 from tests.web.test_endpoints import key_of
 from tidings.settings import read_settings
+from tidings.store.engines.opening import open_engine
 from tidings.store.files import BACKUPS, note_backup
+from tidings.store.log import sizes
 from tidings.testing import TestServer
 
 
@@ -24,6 +26,26 @@ def test_tables_have_their_rows_and_bytes_whatever_the_engine(server: TestServer
         )
         tables = {each["name"]: each for each in store["tables"]}
         assert tables["waiting"]["rows"] == 0 and not tables["waiting"]["is_more"]
+
+
+@pytest.mark.sqlite_only
+def test_rows_are_not_counted_by_their_highest_number(tmp_path: Path) -> None:
+    """After a restore, or where much was deleted, numbers have long gaps."""
+    engine = open_engine("sqlite:x.db", tmp_path)
+    db = engine.writer()
+    db.begin()
+    db.execute("CREATE TABLE gapped (n INTEGER PRIMARY KEY, text TEXT)", {})
+    for start, count in ((1, 3_000), (2_000_000, 700), (9_000_000, 40)):
+        db.insert("gapped", ("n", "text"), [(number, "x") for number in range(start, start + count)])
+    db.execute("CREATE TABLE thin (n INTEGER PRIMARY KEY)", {})
+    db.insert("thin", ("n",), [(number * 3,) for number in range(20_000)])
+    found = sizes.read(db)
+    rows = {each.name: each.rows for each in found.tables}
+    assert rows["gapped"] == 3_740 and 19_000 < rows["thin"] < 21_000, rows
+    assert sum(each.bytes or 0 for each in found.tables) <= found.bytes
+    db.rollback()
+    db.close()
+    engine.close()
 
 
 @pytest.mark.sqlite_only

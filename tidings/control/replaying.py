@@ -93,8 +93,8 @@ class Replaying:
         finish = min(number_since(db, first_since, until) - 1, last)
         if which == "failed":
             row = db.one("replay_count_deliveries", link=link.num, after=after, finish=finish)
-        elif finish - after > EVENTS_COUNTED_MAX:
-            row = (finish - after,)  # events have numbers without gaps, but for those that were dropped
+        elif (numbers := _numbers(db, after, finish)) > EVENTS_COUNTED_MAX:
+            row = (numbers,)
         else:
             row = db.one("replay_count_events", after=after, finish=finish)
         return Replay(
@@ -235,6 +235,12 @@ class Replaying:
         stored.put(db, ended)
         self._choices.pop(replay.id, None)
         return ended
+
+
+def _numbers(db: Db, after: int, finish: int) -> int:
+    """How many events there are after `after` up to `finish`, if none were dropped in between. Old ones may be gone."""
+    first = db.one("first_event_since", **{"from": after + 1})
+    return 0 if first is None else journal.events_between(db, max(after, first[0] - 1), finish)
 
 
 def _facts(db: Db, replay: Replay, after: int, count: int) -> list[Row]:

@@ -8,12 +8,25 @@ for the day and the part of the links (docs/decisions/0026). A connection belong
 
 from __future__ import annotations
 
+import msgspec
+
 from tidings.store.base import Db
 
 COUNTER_BITS, JOURNAL_BITS = 34, 8
 JOURNALS_MAX = 1 << JOURNAL_BITS
 MOVED_HERE = frozenset({"event", "delivery", "route", "deliver", "tallied", "tally"})
 """What only `take` and `move` change, so that the writer needs to read it once."""
+GAPS = "gaps"
+"""The fact in the store that names the gaps."""
+GAP_LEAST = 1 << 18
+"""Between fewer numbers there is no gap (docs/decisions/0071), so the fact need not be read."""
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Numbers of events that were jumped over after a restore: those after `after`, up to and with `until`."""
+
+    after: int
+    until: int
 
 
 def of(number: int) -> int:
@@ -81,3 +94,17 @@ def store(db: Db) -> None:
     else:
         names, at = ",".join(moved), ",".join(map(str, moved.values()))
         db.run_later("cursors_move", names=f"{{{names}}}", positions=f"{{{at}}}", journal=db.journal)
+
+
+def gaps(db: Db) -> list[Gap]:
+    """All gaps, oldest first."""
+    row = db.one("store_fact", name=GAPS)
+    return [] if row is None or row[0] == "null" else msgspec.json.decode(row[0], type=list[Gap])
+
+
+def events_between(db: Db, after: int, until: int) -> int:
+    """How many numbers of events are after `after`, up to `until`, without those in gaps."""
+    count = until - after
+    if count < GAP_LEAST:
+        return count
+    return count - sum(max(0, min(until, gap.until) - max(after, gap.after)) for gap in gaps(db))

@@ -74,7 +74,7 @@ class BulkJobs:
         prepared = self._prepared(caller, act, given)
 
         def read(db: Db) -> BulkCount:
-            replay = _bounded(db, prepared)
+            replay = bounded(db, prepared)
             return BulkCount(*running.counted(db, self._catalog.now, replay, time.monotonic), prepared.until)
 
         return await self._readers.call(read, caller.tenant)
@@ -82,8 +82,8 @@ class BulkJobs:
     async def start(self, caller: Caller, act: BulkAct, given: BulkCancel, run: Run[Replay, R]) -> R:
         """Start a bulk job. Raises Invalid."""
         prepared = self._prepared(caller, act, given)
-        bounded = await self._readers.call(lambda db: _bounded(db, prepared), caller.tenant)
-        done = await run(lambda db: self._replaying.add(db, bounded))
+        job = await self._readers.call(lambda db: bounded(db, prepared), caller.tenant)
+        done = await run(lambda db: self._replaying.add(db, job))
         self._replaying.wake()
         return done
 
@@ -141,9 +141,12 @@ def _check(given: BulkCancel) -> None:
         raise Refused("/type", "wrong_value", detail)
 
 
-def _bounded(db: Db, replay: Replay) -> Replay:
+def bounded(db: Db, replay: Replay) -> Replay:
     """With the range of numbers that it goes through: what is created later is not part of it."""
     after = number_since(db, "first_delivery_since", replay.since) - 1 if replay.since else 0
+    # Old deliveries may be gone; they are not counted as looked at.
+    first = db.one("first_delivery_since", **{"from": after + 1})
+    after = after if first is None else max(after, first[0] - 1)
     last = journal.position(db, "delivery")
     finish = max(after, min(last, number_since(db, "first_delivery_since", replay.until) - 1))
     return msgspec.structs.replace(replay, position=after, finish=finish, total=finish - after)

@@ -8,8 +8,9 @@ from tidings.control.upkeep.timekeeper import SEEN
 from tidings.model.moment import Clock
 from tidings.store import journal
 from tidings.store.base import Db, Engine
-from tidings.store.engines.gaps import REACHED, Gap, HowFar, gap_after_restore, gaps
+from tidings.store.engines.gaps import REACHED, HowFar, gap_after_restore
 from tidings.store.files import FileLock
+from tidings.store.journal import Gap, gaps
 
 
 class Reach:

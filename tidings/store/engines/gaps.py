@@ -20,11 +20,12 @@ from tidings.model import moment
 from tidings.model.moment import MINUTE, SECOND, Micros
 from tidings.store import journal
 from tidings.store.base import Db
+from tidings.store.journal import GAPS, Gap, gaps
 
 REACHED = "reached"
 """The line in the folder's lock file: how far the database had come."""
-RESTORED, GAPS, TIMELINE = "restored", "gaps", "timeline"
-"""Facts in the store: that it is a restored backup; the gaps; the timeline of PostgreSQL when it was last opened."""
+RESTORED, TIMELINE = "restored", "timeline"
+"""Facts in the store: that it is a restored backup; the timeline of PostgreSQL when it was last opened."""
 EVENTS_PER_SECOND_MAX = 20_000
 MARGIN = 1 << 20
 """How many numbers may have been used since the note was kept, a second before at most."""
@@ -48,13 +49,6 @@ class Restored(msgspec.Struct, frozen=True):
 
     at: Micros
     of: Micros
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Positions after `after` and before `until`: cursors in it are of events that are no longer there."""
-
-    after: int
-    until: int
 
 
 def gap_after_restore(
@@ -116,11 +110,6 @@ def mark_restored(db: Db, at: Micros, seen_fact: str) -> None:
     row = db.one("store_fact", name=seen_fact)
     of = _last_time(db, None if row is None else int(row[0]))
     db.run("store_fact_put", name=RESTORED, value=_encode(Restored(at, of)))
-
-
-def gaps(db: Db) -> list[Gap]:
-    """All gaps."""
-    return _fact(db, GAPS, list[Gap]) or []
 
 
 def reached(note: Any) -> HowFar | None:

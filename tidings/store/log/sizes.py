@@ -1,10 +1,12 @@
 """How large each table is, at a cost that does not grow with it: PostgreSQL knows, for SQLite it is estimated.
 
-SQLite only knows the size of its file. A table's size is estimated from its range of keys, and from a sample of its
-rows at both ends: what its columns and those of its indexes take.
+SQLite only knows the size of its file. The number of a table's rows is estimated from parts of its range of keys, and
+what a row takes from a sample at both ends: its columns and those of its indexes.
 """
 
 from __future__ import annotations
+
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -17,9 +19,9 @@ COUNTED_MAX = 10_000
 ROW_BYTES, VALUE_BYTES, NUMBER_BYTES = 4, 1, 5
 """What SQLite adds for a row and for a value, and what its number in an index takes."""
 SPARSE = ("waiting", "part", "link_state", "timer")
-"""Tables whose keys are numbers of other tables' rows, so that a range says nothing."""
-WINDOWS, WINDOW = 4, 200
-"""Attempts are counted in a few windows of deliveries, each of this many."""
+"""Tables whose keys are numbers of other tables' rows, and which are mostly short: they are counted."""
+SPLITS, WINDOW = 24, 200
+"""A range of keys is split this often, and this many keys of each part are looked at."""
 
 
 class TableSize(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +67,20 @@ def _sqlite(db: Db) -> StoreSize:
         is_ranged = name == "attempt" or (name not in SPARSE and "WITHOUT ROWID" not in sql.upper())
         tables.append(_sampled(db, name) if is_ranged else _counted(db, name))
         db.rest()
-    return StoreSize(bytes=pages * size, unused=unused * size, tables=_sorted(tables))
+    return StoreSize(
+        bytes=pages * size, unused=unused * size, tables=_sorted(_fitting(tables, (pages - unused) * size))
+    )
+
+
+def _fitting(tables: list[TableSize], file_bytes: int) -> list[TableSize]:
+    """The same, no larger together than the file that they are in."""
+    whole = sum(each.bytes or 0 for each in tables)
+    if whole <= file_bytes:
+        return tables
+    return [
+        each if each.bytes is None else msgspec.structs.replace(each, bytes=each.bytes * file_bytes // whole)
+        for each in tables
+    ]
 
 
 def _counted(db: Db, table: str) -> TableSize:
@@ -77,10 +92,11 @@ def _counted(db: Db, table: str) -> TableSize:
 
 
 def _sampled(db: Db, table: str) -> TableSize:
-    rows = _attempts(db) if table == "attempt" else _range(db, table)
+    key = "delivery" if table == "attempt" else "rowid"
+    rows = _rows(db, table, key)
     if not rows:
         return TableSize(name=table, rows=0, bytes=0, is_estimate=False)
-    each = _row_bytes(db, table, "delivery" if table == "attempt" else "rowid")
+    each = _row_bytes(db, table, key)
     return TableSize(name=table, rows=rows, bytes=rows * each, is_estimate=True)
 
 
@@ -104,27 +120,42 @@ def _row_bytes(db: Db, table: str, order: str) -> int:
     return int(each)
 
 
-def _range(db: Db, table: str) -> int:
-    """How many keys a table's range has; numbers are given without gaps, and the oldest rows go first."""
-    of = _quoted(table)
-    sql = f"SELECT (SELECT MIN(rowid) FROM {of}), (SELECT MAX(rowid) FROM {of})"  # noqa: S608 -- our own names
-    low, high = db.query(sql, {})[0]
-    return 0 if low is None else int(high - low + 1)
+def _rows(db: Db, table: str, key: str) -> int:
+    """About how many rows a table has. Its range of keys may have long gaps, so the largest part is halved again and
+    again, each half reaching only from its first row to its last; then each part is as full as its middle.
+    """
+    parts: list[tuple[int, int]] = []
+    _add(parts, _ends(db, table, key, None, None))
+    for _ in range(SPLITS):
+        if not parts or -parts[0][0] <= WINDOW:
+            break
+        size, low = heappop(parts)
+        middle = low - size // 2
+        _add(parts, _ends(db, table, key, low, middle - 1))
+        _add(parts, _ends(db, table, key, middle, low - size - 1))
+    return sum(_rows_within(db, table, key, low, -size) for size, low in parts)
 
 
-def _attempts(db: Db) -> int:
-    """How many attempts there are: as many for each delivery as in a few windows of deliveries."""
-    low, high = db.query("SELECT (SELECT MIN(number) FROM delivery), (SELECT MAX(number) FROM delivery)", {})[0]
-    if low is None:
-        return 0
-    span, counted, deliveries = high - low + 1, 0, 0
-    for number in range(WINDOWS):
-        start = low + span * number // WINDOWS
-        end = min(start + WINDOW, high + 1, low + span * (number + 1) // WINDOWS)
-        limits = {"start": start, "end": end}
-        counted += db.query("SELECT COUNT(*) FROM attempt WHERE delivery >= :start AND delivery < :end", limits)[0][0]
-        deliveries += end - start
-    return int(counted * span / max(1, deliveries))
+def _add(parts: list[tuple[int, int]], ends: tuple[int, int] | None) -> None:
+    """Parts are kept with their sizes negated, so that the heap gives the largest first."""
+    if ends is not None:
+        heappush(parts, (ends[0] - ends[1] - 1, ends[0]))
+
+
+def _ends(db: Db, table: str, key: str, low: int | None, high: int | None) -> tuple[int, int] | None:
+    """The first and the last key that a row has from `low` to `high`; None for either: no limit."""
+    of = f"FROM {_quoted(table)}" + ("" if low is None else f" WHERE {key} BETWEEN :low AND :high")
+    sql = f"SELECT (SELECT MIN({key}) {of}), (SELECT MAX({key}) {of})"
+    first, last = db.query(sql, {} if low is None else {"low": low, "high": high})[0]
+    return None if first is None else (int(first), int(last))
+
+
+def _rows_within(db: Db, table: str, key: str, low: int, size: int) -> int:
+    looked = min(size, WINDOW)
+    start = low + (size - looked) // 2
+    sql = f"SELECT COUNT(*) FROM {_quoted(table)} WHERE {key} >= :start AND {key} < :end"  # noqa: S608 -- our own names
+    counted = int(db.query(sql, {"start": start, "end": start + looked})[0][0])
+    return counted * size // looked
 
 
 def _sorted(tables: list[TableSize]) -> list[TableSize]:

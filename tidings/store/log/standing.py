@@ -89,7 +89,7 @@ def read(db: Db, since: Micros) -> Standing:
     """What is known without going through the links. `since`: what counts as lately."""
     db.run_later("plan_by_index")
     at = journal.positions(db)
-    route_lag = at["event"] - at["route"]
+    route_lag = journal.events_between(db, at["route"], at["event"])
     unrouted = db.one("first_event_since", **{"from": at["route"] + 1}) if route_lag > 0 else None
     dead = [row[0] for row in db.all("numbers_ended_dead", after=-1, before=1 << 62, count=DEAD_MAX)]
     timer = db.one("timer_next")

@@ -17,7 +17,7 @@ from functools import lru_cache
 import msgspec
 
 from tidings.model.digits import is_digits
-from tidings.store.engines.gaps import Gap
+from tidings.store.journal import Gap
 from tidings.store.seal import Sealer
 
 Position = int | str | list[int | float | str | bool | None]

@@ -69,7 +69,8 @@ async def metrics(parts: Parts, request: Request) -> Answer:
 
 
 def _positions(db: Db) -> dict[str, int]:
-    return {name: journal.position(db, name) for name in ("event", "delivery", "route", "deliver")}
+    at = {name: journal.position(db, name) for name in ("event", "delivery", "route", "deliver")}
+    return at | {"unrouted": journal.events_between(db, at["route"], at["event"])}
 
 
 def _operation(name: str, summary: str, help: str, handler: Any, **more: Any) -> Operation:

@@ -13,7 +13,7 @@ from tidings.web.parts import Parts
 
 
 def render(parts: Parts, positions: dict[str, int]) -> bytes:
-    """All metrics as text. `positions` are the store's cursors."""
+    """All metrics as text. `positions` are the store's cursors, and how many events are unrouted."""
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -78,7 +78,7 @@ class _Collector:
             "Refused requests to hooks and forms that were not kept, because there was no room.",
             parts.receiver.refusals.left_out,
         )
-        lag = at["event"] - at["route"]
+        lag = at["unrouted"]
         yield GaugeMetricFamily("tidings_route_lag_events", "Events stored but not yet routed.", lag)
         yield GaugeMetricFamily(
             "tidings_route_aside_tenants", "Tenants whose costly filters delay their own events.", parts.routing.aside
