@@ -88,6 +88,15 @@ def test_no_foreign_phrase_returns_to_docstrings_and_comments() -> None:
     assert not foreign((path, *remark) for path in under("tidings", suffix=".py") for remark in remarks(path))
 
 
+def test_no_template_puts_a_word_before_a_time_that_only_a_moment_can_follow() -> None:
+    """A page shows times as `4 seconds ago` or `in 5 minutes`: nothing is "since 4 seconds ago"."""
+    wanted = re.compile(r"\b(?:since|until|till|by|from|before|after)\s*\{\{[^}]*\|time", re.IGNORECASE)
+    wrong = {
+        name(path): found[0] for path in under("tidings", suffix=".html") if (found := wanted.search(path.read_text()))
+    }
+    assert not wrong, "say `expires {{ ...|time }}` or `began {{ ...|time }}`"
+
+
 def test_each_phrase_is_found() -> None:
     text = "It is told of a change, and stands in the table, anew.\nSo many go on for ever."
     said = foreign([(ROOT / "a.md", 7, text)])

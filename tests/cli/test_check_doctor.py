@@ -160,8 +160,21 @@ def test_doctor_names_tenants_that_want_more_than_their_share(read: Read, server
         pass
     found = [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
     assert [each["state"] for each in found] == ["warn"]
-    assert "greedy wanted more than its share of streams 1 times" in found[0]["detail"]
+    assert "greedy wanted more than its share of streams 1 time since startup" in found[0]["detail"]
     assert "now holds 750 of 1,000" in found[0]["detail"]
+    while share.held("greedy"):
+        share.give_back("greedy")
+    for _ in range(27):
+        share.refuse(None)
+    assert not [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
+    while share.take(None):
+        pass
+    found = [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
+    while share.held(None):
+        share.give_back(None)
+    assert found[0]["detail"].startswith(
+        "Your own work, which names no tenant, wanted more than its share of streams 28"
+    )
 
 
 def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:

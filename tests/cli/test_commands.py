@@ -199,7 +199,9 @@ def test_portal_links_are_made_listed_and_ended(read: Read, run: Run, server: Te
 def test_declared_things_are_listed_and_shown(read: Read, run: Run, server: TestServer) -> None:
     server.api.call("PUT", "/v1/collections/shelves", {"description": "Of wood", "fields": {"a": {"type": "string"}}})
     server.api.call("PUT", "/v1/event-types/shelf.built", {"description": "It stands"})
-    server.api.post("/v1/tenants", {"id": "carpenter", "name": "Joseph"})
+    assert "optional" in run("tenants", "list").stdout or "id" in run("tenants", "list").stdout
+    assert run("tenants", "create", "carpenter", "--name", "Joseph").stdout == "carpenter is added.\n"
+    assert "carpenter" in run("tenants", "create", "carpenter").stderr
     for group, name, says in (
         ("collections", "shelves", "Of wood"),
         ("event-types", "shelf.built", "It stands"),
@@ -209,6 +211,8 @@ def test_declared_things_are_listed_and_shown(read: Read, run: Run, server: Test
         assert says in run(group, "show", name).stdout and says in read(group, "show", name).values()
         missing = run(group, "show", "nothing")
         assert missing.exit_code == 1 and "nothing" in missing.stderr
+    assert run("tenants", "delete", "carpenter").stdout == "carpenter is deleted.\n"
+    assert "carpenter" not in run("tenants", "list").stdout
 
 
 def test_replays_are_listed_shown_and_cancelled(read: Read, run: Run, receiver: Receiver) -> None:

@@ -67,7 +67,7 @@ def test_all_that_fit_are_counted_and_retried(
     until(lambda: len(api.get("/v1/deliveries", endpoint=picky["id"], state="dead")["data"]) == 3, "dead")
     receiver.answer(204, path="/picky")
     browser.open(f"{server.url}/console/deliveries?state=dead&endpoint={picky['id']}")
-    click(browser, "Retry all that fit")
+    click(browser, "Retry all that match")
     assert "3 deliveries would be retried." in text(browser)
     click(browser, "Retry 3")
     assert "/console/jobs/" in browser.do("location.pathname")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.console.house import PATHS, furnish
 from tests.console.visitor import Visitor
 from tidings.testing import Api, Receiver, TestServer, until
+from tidings.web.console.pages.bulk import left_out_in_words
 from tidings.web.console.pages.table import PAGES
 
 
@@ -70,7 +73,7 @@ def test_a_tenants_key_sees_its_own_alone(
     for path in ("/keys", "/server", "/links", "/hooks"):
         assert other.call("GET", path).status == 403, path
     assert receiver.url("/bad") not in other.get("/endpoints") + other.get("/deliveries")
-    assert f"Nothing fits {ids['bad']}" in other.get(f"/find?q={ids['bad']}")
+    assert f"Nothing matches {ids['bad']}" in other.get(f"/find?q={ids['bad']}")
     assert other.send(f"/endpoints/{ids['bad']}/pause").status == 403
 
 
@@ -225,13 +228,13 @@ def test_a_tenant_has_a_page_as_soon_as_anything_names_it(operator: Visitor, api
     api.post("/v1/endpoints", {"url": receiver.url("/hooli"), "tenant": "hooli"})
     api.post("/v1/events", {"type": "a.b", "tenant": "pied", "data": {}})
     page = operator.get("/tenants/hooli")
-    assert "1 endpoint, 0 failing." in page and "It has no entry" in page and receiver.url("/hooli")[7:] in page
+    assert "1 endpoint, 0 failing." in page and "It has not been added" in page and receiver.url("/hooli")[7:] in page
     assert "0 endpoints" in operator.get("/tenants/pied")
     listed = operator.get("/tenants")
     assert 'href="/console/tenants/hooli"' in listed and 'href="/console/tenants/pied"' in listed
     assert "Make a portal link" in page and operator.send("/tenants/hooli/portal-link").status in (200, 404)
     assert "Added." in operator.act("/tenants", id="pied", name="Pied")
-    assert "Without an entry" not in operator.get("/tenants/pied")
+    assert "It has not been added" not in operator.get("/tenants/pied")
     assert operator.call("GET", "/tenants/nobody").status == 404
 
 
@@ -245,7 +248,7 @@ def test_an_exact_id_opens_its_page_and_names_are_found(operator: Visitor, ids: 
     assert operator.call("GET", "/find?q=acme").headers["location"] == "/console/tenants/acme"
     assert f'href="/console/endpoints/{ids["bad"]}"' in operator.get("/find?q=/bad")
     assert 'href="/console/tenants/acme"' in operator.get("/find?q=acm")
-    assert "Nothing fits nonesuch" in operator.get("/find?q=nonesuch")
+    assert "Nothing matches nonesuch" in operator.get("/find?q=nonesuch")
 
 
 def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_explained(
@@ -256,7 +259,7 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     strict = api.post("/v1/endpoints", made)["id"]
     api.post("/v1/events", {"type": "strict.one", "data": {}})
     until(lambda: api.get("/v1/deliveries", endpoint=strict, state="dead")["data"], "dead")
-    assert "Retry all that fit" in operator.get("/deliveries?state=dead")
+    assert "Retry all that match" in operator.get("/deliveries?state=dead")
     asked = operator.send("/deliveries/retry", state="dead").body.decode()
     assert re.search(r"[1-9]\d* deliver(y|ies) would be retried", asked)
     asked = operator.send("/deliveries/retry", endpoint=strict).body.decode()
@@ -264,7 +267,7 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     page = operator.get(f"/endpoints/{strict}")
     assert "1 ended dead." in page and "Retry the 1 dead …" in page and "Ended dead (1)" in page
     now = operator.get()
-    assert now.index("Needs somebody") < now.index('class="tiles"') < now.index("Why deliveries failed")
+    assert now.index("Needs attention") < now.index('class="tiles"') < now.index("Why deliveries failed")
     assert 'href="/console/endpoints?state=failing"' in now and 'name="state" value="dead"' in now
     api.call("POST", f"/v1/endpoints/{strict}:pause", {"reason": "lunch"})
     assert "It is paused: lunch. 1 ended dead." in operator.get(f"/endpoints/{strict}")
@@ -276,13 +279,36 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     acts = operator.get("/acts?operation=retry_deliveries")
     assert re.search(r'href="/console/jobs/rpl_\w+">[^<]*strict', acts), acts.partition("<main")[2]
     again = {"endpoint": strict, "state": "dead", "sure": "1", "until": "2026-01-01T00:00:00Z"}
-    assert "0 of 0 checked" in operator.act("/deliveries/retry", **again)
+    assert "0 of 0 checked, 0 retried" in operator.act("/deliveries/retry", **again)
     receiver.answer(503, path="/later")
     later = api.post("/v1/endpoints", {"url": receiver.url("/later"), "events": ["later.*"]})["id"]
     api.post("/v1/events", {"type": "later.one", "data": {}})
     until(lambda: api.get("/v1/deliveries", endpoint=later, outcome="bad_status")["data"], "tried")
     asked = operator.send("/deliveries/retry", endpoint=later, outcome="bad_status").body.decode()
-    assert "Would be retried: 1 that waits." in asked and "Nothing that fits ended dead." in asked
+    assert "Would be retried: 1 that waits." in asked and "None that match ended dead." in asked
+
+
+def test_a_job_says_how_far_it_came_and_its_facts_stay_with_its_headline(
+    operator: Visitor, ids: dict[str, str]
+) -> None:
+    until(lambda: "It is done" in operator.get(f"/jobs/{ids['job']}"), "done")
+    page = operator.get(f"/jobs/{ids['job']}")
+    assert re.search(r"It is done: (\d+) of \1 checked, \d+ sent again\.", page), page
+    assert '<div data-live="list"><!--live:list-->' in page, "the state is drawn again with the headline"
+
+
+def test_why_deliveries_are_left_out_of_a_retry_is_counted() -> None:
+    def one(because: str | None = None, held: bool = False, attempts: int = 0) -> Any:
+        return SimpleNamespace(waiting_because=because, held=held, attempts=attempts)
+
+    waiting = [*[one()] * 9, *[one("order", held=True)] * 4, *[one(attempts=1)] * 15]
+    assert left_out_in_words(waiting) == (
+        "9 are next in line for their first attempt and 4 wait behind an earlier one. They are sent without a retry"
+    )
+    assert left_out_in_words([one("paused", attempts=3)]).endswith(
+        "disabled. It is sent without a retry; resuming it sends what waits for it"
+    )
+    assert left_out_in_words([one(attempts=1)]) == ""
 
 
 def test_a_page_counts_as_one_call_of_its_key(server: TestServer, api: Api) -> None:

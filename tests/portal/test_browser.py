@@ -120,7 +120,8 @@ def test_a_customer_adds_tests_rotates_and_replays(
     browser.do("history.back()")
     browser.until("document.querySelector('main').innerText.includes('Show the secret')")
     click(browser, "Show the secret", secret)
-    click(browser, "Rotate the secret", "The previous secret signs too")
+    click(browser, "Rotate the secret …", "A new secret is made at once")
+    click(browser, "Make a new secret", "The previous secret still signs as well")
     assert api.get(f"/v1/endpoints/{made['id']}/secret")["previous"][0]["secret"] == secret
     api.patch(f"/v1/endpoints/{made['id']}", {"retry_delays_seconds": [0.01]})
     receiver.answer(400, path="/walk")

@@ -32,10 +32,13 @@ def test_it_works_in_a_frame_of_another_site(engine: object, tmp_path: Path) -> 
         browser.do(f"document.querySelector('[name=url]').value = {json.dumps(receiver.url())}")
         browser.do("document.querySelector('button.main').click()")
         browser.until("document.querySelector('main').innerText.includes('The endpoint is added')")
-        for words, says in (("Show the secret", "whsec_"), ("Rotate the secret", "The previous secret signs too")):
-            browser.do(
-                f"[...document.querySelectorAll('button')].find(e => e.innerText === {json.dumps(words)}).click()"
-            )
+        for words, says in (
+            ("Show the secret", "whsec_"),
+            ("Rotate the secret …", "A new secret is made at once"),
+            ("Make a new secret", "The previous secret still signs"),
+        ):
+            named = f"e => e.innerText.trim() === {json.dumps(words)}"
+            browser.do(f"[...document.querySelectorAll('button, summary')].find({named}).click()")
             browser.until(f"document.querySelector('main').innerText.includes({json.dumps(says)})")
         browser.do("history.back()")
         browser.until("document.querySelector('[name=url]')")

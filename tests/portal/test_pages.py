@@ -41,12 +41,17 @@ def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: 
     assert added.headers["portal-location"] == f"/portal/{customer.id}/endpoints/{made['id']}"
     assert made["events"] == ["orders.*", "invoices.sent"] and made["filter"] == {"data": {"total": {"$gte": 10}}}
     assert api.get(f"/v1/endpoints/{made['id']}/secret")["secret"] == secret
-    assert "Your endpoint is well." in customer.page()
+    assert "Your endpoint is working." in customer.page()
     one = f"/endpoints/{made['id']}"
     assert secret in customer.act(f"{one}/secret") and secret not in customer.page(one)
     rotated = customer.act(f"{one}/rotate", overlap="3600")
-    assert "The previous secret signs too" in rotated and secret not in rotated
+    assert "The previous secret still signs as well. It expires" in rotated and secret not in rotated
     assert len(api.get(f"/v1/endpoints/{made['id']}/secret")["previous"]) == 1
+    asked = customer.page(one)
+    assert "Rotate the secret …" in asked and "You have rotated it already" in asked, "without showing the secret first"
+    again = customer.act(f"{one}/rotate", overlap="86400")
+    assert "2 earlier secrets still sign as well: the previous one expires" in again
+    assert customer.act(f"{one}/rotate", overlap="0").count("still sign") == 0
     assert "It is paused" in customer.act(f"{one}/pause") and "It gets events again" in customer.act(f"{one}/resume")
     stale = [("url", receiver.url("/old")), ("events", "*"), ("revision", "1")]
     refused = customer.call(f"{one}/edit", stale)
@@ -67,7 +72,7 @@ def test_what_was_missed_is_counted_and_sent(api: Api, receiver: Receiver, clock
     delivery = api.get("/v1/deliveries", endpoint=ident)["data"][0]["id"]
     said = customer.page(f"/log/{delivery}")
     assert "failed for good" in said and "The endpoint answered 400." in said and "&quot;n&quot;: 1" in said
-    assert "a.b" in customer.page("/log?state=dead") and "No delivery on this page fits" in customer.page(
+    assert "a.b" in customer.page("/log?state=dead") and "No deliveries on this page match" in customer.page(
         "/log?type=x.y"
     )
     receiver.answer(204)

@@ -83,7 +83,10 @@ def test_a_failing_endpoint_says_since_when_for_whom_why_and_what_to_do(still: T
         until(lambda: health(api)["endpoints"]["failing"], "it fails")
         until(lambda: still.server and any(each.alarming for each in still.server.deliver.snapshot().values()), "open")
         assert health(api)["state"] == "ok", "a failure of some seconds needs nobody"
-        assert re.match(r"All is well: the oldest waiting delivery is \d+ s old\.", health(api)["sentence"])
+        said = (
+            r"Nothing needs you yet: 1 endpoint has been failing for \d+ s; the oldest waiting delivery is \d+ s old\."
+        )
+        assert re.fullmatch(said, health(api)["sentence"]), "it does not say that all is well while something fails"
         clock.advance(57 * 60)
         found = problem(api, "endpoint")
         report = health(api)
@@ -312,7 +315,7 @@ def test_many_that_cannot_be_reached_are_our_own_trouble(still: TestServer, cloc
     report = until(lambda: (each := health(api))["state"] == "trouble" and each, "it is known")
     assert report["problems"][0]["what"] == "network"
     assert report["problems"][0]["sentence"] == "3 of 3 failing endpoints cannot be reached."
-    assert report["sentence"].startswith("4 things need somebody. 3 of 3 failing endpoints")
+    assert report["sentence"].startswith("4 things need attention. 3 of 3 failing endpoints")
 
 
 def test_a_few_that_cannot_be_reached_are_their_own_trouble_if_others_get_theirs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from tidings.model import moment
 from tidings.model.moment import DAY
 from tidings.views.endpoints import EndpointView
+from tidings.views.health.links import unsettled
 from tidings.views.standing.sentences import endpoint_in_words
 from tidings.views.standing.tallies import LinkTally
 from tidings.web.openapi.examples import ANSWERS
@@ -51,6 +53,37 @@ def test_a_failing_endpoint_says_why_what_waits_and_when_it_will_be_disabled() -
 def test_an_endpoint_that_recovers_is_well_again(rate: float, attempts: int, sentence: str) -> None:
     total = {**ANSWERS["LinkTally"]["total"], "attempts": attempts, "success_rate": rate}
     assert said(tally={"total": total, "waiting": 1}) == sentence
+
+
+def test_an_endpoint_that_accepts_nothing_is_not_well() -> None:
+    """It answers, so that it does not count as failing before ten messages were refused."""
+    total = {**ANSWERS["LinkTally"]["total"], "attempts": 2, "success_rate": 0.0}
+    refused = {"total": total, "last_failure": "The endpoint answered 500."}
+    assert said(tally=refused) == "Both attempts in 24 hours failed. The endpoint answered 500."
+    assert said(tally=refused | {"total": total | {"attempts": 1}}).startswith("The only attempt in 24 hours failed.")
+    of_late = {"total": total | {"attempts": 100, "success_rate": 0.98}, "last_failure": None}
+    assert said(tally=of_late, health={**WELL, "fails": 2}) == "It refused the last 2 deliveries."
+
+
+@pytest.mark.parametrize(
+    ("lanes", "sentences"),
+    [
+        ([("e", 1, 60), ("e", 4, 100)], ["2 endpoints have been failing for 40 s"]),
+        ([("l", 12, 10)], ["1 link has been failing for 2 min"]),
+        ([("e", 2, None), ("e", 1, None)], ["1 endpoint refused the last deliveries"]),
+        ([("paused", 9, 10)], []),
+    ],
+)
+def test_all_is_not_well_while_something_fails(lanes: list[tuple[str, int, int | None]], sentences: list[str]) -> None:
+    links: dict[int, Any] = {}
+    views: dict[int, Any] = {}
+    for num, (kind, fails, since) in enumerate(lanes):
+        mode = "paused" if kind == "paused" else "enabled"
+        links[num] = SimpleNamespace(name="x" if kind == "l" else "", deleted=None, mode=mode)
+        views[num] = SimpleNamespace(fails=fails, failing_since=since and since * 1_000_000)
+    snapshot: Any = SimpleNamespace(links=links)
+    now = 100_000_000 if kind == "e" else 130_000_000
+    assert unsettled(snapshot, views, now) == sentences
 
 
 def test_a_reason_without_a_full_stop_gets_one() -> None:

@@ -116,7 +116,7 @@ def in_words(replay: Replay, snapshot: Snapshot) -> str:
         wanted.type and f"of the type {wanted.type}",
         wanted.outcome and f"with the last result {wanted.outcome}",
         wanted.status and f"with the status {wanted.status}",
-        f"created from {began} until {ends}" if replay.since else f"created until {ends}",
+        f"created from {began} until {ends}" if replay.since else f"created before {ends}",
     ]
     what = f"{'Cancel' if replay.which == 'cancel' else 'Retry'} deliveries that {_STATES[wanted.state or 'waiting']}"
     return f"{', '.join([what, *filter(None, about)])}."

@@ -7,8 +7,23 @@ from typing import Annotated
 import typer
 
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
+from tidings.client.calls import given
+
+NONE = "No tenant was added. That is optional: events, endpoints and keys may name any tenant."
 
 cli = typer.Typer(help="Tenants: the operator's customers.", no_args_is_help=True)
+
+
+@cli.command("create")
+@calling
+def create(
+    out: Session,
+    id: Annotated[str, typer.Argument(help="The tenant's id, as events and endpoints name it.")],
+    name: Annotated[str | None, typer.Option(help="Its name, for people.")] = None,
+) -> None:
+    """Give a tenant a display name. That is optional: events, endpoints and keys may name any tenant."""
+    made = out.client.create_tenant(id, **given(name=name))
+    out.answer(made, lambda: out.say(f"{made['id']} is added."))
 
 
 @cli.command("list")
@@ -16,7 +31,15 @@ cli = typer.Typer(help="Tenants: the operator's customers.", no_args_is_help=Tru
 def list_tenants(out: Session, limit: Limit = LIST_LIMIT) -> None:
     """List tenants."""
     columns = {"id": "id", "name": "name", "created": "created"}
-    out.list(out.client.tenants(limit=min(limit, PAGE_MAX)), limit, columns, "There are no tenants.")
+    out.list(out.client.tenants(limit=min(limit, PAGE_MAX)), limit, columns, NONE)
+
+
+@cli.command("delete")
+@calling
+def delete(out: Session, id: Annotated[str, typer.Argument(help="The tenant's id.")]) -> None:
+    """Delete a tenant that has neither endpoints nor keys. Its events are kept."""
+    out.client.delete_tenant(id)
+    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
 
 
 @cli.command("show")

@@ -11,6 +11,7 @@ from itertools import islice
 from tidings.cli.local.doctor_local import Finding
 from tidings.cli.terminal.sentences import counted
 from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, NotFound, Unauthorized
+from tidings.client.client import Json
 from tidings.client.exchange import ClientReply, ClientRequest
 
 TIMEOUT_SECONDS = 5.0
@@ -20,6 +21,8 @@ SKEW_SECONDS_FAIL = 120.0
 ENDPOINTS_MAX = 10_000
 REFUSALS_MAX = 1_000
 SHARES_MAX = 10
+REFUSED_LEAST = 100
+"""Fewer refusals since startup than that are no news."""
 OF_FORMS = {
     "origin": "the page that sent it is on an origin that the form does not list",
     "unknown_field": "it had a field that the form does not have",
@@ -165,6 +168,13 @@ def _forms(client: Client) -> Iterator[Finding]:
         )
 
 
+def _is_held_back(each: Json) -> bool:
+    """Whether a share says something: it is used up now, or a tenant often wanted more. One page of the console asks
+    for more readers at once than the operator's own work gets, and waits for milliseconds.
+    """
+    return bool(each["held"] or (each["tenant"] is not None and each["refused"] >= REFUSED_LEAST))
+
+
 def _shares(client: Client) -> Iterator[Finding]:
     """Tenants that are at, or wanted more than, their share of common resources."""
     try:
@@ -172,12 +182,14 @@ def _shares(client: Client) -> Iterator[Finding]:
     except (Forbidden, NotFound):
         # A tenant's key, or a server of an older version.
         return
-    over = [(share, each) for share in shares for each in share["held_back"]]
+    over = [(share, each) for share in shares for each in share["held_back"] if _is_held_back(each)]
     for share, each in over[:SHARES_MAX]:
-        who = "Work without a tenant" if each["tenant"] is None else f"The tenant {each['tenant']}"
-        now = f"; it now holds {each['held']:,} of {share['total']:,}" if each["held"] else ""
-        often = f"wanted more than its share of {share['of']} {each['refused']:,} times since startup"
-        often = often if each["refused"] else f"is at its share of {share['of']}"
-        yield Finding("warn", "share", f"{who} {often}{now}. This delays only that tenant.")
+        of, now = share["of"], f"; it now holds {each['held']:,} of {share['total']:,}" if each["held"] else ""
+        often = f"wanted more than its share of {of} {counted(each['refused'], 'time')} since startup"
+        said = f"{often if each['refused'] else f'is at its share of {of}'}{now}"
+        if each["tenant"] is None:
+            yield Finding("warn", "share", f"Your own work, which names no tenant, {said}. No tenant is delayed by it.")
+        else:
+            yield Finding("warn", "share", f"The tenant {each['tenant']} {said}. This delays only that tenant.")
     if not over:
         yield Finding("ok", "shares", "No tenant wants more than its share.")

@@ -43,8 +43,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         return
     if total > 1:
         oldest = report["oldest_waiting"]
-        since = "" if oldest is None else f" The oldest waits since {oldest['since'][:16].replace('T', ' ')} UTC."
-        yield from _wrapped(f"{total:,} things need somebody.{since}", "")
+        since = "" if oldest is None else f" The oldest has waited since {oldest['since'][:16].replace('T', ' ')} UTC."
+        yield from _wrapped(f"{total:,} things need attention.{since}", "")
     for problem in problems[:SHOWN]:
         yield from _wrapped(problem["sentence"], "", 2)
         if problem["reason"]:

@@ -18,7 +18,7 @@ from tidings.store.log.failures import FailedDelivery
 from tidings.store.log.standing import Backlog, Oldest
 from tidings.views.health.recent import Recent
 from tidings.views.health.report import HealthProblem
-from tidings.views.health.words import age, at_least
+from tidings.views.health.words import age, at_least, many
 
 Lanes = Mapping[int, LaneView]
 """The lanes as they are now, by link."""
@@ -29,7 +29,7 @@ FAILING_AFTER: Micros = 1 * MINUTE
 QUIET_AFTER: Micros = 5 * MINUTE
 """What is sent little takes days to fail ten times: two failures and so long without a success are enough."""
 STUCK_AFTER: Micros = 1 * HOUR
-"""An operator's link that is refused the same event for so long needs somebody, however well the other side is."""
+"""An operator's link that is refused the same event for so long needs attention, however well the other side is."""
 BEHIND_AFTER: Micros = 5 * MINUTE
 """A delivery that was not tried for so long is late."""
 UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
@@ -110,6 +110,27 @@ def still_failing(chosen: Chosen, lanes: Lanes, backlogs: Mapping[int, Backlog])
 
 def _fails_quietly(lane: LaneView, now: Micros) -> bool:
     return lane.fails > 1 and lane.failing_since is not None and now - lane.failing_since >= QUIET_AFTER
+
+
+def unsettled(snapshot: Snapshot, lanes: Lanes, now: Micros) -> list[str]:
+    """What fails, and is too new or too little to need anybody: `2 endpoints have been failing for 40 s`."""
+    failing: dict[str, list[Micros]] = {"endpoint": [], "link": []}
+    refusing = {"endpoint": 0, "link": 0}
+    for num, lane in lanes.items():
+        link = snapshot.links.get(num)
+        if link is None or link.deleted is not None or link.mode != "enabled":
+            continue
+        kind = "link" if link.name else "endpoint"
+        if lane.failing_since is not None:
+            failing[kind].append(lane.failing_since)
+        elif lane.fails > 1:
+            refusing[kind] += 1
+    said = [
+        f"{many(len(sinces), kind)} {'has' if len(sinces) == 1 else 'have'} been failing for {age(now - min(sinces))}"
+        for kind, sinces in failing.items()
+        if sinces
+    ]
+    return said + [f"{many(count, kind)} refused the last deliveries" for kind, count in refusing.items() if count]
 
 
 def problems(

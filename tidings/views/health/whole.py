@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -92,10 +92,11 @@ def report(
     total = len(found) + (0 if facts is None else facts.chosen.unseen)
     oldest = None if facts is None else _oldest(snapshot, facts, now, ids)
     rates = None if facts is None else facts.recent.rates()
+    unsettled = [] if found else links.unsettled(snapshot, lanes, now)
     endpoints, named = _modes(snapshot.endpoints_by_id.values(), lanes), _modes(snapshot.links_by_name.values(), lanes)
     return HealthReport(
         state=found[0].state if found else "ok",
-        sentence=_sentence(found, total) if found else _well(oldest, rates, endpoints.paused, named.paused),
+        sentence=_sentence(found, total) if found else _well(oldest, rates, endpoints.paused, named.paused, unsettled),
         time=moment.to_text(now),
         rates=rates,
         oldest_waiting=oldest,
@@ -119,11 +120,13 @@ def _harm(problem: HealthProblem) -> tuple[int, int]:
 
 def _sentence(problems: list[HealthProblem], total: int) -> str:
     first = problems[0]
-    return first.sentence if total == 1 else f"{total:,} things need somebody. {first.sentence}"
+    return first.sentence if total == 1 else f"{total:,} things need attention. {first.sentence}"
 
 
-def _well(oldest: OldestWaiting | None, rates: RecentRates | None, endpoints: int, links: int) -> str:
-    """All is well. What is paused needs nobody, and yet its events wait."""
+def _well(
+    oldest: OldestWaiting | None, rates: RecentRates | None, endpoints: int, links: int, unsettled: Sequence[str] = ()
+) -> str:
+    """All is well. What is paused needs nobody, and yet its events wait. `unsettled`: what may become a problem."""
     waits = "nothing is waiting"
     if oldest is not None:
         waits = f"the oldest waiting delivery is {age(oldest.age_seconds * SECOND)} old"
@@ -132,7 +135,8 @@ def _well(oldest: OldestWaiting | None, rates: RecentRates | None, endpoints: in
     are = "is" if endpoints + links == 1 else "are"
     if rates is not None and rates.accepted >= 1:
         waits = f"{rates.accepted:,.0f} events a second, {waits}"
-    return f"All is well: {waits}." + (f" {' and '.join(paused)} {are} paused." if paused else "")
+    first = f"Nothing needs you yet: {' and '.join(unsettled)}; {waits}." if unsettled else f"All is well: {waits}."
+    return first + (f" {' and '.join(paused)} {are} paused." if paused else "")
 
 
 def _oldest(snapshot: Snapshot, facts: Facts, now: Micros, ids: DeliveryIds) -> OldestWaiting | None:

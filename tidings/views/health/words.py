@@ -15,6 +15,11 @@ def age(duration: Micros) -> str:
     return f"{max(0, duration) // SECOND} s"
 
 
+def many(count: int, kind: str) -> str:
+    """`1 endpoint`, `1,204 links`."""
+    return f"{count:,} {kind}{'' if count == 1 else 's'}"
+
+
 def at_least(count: int, is_more: bool) -> str:
     """`1,204`, or `1,000+` if there are more."""
     return f"{count:,}{'+' if is_more else ''}"

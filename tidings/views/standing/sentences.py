@@ -31,9 +31,21 @@ def _first(found: EndpointView, tally: LinkTally | None) -> str:
         return "It is well; nothing was sent in the last 24 hours."
     rate, count = tally.total.success_rate or 0, tally.total.attempts
     attempts = f"{count:,} {'attempt' if count == 1 else 'attempts'} in 24 hours"
+    if refused := refused_in_words(found, tally):
+        return refused
     if rate >= WELL:
         return f"It is well: {rate:.1%} of {attempts} succeeded."
     return f"It is well again; {rate:.1%} of {attempts} succeeded."
+
+
+def refused_in_words(found: EndpointView, tally: LinkTally) -> str:
+    """What it does if it does not count as failing, since it responds, and yet accepts nothing; empty if it accepts."""
+    count, fails = tally.total.attempts, found.health.fails
+    why = f" {_ended(tally.last_failure)}" if tally.last_failure else ""
+    if count and not tally.total.success_rate:
+        which = {1: "The only attempt", 2: "Both attempts"}.get(count, f"All {count:,} attempts")
+        return f"{which} in 24 hours failed.{why}"
+    return f"It refused the last {fails:,} deliveries.{why}" if fails > 1 else ""
 
 
 def _waits(tally: LinkTally | None) -> str:

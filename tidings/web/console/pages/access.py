@@ -31,7 +31,7 @@ from tidings.web.console.pages.now import short
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 from tidings.web.pages.templates import url
 
-WITHOUT_ENTRY = "Without an entry, seen in the newest endpoints, keys and events"
+WITHOUT_ENTRY = "Not added, but named by recent endpoints, keys or events"
 NEWEST = 200
 
 
@@ -51,7 +51,7 @@ async def tenants(visit: PageVisit) -> View:
     said = f"{many(len(rows), 'tenant', is_more=found['next_cursor'] is not None)}."
     tables = [table(("Tenant", "Added", "Changed"), rows, "A tenant is one of your customers.")]
     if others:
-        said = f"{said[:-1]}, and {len(others):,} more without an entry."
+        said = f"{said[:-1]}, and {len(others):,} more that have not been added."
         tables.append(table(("Tenant",), [row(to("tenants", each), text(each)) for each in others], "", WITHOUT_ENTRY))
     return listing(
         "Tenants",
@@ -108,7 +108,7 @@ async def tenant(visit: PageVisit) -> View:
     held = [row(to("keys", each.id), text(each.name or each.id), when(each.created)) for each in named]
     portal = button(f"{to('tenants', ident)}/portal-link", "Make a portal link")
     ended = " Some deliveries ended dead." if dead and dead["data"] else ""
-    entry = "" if found else " It has no entry; nothing needs one."
+    entry = "" if found else " It has not been added, which is optional."
     return detail(
         (found.name if found else "") or ident,
         f"{many(len(rows), 'endpoint')}, {failing:,} failing.{ended}{entry}",
@@ -149,7 +149,7 @@ def _entry_forms(visit: PageVisit, ident: str) -> list[dict[str, Any]]:
     if not visit.may("create_tenant"):
         return []
     fields = [field("id", "Id", ident, required=True), field("name", "Name")]
-    return [form("Give it an entry, with a name", "/tenants", "Add", fields)]
+    return [form("Add this tenant, with a display name", "/tenants", "Add", fields)]
 
 
 async def portal_link(visit: PageVisit) -> View:
@@ -190,7 +190,7 @@ async def keys(visit: PageVisit) -> View:
         "Keys",
         f"{many(len(rows), 'key', is_more=found['next_cursor'] is not None)}.",
         "/keys",
-        table(("Key", "May", "State", "Expires", "Made"), rows, "No key is here."),
+        table(("Key", "Permissions", "State", "Expires", "Made"), rows, "There are no keys."),
         fields=[filled("tenant", "Tenant", given.get("tenant", ""))] if visit.key.tenant is None else [],
         pages=pages(visit, "/keys", found, "tenant"),
         new=new,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -30,12 +31,22 @@ RETRIED = ("dead", "waiting", "cancelled")
 """The states whose deliveries can be retried together, in the order in which a page names them."""
 _SAID = {"dead": "ended dead", "waiting": "wait", "cancelled": "were cancelled"}
 _NOT_ENABLED = "their endpoint or link is paused, disabled or deleted. Resume it first"
-_WHY_LEFT_OUT = {
-    "dead": _NOT_ENABLED,
-    "cancelled": _NOT_ENABLED,
-    "waiting": "they are next in line already, or wait behind an earlier one, or their endpoint or link is paused or "
-    "disabled: resuming it sends them",
-}
+_IN_TURN = (
+    "what is next in line, or behind an earlier one, is sent without a retry, and what is for a paused or disabled "
+    "endpoint once that is resumed"
+)
+_REASONS = (
+    ("first", "is next in line for its first attempt", "are next in line for their first attempt"),
+    ("order", "waits behind an earlier one", "wait behind an earlier one"),
+    (
+        "stopped",
+        "is for an endpoint or link that is paused or disabled",
+        "are for endpoints or links that are paused or disabled",
+    ),
+)
+"""Why deliveries that wait are left out: one of them, and several."""
+LOOKED_AT = 200
+"""If no more wait than this, it is said how many of them wait for what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,8 @@ class StateCount:
     count: int
     is_more: bool
     listed: int | None
+    why: str = ""
+    """Why some are left out, if that is known better than in general."""
 
     @property
     def many(self) -> str:
@@ -59,7 +72,7 @@ def buttons(visit: PageVisit, given: Mapping[str, str]) -> list[dict[str, Any]]:
         return []
     offered = []
     if given.get("state") in (None, *RETRIED):
-        offered.append(button("/deliveries/retry", "Retry all that fit …", fields=given))
+        offered.append(button("/deliveries/retry", "Retry all that match …", fields=given))
     if given.get("state") in (None, "waiting"):
         offered.append(button("/deliveries/cancel", "Cancel all that wait …", "danger", fields=given))
     return offered
@@ -107,10 +120,28 @@ async def _counted(visit: PageVisit, operation: str, given: Mapping[str, str], b
     listed = {**given, "state": state, "time__lt": body["until"]}
     dry, shown = await asyncio.gather(
         visit.do(operation, None, {**body, **of_state, "dry_run": True}),
-        visit.maybe("list_deliveries", **listed, limit=1, count=True),
+        visit.maybe("list_deliveries", **listed, limit=LOOKED_AT if state == "waiting" else 1, count=True),
     )
     total = None if shown is None else shown.get("count")
-    return StateCount(state, dry.count, dry.count_is_more, total if isinstance(total, int) else None)
+    if not isinstance(total, int):
+        return StateCount(state, dry.count, dry.count_is_more, None)
+    is_whole = state == "waiting" and total <= LOOKED_AT
+    return StateCount(state, dry.count, dry.count_is_more, total, left_out_in_words(shown["data"]) if is_whole else "")
+
+
+def left_out_in_words(waiting: Sequence[Any]) -> str:
+    """Why some of these cannot be retried: `9 are next in line and 4 wait behind an earlier one, ...`."""
+    counts = Counter(_left_out_because(each) for each in waiting)
+    said = [f"{counts[why]:,} {one if counts[why] == 1 else some}" for why, one, some in _REASONS if counts[why]]
+    resumed = "; resuming it sends what waits for it" if counts["stopped"] else ""
+    they = "It is" if len(said) == 1 and said[0].startswith("1 ") else "They are"
+    return f"{' and '.join(said)}. {they} sent without a retry{resumed}" if said else ""
+
+
+def _left_out_because(each: Any) -> str:
+    if each.waiting_because in ("paused", "disabled"):
+        return "stopped"
+    return "order" if each.held else "first" if not each.attempts else ""
 
 
 def _sentence(found: list[StateCount], *, is_retry: bool) -> str:
@@ -140,13 +171,13 @@ def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
     left = 0 if each.listed is None or each.is_more else each.listed - each.count
     notes = []
     if left > 0:
-        why = _WHY_LEFT_OUT.get(each.state, _NOT_ENABLED)
-        which = _SAID.get(each.state, "fit")
+        why = each.why or (_IN_TURN if each.state == "waiting" else _NOT_ENABLED)
+        which = _SAID.get(each.state, "match")
         notes.append(f"{left:,} of the {each.listed:,} that {which} {'is' if left == 1 else 'are'} left out: {why}.")
     elif not each.count and each.state == "dead" and not is_alone:
-        notes.append("Nothing that fits ended dead. What waits is tried again by itself; a retry sends it now.")
+        notes.append("None that match ended dead. What waits is tried again by itself; a retry sends it now.")
     elif not each.count and is_alone:
-        notes.append(f"Nothing that fits is {each.state}.")
+        notes.append(f"None that match are {each.state}.")
     return notes
 
 

@@ -40,7 +40,13 @@ async def deliveries(visit: PageVisit) -> View:
             "path": "/deliveries",
             "fields": _fields(given),
             "actions": buttons(visit, given) if rows else [],
-            "tables": [table(DELIVERY_HEADINGS, rows, "No delivery fits.")],
+            "tables": [
+                table(
+                    DELIVERY_HEADINGS,
+                    rows,
+                    "No deliveries match this filter." if given else "There are no deliveries yet.",
+                )
+            ],
             "pages": pages(visit, "/deliveries", found, *FILTERS, is_by_time=True),
         },
     )
@@ -54,11 +60,12 @@ def _who(each: Any, named: Mapping[str, str], given: Mapping[str, str]) -> str:
 
 
 def _sentence(given: dict[str, str], count: int, *, is_more: bool) -> str:
-    which = " ".join(filter(None, (given.get("state"), result(given.get("outcome", "")), given.get("status"))))
-    many = f"{count:,}{'+' if is_more else ''}"
     if not count:
-        return f"There are no {which + ' ' if which else ''}deliveries here."
-    return f"{many} {which + ' ' if which else ''}deliveries, newest first."
+        return "No deliveries match this filter." if given else "There are no deliveries yet."
+    many = f"{count:,}{'+' if is_more else ''} {'delivery' if count == 1 and not is_more else 'deliveries'}"
+    last = " ".join(filter(None, (result(given.get("outcome", "")), given.get("status"))))
+    which = [each for each in (given.get("state"), f"last result {last}" if last else "") if each]
+    return f"{many} ({', '.join(which)}), newest first." if which else f"{many}, newest first."
 
 
 def _fields(given: dict[str, str]) -> list[dict[str, Any]]:

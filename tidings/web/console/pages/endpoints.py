@@ -8,7 +8,7 @@ from typing import Any
 
 from tidings.model import moment
 from tidings.model.moment import Micros
-from tidings.views.standing.sentences import endpoint_in_words
+from tidings.views.standing.sentences import endpoint_in_words, refused_in_words
 from tidings.web.console.belongings import dead_of, retries, tabs
 from tidings.web.console.charts import charts, durations
 from tidings.web.console.lists import (
@@ -86,14 +86,18 @@ async def tallies_of(visit: PageVisit, kind: str, wanted: Sequence[str], tenant:
 def _sentence(count: int, failing: int, stopped: int, *, is_more: bool, is_narrowed: bool) -> str:
     many = f"{count:,}{'+' if is_more else ''} endpoint{'' if count == 1 and not is_more else 's'}"
     if not count:
-        return "No endpoint fits this filter." if is_narrowed else "There are no endpoints yet."
+        return "No endpoints match this filter." if is_narrowed else "There are no endpoints yet."
     told = [f"{failing:,} failing" if failing else "", f"{stopped:,} disabled" if stopped else ""]
     said = " and ".join(each for each in told if each)
     return f"{many}: {said}." if said else f"{many}, and none of these is failing."
 
 
 def _nothing(given: dict[str, str]) -> str:
-    return "No endpoint fits." if given else "An endpoint is a URL that gets events. Register the first one below."
+    return (
+        "No endpoints match this filter."
+        if given
+        else "An endpoint is a URL that gets events. Register the first one below."
+    )
 
 
 def _new(visit: PageVisit) -> dict[str, Any] | None:
@@ -145,6 +149,7 @@ async def endpoint(visit: PageVisit) -> View:
     if recent is not None:
         rows = [delivery_row(each, visit.parts.clock.now()) for each in recent["data"]]
         tables.append(table(DELIVERY_HEADINGS, rows, "Nothing was sent yet.", "Newest deliveries"))
+    is_bad = bool(found.health.failing_since or (tally is not None and refused_in_words(found, tally)))
     return View(
         "detail.html",
         short(found.url),
@@ -163,7 +168,7 @@ async def endpoint(visit: PageVisit) -> View:
             "tabs": tabs(visit, "endpoint", ident, found.tenant, dead),
             "forms": _forms(visit, found),
         },
-        "trouble" if found.state == "disabled" else "attention" if found.health.failing_since else "ok",
+        "trouble" if found.state == "disabled" else "attention" if is_bad else "ok",
     )
 
 
@@ -213,7 +218,7 @@ def _facts(found: Any) -> list[dict[str, Any]]:
         fact("Has a filter", "yes" if found.filter else ""),
         fact("Headers", ", ".join(found.headers), "code"),
         fact("Rate", f"{found.rate:g} a second" if found.rate else ""),
-        fact("At once", f"{found.max_in_flight:,}"),
+        fact("Requests in flight", f"at most {found.max_in_flight:,}"),
         fact("Order", found.order if found.order != "none" else ""),
         fact("Timeout", f"{found.timeout_seconds:g} s"),
         fact("Body", found.body if found.body != "standard" else ""),

@@ -31,7 +31,11 @@ async def events(visit: PageVisit) -> View:
     return View(
         "list.html",
         "Events",
-        f"{many} events, newest first." if rows else "No event fits." if given else "Nothing has happened yet.",
+        f"{many} events, newest first."
+        if rows
+        else "No events match this filter."
+        if given
+        else "Nothing has happened yet.",
         {
             "path": "/events",
             "fields": [

@@ -51,7 +51,7 @@ async def find(visit: PageVisit) -> View | Done:
     sentence = (
         f"{many(len(rows), 'thing')} with {wanted} in {'its' if len(rows) == 1 else 'their'} name."
         if rows
-        else f"Nothing fits {wanted}, as far as this key sees."
+        else f"Nothing matches {wanted}, as far as this key can see."
     )
     return View(
         "list.html",

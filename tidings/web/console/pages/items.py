@@ -102,11 +102,11 @@ async def items(visit: PageVisit) -> View:
         new = form("Create an item", to("items", name), "Create", _inputs(declared["fields"], {}))
     return listing(
         name,
-        f"{count} fit."
+        f"{count} match."
         if given and rows
         else f"{count}."
         if rows
-        else "No item fits."
+        else "No items match this filter."
         if given
         else "It has no items yet.",
         to("items", name),

@@ -73,7 +73,8 @@ async def _now_of_tenant(visit: PageVisit, values: dict[str, Any]) -> View:
     failing = [] if found is None else [each for each in found["data"] if each.health.failing_since is not None]
     stopped = [] if found is None else [each for each in found["data"] if each.state == "disabled"]
     problems = [_endpoint_problem(each) for each in (*failing, *stopped)]
-    sentence = "All is well: no endpoint is failing." if not problems else f"{len(problems)} endpoints need somebody."
+    some = "1 endpoint needs" if len(problems) == 1 else f"{len(problems):,} endpoints need"
+    sentence = f"{some} attention." if problems else "All is well: no endpoint is failing."
     if found is None:
         sentence = "This key may not read endpoints; choose a page in the menu."
     tiles = [
@@ -124,7 +125,7 @@ def _tiles(report: HealthReport) -> list[dict[str, str]]:
             "Failing endpoints",
             f"{ends.failing:,}",
             f"of {ends.enabled:,} enabled",
-            "bad" if ends.failing else "",
+            "bad" if ends.failing and report.state != "ok" else "",
             FAILING,
         ),
         _tile("Disabled", f"{ends.disabled:,}", f"{ends.paused:,} paused", "bad" if ends.disabled else "", DISABLED),

@@ -34,6 +34,8 @@ from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 
 IN_BYTES = ("work", "bodies")
 """What tenants share that is measured in bytes."""
+DID = {"retry": "retried", "cancel": "cancelled"}
+"""What bulk jobs do to deliveries; replays send events again."""
 JOB_STATES = ("running", "done", "cancelled", "failed")
 
 
@@ -54,7 +56,7 @@ async def jobs(visit: PageVisit) -> View:
         )
         for each in found["data"]
     ]
-    tables = [table(("Job", "State", "Progress", "Started", "Changed"), rows, "No job is here.")]
+    tables = [table(("Job", "State", "Progress", "Started", "Changed"), rows, "There are no jobs.")]
     busy = [] if health is None else [each for each in health.jobs if each.id is None]
     if busy:
         others = [row("", text(each.what.replace("_", " ")), text(_of(each)), when(each.since)) for each in busy]
@@ -79,8 +81,9 @@ def _job_name(each: Any) -> str:
 
 
 def _progress(each: Any) -> str:
-    part = f" ({each.looked_at / each.total:.0%})" if each.total else ""
-    return f"{each.sent:,} of {each.looked_at:,} checked{part}"
+    """`50 of 170 checked (29%), 8 retried`."""
+    part = f" ({each.looked_at / each.total:.0%})" if each.total and each.state == "running" else ""
+    return f"{each.looked_at:,} of {each.total:,} checked{part}, {each.sent:,} {DID.get(each.which, 'sent again')}"
 
 
 def _filter(given: Any) -> str:
@@ -180,11 +183,8 @@ async def store(visit: PageVisit) -> View:
         ),
     ]
     backup = found.backup
-    said = (
-        "No backup by tidings backup is known."
-        if backup.made is None
-        else "The last backup was checked when it was made."
-    )
+    said = "The last backup was checked when it was made."
+    said = said if backup.made else "No backup by tidings backup is known."
     return detail(
         "Store and settings",
         f"The store takes {size(found.store.bytes)}. {said}",
@@ -224,7 +224,11 @@ def _amount(of: str, value: int) -> dict[str, Any]:
 
 
 def _held(share: Any) -> str:
-    return ", ".join(each.tenant or "the operator" for each in share.held_back[:5])
+    """Tenants that got no more. The operator's own work is named only while it waits: a page alone asks for more."""
+    shown = [each for each in share.held_back if each.held or each.tenant][:5]
+    return ", ".join(
+        (each.tenant or "the operator") + ("" if each.held else f" ({many(each.refused, 'time')})") for each in shown
+    )
 
 
 def _modes(counts: Any) -> str:
@@ -273,7 +277,7 @@ async def acts(visit: PageVisit) -> View:
     count = many(len(rows), "act", is_more=found["next_cursor"] is not None)
     return listing(
         "Acts",
-        f"{count}, newest first." if rows else "Nobody has changed anything that fits.",
+        f"{count}, newest first." if rows else "No acts match this filter.",
         "/acts",
         table(("Did", "To", "Key", "What differs", "When"), rows, "Nobody has changed anything here."),
         fields=[
@@ -367,9 +371,7 @@ def _changes(act: Any, about: str) -> str:
             for name in {**before, **after}
             if name not in ("revision", "updated")
         ][:4]
-        kind = (
-            "" if each.before is not None and each.after is not None else "deleted " if each.after is None else "new "
-        )
+        kind = "deleted " if each.after is None else "new " if each.before is None else ""
         differs = ", ".join(members) if not kind else ""
         if each.name == about:
             said.append(differs)

@@ -17,7 +17,7 @@ OPERATORS = (
     ("$lte", "is at most"),
     ("$startsWith", "starts with"),
     ("$contains", "contains"),
-    ("$exist", "is there: true or false"),
+    ("$exist", "exists (true or false)"),
 )
 _NAMES = dict(OPERATORS)
 

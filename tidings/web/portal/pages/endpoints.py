@@ -7,9 +7,10 @@ from typing import Any
 from tidings.control.endpoints.edit import OVERLAP_SECONDS
 from tidings.model import moment
 from tidings.model.digits import index_of
-from tidings.model.moment import HOUR, Micros
+from tidings.model.moment import HOUR, SECOND, Micros
 from tidings.rules.deliver.reasons import readable
 from tidings.views.endpoints import EndpointView
+from tidings.views.standing.sentences import refused_in_words
 from tidings.views.standing.tallies import LinkTally
 from tidings.web.pages.turning import page_links
 from tidings.web.portal.visits import Next, PortalPage, PortalView, PortalVisit
@@ -18,6 +19,8 @@ NAV = "Endpoints"
 PER_PAGE, EVENTS_SHOWN, DELIVERIES_SHOWN, REASONS_SHOWN, REPLAYS_SHOWN = 100, 4, 10, 5, 3
 SPANS = ((1, "the last hour"), (6, "the last 6 hours"), (24, "the last day"), (168, "the last week"))
 """Hours to look back, in words."""
+COUNTED_AFTER = 10 * SECOND
+"""Attempts are counted some seconds after they were made: until then, the page of a replay is drawn again."""
 
 
 async def endpoints(visit: PortalVisit) -> PortalView:
@@ -25,14 +28,14 @@ async def endpoints(visit: PortalVisit) -> PortalView:
     page = await visit.ask("list_endpoints", limit=PER_PAGE, cursor=visit.query.get("cursor"))
     found: list[EndpointView] = page["data"]
     rows = [_row(each) for each in found]
-    bad = [row for row in rows if row["mood"] in ("failing", "disabled")]
+    bad = [row for row in rows if row["mood"] in ("failing", "disabled", "refusing")]
     count = f"{len(rows)}{'+' if page['next_cursor'] else ''}"
     if not rows:
         sentence, state = "Add one, and your events are sent there.", ""
     elif bad:
         sentence, state = _needs(bad, count), "trouble"
     else:
-        sentence = "Your endpoint is well." if count == "1" else f"All {count} endpoints are well."
+        sentence = "Your endpoint is working." if count == "1" else f"All {count} endpoints are working."
         state = "ok"
     turns = page_links(visit.root, {}, visit.query, page["next_cursor"])
     return PortalView("endpoints", "Endpoints", sentence, state, NAV, {"endpoints": rows, "pages": turns})
@@ -106,7 +109,9 @@ async def _endpoint(visit: PortalVisit, *, secret: Any = None, counted: Any = No
     replays = await visit.ask("list_replays", endpoint=ident, limit=REPLAYS_SHOWN)
     row = _row(found)
     sentence = _sentence(found, row, tally)
-    is_moving = any(each.state == "running" for each in replays["data"])
+    counted_by = visit.parts.clock.now() - COUNTED_AFTER
+    is_moving = any(each.state == "running" or moment.from_text(each.updated) > counted_by for each in replays["data"])
+    old = await visit.ask("get_endpoint_secret", visit.path) if secret is None and visit.may_change else secret
     values = {
         "endpoint": found,
         "tally": tally,
@@ -125,18 +130,21 @@ async def _endpoint(visit: PortalVisit, *, secret: Any = None, counted: Any = No
         ],
         "replays": replays["data"],
         "secret": secret,
+        "old_secrets": [] if old is None else old.previous,
         "counted": counted,
         "spans": SPANS,
         "is_moving": is_moving and secret is None and counted is None,
     }
-    return PortalView("endpoint", found.url, sentence, row["mood"], NAV, values)
+    mood = "attention" if row["mood"] == "ok" and refused_in_words(found, tally) else row["mood"]
+    return PortalView("endpoint", found.url, sentence, mood, NAV, values)
 
 
 def _needs(bad: list[dict[str, Any]], count: str) -> str:
     if len(bad) == 1:
-        since = f" {_utc(bad[0]['since'])}" if bad[0]["since"] else ""
+        since = bad[0]["since"]
+        says = f"has been failing since {_utc(since)}" if since else bad[0]["says"]
         whose = "Your endpoint needs you" if count == "1" else f"1 of {count} endpoints needs you"
-        return f"{whose}: it {bad[0]['says']}{since}."
+        return f"{whose}: it {says}."
     failing = [row["since"] for row in bad if row["since"]]
     since = f" The first has been failing since {_utc(min(failing))}." if failing else ""
     return f"{len(bad)} of {count} endpoints need you.{since}"
@@ -152,11 +160,13 @@ def _row(each: EndpointView) -> dict[str, Any]:
     if each.state != "enabled":
         mood, says = each.state, "is paused" if each.state == "paused" else "was disabled"
     elif health.failing_since is not None:
-        mood, says, since = "failing", "has been failing since", health.failing_since
+        mood, says, since = "failing", "began to fail", health.failing_since
     elif isinstance(health.held_until, str):
-        mood, says, since = "attention", "asked us to wait until", health.held_until
+        mood, says, since = "attention", "asked us to wait; the wait ends", health.held_until
+    elif health.fails > 1:
+        mood, says = "refusing", f"refused the last {health.fails:,} events"
     else:
-        mood, says = "ok", "is well"
+        mood, says = "ok", "is working"
     shown = {"id": each.id, "url": each.url, "description": each.description, "mood": mood, "says": says}
     names = ["all events" if name == "*" else name for name in each.events]
     more = max(0, len(names) - EVENTS_SHOWN)
@@ -176,8 +186,9 @@ def _sentence(found: EndpointView, row: dict[str, Any], tally: LinkTally) -> str
         return f"It has been failing since {_utc(row['since'])}.{waits}{probe}"
     if row["mood"] == "attention":
         return f"It asked us to wait until {_utc(row['since'])}.{waits}"
-    if row["mood"] == "ok":
-        return f"It is well.{waits}" if waits else "It is well; nothing waits."
+    if row["mood"] in ("ok", "refusing"):
+        refused = refused_in_words(found, tally)
+        return f"{refused or 'It is working.'}{waits}" if waits or refused else "It is working; nothing is waiting."
     return f"It {row['says']}.{waits}"
 
 

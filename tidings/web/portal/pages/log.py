@@ -26,7 +26,7 @@ async def log(visit: PortalVisit) -> PortalView:
     rows = [_row(each, urls) for each in page["data"] if each.link is None]
     sentence = "Everything that was sent to you, newest first."
     if asked:
-        sentence = "The deliveries that fit, newest first." if rows else "No delivery on this page fits."
+        sentence = "The deliveries that match, newest first." if rows else "No deliveries on this page match."
     values = {
         "deliveries": rows,
         "endpoints": endpoints,
