@@ -128,6 +128,12 @@ class Simulated:
                 self.stage.resume(link.num)
             self.run(0.05)
 
+    def edit(self, **members: Any) -> None:
+        """Change members of what is sent, as a person does it."""
+        link = next(iter(self._catalog.now.links.values()))
+        what = msgspec.structs.replace(link.what, **members)
+        self._write(partial(self._put, msgspec.structs.replace(link, what=what, revision=link.revision + 1)))
+
     def _put(self, link: AnyLink, db: Any) -> None:
         self._catalog.put_link(db, link)
 

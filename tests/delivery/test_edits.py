@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.delivery.oracle import signed_by
+from tests.delivery.simulated import Answer, Simulated
 from tests.delivery.world import World
 from tidings.testing import Reaction, until
 
@@ -130,6 +132,18 @@ def test_a_response_of_the_old_url_says_nothing_about_the_new_one(world: World) 
     until(lambda: world.endpoint(endpoint)["url"].endswith("/new"), "it is changed")
     world.receiver.release()
     assert world.ended(event, endpoint)["state"] == "delivered"
+
+
+def test_a_response_right_after_an_edit_is_judged_after_it(tmp_path: Path) -> None:
+    """The stage has not read the message about the edit when the response comes."""
+    world = Simulated(
+        tmp_path, lambda data, at: Answer(500, after=2) if at < 1 else Answer(), retry_delays_seconds=(0,)
+    )
+    world.publish({"g": 0})
+    world.at(2, lambda: world.edit(url="http://receiver/new"))
+    world.run(5)
+    world.close()
+    assert [status for _, _, status in world.log] == [500, 204]
 
 
 def test_a_resumed_endpoint_gets_failed_deliveries_at_once(world: World) -> None:

@@ -76,6 +76,27 @@ def edit(world: World) -> tuple[str, str]:
     return event, endpoint
 
 
+def recovery(world: World) -> tuple[str, str]:
+    """Two probes are under way: the second one is accepted, then the first one fails."""
+    world.receiver.answer(500)
+    endpoint = world.register()
+    events = [world.api.publish("step") for _ in range(12)]
+
+    def written_down() -> int:
+        health, came = world.endpoint(endpoint)["health"], len(world.receiver.requests())
+        return came if health["next_probe"] and health["fails"] == came else 0
+
+    tried = until(written_down, "only probes are sent")
+    world.receiver.answer(Reaction(status=500, waits=True), 204)
+    world.clock.advance(10)
+    world.receiver.wait_for(tried + 1)
+    world.clock.advance(20)
+    until(lambda: world.deliveries(endpoint=endpoint, state="delivered"), "it is well again")
+    world.receiver.release()
+    world.delivered(events, endpoint)
+    return events[0], endpoint
+
+
 def cancel(world: World) -> tuple[str, str]:
     event, endpoint = failed(world)
     world.api.post(f"/v1/deliveries/{world.delivery(event, endpoint)['id']}:cancel")
@@ -161,6 +182,7 @@ FLOWS: dict[tuple[State, Cause], Flow] = {
     ("waiting", "delete"): delete,
     ("waiting", "replace"): replace,
     ("waiting", "edit"): edit,
+    ("waiting", "recovery"): recovery,
     ("waiting", "retry"): again(failed),
     ("delivered", "retry"): again(success),
     ("dead", "retry"): again(exhausted),
@@ -189,6 +211,6 @@ def test_every_move_of_the_table_happens_in_some_delivery(
     monkeypatch.setattr(lifecycle, "fate", ask_of_waiting)
     event, _ = FLOWS[move.source, move.cause](world)
     assert (move.source, move.cause) in asked
-    # An edit is followed by the attempt at the new URL.
+    # An edit is followed by the attempt at the new URL, a recovery by one that succeeds.
     (found,) = world.deliveries(event=event)
-    assert found["state"] == ("delivered" if move.cause == "edit" else move.target)
+    assert found["state"] == ("delivered" if move.cause in ("edit", "recovery") else move.target)

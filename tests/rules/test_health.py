@@ -11,6 +11,7 @@ from tidings.rules.deliver.health import (
     TRUSTED,
     EndpointHealth,
     Failure,
+    Recovery,
     Trust,
     accepted,
     after_failure,
@@ -20,6 +21,7 @@ from tidings.rules.deliver.health import (
     failing_since,
     may_send,
     may_try_newest,
+    recovery,
     released,
     should_disable,
     should_warn,
@@ -253,3 +255,17 @@ def test_an_endpoint_that_contradicted_itself_is_believed_after_five_in_a_row() 
         # Older ones do not say that newer ones would not be accepted.
         assert trust.doubted is not newer
     assert accepted(Trust(suspected=True), waiting=False) == TRUSTED
+
+
+def test_a_success_after_an_outage_releases_each_retry_once() -> None:
+    down = failed(10)
+    assert recovery(failed(9), NOW + HOUR, None) is None
+    assert recovery(down, NOW + 15 * SECOND - 1, None) is None
+    assert recovery(down, NOW + 15 * SECOND, None) == Recovery(NOW + 15 * SECOND, 0)
+    found = recovery(down, NOW + HOUR, NOW - SECOND)
+    assert found is not None and found.since == NOW - SECOND
+    never_before, retried_since, released_before = NOW - DAY, NOW + SECOND, NOW - HOUR
+    assert found.covers(never_before, never_before) and found.covers(retried_since, never_before)
+    assert not found.covers(released_before, never_before)
+    assert not found.covers(found.at, NOW)
+    assert found.moved(DAY).at == found.at + DAY

@@ -199,6 +199,12 @@ class Lanes:
             if self._connected[lane.num] != self._connection_of(lane.link):
                 self._edited(lane, lane.link, now, settlement)
 
+    def catch_up(self, lane: Lane, now: Micros, settlement: Settlement) -> None:
+        """A reply that comes after an edit is judged after it, even if the message about the edit was not read yet."""
+        link = self._catalog.now.links.get(lane.num)
+        if link is not None and link.revision > lane.link.revision:
+            self.update([link], now, settlement)
+
     def notice(self, link: int, now: Micros) -> None:
         """Serve the lane again: a person made something due."""
         self._probe(link, now, free=False)
@@ -206,7 +212,7 @@ class Lanes:
     def resume(self, link: int, now: Micros, settlement: Settlement) -> None:
         """Everything is to continue: a hold ends, and what waits for a retry is due now."""
         if self._probe(link, now, free=True):
-            settlement.hastened[link] = now
+            settlement.hasten(link, now)
 
     def _probe(self, link: int, now: Micros, *, free: bool) -> bool:
         lane = self.by_link.get(link)
@@ -343,7 +349,7 @@ class Lanes:
         elif lane.mended:
             # What failed may work now: everything that waits for a retry continues at once.
             lane.mend(now)
-            settlement.hastened[lane.num] = now
+            settlement.hasten(lane.num, now)
         if was.mode != link.mode and lane.sendable:
             lane.recover()
         if changes_lines(was, link):

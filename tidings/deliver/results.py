@@ -41,6 +41,7 @@ _MORE: dict[Cause, str] = {
     "split": "It is sent again with half of its batch.",
     "hold": "It is not counted as an attempt.",
     "edit": "The endpoint was edited in the meantime, so it is retried at once.",
+    "recovery": "The endpoint recovered in the meantime, so it is retried at once.",
     "replace": "It is not retried, because a newer event of the same subject takes its place.",
 }
 
@@ -75,7 +76,7 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
         return _all_delivered(flight, result, answer, now, settlement)
     splits = _splits(flight, result, now)
     before = lane.health
-    _mind_health(flight, result, splits, now, chance, answer)
+    _mind_health(flight, result, splits, now, chance, answer, settlement)
     free: list[Queued] = []
     fates = []
     for item in flight.items:
@@ -109,7 +110,7 @@ def _all_delivered(
 ) -> list[Queued]:
     """The same where all is well, in a fraction of the time."""
     lane = flight.lane
-    lane.succeeded(now, flight.items)
+    _succeeded(lane, flight.items, now, settlement)
     state = lifecycle.fate("success")
     for item in flight.items:
         if not result.is_stored:
@@ -193,6 +194,9 @@ def _cause(
     if judged.message == "again, uncounted" and now - first < health.HOLD_UNCOUNTED:
         older = lane.setbacks.older_until if judged.endpoint == "hold older" else None
         return "hold", max(older or now, lane.health.held_until or now)
+    recovery = lane.setbacks.recovery
+    if recovery is not None and flight.left < recovery.at and recovery.covers(first, item.created):
+        return "recovery", now
     made = item.n + 1 - item.earlier
     due = retry.next_due(now, made, _delays(lane), chance(), result.wait_seconds)
     if due is None:
@@ -219,14 +223,15 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
     lane = flight.lane
     if len(flight.items) > 1 and (cause in ("split", "failure", "park") or (cause == "hold" and item.n)):
         lane.in_batches_of(item.number, (len(flight.items) + 1) // 2)
+    renewed = cause in ("edit", "recovery")
     row = settlement.waiting[item.number] = Waiting(
         delivery=item.number,
         link=lane.num,
         event=item.event,
         due=due,
         n=item.n + 1,
-        earlier=item.n + 1 if cause == "edit" else item.earlier + (cause in ("hold", "split")),
-        first=now if cause == "edit" else item.first or item.created,
+        earlier=item.n + 1 if renewed else item.earlier + (cause in ("hold", "split")),
+        first=now if renewed else item.first or item.created,
         created=item.created,
         subject=None if cause == "park" else item.subject,
     )
@@ -235,11 +240,26 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
     return cause == "park" or item.subject is None
 
 
-def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chance: Chance, answer: str | None) -> None:
+def _succeeded(lane: Lane, ended: Sequence[Queued], now: Micros, settlement: Settlement) -> None:
+    """A request succeeded. If that ends an outage, what waits for a retry is due at once."""
+    if lane.health.open and (recovery := setbacks.recovered(lane, now)) is not None:
+        settlement.hasten(lane.num, recovery)
+    lane.succeeded(now, ended)
+
+
+def _mind_health(
+    flight: Flight,
+    result: Result,
+    splits: bool,
+    now: Micros,
+    chance: Chance,
+    answer: str | None,
+    settlement: Settlement,
+) -> None:
     """What the answer says about the endpoint."""
     lane, said = flight.lane, result.judged.endpoint
     if said == "well":
-        lane.succeeded(now)
+        _succeeded(lane, (), now, settlement)
         return
     if said == "not asked":
         return

@@ -13,6 +13,7 @@ from tidings.model.errors import Unavailable
 from tidings.model.event import Event
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
+from tidings.rules.deliver.health import Recovery
 from tidings.store import journal
 from tidings.store.base import Contended, Db, StoreBusy, StoreDamaged, StoreError, StoreFull
 from tidings.store.catalog import Catalog
@@ -90,8 +91,8 @@ class Settlement:
         """(link, delivery) of everything that this settles."""
         self.states: dict[int, LinkState] = {}
         self.follow_ups: list[FollowUp] = []
-        self.hastened: dict[int, Micros] = {}
-        """By link: what waits for another try is due at this moment, for the link was edited or resumed."""
+        self.hastened: dict[int, Micros | Recovery] = {}
+        """By link: what waits for another try is due at this moment, for the link was edited, resumed, or recovered."""
         self.freed: dict[int, Micros] = {}
         """By link: held deliveries may go, because the link is no longer ordered."""
         self.half_hastened: list[int] = []
@@ -135,6 +136,19 @@ class Settlement:
         self.waiting.pop(delivery, None)
         self.ended.append(delivery)
 
+    def hasten(self, link: int, at: Micros | Recovery) -> None:
+        """What waits for another try is due at once. After an edit, that is everything."""
+        before = self.hastened.get(link)
+        if isinstance(at, Recovery) and before is not None:
+            at = Recovery(at.at, min(before.since, at.since)) if isinstance(before, Recovery) else max(before, at.at)
+        self.hastened[link] = at
+
+    def finish_halves_of(self, earlier: Settlement) -> None:
+        """Take over what was too much for one step."""
+        self.freed.update({link: earlier.freed[link] for link in earlier.half_freed})
+        for link in earlier.half_hastened:
+            self.hasten(link, earlier.hastened[link])
+
     def merge(self, later: Settlement, wrong: Exception | None = None) -> None:
         """Add the later results to this one, which could not be written. `wrong`: why."""
         self.again = True
@@ -149,7 +163,8 @@ class Settlement:
         self.numbers += later.numbers
         self.states.update(later.states)
         self.follow_ups += later.follow_ups
-        self.hastened.update(later.hastened)
+        for link, at in later.hastened.items():
+            self.hasten(link, at)
         self.freed.update(later.freed)
         self.unsent += later.unsent
         self.tallies += later.tallies
@@ -159,7 +174,11 @@ class Settlement:
         """The clock was set: everything waits as long as before."""
         for number, row in self.waiting.items() if by else ():
             due = row.due if row.held else row.due + by
-            self.waiting[number] = msgspec.structs.replace(row, due=due, first=row.first + by)
+            moved = {"due": due, "first": row.first + by, "created": row.created + by}
+            self.waiting[number] = msgspec.structs.replace(row, **moved)
+        for link, haste in self.hastened.items():
+            self.hastened[link] = haste.moved(by) if isinstance(haste, Recovery) else haste + by
+        self.freed = {link: at + by for link, at in self.freed.items()}
 
     def run_after(self) -> None:
         """Notify those who wait for this."""
@@ -180,8 +199,8 @@ class Settlement:
         for link, at in self.freed.items():
             if db.run("waiting_free", link=link, now=at, count=HASTENED_PER_STEP) == HASTENED_PER_STEP:
                 self.half_freed.append(link)
-        for link, at in self.hastened.items():
-            if db.run("waiting_hasten", link=link, now=at, count=HASTENED_PER_STEP) == HASTENED_PER_STEP:
+        for link, haste in self.hastened.items():
+            if _hasten(db, link, haste) == HASTENED_PER_STEP:
                 self.half_hastened.append(link)
         if self.states:
             db.many("link_state_put", [_state_row(state) for state in self.states.values()])
@@ -238,6 +257,13 @@ class Settlement:
 def put_attempts(db: Db, attempts: Sequence[Attempt]) -> None:
     """Write attempts down."""
     db.append("attempt", ATTEMPT_COLUMNS, list(map(msgspec.structs.astuple, attempts)))
+
+
+def _hasten(db: Db, link: int, at: Micros | Recovery) -> int:
+    if isinstance(at, Recovery):
+        given = {"now": at.at, "since": at.since, "count": HASTENED_PER_STEP}
+        return db.run("waiting_hasten_recovered", link=link, **given)
+    return db.run("waiting_hasten", link=link, now=at, count=HASTENED_PER_STEP)
 
 
 def waiting_from(row: tuple[Any, ...]) -> Waiting:

@@ -324,6 +324,7 @@ class Deliver:
 
     def _arrive(self, flight: Flight, reply: Any) -> None:
         now = self._arrived_at = self._arrived_at or self._now()
+        self._lanes.catch_up(flight.lane, now, self._settlement)
         lane, result = flight.lane, results.judged(flight, reply, now)
         self._pace.young.pop(flight.number, None)
         self.flights -= 1
@@ -394,6 +395,5 @@ class Deliver:
                 self._lanes.active[row.link] = lane
         for link in (*settlement.hastened, *settlement.freed):
             self._lanes.notice(link, self._now())
-        self._settlement.freed.update({link: settlement.freed[link] for link in settlement.half_freed})
-        self._settlement.hastened.update({link: settlement.hastened[link] for link in settlement.half_hastened})
+        self._settlement.finish_halves_of(settlement)
         settlement.run_after()

@@ -140,7 +140,7 @@ def wait_in_words(found: DeliveryDetail, now: Micros) -> str:
         return "It waits behind an earlier delivery, because they are sent in order."
     is_due = found.due is None or moment.from_text(found.due) <= now
     if because == "failing":
-        when = "" if is_due else f"; the next one may leave at {at} UTC"
+        when = "" if is_due else f"; it may be one from {at} UTC on"
         return f"Its {who} is failing, so only probes are sent{when}."
     if because == "asked_to_wait" and not is_due:
         return f"Its {who} asked for a pause until {at} UTC."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tidings.deliver.lane.queued import Queued
 from tidings.model.moment import SECOND, Micros
 from tidings.rules.deliver import health
-from tidings.rules.deliver.health import TRUSTED, Failure, Trust, Whom
+from tidings.rules.deliver.health import TRUSTED, Failure, Recovery, Trust, Whom
 
 if TYPE_CHECKING:
     # A lane has setbacks.
@@ -44,6 +44,7 @@ class Setbacks:
         "last",
         "left",
         "older_until",
+        "recovery",
         "retry_next",
         "silent_since",
         "slow_until",
@@ -63,6 +64,8 @@ class Setbacks:
         """Something was slow, or got no response, less than SLOW_KEPT ago."""
         self.silent_since: Micros = 0
         """While requests are in flight: since when none of them has come back."""
+        self.recovery: Recovery | None = None
+        """Its last one since the start."""
         self.trust = trust
         self.older_until = older_until
         """Until then only fresh ones are sent."""
@@ -140,6 +143,8 @@ class Setbacks:
         self.express = {number: left + by for number, left in self.express.items()}
         self.slow_until += by
         self.silent_since += by
+        if self.recovery is not None:
+            self.recovery = self.recovery.moved(by)
         if self.failed_to:
             self.failed_to += by
         if self.older_until is not None:
@@ -170,6 +175,14 @@ def hold_older(lane: Lane, now: Micros, chance: float, asked_seconds: float | No
         lane.health, until = health.after_older_hold(lane.health, now, chance, asked_seconds)
         back.older_until = max(until, back.older_until or 0)
     lane.mark()
+
+
+def recovered(lane: Lane, now: Micros) -> Recovery | None:
+    """It accepts a delivery while only probes are sent. None: there was no outage."""
+    recovery = health.recovery(lane.health, now, lane.succeeded_at)
+    if recovery is not None:
+        lane.setbacks.recovery = recovery
+    return recovery
 
 
 def end_older(lane: Lane, now: Micros) -> None:

@@ -31,6 +31,8 @@ CHANCE_SHARE = 0.2
 DISABLE_AFTER: Micros = 5 * DAY
 DISABLE_SPREAD: Micros = 12 * HOUR
 ALARM_AFTER: Micros = 1 * HOUR
+OUTAGE: Micros = 15 * SECOND
+"""An endpoint that only refuses some messages accepts others more often than this."""
 
 
 class EndpointHealth(msgspec.Struct, frozen=True):
@@ -99,6 +101,25 @@ class Trust(msgspec.Struct, frozen=True):
 TRUSTED = Trust()
 
 
+class Recovery(msgspec.Struct, frozen=True):
+    """After an outage, it accepted a delivery at `at`, the first one since `since` (0: since ever).
+
+    What waits for a retry is due at once then, with a new schedule: mostly it was the endpoint that failed, and not the
+    message. Each delivery gets that once; otherwise one that it never accepts would never be given up.
+    """
+
+    at: Micros
+    since: Micros
+
+    def covers(self, first: Micros, created: Micros) -> bool:
+        """Whether that is so for a delivery, by when its schedule began, and when it was made."""
+        return first < self.at and (first == created or first > self.since)
+
+    def moved(self, by: Micros) -> Recovery:
+        """The same after the clock was set."""
+        return Recovery(self.at + by, self.since + by)
+
+
 def weigh(
     trust: Trust, now: Micros, succeeded_at: Micros | None, ask: Failure, *, trial: bool = False, resting: bool = False
 ) -> tuple[Whom, Trust]:
@@ -136,6 +157,14 @@ def after_success(health: EndpointHealth, now: Micros) -> EndpointHealth:
     return EndpointHealth(
         held_until=health.held_until, held_status=health.held_status, hold_delay_seconds=health.hold_delay_seconds
     )
+
+
+def recovery(health: EndpointHealth, now: Micros, succeeded_at: Micros | None) -> Recovery | None:
+    """What a success means for what waits for a retry; None: nothing, for there was no outage."""
+    since = health.failing_since
+    if not health.open or since is None or now - since < OUTAGE:
+        return None
+    return Recovery(now, succeeded_at or 0)
 
 
 def after_failure(

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from tidings.model import outcome as outcomes
-from tidings.model.moment import DAY
+from tidings.model.moment import DAY, SECOND
 from tidings.model.outcome import Outcome
 from tidings.rules.deliver import health
 from tidings.rules.reading.refused import Refused
@@ -253,6 +253,9 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
     "not asked": "Nothing was sent, so nothing is known about the endpoint.",
 }
 RULES: tuple[str, ...] = (
+    f"If only probes were sent, and the endpoint failed for {health.OUTAGE // SECOND} s or longer, the first success "
+    "makes every delivery that waits for a retry due at once, with a new schedule. Each delivery gets that once, and "
+    "again if it was retried by hand since the success before.",
     "Messages that are newer than every failed one go first, whatever the reason for the failures: a slot is "
     "reserved for them, and they get nearly every turn, as far as the endpoint's order permits.",
     "Once an endpoint has contradicted itself, it delays other messages again only after it has asked "
@@ -266,8 +269,8 @@ RULES: tuple[str, ...] = (
     "others.",
     "As long as only messages older than the last success fail, new ones are sent at once.",
     "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and gives "
-    "every delivery that waits for a retry a new schedule. So does resuming a disabled endpoint. Resuming an "
-    "enabled one ends a hold; retrying a single delivery does not.",
+    "every delivery that waits for a retry a new schedule. So does resuming an endpoint. Retrying a single delivery "
+    "ends no hold.",
 )
 
 _BY_OUTCOME = {row.outcome.name: row for row in TABLE if row.outcome is not outcomes.BAD_STATUS}

@@ -26,6 +26,7 @@ Cause = Literal[
     "delete",
     "replace",
     "edit",
+    "recovery",
     "retry",
     "replay",
 ]
@@ -72,6 +73,12 @@ MOVES: tuple[Move, ...] = (
         "edit",
         "waiting",
         "the endpoint's settings were edited, so it is due at once, with a new schedule",
+    ),
+    Move(
+        "waiting",
+        "recovery",
+        "waiting",
+        "the endpoint recovered from an outage, so it is due at once, with a new schedule",
     ),
     Move("waiting", "retry", "waiting", "it is retried by hand, so it is due at once, with a new schedule"),
     Move("delivered", "retry", "waiting", "a retry was requested"),

@@ -66,6 +66,15 @@ LIMIT 1;
 UPDATE waiting SET due = :now, first = :now, earlier = n
 WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 0 AND due > :now ORDER BY due LIMIT :count);
 
+-- name: waiting_hasten_recovered
+-- The same after an outage, once an endpoint accepts a delivery, for what it was not done for before (`Recovery.covers`).
+UPDATE waiting SET due = :now, first = :now, earlier = n
+WHERE delivery IN (
+    SELECT delivery FROM waiting
+    WHERE link = :link AND held = 0 AND due > :now AND first < :now AND (first = created OR first > :since)
+    ORDER BY due LIMIT :count
+);
+
 -- name: waiting_due
 -- A link's deliveries that are due, the longest overdue first.
 SELECT delivery, link, event, due, n, earlier, first, subject, held, created FROM waiting
