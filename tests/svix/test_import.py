@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from svix import SvixOptions
 from svix.api import ApplicationIn, EndpointIn, EventTypeIn, MessageIn, Svix
-from svix.models import EndpointPatch, EndpointSecretRotateIn
+from svix.exceptions import HttpError
+from svix.models import EndpointHeadersPatchIn, EndpointPatch, EndpointSecretRotateIn
 from svix.webhooks import Webhook
 from typer.testing import CliRunner, Result
 
@@ -75,6 +76,10 @@ def test_a_receiver_verifies_before_and_after_with_the_same_secret(
     assert not target.api.get("/v1/tenants")["data"]
     first = run()
     assert first.exit_code == 0 and "X-Secret" in first.stdout and "endpoints" in first.stdout
+    assert "X-Secret" in run("--json").stdout
+    there = Svix(target.api.key or "", SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
+    there.endpoint.patch_headers("acme", endpoint.id, EndpointHeadersPatchIn(headers={"x-secret": "hidden"}))
+    assert "X-Secret" not in run().stdout
     second = counted(run("--json"))
     assert second == {
         "event types": {"unchanged": 2},
@@ -82,7 +87,6 @@ def test_a_receiver_verifies_before_and_after_with_the_same_secret(
         "endpoints": {"unchanged": 2},
     }
 
-    there = Svix(target.api.key or "", SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
     moved = there.endpoint.get("acme", endpoint.id)
     assert (moved.channels, moved.event_types, moved.throttle_rate) == (["a", "b"], ["user.made"], 7)
     assert there.endpoint.get(nameless.id, "off").disabled and off.disabled
@@ -111,6 +115,54 @@ def test_what_changed_in_the_meantime_is_changed(
     assert (found.channels, found.description, found.disabled) == (None, "", True)
     assert there.endpoint.get_secret("later", endpoint.id) == svix.endpoint.get_secret("later", endpoint.id)
     assert "changed" not in counted(run("--json"))["endpoints"]
+
+
+def test_ids_and_uids_that_callers_stored_find_the_same_things(
+    receiver: Receiver, svix: Svix, target: TestServer, run: Import
+) -> None:
+    there = Svix(target.api.key or "", SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
+    dotted = svix.application.create(ApplicationIn(name="Dotted", uid="a.b.c"))
+    nameless = svix.application.create(ApplicationIn(name="Nameless"))
+    first = there.application.create(ApplicationIn(name="Here first", uid="here.first"))
+    late = svix.application.create(ApplicationIn(name="Here first", uid="here.first"))
+    endpoint = svix.endpoint.create(dotted.id, EndpointIn(url=receiver.url("/stored"), uid="ep-1"))
+    other = svix.endpoint.create(dotted.id, EndpointIn(url=receiver.url("/other")))
+    assert endpoint.id != "ep-1" and dotted.id != "a.b.c"
+    for _ in range(2):
+        counts = counted(run("--json"))
+        for app in (dotted.id, "a.b.c"):
+            assert {there.endpoint.get(app, name).uid for name in (endpoint.id, "ep-1")} == {"ep-1"}
+            assert there.application.get(app).uid == "a.b.c"
+            assert there.endpoint.get(app, other.id).uid is None
+        assert there.application.get(nameless.id).uid is None
+        assert there.application.get(late.id).id == there.application.get("here.first").id == first.id
+    assert not {"created", "changed"} & (counts["applications"].keys() | counts["endpoints"].keys())
+
+    svix.endpoint.patch(dotted.id, other.id, EndpointPatch(uid="ep-2"))
+    svix.endpoint.patch(dotted.id, endpoint.id, EndpointPatch(uid="ep-3"))
+    assert counted(run("--json"))["endpoints"]["changed"] == 2
+    assert there.endpoint.get("a.b.c", other.id) == there.endpoint.get("a.b.c", "ep-2")
+    assert there.endpoint.get("a.b.c", endpoint.id) == there.endpoint.get("a.b.c", "ep-3")
+    for taken in (endpoint.id, there.endpoint.get("a.b.c", "ep-2").id):
+        with pytest.raises(HttpError) as caught:
+            there.endpoint.create("a.b.c", EndpointIn(url=receiver.url("/taken"), uid=taken))
+        assert caught.value.status_code == 409
+    with pytest.raises(HttpError) as caught:
+        there.application.create(ApplicationIn(name="Taken", uid=late.id))
+    assert caught.value.status_code == 409
+
+
+def test_a_key_of_too_few_scopes_copies_nothing_and_says_so(
+    receiver: Receiver, svix: Svix, target: TestServer, run: Import
+) -> None:
+    app = svix.application.create(ApplicationIn(name="Skipped", uid="skipped"))
+    for n in range(2):
+        svix.endpoint.create(app.id, EndpointIn(url=receiver.url(f"/skipped/{n}")))
+    key = target.api.post("/v1/keys", {"name": "few", "scopes": ["endpoints:write", "tenants:read"]})["key"]
+    done = run("--json", TIDINGS_KEY=key)
+    said = json.loads(done.stdout)
+    assert done.exit_code == 1 and said["counts"]["endpoints"]["failed"] >= 2
+    assert "endpoints of application skipped: all 2, as the application was not copied" in said["not_copied"]
 
 
 def test_what_cannot_be_copied_is_said(target: TestServer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -78,6 +78,8 @@ class Copier:
             for kind in (EVENT_TYPES, APPLICATIONS, ENDPOINTS)
         }
         self.lost: list[str] = []
+        self._whose = ""
+        """The id here of the application whose endpoints are copied."""
 
     @property
     def failed(self) -> bool:
@@ -128,6 +130,9 @@ class Copier:
     def _application(self, app: Json) -> None:
         name = f"application {app.get('uid') or app['id']}"
         if not self._try(APPLICATIONS, name, partial(self._copied_application, app)):
+            if skipped := sum(1 for _ in self._source.list("app", app["id"], "endpoint", order="ascending")):
+                self.counts[ENDPOINTS]["failed"] += skipped
+                self.lost.append(f"endpoints of {name}: all {skipped}, as the application was not copied")
             return
         if app.get("throttleRate") or app.get("rateLimit"):
             self.lost.append(f"{name}: its rate, as only endpoints have one here")
@@ -137,53 +142,63 @@ class Copier:
 
     def _copied_application(self, app: Json) -> str:
         ident, uid = app["id"], app.get("uid")
-        wanted = {"name": app["name"] or ident, "metadata": app.get("metadata") or {}}
-        there = self._target.find("app", uid or ident)
+        wanted = {"name": app["name"] or ident, "metadata": app.get("metadata") or {}, "uid": uid}
+        there, names = self._there(ident, uid, "app")
         if there is None:
-            # Under its own id first, so that it is found by both later.
+            # Under its own id first, which also becomes its id here if it can be one.
             self._write("POST", "app", body={**wanted, "uid": ident})
-            if uid is not None:
-                self._write("PATCH", "app", ident, body={"uid": uid})
+            self._write("PATCH", "app", ident, body={"uid": uid, "formerId": ident})
+            self._whose = ident
             return "created"
-        if all(there.get(name) == value for name, value in wanted.items()):
-            return "unchanged"
-        self._write("PATCH", "app", there["id"], body=wanted)
-        return "changed"
+        self._whose = there["id"]
+        differs = {name: value for name, value in wanted.items() if there.get(name) != value} | names
+        if differs:
+            self._write("PATCH", "app", there["id"], body=differs)
+        return "changed" if differs else "unchanged"
+
+    def _there(self, ident: str, uid: str | None, *steps: str) -> tuple[Json | None, Json]:
+        """What a thing at Svix is here, and what to change so that its id and its uid find it, too."""
+        by_id = self._target.find(*steps, ident)
+        there = by_id if by_id is not None or uid is None else self._target.find(*steps, uid)
+        if there is None or (by_id is not None and there.get("uid") == uid):
+            return there, {}
+        return there, {"uid": uid, "formerId": ident}
 
     # --- endpoints ----------------------------------------------------------------------------------------------------
 
     def _endpoint(self, app: Json, endpoint: Json, about: str) -> str:
-        whose, uid = app.get("uid") or app["id"], endpoint.get("uid") or endpoint["id"]
+        ident, uid, steps = endpoint["id"], endpoint.get("uid"), ("app", self._whose, "endpoint")
         given = {_OLD_NAMES.get(name, name): value for name, value in endpoint.items()}
         wanted = {name: given[name] for name in _OF_ENDPOINTS if given.get(name)}
-        there = self._target.find("app", whose, "endpoint", uid)
-        secret = self._source.call("GET", "app", app["id"], "endpoint", endpoint["id"], "secret")["key"]
-        headers = self._headers(app, endpoint, about)
+        there, names = self._there(ident, uid, *steps)
+        secret = self._source.call("GET", "app", app["id"], "endpoint", ident, "secret")["key"]
+        found = self._source.find("app", app["id"], "endpoint", ident, "headers") or {}
+        headers, hidden = dict(found.get("headers") or {}), found.get("sensitive") or ()
         if there is None:
-            self._write(
-                "POST", "app", whose, "endpoint", body={**wanted, "uid": uid, "secret": secret, "headers": headers}
-            )
+            body = {**wanted, "uid": uid, "formerId": ident, "secret": secret, "headers": headers}
+            self._write("POST", *steps, body=body)
+            self._lose(about, hidden)
             return "created"
-        steps = ("app", whose, "endpoint", uid)
+        one = (*steps, there["id"])
         differs = {name: wanted.get(name) for name in _OF_ENDPOINTS if _plain(wanted, name) != _plain(there, name)}
+        differs |= names
         if differs:
-            self._write("PATCH", *steps, body={**differs, **_blank(differs)})
-        has_secret = self._target.call("GET", *steps, "secret")["key"] == _whole(secret)
+            self._write("PATCH", *one, body={**differs, **_blank(differs)})
+        has_secret = self._target.call("GET", *one, "secret")["key"] == _whole(secret)
         if not has_secret:
             # The secret before signs too, for as long as at Svix.
-            self._write("POST", *steps, "secret", "rotate", body={"key": secret})
-        known = {name.lower() for name in self._target.call("GET", *steps, "headers")["sensitive"]}
+            self._write("POST", *one, "secret", "rotate", body={"key": secret})
+        known = {name.lower() for name in self._target.call("GET", *one, "headers")["sensitive"]}
         fresh = {name: value for name, value in headers.items() if name.lower() not in known}
+        self._lose(about, [name for name in hidden if name.lower() not in known])
         if fresh:
-            self._write("PATCH", *steps, "headers", body={"headers": fresh})
+            self._write("PATCH", *one, "headers", body={"headers": fresh})
         return "changed" if differs or fresh or not has_secret else "unchanged"
 
-    def _headers(self, app: Json, endpoint: Json, about: str) -> dict[str, str]:
-        found = self._source.find("app", app["id"], "endpoint", endpoint["id"], "headers") or {}
-        hidden = sorted(found.get("sensitive") or ())
-        if hidden:
-            self.lost.append(f"{about}: the values of its headers {', '.join(hidden)}, which Svix does not show")
-        return dict(found.get("headers") or {})
+    def _lose(self, about: str, hidden: Iterable[str]) -> None:
+        """Report headers that the endpoint here lacks."""
+        if names := sorted(hidden):
+            self.lost.append(f"{about}: the values of its headers {', '.join(names)}, which Svix does not show")
 
 
 def _plain(endpoint: Json, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Applications: tenants that are found by their id, or by a `uid`."""
+"""Applications: tenants that are found by their id, a `uid`, or the id that they had at Svix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tidings.control.endpoints.endpoints import Endpoints
-from tidings.control.svix.notes import UidTurns, noted, notes_of
+from tidings.control.svix.notes import FORMER_ID, UidTurns, names_of, noted, notes_of
 from tidings.control.svix.tokens import ENDED
 from tidings.control.tenants import WHOLE, NewTenant, TenantBody, Tenants
 from tidings.control.tenants import WRITE as WRITE_TENANTS
@@ -34,6 +34,8 @@ class ApplicationChange(msgspec.Struct, frozen=True, kw_only=True):
     name: str | msgspec.UnsetType = msgspec.UNSET
     uid: str | msgspec.UnsetType | None = msgspec.UNSET
     metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    former_id: str | msgspec.UnsetType = msgspec.UNSET
+    """Its id at Svix: it is found by that too."""
 
 
 def uid_of(tenant: Tenant) -> str | None:
@@ -55,7 +57,7 @@ class Applications:
         self._by_uid: tuple[int, dict[str, str]] = (-1, {})
 
     def known(self, caller: Caller, ident: str) -> Tenant | None:
-        """The application with this id or uid, if it exists for the caller."""
+        """The application with this id, uid or former id, if it exists for the caller."""
         tenant = self._named(ident)
         return tenant if tenant is not None and caller.sees(tenant.id) else None
 
@@ -101,9 +103,12 @@ class Applications:
             if given.uid is not msgspec.UNSET and given.uid != uid_of(before):
                 self._check_free(given.uid, before.id)
                 kept["uid"] = given.uid
+            if given.former_id is not msgspec.UNSET and given.former_id != before.id:
+                self._check_free(given.former_id, before.id)
+                kept[FORMER_ID] = given.former_id
             return noted(kept)
 
-        async with self._turns.of("", given.uid):
+        async with self._turns.of("", given.uid, given.former_id):
             return await self._tenants.edit(caller, tenant.id, None, change, run, noted=notes)
 
     async def end_tokens(self, caller: Caller, ident: str, run: Run[Tenant, R]) -> R:
@@ -150,7 +155,7 @@ class Applications:
             return found
         version, by_uid = self._by_uid
         if version != now.version:
-            with_uid = [each for each in now.tenants.values() if each.notes is not None and '"uid"' in each.notes]
-            by_uid = {uid: each.id for each in with_uid if (uid := notes_of(each).get("uid"))}
+            noting = [each for each in now.tenants.values() if each.notes is not None]
+            by_uid = {name: each.id for each in noting for name in names_of(each)}
             self._by_uid = (now.version, by_uid)
         return now.tenants.get(by_uid.get(ident, ""))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,11 +16,20 @@ from tidings.model.link import Endpoint
 from tidings.rules.reading.refused import Refused
 
 METADATA_BYTES_MAX = 16_384
+FORMER_ID = "former_id"
 
 
 def notes_of(thing: Tenant | EventType | Endpoint) -> dict[str, Any]:
     """The notes of a thing."""
     return {} if thing.notes is None else msgspec.json.decode(thing.notes)
+
+
+def names_of(thing: Tenant | Endpoint) -> list[str]:
+    """By what else than its id it is found: its uid, and the id that it had at Svix."""
+    if thing.notes is None or ('"uid"' not in thing.notes and f'"{FORMER_ID}"' not in thing.notes):
+        return []
+    notes = notes_of(thing)
+    return [name for name in (notes.get("uid"), notes.get(FORMER_ID)) if name]
 
 
 def noted(notes: dict[str, Any]) -> str:
@@ -31,16 +41,21 @@ def noted(notes: dict[str, Any]) -> str:
 
 
 class UidTurns:
-    """One change at a time of what gets the same `uid`: nothing in the store keeps two from getting it."""
+    """One change at a time of what gets the same name: nothing in the store keeps two from getting it."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def of(self, whose: str, uid: object) -> AbstractAsyncContextManager[Any]:
-        """To be held during the change. `uid`: anything but text if it gets none."""
-        if not isinstance(uid, str):
-            return nullcontext()
-        lock = self._locks.get((whose, uid))
+    @asynccontextmanager
+    async def of(self, whose: str, *names: object) -> AsyncIterator[None]:
+        """To be held during the change. `names`: what it gets; those that are not text are none."""
+        async with AsyncExitStack() as held:
+            for name in sorted({name for name in names if isinstance(name, str)}):
+                await held.enter_async_context(self._lock(whose, name))
+            yield
+
+    def _lock(self, whose: str, name: str) -> asyncio.Lock:
+        lock = self._locks.get((whose, name))
         if lock is None:
-            lock = self._locks[whose, uid] = asyncio.Lock()
+            lock = self._locks[whose, name] = asyncio.Lock()
         return lock

@@ -110,7 +110,7 @@ class SvixDoor(ApiDoor):
         """Write a refusal as Svix does; its status."""
         if isinstance(wrong, NotFound) and operation is None and _ELSEWHERE.fullmatch(at.scope.path):
             wrong = NotOffered(
-                "Tidings does not offer this operation of Svix. docs/howto/from-svix.md lists those it has."
+                "Tidings does not offer this operation of Svix. docs/reference/svix.md lists those it has."
             )
         return send_refusal(at, wrong, operation, JSON, problems.body_of(operation))
 

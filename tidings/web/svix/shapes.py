@@ -21,6 +21,15 @@ MessageChannels = Annotated[list[Channel], Meta(min_length=1, max_length=CHANNEL
 EventTypes = Annotated[list[TypeName], Meta(min_length=1)]
 Rate = Annotated[int, Meta(ge=1, le=RATE_MAX)]
 Metadata = dict[str, str]
+FormerId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=UID_CHARS_MAX,
+        pattern=NAME_PATTERN,
+        description="Not in Svix's API: the id that this had there. It is found by that too.",
+    ),
+]
 
 T = TypeVar("T")
 
@@ -48,6 +57,7 @@ class ApplicationPatch(Shape, kw_only=True):
     name: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     uid: Uid | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
+    former_id: FormerId | UnsetType = UNSET
     throttle_rate: int | UnsetType | None = UNSET
     rate_limit: int | UnsetType | None = UNSET
 
@@ -88,6 +98,7 @@ class EndpointIn(EndpointUpdate, kw_only=True):
 
     secret: str | None = None
     headers: dict[str, str] | None = None
+    former_id: FormerId | UnsetType = UNSET
 
 
 class EndpointPatch(Shape, kw_only=True):
@@ -103,6 +114,7 @@ class EndpointPatch(Shape, kw_only=True):
     rate_limit: Rate | UnsetType | None = UNSET
     throttle_rate: Rate | UnsetType | None = UNSET
     uid: Uid | UnsetType | None = UNSET
+    former_id: FormerId | UnsetType = UNSET
     secret: str | UnsetType | None = UNSET
     """Earlier versions replace the signing secret with it."""
 

@@ -64,7 +64,8 @@ async def patch(parts: Parts, request: Request) -> Answer:
     """Change part of an application."""
     given: ApplicationPatch = request.body
     refuse_rate(given.throttle_rate, given.rate_limit)
-    return await _edited(parts, request, ApplicationChange(name=given.name, uid=given.uid, metadata=given.metadata))
+    changed = ApplicationChange(name=given.name, uid=given.uid, metadata=given.metadata, former_id=given.former_id)
+    return await _edited(parts, request, changed)
 
 
 async def put(parts: Parts, request: Request) -> Answer:

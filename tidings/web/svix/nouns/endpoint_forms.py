@@ -112,9 +112,9 @@ def whole(given: EndpointUpdate) -> EndpointPatch:
 
 def notes(given: EndpointIn | EndpointPatch) -> EndpointNotes:
     """What our own endpoints have no members for."""
-    if isinstance(given, EndpointPatch):
-        return EndpointNotes(uid=given.uid, metadata=given.metadata, disabled=given.disabled is True)
-    return EndpointNotes(uid=given.uid, metadata=given.metadata or {}, disabled=bool(given.disabled))
+    uid, former_id, disabled = given.uid, given.former_id, given.disabled is True
+    metadata = given.metadata if isinstance(given, EndpointPatch) else given.metadata or {}
+    return EndpointNotes(uid=uid, metadata=metadata, former_id=former_id, disabled=disabled)
 
 
 def _events(kinds: Any) -> tuple[str, ...]:
