@@ -50,11 +50,13 @@ class Collector:
         self.spans: list[Seen] = []
         self.resource: dict[str, str | int] = {}
         self.status = 200
+        self.requests = 0
         self.slow: threading.Event | None = None
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                collector.requests += 1
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if collector.slow is not None:
                     collector.slow.wait(30)

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.tracing.collector import collecting
-from tidings.net.collector import CollectorConnection
+from tidings.net.collector import CollectorConnection, NotSent
 from tidings.rules.tracing.configured import Batching, Collector
 from tidings.rules.tracing.context import Trace
 from tidings.testing import TestServer, until
@@ -26,7 +26,7 @@ SPAN = TraceSpan("x", "internal", Trace("a" * 32, "b" * 16), None, False, 0, 1, 
 def test_the_queue_is_bounded_while_the_collector_is_stuck() -> None:
     stuck, sent = threading.Event(), []
 
-    def export(batch: list[TraceSpan]) -> str | None:
+    def export(batch: list[TraceSpan]) -> NotSent | None:
         stuck.wait(10)
         sent.extend(batch)
         return None
@@ -42,8 +42,8 @@ def test_the_queue_is_bounded_while_the_collector_is_stuck() -> None:
     assert len(sent) == spans.counts["sent"] == 1_000 - spans.counts["dropped"]
 
 
-def test_spans_that_cannot_be_sent_are_counted_and_later_ones_arrive(caplog: pytest.LogCaptureFixture) -> None:
-    answers: list[str | None] = ["connection refused", None]
+def test_spans_that_a_collector_refuses_are_counted_and_later_ones_arrive(caplog: pytest.LogCaptureFixture) -> None:
+    answers: list[NotSent | None] = [NotSent("http://x/v1/traces: it answered 400", is_final=True), None]
     spans = Spans(lambda batch: answers.pop(0) if answers else None, lambda: None, Batching(100, 10, 0.01))
     spans.start()
     with caplog.at_level("INFO", "tidings.tracing"):
@@ -52,8 +52,36 @@ def test_spans_that_cannot_be_sent_are_counted_and_later_ones_arrive(caplog: pyt
         spans.add(SPAN)
         until(lambda: spans.counts["sent"] == 1, "the second arrives")
     spans.stop()
-    assert "traces cannot be sent (connection refused); 1 spans were lost since the start" in caplog.text
-    assert "traces are sent again" in caplog.text
+    assert "traces cannot be sent (http://x/v1/traces: it answered 400). Check" in caplog.text
+    assert "lost since the start: 1" in caplog.text and "traces are sent again" in caplog.text
+
+
+def test_spans_wait_for_a_collector_that_is_away_or_busy(caplog: pytest.LogCaptureFixture) -> None:
+    with collecting() as collector:
+        with collecting() as closed:
+            pass
+        collector.status = 503
+        where = [
+            CollectorConnection(Collector(f"{each.url}/v1/traces", {}, 5.0, False)) for each in (closed, collector)
+        ]
+        encoder, now = Encoder({"service.name": "shop"}, "tidings", "1"), [where[0]]
+        spans = Spans(lambda batch: now[0].post(encoder.encode(batch)), lambda: None, Batching(20, 10, 0.01))
+        for _ in range(15):
+            spans.add(SPAN)
+        spans.start()
+        url = f"{closed.url}/v1/traces: Connection refused"
+        until(lambda: url in caplog.text, "the log says which collector is away")
+        assert "Spans that wait: 15; lost since the start: 0" in caplog.text and "Errno" not in caplog.text
+        now[0] = where[1]
+        until(lambda: collector.requests > 1, "it is asked again while it is busy")
+        assert spans.counts == {"sent": 0, "failed": 0, "dropped": 0}
+        for _ in range(10):
+            if spans.has_room():
+                spans.add(SPAN)
+        collector.status = 200
+        until(lambda: spans.counts == {"sent": 20, "failed": 0, "dropped": 5}, "all that fits arrives")
+        spans.stop()
+        assert len(collector.spans) == 20
 
 
 def test_spans_are_encoded_as_the_official_package_reads_them() -> None:

@@ -8,9 +8,22 @@ import http.client
 import ssl
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tidings.rules.tracing.configured import Collector
 
 ANSWER_BYTES_SHOWN = 200
+RETRIED = frozenset({429, 502, 503, 504})
+"""The statuses after which the same spans may be sent again (OTLP specification, "Failures")."""
+
+
+class NotSent(msgspec.Struct, frozen=True):
+    """That the collector did not take spans."""
+
+    why: str
+    """Which URL refused them, and how: part of a sentence."""
+    is_final: bool
+    """Whether it would refuse them again."""
 
 
 class CollectorConnection:
@@ -26,7 +39,7 @@ class CollectorConnection:
                 self._tls.load_cert_chain(collector.certificate_file, collector.key_file)
         self._open: http.client.HTTPConnection | None = None
 
-    def post(self, body: bytes) -> str | None:
+    def post(self, body: bytes) -> NotSent | None:
         """Send spans; returns why that failed, or None."""
         headers = {"Content-Type": "application/x-protobuf", **self._collector.headers}
         if self._collector.is_packed:
@@ -37,15 +50,18 @@ class CollectorConnection:
         except (OSError, http.client.HTTPException, ValueError) as wrong:
             self.close()
             if not was_open or isinstance(wrong, TimeoutError):
-                return str(wrong) or type(wrong).__name__
+                return self._not_sent(_reason(wrong))
         # The collector had closed a connection that was kept open.
         try:
             return self._posted(body, headers)
         except (OSError, http.client.HTTPException, ValueError) as wrong:
             self.close()
-            return str(wrong) or type(wrong).__name__
+            return self._not_sent(_reason(wrong))
 
-    def _posted(self, body: bytes, headers: dict[str, str]) -> str | None:
+    def _not_sent(self, why: str, *, is_final: bool = False) -> NotSent:
+        return NotSent(f"{self._collector.shown}: {why}", is_final)
+
+    def _posted(self, body: bytes, headers: dict[str, str]) -> NotSent | None:
         if self._open is None:
             self._open = self._connect()
         target = f"{self._parts.path or '/'}{'?' + self._parts.query if self._parts.query else ''}"
@@ -55,7 +71,8 @@ class CollectorConnection:
         if 200 <= answer.status < 300:
             return None
         text = said[:ANSWER_BYTES_SHOWN].decode("utf-8", "replace")
-        return f"the collector answered {answer.status} {''.join(c if c.isprintable() else ' ' for c in text)}".strip()
+        why = f"it answered {answer.status} {''.join(c if c.isprintable() else ' ' for c in text)}".strip()
+        return self._not_sent(why, is_final=answer.status not in RETRIED)
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port, seconds = self._parts.hostname or "", self._parts.port, self._collector.timeout_seconds
@@ -69,3 +86,11 @@ class CollectorConnection:
             with contextlib.suppress(OSError):
                 self._open.close()
         self._open = None
+
+
+def _reason(wrong: Exception) -> str:
+    """Why a connection failed, without the system's numbers."""
+    if isinstance(wrong, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted, {wrong.verify_message}"
+    text = wrong.strerror if isinstance(wrong, OSError) and wrong.strerror else str(wrong)
+    return text or type(wrong).__name__

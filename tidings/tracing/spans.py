@@ -1,7 +1,7 @@
 """Spans that were recorded, on their way to the collector: a queue with a limit, and the thread that empties it.
 
-Recording a span only appends it. If the collector is slow or away, the queue fills, and what does not fit is
-dropped and counted: nothing waits, and nothing grows.
+Recording a span only appends it. If the collector is slow or away, spans stay in the queue until it takes them; what
+does not fit is dropped and counted: nothing waits for it, and nothing grows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from tidings.model.moment import Micros
+from tidings.net.collector import NotSent
 from tidings.rules.tracing.configured import Batching
 from tidings.rules.tracing.context import Trace
 
@@ -53,7 +54,7 @@ class Spans:
     """The queue and its thread. `add` may be called from any thread."""
 
     def __init__(
-        self, export: Callable[[list[TraceSpan]], str | None], close: Callable[[], None], how: Batching
+        self, export: Callable[[list[TraceSpan]], NotSent | None], close: Callable[[], None], how: Batching
     ) -> None:
         """`export`: sends spans; returns why it failed, or None. `close`: ends what it has open."""
         self._export, self._close, self._how = export, close, how
@@ -61,9 +62,9 @@ class Spans:
         self._awake = threading.Event()
         self._ended = threading.Event()
         self._noted = -NOTE_SECONDS
-        self._is_failing = False
+        self._is_failing = self._is_away = False
         self.counts = {"sent": 0, "failed": 0, "dropped": 0}
-        """Spans that arrived, that could not be sent, and that found the queue full."""
+        """Spans that arrived, that the collector refused for good, and that found the queue full."""
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
 
     def start(self) -> None:
@@ -98,34 +99,41 @@ class Spans:
             while self._queue and not self._ended.is_set():
                 began = time.monotonic()
                 self._send()
-                self._ended.wait(RESTS_PER_BATCH * (time.monotonic() - began))
+                rest = RESTS_PER_BATCH * (time.monotonic() - began)
+                self._ended.wait(max(rest, self._how.delay_seconds) if self._is_away else rest)
         while self._queue and not self._is_failing:
             self._send()
 
     def _send(self) -> None:
-        count = min(len(self._queue), self._how.batch_max)
-        batch = [self._queue.popleft() for _ in range(count)]
+        queue = self._queue
+        batch = [queue[n] for n in range(min(len(queue), self._how.batch_max))]
         try:
-            why = self._export(batch)
-        except Exception as wrong:
+            wrong = self._export(batch)
+        except Exception as mistake:
             # A mistake of ours must not end the thread.
-            why = f"{type(wrong).__name__}: {wrong}"
-        if why is None:
-            self.counts["sent"] += count
-            if self._is_failing:
-                log.info("traces are sent again")
-        else:
-            self.counts["failed"] += count
-        self._is_failing = why is not None
-        self._note(why)
+            wrong = NotSent(f"{type(mistake).__name__}: {mistake}", is_final=True)
+        self._is_away = wrong is not None and not wrong.is_final
+        if not self._is_away:
+            self.counts["sent" if wrong is None else "failed"] += len(batch)
+            for _ in batch:
+                queue.popleft()
+        if wrong is None and self._is_failing:
+            log.info("traces are sent again")
+        self._is_failing = wrong is not None
+        self._note(wrong)
 
-    def _note(self, why: str | None) -> None:
+    def _note(self, wrong: NotSent | None) -> None:
         now, dropped = time.monotonic(), self.counts["dropped"]
-        lost = dropped + self.counts["failed"]
-        if now - self._noted < NOTE_SECONDS or (why is None and not dropped):
+        if now - self._noted < NOTE_SECONDS or (wrong is None and not dropped):
             return
         self._noted = now
-        if why is not None:
-            log.warning("traces cannot be sent (%s); %d spans were lost since the start", why, lost)
+        if wrong is not None:
+            log.warning(
+                "traces cannot be sent (%s). Check that the collector runs, and OTEL_EXPORTER_OTLP_ENDPOINT and "
+                "OTEL_EXPORTER_OTLP_HEADERS. Spans that wait: %d; lost since the start: %d",
+                wrong.why,
+                len(self._queue),
+                dropped + self.counts["failed"],
+            )
         else:
             log.warning("more spans than can be sent: %d were dropped since the start; sample fewer", dropped)
