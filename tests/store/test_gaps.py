@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Run, run, server
 from tests.postgres_server import PostgresServer
 from tidings.store.base import Lost, Superseded
-from tidings.store.engines.gaps import EVENTS_PER_SECOND_MAX, MARGIN, HowFar, gap_after_restore
+from tidings.store.engines.gaps import EVENTS_PER_SECOND_MAX, MARGIN, HowFar, gap_after_restore, mark_restored
 from tidings.store.engines.opening import open_engine
 from tidings.store.journal import events_between, gaps
 from tidings.testing import TestServer
@@ -87,6 +87,23 @@ def test_a_restore_on_another_machine_is_named_by_both_times(
         assert ids(server, before) == [fresh] and ids(server, "start") == [first, fresh]
     with TestServer(tmp_path / "new") as server:
         assert refused(server, later)
+
+
+def test_a_restored_store_without_events_has_no_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = open_engine("sqlite:tidings.db", tmp_path)
+    db = engine.writer()
+    db.begin()
+    mark_restored(db, 3_600_000_000, "seen")
+    gap_after_restore(db, None, None, 3_600_000_000)
+    gap_after_restore(db, HowFar(12 << 30, 3_600_000_000), None, 3_600_000_000)
+    for timeline in ("one", "another"):
+        gap_after_restore(db, None, None, 3_600_000_000, timeline)
+    db.commit()
+    db.close()
+    restored, replaced, moved = caplog.messages
+    assert restored.startswith("this database was restored at 1970-01-01T01:00:00Z from a backup of an empty store: ")
+    assert replaced.startswith("this database has no events, but this server had stored ")
+    assert "was last in use; what was stored" in moved and "T00:00:00Z" not in caplog.text
 
 
 def test_a_start_after_kill_or_on_a_new_store_names_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -67,9 +67,8 @@ def gap_after_restore(
     if folder is not None and folder.event > head:
         until = folder.event + MARGIN
         log.warning(
-            "this database ends at %s, but this server had stored %d more %s, until %s: an older copy was put in "
-            "its place. %s",
-            _moment(last),
+            "this database %s, but this server had stored %d more %s, until %s: an older copy was put in its place. %s",
+            f"ends at {_moment(last)}" if last else "has no events",
             folder.event - head,
             "event" if folder.event - head == 1 else "events",
             _moment(folder.at),
@@ -78,18 +77,18 @@ def gap_after_restore(
     elif restored is not None:
         until = head + _most_since(restored.of, restored.at)
         log.warning(
-            "this database was restored at %s from a backup of %s: what was stored in between is missing. %s",
+            "this database was restored at %s from a backup of %s: what was stored after the backup is missing. %s",
             _moment(restored.at),
-            _moment(restored.of),
+            _moment(restored.of) if restored.of else "an empty store",
             MISSING,
         )
     elif moved:
         until = head + _most_since(last, now)
         if now - last > FAILOVER_SECONDS * SECOND:
             log.warning(
-                "PostgreSQL was restored or promoted since this database was last in use, at %s; what was stored after "
+                "PostgreSQL was restored or promoted since this database was last in use%s; what was stored after "
                 "that is missing. %s",
-                _moment(last),
+                f", at {_moment(last)}" if last else "",
                 MISSING,
             )
     else:
