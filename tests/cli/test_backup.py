@@ -19,6 +19,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.postgres_server import PostgresServer
+from tidings.cli.terminal.sentences import sentence
 from tidings.store.files import FileLock
 from tidings.testing import ProcessServer, Receiver, TestServer, until
 
@@ -124,6 +125,10 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
     assert f"The key is {folder}/secret.key: keep a copy elsewhere" in said.stdout
     said = run("backup", str(tmp_path / "b.db"), "--data", str(folder), "--with-key", str(tmp_path / "b.key"))
     assert "Keep this file apart" in said.stdout
+    kept = (folder / "secret.key").rename(tmp_path / "kept.key")
+    said = run("backup", str(tmp_path / "e.db"), "--data", str(folder))
+    assert f"there is no {folder}/secret.key, and TIDINGS_SECRET_KEY is not set. Keep a copy" in said.stdout
+    kept.rename(folder / "secret.key")
     assert (tmp_path / "b.key").read_bytes() == (folder / "secret.key").read_bytes()
     assert stat.S_IMODE((tmp_path / "b.key").stat().st_mode) == 0o600
     said = run("backup", str(tmp_path / "c.db"), "--data", str(folder), env={"TIDINGS_SECRET_KEY": OTHER_KEY})
@@ -235,6 +240,17 @@ def test_a_restore_after_the_folder_was_lost_needs_the_key(folder: Path, run: Ru
     restore(run, tmp_path / "x.db", *new, "--key", tmp_path / "kept.key")
     with TestServer(tmp_path / "new") as server:
         assert len(server.api.get("/v1/events")["data"]) == 3
+
+
+def test_a_trial_without_the_key_names_the_variable_and_spells_the_folder_as_given(
+    folder: Path, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "bk").mkdir()
+    backup(run, "bk", "--data", folder)
+    said = run("restore", "bk", "--trial", "--data", str(tmp_path / "new")).stderr
+    assert said.startswith("The backup bk cannot be restored: the secret key is missing: there is no ")
+    assert "TIDINGS_SECRET_KEY is not set" in said and "--key" in said
+    assert sentence("bk is complete") == "bk is complete." and sentence("it is complete") == "It is complete."
 
 
 def test_a_restore_that_is_refused_leaves_no_folder(folder: Path, run: Run, tmp_path: Path) -> None:

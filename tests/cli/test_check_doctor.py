@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
+from tidings.cli.local.doctor_local import look_at_owner, unreadable
 from tidings.settings import SETTINGS
 from tidings.testing import Receiver, TestServer, until
 
@@ -201,6 +203,51 @@ def test_doctor_finds_a_database_that_other_users_can_read(run: Run, server: Tes
     assert f"run: chmod 600 {file}" in run("doctor", "--data", str(server.folder)).stdout
     file.chmod(0o600)
     assert "chmod" not in run("doctor", "--data", str(server.folder)).stdout
+
+
+@pytest.mark.parametrize("left", [(), ("-wal", "-shm")], ids=["stopped", "journal of another user"])
+def test_doctor_changes_nothing(run: Run, tmp_path: Path, left: tuple[str, ...]) -> None:
+    """A database that is opened and closed loses its journal, and with it what kept the server from starting."""
+    folder, is_root = tmp_path / "data", os.geteuid() == 0
+    with TestServer(folder):
+        pass
+    for end in left:
+        path = folder / f"tidings.db{end}"
+        path.touch(0o600)
+        if is_root:
+            os.chown(path, 12345, -1)
+
+    def state() -> set[tuple[str, int, int, int]]:
+        found = {file.name: file.stat() for file in folder.iterdir()}
+        return {(name, each.st_uid, each.st_size, each.st_mtime_ns) for name, each in found.items()}
+
+    before = state()
+    said = run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
+    assert state() == before and "The schema is" in said
+    if left and is_root:
+        assert "tidings.db-wal belongs to user 12345, its folder to root (user 0): only root can start" in said
+
+
+def test_doctor_names_who_refuses_to_start(tmp_path: Path) -> None:
+    with TestServer(tmp_path / "data") as server:
+        folder = server.folder
+    if os.geteuid() == 0:
+        os.chown(folder, 12345, -1)
+        [found] = look_at_owner(folder, folder / "tidings.db")
+        assert "belongs to root (user 0), its folder to user 12345: a server that runs as user 12345 refuses" in (
+            found.detail
+        )
+        assert found.detail.endswith(f"chown -R 12345 {folder}")
+
+
+def test_doctor_names_a_folder_that_it_may_not_look_into(tmp_path: Path) -> None:
+    assert unreadable(tmp_path) is None and unreadable(tmp_path / "none") is None
+    tmp_path.chmod(0)
+    try:
+        for folder in (tmp_path, tmp_path / "data") if os.geteuid() else ():
+            assert f"who may not look into {folder}. Run this as root" in str(unreadable(folder))
+    finally:
+        tmp_path.chmod(0o700)
 
 
 def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:

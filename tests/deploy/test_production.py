@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
 import pwd
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,8 @@ import pytest
 from tests.cli.conftest import Run, read, run, server
 from tests.postgres_server import PostgresServer
 from tidings.cli.local.doctor import POINTS
-from tidings.cli.local.doctor_local import Finding
-from tidings.cli.local.production import data, record, service, usage
+from tidings.cli.local.doctor_local import Finding, look_at_owner
+from tidings.cli.local.production import data, proxy, record, service, usage
 from tidings.model import moment
 from tidings.model.moment import DAY, HOUR
 from tidings.settings import Settings, read_settings
@@ -177,8 +179,43 @@ def test_files_of_another_owner_are_named(tmp_path: Path) -> None:
         pass
     if os.geteuid() == 0:
         os.chown(tmp_path / "data" / "tidings.db", 12345, -1)
-        found = wrong(data.look_at_data(settings_of(tmp_path / "data"), 0))
+        found = wrong(look_at_owner(tmp_path / "data", tmp_path / "data" / "tidings.db"))
         assert "tidings.db belongs to user 12345, its folder to root (user 0)" in found["owner"]
+
+
+def test_a_folder_that_does_not_exist_is_named_and_nothing_else_of_it(run: Run, tmp_path: Path) -> None:
+    said = run("doctor", "--production", "--data", str(tmp_path / "none"), "--json")
+    found = {each["what"]: each["detail"] for each in json.loads(said.stdout)}
+    assert (
+        f"There is no folder {tmp_path / 'none'}, so" in found["data"] and "--config /etc/tidings.yaml" in found["data"]
+    )
+    assert not {"database", "service", "owner", "backup", "trial", "secret"} & set(found)
+
+
+def test_a_key_that_only_the_server_has_is_asked_for(tmp_path: Path) -> None:
+    key, settings = base64.b64encode(b"k" * 32).decode(), settings_of(tmp_path / "data")
+    with TestServer(tmp_path / "data", secret_key=key):
+        record.note(settings.folder, made=str(tmp_path / "x.db"), made_at=0)
+        found = [each for each in data.look_at_data(settings, 0) if each.what == "secret"]
+    [missing] = found
+    assert "for this command, but a server runs with a secret key" in missing.detail
+    assert "/etc/tidings.env" in missing.detail and "Errno" not in missing.detail
+    [missing] = [each for each in data.look_at_data(settings, 0) if each.what == "secret"]
+    assert missing.detail.endswith("so there is no secret key.")
+
+
+def test_another_port_of_this_machine_is_a_proxy_and_not_the_server(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, port=18090)
+    [direct] = proxy.look_at_proxy("http://127.0.0.1:18090/", "", settings)
+    assert "is the server itself" in direct.detail
+    [https, *_] = proxy.look_at_proxy("http://127.0.0.1:1/hooks", "", settings)
+    assert https.state == "fail" and "is not encrypted" in https.detail
+
+
+def test_counts_are_english() -> None:
+    asked = 'tidings_answers_total{operation="metrics",status="200"} 1.0'
+    text = f"{asked}\nprocess_start_time_seconds {time.time() - 60}\n"
+    assert "were read 1 time since the server started 1 minute ago" in usage._watched(text).detail
 
 
 def test_the_servers_process_is_judged_and_not_the_doctors(server: TestServer, tmp_path: Path) -> None:
@@ -219,8 +256,11 @@ def test_a_key_of_the_documentation_and_one_for_everything_are_named(tmp_path: P
     assert "only the operator's key" in said and "nobody will notice when it fails" in said
 
 
-def test_one_command_goes_through_the_list(run: Run, read: Callable[..., Any], server: TestServer) -> None:
+def test_one_command_goes_through_the_list(
+    run: Run, read: Callable[..., Any], server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = ("--data", str(server.folder), "--production")
+    monkeypatch.setenv("TIDINGS_PORT", server.url.rpartition(":")[2])
     said = run("doctor", *here, "--json")
     assert said.exit_code == 1
     points = {each["what"] for each in json.loads(said.stdout)}

@@ -147,9 +147,7 @@ def _copy(
             _sync_data(fd)
             progress(done, size)
 
-        with contextlib.closing(SqliteFile(source, still=still)) as db:
-            _contents(db, source)
-            db.copy_to(partial, slice_done)
+        _copy_one_moment(source, partial, slice_done, still=still)
         with contextlib.closing(SqliteFile(partial, still=True)) as copy:
             damage = copy.damage()
             if damage is not None:
@@ -160,6 +158,30 @@ def _copy(
         partial.replace(target)
         sync_folder(target.parent)
     return contents
+
+
+def _copy_one_moment(source: Path, partial: Path, progress: Progress, *, still: bool) -> None:
+    """Copy a database, and leave nothing next to it. `still`: nobody will write to it.
+
+    SQLite makes a journal for anyone who opens a database, even to read it, and a server that starts as another user
+    could not use it. A database without a journal is open nowhere, so it is read as a plain file. If a server starts
+    meanwhile, and changes the file, it is read again.
+    """
+    while True:
+        before = _state(source)
+        is_unused = still or not source.with_name(f"{source.name}-wal").exists()
+        with contextlib.closing(SqliteFile(source, still=is_unused)) as db:
+            _contents(db, source)
+            db.copy_to(partial, progress)
+        if still or not is_unused or _state(source) == before:
+            return
+        os.truncate(partial, 0)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What changes if somebody writes to a file, or replaces it."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextlib.contextmanager

@@ -187,18 +187,27 @@ def _write_key(key: bytes, file: Path, made: Copied, now: Micros) -> None:
 
 
 def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
-    from tidings.store.seal import KEY_FILE
-
     mark = f" (mark {made.contents.secret_mark})" if made.contents.secret_mark else ""
     if with_key is not None:
         return (
             f"{with_key}: the secret key{mark}. Keep this file apart from the backup: together they reveal "
             "every signing secret."
         )
-    where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / KEY_FILE
+    said = _place_of_key(settings, " (--with-key FILE writes one)")
+    return f"The secret key{mark} is not included. {said}; without the key the backup is useless."
+
+
+def _place_of_key(settings: Settings, how: str = "") -> str:
+    """Where the secret key is, and that it must be kept. `how` to copy it, if this command could."""
+    from tidings.store.seal import KEY_FILE
+
+    file = settings.folder / KEY_FILE
+    if settings.secret_key or file.exists():
+        where = "TIDINGS_SECRET_KEY" if settings.secret_key else file
+        return f"The key is {where}: keep a copy elsewhere{how}"
     return (
-        f"The secret key{mark} is not included. The key is {where}: keep a copy elsewhere (--with-key FILE "
-        "writes one); without the key the backup is useless."
+        f"This command does not know the key: there is no {file}, and TIDINGS_SECRET_KEY is not set. Keep a copy "
+        "elsewhere"
     )
 
 
@@ -246,6 +255,5 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
         f"{base}\n"
     )
     mark = f" (mark {found.secret_mark})" if found.secret_mark else ""
-    where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / "secret.key"
-    typer.echo(f"None of these include the secret key{mark}. It is {where}: keep a copy elsewhere.")
+    typer.echo(f"None of these include the secret key{mark}. {_place_of_key(settings)}.")
     raise typer.Exit(FAILED)

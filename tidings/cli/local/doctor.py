@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +56,7 @@ def doctor(
     and addresses.
     """
     # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
-    from tidings.cli.local.doctor_local import Finding, look_at_database, look_at_folder, look_at_machine
+    from tidings.cli.local.doctor_local import Finding, look_at_machine
     from tidings.cli.local.doctor_server import look_at_server
 
     findings, settings = list(look_at_machine()), None
@@ -68,8 +67,7 @@ def doctor(
         findings.append(Finding("fail", "settings", str(wrong)))
     else:
         findings.append(Finding("ok", "settings", "The settings are readable; `tidings check` shows them."))
-        findings += look_at_folder(Path(settings.data))
-        findings += look_at_database(settings.database, Path(settings.data))
+        findings += _of_folder(settings, production=production)
         if production:
             findings += _of_production(settings, url, key)
     findings += look_at_server(_address(settings, url) if production and settings else url, key)
@@ -87,15 +85,48 @@ def _show(findings: list[Finding], *, as_json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
+def _of_folder(settings: Settings, *, production: bool) -> Iterator[Finding]:
+    """The data folder and the database, or why they cannot be inspected."""
+    from tidings.cli.local.doctor_local import (
+        Finding,
+        look_at_database,
+        look_at_folder,
+        look_at_owner,
+        unreadable,
+    )
+    from tidings.store.engines.opening import sqlite_file
+
+    folder, file = settings.folder, sqlite_file(settings.database, settings.folder)
+    if (closed := unreadable(folder)) is not None:
+        yield Finding("fail", "data", closed)
+    elif production and not folder.is_dir():
+        yield Finding(
+            "fail",
+            "data",
+            f"There is no folder {folder}, so the server's process, data, backups and key were not checked. Name "
+            "the server's folder with --data, and its settings with --config: deploy/tidings.service has "
+            "--data /var/lib/tidings --config /etc/tidings.yaml",
+        )
+    else:
+        yield from look_at_folder(folder)
+        yield from look_at_database(settings.database, folder)
+        yield from look_at_owner(folder, file)
+        return
+    if file is None:
+        yield from look_at_database(settings.database, folder)
+
+
 def _of_production(settings: Settings, url: str, key: str) -> Iterator[Finding]:
+    from tidings.cli.local.doctor_local import unreadable
     from tidings.cli.local.production.data import look_at_data
     from tidings.cli.local.production.proxy import look_at_proxy
     from tidings.cli.local.production.service import look_at_service
     from tidings.cli.local.production.usage import look_at_usage
 
     address = _address(settings, url)
-    yield from look_at_service(settings)
-    yield from look_at_data(settings, SystemClock().now())
+    if unreadable(settings.folder) is None and settings.folder.is_dir():
+        yield from look_at_service(settings)
+        yield from look_at_data(settings, SystemClock().now())
     yield from look_at_proxy(address, key, settings)
     yield from look_at_usage(address, key)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -14,12 +15,13 @@ from typing import Literal
 
 import msgspec
 
-from tidings.cli.terminal.sentences import sentence
-from tidings.store.base import Engine, StoreError
-from tidings.store.engines import nodes
+from tidings.cli.terminal.sentences import plain, sentence
+from tidings.store.base import Db, Engine, StoreError
+from tidings.store.engines import nodes, place
 from tidings.store.engines.migrate import is_empty, plan
+from tidings.store.engines.opening import files_of, sqlite_file
 from tidings.store.engines.postgres import PostgresEngine
-from tidings.store.engines.sqlite import SqliteEngine, library_version
+from tidings.store.engines.sqlite import SqliteFile, library_version
 from tidings.store.files import refuse_partial
 from tidings.store.seal import KEY_FILE
 
@@ -65,6 +67,37 @@ def look_at_machine() -> Iterator[Finding]:
         yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
+def unreadable(folder: Path) -> str | None:
+    """Why nothing in a folder can be inspected, as a sentence; None if it can, or if there is no such folder."""
+    try:
+        folder.stat()
+        if os.access(folder, os.R_OK | os.X_OK):
+            return None
+    except PermissionError:
+        # A folder above it is closed.
+        pass
+    except OSError:
+        return None
+    who = place.user(os.geteuid())
+    return f"You are {who}, who may not look into {folder}. Run this as root, or as the server's user."
+
+
+def look_at_owner(folder: Path, file: Path | None) -> Iterator[Finding]:
+    """Whether the folder and the files in it belong to one user. `file`: an SQLite database."""
+    if not folder.is_dir():
+        return
+    wanted = folder.stat().st_uid
+    for each in files_of(file, folder):
+        if each.is_file() and each.stat().st_uid != wanted:
+            whose = f"{each} belongs to {place.owner_of(each)}, its folder to {place.user(wanted)}"
+            # Nothing is closed to root.
+            who = f"a server that runs as {place.user(wanted)} refuses to start"
+            who = who if wanted else "only root can start the server"
+            yield Finding("fail", "owner", f"{whose}: {who}. Run: chown -R {wanted} {folder}")
+            return
+    yield Finding("ok", "owner", f"{folder} and the files in it belong to {place.user(wanted)}.")
+
+
 def look_at_folder(folder: Path) -> Iterator[Finding]:
     """Whether it exists, is writable, is private, and has free space."""
     if not folder.exists():
@@ -86,51 +119,58 @@ def look_at_folder(folder: Path) -> Iterator[Finding]:
 def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
     """Whether it is reachable and keeps what it acknowledges. Never creates a missing database."""
     yield _sqlite_version()
-    engine: Engine
-    if url.startswith("sqlite:"):
-        path = folder / url.removeprefix("sqlite:")
-        try:
-            refuse_partial(path)
-        except StoreError as wrong:
-            yield Finding("fail", "database", sentence(str(wrong)))
-            return
-        if not path.exists() or path.stat().st_size == 0:
-            yield _no_database(path, folder)
-            return
-        yield from _database_closed_to_others(path)
-        engine = SqliteEngine(path)
-    elif url.startswith(("postgresql://", "postgres://")):
-        engine = PostgresEngine(url)
-    else:
-        yield Finding("fail", "database", "The setting is neither sqlite:FILE nor postgresql://USER@HOST/NAME.")
+    try:
+        if (file := sqlite_file(url, folder)) is not None:
+            yield from _look_at_file(file, folder)
+        elif url.startswith(("postgresql://", "postgres://")):
+            yield from _look_at_postgres(PostgresEngine(url))
+        else:
+            yield Finding("fail", "database", "The setting is neither sqlite:FILE nor postgresql://USER@HOST/NAME.")
+    except StoreError as wrong:
+        yield Finding("fail", "database", sentence(str(wrong)))
+    except OSError as wrong:
+        yield Finding("fail", "database", plain(wrong))
+
+
+def _look_at_file(path: Path, folder: Path) -> Iterator[Finding]:
+    """An SQLite database, without changing it, or anything next to it. Raises StoreError."""
+    refuse_partial(path)
+    if not path.exists() or path.stat().st_size == 0:
+        yield _no_database(path, folder)
         return
+    yield from _database_closed_to_others(path)
+    journal, index = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
+    if journal.exists() and journal.stat().st_size and not index.exists():
+        said = f"sqlite:{path} was not inspected: reading it would merge {journal.name}, as the next start does."
+        yield Finding("ok", "database", said)
+        return
+    with contextlib.closing(SqliteFile(path, still=True)) as db:
+        yield Finding("ok", "database", f"sqlite:{path} can be read.")
+        yield _schema(db)
+
+
+def _look_at_postgres(engine: Engine) -> Iterator[Finding]:
+    """Raises StoreError."""
     try:
         engine.check_safety()
         yield Finding(
             "ok", "database", f"{engine.where} is reachable, and configured to keep every write that it acknowledges."
         )
-        yield from _schema(engine)
+        with contextlib.closing(engine.reader()) as db:
+            yield _schema(db)
         if engine.node is not None:
             yield from _nodes(engine)
-    except StoreError as wrong:
-        yield Finding("fail", "database", sentence(str(wrong)))
     finally:
         engine.close()
 
 
-def _schema(engine: Engine) -> Iterator[Finding]:
+def _schema(db: Db | SqliteFile) -> Finding:
     """What a start of this version would do to the schema. Raises StoreError."""
-    db = engine.reader()
-    try:
-        if is_empty(db):
-            yield Finding("ok", "schema", "The database has no schema yet: the first start makes it.")
-            return
-        found = plan(db)
-    finally:
-        db.close()
+    if is_empty(db):
+        return Finding("ok", "schema", "The database has no schema yet: the first start makes it.")
+    found = plan(db)
     if found.refusal is not None:
-        yield Finding("fail", "schema", f"The database {found.refusal}. Start that version, or restore a backup.")
-        return
+        return Finding("fail", "schema", f"The database {found.refusal}. Start that version, or restore a backup.")
     said = f"The schema is {found.schema}."
     if found.newer:
         said += " It is newer than this version, which can run with what was added. Going back is possible."
@@ -142,7 +182,7 @@ def _schema(engine: Engine) -> Iterator[Finding]:
             if ends
             else "Older versions can run with it."
         )
-    yield Finding("ok", "schema", said)
+    return Finding("ok", "schema", said)
 
 
 def _nodes(engine: Engine) -> Iterator[Finding]:

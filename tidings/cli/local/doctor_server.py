@@ -44,9 +44,9 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
         try:
             reply = anybody.exchange(ClientRequest("GET", "/readyz"))
         except ConnectionFailed as wrong:
-            yield Finding(
-                "fail", "server", f"{wrong} Start the server with `tidings serve`, or give its address with --url."
-            )
+            is_refused = isinstance(wrong.__cause__, ConnectionRefusedError)
+            advice = " Start the server with `tidings serve`, or give its address with --url." if is_refused else ""
+            yield Finding("fail", "server", f"{wrong}{advice}")
             return
         yield _ready(reply, url)
         yield from _time_skew(reply)

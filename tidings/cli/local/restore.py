@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -29,7 +28,7 @@ from tidings.cli.terminal.sentences import counted
 from tidings.model.moment import Micros, SystemClock
 from tidings.settings import Settings
 from tidings.store.base import StoreError
-from tidings.store.files import PARTIAL
+from tidings.store.files import PARTIAL, give_to_owner_of
 
 
 def restore(
@@ -75,6 +74,7 @@ def restore(
         _checked_key(settings, src, key, force=force)
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.ExitStack() as locks:
+            locks.callback(_give_to_owner, settings.folder, target)
             locks.callback(lock_folder(settings.folder).release)
             if (lock := lock_database(settings.database, settings.folder)) is not None:
                 locks.callback(lock.release)
@@ -99,7 +99,7 @@ def _try(settings: Settings, src: Path, key_file: Path | None, *, as_json: bool)
         with copy_bar("Restoring", source, silent=as_json) as progress:
             tried = trial.restore_on_trial(source, Sealer(key), now, progress)
     except (StoreError, OSError) as wrong:
-        fail(f"{src} cannot be restored: {reason(wrong)}")
+        fail(f"the backup {src} cannot be restored: {reason(wrong)}")
     record.note(settings.folder, tried=str(source.resolve()), tried_at=now)
     if as_json:
         print_json(msgspec.to_builtins(tried))
@@ -129,7 +129,6 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
     _leave_word(target, now, made.contents.schema)
     if key is not None:
         _put_key(settings, key, now)
-    _give_to_owner(settings.folder, target)
     if as_json:
         print_json({**msgspec.to_builtins(made), "moved": kept or None})
         return
@@ -177,7 +176,10 @@ def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bo
     elif there.exists():
         key, where = read_key(there), str(there)
     else:
-        raise StoreError(f"the secret key is missing: there is no {there}. Name the file that contains it with --key")
+        raise StoreError(
+            f"the secret key is missing: there is no {there}, and TIDINGS_SECRET_KEY is not set. Set it as for the "
+            "server, or name the file that contains the key with --key"
+        )
     if not backup.fits(src, Sealer(key)):
         mark = backup.contents_of(src).secret_mark
         raise StoreError(
@@ -200,14 +202,15 @@ def _put_key(settings: Settings, key: bytes, now: Micros) -> None:
 
 
 def _give_to_owner(folder: Path, target: Path) -> None:
-    """As root, give the files to the owner of the folder: the server need not run as root."""
-    if os.geteuid() != 0:
-        return
+    """As root, give the files to the owner of the folder: the server need not run as root.
+
+    A refused restore has made files too: those of the locks.
+    """
     for place in {folder, target.resolve().parent}:
-        owner = place.stat()
-        for file in place.iterdir():
-            if file.is_file() and file.stat().st_uid == 0:
-                os.chown(file, owner.st_uid, owner.st_gid)
+        if place.is_dir():
+            for file in place.iterdir():
+                if file.is_file():
+                    give_to_owner_of(place, file)
 
 
 def _postgres(settings: Settings, src: Path, as_json: bool) -> NoReturn:

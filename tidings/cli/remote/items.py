@@ -214,7 +214,7 @@ def export(
             count = _write(out, items, format, query, target)
         os.replace(part, file)
     except OSError as wrong:
-        raise ValueError(f"{file} cannot be written: {wrong.strerror}") from None
+        raise ValueError(f"The file {file} cannot be written: {wrong.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
     out.answer(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter (unless it begins with a path) and a full stop.
+    """The text with a capital letter (unless it begins with the name of a file or folder) and a full stop.
 
     A text that ends with a full stop is a sentence already and may begin with the name of something, so it is kept.
     """
     if text.endswith((".", "?", "!")):
         return text
     word = text.partition(" ")[0]
-    if word.isalpha() and word.islower():
+    if word.isalpha() and word.islower() and not os.path.exists(word):
         text = word.capitalize() + text[len(word) :]
     return text + "."
 

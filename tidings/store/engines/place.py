@@ -130,8 +130,8 @@ def _closed(path: Path, folder: Path) -> str:
         return f"{path} is closed to its owner, {user(ours)}. Run: chmod -R u+rwX {folder}"
     if not folder.exists():
         return (
-            f"{folder} does not exist, and {user(ours)}, who runs the server, may not create it: {path} belongs to "
-            f"{owner_of(path)}. Create it for that user, or choose another --data"
+            f"the data folder {folder} does not exist, and {user(ours)}, who runs the server, may not create it: "
+            f"{path} belongs to {owner_of(path)}. Create it for that user, or choose another --data"
         )
     return (
         f"{path} belongs to {owner_of(path)}, but the server runs as {user(ours)}, who may not write to it. Run: chown "

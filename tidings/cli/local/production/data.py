@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from tidings.cli.local.backup import reason
 from tidings.cli.local.doctor_local import Finding
 from tidings.cli.local.production import record
 from tidings.cli.local.production.record import BackupRecord
+from tidings.cli.local.production.service import server_process
 from tidings.cli.terminal.sentences import sentence
 from tidings.model import moment
 from tidings.model.moment import DAY, HOUR, Micros
 from tidings.settings import Settings
 from tidings.store.base import StoreError
 from tidings.store.engines import place
-from tidings.store.engines.opening import files_of, sqlite_file
+from tidings.store.engines.opening import sqlite_file
 from tidings.store.engines.pen import Durability, durability
 from tidings.store.seal import KEY_FILE, load_key, read_key
 
@@ -34,7 +36,6 @@ def look_at_data(settings: Settings, now: Micros) -> Iterator[Finding]:
     folder, file = settings.folder, sqlite_file(settings.database, settings.folder)
     holds = file is not None or not settings.secret_key
     yield _volume(folder if file is None else file.parent, file, holds=holds)
-    yield _owner(folder, file)
     kept = record.read(folder)
     if file is not None:
         yield _backup(kept, folder, now)
@@ -51,17 +52,6 @@ def _volume(folder: Path, file: Path | None, *, holds: bool) -> Finding:
     if said is not None:
         return Finding("fail", "volume", f"{said}.")
     return Finding("ok", "volume", f"{folder} is on a disk of this machine{f' ({found.kind})' if found else ''}.")
-
-
-def _owner(folder: Path, file: Path | None) -> Finding:
-    if not folder.is_dir():
-        return Finding("fail", "owner", f"There is no data folder {folder}. Name the server's with --data.")
-    wanted = folder.stat().st_uid
-    for each in files_of(file, folder):
-        if each.is_file() and each.stat().st_uid != wanted:
-            whose = f"{each} belongs to {place.owner_of(each)}, its folder to {place.owner_of(folder)}"
-            return Finding("fail", "owner", f"{whose}: the next start will be refused. Run: chown -R {wanted} {folder}")
-    return Finding("ok", "owner", f"{folder} and the files in it belong to {place.owner_of(folder)}.")
 
 
 def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
@@ -136,7 +126,11 @@ def _key(settings: Settings, kept: BackupRecord) -> Finding:
     if settings.secret_key:
         return Finding("ok", "secret", "The secret key is given by TIDINGS_SECRET_KEY. Keep a copy of it elsewhere.")
     if not path.exists():
-        return Finding("fail", "secret", f"There is no secret key: neither {path} nor TIDINGS_SECRET_KEY.")
+        said = f"There is no {path}, and TIDINGS_SECRET_KEY is not set"
+        if server_process(settings.folder) is None:
+            return Finding("fail", "secret", f"{said}, so there is no secret key.")
+        advice = "Give this command the variables of the server; beside a unit: set -a; . /etc/tidings.env; set +a"
+        return Finding("fail", "secret", f"{said} for this command, but a server runs with a secret key. {advice}")
     if kept.key_copied_at is None:
         advice = (
             f"tidings backup DIR --with-key FILE writes it; keep it apart from the backups, or copy {path} yourself"
@@ -148,10 +142,12 @@ def _key(settings: Settings, kept: BackupRecord) -> Finding:
 
 def _key_beside_backups(settings: Settings, kept: BackupRecord) -> Iterator[Finding]:
     """Anyone who gets both a backup and the key can read every secret."""
+    path = settings.folder / KEY_FILE
     if kept.made is None or not (folder := Path(kept.made).parent).is_dir():
         return
+    if not settings.secret_key and not path.exists():
+        return
     try:
-        path = settings.folder / KEY_FILE
         key = load_key(settings.secret_key, settings.folder) if settings.secret_key else read_key(path)
         wanted = base64.b64encode(key)
         for file in islice(sorted(folder.iterdir()), BACKUP_FILES_MAX):
@@ -162,4 +158,6 @@ def _key_beside_backups(settings: Settings, kept: BackupRecord) -> Iterator[Find
                 )
                 yield Finding("fail", "secret", said)
     except (OSError, StoreError) as wrong:
-        yield Finding("warn", "secret", f"Whether the secret key lies next to the backups was not checked: {wrong}")
+        yield Finding(
+            "warn", "secret", f"Whether the secret key lies next to the backups was not checked: {reason(wrong)}."
+        )

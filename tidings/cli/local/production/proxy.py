@@ -36,7 +36,7 @@ class _Enough(Exception):
 def look_at_proxy(url: str, key: str, settings: Settings) -> Iterator[Finding]:
     """Everything between here and the server. Stops at what makes the rest pointless."""
     url = url.rstrip("/")
-    if urlsplit(url).scheme == "http" and _is_loopback(urlsplit(url).hostname or ""):
+    if _is_server_itself(url, settings):
         said = f"{url} is the server itself, so no proxy was checked. Name the URL that callers use: --url https://..."
         yield Finding("fail", "https", said)
         return
@@ -94,6 +94,12 @@ def _past_the_proxy(settings: Settings) -> Iterator[Finding]:
             f"The server listens on {settings.host}, and trusted_proxies is empty, so all callers behind a proxy look "
             "like one. List the proxy's address.",
         )
+
+
+def _is_server_itself(url: str, settings: Settings) -> bool:
+    """Whether it is where the server listens. Another port of this machine is a proxy's."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and _is_loopback(parts.hostname or "") and (parts.port or 80) == settings.port
 
 
 def _is_loopback(host: str) -> bool:

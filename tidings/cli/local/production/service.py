@@ -24,7 +24,7 @@ _USER = re.compile(r"^Uid:\s+([0-9]+)", re.MULTILINE)
 
 def look_at_service(settings: Settings) -> Iterator[Finding]:
     """The process that holds the data folder, if it runs on this machine, and the clock."""
-    process = _process(settings.folder)
+    process = server_process(settings.folder)
     if process is None:
         said = f"No server runs on {settings.folder}, so its process was not checked. Start it, and run this again."
         yield Finding("fail", "service", said)
@@ -36,8 +36,8 @@ def look_at_service(settings: Settings) -> Iterator[Finding]:
     yield _log(settings)
 
 
-def _process(folder: Path) -> Path | None:
-    """Its folder in /proc; None if it does not run, or not where it can be seen."""
+def server_process(folder: Path) -> Path | None:
+    """The folder in /proc of the server of a data folder; None if it does not run, or not where it can be seen."""
     try:
         with (folder / FOLDER_LOCK).open("rb") as file:
             try:

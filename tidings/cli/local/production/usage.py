@@ -76,7 +76,7 @@ def _watched(metrics: str) -> Finding:
     return Finding(
         "fail",
         "watched",
-        f"The metrics were read {asked:.0f} times since the server started {minutes:.0f} minutes ago, so nobody will "
-        "notice when it fails. Let Prometheus read /metrics (docs/howto/monitoring.md); if something else watches it, "
-        "leave this point out: --except watched",
+        f"The metrics were read {counted(round(asked), 'time')} since the server started "
+        f"{counted(round(minutes), 'minute')} ago, so nobody will notice when it fails. Let Prometheus read /metrics "
+        "(docs/howto/monitoring.md); if something else watches it, leave this point out: --except watched",
     )
