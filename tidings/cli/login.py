@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tidings.cli.profiles import USUAL, Profile, load_profiles, save_profiles
-from tidings.cli.session import DEFAULT_URL, AsJson, Key, Url, fail, print_json
+from tidings.cli.session import DEFAULT_URL, AsJson, Key, Url, elsewhere, fail, print_json
 from tidings.client import Client, ClientError
 from tidings.client.exchange import ClientRequest
 
@@ -27,7 +27,7 @@ def login(url: Url = DEFAULT_URL, key: Key = "", profile: ProfileName = USUAL, a
         with Client(url, text) as client:
             whose: dict[str, Any] = client.send(ClientRequest("GET", "/v1/openapi.json"))["x-key"]
     except (ClientError, ValueError) as wrong:
-        fail(str(wrong))
+        fail(f"{wrong}{elsewhere(wrong, url)}")
     except (KeyError, TypeError):
         fail(f"{url} is not a Tidings server")
     try:

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Annotated, Any, NoReturn
 
@@ -128,7 +128,7 @@ def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Ses
         with Client(url, key or None, retries=retries, loads=exact_json.loads) as client:
             yield Session(client, as_json=as_json, url=url)
     except ClientError as wrong:
-        fail(f"{wrong}{_advice(wrong, key)}")
+        fail(f"{wrong}{_advice(wrong, url, key)}")
     except (ValueError, TidingsError) as wrong:
         fail(str(wrong))
     except BrokenPipeError:
@@ -202,12 +202,34 @@ def print_json(value: Any) -> None:
     typer.echo(exact_json.dumps(value, indent=2))
 
 
-def _advice(wrong: ClientError, key: str) -> str:
+def _advice(wrong: ClientError, url: str, key: str) -> str:
     if getattr(wrong, "status", None) == 401:
         if key:
             return " Give another one with --key or TIDINGS_KEY."
         return " Give one with --key or TIDINGS_KEY, or store one with: tidings login"
-    return ""
+    return elsewhere(wrong, url)
+
+
+def elsewhere(wrong: Exception, url: str) -> str:
+    """How to name another server, if nothing listens where one does by default; begins with a space, unless empty."""
+    if url != DEFAULT_URL or not isinstance(wrong.__cause__, ConnectionRefusedError):
+        return ""
+    port = _port_in_file()
+    if port is None or DEFAULT_URL.endswith(f":{port}"):
+        return " If it listens elsewhere, give its URL with --url or TIDINGS_URL."
+    return f" ./tidings.yaml has port {port}: give --url http://127.0.0.1:{port}, or set TIDINGS_URL."
+
+
+def _port_in_file() -> int | None:
+    """The port in ./tidings.yaml, which `serve` reads, and commands that call a server do not."""
+    from tidings.config import find_config
+    from tidings.rules.reading.refused import Refused
+    from tidings.settings import SettingsError
+
+    with suppress(SettingsError, Refused, OSError):
+        port = find_config(None).settings.get("port")
+        return port if isinstance(port, int) and port else None
+    return None
 
 
 __all__ = ["DEFAULT_URL", "AsJson", "Key", "Limit", "Session", "Url", "session"]

@@ -192,7 +192,8 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
         return ConnectionFailed(f"The host name of {where} cannot be found. Check its spelling and the DNS.", sent=sent)
     if isinstance(wrong, ssl.SSLCertVerificationError):
         why = wrong.verify_message.rstrip(".")
-        return ConnectionFailed(f"The certificate of {where} is not trusted: {why}.", sent=sent)
+        advice = " If its CA is private, name the CA's file in SSL_CERT_FILE." if wrong.verify_code in _NO_CA else ""
+        return ConnectionFailed(f"The certificate of {where} is not trusted: {why}.{advice}", sent=sent)
     if isinstance(wrong, ssl.SSLError):
         if wrong.reason in _NO_TLS:
             return ConnectionFailed(f"{where} does not speak TLS. Write its URL with http://.", sent=sent)
@@ -208,6 +209,8 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """OpenSSL's name for a response in plain text."""
+_NO_CA = (2, 18, 19, 20, 21)
+"""OpenSSL's codes for a certificate that no known CA has signed; others are expired, or of another host."""
 
 
 def _texts(value: Any) -> list[str]:
