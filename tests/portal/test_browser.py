@@ -151,7 +151,7 @@ def test_a_double_click_adds_one_endpoint_and_keys_go_through_the_rows(
     browser.until("document.querySelector('main').innerText.includes('The endpoint is added')")
     api.register(receiver.url("/another"), tenant="double")
     assert [each["url"] for each in api.get("/v1/endpoints", tenant="double")["data"]][1:] == [receiver.url("/double")]
-    click(browser, "Endpoints", "All 2 endpoints are well")
+    click(browser, "Endpoints", "All 2 endpoints are working")
     for expected in ("/another", "/double"):
         browser.do("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'j', bubbles: true}))")
         assert browser.do("document.activeElement.innerText").endswith(expected)
