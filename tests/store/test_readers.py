@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -138,3 +139,16 @@ def test_a_read_is_begun_again_while_tables_change_under_it(tmp_path: Path) -> N
 
     asyncio.run(run())
     readers.close()
+
+
+def test_a_read_that_ends_after_the_server_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    readers, go = readers_of(tmp_path), threading.Event()
+
+    async def run() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(readers.call(lambda db: go.wait(10)), 0.05)
+
+    asyncio.run(run())
+    go.set()
+    readers.close()
+    assert not caplog.records

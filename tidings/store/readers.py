@@ -6,13 +6,13 @@ Where each statement waits for a socket, the event loop awaits those jobs that h
 
 A job that computes a lot, such as a plan of hundreds of declarations, calls `rest` of its connection now and then.
 A thread that needs the interpreter waits for each thread that computes, up to 5 ms, whenever it comes back from the
-database
-or a socket. So one thread computes at a time, for half of the time.
+database or a socket. So one thread computes at a time, for half of the time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -98,8 +98,13 @@ class Readers:
                 self._places.leave(tenant)
             else:
                 # Nobody waits for it any more, but its thread continues.
-                leave = asyncio.get_running_loop().call_soon_threadsafe
-                reading.add_done_callback(lambda done: leave(self._places.leave, tenant))
+                loop = asyncio.get_running_loop()
+                reading.add_done_callback(lambda done: self._left(loop, tenant))
+
+    def _left(self, loop: asyncio.AbstractEventLoop, tenant: str | None) -> None:
+        # A server that has stopped meanwhile has closed its loop.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._places.leave, tenant)
 
     async def brief(self, job: Callable[[Db], T], tenant: str | None = None, *, single: bool = False) -> T:
         """As `call`, for what is likely to be a few steps along an index. `job` may be begun twice.
