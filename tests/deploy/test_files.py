@@ -95,6 +95,12 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
     assert not [alert for alert in alerts if tested.count(alert) < 2], "each alert is tested to fire, and not to fire"
 
 
+def test_systemd_does_not_give_up_while_a_database_is_away() -> None:
+    """Five starts that fail take less than the ten seconds in which systemd allows no more of them."""
+    unit, service = UNIT.read_text().split("[Service]")
+    assert "\nStartLimitIntervalSec=0\n" in unit and "\nRestart=always\n" in service
+
+
 @pytest.mark.slow
 def test_systemd_accepts_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
     analyze = needed("systemd-analyze")
