@@ -7,7 +7,10 @@ from typing import Any
 
 from tests.delivery.simulated import Answer, Simulated
 from tidings.deliver.settle import Settlement
+from tidings.model import moment
+from tidings.model.moment import SECOND
 from tidings.rules.deliver.health import Recovery
+from tidings.views.deliveries import DeliveryDetail, wait_in_words
 
 WELL_AT = 200.0
 
@@ -45,6 +48,15 @@ def test_a_delivery_that_is_never_accepted_is_released_once_and_given_up(tmp_pat
     world.close()
     assert len(world.arrived) == 600 and max(world.arrived.values()) < 80
     assert 4 < len(bad) <= 8 and max(bad) < 3_000, bad
+
+
+def test_a_failing_endpoints_delivery_says_its_own_time_as_its_own() -> None:
+    at = 1_800_000_000 * SECOND
+    nothing: dict[str, Any] = dict.fromkeys(DeliveryDetail.__struct_fields__)
+    due: dict[str, Any] = {**nothing, "due": moment.to_text(at), "waiting_because": "failing"}
+    said = wait_in_words(DeliveryDetail(**due), at - SECOND)
+    assert said == "Its endpoint is failing, so only probes are sent; it may be one from 08:00:00 UTC on."
+    assert wait_in_words(DeliveryDetail(**due), at) == "Its endpoint is failing, so only probes are sent."
 
 
 def test_an_edit_hastens_more_than_a_recovery() -> None:

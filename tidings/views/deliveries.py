@@ -34,7 +34,8 @@ class LastView(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery to an endpoint, or through the operator's link with this name; the other one is null. `attempts` is
-    the number of attempts made, `due` the time of the next one, or null; it may be tried later, but not before.
+    the number of attempts made, `due` the time of the next one, or null; it may be tried later, and earlier only if its
+    endpoint or link recovers from an outage, or is resumed or edited.
     `waiting_because`: why that is not only a matter of its turn. `order`: it waits behind an earlier delivery,
     because they are sent in order, as `held` says too; `paused`, `disabled`: its endpoint or link is, and nothing is
     sent; `failing`: only probes are sent to it; `asked_to_wait`: it asked for a pause. `item`: for a link with
