@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -152,3 +153,23 @@ def test_what_reads_in_the_order_of_due_times_never_sorts_a_link_s_backlog(db: D
             plan = db.query("EXPLAIN QUERY PLAN " + sql, dict.fromkeys(re.findall(r"(?<![:\w]):([a-z_]\w*)", sql)))
             wrong += [name for row in plan if "waiting_of_link" in row[3]]
     assert wrong == []
+
+
+def test_the_newest_that_wait_for_quiet_links_are_not_looked_for_among_everybody_s(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """PostgreSQL went backwards through all that wait, once for each link, as one link of many promised a row soon."""
+    db = open_engine(postgres_url, tmp_path).writer()
+    try:
+        rows = "SELECT n, 1 + n % 20, n, 0, 1, 0, 0, NULL, 0, 0 FROM generate_series(1, 20000) AS n"
+        columns = "delivery, link, event, due, n, earlier, first, subject, held, created"
+        db.query(f"INSERT INTO waiting ({columns}) {rows} RETURNING 1", {})
+        db.execute("ANALYZE waiting", {})
+        links = json.dumps([{"link": link} for link in range(1, 51)])
+        for name in ("numbers_waiting_of_links", "numbers_waiting_of_links_up"):
+            sql = re.sub(r"%\((\w+)\)s", r":\1", statements("postgres")[name]).replace("%%", "%")
+            params = {"links": links, "after": -1, "before": 2**62, "count": 10}
+            plan = str(db.query(f"EXPLAIN (FORMAT JSON) {sql}", params))
+            assert "waiting_of_link" in plan and "waiting_pkey" not in plan
+    finally:
+        db.close()
