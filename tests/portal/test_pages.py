@@ -84,6 +84,11 @@ def test_what_was_missed_is_counted_and_sent(api: Api, receiver: Receiver, clock
     assert "is being sent again" in customer.act(f"{one}/replay", **{k: v[1] for k, v in fields.items() if v})
     until(lambda: api.get(f"/v1/deliveries/{delivery}")["state"] == "delivered", "it is delivered")
     assert "It was delivered with" in customer.page(f"/log/{delivery}")
+    until(lambda: api.get("/v1/replays", endpoint=ident)["data"][0]["state"] == "done", "the replay is done")
+    drawn_again = f'hx-get="/portal/{customer.id}{one}" hx-trigger="load'
+    assert drawn_again in customer.call(one).body.decode(), "its attempts are counted in some seconds"
+    clock.advance(60)
+    assert drawn_again not in customer.call(one).body.decode()
     assert "It is sent again now." in customer.act(f"/log/{delivery}/retry")
 
 
