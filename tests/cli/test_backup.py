@@ -187,7 +187,10 @@ def test_a_backup_that_is_killed_leaves_nothing_with_its_name(tmp_path: Path, ru
 
         def killed(number: int) -> bool:
             """Whether the signal came in the middle; if not, there is a backup, and it can be tried again."""
-            process = subprocess.Popen(args, stderr=subprocess.DEVNULL)
+            # A suite that runs in the background ignores SIGINT, and so would what it starts.
+            process = subprocess.Popen(
+                args, stderr=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+            )
             # It takes a tenth of a second, so it stands still while this test looks.
             while process.poll() is None:
                 process.send_signal(signal.SIGSTOP)
