@@ -23,6 +23,7 @@ import bare_debian
 ROOT = Path(__file__).parents[1]
 BASE, IMAGE = "localhost/tidings-try-base", "localhost/tidings-try"
 NEEDS = ("buildah", "ip")
+NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--mount-proc")
 # In the format of Docker, since OCI images have no health check.
 BUILDAH = ("--isolation", "chroot", "--network", "host", "--format", "docker")
 RUN = r"""
@@ -68,7 +69,10 @@ rm -f /tmp/out.$$ /tmp/ready.$$
 def missing() -> str | None:
     """Why it cannot be tried here; None if it can."""
     absent = [program for program in NEEDS if shutil.which(program) is None]
-    return bare_debian.missing() or (f"not installed: {', '.join(absent)}" if absent else None)
+    if why := bare_debian.missing() or (f"not installed: {', '.join(absent)}" if absent else None):
+        return why
+    tried = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, check=False)
+    return f"no namespaces of its own: {tried.stderr.strip()}" if tried.returncode else None
 
 
 def buildah(*arguments: str) -> str:
@@ -79,12 +83,16 @@ def buildah(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def build() -> None:
-    """Make the base, and the image above it."""
+def make_base() -> None:
+    """Make the base. Raises RuntimeError where buildah cannot work at all."""
     with bare_debian.copied() as root:
         made = buildah("from", "scratch")
         buildah("add", "--quiet", made, f"{root}", "/")
         buildah("commit", "--quiet", "--rm", made, BASE)
+
+
+def build() -> None:
+    """Make the image above the base."""
     buildah(
         "bud", "--quiet", *BUILDAH, "--build-arg", f"BASE={BASE}", "--file", "deploy/Dockerfile", "--tag", IMAGE, "."
     )
@@ -115,7 +123,7 @@ def run(folder: Path) -> list[str]:
             "IMAGE_HEALTH_PYTHON": test[1],
             "IMAGE_HEALTH": test[-1],
         }
-        away = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--mount-proc", "sh", "-c", RUN]
+        away = [*NAMESPACES, "sh", "-c", RUN]
         done = subprocess.run(away, env=environment, capture_output=True, text=True, check=False, timeout=120)
     finally:
         buildah("rm", made)
@@ -140,8 +148,11 @@ def main() -> int:
     if why is None:
         try:
             bare_debian.base()
+            make_base()
         except subprocess.CalledProcessError as refused:
             why = f"debootstrap made no Debian: {refused}"
+        except RuntimeError as refused:
+            why = f"buildah cannot work here: {refused}"
     if why is not None:
         print(f"The image was not tried: {why}.")
         return 0
