@@ -56,28 +56,20 @@ async def health(parts: Parts, request: Request) -> Answer:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    row(
-        "v1.authentication.app-portal-access",
-        "POST",
-        "/auth/app-portal-access/{app_id}",
-        "keys:write",
-        access,
-        tag=TAG,
-        request=AppPortalAccessIn,
-        response=AppPortalAccessOut,
-        secret=True,
-    ),
-    row(
-        # What earlier versions call it.
-        "v1.authentication.dashboard-access",
-        "POST",
-        "/auth/dashboard-access/{app_id}",
-        "keys:write",
-        access,
-        tag=TAG,
-        request=AppPortalAccessIn,
-        response=AppPortalAccessOut,
-        secret=True,
+    *(
+        row(
+            f"v1.authentication.{name}",
+            "POST",
+            f"/auth/{name}/{{app_id}}",
+            "keys:write",
+            access,
+            tag=TAG,
+            request=AppPortalAccessIn,
+            response=AppPortalAccessOut,
+            secret=True,
+        )
+        # The second is what earlier versions call it.
+        for name in ("app-portal-access", "dashboard-access")
     ),
     row(
         "v1.authentication.expire-all",
