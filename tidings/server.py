@@ -65,26 +65,14 @@ from tidings.rules.network.origin import public_url
 from tidings.settings import Settings
 from tidings.store.base import Engine, Superseded, Taken
 from tidings.store.catalog import Catalog
-from tidings.store.engines.gaps import HowFar
 from tidings.store.engines.nodes import Beat
-from tidings.store.engines.opening import (
-    Expected,
-    files_of,
-    lock_database,
-    lock_folder,
-    note_use,
-    open_engine,
-    reached_before,
-    sqlite_file,
-    was_used,
-)
-from tidings.store.engines.place import refuse_closed, warn_of_place
-from tidings.store.files import FileLock
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
-from tidings.store.seal import Sealer, keep_mark, load_sealer, plain_until
+from tidings.store.seal import Sealer, keep_mark, plain_until
 from tidings.store.writer import Writer
+from tidings.stored import OpenStore
 from tidings.structs import learn_structs
+from tidings.tasks import Tasks
 from tidings.tracing import start_if_asked
 from tidings.web.app import App
 from tidings.web.callers.open_calls import OpenCalls
@@ -114,8 +102,7 @@ class Server:
         self.failed = False
         self._beat: Beat | None = None
         self._chance = chance
-        self._locks: list[FileLock] = []
-        self._before: HowFar | None = None
+        self._stored = OpenStore(settings)
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -128,12 +115,13 @@ class Server:
         try:
             self._open(new_store)
         except BaseException:
-            self._release()
+            self._stored.release()
             raise
 
     def _open(self, new_store: bool) -> None:
         settings, self._tracing = self.settings, start_if_asked(os.environ, self.clock)
-        sealer, engine = self._open_store(new_store), self._engine
+        engine, sealer = self._stored.open(new_store)
+        self._engine = engine
         networks = self._networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(sealer)
         writer = self.writer = Writer(engine, self.clock, self._fail)
@@ -141,7 +129,7 @@ class Server:
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
-        reach = self._reach = Reach(self._locks[0], self._before, self.clock, lambda: router.position)
+        reach = self._reach = Reach(self._stored.lock, self._stored.before, self.clock, lambda: router.position)
         self._names, self._kinds = Names(), Kinds(engine.dialect)
         self._fetcher = Fetcher(lambda: self._http_client(networks))
         self._items = ItemChanges(catalog, self._kinds, self.clock)
@@ -150,28 +138,30 @@ class Server:
         traced = None if self._tracing is None else self._tracing.action
         client = functools.partial(self._http_client, networks)
         deliver = self.deliver = Deliver(engine, writer, catalog, self.clock, client, *around, traced)
-        self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
+        cancelling = self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replaying = self._replays(catalog)
-        self._retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
-        self._timers = LinkTimers(writer, catalog, self.clock)
-        router.on_kick = self._timers.news
-        self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved, reach.note)
+        retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
+        timers = LinkTimers(writer, catalog, self.clock)
+        router.on_kick = timers.news
+        timekeeper = Timekeeper(writer, self.clock, timers.moved, reach.note)
         self._indexes = Indexes(engine, writer, catalog)
         writer.keep_up(catalog)
         for listener in (deliver.committed, feed.committed, reach.committed):
             writer.on_commit(listener)
         catalog.on_change(lambda snapshot, changed: feed.nudge())
         writer.start(router.step)
-        for job in (catalog.load, lambda db: keep_mark(db, sealer), self._timekeeper.open):
+        for job in (catalog.load, lambda db: keep_mark(db, sealer), timekeeper.open):
             writer.wait(job)
         gaps = writer.wait(lambda db: reach.open(db, engine))
         self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")), gaps)
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
         edits, ids = self._endpoint_edits(catalog, networks), self._delivery_ids
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, ids)
-        note_use(settings.database, settings.folder, self._locks[0])
+        self._stored.note_use()
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, sealer, feed, router, endpoints)
+        parts = (cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
+        self._tasks = Tasks(*parts)
 
     def _start_beat(self, engine: Engine) -> None:
         """Of nodes that share a database, say that this one works."""
@@ -205,31 +195,6 @@ class Server:
             self._names,
             proxy=self.settings.outbound_proxy or None,
         )
-
-    def _open_store(self, new_store: bool) -> Sealer:
-        """Lock the folder and the database, and open what is in them.
-
-        The key is made last: a start that is cut off leaves no key beside an empty database, which would look lost.
-        """
-        url, folder = self.settings.database, self.settings.folder
-        file = sqlite_file(url, folder)
-        refuse_closed(folder, files_of(file, folder))
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        warn_of_place(folder if file is None else file.parent, holds_database=file is not None)
-        self._locks.append(lock_folder(folder))
-        if (lock := lock_database(url, folder)) is not None:
-            self._locks.append(lock)
-        self._before = None if new_store else reached_before(url, folder, self._locks[0])
-        expected: Expected = "empty" if new_store else "filled" if was_used(url, folder, self._locks[0]) else "any"
-        engine = self._engine = open_engine(url, folder, expected)
-        if lock is not None and file is not None:
-            # A first start has made it only now.
-            lock.also_inode(file)
-        db = engine.reader()
-        try:
-            return load_sealer(db, self.settings.secret_key or None, folder)
-        finally:
-            db.close()
 
     def _together(self, catalog: Catalog, sealer: Sealer, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
@@ -298,7 +263,7 @@ class Server:
         app = App(self.parts if self._tracing is None else self._tracing.attach(self.parts))
         http = http_server(app, socket)
         await app.start()
-        self._start_control(self._loop)
+        self._tasks.start(self._loop)
         serving = asyncio.create_task(http.serve())
         await listening(self.settings.host, self.port, serving)
         if self.settings.one_processor:
@@ -309,34 +274,14 @@ class Server:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         log.info("stopping: finishing what is in flight and saving the results")
-        self._declaring.break_off()
+        self._tasks.declaring.break_off()
         await app.stop()
         http.stop()  # type: ignore[no-untyped-call]
         try:
             await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
         except TimeoutError:
             log.warning("some connections did not end in time and were closed")
-        await self._stop_control()
-
-    def _start_control(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the background tasks, or resume them."""
-        self._cancelling.start()
-        self._replaying.start(loop)
-        self._timekeeper.start(loop)
-        self._timers.start(loop)
-        self._retention.start(loop)
-        self._indexes.start(loop)
-        self._declaring.start(loop)
-
-    async def _stop_control(self) -> None:
-        """Stop the background tasks; they continue at the next start."""
-        await self._cancelling.stop()
-        await self._replaying.stop()
-        await self._retention.stop()
-        await self._timers.stop()
-        await self._timekeeper.stop()
-        await self._indexes.stop()
-        await self._declaring.stop()
+        await self._tasks.stop()
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""
@@ -369,15 +314,11 @@ class Server:
         self._reach.note()
         self._readers.close()
         self._engine.close()
-        self._release()
+        self._stored.release()
         if self._tracing is not None:
             self._tracing.stop()
         if self._loop is not None:
             log.info("stopped")
-
-    def _release(self) -> None:
-        while self._locks:
-            self._locks.pop().release()
 
     def _ensure_operator(self, catalog: Catalog) -> None:
         given = self.settings.operator_key

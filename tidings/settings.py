@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tidings import settings_check
 from tidings.model.digits import is_digits
 
 
@@ -252,7 +253,7 @@ def read_settings(
         except SettingsError as error:
             wrong[name] = str(error)
     settings = Settings(**values, origins=origins)
-    said = [*wrong.values(), *(sentence for name, sentence in _wrong(settings) if name not in wrong)]
+    said = [*wrong.values(), *(sentence for name, sentence in settings_check.wrong(settings) if name not in wrong)]
     if said:
         raise SettingsError("\n".join(said))
     return settings
@@ -311,76 +312,3 @@ def _convert(name: str, value: Any, where: str) -> Any:
 
 
 _TYPES = {bool: "true or false", int: "a whole number", str: "a string"}
-
-
-def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The name of each setting that is of the right type but cannot be used, and a sentence about it."""
-    if not 0 <= settings.port <= 65_535:
-        yield "port", f"port must be 0 to 65535, not {settings.port}."
-    if settings.standby and settings.database.startswith("sqlite:"):
-        yield (
-            "standby",
-            "standby needs a database that two servers can reach: set database to postgresql://USER@HOST/NAME.",
-        )
-    for name, least, words in _LEAST:
-        if getattr(settings, name) < least:
-            yield name, f"{name} must be {words}."
-    for name, choices in _CHOICES.items():
-        if (value := getattr(settings, name)) not in choices:
-            yield name, f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}."
-    if (key := settings.operator_key) and not _KEY.fullmatch(key):
-        yield (
-            "operator_key",
-            (
-                "operator_key must be 10 to 200 ASCII letters, digits or punctuation, without spaces, and hard "
-                "to guess. If you leave it out, the first start generates one."
-            ),
-        )
-    if not _URI_REFERENCE.fullmatch(settings.source):
-        yield "source", f"source must be a URI reference such as /tidings, without spaces, not {settings.source!r}."
-    # Imported here: a command that only calls a server never reads these.
-    from tidings.rules.network.address import check_proxy, parse_networks
-    from tidings.rules.network.origin import origins_of, public_url
-    from tidings.rules.reading.refused import Refused
-
-    readers: dict[str, Callable[[str], object]] = {
-        "allow_addresses": parse_networks,
-        "trusted_proxies": parse_networks,
-        "cors_origins": origins_of,
-        "public_url": public_url,
-        "outbound_proxy": check_proxy,
-    }
-    for name, read in readers.items():
-        try:
-            read(getattr(settings, name))
-        except Refused as refused:
-            yield name, f"{name}: {refused.detail}"
-
-
-_KEY = re.compile(r"[!-~]{10,200}")
-_URI_REFERENCE = re.compile(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
-_LEAST = (
-    *(
-        (name, 1_024, "at least 1024")
-        for name in (
-            "max_body_bytes",
-            "max_form_bytes",
-            "max_hook_bytes",
-            "max_batch_bytes",
-            "max_import_bytes",
-            "max_whole_import_bytes",
-        )
-    ),
-    *(
-        (name, 0, "0 or more")
-        for name in (
-            "max_whole_import_lines",
-            "max_open_streams",
-            "max_open_streams_per_key",
-            "max_endpoints_per_tenant",
-        )
-    ),
-    ("max_calls_per_address", 0, "0 or more"),
-    *((name, 0, "0 (keep) or more") for name in ("retention_days", "receipt_days", "refusal_days", "act_days")),
-)
-_CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from tidings import server as module
+from tidings import stored as module
 from tidings.store import journal
 from tidings.store.base import Db
 from tidings.store.engines.postgres import PostgresDb, PostgresEngine

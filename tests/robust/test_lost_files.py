@@ -82,7 +82,7 @@ def test_new_store_is_needed_only_once(tmp_path: Path) -> None:
     server = Server(read_settings(flags, {}))
     server.open(new_store=True)
     server.writer.close()
-    server._release()
+    server._stored.release()
     again = Server(read_settings(flags, {}))
     with pytest.raises(StoreError, match="is not empty: start without --new-store"):
         again.open(new_store=True)

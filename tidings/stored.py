@@ -1,0 +1,67 @@
+"""The store of one server: the locks that keep another away, the engine, and the key that opens its secrets."""
+
+from __future__ import annotations
+
+from tidings.settings import Settings
+from tidings.store.base import Engine
+from tidings.store.engines.opening import (
+    Expected,
+    files_of,
+    lock_database,
+    lock_folder,
+    note_use,
+    open_engine,
+    reached_before,
+    sqlite_file,
+    was_used,
+)
+from tidings.store.engines.place import refuse_closed, warn_of_place
+from tidings.store.files import FileLock
+from tidings.store.seal import Sealer, load_sealer
+
+
+class OpenStore:
+    """What a server opens first, and releases last."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._locks: list[FileLock] = []
+
+    @property
+    def lock(self) -> FileLock:
+        """The lock of the data folder, whose file also has notes."""
+        return self._locks[0]
+
+    def open(self, new_store: bool) -> tuple[Engine, Sealer]:
+        """Lock the folder and the database, and open what is in them. Raises StoreError.
+
+        The key is made last: a start that is cut off leaves no key beside an empty database, which would look lost.
+        """
+        url, folder = self._settings.database, self._settings.folder
+        file = sqlite_file(url, folder)
+        refuse_closed(folder, files_of(file, folder))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        warn_of_place(folder if file is None else file.parent, holds_database=file is not None)
+        self._locks.append(lock_folder(folder))
+        if (lock := lock_database(url, folder)) is not None:
+            self._locks.append(lock)
+        self.before = None if new_store else reached_before(url, folder, self.lock)
+        expected: Expected = "empty" if new_store else "filled" if was_used(url, folder, self.lock) else "any"
+        engine = open_engine(url, folder, expected)
+        if lock is not None and file is not None:
+            # A first start has made it only now.
+            lock.also_inode(file)
+        db = engine.reader()
+        try:
+            return engine, load_sealer(db, self._settings.secret_key or None, folder)
+        finally:
+            db.close()
+
+    def note_use(self) -> None:
+        """The store is in use: an empty database means from now on that one was lost."""
+        note_use(self._settings.database, self._settings.folder, self.lock)
+
+    def release(self) -> None:
+        """Release the locks."""
+        while self._locks:
+            self._locks.pop().release()

@@ -1,0 +1,47 @@
+"""What a server does apart from its requests: started once they are taken, stopped before the writer is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from tidings.control.declare.declaring import Declaring
+from tidings.control.endpoints.cancelling import Cancelling
+from tidings.control.indexes import Indexes
+from tidings.control.replaying import Replaying
+from tidings.control.timers.stage import LinkTimers
+from tidings.control.upkeep.retention import Retention
+from tidings.control.upkeep.timekeeper import Timekeeper
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """The background tasks. They continue at the next start."""
+
+    cancelling: Cancelling
+    replaying: Replaying
+    timekeeper: Timekeeper
+    timers: LinkTimers
+    retention: Retention
+    indexes: Indexes
+    declaring: Declaring
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start them, or resume them."""
+        self.cancelling.start()
+        self.replaying.start(loop)
+        self.timekeeper.start(loop)
+        self.timers.start(loop)
+        self.retention.start(loop)
+        self.indexes.start(loop)
+        self.declaring.start(loop)
+
+    async def stop(self) -> None:
+        """Stop them."""
+        await self.cancelling.stop()
+        await self.replaying.stop()
+        await self.retention.stop()
+        await self.timers.stop()
+        await self.timekeeper.stop()
+        await self.indexes.stop()
+        await self.declaring.stop()
