@@ -128,7 +128,8 @@ def run(*command: str | Path, path: Path | None = None, more: dict[str, str] | N
     environment = kept | imports | (more or {})
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, f"{command}\n{done.stdout[-4_000:]}{done.stderr[-4_000:]}"
-    return done.stdout + done.stderr
+    # Last what it was asked for: some say first, as errors, what they download.
+    return done.stderr + done.stdout
 
 
 @pytest.fixture(scope="session")
