@@ -212,6 +212,15 @@ def test_another_port_of_this_machine_is_a_proxy_and_not_the_server(tmp_path: Pa
     assert https.state == "fail" and "is not encrypted" in https.detail
 
 
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "http://127.0.0.1:1"])
+def test_that_nobody_answers_is_said_once_and_why(run: Run, tmp_path: Path, url: str) -> None:
+    """By a proxy's URL, and by the server's own, where no proxy is checked."""
+    here = ("--data", str(tmp_path), "--production", "--url", url)
+    found = json.loads(run("doctor", *here, "--json", env={"TIDINGS_PORT": "1"}).stdout)
+    said = [each["state"] for each in found if f"Nothing is listening on {url}" in each["detail"]]
+    assert said == ["fail"], found
+
+
 def test_counts_are_english() -> None:
     asked = 'tidings_answers_total{operation="metrics",status="200"} 1.0'
     text = f"{asked}\nprocess_start_time_seconds {time.time() - 60}\n"

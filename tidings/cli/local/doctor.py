@@ -57,7 +57,6 @@ def doctor(
     """
     # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
     from tidings.cli.local.doctor_local import Finding, look_at_machine
-    from tidings.cli.local.doctor_server import look_at_server
 
     findings, settings = list(look_at_machine()), None
     flags = {name: value for name, value in (("data", data), ("database", database)) if value is not None}
@@ -69,8 +68,8 @@ def doctor(
         findings.append(Finding("ok", "settings", "The settings are readable; `tidings check` shows them."))
         findings += _of_folder(settings, production=production)
         if production:
-            findings += _of_production(settings, url, key)
-    findings += look_at_server(_address(settings, url) if production and settings else url, key)
+            findings += _of_machine(settings)
+    findings += _of_server(settings if production else None, url, key)
     _show(_without(findings, left_out or ()), as_json=as_json)
 
 
@@ -116,19 +115,33 @@ def _of_folder(settings: Settings, *, production: bool) -> Iterator[Finding]:
         yield from look_at_database(settings.database, folder)
 
 
-def _of_production(settings: Settings, url: str, key: str) -> Iterator[Finding]:
+def _of_machine(settings: Settings) -> Iterator[Finding]:
+    """What production needs of this machine."""
     from tidings.cli.local.doctor_local import unreadable
     from tidings.cli.local.production.data import look_at_data
-    from tidings.cli.local.production.proxy import look_at_proxy
     from tidings.cli.local.production.service import look_at_service
-    from tidings.cli.local.production.usage import look_at_usage
 
-    address = _address(settings, url)
     if unreadable(settings.folder) is None and settings.folder.is_dir():
         yield from look_at_service(settings)
         yield from look_at_data(settings, SystemClock().now())
-    yield from look_at_proxy(address, key, settings)
-    yield from look_at_usage(address, key)
+
+
+def _of_server(production: Settings | None, url: str, key: str) -> Iterator[Finding]:
+    """What calls of the server show. That nobody answers is said once.
+
+    `production`: its settings, if what production needs is checked.
+    """
+    from tidings.cli.local.doctor_server import look_at_server
+
+    if production is None:
+        yield from look_at_server(url, key)
+        return
+    from tidings.cli.local.production.proxy import look_at_proxy
+    from tidings.cli.local.production.usage import look_at_usage
+
+    address = _address(production, url)
+    if (yield from look_at_proxy(address, key, production)) and (yield from look_at_server(address, key)):
+        yield from look_at_usage(address, key)
 
 
 def _address(settings: Settings, url: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from email.utils import parsedate_to_datetime
 from itertools import islice
 
@@ -32,13 +32,13 @@ OF_FORMS = {
 """Why a form refuses what it may have to take."""
 
 
-def look_at_server(url: str, key: str) -> Iterator[Finding]:
-    """Everything that can be checked; stops early if the server does not answer."""
+def look_at_server(url: str, key: str) -> Generator[Finding, None, bool]:
+    """Everything that can be checked; stops early, and returns False, if the server does not answer."""
     try:
         client = Client(url, key or None, timeout_seconds=TIMEOUT_SECONDS, retries=0)
     except ValueError as wrong:
         yield Finding("fail", "server", f"{wrong}. Write it as --url http://127.0.0.1:8080")
-        return
+        return False
     # Readiness needs no key, and an unknown one would be refused before it is looked into.
     with client, Client(url, timeout_seconds=TIMEOUT_SECONDS, retries=0) as anybody:
         try:
@@ -47,14 +47,14 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             is_refused = isinstance(wrong.__cause__, ConnectionRefusedError)
             advice = " Start the server with `tidings serve`, or give its address with --url." if is_refused else ""
             yield Finding("fail", "server", f"{wrong}{advice}")
-            return
+            return False
         yield _ready(reply, url)
         yield from _time_skew(reply)
         if not key:
             yield Finding(
                 "warn", "key", "No key was given, so nothing else was checked. Give one with --key or TIDINGS_KEY."
             )
-            return
+            return True
         try:
             yield from _endpoints(client)
             yield from _links(client)
@@ -65,6 +65,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             yield Finding("fail", "key", f"{wrong} Make a key with `tidings keys create`.")
         except ClientError as wrong:
             yield Finding("fail", "server", str(wrong))
+    return True
 
 
 def _ready(reply: ClientReply, url: str) -> Finding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,13 +33,16 @@ class _Enough(Exception):
     """As much of a body was sent as was needed."""
 
 
-def look_at_proxy(url: str, key: str, settings: Settings) -> Iterator[Finding]:
-    """Everything between here and the server. Stops at what makes the rest pointless."""
+def look_at_proxy(url: str, key: str, settings: Settings) -> Generator[Finding, None, bool]:
+    """Everything between here and the server. Stops at what makes the rest pointless.
+
+    Returns False if calls of the URL do not reach the server, which is then one of the findings.
+    """
     url = url.rstrip("/")
     if _is_server_itself(url, settings):
         said = f"{url} is the server itself, so no proxy was checked. Name the URL that callers use: --url https://..."
         yield Finding("fail", "https", said)
-        return
+        return True
     yield _https(url)
     yield from _past_the_proxy(settings)
     with Client(url, timeout_seconds=TIMEOUT_SECONDS, retries=0) as anybody:
@@ -47,18 +50,19 @@ def look_at_proxy(url: str, key: str, settings: Settings) -> Iterator[Finding]:
             reply = anybody.exchange(ClientRequest("GET", "/healthz"))
         except ConnectionFailed as wrong:
             yield Finding("fail", "proxy", str(wrong))
-            return
+            return False
     astray = _reached(reply, url, settings)
     if astray is not None:
         yield Finding("fail", "proxy", astray)
-        return
+        return False
     yield Finding("ok", "proxy", f"{url} reaches the server.")
     if not key:
         said = "No key was given, so the way to the server was not checked. Give the operator's by TIDINGS_KEY."
         yield Finding("fail", "key", said)
-        return
+        return True
     with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
         yield from _with_key(client, url, key, settings)
+    return True
 
 
 def _with_key(client: Client, url: str, key: str, settings: Settings) -> Iterator[Finding]:
