@@ -24,10 +24,10 @@ class Peer(PostgresEngine):
         super().__init__(url)
         self._own = own
 
-    def writer(self) -> Db:
+    def writer(self) -> PostgresDb:
         db = PostgresDb(self._url)
         db.journal, db.shares = self._own, True
-        db.execute("SET lock_timeout = '1s'", {})
+        db.execute("SET lock_timeout = '2s'", {})
         return db
 
     def reader(self) -> Db:

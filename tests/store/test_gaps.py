@@ -129,7 +129,7 @@ def test_the_counter_jumps_over_all_that_may_have_been_used(database: str | None
         position: dict[str, int] = dict(
             db.query("SELECT name, position FROM cursor WHERE name IN ('event', 'route', 'tallied')", {})
         )
-        assert position == {"event": gap.until, "route": 0, "tallied": gap.until}
+        assert position == {"event": gap.until, "route": 0, "tallied": 10}
     else:
         assert gap is None, "the first timeline is not another one"
         db.begin()
@@ -138,6 +138,7 @@ def test_the_counter_jumps_over_all_that_may_have_been_used(database: str | None
         assert gap is not None and gap.until > 3_600 * EVENTS_PER_SECOND_MAX
     assert gaps(db) == [gap]
     assert events_between(db, 0, gap.until + 5) == gap.after + 5 and events_between(db, 2, 9) == 7
+    assert events_between(db, 10, gap.until + 5) == 5, "as tallies count events, from the last that was counted"
     assert events_between(db, gap.after + 3, gap.until + 1) == 1, "it begins inside of the gap"
     db.close()
     engine.close()

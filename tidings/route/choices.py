@@ -10,6 +10,7 @@ from tidings.model.event import OWN_TYPES
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.rules.wants import Wants
 from tidings.store import journal
+from tidings.store.base import Db
 from tidings.store.catalog import Catalog, Snapshot
 
 CACHED_CHOICES_MAX = 10_000
@@ -49,6 +50,10 @@ class Choices:
         """From now on, events of this journal are routed."""
         self.journal = own
         self._compile(self._catalog.now, list(self._catalog.now.links.values()))
+
+    def expect(self, db: Db) -> None:
+        """After reading events: fail if another node's change of the links may be older than one of them."""
+        self._catalog.begin(db)
 
     def known(self, tenant: str | None, kind: str) -> Choice | None:
         """The choice, if it was made before: making one takes time."""

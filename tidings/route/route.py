@@ -154,9 +154,14 @@ class _Step:
         return 0.0 if more else pause
 
     def _rows(self, count: int) -> Sequence[Row]:
-        """The next events to route: usually those that this transaction has appended, which need not be read."""
+        """The next events to route: usually those that this transaction has appended, which need not be read.
+
+        A joined node does not have their numbers yet; it reads what was committed before, by all of them.
+        """
         db = self._db
-        if (positions := db.positions) is not None:
+        if db.shares:
+            journal.store(db)
+        elif (positions := db.positions) is not None:
             route, fresh = journal.position(db, "route"), positions.fresh
             end = journal.position(db, "event")
             if route == end:
@@ -164,7 +169,10 @@ class _Step:
             if fresh and fresh[0][0] == route + 1 and fresh[-1][0] == end:
                 return fresh[:count]
             journal.store(db)
-        return db.all("events_to_route", journal=db.journal, until=journal.end(db.journal), count=count)
+        rows = db.all("events_to_route", journal=db.journal, until=journal.end(db.journal), count=count)
+        if rows:
+            self._choices.expect(db)
+        return rows
 
     def _follow(self, rows: Sequence[Row]) -> int:
         """Decide events in order; returns the last one that is finished."""

@@ -21,7 +21,7 @@ LOCK_SECONDS = 2
 """How long a write waits for what another session has locked."""
 FRESH_MAX = 5_000
 """How many appended events, and deliveries, a transaction remembers: as many as the route stage takes in one step."""
-Mark = tuple[dict[str, int], dict[str, int], int, int]
+Mark = tuple[dict[str, int], dict[str, int], int, int, list[Row] | None, int, int]
 
 
 def no_rest() -> None:
@@ -99,12 +99,18 @@ class Behind(Contended):
 
 
 class Positions:
-    """What a journal's only writer knows without asking: its counters and cursors, and what it has just appended.
+    """What a journal's writer knows without asking: counters and cursors, and what it has just appended.
 
     Nobody else moves them. What moved is stored once for each transaction (`journal.store`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own: frozenset[str], *, keeps: bool = False) -> None:
+        """`own`: what this node alone moves; `keeps`: events are numbered at the end (store/log/numbering.py)."""
+        self.own = own
+        self.kept: list[Row] | None = [] if keeps else None
+        """The events of this transaction that have no number yet; None: they have theirs at once."""
+        self.kept_at = self.spilled = 0
+        """When they were kept, and how many were copied into the temporary table."""
         self.known: dict[str, int] = {}
         self.moved: dict[str, int] = {}
         """Those of `known` that are not stored yet."""
@@ -119,6 +125,7 @@ class Positions:
         if not self._ended:
             self.known, self.moved = {}, {}
         self.fresh, self.deliveries, self._ended = [], [], False
+        self.kept, self.kept_at, self.spilled = None if self.kept is None else [], 0, 0
 
     def end(self) -> None:
         """The transaction was committed."""
@@ -140,12 +147,17 @@ class Positions:
 
     def mark(self) -> Mark:
         """What `back` returns to, if a part of the transaction is undone."""
-        return dict(self.known), dict(self.moved), len(self.fresh), len(self.deliveries)
+        kept = self.kept
+        counts = len(self.fresh), len(self.deliveries)
+        return dict(self.known), dict(self.moved), *counts, kept, len(kept or ()), self.spilled
 
     def back(self, mark: Mark) -> None:
         """A part of the transaction was undone: all is as it was at the mark."""
         self.known, self.moved = dict(mark[0]), dict(mark[1])
         del self.fresh[mark[2] :], self.deliveries[mark[3] :]
+        self.kept, self.spilled = mark[4], mark[6]
+        if self.kept:
+            del self.kept[mark[5] :]
 
 
 class Db(Protocol):
@@ -159,7 +171,7 @@ class Db(Protocol):
     noted: int
     """How many changes of the catalogue were noted in the present transaction (store/catalog.py)."""
     positions: Positions | None
-    """What the journal's only writer knows of it; None: it is read from the store."""
+    """What the journal's writer knows of it; None: it is read from the store."""
     watched: dict[str, Watch]
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]
@@ -255,6 +267,7 @@ class UnsharedEngine:
     """What an engine says whose database is one file, opened by one process."""
 
     node = None
+    joined, sends, wants_to_send = False, True, True
 
     def timeline(self) -> None:
         """None: a file that is put in place of another does not say so."""
@@ -272,6 +285,16 @@ class Engine(Protocol):
     dialect: Dialect
     where: str
     """The place in words, without a password."""
+    joined: bool
+    """Whether it works together with other joined nodes on the same database (docs/decisions/0073)."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether this node routes and sends. Of joined ones, one does: its writer's session holds the lock for it."""
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether it becomes the sender if there is none when its writer opens; until then it may be set."""
 
     @property
     def node(self) -> str | None:

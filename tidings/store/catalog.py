@@ -141,12 +141,12 @@ class Catalog:
         self._written = set()
 
     def begin(self, db: Db) -> None:
-        """At the beginning of a transaction that works with `now`: it fails with Behind if that is out of date.
+        """In a transaction that works with `now`: it fails with Behind if that is out of date at this moment.
 
         Nobody waits for the answer: it comes with that of the transaction's next statement.
         """
         if db.shares and self.now.version >= 0:
-            db.run_later("catalog_expect", version=self.now.version)
+            db.run_later("catalog_expect", version=self.now.version + db.noted)
 
     def lock(self, db: Db) -> None:
         """The same without a failure: until the transaction ends, other nodes change nothing. Reads what they did.

@@ -1,7 +1,8 @@
 """A journal: a run of event and delivery numbers that one node appends to, with its counters and its cursors.
 
 A number names a fact and orders it among those of its journal: within one journal numbers become visible in order,
-because taking some locks the counter's row until the transaction ends. Between journals numbers say nothing.
+because taking some locks the counter's row until the transaction ends. Joined nodes share one journal. Between journals
+numbers say nothing.
 Of a number's 62 bits the lowest COUNTER_BITS count, and the next JOURNAL_BITS name the journal; those above are kept
 for the day and the part of the links (docs/decisions/0026). A connection belongs to a node, so it knows its `journal`.
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import msgspec
 
-from tidings.store.base import Db
+from tidings.store.base import Db, Engine, Positions
 
 COUNTER_BITS, JOURNAL_BITS = 34, 8
 JOURNALS_MAX = 1 << JOURNAL_BITS
 MOVED_HERE = frozenset({"event", "delivery", "route", "deliver", "tallied", "tally"})
-"""What only `take` and `move` change, so that the writer needs to read it once."""
+"""What only `take` and `move` change, so that the writer of a node that works alone needs to read it once."""
+MOVED_BY_SENDER = MOVED_HERE - {"event"}
+"""The same of joined nodes: only the one that sends. Events are numbered by all (store/log/numbering.py)."""
 GAPS = "gaps"
 """The fact in the store that names the gaps."""
 GAP_LEAST = 1 << 18
@@ -39,18 +42,27 @@ def end(journal: int) -> int:
     return (journal + 1 << COUNTER_BITS) - 1
 
 
+def known_to(engine: Engine) -> Positions:
+    """What the writer of a node knows without asking."""
+    if not engine.joined:
+        return Positions(MOVED_HERE)
+    return Positions(MOVED_BY_SENDER if engine.sends else frozenset(), keeps=True)
+
+
 def begin(db: Db) -> None:
     """Create the counters and cursors of the connection's journal if they are missing. Raises ValueError."""
     if not 0 <= db.journal < JOURNALS_MAX:
         raise ValueError(f"A journal is 0 to {JOURNALS_MAX - 1}, not {db.journal}.")
     db.begin()
     db.run("journal_begin", journal=db.journal, position=db.journal << COUNTER_BITS)
+    if db.shares:
+        db.run("journal_join", journal=db.journal)
     db.commit()
 
 
 def take(db: Db, counter: str, count: int) -> int:
     """Take `count` numbers of a counter (`event`, `delivery`) of the node's own journal; returns the first of them."""
-    if (positions := db.positions) is not None:
+    if (positions := db.positions) is not None and counter in positions.own:
         at = position(db, counter)
         positions.move(counter, at + count)
         return at + 1
@@ -65,7 +77,7 @@ def position(db: Db, name: str) -> int:
         return known
     row = db.one("cursor_read", name=name, journal=db.journal)
     found = 0 if row is None else int(row[0])
-    if positions is not None and name in MOVED_HERE:
+    if positions is not None and name in positions.own:
         positions.known[name] = found
     return found
 
@@ -77,7 +89,7 @@ def positions(db: Db) -> dict[str, int]:
 
 def move(db: Db, cursor: str, to: int) -> None:
     """Set a cursor of the node's own journal."""
-    if (positions := db.positions) is not None:
+    if (positions := db.positions) is not None and cursor in positions.own:
         positions.move(cursor, to)
     else:
         db.run_later("cursor_move", name=cursor, journal=db.journal, position=to)

@@ -26,7 +26,6 @@ from tidings.store.base import (
     Db,
     Engine,
     Held,
-    Positions,
     StoreBusy,
     StoreDamaged,
     StoreError,
@@ -89,7 +88,7 @@ class Writer:
         self._lost: Reply | None = None
         """Whose job failed because of another node, in a group that is to be written again."""
         self._db: Db = engine.writer()
-        self._positions = self._db.positions = Positions()
+        self._positions = self._db.positions = journal.known_to(engine)
 
     def start(self, rider: Rider | None = None) -> None:
         """Start the thread. `rider` runs at the end of each group."""
@@ -305,6 +304,8 @@ class Writer:
         answers = self._apply(group)
         more = None if self._rider is None else self._rider(self._db)
         journal.store(self._db)
+        # The rider routes only what has its number.
+        more = 0.0 if events.number(self._db) and self._rider is not None else more
         self._db.commit()
         self._positions.end()
         self.deliveries = self._positions.deliveries
@@ -358,7 +359,8 @@ class Writer:
         told: list[Event] = []
         publications = [job for job, _ in group if type(job) is events.Publication]
         results = iter(events.append(self._db, publications, self._clock.now()) if publications else ())
-        self.appended = [event for each in publications if not each.ids_given for event in each.events]
+        certain = [each for each in publications if not each.ids_given and not self._db.shares]
+        self.appended = [event for each in certain for event in each.events]
         for job, reply in group:
             if isinstance(job, events.Publication):
                 result = next(results)
@@ -367,7 +369,7 @@ class Writer:
                 answers.append(self._one(job, reply, told))
         if told:
             events.append_new(self._db, told, self._clock.now())
-            self.appended += told
+            self.appended += () if self._db.shares else told
         return answers
 
     def _one(self, job: Any, reply: Reply, told: list[Event]) -> Answered:

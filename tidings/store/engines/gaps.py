@@ -121,13 +121,16 @@ def reached(note: Any) -> HowFar | None:
 
 def _jump(db: Db, head: int, until: int) -> Gap:
     """Move the counter, and with it the stages that had come to its end."""
+    if db.shares:
+        # Other nodes may have moved it meanwhile; from now on they wait.
+        row = db.one("cursor_lock", name="event", journal=db.journal)
+        assert row is not None
+        head, until = int(row[0]), until + int(row[0]) - head
     end = ((head >> journal.COUNTER_BITS) + 1) << journal.COUNTER_BITS
     until = min(until, head + (end - head) // ROOM_PART)
     gap = Gap(head, until)
-    if journal.position(db, "route") == head:
+    if not db.shares and journal.position(db, "route") == head:
         journal.move(db, "route", until)
-    # Events are counted by how far their numbers are from those that were counted.
-    journal.move(db, "tallied", journal.position(db, "tallied") + until - head)
     journal.move(db, "event", until)
     db.run("store_fact_put", name=GAPS, value=_encode([*gaps(db), gap]))
     return gap

@@ -26,7 +26,11 @@ from tidings.store import journal
 from tidings.store.base import Db, StoreError
 
 PEN = 0x7469_6469_6E67_73
-"""The advisory lock that the one writer of a database holds for as long as it is connected."""
+"""The advisory lock that a writer holds for as long as it is connected: alone, or shared with other joined nodes."""
+SENDER = 0x7469_6469_6E67_7373
+"""The advisory lock of the one joined node that routes and sends: its writer's session holds it, too."""
+OPENING = 0x7469_6469_6E67_736F
+"""The advisory lock of the one joined node that brings the database to the present schema."""
 BEAT_SECONDS = 1.0
 PROOF_SECONDS = 7.0
 FROZEN_SECONDS = 10.0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from tidings.store import journal
-from tidings.store.base import Engine, StoreError
+from tidings.store.base import Db, Engine, StoreError
 from tidings.store.engines.gaps import REACHED, HowFar, reached
-from tidings.store.engines.migrate import is_empty, migrate
+from tidings.store.engines.migrate import is_empty, migrate, plan
 from tidings.store.files import FileLock, close_to_others, make_private, refuse_partial
 from tidings.store.seal import KEY_FILE
+
+if TYPE_CHECKING:
+    from tidings.store.engines.postgres import PostgresEngine
 
 FOLDER_LOCK = "lock"
 LAST_DATABASE = "database"
@@ -21,11 +24,16 @@ Expected = Literal["any", "filled", "empty"]
 """What a start accepts: an existing database, a new one, or either."""
 
 
-def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
+def open_engine(
+    url: str, folder: Path, expected: Expected = "any", joined: bool = False, wants_to_send: bool = True
+) -> Engine:
     """The engine for `sqlite:FILE` (relative to the data folder) or `postgresql://...`, brought to the present schema.
 
+    `joined`: it works together with other joined nodes; `wants_to_send`: it routes and sends if nobody does.
     Raises StoreError if the database cannot be used, would lose acknowledged data, or is not as `expected`.
     """
+    if joined:
+        return _join(url, folder, expected, wants_to_send)
     engine: Engine
     file = sqlite_file(url, folder)
     if file is not None:
@@ -38,26 +46,52 @@ def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
     engine.check_safety()
     db = engine.writer()
     try:
-        empty = is_empty(db)
-        if empty and expected == "filled":
-            raise _lost(engine.where, folder)
-        if not empty and expected == "empty":
-            raise StoreError(f"{engine.where} is not empty: start without --new-store, or choose another --database")
-        migrate(db)
-        journal.begin(db)
-        engine.claim(db)
+        _open(engine, db, folder, expected)
     finally:
         db.close()
     return engine
 
 
-def shared_engine(url: str) -> Engine:
+def _open(engine: Engine, db: Db, folder: Path, expected: Expected) -> None:
+    empty = is_empty(db)
+    if empty and expected == "filled":
+        raise _lost(engine.where, folder)
+    if not empty and expected == "empty":
+        raise StoreError(f"{engine.where} is not empty: start without --new-store, or choose another --database")
+    migrate(db)
+    journal.begin(db)
+    engine.claim(db)
+
+
+def _join(url: str, folder: Path, expected: Expected, wants_to_send: bool) -> Engine:
+    """The same of a joined node. Its writer's session stays open: with another one, another node could be sender."""
+    if sqlite_file(url, folder) is not None:
+        raise StoreError("--join requires a PostgreSQL database: an SQLite file belongs to one server")
+    engine = shared_engine(url, joined=True, wants_to_send=wants_to_send)
+    engine.check_safety()
+    db = engine.writer()
+    try:
+        with db.opening() as others:
+            if others and not is_empty(db) and not all(plan(db).missing.values()):
+                raise StoreError(
+                    "this version changes the database so that nodes of older versions cannot run on it: stop all "
+                    "other nodes first"
+                )
+            _open(engine, db, folder, expected)
+    except BaseException:
+        db.close()
+        raise
+    engine.keep(db)
+    return engine
+
+
+def shared_engine(url: str, *, joined: bool = False, wants_to_send: bool = True) -> PostgresEngine:
     """The engine of a database that several servers can reach, not opened yet. Raises StoreError."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise StoreError(f"unknown database {url.split(':')[0]!r}: use sqlite:FILE or postgresql://USER@HOST/NAME")
     from tidings.store.engines.postgres import PostgresEngine
 
-    return PostgresEngine(url)
+    return PostgresEngine(url, joined=joined, wants_to_send=wants_to_send)
 
 
 def sqlite_file(url: str, folder: Path) -> Path | None:

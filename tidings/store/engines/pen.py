@@ -1,8 +1,10 @@
 """The pen: the lock that lets one server write to a PostgreSQL database, and what is to be known before it is taken.
 
 The writer's own session holds it, so a server that has lost the session cannot commit. Who takes it again after that
-may
-find that another server wrote meanwhile: what it has in memory is then of a past that no longer counts.
+may find that another server wrote meanwhile: what it has in memory is then of a past that no longer counts.
+
+Joined nodes share the pen, so that they and a server that works alone refuse one another. One of them also holds the
+sender's lock, in the same session; what is said above then applies to that lock (docs/decisions/0073).
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ import msgspec
 import psycopg
 
 from tidings.store.base import LOCK_SECONDS, Row, StoreBusy, Superseded, Taken
-from tidings.store.engines.nodes import PEN, wrong_clock
+from tidings.store.engines.nodes import OPENING, PEN, SENDER, wrong_clock
 from tidings.store.engines.session import translated, with_defaults
 
 log = logging.getLogger("tidings.postgres")
 
 PEN_SECONDS = 3
+OPENING_SECONDS = 600
+"""How long a joined node waits for another one that changes the schema."""
 WRITER = "writer"
 """The fact in the store that names the node which took the pen last."""
 
@@ -49,20 +53,26 @@ class Holder(msgspec.Struct):
     """What a server knows of itself as a writer."""
 
     node: str
+    joined: bool = False
+    """Whether it shares the pen with other joined nodes."""
+    wants_to_send: bool = True
+    """Whether it becomes the sender if there is none when its first session begins."""
+    sends: bool | None = None
+    """Whether it is the sender; None: it has had no session yet. A server that works alone does not ask."""
     claimed: bool = False
-    """Whether the database names it as the one that wrote last."""
+    """Whether the database names it as the one that wrote last; of joined nodes, that sent last."""
     reached: int = 0
     """The last event that is known to be stored."""
     superseded: Superseded | None = None
     """Why it never writes again."""
 
 
-def refuse_unsafe(conn: psycopg.Connection[Row], *, several_hosts: bool = False) -> None:
+def refuse_unsafe(conn: psycopg.Connection[Row], *, several_hosts: bool = False, joined: bool = False) -> None:
     """Close the connection and raise StoreBusy if the database could lose what it has acknowledged."""
     found = {name: _show(conn, name) for name in _SAFE}
     wrong = [f"{name}={value}" for name, value in found.items() if value not in _SAFE[name]]
     replicas = _show(conn, "synchronous_standby_names")
-    if found["synchronous_commit"] == "local" and (replicas or several_hosts):
+    if found["synchronous_commit"] == "local" and (replicas or several_hosts or joined):
         wrong.append("synchronous_commit=local, which does not wait for the replica")
     if wrong:
         conn.close()
@@ -113,20 +123,19 @@ def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = N
         raise holder.superseded
     if lost is not None:
         conn.execute(_END_LOST, list(lost))
-    # PostgreSQL notices only after a moment that the last writer has gone.
-    patience_until = time.monotonic() + PEN_SECONDS
-    while not _ask(conn, "SELECT pg_try_advisory_lock(%s)", [PEN]):
-        if time.monotonic() > patience_until:
-            _refuse_second(conn, holder)
-        time.sleep(0.02)
+    if holder.joined:
+        _join(conn, holder)
+    elif not _locked(conn, _TRY, PEN):
+        _refuse_second(conn, holder)
     if holder.claimed and (last := _ask(conn, "SELECT value FROM store WHERE name = %s", [WRITER])) != holder.node:
         conn.close()
+        what = "sent from" if holder.joined else "written to"
         holder.superseded = Superseded(
-            f"another Tidings server ({last}) has written to this database since this one lost its connection; "
+            f"another Tidings server ({last}) has {what} this database since this one lost its connection; "
             "start this one again"
         )
         raise holder.superseded
-    if holder.claimed and (head := _ask(conn, _HEAD, [])) < holder.reached:
+    if (holder.claimed or holder.reached) and (head := _ask(conn, _HEAD, [])) < holder.reached:
         conn.close()
         holder.superseded = Superseded(
             f"the database went back in time: it ends {holder.reached - head} events before the last that this server "
@@ -142,6 +151,50 @@ def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = N
     return row[0], row[1]
 
 
+def _join(conn: psycopg.Connection[Row], holder: Holder) -> None:
+    """Share the pen with other joined nodes, and be the sender: the first time if there is none, then as before."""
+    if not _locked(conn, _TRY_SHARED, PEN):
+        found = _writer(conn)
+        conn.close()
+        raise Taken(
+            f"this database is in use by a server that was started without --join{_named(found)}; "
+            "stop that one and start it with --join too, or start this one without, with --standby"
+        )
+    if holder.sends is None:
+        holder.sends = holder.wants_to_send and bool(_ask(conn, _TRY, [SENDER]))
+    elif holder.sends and not _locked(conn, _TRY, SENDER):
+        found = _writer(conn, SENDER)
+        conn.close()
+        holder.superseded = Superseded(f"another node sends now{_named(found)}; this one starts again")
+        raise holder.superseded
+
+
+def _locked(conn: psycopg.Connection[Row], attempt: LiteralString, lock: int) -> bool:
+    """Whether it got the lock. PostgreSQL notices only after a moment that the last holder has gone."""
+    patience_until = time.monotonic() + PEN_SECONDS
+    while not _ask(conn, attempt, [lock]):
+        if time.monotonic() > patience_until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def wait_to_open(conn: psycopg.Connection[Row]) -> None:
+    """Of joined nodes that start, only one at a time changes the schema. Raises Taken after OPENING_SECONDS."""
+    patience_until = time.monotonic() + OPENING_SECONDS
+    while not _ask(conn, _TRY, [OPENING]):
+        if time.monotonic() > patience_until:
+            raise Taken("another node has been changing the schema of this database for ten minutes")
+        time.sleep(0.02)
+
+
+def has_others(conn: psycopg.Connection[Row]) -> bool:
+    """Whether other joined nodes work on the database."""
+    return any(row[0] != conn.info.backend_pid for row in conn.execute(_HOLDER, [PEN]).fetchall())
+
+
+_TRY: LiteralString = "SELECT pg_try_advisory_lock(%s)"
+_TRY_SHARED: LiteralString = "SELECT pg_try_advisory_lock_shared(%s)"
 _HEAD: LiteralString = "SELECT position FROM cursor WHERE name = 'event' AND journal = 0"
 _SESSION: LiteralString = "SELECT pg_backend_pid()"
 _SESSION_BEGAN: LiteralString = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -154,15 +207,26 @@ _END_LOST: LiteralString = (
 def _refuse_second(conn: psycopg.Connection[Row], holder: Holder) -> NoReturn:
     found = _writer(conn)
     conn.close()
-    who, end = (f" ({found[1]})", f"pg_terminate_backend({found[0]})") if found else ("", "pg_terminate_backend(...)")
+    end = f"pg_terminate_backend({found[0]})" if found else "pg_terminate_backend(...)"
     if holder.claimed:
-        holder.superseded = Superseded(f"another Tidings server has taken over this database{who}; this one ends")
+        holder.superseded = Superseded(
+            f"another Tidings server has taken over this database{_named(found)}; this one ends"
+        )
         raise holder.superseded
+    if found is not None and found[2]:
+        raise Taken(
+            f"this database is in use by nodes that were started with --join{_named(found)}; "
+            "start this one with --join too, or stop them first"
+        )
     raise Taken(
-        f"another Tidings server is writing to this database{who}; stop it first, or wait until it has stopped. "
-        f"If it is frozen or its machine is gone, its session ends in {TIMEOUTS['idle_session_timeout']} seconds, "
-        f"or at once with: SELECT {end}. To have this server wait and take over, start it with --standby"
+        f"another Tidings server is writing to this database{_named(found)}; stop it first, or wait until it has "
+        f"stopped. If it is frozen or its machine is gone, its session ends in {TIMEOUTS['idle_session_timeout']} "
+        f"seconds, or at once with: SELECT {end}. To have this server wait and take over, start it with --standby"
     )
+
+
+def _named(found: tuple[int, str, bool] | None) -> str:
+    return f" ({found[1]})" if found else ""
 
 
 def _ask(conn: psycopg.Connection[Row], sql: LiteralString, values: list[Any]) -> Any:
@@ -176,7 +240,8 @@ def _show(conn: psycopg.Connection[Row], name: str) -> str:
 
 
 _HOLDER = """
-SELECT a.pid, a.application_name, COALESCE(host(a.client_addr), 'a local socket'), a.backend_start, a.state_change
+SELECT a.pid, a.application_name, COALESCE(host(a.client_addr), 'a local socket'), a.backend_start, a.state_change,
+    l.mode = 'ShareLock'
 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -184,14 +249,14 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 """
 
 
-def _writer(conn: psycopg.Connection[Row]) -> tuple[int, str] | None:
-    """Who holds the writer's lock: the session's number, and in words from where, since when, and when last heard."""
-    row = conn.execute(_HOLDER, [PEN]).fetchone()
+def _writer(conn: psycopg.Connection[Row], lock: int = PEN) -> tuple[int, str, bool] | None:
+    """Who holds a lock: the session's number; in words from where, since when, and when last heard; if it is joined."""
+    row = conn.execute(_HOLDER, [lock]).fetchone()
     if row is None:
         return None
-    pid, name, host, since, heard = row
+    pid, name, host, since, heard, is_joined = row
     said = f"session {pid} of {name or 'an unnamed program'} from {host}, since {_moment(since)}"
-    return pid, f"{said}, last heard {_moment(heard)}" if heard is not None else said
+    return pid, f"{said}, last heard {_moment(heard)}" if heard is not None else said, is_joined
 
 
 def _moment(at: datetime) -> str:

@@ -28,6 +28,7 @@ from tidings.store.base import (
 )
 from tidings.store.engines import pen
 from tidings.store.engines.awaited import PostgresReads
+from tidings.store.engines.nodes import OPENING
 from tidings.store.engines.round_trips import Returned, RoundTrips, Statement
 from tidings.store.engines.session import (
     CONNECT_SECONDS,
@@ -54,7 +55,6 @@ class PostgresDb:
     dialect = "postgres"
     journal = 0
     noted = 0
-    shares = False
     positions: Positions | None = None
 
     def __init__(self, url: str, *, readonly: bool = False, holder: pen.Holder | None = None) -> None:
@@ -62,6 +62,7 @@ class PostgresDb:
         self._url = url
         self._readonly = readonly
         self._holder = holder
+        self.shares = holder is not None and holder.joined
         self._pen_session: pen.Session | None = None
         """The session that holds the pen, or the last that did."""
         self._sql = statements("postgres")
@@ -222,6 +223,18 @@ class PostgresDb:
         if self._conn is not None:
             self._conn.close()
 
+    @contextlib.contextmanager
+    def opening(self) -> Iterator[bool]:
+        """Of joined nodes that start, the one that may change the schema; whether others work there already."""
+        with self._session() as conn:
+            pen.wait_to_open(conn)
+            others = pen.has_others(conn)
+        try:
+            yield others
+        finally:
+            with contextlib.suppress(StoreError):
+                self.query("SELECT pg_advisory_unlock(:lock)", {"lock": OPENING})
+
     def _forget(self) -> None:
         """Prepare everything again: statements prepared before the column types changed fail on every use."""
         with self._session():
@@ -252,10 +265,12 @@ class PostgresDb:
             return self._trips.run([*later, (sql, params)])
 
     def _put_off(self, sql: str, params: Mapping[str, Any] | None) -> None:
-        if not self._inside or len(self._later) >= PUT_OFF_MAX:
+        if not self._inside:
             self._executed(sql, params)
-        else:
-            self._later.append((sql, params))
+            return
+        if len(self._later) >= PUT_OFF_MAX:
+            self._flush()
+        self._later.append((sql, params))
 
     def _flush(self) -> None:
         """Send what was put off."""
@@ -269,7 +284,7 @@ class PostgresDb:
             if self._readonly:
                 conn.execute("SET default_transaction_read_only = on")
             elif self._holder is not None:
-                pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url))
+                pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url), joined=self._holder.joined)
                 self._pen_session = pen.take(conn, self._holder, self._pen_session)
         self._conn, self._trips = conn, RoundTrips(conn)
 
@@ -306,9 +321,11 @@ class PostgresEngine:
 
     dialect = "postgres"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, joined: bool = False, wants_to_send: bool = True) -> None:
         self._url = url
-        self._holder = pen.Holder(secrets.token_hex(8))
+        self.joined = joined
+        self._holder = pen.Holder(secrets.token_hex(8), joined=joined, wants_to_send=wants_to_send)
+        self._opened: PostgresDb | None = None
         self.where = place(url)
 
     @property
@@ -316,13 +333,32 @@ class PostgresEngine:
         """The id of this node, made at each start."""
         return self._holder.node
 
-    def writer(self) -> Db:
-        return PostgresDb(self._url, holder=self._holder)
+    @property
+    def sends(self) -> bool:
+        return not self.joined or self._holder.sends is True
+
+    @property
+    def wants_to_send(self) -> bool:
+        return self._holder.wants_to_send
+
+    @wants_to_send.setter
+    def wants_to_send(self, wants: bool) -> None:
+        self._holder.wants_to_send = wants
+
+    def writer(self) -> PostgresDb:
+        opened, self._opened = self._opened, None
+        return opened or PostgresDb(self._url, holder=self._holder)
+
+    def keep(self, db: PostgresDb) -> None:
+        """Use this connection for the next writer: of joined nodes that start at once, the sender stays the sender."""
+        self._opened = db
 
     def timeline(self) -> str | None:
         return pen.timeline(self._url)
 
     def claim(self, db: Db) -> None:
+        if not self.sends:
+            return
         db.run("store_fact_put", name=pen.WRITER, value=self.node)
         self._holder.claimed = True
 
@@ -347,11 +383,13 @@ class PostgresEngine:
         with translated():
             conn: psycopg.Connection[Row] = psycopg.connect(with_defaults(self._url), autocommit=True)
             try:
-                pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url))
+                pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url), joined=self.joined)
                 pen.refuse_wrong_clock(conn)
                 pen.refuse_pooler(conn, self._url)
             finally:
                 conn.close()
 
     def close(self) -> None:
-        """Connections are closed by the code that opened them."""
+        """Other connections are closed by the code that opened them."""
+        if self._opened is not None:
+            self._opened.close()

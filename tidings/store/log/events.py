@@ -12,11 +12,12 @@ from tidings.model.errors import Conflict
 from tidings.model.event import Event
 from tidings.model.moment import Micros
 from tidings.store import journal
-from tidings.store.base import Db
+from tidings.store.base import Db, Row
+from tidings.store.log import numbering
 
 COLUMNS = Event.__struct_fields__
 """The table's columns are named like the struct's fields; `seq` and `created`, the last, are given here."""
-assert COLUMNS[-2:] == ("seq", "created")
+assert COLUMNS[0] == "id" and COLUMNS[-2:] == ("seq", "created")
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -87,9 +88,14 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Sto
 
 
 def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
-    """Append events, at least one, whose ids are known to be new. Each gets its `seq`, valid once it is stored."""
+    """Append events, at least one, whose ids are known to be new. Each gets its `seq`, valid once it is stored.
+
+    At a joined node they are kept, and numbered in the store right before the commit (`number`).
+    """
     if db.stamp is not None:
         db.stamp(fresh)
+    if db.shares and numbering.keep(db, COLUMNS, list(map(msgspec.structs.astuple, fresh)), now):
+        return
     first = journal.take(db, "event", len(fresh))
     for seq, event in enumerate(fresh, first):
         msgspec.structs.force_setattr(event, "seq", seq)
@@ -98,6 +104,11 @@ def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
         positions.append(
             [(each.seq, each.id, each.tenant, each.type, each.subject, each.target, now, each.trace) for each in fresh]
         )
+
+
+def number(db: Db) -> bool:
+    """Append what was kept in this transaction: its last statement before COMMIT. Returns whether there was any."""
+    return numbering.number(db, COLUMNS)
 
 
 def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
@@ -127,6 +138,8 @@ Content = tuple[Micros, str, str | None, str | None, str]
 Known = dict[tuple[str, str | None], Content]
 _PARTS = ("time", "type", "subject", "collection", "data")
 """What a repeat has in common with the first, in the order of a Content; id and tenant name it."""
+_PARTS_AT = [COLUMNS.index(part) for part in _PARTS]
+_TENANT_AT = COLUMNS.index("tenant")
 _DIFFERENT = {part: f"a different {part}" for part in _PARTS} | {"data": "different data"}
 
 
@@ -134,7 +147,10 @@ def _known(db: Db, publications: Sequence[Publication]) -> Known:
     ids = [event.id for publication in publications if publication.ids_given for event in publication.events]
     if not ids:
         return {}
-    return {(row[0], row[1]): row[2:] for row in db.all("events_known", ids=json.dumps(ids))}
+    known = {(row[0], row[1]): row[2:] for row in db.all("events_known", ids=json.dumps(ids))}
+    if db.shares:
+        known |= {(row[0], row[_TENANT_AT]): _content_of(row) for row in numbering.kept(db, set(ids))}
+    return known
 
 
 def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored | IdsTaken:
@@ -163,6 +179,11 @@ def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored
         known[name] = _content(event)
     fresh.extend(new.values())
     return Stored(tuple(stored), len(new))
+
+
+def _content_of(row: Row) -> Content:
+    time, kind, subject, collection, data = (row[at] for at in _PARTS_AT)
+    return time, kind, subject, collection, data
 
 
 def _content(event: Event) -> Content:

@@ -68,7 +68,7 @@ def _add(db: Db, batch: TallyBatch) -> None:
         for column, value in enumerate(cell):
             total[column] += value
     if event > tallied:
-        totals.setdefault(batch.minute, tally.empty())[0] += event - tallied
+        totals.setdefault(batch.minute, tally.empty())[0] += journal.events_between(db, tallied, event)
         journal.move(db, "tallied", event)
     rows = [*batch.rows, *((minute, ALL, total) for minute, total in totals.items())]
     hours: dict[tuple[int, Micros], list[int]] = {}

@@ -12,6 +12,34 @@ INSERT INTO cursor (name, journal, position) VALUES
     ('tally', :journal, 0)
 ON CONFLICT (name, journal) DO NOTHING;
 
+-- name: journal_join (postgres)
+-- Of joined nodes, each stores its events no earlier than the last that was stored, whatever its clock says.
+UPDATE cursor SET stored = GREATEST(stored, COALESCE((SELECT created FROM event ORDER BY seq DESC LIMIT 1), 0))
+WHERE name = 'event' AND journal = :journal;
+
+-- name: events_number (postgres)
+-- Number and append events, which come as JSON, in this order. The counter's row is locked until the transaction ends.
+WITH counter AS (
+    UPDATE cursor SET position = position + :count, stored = GREATEST(stored, :now)
+    WHERE name = 'event' AND journal = 0 RETURNING position - :count AS before, stored
+)
+INSERT INTO event (id, type, time, data, tenant, subject, previous, changed, actor, request_id, collection, target, cause, hops, trace, seq, created)
+SELECT e.id, e.type, e.time, e.data, e.tenant, e.subject, e.previous, e.changed, e.actor, e.request_id, e.collection, e.target, e.cause, e.hops, e.trace, c.before + e.ordinality, c.stored
+FROM counter AS c, json_populate_recordset(NULL::event, CAST(:rows AS json)) WITH ORDINALITY AS e;
+
+-- name: events_copied_make (postgres)
+-- Where events are put that are too many for one statement, until they are numbered; `seq` is their place.
+CREATE TEMPORARY TABLE copied_event (LIKE event) ON COMMIT DROP;
+
+-- name: events_number_copied (postgres)
+-- The same as `events_number` of events that were copied.
+WITH counter AS (
+    UPDATE cursor SET position = position + :count, stored = GREATEST(stored, :now)
+    WHERE name = 'event' AND journal = 0 RETURNING position - :count AS before, stored
+)
+INSERT INTO event (id, type, time, data, tenant, subject, previous, changed, actor, request_id, collection, target, cause, hops, trace, seq, created)
+SELECT e.id, e.type, e.time, e.data, e.tenant, e.subject, e.previous, e.changed, e.actor, e.request_id, e.collection, e.target, e.cause, e.hops, e.trace, c.before + e.seq, c.stored FROM counter AS c, copied_event AS e;
+
 -- name: numbers_take
 -- Take a run of numbers. The row is locked until the transaction ends, so that numbers become visible in order.
 UPDATE cursor SET position = position + :count WHERE name = :name AND journal = :journal RETURNING position;
@@ -19,6 +47,10 @@ UPDATE cursor SET position = position + :count WHERE name = :name AND journal = 
 -- name: cursor_read
 -- Where a counter or a cursor is.
 SELECT position FROM cursor WHERE name = :name AND journal = :journal;
+
+-- name: cursor_lock (postgres)
+-- The same, and nobody else moves it until the transaction ends.
+SELECT position FROM cursor WHERE name = :name AND journal = :journal FOR UPDATE;
 
 -- name: cursors
 -- Where a journal's counters and its stages are.

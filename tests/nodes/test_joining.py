@@ -1,0 +1,161 @@
+"""The locks of joined nodes: they share the pen, one of them sends, and a server that works alone keeps them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tidings.store.base import Db, Engine, StoreBusy, StoreError, Superseded, Taken
+from tidings.store.engines import migrate, pen
+from tidings.store.engines.opening import open_engine
+from tidings.store.engines.postgres import PostgresDb
+
+Node = tuple[Engine, Db]
+Join = Callable[..., Node]
+
+
+@pytest.fixture
+def join(postgres_url: str, tmp_path: Path) -> Iterator[Join]:
+    """Opens the database as a joined node does, with the connection of its writer."""
+    with ExitStack() as stack:
+
+        def joined(wants_to_send: bool = True) -> Node:
+            engine = open_engine(postgres_url, tmp_path, joined=True, wants_to_send=wants_to_send)
+            db = engine.writer()
+            stack.callback(engine.close)
+            stack.callback(db.close)
+            return engine, db
+
+        yield joined
+
+
+def end(url: str, db: Db) -> None:
+    """The session of a connection is ended, as with a network failure."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [db.session])
+
+
+def speaks(db: Db) -> bool:
+    """As the writer uses its connection: a lost one is replaced when a transaction begins."""
+    db.begin()
+    try:
+        return db.query("SELECT 1", {}) == [(1,)]
+    finally:
+        db.rollback()
+
+
+def test_of_joined_nodes_the_first_that_wants_to_sends_and_all_write(join: Join) -> None:
+    nodes = [join(wants_to_send=False), join(), join()]
+    assert [engine.sends for engine, _ in nodes] == [False, True, False]
+    assert all(engine.joined and db.shares and speaks(db) for engine, db in nodes)
+
+
+def test_a_server_that_works_alone_refuses_to_start_beside_joined_ones(
+    join: Join, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join()
+    monkeypatch.setattr(pen, "PEN_SECONDS", 0.1)
+    with pytest.raises(Taken, match=r"in use by nodes that were started with --join .*start this one with --join too"):
+        open_engine(postgres_url, tmp_path)
+
+
+def test_a_joined_node_refuses_to_start_beside_a_server_that_works_alone(
+    join: Join, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = open_engine(postgres_url, tmp_path)
+    db = alone.writer()
+    assert alone.sends and not alone.joined and not db.shares
+    monkeypatch.setattr(pen, "PEN_SECONDS", 0.1)
+    with pytest.raises(Taken, match=r"a server that was started without --join .*start it with --join too"):
+        join()
+    db.close()
+    assert join()[0].sends
+
+
+def test_a_sender_that_lost_its_session_remains_the_sender(join: Join, postgres_url: str) -> None:
+    (first, db), (second, other) = join(), join()
+    end(postgres_url, db)
+    assert speaks(db) and speaks(other)
+    assert first.sends and not second.sends
+    third, _ = join()
+    assert not third.sends, "its new session holds the lock again"
+
+
+def test_a_sender_that_was_replaced_ends_and_its_successor_sends(join: Join, postgres_url: str) -> None:
+    _, db = join()
+    end(postgres_url, db)
+    successor, _ = join()
+    assert successor.sends
+    with pytest.raises(Superseded, match="another node sends now"):
+        speaks(db)
+    with pytest.raises(Superseded):
+        speaks(db)
+
+
+def test_a_sender_ends_if_another_sent_in_the_meantime_though_that_one_is_gone(join: Join, postgres_url: str) -> None:
+    _, db = join()
+    end(postgres_url, db)
+    _, successor = join()
+    end(postgres_url, successor)
+    with pytest.raises(Superseded, match="has sent from this database since this one lost its connection"):
+        speaks(db)
+
+
+def test_a_node_that_takes_in_continues_after_it_lost_its_session(join: Join, postgres_url: str) -> None:
+    (_, sender), (taking, db) = join(), join()
+    end(postgres_url, sender)
+    end(postgres_url, db)
+    successor, _ = join()
+    assert successor.sends
+    assert speaks(db) and not taking.sends, "it does not become the sender with what it has in memory"
+
+
+def test_a_lost_session_that_still_lives_is_ended(join: Join, postgres_url: str) -> None:
+    """As after a network failure that the database has not noticed."""
+    engine, db = join()
+    before = db.session
+    assert isinstance(db, PostgresDb) and db._conn is not None
+    # The socket is closed on this side only after the new session has begun.
+    kept, db._conn = db._conn, None
+    assert speaks(db) and db.session != before and engine.sends
+    kept.close()
+
+
+def test_nodes_that_start_at_once_on_an_empty_database_all_open_it_and_one_sends(join: Join) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        nodes = list(pool.map(lambda _: join(), range(5)))
+    assert sorted(engine.sends for engine, _ in nodes) == [False] * 4 + [True]
+    assert len({engine.node for engine, _ in nodes}) == 5
+
+
+def test_a_change_that_older_versions_cannot_run_with_waits_until_other_nodes_have_stopped(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, db = join()
+    known = migrate.migrations()
+    newer = [*known, (len(known) + 1, "9999_breaks.sql", "CREATE TABLE IF NOT EXISTS fresh (a INTEGER);")]
+    monkeypatch.setattr(migrate, "migrations", lambda: tuple(newer))
+    with pytest.raises(StoreError, match="nodes of older versions cannot run on it: stop all other nodes first"):
+        join()
+    db.close()
+    engine.close()
+    join()
+
+
+def test_an_sqlite_file_cannot_be_joined(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="--join requires a PostgreSQL database"):
+        open_engine("sqlite:test.db", tmp_path, joined=True)
+
+
+def test_joined_nodes_refuse_a_database_that_does_not_wait_for_its_replica(postgres_url: str, join: Join) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        row = admin.execute("SELECT current_database()").fetchone()
+        assert row is not None
+        admin.execute(f"ALTER DATABASE {row[0]} SET synchronous_commit = local".encode())
+    with pytest.raises(StoreBusy, match="synchronous_commit=local, which does not wait for the replica"):
+        join()
