@@ -22,6 +22,8 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.model.moment import SECOND
+from tidings.rules.nodes import beats
+from tidings.rules.nodes.beats import Line, Patience, Peer, Proof, ahead
 from tidings.store import journal
 from tidings.store.base import Db, StoreError
 
@@ -31,13 +33,11 @@ SENDER = 0x7469_6469_6E67_7373
 """The advisory lock of the one joined node that routes and sends: its writer's session holds it, too."""
 OPENING = 0x7469_6469_6E67_736F
 """The advisory lock of the one joined node that brings the database to the present schema."""
-BEAT_SECONDS = 1.0
-PROOF_SECONDS = 7.0
-FROZEN_SECONDS = 10.0
+BEAT_SECONDS = beats.BEAT_SECONDS
+PROOF_SECONDS = beats.PROOF_SECONDS
+FROZEN_SECONDS = beats.FROZEN_SECONDS
 SPEAK_BEATS = 3
 """So often a beat makes the writer say something: its session ends after a while of silence (pen.TIMEOUTS)."""
-AFRESH_SECONDS = 3.0
-"""After a failover all sessions are new; a server that works gets this time to come back before it is replaced."""
 FORGET_SECONDS = 86_400.0
 CLOCK_SECONDS = 300
 """A machine whose clock differs more than this from the database's takes no calls."""
@@ -64,12 +64,15 @@ SELECT a.application_name, pg_terminate_backend(a.pid)
 FROM node AS n
 JOIN pg_stat_activity AS a ON a.pid = n.session AND a.application_name = n.name AND {_STARTED} = n.session_started
 WHERE a.pid IN ({_HELD}) AND n.seen < {_NOW} - :patience
+    AND EXISTS (SELECT 1 FROM node AS me WHERE me.id = :id AND me.seen > {_NOW} - :beaten)
 """  # noqa: S608 -- our own text
-"""Another session that got the same number after it is spared: name and start have to match, too."""
+"""Another session that got the same number after it is spared: name and start have to match, too. So is everybody if
+the node that asks was itself frozen after its last beat: commits may hang since then."""
 _FORGET = f"""
 DELETE FROM node AS n
 WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = n.session)
 """  # noqa: S608 -- our own text
+_WAITING = f"SELECT n.id, {_NOW} - n.seen FROM node AS n WHERE n.session IS NULL"  # noqa: S608 -- our own text
 _SEEN = f"SELECT n.name, n.version, n.session, {_NOW} - n.seen FROM node AS n"  # noqa: S608 -- our own text
 
 log = logging.getLogger("tidings.nodes")
@@ -151,7 +154,7 @@ class Beat:
         self._session, self._speak, self._now = session, speak, now
         self.wrong_clock: str | None = None
         """Why this server should take no calls at this moment: its clock."""
-        self._proven_until = 0.0
+        self._proof = Proof()
         self._rests = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
@@ -171,7 +174,7 @@ class Beat:
 
     def proven(self) -> bool:
         """Whether this server held the pen a moment ago, so that it may send."""
-        holds = uptime() < self._proven_until
+        holds = self._proof.holds(uptime())
         if holds is self._rests:
             self._rests = not holds
             if holds:
@@ -188,9 +191,12 @@ class Beat:
         if session is None:
             return
         self._compare(self._now() - beat(self._db, self._node, self._version, session))
-        if (session,) in self._db.query(_HELD, {"pen": PEN}):
-            self._proven_until = asked + PROOF_SECONDS
+        held = self._db.query(_HELD, {"pen": PEN})
+        if (session,) in held:
+            self._proof.found(asked, PROOF_SECONDS)
             self._reached(journal.position(self._db, "event"))
+        elif held:
+            self._proof.lost()
 
     def _compare(self, ahead_seconds: float) -> None:
         before, self.wrong_clock = self.wrong_clock, wrong_clock(ahead_seconds)
@@ -218,20 +224,24 @@ class Standby:
     def __init__(self, db: Callable[[], Db], node: str, version: str) -> None:
         self._open, self._node, self._version = db, node, version
         self._db: Db | None = None
-        self._session: int | None = None
-        self._afresh_until = 0.0
         self._beats_at = 0.0
-        self._beaten_at = self._steady_since = -FROZEN_SECONDS
+        self._patience, self._line = Patience(), Line()
 
     def look(self) -> bool:
-        """Whether the pen is free. Once a second: beat, then end who holds the pen and is frozen. Raises StoreError."""
+        """Whether the pen is free, and it is this node's turn to take it. Raises StoreError.
+
+        Once a second: beat, then end who holds the pen and is frozen.
+        """
         if self._db is None:
             self._db = self._open()
         db, now = self._db, uptime()
         if now >= self._beats_at:
             self._beats_at = now + BEAT_SECONDS
             self._beat(db)
-        return uptime() >= self._afresh_until and self._is_free(db)
+        if not self._patience.may_try(uptime()) or not self._is_free(db):
+            self._line.taken()
+            return False
+        return self._line.is_my_turn(uptime(), self._ahead(db))
 
     def close(self) -> None:
         """Close the connection."""
@@ -243,16 +253,18 @@ class Standby:
             # Nobody has migrated the database, or an older version works there; its session ends by its timeouts.
             return
         beat(db, self._node, self._version, None)
-        before, self._beaten_at = self._beaten_at, uptime()
-        if self._beaten_at - before > FROZEN_SECONDS / 2:
-            self._steady_since = self._beaten_at
-        if db.session != self._session:
-            self._afresh_until = 0.0 if self._session is None else uptime() + AFRESH_SECONDS
-            self._session = db.session
-        if self._beaten_at - self._steady_since < FROZEN_SECONDS:
+        self._patience.beaten(uptime(), db.session, FROZEN_SECONDS)
+        if not self._patience.may_end(FROZEN_SECONDS):
             return
-        for name, _ in db.query(_END_FROZEN, {"pen": PEN, "patience": int(FROZEN_SECONDS * SECOND)}):
+        values = {"pen": PEN, "patience": int(FROZEN_SECONDS * SECOND), "id": self._node}
+        for name, _ in db.query(_END_FROZEN, values | {"beaten": int(2 * BEAT_SECONDS * SECOND)}):
             log.warning("%s was not heard of for %.0f s: its session was ended", name, FROZEN_SECONDS)
+
+    def _ahead(self, db: Db) -> int:
+        if not _has_nodes(db):
+            return 0
+        waiting = [Peer(node, ago / SECOND) for node, ago in db.query(_WAITING, {})]
+        return ahead(Peer(self._node, 0.0), waiting)
 
     def _is_free(self, db: Db) -> bool:
         if not db.query("SELECT pg_try_advisory_lock(:pen)", {"pen": PEN})[0][0]:
