@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 from typing import Any
@@ -16,7 +17,10 @@ from granian.server.embed import Server as HttpServer
 
 HEADER_READ_SECONDS = 9
 HEADER_BUFFER_BYTES = 64 * 1024
+STOP_HTTP_SECONDS = 3
 BACKLOG, CONNECTIONS_MAX = 2_048, 10_000
+
+log = logging.getLogger("tidings.server")
 
 
 class _OnSocket(HttpServer):
@@ -67,6 +71,15 @@ def http_server(app: Any, opened: socket.socket) -> HttpServer:
     )
 
 
+async def ended(http: HttpServer, serving: asyncio.Task[None]) -> None:
+    """Take nothing new, and wait for what is under way, for a moment."""
+    http.stop()  # type: ignore[no-untyped-call]
+    try:
+        await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
+    except TimeoutError:
+        log.warning("some connections did not end in time and were closed")
+
+
 def share_processor(threads: list[int], choice: int) -> None:
     """Keep these threads on one processor, where the system lets us; several servers take different ones.
 
@@ -97,6 +110,11 @@ async def listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
 def dialable(host: str) -> str:
     """The host at which to call who listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- names it, does not bind it
+
+
+def reached_at(host: str, port: int) -> str:
+    """The URL at which other machines reach who listens there: this machine's name if it listens on all addresses."""
+    return url_of(socket.gethostname() if host in ("0.0.0.0", "::") else host, port)  # noqa: S104 -- names them
 
 
 def url_of(host: str, port: int) -> str:

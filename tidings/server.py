@@ -9,7 +9,6 @@ import gc
 import logging
 import os
 import random
-import secrets
 import threading
 from collections.abc import Callable
 
@@ -29,7 +28,7 @@ from tidings.control.event_types import EventTypes
 from tidings.control.hooks.declared import DeclaredHooks
 from tidings.control.hooks.hooks import Hooks
 from tidings.control.indexes import Indexes
-from tidings.control.keys import OPERATOR, Keys
+from tidings.control.keys import Keys, ensure_operator
 from tidings.control.link_trials import LinkTrials
 from tidings.control.links import Links
 from tidings.control.portal.links import PortalLinks
@@ -53,8 +52,7 @@ from tidings.intake.items.imports import ImportLimits, Imports
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.items.link_edits import LinkEdits
 from tidings.intake.publish import Publisher
-from tidings.listening import http_server, listening, opened, share_processor
-from tidings.model.access import EVERYTHING, Key, key_hash
+from tidings.listening import ended, http_server, listening, opened, reached_at, share_processor
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.fetch import Fetcher
 from tidings.net.http import HttpClient
@@ -64,8 +62,9 @@ from tidings.rules.network import address
 from tidings.rules.network.origin import public_url
 from tidings.settings import Settings
 from tidings.store.base import Engine, Superseded, Taken
+from tidings.store.beats.beat import Beat
 from tidings.store.catalog import Catalog
-from tidings.store.engines.nodes import Beat
+from tidings.store.engines.nodes import Own
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer, keep_mark, plain_until
@@ -83,8 +82,9 @@ from tidings.web.parts import FormParts, Parts
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
 
-STOP_HTTP_SECONDS = 3
 GARBAGE_THRESHOLD = 20_000
+
+DRAINED = "this server is being drained, and ends soon"
 
 log = logging.getLogger("tidings.server")
 
@@ -93,8 +93,14 @@ class Server:
     """One node. `run` serves until `stop`; `operator_key` is set if one was made at this start."""
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+        *,
+        wants_to_send: bool = True,
     ) -> None:
+        """`wants_to_send`: if it has joined others, it becomes the one that sends, if there is none."""
         self.settings = settings
         self.clock = clock or SystemClock()
         self.operator_key: str | None = None
@@ -102,8 +108,13 @@ class Server:
         self.failed = False
         self._beat: Beat | None = None
         self._chance = chance
-        self._stored = OpenStore(settings)
-        self._stop: asyncio.Event | None = None
+        self.draining: int | None = None
+        """In how many seconds it ends, if somebody has asked it to."""
+        self.on_drain: Callable[[float], None] = self.stop_in
+        self.on_free: Callable[[], None] = lambda: None
+        """Called again and again, from a thread, while it takes in and no other node sends."""
+        self._reach: Reach | None = None
+        self._stored = OpenStore(settings, wants_to_send=wants_to_send)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, *, new_store: bool = False) -> None:
@@ -125,6 +136,8 @@ class Server:
         networks = self._networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(sealer)
         writer = self.writer = Writer(engine, self.clock, self._fail)
+        # Of joined nodes, the writer's session has decided it.
+        sends = self.sends = engine.sends or not engine.joined
         self._start_beat(engine)
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
@@ -143,13 +156,13 @@ class Server:
         retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
         timers = LinkTimers(writer, catalog, self.clock)
         router.on_kick = timers.news
-        timekeeper = Timekeeper(writer, self.clock, timers.moved, reach.note)
+        timekeeper = Timekeeper(writer, self.clock, timers.moved, reach.note, sends=sends)
         self._indexes = Indexes(engine, writer, catalog)
         writer.keep_up(catalog)
         for listener in (deliver.committed, feed.committed, reach.committed):
             writer.on_commit(listener)
         catalog.on_change(lambda snapshot, changed: feed.nudge())
-        writer.start(router.step)
+        writer.start(router.step if sends else None)
         for job in (catalog.load, lambda db: keep_mark(db, sealer), timekeeper.open):
             writer.wait(job)
         gaps = writer.wait(lambda db: reach.open(db, engine))
@@ -158,7 +171,7 @@ class Server:
         edits, ids = self._endpoint_edits(catalog, networks), self._delivery_ids
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, ids)
         self._stored.note_use()
-        self._ensure_operator(catalog)
+        self.operator_key = ensure_operator(settings.operator_key, catalog, self.clock, writer.wait)
         self.parts = self._together(catalog, sealer, feed, router, endpoints)
         parts = (cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
         self._tasks = Tasks(*parts)
@@ -167,8 +180,11 @@ class Server:
         """Of nodes that share a database, say that this one works."""
         if engine.node is not None:
             writer = self.writer
-            parts = (engine.builder, engine.node, __version__, lambda: writer.session, writer.speak)
-            self._beat = Beat(*parts, engine.note_reached)
+            own = Own(id=engine.node, version=__version__, joined=engine.joined, sends=self.sends)
+            own.draining = self.draining
+            own.address = self.settings.node_url or (reached_at(self.settings.host, self.port) if self.port else None)
+            self._beat = Beat(engine.builder, own, lambda: writer.session, writer.speak, self._reached)
+            self._beat.on_drain, self._beat.on_free = self._drain, lambda: self.on_free()
             self._beat.start()
 
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
@@ -196,15 +212,20 @@ class Server:
             proxy=self.settings.outbound_proxy or None,
         )
 
+    def _declared(self, catalog: Catalog, jobs: tuple[Writer, Readers, Clock]) -> tuple[Collections, Links]:
+        """What a file declares, and what carries that out."""
+        collections, links = Collections(catalog, self.clock), self._links(catalog)
+        self.whole_file = WholeFile(collections, links)
+        self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
+        return collections, links
+
     def _together(self, catalog: Catalog, sealer: Sealer, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
         settings, kinds, items, heads = self.settings, self._kinds, self._items, ReceiptHeads(sealer)
         publisher, public = Publisher(self.writer, catalog, self.clock), public_url(settings.public_url)
         stores, jobs = (self.writer, publisher, catalog, self.clock), (self.writer, self._readers, self.clock)
         receiver = HookReceiver(*stores, Fetched(self._fetcher.content), heads, settings.max_hook_bytes)
-        collections, links = Collections(catalog, self.clock), self._links(catalog)
-        self.whole_file = WholeFile(collections, links)
-        self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
+        collections, links = self._declared(catalog, jobs)
         return Parts(
             settings=settings,
             clock=self.clock,
@@ -244,56 +265,97 @@ class Server:
             imports=Imports(items, catalog, kinds, self.clock, settings.folder, _limits(settings)),
             menus=Menus(item_menu.make),
             names=self._names,
-            unfit=lambda: None if self._beat is None else self._beat.wrong_clock,
+            sends=self.sends,
+            unfit=self._unfit,
         )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+        socket = opened(self.settings.host, self.port)
+        app = await self.begin(socket.getsockname()[1])
+        http = http_server(app, socket)
+        serving = asyncio.create_task(http.serve())
+        await listening(self.settings.host, self.port, serving)
+        log.info("listening on http://%s:%d, storing in %s", self.settings.host, self.port, self._engine.where)
+        ready()
+        stopping = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        log.info("stopping: finishing what is in flight and saving the results")
+        await self.finish()
+        await ended(http, serving)
+        await self.end()
+
+    async def begin(self, port: int) -> App:
+        """Start everything; the application that is returned takes requests on this port. Raises StoreError."""
+        self._loop, self.port = asyncio.get_running_loop(), port
+        self.stopping = asyncio.Event()
         if self.failed:
-            self._stop.set()
+            self.stopping.set()
+        if self.draining is not None:
+            self.on_drain(self.draining)
         # Everything loaded so far lives forever; re-scanning it would cost a few percent per event.
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
         self._feed.attach(self._loop)
-        self.deliver.start()
-        socket = opened(self.settings.host, self.port)
-        self.port = socket.getsockname()[1]
+        if self.sends:
+            self.deliver.start()
         app = App(self.parts if self._tracing is None else self._tracing.attach(self.parts))
-        http = http_server(app, socket)
         await app.start()
-        self._tasks.start(self._loop)
-        serving = asyncio.create_task(http.serve())
-        await listening(self.settings.host, self.port, serving)
+        self._app = app
+        self._tasks.start(self._loop, sends=self.sends)
         if self.settings.one_processor:
-            share_processor([threading.get_native_id(), self.writer.native_id, self.deliver.native_id], self.port)
-        log.info("listening on http://%s:%d, storing in %s", self.settings.host, self.port, self._engine.where)
-        ready()
-        stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        log.info("stopping: finishing what is in flight and saving the results")
+            share_processor([threading.get_native_id(), self.writer.native_id, self.deliver.native_id], port)
+        return app
+
+    async def finish(self) -> None:
+        """Let what waits or takes long end, so that requests do. New ones are still taken."""
         self._tasks.declaring.break_off()
-        await app.stop()
-        http.stop()  # type: ignore[no-untyped-call]
-        try:
-            await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
-        except TimeoutError:
-            log.warning("some connections did not end in time and were closed")
+        await self._app.stop()
+
+    async def end(self) -> None:
+        """After the last request: stop the background tasks."""
         await self._tasks.stop()
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""
-        if self._loop is not None and self._stop is not None:
+        if self._loop is not None:
             # A stage may break when the loop has ended already.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
+                self._loop.call_soon_threadsafe(self.stopping.set)
+
+    @property
+    def role(self) -> str:
+        """What it does, in a word."""
+        return "works" if not self._engine.joined else "sends" if self.sends else "takes in"
 
     @property
     def superseded(self) -> bool:
         """Whether another server writes to the database, or has done so since this one did."""
         return isinstance(self.writer.refusal, Superseded | Taken)
+
+    def _unfit(self) -> str | None:
+        if self.draining is not None:
+            return DRAINED
+        return None if self._beat is None else self._beat.wrong_clock
+
+    def _reached(self, event: int) -> None:
+        self._engine.note_reached(event)
+        if not self.sends and self._reach is not None:
+            # Another node routes, so that it does not hear of events here.
+            self._reach.reached(event)
+
+    def _drain(self, seconds: int) -> None:
+        """Somebody has asked this server to end."""
+        log.warning("this server was asked to end in %d s; /readyz sends new callers elsewhere", seconds)
+        self.draining = seconds
+        if self._loop is not None:
+            self.on_drain(seconds)
+
+    def stop_in(self, seconds: float) -> None:
+        """Ask `run` to end after a while; from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.stopping.set)
 
     def _may_send(self) -> bool:
         return self._beat is None or self._beat.proven()
@@ -311,7 +373,10 @@ class Server:
         if self._beat is not None:
             self._beat.stop()
         self.writer.close()
-        self._reach.note()
+        if self._beat is not None:
+            self._beat.close()
+        if self._reach is not None:
+            self._reach.note()
         self._readers.close()
         self._engine.close()
         self._stored.release()
@@ -319,18 +384,6 @@ class Server:
             self._tracing.stop()
         if self._loop is not None:
             log.info("stopped")
-
-    def _ensure_operator(self, catalog: Catalog) -> None:
-        given = self.settings.operator_key
-        there = catalog.now.keys.get(OPERATOR)
-        if not given and there is not None:
-            return
-        text = given or "tdk_" + secrets.token_urlsafe(32)
-        if there is None or there.hash != key_hash(text):
-            key = Key(id=OPERATOR, hash=key_hash(text), name="operator", scopes=(EVERYTHING,), created=self.clock.now())
-            self.writer.wait(lambda db: catalog.put_key(db, key))
-        if not given:
-            self.operator_key = text
 
 
 def _limits(settings: Settings) -> ImportLimits:

@@ -50,6 +50,20 @@ SETTINGS: tuple[Setting, ...] = (
         "Wait while another server uses the same PostgreSQL database, and take over when it is gone.",
     ),
     Setting(
+        "join",
+        bool,
+        False,
+        "Work together with the other servers that were started with this on the same PostgreSQL database. It needs "
+        "`secret_key`, the same one for all.",
+    ),
+    Setting(
+        "node_url",
+        str,
+        "",
+        "With `join`: where the other servers reach this one, such as `http://10.0.0.5:8080`; by default "
+        "`http://HOST:PORT` with the address to listen on, or the machine's name if it listens on all addresses.",
+    ),
+    Setting(
         "operator_key", str, "", "The operator's key. If empty, the first start generates one and shows it once.", True
     ),
     Setting(
@@ -179,6 +193,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     database: str
     standby: bool
+    join: bool
+    node_url: str
     operator_key: str
     secret_key: str
     allow_addresses: str

@@ -19,6 +19,7 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             "standby",
             "standby needs a database that two servers can reach: set database to postgresql://USER@HOST/NAME.",
         )
+    yield from _joined(settings)
     for name, least, words in _LEAST:
         if getattr(settings, name) < least:
             yield name, f"{name} must be {words}."
@@ -37,7 +38,7 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "source", f"source must be a URI reference such as /tidings, without spaces, not {settings.source!r}."
     # Imported here: a command that only calls a server never reads these.
     from tidings.rules.network.address import check_proxy, parse_networks
-    from tidings.rules.network.origin import origins_of, public_url
+    from tidings.rules.network.origin import node_url, origins_of, public_url
     from tidings.rules.reading.refused import Refused
 
     readers: dict[str, Callable[[str], object]] = {
@@ -45,6 +46,7 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
         "trusted_proxies": parse_networks,
         "cors_origins": origins_of,
         "public_url": public_url,
+        "node_url": node_url,
         "outbound_proxy": check_proxy,
     }
     for name, read in readers.items():
@@ -52,6 +54,30 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             read(getattr(settings, name))
         except Refused as refused:
             yield name, f"{name}: {refused.detail}"
+
+
+def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What the settings lack for several nodes at work, or what does not go with it."""
+    if not settings.join:
+        if settings.node_url:
+            yield "node_url", "node_url is only for servers that work together: set join as well, or leave it out."
+        return
+    if settings.database.startswith("sqlite:"):
+        yield (
+            "join",
+            "join needs a database that several servers can reach: set database to postgresql://USER@HOST/NAME.",
+        )
+    if settings.standby:
+        yield (
+            "standby",
+            "standby and join exclude one another: with standby one server works and the others wait, with join all "
+            "of them work. Choose one.",
+        )
+    if not settings.secret_key:
+        yield (
+            "secret_key",
+            "join needs secret_key, the same one for all servers. Make one with: openssl rand -base64 32",
+        )
 
 
 _KEY = re.compile(r"[!-~]{10,200}")

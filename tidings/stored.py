@@ -9,6 +9,7 @@ from tidings.store.engines.opening import (
     files_of,
     lock_database,
     lock_folder,
+    note_node,
     note_use,
     open_engine,
     reached_before,
@@ -23,8 +24,9 @@ from tidings.store.seal import Sealer, load_sealer
 class OpenStore:
     """What a server opens first, and releases last."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, wants_to_send: bool = True) -> None:
+        """`wants_to_send`: a joined node that becomes the one that sends, if there is none."""
+        self._settings, self._wants_to_send = settings, wants_to_send
         self._locks: list[FileLock] = []
 
     @property
@@ -47,7 +49,9 @@ class OpenStore:
             self._locks.append(lock)
         self.before = None if new_store else reached_before(url, folder, self.lock)
         expected: Expected = "empty" if new_store else "filled" if was_used(url, folder, self.lock) else "any"
-        engine = open_engine(url, folder, expected)
+        engine = open_engine(url, folder, expected, self._settings.join, self._wants_to_send)
+        if engine.node is not None:
+            note_node(engine.node, self.lock)
         if lock is not None and file is not None:
             # A first start has made it only now.
             lock.also_inode(file)

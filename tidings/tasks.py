@@ -26,15 +26,18 @@ class Tasks:
     indexes: Indexes
     declaring: Declaring
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start them, or resume them."""
-        self.cancelling.start()
-        self.replaying.start(loop)
+    def start(self, loop: asyncio.AbstractEventLoop, *, sends: bool) -> None:
+        """Start them, or resume them. `sends`: not if this node has joined others, and another one sends."""
+        # Each machine has its own clock, and each node says for itself whether the indexes are there.
         self.timekeeper.start(loop)
-        self.timers.start(loop)
-        self.retention.start(loop)
-        self.indexes.start(loop)
-        self.declaring.start(loop)
+        self.indexes.start(loop, builds=sends)
+        if sends:
+            # The rest is to run once: it changes what the sender has in memory, or what two would do twice.
+            self.cancelling.start()
+            self.replaying.start(loop)
+            self.timers.start(loop)
+            self.retention.start(loop)
+            self.declaring.start(loop)
 
     async def stop(self) -> None:
         """Stop them."""

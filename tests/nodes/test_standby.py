@@ -18,7 +18,7 @@ from tests.nodes.watched import Watched
 from tests.robust.stalls import stalled
 from tidings.cli.commands import tree
 from tidings.cli.local.doctor_local import look_at_database
-from tidings.settings import SettingsError
+from tidings.settings import SettingsError, read_settings
 from tidings.store.base import StoreBusy
 from tidings.store.engines import nodes, pen
 from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
@@ -190,6 +190,27 @@ def test_sqlite_has_no_standby(tmp_path: Path) -> None:
         TestServer(tmp_path, standby=True).start()
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"join": True, "secret_key": KEY}, "join needs a database that several servers can reach"),
+        ({"join": True, "database": "postgresql://h/d"}, "join needs secret_key, the same one for all servers"),
+        (
+            {"join": True, "standby": True, "database": "postgresql://h/d", "secret_key": KEY},
+            "standby and join exclude one another",
+        ),
+        ({"node_url": "http://a:8080"}, "node_url is only for servers that work together"),
+        (
+            {"join": True, "database": "postgresql://h/d", "secret_key": KEY, "node_url": "http://a:8080/hooks"},
+            "is not the URL of a server, without a path",
+        ),
+    ],
+)
+def test_what_joined_servers_need_is_said(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        read_settings(settings, {})
+
+
 def test_a_clock_that_is_an_hour_off_is_refused(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +271,7 @@ def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, Proc
         (True, True),
         (False, False),
     ]
-    assert re.search(r"works +\d s ago\n.*stands by +\d s ago", listed().output)
+    assert re.search(r"works +\d s ago.*\n.*stands by +\d s ago", listed().output)
     first.kill()
     second.kill()
     until(lambda: listed().exit_code == 1, "nobody works")

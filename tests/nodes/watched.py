@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from tidings.store.beats.waiting import Standby
 from tidings.store.engines import nodes
 from tidings.store.engines.postgres import PostgresEngine
 
@@ -13,7 +14,7 @@ class Watched:
 
     def __init__(self, url: str) -> None:
         self.looks, self.free, self._stop = 0, False, threading.Event()
-        self._watch = nodes.Standby(PostgresEngine(url).builder, "n2", "test")
+        self._watch = Standby(PostgresEngine(url).builder, nodes.Own(id="n2", version="test"))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Watched:

@@ -21,6 +21,8 @@ from tidings.store.writer import Writer
 
 AGAIN_SECONDS = 60.0
 """When to retry what failed."""
+LOOK_SECONDS = 5.0
+"""How often a node that builds none looks whether another has."""
 BREAK_SECONDS = 0.2
 
 READY, BUILDING = "ready", "building"
@@ -36,14 +38,25 @@ class Indexes:
         self._wake = asyncio.Event()
         self._free = asyncio.Lock()
         self._waiting = 0
+        self._builds = True
         self._builder: Builder | None = None
         self._background = Background("indexes", self._work)
         self._seen: dict[str, Collection] = {}
         """The declarations whose indexes are all built."""
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Check now, and whenever a declaration has changed."""
+    def start(self, loop: asyncio.AbstractEventLoop, *, builds: bool = True) -> None:
+        """Check now, and whenever a declaration has changed. `builds`: if not, another node makes them."""
+        self._builds = builds
+        if self._engine.joined:
+            self._catalog.on_change(lambda snapshot, changed: self._notice(loop))
         self._background.start(loop)
+
+    def _notice(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From the writer's thread: has another node changed a declaration?"""
+        if any(self._seen.get(name) is not each for name, each in self._catalog.now.collections.items()):
+            # At a stop, the loop may be closed.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._wake.set)
 
     async def stop(self) -> None:
         """Leave the rest to the next start."""
@@ -103,7 +116,7 @@ class Indexes:
             self._wake.clear()
             done = await self.settle()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if done else AGAIN_SECONDS):
+                async with asyncio.timeout(None if done else AGAIN_SECONDS if self._builds else LOOK_SECONDS):
                     await self._wake.wait()
 
     async def _settle(self, collection: Collection) -> bool:
@@ -114,6 +127,8 @@ class Indexes:
         if self._builder is None:
             self._builder = await asyncio.to_thread(self._engine.builder)
         builder = self._builder
+        if not self._builds:
+            return await asyncio.to_thread(_are_made, builder, collection)
         return await asyncio.to_thread(_make_concurrently, builder, collection, lambda: self._waiting > 0)
 
 
@@ -129,6 +144,12 @@ def _make(db: Db, collection: Collection) -> None:
     for index in differs.missing:
         log.info("building the index %s of %s over %s", index.name, collection.name, ", ".join(index.columns))
         db.execute(index.sql(collection), {})
+
+
+def _are_made(db: Db, collection: Collection) -> bool:
+    """Whether another node has built them. Raises StoreError."""
+    differs = indexes.difference(db, collection)
+    return not differs.missing and not differs.unneeded
 
 
 def _make_concurrently(db: Db, collection: Collection, shall_stop: Callable[[], bool]) -> bool:

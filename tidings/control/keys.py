@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.model import moment
-from tidings.model.access import SCOPES, TENANT_RULE, Caller, CallLimit, Key, Permit, is_tenant, key_hash
+from tidings.model.access import EVERYTHING, SCOPES, TENANT_RULE, Caller, CallLimit, Key, Permit, is_tenant, key_hash
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock, Micros
@@ -161,6 +161,30 @@ class Keys:
         if wrong:
             raise Invalid("The key is not valid.", errors=wrong)
         return expires
+
+
+def ensure_operator(
+    given: str, catalog: Catalog, clock: Clock, run: Callable[[Callable[[Db], bool]], bool]
+) -> str | None:
+    """Store the operator's key, if one is given; if none is, and none is there, make one and return it.
+
+    `run` runs a write job.
+    """
+    text = given or "tdk_" + secrets.token_urlsafe(32)
+    key = Key(id=OPERATOR, hash=key_hash(text), name="operator", scopes=(EVERYTHING,), created=clock.now())
+
+    def is_there() -> bool:
+        there = catalog.now.keys.get(OPERATOR)
+        return there is not None and (not given or there.hash == key.hash)
+
+    def put(db: Db) -> bool:
+        # Another node that starts at the same time may have made one: then this job runs again.
+        if is_there():
+            return False
+        catalog.put_key(db, key)
+        return True
+
+    return text if not is_there() and run(put) and not given else None
 
 
 def _check_expires(new: NewKey, maker: Key, now: Micros, wrong: list[Place]) -> Micros | None:

@@ -126,10 +126,17 @@ class FileLock:
     def content(self) -> dict[str, Any]:
         """The file's text; empty if it cannot be read."""
         try:
-            said = json.loads(os.pread(self._fd, _CONTENT_BYTES, 0))
-        except (ValueError, OSError):
+            return _object(os.pread(self._fd, _CONTENT_BYTES, 0))
+        except OSError:
             return {}
-        return said if isinstance(said, dict) else {}
+
+    @staticmethod
+    def content_of(path: Path) -> dict[str, Any]:
+        """The text of the lock file of another process; empty if it cannot be read."""
+        try:
+            return _object(path.read_bytes())
+        except OSError:
+            return {}
 
     def note(self, name: str, value: Any) -> None:
         """Leave a note for the next holder."""
@@ -172,6 +179,14 @@ class FileLock:
             text = json.dumps(content).encode() + b"\n"
             os.pwrite(self._fd, text, 0)
             os.ftruncate(self._fd, len(text))
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _who(holder: dict[str, Any]) -> str:

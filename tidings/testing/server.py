@@ -16,6 +16,7 @@ from tidings.settings import Settings, read_settings
 from tidings.testing.api import LOOPBACK, OPERATOR_KEY, Api
 
 if TYPE_CHECKING:
+    from tidings.nodes.joined import Joined
     from tidings.server import Server
 
 START_SECONDS = 60.0
@@ -51,7 +52,7 @@ class TestServer:
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
         self._wrong: BaseException | None = None
-        self.server: Server | None = None
+        self._node: Server | Joined | None = None
         self.url = ""
         self.api = Api("http://127.0.0.1:0", OPERATOR_KEY)
 
@@ -74,9 +75,9 @@ class TestServer:
             raise TimeoutError(f"the server did not start within {START_SECONDS:g} s")
         if self._wrong is not None:
             raise self._wrong
-        assert self.server is not None
-        self._flags["port"] = self.server.port
-        self.url = f"http://127.0.0.1:{self.server.port}"
+        assert self._node is not None
+        self._flags["port"] = self._node.port
+        self.url = f"http://127.0.0.1:{self._node.port}"
         self.api = Api(self.url, OPERATOR_KEY)
         return self
 
@@ -85,13 +86,20 @@ class TestServer:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        assert self.server is not None
-        self.server.stop()
+        assert self._node is not None
+        self._node.stop()
         thread.join(STOP_SECONDS)
         if thread.is_alive():
             raise TimeoutError(f"the server did not stop within {STOP_SECONDS:g} s")
         if self._wrong is not None:
             raise self._wrong
+
+    @property
+    def server(self) -> Server | None:
+        """The server itself, once it was started; if it has joined others, the one of its present role."""
+        node: Any = self._node
+        found: Server | None = node.server if self._flags.get("join") else node
+        return found
 
     def restart(self) -> None:
         """Stop and start on the same folder and port."""
@@ -103,9 +111,11 @@ class TestServer:
         try:
             import uvloop
 
+            from tidings.nodes.joined import Joined
             from tidings.server import Server
 
-            server = self.server = Server(settings, self.clock, self._chance)
+            made = Joined if settings.join else Server
+            server = self._node = made(settings, self.clock, self._chance)
             server.open()
             try:
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -164,6 +164,8 @@ class Parts:
     imports: Imports
     menus: Menus
     names: Names
+    sends: bool
+    """Whether this node runs the deliver stage; if not, another one that it has joined does."""
     unfit: Callable[[], str | None]
     """Why callers should go to another server; None: they need not."""
     bodies: BodyReader = field(default_factory=BodyReader)

@@ -193,7 +193,7 @@ def _nodes(engine: Engine) -> Iterator[Finding]:
     finally:
         db.close()
     for node in found:
-        does = "works" if node.works else "stands by"
+        does = f"{'is ' if node.role == 'gone' else ''}{node.role}"
         said = f"{node.name} (version {node.version}) {does}; it was last heard {node.seconds:.0f} s ago."
         yield Finding("warn" if node.seconds > nodes.PROOF_SECONDS else "ok", "server", said)
 

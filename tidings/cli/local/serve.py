@@ -19,8 +19,9 @@ from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, r
 
 if TYPE_CHECKING:
     from tidings.config import Config
+    from tidings.nodes.joined import Joined
+    from tidings.nodes.standing_by import StandingBy
     from tidings.server import Server
-    from tidings.standing_by import StandingBy
 
 REFUSED = 2
 """The exit status if the server did not start: a wrong setting, a taken port, an unusable database."""
@@ -117,11 +118,18 @@ def _work(config: Config, settings: Settings, stop: _Stop, *, as_json: bool, new
     from tidings.server import Server
     from tidings.store.base import StoreError, Taken
 
-    server = Server(settings)
+    server: Server | Joined
+    if settings.join:
+        from tidings.nodes.joined import Joined
+
+        server = joined = Joined(settings)
+        first = joined.server
+    else:
+        server = first = Server(settings)
     stop.ends(server)
     try:
         server.open(new_store=new_store)
-        declare(server, config)
+        declare(first, config)
     except (StoreError, SettingsError, TidingsError, WrongTracing) as wrong:
         if settings.standby and isinstance(wrong, Taken):
             raise _Superseded from None
@@ -135,7 +143,7 @@ def _work(config: Config, settings: Settings, stop: _Stop, *, as_json: bool, new
         return _refuse(plain(wrong) if isinstance(wrong, OSError) else str(wrong))
     finally:
         server.close()
-    if settings.standby and server.superseded:
+    if settings.standby and first.superseded:
         raise _Superseded
     # A stage has failed; the log says how. The supervisor should restart the process.
     return BROKEN if server.failed else 0
@@ -145,7 +153,7 @@ def _turn_comes(settings: Settings, stop: _Stop, *, as_json: bool) -> bool:
     """Stand by until this server may work; False: it was stopped. Raises StoreError if it could not work."""
     import uvloop
 
-    from tidings.standing_by import StandingBy
+    from tidings.nodes.standing_by import StandingBy
 
     waiting = StandingBy(settings)
     stop.ends(waiting)
@@ -162,7 +170,7 @@ class _Stop:
 
     def __init__(self) -> None:
         self.signals = 0
-        self._ended: Server | StandingBy | None = None
+        self._ended: Server | StandingBy | Joined | None = None
         # Every thread started from here on leaves these two signals to the waiting one.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
@@ -177,7 +185,7 @@ class _Stop:
             if self._ended is not None:
                 self._ended.stop()
 
-    def ends(self, ended: Server | StandingBy) -> None:
+    def ends(self, ended: Server | StandingBy | Joined) -> None:
         """From now on a signal stops this."""
         self._ended = ended
         if self.signals:
@@ -187,7 +195,7 @@ class _Stop:
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
+def _announce(server: Server | Joined, as_json: bool, stop: _Stop) -> None:
     from tidings.client.exchange import DEFAULT_URL
     from tidings.listening import url_of
 

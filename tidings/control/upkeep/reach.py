@@ -33,6 +33,10 @@ class Reach:
         """What was routed is stored."""
         self._event = max(self._event, self._routed())
 
+    def reached(self, event: int) -> None:
+        """This event is stored, by whichever node."""
+        self._event = max(self._event, event)
+
     def note(self) -> None:
         """Keep the note, if the database has come further."""
         if self._event != self._noted:

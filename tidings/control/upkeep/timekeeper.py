@@ -29,16 +29,27 @@ class Timekeeper:
     """The task that checks the clock every second."""
 
     def __init__(
-        self, writer: Writer, clock: Clock, moved: Callable[[Db, Micros], None], note: Callable[[], None] = lambda: None
+        self,
+        writer: Writer,
+        clock: Clock,
+        moved: Callable[[Db, Micros], None],
+        note: Callable[[], None] = lambda: None,
+        *,
+        sends: bool = True,
     ) -> None:
-        """`moved`: moves whatever else is due; a write job. `note` is called every second."""
-        self._note = note
+        """`moved`: moves whatever else is due; a write job. `note` is called every second.
+
+        `sends`: whether due times are this node's; if not, its clock moves none.
+        """
+        self._note, self._sends = note, sends
         self._own = f"process {os.getpid()} on {os.uname().nodename}, {secrets.token_hex(4)}"
         self._writer, self._clock, self._moved = writer, clock, moved
         self._background = Background("timekeeper", self._work)
 
     def open(self, db: Db) -> None:
         """If the clock is behind the store's last use, move all due times; called before anything is sent."""
+        if not self._sends:
+            return
         if db.dialect == "sqlite":
             db.run("store_fact_put", name=OPENED_BY, value=self._own)
         row = db.one("store_fact", name=SEEN)
@@ -59,7 +70,7 @@ class Timekeeper:
 
     async def stop(self) -> None:
         """Remember the time for the next start."""
-        if await self._background.stop():
+        if await self._background.stop() and self._sends:
             with contextlib.suppress(TidingsError):
                 await self._writer.call(self._remember)
 
@@ -71,7 +82,7 @@ class Timekeeper:
             self._note()
             if isinstance(self._clock, SystemClock):
                 self._clock.check()
-            if looks % REMEMBER_SECONDS == 0:
+            if looks % REMEMBER_SECONDS == 0 and self._sends:
                 with contextlib.suppress(TidingsError):
                     await self._writer.call(self._remember)
 

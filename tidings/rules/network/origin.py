@@ -70,6 +70,14 @@ def public_url(text: str) -> PublicUrl | None:
     return PublicUrl(match[1], match[2])
 
 
+def node_url(text: str) -> None:
+    """Check the URL at which other nodes reach this one; an empty text is right. Raises Refused."""
+    match = _PUBLIC.fullmatch(text)
+    if text and (match is None or match[2] or len(text) > URL_CHARS_MAX):
+        detail = f"{text[:100]!r} is not the URL of a server, without a path. Write one such as http://10.0.0.5:8080."
+        raise Refused("", "node_url", detail)
+
+
 def _why_no_origin(text: str) -> str:
     if text.lower() == "null":
         return "The origin null cannot be allowed: every sandboxed page and local file has it."

@@ -1,30 +1,18 @@
-"""Two servers on one PostgreSQL database: one holds the pen and works, others stand by (docs/decisions/0047).
+"""The rows in which nodes on one PostgreSQL database say that they live, and the locks that say what each may do.
 
-The session that writes holds the pen (store/engines/pen.py), so a server that loses the session cannot commit: the lock
-is
-the fence. A beat, once a second on its own connection, decides who *should* hold it:
-
-* A server that works sends nothing unless a beat asked within the last PROOF_SECONDS found the pen in its writer's
-  session. A server that was frozen, or cut off from the database, finds out before it sends.
-* A server that stands by ends the session of one that was not heard of for FROZEN_SECONDS, which is longer: a frozen
-  client keeps its session, and some phases (a COPY) no timeout ends. It does so only if its own beats were committed
-  during all that time. If commits hang, because a synchronous replica is gone, nobody is heard of, and nobody may end
-  anybody; nor right after that, when one beat is committed a moment before the other.
+A session that writes holds the pen (store/engines/pen.py): exclusively if its node works alone, shared with others if
+it has joined them. Of the joined ones one holds the sender's lock as well. A node that loses the session cannot commit,
+so the lock is the fence. Beats (store/beats/) decide who *should* hold it.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
 from tidings.model.moment import SECOND
-from tidings.rules.nodes import beats
-from tidings.rules.nodes.beats import Line, Patience, Peer, Proof, ahead
-from tidings.store import journal
 from tidings.store.base import Db, StoreError
 
 PEN = 0x7469_6469_6E67_73
@@ -33,49 +21,113 @@ SENDER = 0x7469_6469_6E67_7373
 """The advisory lock of the one joined node that routes and sends: its writer's session holds it, too."""
 OPENING = 0x7469_6469_6E67_736F
 """The advisory lock of the one joined node that brings the database to the present schema."""
-BEAT_SECONDS = beats.BEAT_SECONDS
-PROOF_SECONDS = beats.PROOF_SECONDS
-FROZEN_SECONDS = beats.FROZEN_SECONDS
+TURN = 0x7469_6469_6E67_7374
+"""The advisory lock of the one node that is about to become the sender."""
+BEAT_SECONDS = 1.0
+LOOK_SECONDS = 0.2
+"""How long a lock is free at most before that is seen."""
+PROOF_SECONDS = 7.0
+FROZEN_SECONDS = 10.0
 SPEAK_BEATS = 3
 """So often a beat makes the writer say something: its session ends after a while of silence (pen.TIMEOUTS)."""
+AFRESH_SECONDS = 3.0
+"""After a failover all sessions are new; a node that works gets this time to come back before it is replaced."""
+TURN_SECONDS = 5
+"""How long a node that became silent at its turn keeps others from theirs."""
 FORGET_SECONDS = 86_400.0
 CLOCK_SECONDS = 300
 """A machine whose clock differs more than this from the database's takes no calls."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-_HELD = """
-SELECT l.pid FROM pg_locks AS l
+Role = Literal["works", "sends", "takes in", "stands by", "gone"]
+"""What a node does: alone; among joined ones; or nothing, while another works. `gone`: its session has ended."""
+WORKING = ("works", "sends")
+
+_LOCKS = """
+SELECT l.pid, l.classid::bigint << 32 | l.objid::bigint, l.mode = 'ExclusiveLock' FROM pg_locks AS l
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (l.classid::bigint << 32 | l.objid::bigint) = :pen
+    AND (l.classid::bigint << 32 | l.objid::bigint) IN (:pen, :sender)
 """
 _NOW = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 _STARTED = "(EXTRACT(EPOCH FROM a.backend_start) * 1000000)::bigint"
 _BEAT = f"""
-INSERT INTO node (id, name, version, started, seen, session, session_started)
+INSERT INTO node (id, name, version, started, seen, session, session_started, address, role, draining)
 SELECT :id, current_setting('application_name'), :version, {_NOW}, {_NOW}, :session::bigint,
-    (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint)
+    (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint), :address, :role, :draining
 ON CONFLICT (id) DO UPDATE
-SET seen = excluded.seen, session = excluded.session, session_started = excluded.session_started
-RETURNING seen
+SET seen = excluded.seen, session = excluded.session, session_started = excluded.session_started,
+    address = excluded.address, role = excluded.role, draining = COALESCE(node.draining, excluded.draining)
+RETURNING seen, draining
 """  # noqa: S608 -- our own text
 _END_FROZEN = f"""
 SELECT a.application_name, pg_terminate_backend(a.pid)
 FROM node AS n
 JOIN pg_stat_activity AS a ON a.pid = n.session AND a.application_name = n.name AND {_STARTED} = n.session_started
-WHERE a.pid IN ({_HELD}) AND n.seen < {_NOW} - :patience
-    AND EXISTS (SELECT 1 FROM node AS me WHERE me.id = :id AND me.seen > {_NOW} - :beaten)
+WHERE a.pid = ANY (:pids) AND n.seen < {_NOW} - :patience
 """  # noqa: S608 -- our own text
-"""Another session that got the same number after it is spared: name and start have to match, too. So is everybody if
-the node that asks was itself frozen after its last beat: commits may hang since then."""
+"""Another session that got the same number after it is spared: name and start have to match, too."""
 _FORGET = f"""
 DELETE FROM node AS n
 WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = n.session)
 """  # noqa: S608 -- our own text
-_WAITING = f"SELECT n.id, {_NOW} - n.seen FROM node AS n WHERE n.session IS NULL"  # noqa: S608 -- our own text
-_SEEN = f"SELECT n.name, n.version, n.session, {_NOW} - n.seen FROM node AS n"  # noqa: S608 -- our own text
+_SEEN = f"""
+SELECT n.id, n.name, n.version, n.session, {_NOW} - n.seen, to_jsonb(n) ->> 'role', to_jsonb(n) ->> 'address',
+    to_jsonb(n) ->> 'draining'
+FROM node AS n
+"""  # noqa: S608 -- our own text
+"""By way of JSON, since an older schema has fewer columns."""
 
-log = logging.getLogger("tidings.nodes")
+
+class Locks(msgspec.Struct, frozen=True):
+    """Which sessions hold what, at one moment."""
+
+    pens: dict[int, bool]
+    """Those with the pen, and whether one has it alone."""
+    sender: int | None
+
+
+class Own(msgspec.Struct, kw_only=True):
+    """What a node says about itself."""
+
+    id: str
+    version: str
+    address: str | None = None
+    """Where other nodes reach it."""
+    joined: bool = False
+    sends: bool = True
+    """Whether it is the one that routes and sends."""
+    draining: int | None = None
+    """In how many seconds it ends, if it was asked to."""
+
+    @property
+    def role(self) -> Role:
+        """What it does while it has a session that writes."""
+        return ("sends" if self.sends else "takes in") if self.joined else "works"
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that was heard of lately."""
+
+    id: str
+    name: str
+    version: str
+    role: Role
+    address: str | None
+    draining: bool
+    """It was asked to end, and gets no new callers."""
+    seconds: float
+    """Since it was last heard of."""
+
+    @property
+    def works(self) -> bool:
+        """Whether it routes and sends, alone or for others."""
+        return self.role in WORKING
+
+    @property
+    def may_follow(self) -> bool:
+        """Whether it works, or would take over from one that is gone."""
+        return self.role != "gone" and not self.draining and self.seconds < PROOF_SECONDS
 
 
 def uptime() -> float:
@@ -83,12 +135,39 @@ def uptime() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-def beat(db: Db, node: str, version: str, session: int | None) -> float:
+def beat(db: Db, own: Own, session: int | None) -> float:
     """This node lives; `session` is its writer's, None: it stands by. Raises StoreError if that is not committed.
 
-    Returns the database's time in seconds since the epoch.
+    Returns the database's time in seconds since the epoch. Notes in `own` if somebody has asked it to end.
     """
-    return float(db.query(_BEAT, {"id": node, "version": version, "session": session})[0][0]) / SECOND
+    role = "stands by" if session is None else own.role
+    values = {"id": own.id, "version": own.version, "session": session, "address": own.address, "role": role}
+    seen, own.draining = db.query(_BEAT, {**values, "draining": own.draining})[0]
+    return float(seen) / SECOND
+
+
+def held(db: Db) -> Locks:
+    """Which sessions hold the pen, and which the sender's lock."""
+    rows = db.query(_LOCKS, {"pen": PEN, "sender": SENDER})
+    pens = {pid: alone for pid, lock, alone in rows if lock == PEN}
+    return Locks(pens, next((pid for pid, lock, _ in rows if lock == SENDER), None))
+
+
+def end_frozen(db: Db, locks: Locks) -> list[str]:
+    """End the sessions that hold the pen, of nodes not heard of for FROZEN_SECONDS. Returns the names of the nodes."""
+    pids = f"{{{','.join(map(str, locks.pens))}}}"
+    rows = db.query(_END_FROZEN, {"pids": pids, "patience": int(FROZEN_SECONDS * SECOND)})
+    return [name for name, _ in rows]
+
+
+def forget_old(db: Db) -> None:
+    """Remove nodes that are gone for a day."""
+    db.execute(_FORGET, {"patience": int(FORGET_SECONDS * SECOND)})
+
+
+def forget(db: Db, node: str) -> None:
+    """Remove a node that has ended."""
+    db.execute("DELETE FROM node WHERE id = :id", {"id": node})
 
 
 def wrong_clock(ahead_seconds: float) -> str | None:
@@ -102,172 +181,65 @@ def wrong_clock(ahead_seconds: float) -> str | None:
     )
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that was heard of lately."""
-
-    name: str
-    version: str
-    works: bool
-    """It holds the pen; if not, it stands by."""
-    seconds: float
-    """Since it was last heard of."""
-
-
 def seen(db: Db) -> list[Seen]:
     """The nodes that were heard of within FROZEN_SECONDS, or hold the pen: who works first, then by name."""
-    if not _has_nodes(db):
+    if not has_nodes(db):
         return []
-    held = {pid for (pid,) in db.query(_HELD, {"pen": PEN})}
-    rows = db.query(_SEEN, {})
+    locks = held(db)
     found = [
-        Seen(name=name, version=version, works=session in held, seconds=ago / SECOND)
-        for name, version, session, ago in rows
-        if session in held or ago < FROZEN_SECONDS * SECOND
+        Seen(
+            id=ident,
+            name=name,
+            version=version,
+            role=_role(session, said, locks),
+            address=address,
+            draining=draining is not None,
+            seconds=ago / SECOND,
+        )
+        for ident, name, version, session, ago, said, address, draining in db.query(_SEEN, {})
+        if session in locks.pens or ago < FROZEN_SECONDS * SECOND
     ]
-    return sorted(found, key=lambda node: (not node.works, node.name))
+    return sorted(found, key=lambda node: (not node.works, node.role == "gone", node.name))
 
 
-def _has_nodes(db: Db) -> bool:
-    return bool(db.query("SELECT to_regclass('node') IS NOT NULL", {})[0][0])
+def _role(session: int | None, said: str | None, locks: Locks) -> Role:
+    """What the locks say; of a node without any, what it said last. One of an older version says nothing."""
+    if session is not None and session == locks.sender:
+        return "sends"
+    if session is None:
+        return "stands by"
+    if session not in locks.pens:
+        return "gone"
+    return "works" if locks.pens[session] and said not in ("sends", "takes in") else "takes in"
 
 
-class Beat:
-    """The thread of a server that works: says that it lives, and proves that it holds the pen."""
+def drain(db: Db, which: str, after_seconds: int, *, force: bool = False) -> Seen:
+    """Ask a node to end, by its name, address or id. Raises StoreError, also if nobody would follow it.
 
-    def __init__(
-        self,
-        db: Callable[[], Db],
-        node: str,
-        version: str,
-        session: Callable[[], int | None],
-        speak: Callable[[], None],
-        reached: Callable[[int], None] = lambda event: None,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        """`db` opens the connection; `session`: the writer's at this moment; `speak`: makes the writer use it.
-
-        `reached` is called with the last event that the database shows to others, so that no failover loses it. `now`:
-        this machine's clock, in seconds since the epoch.
-        """
-        self._reached = reached
-        self._open, self._node, self._version = db, node, version
-        self._session, self._speak, self._now = session, speak, now
-        self.wrong_clock: str | None = None
-        """Why this server should take no calls at this moment: its clock."""
-        self._proof = Proof()
-        self._rests = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
-
-    def start(self) -> None:
-        """Beat once, then every second in a thread. Raises StoreError."""
-        self._db = self._open()
-        self._db.execute(_FORGET, {"patience": int(FORGET_SECONDS * SECOND)})
-        self.beat()
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(BEAT_SECONDS)
-
-    def proven(self) -> bool:
-        """Whether this server held the pen a moment ago, so that it may send."""
-        holds = self._proof.holds(uptime())
-        if holds is self._rests:
-            self._rests = not holds
-            if holds:
-                log.warning("the database says again that this server holds the pen: sending continues")
-            else:
-                log.error(
-                    "the database has not said for %.0f s that this server holds the pen: sending rests", PROOF_SECONDS
-                )
-        return holds
-
-    def beat(self) -> None:
-        """One beat. Raises StoreError."""
-        asked, session = uptime(), self._session()
-        if session is None:
-            return
-        self._compare(self._now() - beat(self._db, self._node, self._version, session))
-        held = self._db.query(_HELD, {"pen": PEN})
-        if (session,) in held:
-            self._proof.found(asked, PROOF_SECONDS)
-            self._reached(journal.position(self._db, "event"))
-        elif held:
-            self._proof.lost()
-
-    def _compare(self, ahead_seconds: float) -> None:
-        before, self.wrong_clock = self.wrong_clock, wrong_clock(ahead_seconds)
-        if self.wrong_clock is not None and before is None:
-            log.error("%s", self.wrong_clock)
-        elif self.wrong_clock is None and before is not None:
-            log.warning("this machine's clock agrees with the database's again")
-
-    def _run(self) -> None:
-        beats = 0
-        while not self._stopping.wait(BEAT_SECONDS):
-            beats += 1
-            try:
-                if beats % SPEAK_BEATS == 0:
-                    self._speak()
-                self.beat()
-            except StoreError as wrong:
-                log.warning("a beat failed: %s", wrong)
-        self._db.close()
+    `force`: though nobody would.
+    """
+    if not has_nodes(db, with_roles=True):
+        raise StoreError("no server of this version has used the database yet")
+    there = seen(db)
+    found = [each for each in there if which in (each.name, each.address, each.id) and each.role != "gone"]
+    if not found:
+        known = ", ".join(sorted(each.name for each in there if each.role != "gone")) or "none"
+        raise StoreError(f"{which} is not one of the servers that were heard of lately: {known}")
+    if len(found) > 1:
+        by = ", ".join(each.address or each.id for each in found)
+        raise StoreError(f"{len(found)} servers have the name {which}; name one by its address or id: {by}")
+    if not force and not any(each.may_follow for each in there if each.id != found[0].id):
+        raise StoreError(
+            f"{which} is the last server that works on this database: nobody would take over. Start another one "
+            "first, or add --force"
+        )
+    db.execute("UPDATE node SET draining = :after WHERE id = :id", {"after": after_seconds, "id": found[0].id})
+    return found[0]
 
 
-class Standby:
-    """The looks of a server that stands by, all from one thread."""
-
-    def __init__(self, db: Callable[[], Db], node: str, version: str) -> None:
-        self._open, self._node, self._version = db, node, version
-        self._db: Db | None = None
-        self._beats_at = 0.0
-        self._patience, self._line = Patience(), Line()
-
-    def look(self) -> bool:
-        """Whether the pen is free, and it is this node's turn to take it. Raises StoreError.
-
-        Once a second: beat, then end who holds the pen and is frozen.
-        """
-        if self._db is None:
-            self._db = self._open()
-        db, now = self._db, uptime()
-        if now >= self._beats_at:
-            self._beats_at = now + BEAT_SECONDS
-            self._beat(db)
-        if not self._patience.may_try(uptime()) or not self._is_free(db):
-            self._line.taken()
-            return False
-        return self._line.is_my_turn(uptime(), self._ahead(db))
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._db is not None:
-            self._db.close()
-
-    def _beat(self, db: Db) -> None:
-        if not _has_nodes(db):
-            # Nobody has migrated the database, or an older version works there; its session ends by its timeouts.
-            return
-        beat(db, self._node, self._version, None)
-        self._patience.beaten(uptime(), db.session, FROZEN_SECONDS)
-        if not self._patience.may_end(FROZEN_SECONDS):
-            return
-        values = {"pen": PEN, "patience": int(FROZEN_SECONDS * SECOND), "id": self._node}
-        for name, _ in db.query(_END_FROZEN, values | {"beaten": int(2 * BEAT_SECONDS * SECOND)}):
-            log.warning("%s was not heard of for %.0f s: its session was ended", name, FROZEN_SECONDS)
-
-    def _ahead(self, db: Db) -> int:
-        if not _has_nodes(db):
-            return 0
-        waiting = [Peer(node, ago / SECOND) for node, ago in db.query(_WAITING, {})]
-        return ahead(Peer(self._node, 0.0), waiting)
-
-    def _is_free(self, db: Db) -> bool:
-        if not db.query("SELECT pg_try_advisory_lock(:pen)", {"pen": PEN})[0][0]:
-            return False
-        db.query("SELECT pg_advisory_unlock(:pen)", {"pen": PEN})
-        return True
+def has_nodes(db: Db, *, with_roles: bool = False) -> bool:
+    """Whether the database has the table of nodes; `with_roles`: as this version knows it."""
+    if not with_roles:
+        return bool(db.query("SELECT to_regclass('node') IS NOT NULL", {})[0][0])
+    asked = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('node') AND attname = 'draining'"
+    return bool(db.query(asked, {}))

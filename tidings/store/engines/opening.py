@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tidings.store.engines.postgres import PostgresEngine
 
 FOLDER_LOCK = "lock"
+NODE = "node"
 LAST_DATABASE = "database"
 """The line in the folder's lock file about the last database opened from it."""
 
@@ -142,6 +143,16 @@ def was_used(url: str, folder: Path, lock: FileLock) -> bool:
 def note_use(url: str, folder: Path, lock: FileLock) -> None:
     """Remember that this database was opened from this folder, for a folder without a key file."""
     lock.note(LAST_DATABASE, _place(url, folder))
+
+
+def note_node(node: str, lock: FileLock) -> None:
+    """Remember the id of the node that runs with this folder."""
+    lock.note(NODE, node)
+
+
+def node_of(folder: Path) -> str | None:
+    """The id of the node that runs with this folder, or did last; None if none has."""
+    return FileLock.content_of(folder / FOLDER_LOCK).get(NODE)
 
 
 def reached_before(url: str, folder: Path, lock: FileLock) -> HowFar | None:

@@ -33,10 +33,10 @@ async def healthz(parts: Parts, request: Request) -> Answer:
 
 
 async def readyz(parts: Parts, request: Request) -> Answer:
-    """The store takes writes, and the stages run."""
+    """The store takes writes, and the stages run that are this node's to run."""
     if parts.feed.closed:
         raise Unavailable("The server is stopping.", retry_after_seconds=5.0)
-    if not parts.deliver.alive:
+    if parts.sends and not parts.deliver.alive:
         raise Unavailable("The deliver stage is not running.", retry_after_seconds=5.0)
     if (unfit := parts.unfit()) is not None:
         raise Unavailable(f"{unfit[0].upper()}{unfit[1:]}.", retry_after_seconds=5.0)

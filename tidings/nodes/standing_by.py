@@ -11,14 +11,13 @@ from tidings import __version__
 from tidings.listening import http_server, listening, opened, url_of
 from tidings.settings import Settings
 from tidings.store.base import StoreBusy, StoreError
+from tidings.store.beats.waiting import Standby
 from tidings.store.engines.migrate import is_empty, plan
-from tidings.store.engines.nodes import Standby
+from tidings.store.engines.nodes import LOOK_SECONDS, Own
 from tidings.store.engines.opening import lock_folder, shared_engine
 from tidings.store.seal import load_sealer
 from tidings.web.standby import StandbyApp
 
-LOOK_SECONDS = 0.2
-"""How long the pen lies there at most before it is seen."""
 STOP_HTTP_SECONDS = 1.0
 
 log = logging.getLogger("tidings.nodes")
@@ -57,7 +56,7 @@ class StandingBy:
             return False
         node = self._engine.node
         assert node is not None
-        watch = Standby(self._engine.builder, node, __version__)
+        watch = Standby(self._engine.builder, Own(id=node, version=__version__))
         if await asyncio.to_thread(self._look, watch):
             watch.close()
             return True
@@ -95,6 +94,10 @@ class StandingBy:
             if self._wrong is None:
                 log.error("the database cannot be asked who works: %s", wrong)
             self._wrong = wrong
+            return False
+        if watch.own.draining is not None:
+            log.warning("this server was asked to end")
+            self.stop()
             return False
         if self._wrong is not None:
             log.warning("the database answers again")

@@ -1,0 +1,74 @@
+"""`serve --join`: several servers work on one database; one sends, and if it is gone, another one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.nodes.joined import EVENT, drained, is_soon, joined, published, roles, seen, sender, split
+from tidings.testing import Receiver, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+
+
+def test_of_five_that_start_at_once_one_sends_and_all_are_ready(tmp_path: Path, postgres_url: str) -> None:
+    with joined(tmp_path, postgres_url, 5) as made, Receiver() as receiver:
+        until(lambda: len(seen(postgres_url)) == 5, "all were heard of")
+        assert roles(postgres_url) == ["sends", *["takes in"] * 4]
+        assert [each.status() for each in made] == [200] * 5
+        first, _ = split(postgres_url, made)
+        first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        sent = [event for each in made for event in published(each.api, 3)]
+        until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived")
+
+
+def test_a_killed_sender_is_followed_and_nothing_is_lost(tmp_path: Path, postgres_url: str) -> None:
+    with joined(tmp_path, postgres_url, 3) as made, Receiver() as receiver:
+        first, others = split(postgres_url, made)
+        first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        sent = published(first.api, 20) + published(others[0].api, 20)
+        first.kill()
+        sent += published(others[0].api, 20) + published(others[1].api, 20)
+        took = is_soon(lambda: sender(postgres_url) not in (None, first.url), "another one sends", 8)
+        assert took < 4
+        until(lambda: {each.id for each in receiver.requests()} >= set(sent), "all have arrived")
+        first.start()
+        until(lambda: roles(postgres_url) == ["sends", "takes in", "takes in"], "it is back")
+        assert first.api.call("POST", "/v1/events", EVENT).status == 202
+
+
+def test_a_drained_sender_gives_its_role_away_and_ends(tmp_path: Path, postgres_url: str) -> None:
+    with joined(tmp_path, postgres_url, 2) as made, Receiver() as receiver:
+        first, (other,) = split(postgres_url, made)
+        first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        sent = published(first.api, 5)
+        assert drained(first, postgres_url, first.url, "--after", "4").exit_code == 0
+        until(lambda: first.status() == 503, "it gets no new callers")
+        assert "is being drained" in first.api.with_key(None).call("GET", "/readyz").json["detail"]
+        until(lambda: sender(postgres_url) == other.url, "the other one sends")
+        # Who still calls it is served.
+        sent += published(first.api, 5)
+        assert first.process is not None and first.process.wait(10) == 0
+        sent += published(other.api, 5)
+        until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived")
+        assert len(receiver.requests()) == len(sent), "each once"
+        last = drained(other, postgres_url, "self")
+        assert last.exit_code == 1 and "is the last server that works on this database" in last.output
+        assert other.status() == 200
+        assert drained(other, postgres_url, "self", "--after", "0", "--force").exit_code == 0
+        assert other.process is not None and other.process.wait(10) == 0
+
+
+def test_a_drain_names_one_server(tmp_path: Path, postgres_url: str) -> None:
+    named = f"{postgres_url}&application_name=tidings@app:1"
+    with joined(tmp_path, named, 2) as made:
+        until(lambda: roles(postgres_url) == ["sends", "takes in"], "both were heard of")
+        both = drained(made[0], named, "tidings@app:1")
+        assert both.exit_code == 1 and "2 servers have the name tidings@app:1" in both.output
+        unknown = drained(made[0], named, "tidings@app:2")
+        assert unknown.exit_code == 1 and "is not one of the servers that were heard of lately" in unknown.output
+        _, (other,) = split(postgres_url, made)
+        assert drained(other, named, "self", "--after", "0").exit_code == 0
+        assert other.process is not None and other.process.wait(10) == 0
+        assert roles(postgres_url) == ["sends"], "one that has ended is not listed any more"

@@ -1,0 +1,210 @@
+"""`serve --join`: a node that works together with others, and starts again within its process if its role changes.
+
+One of them sends: it also routes, and runs what is to run once. The others take in. If the sender is gone, one of those
+starts again as the sender; a sender that was replaced, or gives its role away, starts again as one that takes in. The
+socket stays open meanwhile, with its connections: requests wait for well under a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tidings.listening import STOP_HTTP_SECONDS, ended, http_server, listening, opened
+from tidings.model.moment import Clock
+from tidings.server import DRAINED, Server
+from tidings.settings import Settings
+from tidings.store.base import StoreBusy, StoreError, Superseded
+from tidings.store.beats.waiting import Turn
+from tidings.store.engines.opening import shared_engine
+from tidings.web.front import Front
+
+AGAIN_SECONDS = 0.5
+"""When to try to start again, if the database could not be reached."""
+TIDY_SECONDS = 1.0
+"""How long after a start the memory of the last server is freed, which takes a tenth of a second."""
+
+log = logging.getLogger("tidings.nodes")
+
+
+class Joined:
+    """One joined node: one `Server` after the other. `stop` may be called from any thread."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random
+    ) -> None:
+        self.settings, self._clock, self._chance = settings, clock, chance
+        self.port = settings.port
+        self.failed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = self._ends = False
+        self._draining: int | None = None
+        self._wrong: StoreError | None = None
+        self._turn: Turn | None = None
+        self.server = self._made(wants_to_send=True)
+        self._is_open = False
+
+    def open(self, *, new_store: bool = False) -> None:
+        """Open the port and the store. Raises StoreError, OSError, or WrongTracing."""
+        self._socket = opened(self.settings.host, self.port)
+        self.port = self.server.port = self._socket.getsockname()[1]
+        try:
+            self.server.open(new_store=new_store)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._is_open = True
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop` is called. `ready` is called once requests are taken. Raises StoreError."""
+        self._loop, self._stop, self._free = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        if self._stopped:
+            self._stop.set()
+        front = Front(self._why)
+        http = http_server(front, self._socket)
+        serving = asyncio.create_task(http.serve())
+        try:
+            await self._serve(front)
+            await listening(self.settings.host, self.port, serving)
+            ready()
+            while (wants_to_send := await self._change(serving)) is not None:
+                await self._start_again(front, wants_to_send=wants_to_send)
+        finally:
+            log.info("stopping: finishing what is in flight and saving the results")
+            if self._is_open:
+                await self.server.finish()
+            await ended(http, serving)
+            if self._is_open:
+                await self.server.end()
+
+    @property
+    def operator_key(self) -> str | None:
+        """The operator's key, if this start has made it."""
+        return self.server.operator_key
+
+    def stop(self) -> None:
+        """Ask `run` to end."""
+        self._stopped = True
+        self._call(lambda: self._stop.set())
+
+    def close(self) -> None:
+        """Finish what the last server has under way."""
+        if self._is_open:
+            self._is_open = False
+            self.server.close()
+
+    def _made(self, *, wants_to_send: bool) -> Server:
+        server = Server(self.settings, self._clock, self._chance, wants_to_send=wants_to_send)
+        server.port, server.draining = self.port, self._draining
+        server.on_drain = self._drain
+        server.on_free = lambda: self._call(lambda: self._free.set())
+        return server
+
+    async def _serve(self, front: Front) -> None:
+        front.open(await self.server.begin(self.port))
+        log.info("on http://%s:%d, this server %s", self.settings.host, self.port, self.server.role)
+
+    async def _change(self, serving: asyncio.Task[None]) -> bool | None:
+        """Wait until this node has to start again; returns whether it then wants to send. None: it ends."""
+        while True:
+            events = (self._stop, self.server.stopping, self._free)
+            waiting: list[asyncio.Task[Any]] = [asyncio.create_task(each.wait()) for each in events]
+            await asyncio.wait({serving, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+            for each in waiting:
+                each.cancel()
+            if self._stop.is_set() or serving.done():
+                return None
+            if self.server.stopping.is_set():
+                if isinstance(self.server.writer.refusal, Superseded):
+                    log.warning("this server was replaced as the sender: it takes in from now on")
+                    return False
+                if not self.server.failed and self._draining is not None:
+                    return False
+                self.failed = self.server.failed
+                return None
+            self._free.clear()
+            if self._draining is None and await asyncio.to_thread(self._take_turn):
+                log.warning("no server sends: this one starts again to do it")
+                return True
+
+    def _take_turn(self) -> bool:
+        """Whether it is for this node to become the sender now."""
+        turn = Turn(shared_engine(self.settings.database).builder)
+        try:
+            if turn.take():
+                self._turn = turn
+                return True
+        except StoreError as wrong:
+            log.warning("the database cannot be asked who sends: %s", wrong)
+            turn.end()
+        return False
+
+    async def _start_again(self, front: Front, *, wants_to_send: bool) -> None:
+        """Close this server, and open the next. Requests wait meanwhile. Raises StoreError."""
+        front.close()
+        await self.server.finish()
+        if not await front.empty(STOP_HTTP_SECONDS):
+            log.warning("some requests did not end in time")
+        await self.server.end()
+        await asyncio.to_thread(self.close)
+        try:
+            while not self._stop.is_set():
+                self.server = self._made(wants_to_send=wants_to_send)
+                try:
+                    await asyncio.to_thread(self.server.open)
+                except StoreBusy as wrong:
+                    self._note(wrong)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._stop.wait(), AGAIN_SECONDS)
+                    continue
+                self._note(None)
+                self._is_open = True
+                await self._serve(front)
+                break
+        finally:
+            if self._turn is not None:
+                self._turn.end()
+                self._turn = None
+        asyncio.get_running_loop().call_later(TIDY_SECONDS, _tidy)
+
+    def _drain(self, seconds: float) -> None:
+        """Somebody has asked this node to end: it gives its role away first. From any thread."""
+        self._draining = int(seconds)
+
+        def act() -> None:
+            if not self._ends and self._loop is not None:
+                self._ends = True
+                self._loop.call_later(seconds, self.stop)
+            if self.server.sends:
+                self.server.stopping.set()
+
+        self._call(act)
+
+    def _note(self, wrong: StoreError | None) -> None:
+        if wrong is not None and self._wrong is None:
+            log.error("this server cannot start again yet: %s", wrong)
+        self._wrong = wrong
+
+    def _why(self) -> str:
+        if self._draining is not None:
+            return f"{DRAINED[0].upper()}{DRAINED[1:]}."
+        if self._wrong is None:
+            return "This server takes another role, and is back in a moment."
+        return f"This server cannot use the database: {self._wrong.detail}."
+
+    def _call(self, act: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(act)
+
+
+def _tidy() -> None:
+    """Free what the last server has left, which was frozen with all that was there at its start."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,73 @@
+"""How a node waits for its turn: to become the sender of joined ones, or to work at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from tidings.store.base import Db, StoreError
+from tidings.store.beats.steady import Steady
+from tidings.store.engines import nodes
+from tidings.store.engines.nodes import Own, uptime
+
+
+class Turn:
+    """The turn to become the sender, which one node after the other gets: so they do not all start again at once."""
+
+    def __init__(self, db: Callable[[], Db]) -> None:
+        self._open = db
+        self._db: Db | None = None
+
+    def take(self) -> bool:
+        """Whether this node has the turn, and the sender's lock is still free. Raises StoreError."""
+        db = self._db = self._open()
+        # A node that freezes now does not keep the others from theirs.
+        db.execute(f"SET idle_session_timeout = '{nodes.TURN_SECONDS}s'", {})
+        taken = bool(db.query("SELECT pg_try_advisory_lock(:turn)", {"turn": nodes.TURN})[0][0])
+        if taken and nodes.held(db).sender is None:
+            return True
+        self.end()
+        return False
+
+    def end(self) -> None:
+        """Leave it to others."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+class Standby:
+    """The looks of a server that stands by, all from one thread."""
+
+    def __init__(self, db: Callable[[], Db], own: Own) -> None:
+        self._open, self.own = db, own
+        self._db: Db | None = None
+        self._beats_at = 0.0
+        self._steady = Steady()
+
+    def look(self) -> bool:
+        """Whether the pen is free. Once a second: beat, then end who holds the pen and is frozen. Raises StoreError."""
+        if self._db is None:
+            self._db = self._open()
+        db, now = self._db, uptime()
+        if now >= self._beats_at:
+            self._beats_at = now + nodes.BEAT_SECONDS
+            # Nobody may have migrated the database, or an older version works there; its session ends by its timeouts.
+            if nodes.has_nodes(db, with_roles=True):
+                nodes.beat(db, self.own, None)
+                self._steady.beaten(db, nodes.held(db))
+        return self._steady.may_follow and self._is_free(db)
+
+    def close(self) -> None:
+        """Say that it no longer stands by, and close the connection."""
+        if self._db is not None:
+            with contextlib.suppress(StoreError):
+                if self._db.session is not None and nodes.has_nodes(self._db):
+                    nodes.forget(self._db, self.own.id)
+            self._db.close()
+
+    def _is_free(self, db: Db) -> bool:
+        if not db.query("SELECT pg_try_advisory_lock(:pen)", {"pen": nodes.PEN})[0][0]:
+            return False
+        db.query("SELECT pg_advisory_unlock(:pen)", {"pen": nodes.PEN})
+        return True
