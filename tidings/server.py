@@ -110,7 +110,7 @@ class Server:
         self._chance = chance
         self.draining: int | None = None
         """In how many seconds it ends, if somebody has asked it to."""
-        self.on_drain: Callable[[float], None] = self.stop_in
+        self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: self.stop_in(seconds)
         self.on_free: Callable[[], None] = lambda: None
         """Called again and again, from a thread, while it takes in and no other node sends."""
         self._reach: Reach | None = None
@@ -293,7 +293,7 @@ class Server:
         if self.failed:
             self.stopping.set()
         if self.draining is not None:
-            self.on_drain(self.draining)
+            self.on_drain(self.draining, False)
         # Everything loaded so far lives forever; re-scanning it would cost a few percent per event.
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -345,12 +345,12 @@ class Server:
             # Another node routes, so that it does not hear of events here.
             self._reach.reached(event)
 
-    def _drain(self, seconds: int) -> None:
+    def _drain(self, seconds: int, is_followed: bool) -> None:
         """Somebody has asked this server to end."""
         log.warning("this server was asked to end in %d s; /readyz sends new callers elsewhere", seconds)
         self.draining = seconds
         if self._loop is not None:
-            self.on_drain(seconds)
+            self.on_drain(seconds, is_followed)
 
     def stop_in(self, seconds: float) -> None:
         """Ask `run` to end after a while; from any thread."""

@@ -128,7 +128,7 @@ class Joined:
                 self.failed = self.server.failed
                 return None
             self._free.clear()
-            if self._draining is None and await asyncio.to_thread(self._take_turn):
+            if await asyncio.to_thread(self._take_turn):
                 log.warning("no server sends: this one starts again to do it")
                 return True
 
@@ -172,15 +172,15 @@ class Joined:
                 self._turn = None
         asyncio.get_running_loop().call_later(TIDY_SECONDS, _tidy)
 
-    def _drain(self, seconds: float) -> None:
-        """Somebody has asked this node to end: it gives its role away first. From any thread."""
-        self._draining = int(seconds)
+    def _drain(self, seconds: int, is_followed: bool) -> None:
+        """Somebody has asked this node to end: it gives its role away first, if another takes it. From any thread."""
+        self._draining = seconds
 
         def act() -> None:
             if not self._ends and self._loop is not None:
                 self._ends = True
                 self._loop.call_later(seconds, self.stop)
-            if self.server.sends:
+            if is_followed:
                 self.server.stopping.set()
 
         self._call(act)

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from tidings.rules.nodes.beats import HEARD_SECONDS, Line, Patience, Peer, Proof, ahead
 from tidings.store import journal
 from tidings.store.base import Db, StoreError
-from tidings.store.beats.steady import Steady
 from tidings.store.engines import nodes
 from tidings.store.engines.nodes import Own, uptime
 
@@ -39,14 +39,14 @@ class Beat:
         self._session, self._speak, self._now = session, speak, now
         self.on_free: Callable[[], None] = lambda: None
         """Called in the thread of a joined node that takes in, as long as the sender's lock is free."""
-        self.on_drain: Callable[[int], None] = lambda seconds: None
-        """Called once if somebody has asked this node to end, with the seconds until then."""
+        self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: None
+        """Called once if somebody has asked this node to end: with the seconds until then, and whether another one
+        would send."""
         self.wrong_clock: str | None = None
         """Why this server should take no calls at this moment: its clock."""
-        self._proven_until = 0.0
+        self._proof, self._patience, self._line = Proof(), Patience(), Line()
         self._rests = False
         self._drains = own.draining is not None
-        self._steady = Steady()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
@@ -67,14 +67,14 @@ class Beat:
         """After the writer has ended: say that this node has, unless the database is silent, and close."""
         if self._thread.is_alive():
             return
-        if uptime() < self._proven_until:
+        if self._proof.holds(uptime()):
             with contextlib.suppress(StoreError):
                 nodes.forget(self._db, self.own.id)
         self._db.close()
 
     def proven(self) -> bool:
         """Whether this node held the lock for sending a moment ago, so that it may send."""
-        holds = uptime() < self._proven_until and self.own.sends
+        holds = self._proof.holds(uptime()) and self.own.sends
         if holds is self._rests and self.own.sends:
             self._rests = not holds
             if holds:
@@ -92,15 +92,26 @@ class Beat:
         if session is None:
             return
         self._compare(self._now() - nodes.beat(self._db, self.own, session))
+        locks = nodes.held(self._db)
+        found = session in locks.pens and (not self._must_send or session == locks.sender)
+        if found:
+            self._proof.found(asked, nodes.PROOF_SECONDS)
+            self._reached(journal.position(self._db, "event"))
+        elif locks.sender is not None if self._must_send else locks.pens:
+            # Another session holds it.
+            self._proof.lost()
+        if self.own.joined:
+            nodes.end_frozen(self._db, self.own.id, self._patience, locks)
         if self.own.draining is not None and not self._drains:
             self._drains = True
-            self.on_drain(self.own.draining)
-        locks = nodes.held(self._db)
-        if session in locks.pens and (not self.own.joined or not self.own.sends or session == locks.sender):
-            self._proven_until = asked + nodes.PROOF_SECONDS
-            self._reached(journal.position(self._db, "event"))
-        if self.own.joined:
-            self._steady.beaten(self._db, locks)
+            self.on_drain(self.own.draining, self._is_followed())
+
+    def _is_followed(self) -> bool:
+        """Whether another node would take the role of this one: not if that one is to end as well."""
+        if not self._must_send:
+            return False
+        there = [each for each in nodes.seen(self._db) if each.role == "takes in" and not each.draining]
+        return any(each.seconds < HEARD_SECONDS for each in there)
 
     def _compare(self, ahead_seconds: float) -> None:
         before, self.wrong_clock = self.wrong_clock, nodes.wrong_clock(ahead_seconds)
@@ -111,7 +122,9 @@ class Beat:
 
     def _run(self) -> None:
         beats, next_beat = 0, uptime() + nodes.BEAT_SECONDS
-        while not self._stopping.wait(max(0.0, min(next_beat - uptime(), self._look_seconds))):
+        while not self._stopping.wait(
+            max(0.0, min(next_beat - uptime(), nodes.LOOK_SECONDS if self._looks else nodes.BEAT_SECONDS))
+        ):
             try:
                 if uptime() >= next_beat:
                     beats, next_beat = beats + 1, uptime() + nodes.BEAT_SECONDS
@@ -123,13 +136,24 @@ class Beat:
                 log.warning("a beat failed: %s", wrong)
 
     @property
-    def _looks(self) -> bool:
-        return self.own.joined and not self.own.sends and self.own.draining is None
+    def _must_send(self) -> bool:
+        return self.own.joined and self.own.sends
 
     @property
-    def _look_seconds(self) -> float:
+    def _looks(self) -> bool:
+        return self.own.joined and not self.own.sends
+
+    @property
+    def _pause(self) -> float:
         return nodes.LOOK_SECONDS if self._looks else nodes.BEAT_SECONDS
 
     def _look(self) -> None:
-        if self._looks and self._steady.may_follow and nodes.held(self._db).sender is None:
+        """Of those that take in, one after another tries to become the sender if there is none. Raises StoreError."""
+        if not self._looks:
+            return
+        if not self._patience.may_try(uptime()) or nodes.held(self._db).sender is not None:
+            self._line.taken()
+            return
+        others = [each.peer for each in nodes.seen(self._db) if each.role == "takes in" and each.id != self.own.id]
+        if self._line.is_my_turn(uptime(), ahead(Peer(self.own.id, 0.0, self.own.draining is not None), others)):
             self.on_free()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from tidings.rules.nodes.beats import Line, Patience, Peer, ahead
 from tidings.store.base import Db, StoreError
-from tidings.store.beats.steady import Steady
 from tidings.store.engines import nodes
 from tidings.store.engines.nodes import Own, uptime
 
@@ -43,10 +43,13 @@ class Standby:
         self._open, self.own = db, own
         self._db: Db | None = None
         self._beats_at = 0.0
-        self._steady = Steady()
+        self._patience, self._line = Patience(), Line()
 
     def look(self) -> bool:
-        """Whether the pen is free. Once a second: beat, then end who holds the pen and is frozen. Raises StoreError."""
+        """Whether the pen is free, and it is this node's turn to take it. Raises StoreError.
+
+        Once a second: beat, then end who holds the pen and is frozen.
+        """
         if self._db is None:
             self._db = self._open()
         db, now = self._db, uptime()
@@ -55,8 +58,12 @@ class Standby:
             # Nobody may have migrated the database, or an older version works there; its session ends by its timeouts.
             if nodes.has_nodes(db, with_roles=True):
                 nodes.beat(db, self.own, None)
-                self._steady.beaten(db, nodes.held(db))
-        return self._steady.may_follow and self._is_free(db)
+                nodes.end_frozen(db, self.own.id, self._patience, nodes.held(db))
+        if not self._patience.may_try(uptime()) or not self._is_free(db):
+            self._line.taken()
+            return False
+        others = [each.peer for each in nodes.seen(db) if each.role == "stands by" and each.id != self.own.id]
+        return self._line.is_my_turn(uptime(), ahead(Peer(self.own.id, 0.0), others))
 
     def close(self) -> None:
         """Say that it no longer stands by, and close the connection."""

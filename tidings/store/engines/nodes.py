@@ -7,12 +7,15 @@ so the lock is the fence. Beats (store/beats/) decide who *should* hold it.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Literal
 
 import msgspec
 
 from tidings.model.moment import SECOND
+from tidings.rules.nodes import beats
+from tidings.rules.nodes.beats import Patience, Peer
 from tidings.store.base import Db, StoreError
 
 PEN = 0x7469_6469_6E67_73
@@ -23,20 +26,19 @@ OPENING = 0x7469_6469_6E67_736F
 """The advisory lock of the one joined node that brings the database to the present schema."""
 TURN = 0x7469_6469_6E67_7374
 """The advisory lock of the one node that is about to become the sender."""
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = beats.BEAT_SECONDS
 LOOK_SECONDS = 0.2
 """How long a lock is free at most before that is seen."""
-PROOF_SECONDS = 7.0
-FROZEN_SECONDS = 10.0
+PROOF_SECONDS = beats.PROOF_SECONDS
+FROZEN_SECONDS = beats.FROZEN_SECONDS
 SPEAK_BEATS = 3
 """So often a beat makes the writer say something: its session ends after a while of silence (pen.TIMEOUTS)."""
-AFRESH_SECONDS = 3.0
-"""After a failover all sessions are new; a node that works gets this time to come back before it is replaced."""
 TURN_SECONDS = 5
 """How long a node that became silent at its turn keeps others from theirs."""
 FORGET_SECONDS = 86_400.0
 CLOCK_SECONDS = 300
 """A machine whose clock differs more than this from the database's takes no calls."""
+log = logging.getLogger("tidings.nodes")
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 Role = Literal["works", "sends", "takes in", "stands by", "gone"]
@@ -65,8 +67,10 @@ SELECT a.application_name, pg_terminate_backend(a.pid)
 FROM node AS n
 JOIN pg_stat_activity AS a ON a.pid = n.session AND a.application_name = n.name AND {_STARTED} = n.session_started
 WHERE a.pid = ANY (:pids) AND n.seen < {_NOW} - :patience
+    AND EXISTS (SELECT 1 FROM node AS me WHERE me.id = :id AND me.seen > {_NOW} - :beaten)
 """  # noqa: S608 -- our own text
-"""Another session that got the same number after it is spared: name and start have to match, too."""
+"""Another session that got the same number after it is spared: name and start have to match, too. So is everybody if
+the node that asks was itself frozen after its last beat: commits may hang since then."""
 _FORGET = f"""
 DELETE FROM node AS n
 WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = n.session)
@@ -125,6 +129,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return self.role in WORKING
 
     @property
+    def peer(self) -> Peer:
+        """The same for those that wait for one place."""
+        return Peer(self.id, self.seconds, self.draining)
+
+    @property
     def may_follow(self) -> bool:
         """Whether it works, or would take over from one that is gone."""
         return self.role != "gone" and not self.draining and self.seconds < PROOF_SECONDS
@@ -153,11 +162,18 @@ def held(db: Db) -> Locks:
     return Locks(pens, next((pid for pid, lock, _ in rows if lock == SENDER), None))
 
 
-def end_frozen(db: Db, locks: Locks) -> list[str]:
-    """End the sessions that hold the pen, of nodes not heard of for FROZEN_SECONDS. Returns the names of the nodes."""
+def end_frozen(db: Db, me: str, patience: Patience, locks: Locks) -> None:
+    """After the beat of this node: if it may, end the sessions with the pen of those not heard of for FROZEN_SECONDS.
+
+    Raises StoreError.
+    """
+    patience.beaten(uptime(), db.session, FROZEN_SECONDS)
+    if not patience.may_end(FROZEN_SECONDS):
+        return
     pids = f"{{{','.join(map(str, locks.pens))}}}"
-    rows = db.query(_END_FROZEN, {"pids": pids, "patience": int(FROZEN_SECONDS * SECOND)})
-    return [name for name, _ in rows]
+    values = {"pids": pids, "patience": int(FROZEN_SECONDS * SECOND), "id": me}
+    for name, _ in db.query(_END_FROZEN, values | {"beaten": int(2 * BEAT_SECONDS * SECOND)}):
+        log.warning("%s was not heard of for %.0f s: its session was ended", name, FROZEN_SECONDS)
 
 
 def forget_old(db: Db) -> None:
