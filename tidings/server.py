@@ -65,6 +65,7 @@ from tidings.store.base import Engine, Superseded, Taken
 from tidings.store.beats.beat import Beat
 from tidings.store.catalog import Catalog
 from tidings.store.engines.nodes import Own
+from tidings.store.joined.others import Others
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer, keep_mark, plain_until
@@ -107,6 +108,7 @@ class Server:
         self.port = settings.port
         self.failed = False
         self._beat: Beat | None = None
+        self._others: Others | None = None
         self._chance = chance
         self.draining: int | None = None
         """In how many seconds it ends, if somebody has asked it to."""
@@ -172,6 +174,9 @@ class Server:
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, ids)
         self._stored.note_use()
         self.operator_key = ensure_operator(settings.operator_key, catalog, self.clock, writer.wait)
+        if engine.joined:
+            self._others = Others(settings.database, engine, (writer, readers, catalog), feed.committed)
+            self._others.start()
         self.parts = self._together(catalog, sealer, feed, router, endpoints)
         parts = (cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
         self._tasks = Tasks(*parts)
@@ -266,6 +271,7 @@ class Server:
             menus=Menus(item_menu.make),
             names=self._names,
             sends=self.sends,
+            others=self._others,
             unfit=self._unfit,
         )
 
@@ -372,6 +378,8 @@ class Server:
         self._names.close()
         if self._beat is not None:
             self._beat.stop()
+        if self._others is not None:
+            self._others.close()
         self.writer.close()
         if self._beat is not None:
             self._beat.close()

@@ -37,6 +37,14 @@ class Peer(PostgresEngine):
 
 
 @contextlib.contextmanager
+def neighbour(url: str, folder: Path) -> Iterator[TestServer]:
+    """One of several servers that work together on a migrated database."""
+    folder.mkdir(exist_ok=True)
+    with TestServer(folder, database=url, secret_key=SECRET_KEY, join=True) as server:
+        yield server
+
+
+@contextlib.contextmanager
 def peer(url: str, folder: Path, own: int) -> Iterator[TestServer]:
     """A server on a migrated database that others write to as well; `own`: its journal."""
     engine = Peer(url, own)

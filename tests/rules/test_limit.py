@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidings.model.access import CallLimit
 from tidings.model.moment import SECOND, Micros
-from tidings.rules.limit import LIMITS_MAX, LeastRate, TokenBucket, Windows, check_limits, rate_limit_headers
+from tidings.rules.limits.windows import LIMITS_MAX, LeastRate, TokenBucket, Windows, check_limits, rate_limit_headers
 from tidings.rules.reading.refused import Refused
 
 NOW = 1_700_000_000 * SECOND + 250_000  # 22:13:20.25 UTC

@@ -13,7 +13,7 @@ from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock, Micros
 from tidings.rules.items import permit
-from tidings.rules.limit import check_limits
+from tidings.rules.limits.windows import check_limits
 from tidings.rules.network.origin import origins
 from tidings.rules.reading.refused import Refused
 from tidings.store.base import Db, R, Run

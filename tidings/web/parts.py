@@ -44,6 +44,7 @@ from tidings.net.names import Names
 from tidings.rules.histogram import REQUEST_SECONDS, Histograms
 from tidings.rules.share import ShareView
 from tidings.store.catalog import Catalog
+from tidings.store.joined.others import Others
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer
@@ -168,6 +169,8 @@ class Parts:
     """Whether this node runs the deliver stage; if not, another one that it has joined does."""
     unfit: Callable[[], str | None]
     """Why callers should go to another server; None: they need not."""
+    others: Others | None = None
+    """The other joined nodes; None: this one works alone."""
     bodies: BodyReader = field(default_factory=BodyReader)
     work: Work = field(default_factory=Work)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)

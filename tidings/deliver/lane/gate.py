@@ -7,7 +7,7 @@ of them was asked for stops them all.
 from __future__ import annotations
 
 from tidings.model.moment import Micros
-from tidings.rules.limit import TokenBucket
+from tidings.rules.limits.windows import TokenBucket
 
 
 class Gate:

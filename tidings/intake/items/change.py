@@ -36,6 +36,10 @@ _ROW = "This key may not make this change: its row rule must match the item both
 Values = dict[str, Any]
 
 
+class Changing(Unavailable):
+    """The collection was declared differently since the request was checked. Nothing was done."""
+
+
 class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on an item, as a caller asks for it.
 
@@ -150,7 +154,7 @@ class ItemChanges:
 
     def _current(self, collection: Collection) -> Kind:
         if not self._catalog.is_current(collection):
-            raise Unavailable(
+            raise Changing(
                 f"The collection {collection.name} is being changed; nothing was done. Try again.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )

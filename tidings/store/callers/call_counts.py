@@ -1,4 +1,7 @@
-"""How many calls a key made in a window of time, kept where a restart should not reset that."""
+"""How many calls a key made in a window of time, kept where a restart should not reset that.
+
+Where several nodes work at once, the count is of what they have reserved (rules/limits/reserves.py).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from tidings.rules.limits.reserves import Ask, Got, Rest
 from tidings.store.base import Db
 
 
@@ -28,3 +32,19 @@ def read(db: Db) -> list[CallCount]:
 def put(db: Db, counts: Iterable[CallCount]) -> None:
     """Keep these instead of earlier ones of their key and length."""
     db.many("call_count_put", [msgspec.structs.asdict(each) for each in counts])
+
+
+def reserve(db: Db, ask: Ask) -> Got:
+    """Reserve a chunk, in one statement, so that no lock is held while an answer is under way."""
+    named = {"key": ask.owner, "seconds": ask.seconds, "start": ask.start}
+    row = db.one("call_count_reserve", **named, limit=ask.limit, most=ask.most)
+    while row is None:
+        # There is none yet, or retention has just removed the one of an earlier window.
+        db.run("call_count_begin", **named)
+        row = db.one("call_count_reserve", **named, limit=ask.limit, most=ask.most)
+    return Got(row[0], int(row[1]), int(row[2]))
+
+
+def give_back(db: Db, rest: Rest) -> None:
+    """Give back what was reserved and is not needed."""
+    db.run("call_count_give_back", key=rest.owner, seconds=rest.seconds, start=rest.start, calls=rest.calls)

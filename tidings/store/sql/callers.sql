@@ -40,6 +40,32 @@ SELECT key, seconds, window_start, calls FROM call_count;
 INSERT INTO call_count (key, seconds, window_start, calls) VALUES (:key, :seconds, :window_start, :calls)
 ON CONFLICT (key, seconds) DO UPDATE SET window_start = excluded.window_start, calls = excluded.calls;
 
+-- name: call_count_begin (postgres)
+-- Count the calls of a key and window, if they are not counted yet.
+INSERT INTO call_count (key, seconds, window_start, calls) VALUES (:key, :seconds, :start, 0)
+ON CONFLICT (key, seconds) DO NOTHING;
+
+-- name: call_count_reserve (postgres)
+-- Reserve some calls for one of several nodes: fewer, the fewer are left and the more nodes there are; none if it is
+-- full. A window that begins later, by any node's clock, takes the place of the one before.
+UPDATE call_count AS c SET window_start = was.window_start, calls = was.calls + CASE
+    WHEN was.calls < :limit THEN LEAST(:most, GREATEST(1, (:limit - was.calls) / (4 * GREATEST(1, (
+        SELECT COUNT(*) FROM node WHERE seen > (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint - 10000000
+    )))))
+    ELSE 0
+END
+FROM (
+    SELECT key, seconds, GREATEST(window_start, :start) AS window_start,
+        CASE WHEN window_start < :start THEN 0 ELSE calls END AS calls
+    FROM call_count WHERE key = :key AND seconds = :seconds FOR UPDATE
+) AS was
+WHERE c.key = was.key AND c.seconds = was.seconds
+RETURNING c.window_start, was.calls, c.calls;
+
+-- name: call_count_give_back (postgres)
+-- Give back what was reserved and not used, unless the window is over.
+UPDATE call_count SET calls = calls - :calls WHERE key = :key AND seconds = :seconds AND window_start = :start;
+
 -- name: portal_link_put
 -- Keep a new link.
 INSERT INTO portal_link (id, tenant, hash, options, logo, created, expires, ends)

@@ -12,6 +12,19 @@ SELECT 1 / (position = CAST(:version AS BIGINT))::int FROM cursor WHERE name = '
 -- Keep other nodes from changing anything.
 SELECT position FROM cursor WHERE name = 'catalog' AND journal = 0 FOR UPDATE;
 
+-- name: catalog_expect_collections (postgres)
+-- Fail (22012) if a declaration of a collection has changed since this version.
+SELECT 1 / (NOT EXISTS (SELECT 1 FROM catalog_change WHERE number > :version AND kind = 'collection'))::int;
+
+-- name: wakes_look (postgres)
+-- Where the events and the catalogue are.
+SELECT name, position FROM cursor WHERE journal = 0 AND name IN ('event', 'catalog');
+
+-- name: wakes_tell (postgres)
+-- The same of what has moved, and tell all who listen; another schema may belong to another Tidings.
+SELECT name, position, pg_notify('tidings', current_schema() || ' ' || name || ' ' || position) FROM cursor
+WHERE journal = 0 AND ((name = 'event' AND position > :event) OR (name = 'catalog' AND position > :catalog));
+
 -- name: catalog_changes
 -- What has changed after a version, in order.
 SELECT number, kind, name FROM catalog_change WHERE number > :after ORDER BY number LIMIT :count;

@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 
+from tidings.intake.items.change import Changing
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import Malformed, TidingsError
 from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.callers.access import Access
 from tidings.web.callers.arrivals import Arrivals
 from tidings.web.callers.limits import Limits
+from tidings.web.callers.shared_limits import SharedLimits
 from tidings.web.callers.tickets import PARAMETER, Ticket, merged
 from tidings.web.habits import given, shaping
 from tidings.web.operation import Answer, Operation, Request, Stream
@@ -35,6 +37,9 @@ from tidings.web.wire.routes import Routes
 from tidings.web.wire.streaming import run_stream
 
 log = logging.getLogger("tidings.web")
+
+AGAIN = frozenset({401, 403, 404, 405, 409, 412, 422})
+"""The statuses of refusals that a newer catalogue may change: of a key, a collection, or anything that it names."""
 
 ANYBODY = Key(id="", hash="", name="", scopes=())
 """The caller of operations that need no key, when none was sent."""
@@ -62,6 +67,12 @@ class Exchange(msgspec.Struct, gc=False):
     """Headers that even a refusal carries."""
     ticket: Ticket | None = None
     """What the caller showed instead of a key."""
+    raw: bytes | None = None
+    """The body, once it was read."""
+    limits: list[tuple[str, str]] | None = None
+    """The RateLimit headers, once the call was counted."""
+    is_taken: bool = False
+    """A part of its body was read and used: it cannot begin again."""
     waited: bool = False
     """It was open for as long as its caller or the log of events wanted, so how long says nothing."""
 
@@ -72,8 +83,12 @@ class ApiDoor:
     def __init__(self, parts: Parts, routes: Routes) -> None:
         self._parts = parts
         self._clock = parts.clock
-        self.access = Access(parts.catalog, parts.tickets)
-        self.limits = Limits(parts.clock, parts.writer)
+        self.access = Access(parts.catalog, parts.tickets, None if parts.others is None else parts.others.fresh)
+        self.limits: Limits | SharedLimits = Limits(parts.clock, parts.writer)
+        self._fresh = None
+        if parts.others is not None:
+            self.limits = SharedLimits(parts.clock, parts.others.reserving)
+            self._fresh = parts.others.fresh
         self._bodies = parts.bodies
         self._arrivals = Arrivals(parts)
         self._packer = Packer()
@@ -116,7 +131,8 @@ class ApiDoor:
                 operation, path = self._routes.find(scope.method, scope.path)
             if len(headers) != len(pairs) or "host" not in headers:
                 check_headers(pairs, headers, scope.http_version)
-            answer = await self._run(operation, path, at)
+            run = self._run if self._fresh is None else self._run_fresh
+            answer = await run(operation, path, at)
             if answer is None:
                 status = 200
             else:
@@ -133,12 +149,30 @@ class ApiDoor:
         if refused:
             await self._bodies.discard(proto, headers, status)
 
+    async def _run_fresh(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
+        """The same where other nodes change the catalogue: if that was why it is refused, with the latest one."""
+        await self.access.look_for(self.shown_key(at))
+        version, extra = self._parts.catalog.now.version, at.extra
+        at.extra = list(extra)
+        try:
+            return await self._run(operation, path, at)
+        except TidingsError as wrong:
+            assert self._fresh is not None
+            reads = wrong.status == 503 and operation.method == "GET"
+            may_change = wrong.status in AGAIN or reads or isinstance(wrong, Changing)
+            if not may_change or at.is_taken or not await self._fresh.newer_than(version):
+                raise
+        at.extra = extra
+        return await self._run(operation, path, at)
+
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
         """The answer; None if it was streamed."""
         headers, scope = at.headers, at.scope
         key = ANYBODY
         if operation.scope is not None or "authorization" in headers:
             key = self._known(operation, at)
+            if key.limits or key.shared_limits:
+                await self.count(key, at)
             if operation.per_key is not None:
                 operation = operation.per_key(self._parts, key, path)
         if "if-match" in headers or "if-none-match" in headers:
@@ -152,10 +186,13 @@ class ApiDoor:
             body.check_encoding(headers["content-encoding"])
         if operation.incoming:
             body.check_file(headers.get("content-type"), tuple(operation.incoming))
+            at.is_taken = True
             pieces = self._bodies.pieces(at.proto, headers, self._max_import)
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             most = self._max_batch if operation.large else self._max_body
-            raw = await self._bodies.read(at.proto, headers, most, key.tenant)
+            if at.raw is None:
+                at.raw = await self._bodies.read(at.proto, headers, most, key.tenant)
+            raw = at.raw
         request = Request(
             operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors, None, pieces
         )
@@ -178,7 +215,7 @@ class ApiDoor:
         return await self._finished(request, answer, at)
 
     def _known(self, operation: Operation, at: Exchange) -> Key:
-        """Who calls: by a key, or by a ticket where the operation takes one. It has the scope, and the call is counted.
+        """Who calls: by a key, or by a ticket where the operation takes one. It has the scope.
 
         Raises Unauthorized, Forbidden or LimitReached.
         """
@@ -193,9 +230,17 @@ class ApiDoor:
         scope = operation.scope
         if scope is not None and scope not in key.scopes and EVERYTHING not in key.scopes and operation.per_key is None:
             key.need(scope)
-        if key.limits or key.shared_limits:
-            at.extra.extend(self.limits.take(key))
         return key
+
+    def shown_key(self, at: Exchange) -> str | None:
+        """The Authorization header, if it should hold a key."""
+        return at.headers.get("authorization")
+
+    async def count(self, key: Key, at: Exchange) -> None:
+        """Count a call of a key with limits, once. Raises LimitReached."""
+        if at.limits is None:
+            at.limits = await self.limits.take(key)
+        at.extra.extend(at.limits)
 
     async def _run_large(self, request: Request, at: Exchange) -> Answer | None:
         """A large body is parsed and stored in its tenant's turn; see work.py."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from tidings.model.access import Key, key_hash
@@ -9,6 +10,7 @@ from tidings.model.errors import LimitReached, Unauthorized
 from tidings.model.moment import Micros
 from tidings.rules.network.callers import CallersCount, address_of
 from tidings.store.catalog import Catalog
+from tidings.store.joined.fresh import Fresh
 from tidings.web.callers.tickets import Ticket, Tickets
 
 log = logging.getLogger("tidings.web")
@@ -22,8 +24,8 @@ KEY_CHARS_MAX = 200
 class Access:
     """Finds keys by their text. What was found holds until the catalogue changes."""
 
-    def __init__(self, catalog: Catalog, tickets: Tickets) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog, tickets: Tickets, fresh: Fresh | None = None) -> None:
+        self._catalog, self._fresh = catalog, fresh
         self._tickets = tickets
         self._version = -1
         self._known: dict[str, Key] = {}
@@ -51,6 +53,20 @@ class Access:
         if key.expires is not None and key.expires <= now:
             raise Unauthorized("This key has expired. Ask for a new one.", code="key_expired")
         return key
+
+    async def latest_key(self, authorization: str | None, client: str, now: Micros) -> Key:
+        """The same, also if another node has just made it."""
+        await self.look_for(authorization)
+        return self.key(authorization, client, now)
+
+    async def look_for(self, authorization: str | None) -> None:
+        """Where other nodes make keys, look for one that this node does not know, before it counts as wrong."""
+        fresh, snapshot = self._fresh, self._catalog.now
+        if fresh is None or authorization is None or authorization in self._known:
+            return
+        with contextlib.suppress(Unauthorized):
+            if _digest(authorization) not in snapshot.keys_by_hash:
+                await fresh.newer_than(snapshot.version)
 
     def ticket(self, text: str, client: str, now: Micros) -> Ticket:
         """The ticket of a stream's URL. Raises as `key` does."""

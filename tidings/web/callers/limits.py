@@ -8,7 +8,7 @@ import logging
 from tidings.model.access import CallLimit, Key
 from tidings.model.errors import LimitReached, TidingsError
 from tidings.model.moment import SECOND, Clock
-from tidings.rules.limit import Windows, rate_limit_headers
+from tidings.rules.limits.windows import Allowance, Windows, rate_limit_headers
 from tidings.store.callers import call_counts
 from tidings.store.callers.call_counts import CallCount
 from tidings.store.readers import Readers
@@ -38,18 +38,14 @@ class Limits:
             limit = CallLimit(calls=kept.calls, seconds=kept.seconds)
             self._windows.take(kept.key, (limit,), kept.window_start * SECOND, cost=kept.calls)
 
-    def take(self, key: Key) -> list[tuple[str, str]]:
+    async def take(self, key: Key) -> list[tuple[str, str]]:
         """Count one call; returns the RateLimit headers.
 
         Raises LimitReached, and counts nothing, if a window is full.
         """
         now = self._clock.now()
         verdict = self._windows.take(key.id, (*key.limits, *key.shared_limits), now)
-        headers = rate_limit_headers(verdict)
-        if not verdict.allowed:
-            raise LimitReached(
-                f"This key may make {verdict.limit:,} calls in {verdict.window:,} seconds.", headers=headers
-            )
+        headers = headers_of(verdict)
         for window in verdict.windows:
             if window.seconds >= KEPT_SECONDS_MIN:
                 start = now // (window.seconds * SECOND) * window.seconds
@@ -78,3 +74,11 @@ class Limits:
             await self.flush()
         except TidingsError as wrong:
             log.warning("call counts could not be kept: %s", wrong.detail)
+
+
+def headers_of(verdict: Allowance) -> list[tuple[str, str]]:
+    """The RateLimit headers of a call that was decided. Raises LimitReached if it is refused."""
+    headers = rate_limit_headers(verdict)
+    if not verdict.allowed:
+        raise LimitReached(f"This key may make {verdict.limit:,} calls in {verdict.window:,} seconds.", headers=headers)
+    return headers

@@ -17,6 +17,7 @@ from tidings.rules.network.origin import public_url
 from tidings.web.callers.access import Access
 from tidings.web.callers.arrivals import Arrivals
 from tidings.web.callers.limits import Limits
+from tidings.web.callers.shared_limits import SharedLimits
 from tidings.web.console import kept
 from tidings.web.console.pages.table import PAGES
 from tidings.web.console.sessions import CODE_MARK, ConsoleSession, Sessions, set_cookie
@@ -63,7 +64,7 @@ class At(msgspec.Struct, gc=False):
 class ConsoleDoor:
     """Takes everything at and below `/console`."""
 
-    def __init__(self, parts: Parts, menu: Menu, access: Access, limits: Limits) -> None:
+    def __init__(self, parts: Parts, menu: Menu, access: Access, limits: Limits | SharedLimits) -> None:
         settings = parts.settings
         self._parts, self._menu, self._access, self._limits = parts, menu, access, limits
         self._arrivals = Arrivals(parts)
@@ -119,7 +120,7 @@ class ConsoleDoor:
     async def _sign_in(self, at: At, posted: dict[str, str]) -> int:
         text = posted.get("key", "").strip()
         try:
-            key = self._key(at, text)
+            key = await self._key(at, text)
         except TidingsError as wrong:
             page = self._shown.sign_in(at.headers, posted.get("to", ""), wrong.detail)
             headers = [*page_headers(), *problem.headers(wrong)]
@@ -127,12 +128,12 @@ class ConsoleDoor:
         cookie = set_cookie(self._sessions.begin(key), self._root, is_secure=self._is_secure)
         return redirect(at.proto, self._back(posted), [cookie])
 
-    def _key(self, at: At, text: str) -> Key:
+    async def _key(self, at: At, text: str) -> Key:
         """The key that was pasted, or that a one-time code is for. Guesses are counted as at the API."""
         if not text:
             raise Unauthorized("Paste a key, such as the one that the server printed when it first started.")
         if not text.startswith(CODE_MARK):
-            return self._access.key(f"Bearer {text}", at.client, self._parts.clock.now())
+            return await self._access.latest_key(f"Bearer {text}", at.client, self._parts.clock.now())
         try:
             return self._sessions.use(text)
         except Unauthorized as wrong:
@@ -140,7 +141,7 @@ class ConsoleDoor:
 
     async def _make_link(self, at: At) -> int:
         """A link that signs the holder of a key in, once: for `tidings console`."""
-        key = self._access.key(at.headers.get("authorization"), at.client, self._parts.clock.now())
+        key = await self._access.latest_key(at.headers.get("authorization"), at.client, self._parts.clock.now())
         base = self._public.whole if self._public else ""
         body = {"url": f"{base}{ROOT}{SIGN_IN}#{self._sessions.code(key)}"}
         return await send(at.proto, 201, msgspec.json.encode(body), [("content-type", "application/json")])
@@ -168,7 +169,7 @@ class ConsoleDoor:
         if at.path == LIVE:
             return await self._follow(at, at.session)
         row, names = self._found(at.path, is_action=False)
-        self._count(at.session.key)
+        await self._count(at.session.key)
         view: Done | View = await row.run(self._visit(at, at.session, names, read_parameters(at.scope.query_string)))
         if isinstance(view, Done):
             return redirect(at.proto, self._root + view.to)
@@ -176,7 +177,7 @@ class ConsoleDoor:
 
     async def _act(self, at: At, session: ConsoleSession, posted: dict[str, str]) -> int:
         row, names = self._found(at.path, is_action=True)
-        self._count(session.key)
+        await self._count(session.key)
         if (asked := posted.pop("ask", "")) and not at.is_partial:
             return await self._send_view(at, row, kept.question(asked, at.path, posted), 200)
         visit = self._visit(at, session, names, read_parameters(at.scope.query_string), posted)
@@ -222,10 +223,10 @@ class ConsoleDoor:
         accepted = "" if row.is_action else at.headers.get("accept-encoding", "")
         return await send_page(at.proto, status, page, [*page_headers(), *more], accepted)
 
-    def _count(self, key: Key) -> None:
+    async def _count(self, key: Key) -> None:
         """Count a page as one call of its key, however many operations it takes. Raises LimitReached."""
         if key.limits or key.shared_limits:
-            self._limits.take(key)
+            await self._limits.take(key)
 
     def _visit(
         self,

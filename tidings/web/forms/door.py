@@ -8,6 +8,7 @@ before: no cookie is set or read.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -86,7 +87,7 @@ class FormsDoor:
         """Answer a request (RSGI 1.x)."""
         began = perf_counter()
         request_id = self._arrivals.next_id(began)
-        form = self._receiver.form_at(scope.path[len(PREFIX) :]) if scope.path.startswith(PREFIX) else None
+        form = await self._form_at(scope.path)
         says = self._receiver.ready(form).checks.says if form is not None else Says(FALLBACK)
         at = Visit(scope, proto, dict(scope.headers.items()), request_id, form, says)
         is_refused = False
@@ -97,6 +98,16 @@ class FormsDoor:
         self._arrivals.answered(NAME, status, began)
         if is_refused:
             await self._parts.bodies.discard(proto, at.headers, status)
+
+    async def _form_at(self, path: str) -> Form | None:
+        if not path.startswith(PREFIX):
+            return None
+        name, others = path[len(PREFIX) :], self._parts.others
+        form = self._receiver.form_at(name)
+        if form is None and others is not None:
+            with contextlib.suppress(TidingsError):
+                form = await others.fresh.found(lambda: self._receiver.form_at(name))
+        return form
 
     async def _take(self, at: Visit) -> int:
         scope = at.scope

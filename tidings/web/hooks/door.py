@@ -83,7 +83,10 @@ class HooksDoor:
     async def _take(self, scope: Any, proto: Any, request_id: str) -> int:
         peer = self._arrivals.caller(scope)
         self._arrivals.count(peer)
-        hook = self._receiver.hook_at(scope.path[len(PREFIX) :])
+        path, others = scope.path[len(PREFIX) :], self._parts.others
+        hook = self._receiver.hook_at(path)
+        if hook is None and others is not None:
+            hook = await others.fresh.found(lambda: self._receiver.hook_at(path))
         if hook is None:
             return _send(proto, 404, {"content-type": "text/plain"}, _NO_HOOK, request_id)
         pairs = tuple(scope.headers.items())

@@ -16,11 +16,12 @@ from tidings.model.delivery import ANSWER_BYTES_KEPT
 from tidings.model.event import HOPS_MAX, SUBJECT_CHARS_MAX
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
-from tidings.rules import event_types, filter, limit
+from tidings.rules import event_types, filter
 from tidings.rules.declare import declaration
 from tidings.rules.deliver import bodies, judgement, retry
 from tidings.rules.deliver.lifecycle import STATES
 from tidings.rules.items import permit
+from tidings.rules.limits import windows as limit
 from tidings.rules.network import certificates, origin
 from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL

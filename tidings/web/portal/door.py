@@ -23,6 +23,7 @@ from tidings.rules.network.origin import public_url
 from tidings.web.callers.access import Access
 from tidings.web.callers.arrivals import Arrivals
 from tidings.web.callers.limits import Limits
+from tidings.web.callers.shared_limits import SharedLimits
 from tidings.web.inside import Menu
 from tidings.web.pages.assets import FOLDER
 from tidings.web.pages.fields import POSTED_BYTES_MAX, read_fields, read_parameters
@@ -56,7 +57,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PortalDoor:
     """Takes everything below `/portal`."""
 
-    def __init__(self, parts: Parts, menu: Menu, access: Access, limits: Limits) -> None:
+    def __init__(self, parts: Parts, menu: Menu, access: Access, limits: Limits | SharedLimits) -> None:
         settings = parts.settings
         self._parts, self._menu, self._access, self._limits = parts, menu, access, limits
         self._arrivals = Arrivals(parts)
@@ -132,9 +133,9 @@ class PortalDoor:
 
     async def _inside(self, at: _At, link: PortalLink) -> int:
         """A page or an action, for a session of this link."""
-        key = self._session(at, link)
+        key = await self._session(at, link)
         if key.limits or key.shared_limits:
-            self._limits.take(key)
+            await self._limits.take(key)
         is_action = at.scope.method == "POST"
         row, names = self._found(at.path, is_action=is_action)
         posted = await self._posted(at, key) if is_action else {}
@@ -152,11 +153,10 @@ class PortalDoor:
         accepted = "" if is_action else at.headers.get("accept-encoding", "")
         return await send_page(at.proto, done.status, page, headers, accepted)
 
-    def _session(self, at: _At, link: PortalLink) -> Key:
+    async def _session(self, at: _At, link: PortalLink) -> Key:
         """The key of the request, which must be that of the link's session. Raises Unauthorized or LimitReached."""
-        now = self._parts.clock.now()
         try:
-            key = self._access.key(at.headers.get("authorization"), at.client, now)
+            key = await self._access.latest_key(at.headers.get("authorization"), at.client, self._parts.clock.now())
         except Unauthorized:
             raise Unauthorized(SESSION_ENDED, code="portal_session_ended") from None
         if key.id != link.session:

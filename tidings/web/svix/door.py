@@ -65,12 +65,16 @@ class SvixDoor(ApiDoor):
         key = ANYBODY
         if operation.scope is not None:
             key = self._known(operation, at)
+            if key.limits or key.shared_limits:
+                await self.count(key, at)
         given = _query(scope.query_string, operation)
         raw = b""
         if "content-encoding" in headers:
             body.check_encoding(headers["content-encoding"])
         if scope.method not in ("GET", "HEAD") or "content-length" in headers or "transfer-encoding" in headers:
-            raw = await self._bodies.read(at.proto, headers, self._max_body, key.tenant)
+            if at.raw is None:
+                at.raw = await self._bodies.read(at.proto, headers, self._max_body, key.tenant)
+            raw = at.raw
         request = Request(operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors)
         if len(raw) > LARGE_BYTES:
             return await self._run_large(request, at)
@@ -86,6 +90,13 @@ class SvixDoor(ApiDoor):
             at.headers["authorization"] = text[: -len(REGIONS[0])]
         return super()._known(operation, at)
 
+    def shown_key(self, at: Exchange) -> str | None:
+        """The same without Svix's region at its end; None if it is a token for an application's portal."""
+        scheme, _, token = at.headers.get("authorization", "").partition(" ")
+        if token.startswith(TOKEN):
+            return None
+        return f"{scheme} {token[: -len(REGIONS[0])] if token.endswith(REGIONS) else token}"
+
     def _of_token(self, operation: Operation, at: Exchange, token: str) -> Key:
         try:
             key = self._tokens.open(token)
@@ -95,8 +106,6 @@ class SvixDoor(ApiDoor):
             self._cors.narrow(at.extra, at.headers["origin"], key)
         if operation.scope is not None:
             key.need(operation.scope)
-        if key.shared_limits:
-            at.extra.extend(self.limits.take(key))
         return key
 
     def _parse(self, request: Request) -> None:

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from tidings.model.digits import is_digits
-from tidings.rules.limit import LeastRate
+from tidings.rules.limits.windows import LeastRate
 from tidings.web.operation import Stream
 from tidings.web.wire.feed import Feed
 

@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from tidings.model.errors import Malformed, TooLarge, TooSlow, Unavailable
-from tidings.rules.limit import LeastRate
+from tidings.rules.limits.windows import LeastRate
 from tidings.rules.share import Share
 from tidings.web.wire.bodies.memory import Memory
 

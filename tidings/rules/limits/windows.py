@@ -70,12 +70,7 @@ class Windows:
                 self._used[owner, limit.seconds] = (index, used)
             reset = (index + 1) * limit.seconds - now / SECOND
             windows.append(Window(owner, limit.calls, limit.seconds, max(0, limit.calls - used), reset))
-        if allowed:
-            tight = min(windows, key=lambda window: (window.remaining / window.limit, -window.reset_seconds))
-        else:
-            refusing = [window for window, is_full in zip(windows, full, strict=True) if is_full]
-            tight = max(refusing, key=lambda window: window.reset_seconds)
-        return Allowance(allowed, tight.remaining, tight.reset_seconds, tight.limit, tight.seconds, tuple(windows))
+        return allowance(windows, full)
 
     def __len__(self) -> int:
         return len(self._used)
@@ -97,6 +92,16 @@ class Windows:
             if (index + 1) * seconds * SECOND > now
         }
         self._sweep_at = now + SWEEP_EVERY
+
+
+def allowance(windows: Sequence[Window], full: Sequence[bool]) -> Allowance:
+    """Whether a call is allowed that counts in these windows, of which some are `full`."""
+    if not any(full):
+        tight = min(windows, key=lambda window: (window.remaining / window.limit, -window.reset_seconds))
+    else:
+        refusing = [window for window, is_full in zip(windows, full, strict=True) if is_full]
+        tight = max(refusing, key=lambda window: window.reset_seconds)
+    return Allowance(not any(full), tight.remaining, tight.reset_seconds, tight.limit, tight.seconds, tuple(windows))
 
 
 def rate_limit_headers(verdict: Allowance) -> list[tuple[str, str]]:

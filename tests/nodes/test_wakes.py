@@ -1,0 +1,115 @@
+"""What joined nodes hear of one another: soon by a notification, within a quarter of a second without one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import psycopg
+import pytest
+
+from tests.postgres_server import PostgresServer
+from tidings.store import journal
+from tidings.store.engines.postgres import PostgresDb
+from tidings.store.joined.wakes import LOOK_SECONDS, Wakes
+from tidings.testing import until
+
+
+class Node:
+    """What one node has heard."""
+
+    def __init__(self, url: str) -> None:
+        self.events: list[int] = []
+        self.versions: list[int] = []
+        self.wakes = Wakes(url, self.events.append, self.versions.append)
+
+
+@pytest.fixture
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    with postgres_server.database(migrated=True) as url:
+        with closing(PostgresDb(url)) as db:
+            journal.begin(db)
+        yield url
+
+
+@contextmanager
+def nodes(url: str, count: int) -> Iterator[list[Node]]:
+    with ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            node = Node(url)
+            node.wakes.start()
+            stack.callback(node.wakes.stop)
+            made.append(node)
+        for node in made:
+            until(lambda: node.events, "it has looked")
+        yield made
+
+
+def move(url: str, name: str, count: int = 1) -> int:
+    with psycopg.connect(url, autocommit=True) as db:
+        sql = "UPDATE cursor SET position = position + %s WHERE journal = 0 AND name = %s RETURNING position"
+        row = db.execute(sql, [count, name]).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_what_one_node_commits_the_others_hear_once_and_without_an_echo(url: str) -> None:
+    with nodes(url, 3) as (a, b, c):
+        for told in range(1, 21):
+            move(url, "event")
+            a.wakes.committed()
+            until(lambda: b.wakes.heard == c.wakes.heard == told, "they have heard")
+        version = move(url, "catalog", 3)
+        a.wakes.committed()
+        until(lambda: b.wakes.heard == c.wakes.heard == 21, "of the catalogue, too")
+        assert a.wakes.told == 21 and a.versions[-1] == b.versions[-1] == c.versions[-1] == version
+        assert b.events == sorted(set(b.events)), "each position once, in order"
+        for node in (b, c):
+            # They commit nothing new: what they have heard they do not pass on.
+            node.wakes.committed()
+            until(lambda: not node.wakes._has_news, "it has seen that there is nothing to tell")
+        assert b.wakes.told == c.wakes.told == 0 and a.wakes.told == 21
+
+
+def test_a_notification_that_is_lost_is_made_up_for_by_a_look(url: str) -> None:
+    with nodes(url, 2) as (a, b):
+        b.wakes._hear = lambda text, sender: None  # type: ignore[method-assign]
+        position = move(url, "event")
+        a.wakes.committed()
+        until(lambda: b.events[-1] == position, "it has looked")
+        began, position = time.monotonic(), move(url, "catalog")
+        until(lambda: b.versions[-1:] == [position], "it has looked at the catalogue")
+        assert time.monotonic() - began < LOOK_SECONDS * 8, "even on a busy machine"
+
+
+def test_a_connection_that_breaks_is_opened_again_and_what_was_missed_is_found(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with nodes(url, 2) as (a, b):
+        with psycopg.connect(url, autocommit=True) as db:
+            ended = db.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%name IN (%'"
+            ).fetchone()
+        assert ended == (2,)
+        position = move(url, "event")
+        until(lambda: a.events[-1] == b.events[-1] == position, "both have looked again")
+        until(lambda: not a.wakes._wrong and not b.wakes._wrong, "both say that they are back")
+        said = [record.message for record in caplog.records]
+        assert sum("cannot be followed" in text for text in said) == 2
+        position = move(url, "event")
+        a.wakes.committed()
+        until(lambda: b.events[-1] == position, "it hears again")
+
+
+def test_what_others_notify_on_the_channel_is_not_believed(url: str) -> None:
+    with nodes(url, 2) as (a, b):
+        with psycopg.connect(url, autocommit=True) as db:
+            for text in ("other event 99999", "public event x", "public other 5", "", "public event -7", "é"):
+                db.execute("SELECT pg_notify('tidings', %s)", [text])
+        position = move(url, "event")
+        a.wakes.committed()
+        until(lambda: b.events[-1] == position, "it still hears")
+        assert max(b.events) == position

@@ -1,0 +1,162 @@
+"""How joined nodes learn of one another's writes: each looks by itself, and a notification says when to look.
+
+What is true is in the database: the position of the events, and the catalogue's version. Every node reads both each
+LOOK_SECONDS, whatever happened to notifications, and that is the longest that it knows less than it could. Usually it
+is sooner: a node that has committed something new says so with NOTIFY, and the others wait for that on their sockets.
+
+PostgreSQL lets only one transaction that notifies commit at a time, in the whole cluster. So the writer's own
+transactions never notify. It happens after their COMMIT, on a connection that waits for no disk, at most once in
+TELL_SECONDS, in one statement that reads the positions and tells those that nobody has told yet. A node that has only
+heard of something thus tells nothing: there is no echo.
+
+One thread for each joined node, with one connection on which it listens, tells and looks. A notification that is lost
+with that connection is made up for by the next look. Where one node works alone, nothing of this runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+from psycopg import pq
+
+from tidings.model.digits import is_digits
+from tidings.store.base import Row, StoreError
+from tidings.store.engines.session import translated, with_defaults
+from tidings.store.engines.statements import statements
+
+LOOK_SECONDS = 0.25
+"""How old what a node knows of the others may be."""
+TELL_SECONDS = 0.005
+AGAIN_SECONDS = 0.25
+"""After the connection broke: when the next one is opened."""
+EVENT, CATALOG = "event", "catalog"
+_NAMES = (EVENT, CATALOG)
+
+log = logging.getLogger("tidings.nodes")
+
+
+class Wakes:
+    """The thread. `events` and `catalog` are called from it with the new position or version, if any node moved it."""
+
+    def __init__(self, url: str, events: Callable[[int], None], catalog: Callable[[int], None]) -> None:
+        self._url = url
+        self._calls = {EVENT: events, CATALOG: catalog}
+        self._known = dict.fromkeys(_NAMES, -1)
+        self._said = dict(self._known)
+        """What was notified, by this node or others. What only a look has found may be what is still to be told."""
+        self._has_news = False
+        """Whether this node has committed something since it last told."""
+        self._told_at = self._look_at = 0.0
+        self._schema, self._session = "", 0
+        self._reads, self._writes = os.pipe()
+        os.set_blocking(self._reads, False)
+        os.set_blocking(self._writes, False)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="wakes", daemon=True)
+        self._wrong = False
+        self.heard = self.told = 0
+        """How many notifications of others have arrived, and how many this node has sent."""
+
+    def start(self) -> None:
+        """Start the thread; it looks at once."""
+        self._thread.start()
+
+    def committed(self) -> None:
+        """This node has committed something; from the writer's thread."""
+        if not self._has_news:
+            self._has_news = True
+            self._poke()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._poke()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+        if not self._thread.is_alive():
+            os.close(self._reads)
+            os.close(self._writes)
+
+    def _poke(self) -> None:
+        try:
+            os.write(self._writes, b".")
+        except BlockingIOError:
+            # It has more than enough reasons to wake up already.
+            pass
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with translated(), psycopg.connect(with_defaults(self._url), autocommit=True) as conn:
+                    self._follow(conn)
+            except StoreError as wrong:
+                if not self._wrong:
+                    log.warning("other servers' news cannot be followed: %s", wrong)
+                self._wrong = True
+                self._stopping.wait(AGAIN_SECONDS)
+
+    def _follow(self, conn: psycopg.Connection[Row]) -> None:
+        """Listen, tell and look until the thread is stopped or the connection breaks."""
+        [(schema,)] = conn.execute("SELECT current_schema()").fetchall()
+        self._schema, self._session = str(schema), conn.info.backend_pid
+        conn.add_notify_handler(lambda notice: self._hear(notice.payload, notice.pid))
+        conn.execute("SET synchronous_commit = off")
+        conn.execute("LISTEN tidings")
+        # What was notified before is found by looking; and a database that was restored may have gone back.
+        self._known = dict.fromkeys(_NAMES, -1)
+        self._look(conn)
+        self._said = dict(self._known)
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            if now >= self._look_at:
+                self._look(conn)
+            tell_at = self._told_at + TELL_SECONDS if self._has_news else self._look_at
+            if self._has_news and now >= tell_at:
+                self._has_news, self._told_at = False, now
+                self._tell(conn)
+                continue
+            self._wait(conn.pgconn, min(self._look_at, tell_at) - now)
+
+    def _look(self, conn: psycopg.Connection[Row]) -> None:
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        self._take(conn.execute(statements("postgres")["wakes_look"]).fetchall())
+        if self._wrong:
+            self._wrong = False
+            log.warning("other servers' news are followed again")
+
+    def _tell(self, conn: psycopg.Connection[Row]) -> None:
+        rows = conn.execute(statements("postgres")["wakes_tell"], self._said).fetchall()
+        self.told += len(rows)
+        self._said |= {name: position for name, position, _ in rows}
+        self._take([row[:2] for row in rows])
+
+    def _wait(self, conn: pq.abc.PGconn, seconds: float) -> None:
+        """Wait until a notification arrives, this node commits, or the time is over."""
+        ready = select.select([conn.socket, self._reads], [], [], max(0.0, seconds))[0]
+        if self._reads in ready:
+            os.read(self._reads, 4_096)
+        if conn.socket in ready:
+            conn.consume_input()
+            while (notice := conn.notifies()) is not None:
+                self._hear(notice.extra.decode(), notice.be_pid)
+
+    def _hear(self, text: str, sender: int) -> None:
+        schema, _, said = text.rpartition(" ")[0].rpartition(" ")
+        position = text.rpartition(" ")[2]
+        if sender != self._session and schema == self._schema and said in self._calls and is_digits(position):
+            self.heard += 1
+            self._said[said] = max(self._said[said], int(position))
+            self._take([(said, int(position))])
+
+    def _take(self, rows: list[Row]) -> None:
+        """Remember what has moved, and call those who want to know. A look may be older than what was heard."""
+        for name, position in rows:
+            if position > self._known[name]:
+                self._known[name] = position
+                self._calls[name](position)
