@@ -77,6 +77,7 @@ from tidings.tracing import start_if_asked
 from tidings.web.app import App
 from tidings.web.callers.open_calls import OpenCalls
 from tidings.web.callers.tickets import Tickets
+from tidings.web.elsewhere import among_others
 from tidings.web.items import operations as item_menu
 from tidings.web.menus import Menus
 from tidings.web.parts import FormParts, Parts
@@ -177,7 +178,8 @@ class Server:
         if engine.joined:
             self._others = Others(settings.database, engine, (writer, readers, catalog), feed.committed)
             self._others.start()
-        self.parts = self._together(catalog, sealer, feed, router, endpoints)
+        together = self._together(catalog, sealer, feed, router, endpoints)
+        self.parts = among_others(together, engine.node or "", sealer) if engine.joined else together
         parts = (cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
         self._tasks = Tasks(*parts)
 

@@ -37,14 +37,14 @@ from tidings.deliver.lane.refill import offer
 from tidings.deliver.lane.serve import LaneStore, Launch, serve
 from tidings.deliver.lane.setbacks import Setbacks
 from tidings.deliver.lane.shares import Outstanding, Shares
-from tidings.deliver.lane.view import state
+from tidings.deliver.lane.view import state, stored_health
 from tidings.deliver.settle import Settlement, waiting_from
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
 from tidings.model.event import Event
 from tidings.model.link import AnyLink, changes_lines, shared_lines
 from tidings.model.moment import Micros
-from tidings.rules.deliver.health import EndpointHealth, Trust
+from tidings.rules.deliver.health import Trust
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
@@ -364,20 +364,7 @@ class Lanes:
             lane = self.by_link.get(row[0])
             if lane is None:
                 continue
-            found = EndpointHealth(
-                fails=row[2],
-                failing_since=row[3],
-                last_failure=row[4],
-                open=bool(row[5]),
-                probe_at=row[6],
-                probe_delay_seconds=row[7],
-                new_fails=row[8],
-                refusing=bool(row[9]),
-                held_until=row[10],
-                held_status=row[11],
-                hold_delay_seconds=row[12],
-            )
-            lane.restore(found, row[13], Setbacks(row[14], row[15], Trust(bool(row[16]), bool(row[17]))))
+            lane.restore(stored_health(row), row[13], Setbacks(row[14], row[15], Trust(bool(row[16]), bool(row[17]))))
             if row[1] is not None:
                 # What came from the head and was in flight is before the lane's own cursor.
                 lane.lag_from(min(row[1], self._head))

@@ -15,7 +15,7 @@ from tidings.model.event import EventType
 from tidings.model.forms.form import Form, FormOptions
 from tidings.model.hook import Hook, HookOptions
 from tidings.model.link import KINDS, AnyLink, Endpoint, Link, Pacing, Timer
-from tidings.store.base import Row, StoreError
+from tidings.store.base import Db, Row, StoreError
 from tidings.store.seal import Sealer
 
 T = TypeVar("T")
@@ -281,3 +281,9 @@ def keep_key(keys: dict[str, Key], by_hash: dict[str, Key], ident: str, row: Row
     keep(keys, ident, key)
     if key is not None and key.revoked is None:
         by_hash[key.hash] = key
+
+
+def stored_version(db: Db) -> int:
+    """The version in the store. As a write job, if other nodes write as well: this node has read it from then on."""
+    row = db.one("catalog_version")
+    return 0 if row is None else int(row[0])

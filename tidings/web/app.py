@@ -11,14 +11,18 @@ from typing import Any, Protocol
 
 from tidings.rules.network.origin import public_url
 from tidings.web.api.door import ApiDoor
+from tidings.web.callers.forwarded import HEADER, ForwardedSeal
 from tidings.web.console.door import ConsoleDoor
+from tidings.web.elsewhere import DoorElsewhere
 from tidings.web.forms.door import FormsDoor
 from tidings.web.hooks.door import HooksDoor
 from tidings.web.inside import Menu
 from tidings.web.operations import TABLE
+from tidings.web.pages.fields import POSTED_BYTES_MAX
 from tidings.web.parts import Parts
 from tidings.web.portal.door import PortalDoor
 from tidings.web.svix.door import SvixDoor
+from tidings.web.wire.forwarding import catch_up
 from tidings.web.wire.routes import Routes
 
 
@@ -41,6 +45,7 @@ class App:
         """`doors`: by the first step of the path, such as `in` and `f`; the API's door takes the rest."""
         self._parts = parts
         public = public_url(parts.settings.public_url)
+        self._forwarded = parts.forwarded
         self._api = ApiDoor(parts, _routes(public.prefix if public else ""))
         self._traced = None if parts.traced is None else parts.traced(self._api.route_of)
         self._doors: dict[str, Door] = dict(doors or self._own_doors(parts))
@@ -48,7 +53,11 @@ class App:
     def _own_doors(self, parts: Parts) -> dict[str, Door]:
         # People and programs share the counts of wrong keys and of calls.
         inside = (parts, Menu(parts, TABLE), self._api.access, self._api.limits)
-        doors: dict[str, Door] = {"console": ConsoleDoor(*inside), "portal": PortalDoor(*inside)}
+        doors: dict[str, Door]
+        if (forwarding := parts.forwarding) is None:
+            doors = {"console": ConsoleDoor(*inside), "portal": PortalDoor(*inside)}
+        else:
+            doors = {name: DoorElsewhere(parts, forwarding, name, POSTED_BYTES_MAX) for name in ("console", "portal")}
         svix = SvixDoor(parts, self._api)
         return doors | {"in": HooksDoor(parts), "f": FormsDoor(parts), "svix": svix, "api": svix}
 
@@ -59,8 +68,19 @@ class App:
     async def stop(self) -> None:
         """Let long polls and streams end, and write what is counted in memory; before the writer is closed."""
         await self._api.stop()
+        if self._parts.forwarding is not None:
+            self._parts.forwarding.close()
         await self._parts.receiver.refusals.stop()
 
     def __rsgi__(self, scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
         door = self._doors.get(scope.path[1:].partition("/")[0]) or self._api
+        if self._forwarded is not None and HEADER in scope.headers:
+            return self._passed_on(self._forwarded, door, scope, proto)
         return door.take(scope, proto) if self._traced is None else self._traced(door, scope, proto)
+
+    async def _passed_on(self, seal: ForwardedSeal, door: Door, scope: Any, proto: Any) -> None:
+        """A request that came by way of another node may be about a change of the catalogue that that one has made."""
+        passed, parts = seal.of(scope), self._parts
+        if passed is not None and passed.version > parts.catalog.now.version:
+            await catch_up(parts.writer)
+        await (door.take(scope, proto) if self._traced is None else self._traced(door, scope, proto))

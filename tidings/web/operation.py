@@ -178,6 +178,9 @@ class Operation:
     types an example."""
     outgoing: Mapping[str, str] = field(default_factory=dict)
     """The handler answers a file (a Stream that has an end): by its media types an example."""
+    at_sender: bool = False
+    """Only the node that sends can do it, such as what is about lanes, timers, replays or declarations. A node that
+    takes in passes it on (wire/forwarding.py). What is not marked so is done wherever it arrives."""
     addressed: bool = False
     """It is given the addresses of the caller and of the connection."""
     idempotent_key: bool = False

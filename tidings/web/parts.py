@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 from tidings.control.collections import Collections
@@ -28,6 +29,7 @@ from tidings.control.svix.endpoints import AppEndpoints
 from tidings.control.svix.tokens import AppTokens
 from tidings.control.tenants import Tenants
 from tidings.control.timers.runs import TimerRuns
+from tidings.deliver.elsewhere import DeliverElsewhere, stored_lanes
 from tidings.deliver.stage import Deliver
 from tidings.intake.forms.let_in import RefusedForms
 from tidings.intake.forms.receive import FormReceiver
@@ -43,12 +45,15 @@ from tidings.model.moment import Clock
 from tidings.net.names import Names
 from tidings.rules.histogram import REQUEST_SECONDS, Histograms
 from tidings.rules.share import ShareView
+from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.joined.others import Others
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer
 from tidings.store.writer import Writer
+from tidings.views.deliveries import LaneOf
+from tidings.web.callers.forwarded import ForwardedSeal
 from tidings.web.callers.open_calls import OpenCalls
 from tidings.web.callers.tickets import Tickets
 from tidings.web.menus import Menus
@@ -56,6 +61,7 @@ from tidings.web.wire.bodies.reading import BodyReader
 from tidings.web.wire.bodies.work import Work
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
+from tidings.web.wire.forwarding import Forwarding
 
 
 class Routing(Protocol):
@@ -155,7 +161,7 @@ class Parts:
     collections: Collections
     declarations: Declarations
     indexes: Indexes
-    deliver: Deliver
+    deliver: Deliver | DeliverElsewhere
     feed: Feed
     routing: Routing
     open_calls: OpenCalls
@@ -181,12 +187,33 @@ class Parts:
     """If requests are traced: makes what answers in a door's place, from what finds the pattern of an API path."""
     spans: Mapping[str, int] = field(default_factory=dict)
     """If there are traces: how many spans were sent, could not be sent, or were dropped."""
+    forwarded: ForwardedSeal | None = None
+    """Where several nodes work: opens the header with which they pass requests on."""
+    forwarding: Forwarding | None = None
+    """If this node does not send: passes requests on to the one that does."""
     svix: SvixParts = field(init=False)
 
     def __post_init__(self) -> None:
         sealer = self.tickets.sealer("application portal tokens")
         svix = SvixParts.of(self.catalog, self.clock, sealer, self.tenants, self.endpoints)
         object.__setattr__(self, "svix", svix)
+
+    async def lanes_of(self, links: Iterable[int], tenant: str | None) -> LaneOf:
+        """How the lanes of these links are: as the deliver stage has them, or as it stored them at another node."""
+        if self.sends:
+            return cache(self.deliver.lane)
+        asked, now = set(links), self.clock.now()
+        if not asked:
+            return self.deliver.lane
+        stored = await self.readers.call(lambda db: stored_lanes(db, asked, now), tenant)
+        return stored.get
+
+    def lanes_in(self, db: Db) -> LaneOf:
+        """The same for a job of a reader that asks for one after the other."""
+        if self.sends:
+            return self.deliver.lane
+        now = self.clock.now()
+        return cache(lambda link: stored_lanes(db, (link,), now).get(link))
 
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""

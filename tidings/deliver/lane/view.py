@@ -8,7 +8,8 @@ from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.setbacks import LastFailure
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
-from tidings.rules.deliver.health import disables_at, failing_since, is_alarming
+from tidings.rules.deliver.health import EndpointHealth, disables_at, failing_since, is_alarming
+from tidings.store.base import Row
 
 
 class LaneView(msgspec.Struct, frozen=True):
@@ -56,6 +57,43 @@ def view(lane: Lane, now: Micros) -> LaneView:
         lane.succeeded_at,
         disables_at(health),
         lane.next_due if not lane.queued and lane.next_due is not None and lane.next_due > now else None,
+    )
+
+
+def stored_health(row: Row) -> EndpointHealth:
+    """The health in a row of `link_states`."""
+    return EndpointHealth(
+        fails=row[2],
+        failing_since=row[3],
+        last_failure=row[4],
+        open=bool(row[5]),
+        probe_at=row[6],
+        probe_delay_seconds=row[7],
+        new_fails=row[8],
+        refusing=bool(row[9]),
+        held_until=row[10],
+        held_status=row[11],
+        hold_delay_seconds=row[12],
+    )
+
+
+def of_stored(row: Row, now: Micros) -> LaneView:
+    """A lane as it was stored, in a row of `link_states`. What it has in memory is unknown."""
+    health = stored_health(row)
+    held = health.held_until is not None and health.held_until > now
+    return LaneView(
+        queued=0,
+        in_flight=0,
+        lagging=row[1] is not None,
+        open=health.open,
+        fails=health.fails,
+        failing_since=failing_since(health),
+        probe_at=health.probe_at if health.probe_at is not None and health.probe_at > now else None,
+        held_until=health.held_until if held else None,
+        held_status=health.held_status if held else None,
+        alarming=is_alarming(health),
+        succeeded_at=row[13],
+        disables_at=disables_at(health),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -139,6 +139,16 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return self.role != "gone" and not self.draining and self.seconds < PROOF_SECONDS
 
 
+class Sender(NamedTuple):
+    """The node that sends, and where it is."""
+
+    node: str
+    address: str
+    """Such as `http://10.0.0.2:8000`."""
+    heard_seconds: float
+    """How long ago it was last heard of."""
+
+
 def uptime() -> float:
     """Seconds by a clock that nobody sets, and that continues while the machine sleeps."""
     return time.clock_gettime(_CLOCK)
@@ -216,6 +226,12 @@ def seen(db: Db) -> list[Seen]:
         if session in locks.pens or ago < FROZEN_SECONDS * SECOND
     ]
     return sorted(found, key=lambda node: (not node.works, node.role == "gone", node.name))
+
+
+def sender(db: Db) -> Sender | None:
+    """The joined node that holds the sender's lock, if it has said where others reach it."""
+    found = next((each for each in seen(db) if each.role == "sends"), None)
+    return None if found is None or found.address is None else Sender(found.id, found.address, found.seconds)
 
 
 def _role(session: int | None, said: str | None, locks: Locks) -> Role:

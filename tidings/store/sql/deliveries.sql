@@ -165,6 +165,19 @@ SELECT link, cursor, fails, failing_since, last_failure, open, probe_at, probe_d
     held_until, held_status, hold_delay_seconds, succeeded_at, failed_to, older_until, doubted, suspected
 FROM link_state;
 
+-- name: link_states_of (sqlite)
+-- The same of some links.
+SELECT s.link, s.cursor, s.fails, s.failing_since, s.last_failure, s.open, s.probe_at, s.probe_delay_seconds, s.new_fails,
+    s.refusing, s.held_until, s.held_status, s.hold_delay_seconds, s.succeeded_at
+FROM json_each(:links) AS j JOIN link_state AS s ON s.link = j.value;
+
+-- name: link_states_of (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT s.link, s.cursor, s.fails, s.failing_since, s.last_failure, s.open, s.probe_at, s.probe_delay_seconds, s.new_fails,
+    s.refusing, s.held_until, s.held_status, s.hold_delay_seconds, s.succeeded_at
+FROM link_state AS s
+WHERE s.link IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:links AS jsonb)));
+
 -- name: link_state_put
 -- Store the health and the cursor of a link.
 INSERT INTO link_state (

@@ -200,9 +200,10 @@ EXAMPLE: dict[str, Any] = {
 
 NOUN = Noun(name="collection", path="/v1/collections/{name}", tag=TAG, view=CollectionView, whole_to_write=True)
 OPERATIONS: tuple[Operation, ...] = (
-    NOUN.lists(list_collections, CollectionList, SORTS, summary="List collections"),
+    NOUN.lists(list_collections, CollectionList, SORTS, summary="List collections", at_sender=True),
     NOUN.creates(
         create_collection,
+        at_sender=True,
         summary="Declare a collection",
         help=(
             "After that, its events `NAME.created`, `.updated`, `.deleted` and those that it declares are in "
@@ -211,9 +212,10 @@ OPERATIONS: tuple[Operation, ...] = (
         request=NewCollection,
         example={"name": "tasks", **EXAMPLE},
     ),
-    NOUN.reads(get_collection, summary="Read a collection's declaration"),
+    NOUN.reads(get_collection, at_sender=True, summary="Read a collection's declaration"),
     NOUN.puts(
         put_collection,
+        at_sender=True,
         summary="Declare a collection, or replace its declaration",
         help=(
             "Fields missing from the declaration are dropped with their values. With `If-None-Match: *` it "
@@ -225,6 +227,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     NOUN.edits(
         edit_collection,
+        at_sender=True,
         summary="Change a collection's declaration",
         help="The patch applies at all levels (RFC 7396). To rename a field, use `was`, and null for its old name.",
         request=CollectionPatch,
@@ -233,6 +236,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     NOUN.deletes(
         delete_collection,
+        at_sender=True,
         summary="Drop a collection with its items",
         help="This is refused if another collection refers to it. Its events are kept.",
         parameters=(DROP_VALUES,),
@@ -251,6 +255,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does_to_all(
         "apply",
         apply_collections,
+        at_sender=True,
         summary="Apply declarations, all or none",
         help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",
         request=ApplyBody,

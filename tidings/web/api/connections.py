@@ -104,6 +104,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.reads(get_connection, scope=READ, whole=True, summary="Read a connection"),
     NOUN.puts(
         put_connection,
+        at_sender=True,
         scope=WRITE,
         whole=True,
         summary="Declare a connection, or replace its declaration",
@@ -115,9 +116,12 @@ OPERATIONS: tuple[Operation, ...] = (
         request=ConnectionBody,
         example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},
     ),
-    NOUN.deletes(delete_connection, scope=WRITE, whole=True, summary="Delete a connection that no link uses"),
+    NOUN.deletes(
+        delete_connection, at_sender=True, scope=WRITE, whole=True, summary="Delete a connection that no link uses"
+    ),
     Operation(
         name="test_connection",
+        at_sender=True,
         method="POST",
         path="/v1/connections/{name}:test",
         scope=WRITE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import msgspec
 
 from tidings.control.deliveries import WRITE, DeliveryTrace
@@ -57,7 +55,7 @@ async def list_deliveries(parts: Parts, request: Request) -> Answer:
         tenant=given.get("tenant"),
         count=is_counted,
     )
-    lane_of = cache(parts.deliver.lane)
+    lane_of = await parts.lanes_of((row.link for row in found.rows), request.key.tenant)
     views = [delivery_view(row, snapshot, parts.delivery_ids, lane_of) for row in found.rows]
     return page.answer(views, found.position, counted(found.total) if is_counted else None)
 
@@ -74,7 +72,9 @@ async def list_reasons(parts: Parts, request: Request) -> Answer:
 
 async def get_delivery(parts: Parts, request: Request) -> Answer:
     """Read one delivery with every attempt."""
-    return _shown(parts, await parts.deliveries.trace(request.caller, request.path["id"]))
+    trace = await parts.deliveries.trace(request.caller, request.path["id"])
+    lane_of = await parts.lanes_of((trace.row.link,), request.key.tenant)
+    return Answer(200, delivery_detail(trace, parts.catalog.now, parts.delivery_ids, lane_of))
 
 
 async def retry_delivery(parts: Parts, request: Request) -> Answer:
@@ -219,6 +219,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="retry_delivery",
+        at_sender=True,
         method="POST",
         path="/v1/deliveries/{id}:retry",
         scope="deliveries:write",
@@ -236,6 +237,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="cancel_delivery",
+        at_sender=True,
         method="POST",
         path="/v1/deliveries/{id}:cancel",
         scope="deliveries:write",

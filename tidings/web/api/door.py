@@ -7,8 +7,9 @@ an API and wrong for others' webhooks lives here: keys, strict queries, refusals
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
@@ -30,6 +31,7 @@ from tidings.web.wire import problem, query
 from tidings.web.wire.bodies import body, slices
 from tidings.web.wire.bodies.work import BESIDE_BYTES, LARGE_BYTES
 from tidings.web.wire.cors import METHODS, Cors
+from tidings.web.wire.forwarding import AtSender
 from tidings.web.wire.headers import check as check_headers
 from tidings.web.wire.packing import PACKED_BYTES_MIN, Packer
 from tidings.web.wire.public import from_outside
@@ -52,6 +54,7 @@ _ALWAYS = [*_COMMON, ("cache-control", "no-store")]
 JSON = [*_ALWAYS, ("content-type", "application/json")]
 _PROBLEM = [*_ALWAYS, ("content-type", problem.MEDIA)]
 _encode = msgspec.json.Encoder().encode
+Run = Callable[[Operation, dict[str, str], "Exchange"], Awaitable[Answer | None]]
 
 
 class Exchange(msgspec.Struct, gc=False):
@@ -73,6 +76,8 @@ class Exchange(msgspec.Struct, gc=False):
     """The RateLimit headers, once the call was counted."""
     is_taken: bool = False
     """A part of its body was read and used: it cannot begin again."""
+    status: int = 200
+    """Of the answer, if that was written elsewhere."""
     waited: bool = False
     """It was open for as long as its caller or the log of events wanted, so how long says nothing."""
 
@@ -99,6 +104,7 @@ class ApiDoor:
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
         self._max_import = int(parts.settings.max_import_bytes)
+        self._forwarding = parts.forwarding
 
     async def start(self) -> None:
         """Read the call counts that were kept; before the first request."""
@@ -132,9 +138,12 @@ class ApiDoor:
             if len(headers) != len(pairs) or "host" not in headers:
                 check_headers(pairs, headers, scope.http_version)
             run = self._run if self._fresh is None else self._run_fresh
-            answer = await run(operation, path, at)
+            if self._forwarding is None:
+                answer = await run(operation, path, at)
+            else:
+                answer = await self._run_or_pass_on(run, operation, path, at)
             if answer is None:
-                status = 200
+                status = at.status
             else:
                 status = answer.status
                 if _encoded(answer) >= PACKED_BYTES_MIN:
@@ -164,6 +173,18 @@ class ApiDoor:
                 raise
         at.extra = extra
         return await self._run(operation, path, at)
+
+    async def _run_or_pass_on(
+        self, run: Run, operation: Operation, path: dict[str, str], at: Exchange
+    ) -> Answer | None:
+        """At a node that takes in: what only the sender can do is passed on as received, before anybody is known."""
+        if not operation.at_sender:
+            with contextlib.suppress(AtSender):
+                return await run(operation, path, at)
+        assert self._forwarding is not None
+        most = self._max_batch if operation.large else self._max_body
+        at.status = await self._forwarding.pass_on(self._parts, at.scope, at.proto, at.client, most, at.raw)
+        return None
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
         """The answer; None if it was streamed."""

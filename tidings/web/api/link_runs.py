@@ -71,6 +71,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does(
         "run",
         run_link,
+        at_sender=True,
         whole=True,
         summary="Run a link with a timer now",
         help="This emits an event as a due time would, and returns it. The link's schedule does not change. A link "
@@ -83,6 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does(
         "reset",
         reset_link,
+        at_sender=True,
         whole=True,
         summary="Reset a link that polls",
         help="The link starts from the beginning, so its next run reads everything. Records that are unchanged in "

@@ -233,6 +233,7 @@ OPERATIONS: tuple[Operation, ...] = (
         list_links,
         LinkList,
         SORTS,
+        at_sender=True,
         summary="List links",
         parameters=(
             Parameter(
@@ -243,9 +244,10 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(name="tenant", schema={"type": "string"}, help="Return only links of this tenant."),
         ),
     ),
-    NOUN.reads(get_link, summary="Read a link", parameters=(COUNTS,)),
+    NOUN.reads(get_link, at_sender=True, summary="Read a link", parameters=(COUNTS,)),
     NOUN.puts(
         put_link,
+        at_sender=True,
         whole=True,
         summary="Declare a link, or replace its declaration",
         help=(
@@ -255,10 +257,13 @@ OPERATIONS: tuple[Operation, ...] = (
         request=LinkBody,
         example=EXAMPLE,
     ),
-    NOUN.deletes(delete_link, whole=True, summary="Delete a link", help="Its waiting deliveries are cancelled."),
+    NOUN.deletes(
+        delete_link, at_sender=True, whole=True, summary="Delete a link", help="Its waiting deliveries are cancelled."
+    ),
     NOUN.does(
         "pause",
         pause_link,
+        at_sender=True,
         whole=True,
         summary="Pause a link; new events wait until it is resumed",
         idempotent_key=True,
@@ -270,6 +275,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does(
         "resume",
         resume_link,
+        at_sender=True,
         whole=True,
         summary="Resume a link that was paused",
         help="`missed` decides what happens to the waiting deliveries: `send` sends them (the usual choice), `cancel` "
@@ -283,6 +289,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does(
         "test",
         test_link,
+        at_sender=True,
         whole=True,
         summary="Show the exact edit or call that a link would make for an event",
         help="Nothing is changed or sent. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
@@ -306,6 +313,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does_to_all(
         "apply",
         apply_links,
+        at_sender=True,
         whole=True,
         summary="Apply declarations of links, all or none",
         help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",

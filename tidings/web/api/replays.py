@@ -83,6 +83,7 @@ def _shown(parts: Parts, replay: Replay) -> Answer:
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="create_replay",
+        at_sender=True,
         method="POST",
         path="/v1/replays",
         scope="replays:write",
@@ -149,6 +150,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="cancel_replay",
+        at_sender=True,
         method="POST",
         path="/v1/replays/{id}:cancel",
         scope="replays:write",

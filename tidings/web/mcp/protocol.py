@@ -20,6 +20,7 @@ from tidings.web.mcp.tools import AssistantTools
 from tidings.web.operation import Answer, BodySchema, Operation, Request
 from tidings.web.parts import Parts
 from tidings.web.wire import problem
+from tidings.web.wire.forwarding import AtSender
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """What we speak, newest first."""
@@ -96,8 +97,16 @@ class McpHandler:
         if method == "tools/call":
             name = _read(params, "name", str, "")
             arguments = _read(params, "arguments", dict[str, msgspec.Raw], {})
+            if self._is_elsewhere(tools, name, request):
+                raise AtSender
             return await _called(tools, name, arguments, request)
         raise _Wrong(NO_METHOD, f"There is no method {method[:100]}; this server has tools alone.")
+
+    def _is_elsewhere(self, tools: AssistantTools, name: str, request: Request) -> bool:
+        if self._parts is None or self._parts.forwarding is None:
+            return False
+        operation = tools.find(request.key, name)
+        return operation is not None and operation.at_sender
 
 
 def _initialized(asked: str, request: Request) -> dict[str, Any]:

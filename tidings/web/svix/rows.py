@@ -51,6 +51,7 @@ def row(
     status: int = 200,
     parameters: Sequence[Parameter] = (),
     secret: bool = False,
+    at_sender: bool = False,
 ) -> Operation:
     """An operation of this door. `path`: after the version, such as `/app/{app_id}`. An empty body is as `{}`."""
     return Operation(
@@ -66,6 +67,7 @@ def row(
         status=status,
         parameters=tuple(parameters),
         secret=secret,
+        at_sender=at_sender,
         idempotent_key=method == "POST",
     )
 

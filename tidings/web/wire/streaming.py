@@ -18,12 +18,15 @@ import struct
 import sys
 import termios
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidings.model.digits import is_digits
 from tidings.rules.limits.windows import LeastRate
-from tidings.web.operation import Stream
 from tidings.web.wire.feed import Feed
+
+if TYPE_CHECKING:
+    # An operation knows all parts, and one of them passes answers on.
+    from tidings.web.operation import Stream
 
 UNSENT_BYTES_MAX = 64 * 1024
 STUCK_SECONDS = 60.0
@@ -36,25 +39,45 @@ LOOK_SECONDS = 0.05
 log = logging.getLogger("tidings.web")
 
 
+class CutOff(Exception):
+    """Ends an answer before its end for a reason that is known: its reader must notice."""
+
+
 async def run_stream(scope: Any, proto: Any, stream: Stream, headers: list[tuple[str, str]], feed: Feed) -> None:
     """Write the pieces until they end, the reader leaves, or the server stops."""
+    headers = [*headers, *stream.headers, ("content-type", stream.media)]
     if scope.method == "HEAD":
-        proto.response_empty(200, [*headers, *stream.headers, ("content-type", stream.media)])
+        proto.response_empty(200, headers)
         return
-    transport = proto.response_stream(200, [*headers, *stream.headers, ("content-type", stream.media)])
+    await pour(scope, proto, 200, headers, stream.pieces, feed, whole=stream.whole)
+
+
+async def pour(
+    scope: Any,
+    proto: Any,
+    status: int,
+    headers: list[tuple[str, str]],
+    pieces: AsyncIterator[bytes],
+    feed: Feed,
+    *,
+    whole: bool,
+) -> None:
+    """The same for any answer. `whole`: it has an end, and a reader that does not get that far must notice."""
+    transport = proto.response_stream(status, headers)
     gone = asyncio.ensure_future(proto.client_disconnect())
-    queue = _Queue(scope, is_whole=stream.whole)
-    pieces = stream.pieces
+    queue = _Queue(scope, is_whole=whole)
     is_at_end = False
     try:
         is_at_end = await _write(transport, pieces, queue, gone, feed)
     except RuntimeError:
         # What the server raises when the connection is closed already.
         return
+    except CutOff as wrong:
+        log.warning("a response broke off midway: %s", wrong)
     except Exception:
         log.exception("a response broke off midway")
     finally:
-        if stream.whole and not is_at_end:
+        if whole and not is_at_end:
             queue.cut()
         gone.cancel()
         queue.close()

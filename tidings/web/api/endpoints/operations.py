@@ -185,6 +185,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="list_endpoints",
+        at_sender=True,
         method="GET",
         path="/v1/endpoints",
         scope="endpoints:read",
@@ -210,9 +211,10 @@ OPERATIONS: tuple[Operation, ...] = (
             *PAGING,
         ),
     ),
-    NOUN.reads(get_endpoint, summary="Read an endpoint, with its health", parameters=(COUNTS,)),
+    NOUN.reads(get_endpoint, at_sender=True, summary="Read an endpoint, with its health", parameters=(COUNTS,)),
     NOUN.edits(
         edit_endpoint,
+        at_sender=True,
         summary="Change an endpoint",
         help="A merge patch (RFC 7396): omitted members keep their values, and null resets a member to its default. "
         'The change applies from the next attempt on, to waiting deliveries too. In `headers`, `"***"` keeps the '
@@ -222,10 +224,11 @@ OPERATIONS: tuple[Operation, ...] = (
         masked=("ca", "client_certificate"),
         example={"rate": 20, "filter": None},
     ),
-    NOUN.deletes(delete_endpoint, summary="Delete an endpoint and cancel its waiting deliveries"),
+    NOUN.deletes(delete_endpoint, at_sender=True, summary="Delete an endpoint and cancel its waiting deliveries"),
     NOUN.does(
         "pause",
         pause_endpoint,
+        at_sender=True,
         summary="Pause an endpoint; new events wait until it is resumed",
         idempotent_key=True,
         parameters=(IF_MATCH,),
@@ -236,6 +239,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does(
         "resume",
         resume_endpoint,
+        at_sender=True,
         summary="Resume an endpoint that was paused or disabled",
         help="`missed` decides what happens to the waiting deliveries: `send` (the default) sends them now, "
         "including those that wait for a retry, and `cancel` cancels them. `waiting` in the response says how "
@@ -249,6 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.does(
         "test",
         test_endpoint,
+        at_sender=True,
         summary="Send an event of type endpoint.test to this endpoint only",
         idempotent_key=True,
         response=TestView,
@@ -256,6 +261,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="try_endpoint",
+        at_sender=True,
         method="POST",
         path="/v1/endpoints:try",
         scope="endpoints:write",
@@ -281,6 +287,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="rotate_endpoint_secret",
+        at_sender=True,
         method="POST",
         path="/v1/endpoints/{id}/secret",
         scope="endpoints:write",

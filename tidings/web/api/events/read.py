@@ -78,7 +78,7 @@ async def get_event(parts: Parts, request: Request) -> Answer:
 
     def read(db: Db) -> EventDetail:
         event = find(db, caller, request.path["event"], request.query.get("tenant"))
-        return event_detail(db, snapshot, event, request.caller, parts.delivery_ids, parts.deliver.lane)
+        return event_detail(db, snapshot, event, request.caller, parts.delivery_ids, parts.lanes_in(db))
 
     return Answer(200, await parts.readers.call(read, request.key.tenant))
 

@@ -64,6 +64,7 @@ _ALSO = ((200, "Nothing was started; the response says how many deliveries fit."
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="retry_deliveries",
+        at_sender=True,
         method="POST",
         path="/v1/deliveries:retry",
         scope="deliveries:write",
@@ -80,6 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="cancel_deliveries",
+        at_sender=True,
         method="POST",
         path="/v1/deliveries:cancel",
         scope="deliveries:write",

@@ -53,6 +53,11 @@ class _Collector:
             spans.add_metric([result], count)
         yield spans
         yield from self._shares()
+        sends = GaugeMetricFamily(
+            "tidings_sends", "1: this node routes and sends; 0: it takes in, and another one sends."
+        )
+        sends.add_metric([], int(parts.sends))
+        yield sends
         info = GaugeMetricFamily("tidings_info", "The running version of Tidings.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
@@ -143,6 +148,9 @@ class _Collector:
         for mode in ("enabled", "paused", "disabled"):
             endpoints.add_metric([mode], modes[mode])
         yield endpoints
+        if not parts.sends:
+            # Only the node that sends has lanes; zeros would say that all is well.
+            return
         snapshot, links = parts.deliver.snapshot(), parts.catalog.now.links
         lanes = list(snapshot.values())
         yield GaugeMetricFamily(

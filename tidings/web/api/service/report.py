@@ -73,6 +73,7 @@ async def _vitals(parts: Parts) -> Vitals:
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="get_health",
+        at_sender=True,
         method="GET",
         path="/v1/health",
         scope="metrics:read",
@@ -92,6 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="list_jobs",
+        at_sender=True,
         method="GET",
         path="/v1/jobs",
         scope="metrics:read",

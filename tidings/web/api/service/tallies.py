@@ -89,6 +89,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="list_link_tallies",
+        at_sender=True,
         method="GET",
         path="/v1/tallies:links",
         scope="deliveries:read",

@@ -125,5 +125,5 @@ OPERATIONS: tuple[Operation, ...] = (
     row("v1.application.get", "GET", ONE, READ, get, tag=TAG, response=ApplicationOut),
     row("v1.application.update", "PUT", ONE, WRITE, put, tag=TAG, request=ApplicationIn, response=ApplicationOut),
     row("v1.application.patch", "PATCH", ONE, WRITE, patch, tag=TAG, request=ApplicationPatch, response=ApplicationOut),
-    row("v1.application.delete", "DELETE", ONE, WRITE, delete, tag=TAG, status=204),
+    row("v1.application.delete", "DELETE", ONE, WRITE, delete, tag=TAG, at_sender=True, status=204),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -207,7 +206,7 @@ async def list_attempted_messages(parts: Parts, request: Request) -> Answer:
     found = await parts.deliveries.page(request.caller, query, endpoint=endpoint.id)
     rows = found.rows[:: -1 if span.is_back else 1]
     events = await messages.by_seq(parts, request, endpoint.tenant, [row.event for row in rows])
-    lane_of, snapshot = cache(parts.deliver.lane), parts.catalog.now
+    snapshot, lane_of = parts.catalog.now, await parts.lanes_of((row.link for row in rows), request.key.tenant)
     with_content, channel, types = given.get("with_content", True), given.get("channel"), given.get("event_types")
     data = []
     for row in rows:
@@ -233,7 +232,7 @@ async def list_attempted_destinations(parts: Parts, request: Request) -> Answer:
         query = msgspec.structs.replace(query, **({"after" if span.is_back else "before": span.place}))
     found = await parts.deliveries.page(request.caller, query, tenant=tenant.id)
     rows = found.rows[:: -1 if span.is_back else 1]
-    lane_of = cache(parts.deliver.lane)
+    lane_of = await parts.lanes_of((row.link for row in rows), request.key.tenant)
     endpoints = {each.num: each for each in parts.endpoints.visible(request.caller, tenant.id)}
     data = []
     for row in rows:
@@ -342,6 +341,7 @@ OPERATIONS: tuple[Operation, ...] = (
         WRITE,
         resend,
         tag=TAG,
+        at_sender=True,
         response=EmptyResponse,
         status=202,
     ),

@@ -101,6 +101,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "replays:write",
         recover,
         tag=TAG,
+        at_sender=True,
         request=RecoverIn,
         response=RecoverOut,
         status=202,
