@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 import tests.examples  # noqa: F401  (it registers the profiles)
-from make_pictures import Browser
+from chromium import Browser
 from tests.few import thinned
 from tests.memory_files import use_memory
 from tests.order import longest_first

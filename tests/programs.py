@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from make_pictures import BROWSERS
+from chromium import BROWSERS
 
 NAMES: dict[str, tuple[str, ...]] = {
     "chromium": BROWSERS,

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from make_pictures import MISSING, PICTURES, Browser, program
+from chromium import MISSING, Browser, program
+from make_pictures import PICTURES
 from tidings.testing import Api, FakeClock, Receiver, TestServer
 
 MINUTES = 60

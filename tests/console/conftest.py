@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from make_pictures import Browser
+from chromium import Browser
 from tests.console.visitor import Visitor
 from tidings.testing import Api, Receiver, TestServer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from make_pictures import Browser
+from chromium import Browser
 from tests.barriers import ALL, COLOURS, asked, axe
 from tests.console.house import PATHS, furnish
 from tidings.testing import Receiver, TestServer

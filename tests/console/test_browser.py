@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from make_pictures import KEYS, Browser
+from chromium import KEYS, Browser
 from tests.console.house import furnish
 from tidings.testing import Api, Receiver, TestServer, until
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from make_pictures import Browser
+from chromium import Browser
 from tests.console.house import PATHS, furnish
 from tests.console.payloads import PAYLOADS
 from tests.console.visitor import Visitor

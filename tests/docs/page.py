@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from make_pictures import Browser
+from chromium import Browser
 from tidings.testing import until
 
 LANGUAGES = ("curl", "Python", "JavaScript")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from make_pictures import Browser
+from chromium import Browser
 from tidings.testing import TestServer
 
 

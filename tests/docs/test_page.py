@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from make_pictures import Browser
+from chromium import Browser
 from tests.docs.page import Page
 from tidings.testing import Api, TestServer, until
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from make_pictures import Browser
+from chromium import Browser
 from tests.docs.page import Page
 from tidings.testing import Api, TestServer
 

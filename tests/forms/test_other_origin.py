@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from make_pictures import Browser
+from chromium import Browser
 from tests.forms.world import ANN, CONTACT, DeclaredForm
 from tidings.testing import TestServer
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from make_pictures import Browser
+from chromium import Browser
 from tidings.testing import until
 
 PAGE = """<!doctype html><title>Host</title><body><script>
