@@ -49,17 +49,19 @@ class OpenStore:
             self._locks.append(lock)
         self.before = None if new_store else reached_before(url, folder, self.lock)
         expected: Expected = "empty" if new_store else "filled" if was_used(url, folder, self.lock) else "any"
-        engine = open_engine(url, folder, expected, self._settings.join, self._wants_to_send)
+        engine = open_engine(url, folder, expected, self._settings.join, self._wants_to_send, keeps=True)
         if engine.node is not None:
             note_node(engine.node, self.lock)
-        if lock is not None and file is not None:
-            # A first start has made it only now.
-            lock.also_inode(file)
-        db = engine.reader()
         try:
+            if lock is not None and file is not None:
+                # A first start has made it only now.
+                lock.also_inode(file)
+            db = engine.writer()
+            engine.keep(db)
             return engine, load_sealer(db, self._settings.secret_key or None, folder)
-        finally:
-            db.close()
+        except BaseException:
+            engine.close()
+            raise
 
     def note_use(self) -> None:
         """The store is in use: an empty database means from now on that one was lost."""

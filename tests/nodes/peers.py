@@ -25,6 +25,8 @@ class Peer(PostgresEngine):
         self._own = own
 
     def writer(self) -> PostgresDb:
+        if self._opened is not None:
+            return super().writer()
         db = PostgresDb(self._url)
         db.journal, db.shares = self._own, True
         db.execute("SET lock_timeout = '2s'", {})
@@ -53,7 +55,7 @@ def peer(url: str, folder: Path, own: int) -> Iterator[TestServer]:
     db.close()
     folder.mkdir(exist_ok=True)
     server = TestServer(folder, database=url, secret_key=SECRET_KEY)
-    with mock.patch.object(module, "open_engine", lambda *_: engine):
+    with mock.patch.object(module, "open_engine", lambda *_, **__: engine):
         server.start()
     try:
         yield server

@@ -268,6 +268,15 @@ class UnsharedEngine:
 
     node = None
     joined, sends, wants_to_send = False, True, True
+    _opened: Any = None
+
+    def keep(self, db: Any) -> None:
+        self._opened = db
+
+    def close(self) -> None:
+        """Other connections are closed by the code that opened them."""
+        if self._opened is not None:
+            self._opened.close()
 
     def timeline(self) -> None:
         """None: a file that is put in place of another does not say so."""
@@ -301,10 +310,13 @@ class Engine(Protocol):
         """The id of this node among those that share the database, made at each start; None: nobody shares it."""
 
     def timeline(self) -> str | None:
-        """What changes if the whole database is restored or promoted; None: its engine does not say."""
+        """What changes if the whole database is restored or promoted, as its writer found it; None: nobody says."""
 
     def writer(self) -> Db:
-        """A connection for the one writer thread."""
+        """A connection for the one writer thread. Raises StoreError if the store would lose acknowledged data."""
+
+    def keep(self, db: Any) -> None:
+        """Use this connection for the next writer; of joined nodes that start at once, the sender stays the sender."""
 
     def note_reached(self, event: int) -> None:
         """This event is known to be stored: a database that is found to end before it went back in time."""
@@ -325,7 +337,7 @@ class Engine(Protocol):
         """A connection that builds indexes next to the writer. Raises StoreError if only the writer may write."""
 
     def check_safety(self) -> None:
-        """Raise StoreError if the store would lose acknowledged data."""
+        """The same check without a writer, such as next to a running server. Raises StoreError."""
 
     def close(self) -> None:
         """Release everything."""

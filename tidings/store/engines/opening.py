@@ -26,11 +26,18 @@ Expected = Literal["any", "filled", "empty"]
 
 
 def open_engine(
-    url: str, folder: Path, expected: Expected = "any", joined: bool = False, wants_to_send: bool = True
+    url: str,
+    folder: Path,
+    expected: Expected = "any",
+    joined: bool = False,
+    wants_to_send: bool = True,
+    *,
+    keeps: bool = False,
 ) -> Engine:
     """The engine for `sqlite:FILE` (relative to the data folder) or `postgresql://...`, brought to the present schema.
 
     `joined`: it works together with other joined nodes; `wants_to_send`: it routes and sends if nobody does.
+    `keeps`: its connection is the writer's; if not, it is closed, unless the node is joined.
     Raises StoreError if the database cannot be used, would lose acknowledged data, or is not as `expected`.
     """
     if joined:
@@ -44,11 +51,15 @@ def open_engine(
         engine = SqliteEngine(file)
     else:
         engine = shared_engine(url)
-    engine.check_safety()
     db = engine.writer()
     try:
         _open(engine, db, folder, expected)
-    finally:
+    except BaseException:
+        db.close()
+        raise
+    if keeps:
+        engine.keep(db)
+    else:
         db.close()
     return engine
 
@@ -69,7 +80,6 @@ def _join(url: str, folder: Path, expected: Expected, wants_to_send: bool) -> En
     if sqlite_file(url, folder) is not None:
         raise StoreError("--join requires a PostgreSQL database: an SQLite file belongs to one server")
     engine = shared_engine(url, joined=True, wants_to_send=wants_to_send)
-    engine.check_safety()
     db = engine.writer()
     try:
         with db.opening() as others:

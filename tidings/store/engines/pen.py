@@ -65,6 +65,20 @@ class Holder(msgspec.Struct):
     """The last event that is known to be stored."""
     superseded: Superseded | None = None
     """Why it never writes again."""
+    begun: bool = False
+    """Whether what a server asks of its database once, before it writes, was asked."""
+    timeline: str | None = None
+    """The identity of the PostgreSQL server and of its history; None if this user may not know it."""
+
+
+def begin(conn: psycopg.Connection[Row], url: str, holder: Holder) -> None:
+    """Ask what is asked once, before the pen is taken. Raises StoreBusy if nobody should write to this database."""
+    if not holder.begun:
+        refuse_wrong_clock(conn)
+        refuse_pooler(conn, url)
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
+            holder.timeline = str(_ask(conn, _TIMELINE, []))
+        holder.begun = True
 
 
 def refuse_unsafe(conn: psycopg.Connection[Row], *, several_hosts: bool = False, joined: bool = False) -> None:
@@ -195,6 +209,9 @@ def has_others(conn: psycopg.Connection[Row]) -> bool:
 
 _TRY: LiteralString = "SELECT pg_try_advisory_lock(%s)"
 _TRY_SHARED: LiteralString = "SELECT pg_try_advisory_lock_shared(%s)"
+_TIMELINE: LiteralString = (
+    "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"
+)
 _HEAD: LiteralString = "SELECT position FROM cursor WHERE name = 'event' AND journal = 0"
 _SESSION: LiteralString = "SELECT pg_backend_pid()"
 _SESSION_BEGAN: LiteralString = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -275,23 +292,6 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it archives its WAL, so that it can be restored to any moment."""
     writer: str | None
     """The server that writes to it, as `pg_stat_activity` has it; None if there is none."""
-
-
-def timeline(url: str) -> str | None:
-    """The identity of the PostgreSQL server and of its history; None if this user may not know it.
-
-    Raises StoreError.
-    """
-    with translated(), psycopg.connect(with_defaults(url), autocommit=True) as conn:
-        try:
-            return str(_ask(conn, _TIMELINE, []))
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
-            return None
-
-
-_TIMELINE: LiteralString = (
-    "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"
-)
 
 
 def describe(url: str) -> Described:

@@ -280,12 +280,17 @@ class PostgresDb:
     def _connect(self) -> None:
         with translated():
             conn = psycopg.connect(with_defaults(self._url), autocommit=True)
-        with translated():
-            if self._readonly:
-                conn.execute("SET default_transaction_read_only = on")
-            elif self._holder is not None:
-                pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url), joined=self._holder.joined)
-                self._pen_session = pen.take(conn, self._holder, self._pen_session)
+        try:
+            with translated():
+                if self._readonly:
+                    conn.execute("SET default_transaction_read_only = on")
+                elif self._holder is not None:
+                    pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url), joined=self._holder.joined)
+                    pen.begin(conn, self._url, self._holder)
+                    self._pen_session = pen.take(conn, self._holder, self._pen_session)
+        except BaseException:
+            conn.close()
+            raise
         self._conn, self._trips = conn, RoundTrips(conn)
 
     @contextlib.contextmanager
@@ -349,12 +354,11 @@ class PostgresEngine:
         opened, self._opened = self._opened, None
         return opened or PostgresDb(self._url, holder=self._holder)
 
-    def keep(self, db: PostgresDb) -> None:
-        """Use this connection for the next writer: of joined nodes that start at once, the sender stays the sender."""
+    def keep(self, db: Any) -> None:
         self._opened = db
 
     def timeline(self) -> str | None:
-        return pen.timeline(self._url)
+        return self._holder.timeline
 
     def claim(self, db: Db) -> None:
         if not self.sends:
@@ -379,7 +383,7 @@ class PostgresEngine:
         return PostgresDb(self._url)
 
     def check_safety(self) -> None:
-        # Without the pen, so that it can be asked beside a running server; each writer looks again itself.
+        # Without the pen, so that it can be asked next to a running server; a writer asks all of this itself.
         with translated():
             conn: psycopg.Connection[Row] = psycopg.connect(with_defaults(self._url), autocommit=True)
             try:

@@ -233,9 +233,12 @@ class SqliteEngine(UnsharedEngine):
         self._path = path
         self.where = f"sqlite:{path}"
         self._files: OpenFiles | None = None
+        self._opened: SqliteDb | None = None
 
     def writer(self) -> Db:
-        db = SqliteDb(str(self._path), readonly=False)
+        db = self._opened or SqliteDb(str(self._path), readonly=False)
+        self._opened = None
+        self._refuse_unsafe(db)
         self._files = db.files
         return db
 
@@ -261,18 +264,17 @@ class SqliteEngine(UnsharedEngine):
 
     def check_safety(self) -> None:
         db = SqliteDb(str(self._path), readonly=False)
-        try:
-            mode, sync = db.pragma("journal_mode"), db.pragma("synchronous")
-        finally:
-            db.close()
+        self._refuse_unsafe(db)
+        db.close()
+
+    def _refuse_unsafe(self, db: SqliteDb) -> None:
+        mode, sync = db.pragma("journal_mode"), db.pragma("synchronous")
         if mode != "wal" or sync < 2:
+            db.close()
             raise StoreError(
                 f"{self.where} runs with journal_mode={mode}, synchronous={sync}: acknowledged events could be lost. "
                 "Put the data folder on a local disk that supports WAL."
             )
-
-    def close(self) -> None:
-        """Connections are closed by the code that opened them."""
 
 
 class SqliteFile:
