@@ -39,14 +39,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("*.whl")
     # They are kept between runs, as other packages are that tests need.
-    kept = once(
-        CACHE / "wheels",
-        lock.read_bytes() + sys.version.encode(),
-        lambda into: pip("download", "--require-hashes", "--dest", into, "-r", lock),
-    )
+    kept = once(CACHE / "wheels", lock.read_bytes() + sys.version.encode() + b"pip", downloaded)
     for each in (*kept.glob("*.whl"), *kept.glob("*.tar.gz")):
         (folder / each.name).symlink_to(each)
     return built
+
+
+def downloaded(into: Path) -> None:
+    """Fetch the locked wheels, and pip, the newest of which pipx keeps for all its environments."""
+    pip("download", "--require-hashes", "--dest", into, "-r", ROOT / "requirements.lock")
+    pip("download", "--dest", into, "pip")
 
 
 def pip(command: str, *arguments: str | Path, python: Path = BIN / "python") -> None:
@@ -92,6 +94,45 @@ def test_wheel_and_then_source_by_pip(wheel: Path, tmp_path: Path) -> None:
     assert from_wheel is None and origin(bin_folder) == ROOT.as_uri()
 
 
+PLAIN = """
+import sys
+from tidings.client import verify
+from tidings.testing import Receiver, TestServer
+with TestServer() as server, Receiver() as receiver:
+    ident, secret = server.api.register(receiver.url())
+    server.api.publish("orders.paid", {"id": "o_1"})
+    [received] = receiver.wait_for(1)
+    assert verify(received.headers, received.body, secret)["type"] == "orders.paid"
+print(sorted({"psycopg", "psycopg_binary"} & set(sys.modules)))
+"""
+"""What a wheel without extras can do: all of it, on SQLite."""
+
+
+def test_a_plain_wheel_needs_no_postgresql_and_names_the_extra_for_it(wheel: Path, tmp_path: Path) -> None:
+    bin_folder = fresh_environment(tmp_path / "venv")
+    find = ("install", "--no-index", "--find-links", wheel.parent)
+    pip(*find, "tidings", python=bin_folder / "python")
+    assert run(bin_folder / "python", "-c", PLAIN).strip() == "[]"
+    url, data = "postgresql://tidings@127.0.0.1:1/tidings", ("--data", str(tmp_path / "data"))
+    for command in (
+        ("serve", *data, "--port", "0", "--database", url),
+        ("doctor", *data, "--url", "http://127.0.0.1:1", "--database", url),
+        ("doctor", *data, "--url", "http://127.0.0.1:1", "--database", url, "--production"),
+        ("backup", str(tmp_path / "copy"), *data, "--database", url),
+        ("outbox", "relay", "--database", url),
+        ("outbox", "status", "--database", url),
+    ):
+        done = subprocess.run([bin_folder / "tidings", *command], capture_output=True, text=True, timeout=60)
+        assert done.returncode, command
+        assert "run `pip install 'tidings[postgres]'`" in done.stdout + done.stderr, (command, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr, done.stderr
+    pip(*find, "tidings[postgres]", python=bin_folder / "python")
+    said = subprocess.run(
+        [bin_folder / "tidings", "outbox", "status", "--database", url], capture_output=True, text=True
+    )
+    assert "refused" in said.stderr.lower(), said
+
+
 def origin(bin_folder: Path) -> str | None:
     """The folder that the package was installed from, as its metadata tells; None of a wheel by its name."""
     read = "from importlib.metadata import distribution as d; print(d('tidings').read_text('direct_url.json') or '{}')"
@@ -109,6 +150,16 @@ def test_wheel_as_an_installed_tool(wheel: Path, tmp_path: Path) -> None:
     """As `pipx install` does it: a separate environment, and the command on the path."""
     uv_tool("install", wheel, wheel=wheel, home=tmp_path)
     assert_works(tmp_path / "bin")
+
+
+def test_wheel_by_pipx(wheel: Path, tmp_path: Path) -> None:
+    """`pipx install WHEEL`: pipx makes the environment, and the one with the pip for all of them."""
+    home = {f"PIPX_{name}": str(tmp_path / name) for name in ("HOME", "BIN_DIR", "MAN_DIR")}
+    offline = f"--no-index --find-links {wheel.parent}"
+    run(BIN / "pipx", "install", "--backend", "pip", "--python", sys.executable, "--pip-args", offline, wheel, **home)
+    assert_works(tmp_path / "BIN_DIR")
+    run(BIN / "pipx", "uninstall", "tidings", **home)
+    assert not list((tmp_path / "BIN_DIR").iterdir())
 
 
 def test_make_install_brings_what_running_takes_and_a_second_one_finds_it_done(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import bare_debian
 
@@ -59,7 +60,7 @@ def wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def measure(place: Path, run: bare_debian.Run, built: Path) -> dict[str, float]:
+def measure(place: Path, run: bare_debian.Run, built: Path) -> dict[str, Any]:
     """Seconds and megabytes. `place`: the folder as this machine sees it. Raises RuntimeError if a step fails."""
     for file in (built, ROOT / "examples" / "receiver.py"):
         shutil.copy(file, place / file.name)
@@ -82,6 +83,20 @@ def measure(place: Path, run: bare_debian.Run, built: Path) -> dict[str, float]:
         "total_seconds": round(verified - begun, 1),
         "megabytes": round(bare_debian.megabytes(place / "tidings"), 1),
         "megabytes_of_pip": round(empty / 1000, 1),
+        "megabytes_by_package": by_package(place / "tidings"),
+    }
+
+
+def by_package(environment: Path) -> dict[str, float]:
+    """The megabytes of each package that has one or more, compiled Python included; the others together."""
+    found: dict[str, float] = {}
+    for entry in next(environment.glob("lib/python3*/site-packages")).iterdir():
+        # Its files, its shared libraries (`x.libs`) and its metadata (`x-1.0.dist-info`).
+        name = entry.name.partition(".")[0].partition("-")[0]
+        found[name] = found.get(name, 0) + bare_debian.megabytes(entry)
+    large = {name: found[name] for name in sorted(found, key=found.__getitem__, reverse=True) if found[name] >= 1}
+    return {
+        name: round(size, 1) for name, size in (large | {"others": sum(found.values()) - sum(large.values())}).items()
     }
 
 

@@ -109,7 +109,7 @@ def connector(url: str) -> Connect:
     """
     plain = _DRIVER.sub(r"\1:", url)
     if plain.startswith(("postgresql://", "postgres://")):
-        return lambda: _postgres(plain)
+        return _postgres(plain)
     if plain.startswith("sqlite:///"):
         return lambda: _sqlite(plain.removeprefix("sqlite:///"))
     if "://" in plain or not plain:
@@ -117,10 +117,15 @@ def connector(url: str) -> Connect:
     return lambda: _sqlite(plain)
 
 
-def _postgres(url: str) -> Any:
-    import psycopg
+def _postgres(url: str) -> Connect:
+    from tidings.store.engines.opening import NO_DRIVER
 
-    return psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="tidings outbox")
+    try:
+        import psycopg
+    except ImportError as wrong:
+        raise ValueError(f"{NO_DRIVER}.") from wrong
+    name = "tidings outbox"
+    return lambda: psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name=name)
 
 
 def _sqlite(path: str) -> Any:

@@ -216,7 +216,10 @@ def _place_of_key(settings: Settings, how: str = "") -> str:
 
 def described(settings: Settings) -> Described:
     """What a PostgreSQL database contains. Raises StoreError."""
-    from tidings.store.engines import pen
+    from tidings.store.engines.opening import driver_needed
+
+    with driver_needed():
+        from tidings.store.engines import pen
 
     return pen.describe(settings.database)
 

@@ -19,8 +19,7 @@ from tidings.cli.terminal.sentences import plain, sentence
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.engines import nodes, place
 from tidings.store.engines.migrate import is_empty, plan
-from tidings.store.engines.opening import files_of, sqlite_file
-from tidings.store.engines.postgres import PostgresEngine
+from tidings.store.engines.opening import files_of, shared_engine, sqlite_file
 from tidings.store.engines.sqlite import SqliteFile, library_version
 from tidings.store.files import refuse_partial
 from tidings.store.seal import KEY_FILE
@@ -123,7 +122,7 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
         if (file := sqlite_file(url, folder)) is not None:
             yield from _look_at_file(file, folder)
         elif url.startswith(("postgresql://", "postgres://")):
-            yield from _look_at_postgres(PostgresEngine(url))
+            yield from _look_at_postgres(shared_engine(url))
         else:
             yield Finding("fail", "database", "The setting is neither sqlite:FILE nor postgresql://USER@HOST/NAME.")
     except StoreError as wrong:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -20,6 +22,8 @@ FOLDER_LOCK = "lock"
 NODE = "node"
 LAST_DATABASE = "database"
 """The line in the folder's lock file about the last database opened from it."""
+
+NO_DRIVER = "PostgreSQL needs an extra, which is not installed: run `pip install 'tidings[postgres]'`"
 
 Expected = Literal["any", "filled", "empty"]
 """What a start accepts: an existing database, a new one, or either."""
@@ -100,9 +104,19 @@ def shared_engine(url: str, *, joined: bool = False, wants_to_send: bool = True)
     """The engine of a database that several servers can reach, not opened yet. Raises StoreError."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise StoreError(f"unknown database {url.split(':')[0]!r}: use sqlite:FILE or postgresql://USER@HOST/NAME")
-    from tidings.store.engines.postgres import PostgresEngine
+    with driver_needed():
+        from tidings.store.engines.postgres import PostgresEngine
 
     return PostgresEngine(url, joined=joined, wants_to_send=wants_to_send)
+
+
+@contextmanager
+def driver_needed() -> Iterator[None]:
+    """Around the import of what uses psycopg. Raises StoreError if that, or the libpq that it needs, is missing."""
+    try:
+        yield
+    except ImportError as wrong:
+        raise StoreError(NO_DRIVER, because="" if isinstance(wrong, ModuleNotFoundError) else str(wrong)) from wrong
 
 
 def sqlite_file(url: str, folder: Path) -> Path | None:

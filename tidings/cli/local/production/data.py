@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidings.cli.local.backup import reason
 from tidings.cli.local.doctor_local import Finding
@@ -18,9 +19,11 @@ from tidings.model.moment import DAY, HOUR, Micros
 from tidings.settings import Settings
 from tidings.store.base import StoreError
 from tidings.store.engines import place
-from tidings.store.engines.opening import sqlite_file
-from tidings.store.engines.pen import Durability, durability
+from tidings.store.engines.opening import driver_needed, sqlite_file
 from tidings.store.seal import KEY_FILE, load_key, read_key
+
+if TYPE_CHECKING:
+    from tidings.store.engines.pen import Durability
 
 BACKUP_HOURS = 26
 """A nightly backup, and a night that took longer."""
@@ -86,6 +89,8 @@ def _trial(kept: BackupRecord, now: Micros) -> Finding:
 
 def _postgres(settings: Settings, now: Micros) -> Iterator[Finding]:
     try:
+        with driver_needed():
+            from tidings.store.engines.pen import durability
         found = durability(settings.database)
     except StoreError as wrong:
         yield Finding("fail", "replica", sentence(str(wrong)))
