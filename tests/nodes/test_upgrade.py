@@ -6,10 +6,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tidings
+from tests.nodes.joined import seen
 from tidings.cli.local.doctor_local import look_at_database
 from tidings.store.engines.migrate import ADDS, migrations
 from tidings.testing import ProcessServer, Receiver, until
@@ -41,8 +43,8 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 class _Version(ProcessServer):
     """A server of one version or the other, which is started by hand."""
 
-    def __init__(self, folder: Path, database: str | None, code: Path | None = None, *, standby: bool = False) -> None:
-        super().__init__(folder, database=database, secret_key=KEY, standby=standby)
+    def __init__(self, folder: Path, database: str | None, code: Path | None = None, **settings: Any) -> None:
+        super().__init__(folder, database=database, secret_key=KEY, **settings)
         if code is not None:
             self._environment["PYTHONPATH"] = str(code)
 
@@ -112,3 +114,27 @@ def test_two_servers_are_upgraded_one_after_the_other_and_back(
         old.wait_until_ready()
         sent.append(_sends(old, receiver))
         until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived")
+
+
+@pytest.mark.postgres
+def test_joined_servers_are_upgraded_one_after_the_other_and_back(
+    tmp_path: Path, postgres_url: str, next_version: Path
+) -> None:
+    old = _Version(tmp_path / "one", postgres_url, join=True)
+    new = _Version(tmp_path / "two", postgres_url, next_version, join=True)
+    with Receiver() as receiver, old, new:
+        old.start()
+        old.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        new.start()
+        versions = {each.address: (each.version, each.role) for each in seen(postgres_url)}
+        there = {old.url: (tidings.__version__, "sends"), new.url: ("99.0.0", "takes in")}
+        assert versions == there, "both work on the new schema"
+        sent = [_sends(server, receiver) for server in (old, new)]
+        assert old.stop() == 0
+        sent.append(_sends(new, receiver))
+        old.start()
+        sent += [_sends(server, receiver) for server in (old, new)]
+        new.kill()
+        sent.append(_sends(old, receiver))
+        assert [each.id for each in receiver.requests()] == sent, "each arrived once"
+        old.stop()

@@ -45,6 +45,7 @@ class Beat:
         self.wrong_clock: str | None = None
         """Why this server should take no calls at this moment: its clock."""
         self._proof, self._patience, self._line = Proof(), Patience(), Line()
+        self._proven_session: int | None = None
         self._rests = False
         self._drains = own.draining is not None
         self._stopping = threading.Event()
@@ -75,6 +76,9 @@ class Beat:
     def proven(self) -> bool:
         """Whether this node held the lock for sending a moment ago, so that it may send."""
         holds = self._proof.holds(uptime()) and self.own.sends
+        if self.own.joined and self._session() != self._proven_session:
+            # Another node may have taken the lock that the lost session held.
+            holds = False
         if holds is self._rests and self.own.sends:
             self._rests = not holds
             if holds:
@@ -96,6 +100,7 @@ class Beat:
         found = session in locks.pens and (not self._must_send or session == locks.sender)
         if found:
             self._proof.found(asked, nodes.PROOF_SECONDS)
+            self._proven_session = session
             self._reached(journal.position(self._db, "event"))
         elif locks.sender is not None if self._must_send else locks.pens:
             # Another session holds it.
