@@ -71,6 +71,10 @@ class PostgresPair:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def pids(self) -> list[int]:
+        """The processes of both servers, without their children."""
+        return [process.pid for process in self._processes.values()]
+
     def hold_replica(self) -> None:
         """The replica stops as a frozen machine does: it takes nothing, so commits hang."""
         self._signal(OTHER[self.primary], signal.SIGSTOP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+TURN_SECONDS = 5.0
 IDLE_SECONDS = 15.0
 """After this silence a session is ended, unless its client is in the middle of a COPY."""
 
@@ -60,6 +61,8 @@ class Database:
     sender: Session | None = None
     wrote: str | None = None
     """The node that took the sender's lock last."""
+    turn: tuple[str, float] | None = None
+    """The node whose turn it is to become the sender, and until when."""
     rows: dict[str, Row] = field(default_factory=dict)
     events: dict[int, Event] = field(default_factory=dict)
     head: int = 0
@@ -80,12 +83,14 @@ class Database:
         return session
 
     def end(self, session: Session | None) -> None:
-        """A session ends, and frees its lock. What it has committed, but for the replica, becomes visible."""
+        """A session ends, and frees its lock. What it has committed, but for the replica, becomes visible,
+        and its client does not know."""
         if session is None or not session.alive:
             return
         for waiting in [each for each in self._waiting if each[0] is session]:
             self._waiting.remove(waiting)
             waiting[1]()
+            waiting[2](False)
         session.alive = False
         del self.sessions[session.number]
         if self.sender is session:
@@ -131,6 +136,18 @@ class Database:
         event.number = event.number or self.head + 1
         self.head = max(self.head, event.number)
         self.events[event.number] = event
+
+    def takes_turn(self, node: str, now: float) -> bool:
+        """Whether it is this node's turn: one has it at a time, and loses it if it is silent for too long."""
+        if self.turn is not None and now < self.turn[1]:
+            return False
+        self.turn = (node, now + TURN_SECONDS)
+        return True
+
+    def gives_turn(self, node: str) -> None:
+        """It has started, or is gone."""
+        if self.turn is not None and self.turn[0] == node:
+            self.turn = None
 
     def number(self) -> int:
         """As from a sequence."""

@@ -110,7 +110,7 @@ class Faults:
 
     def _reset(self, node: Node) -> None:
         self.world.say(f"the session of {node.name} is cut")
-        node.was_reset, node.reset_at = True, self.world.now
+        node.reset_at = self.world.now
         self.world.db.end(node.session)
 
     def _hang(self, _: Node) -> None:
@@ -143,6 +143,9 @@ class Faults:
             world.failovers += 1
             self.base = max(self.base, world.now)
             world.say("the replica is promoted")
+            for node in world.nodes.values():
+                if max(node.frozen_until, node.cut_until) <= world.now:
+                    node.reset_at = world.now
             db.promote(lost)
 
         world.later(seconds, None, promote)
@@ -151,10 +154,11 @@ class Faults:
         node.draining = True
         self.world.say(f"{node.name} is asked to drain")
 
-        def back() -> None:
-            node.draining = False
+        def ends() -> None:
+            if node.running and node.draining:
+                self._kill(node)
 
-        self.world.later(self._seconds(10, 50), None, back)
+        self.world.later(self._seconds(5, 20), None, ends)
 
     def _storm(self, _: Node) -> None:
         """All nodes are started again at once, as after a loss of power."""

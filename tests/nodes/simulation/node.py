@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.nodes.simulation.database import Event, Row, Session
-from tidings.rules.nodes.beats import BEAT_SECONDS, Line, Patience, Peer, Proof, ahead
+from tidings.rules.nodes.beats import BEAT_SECONDS, HEARD_SECONDS, Line, Patience, Peer, Proof, ahead
 
 if TYPE_CHECKING:
     from tests.nodes.simulation.world import World
@@ -34,7 +34,7 @@ class Node:
         self.slow_until = 0.0
         self.well_since = 0.0
         """Since when nothing has been wrong with it."""
-        self.was_reset, self.reset_at = False, 0.0
+        self.reset_at = -1e9
         self.slept = 0.0
         self.offset = world.chance.uniform(0, 1e6)
         self.in_copy = False
@@ -73,6 +73,7 @@ class Node:
         self.session, self.version = self.db.connect(self.name), self.db.version
         if wants and self.db.sender is None:
             self._lead()
+        self.db.gives_turn(self.name)
         self.beat()
 
     def _lead(self) -> None:
@@ -83,6 +84,8 @@ class Node:
 
     def stop(self) -> None:
         """It is gone; the kernel closes its sockets."""
+        self.draining = False
+        self.db.gives_turn(self.name)
         self.life += 1
         self.running, self.sends = False, False
         self.db.end(self.session)
@@ -92,11 +95,17 @@ class Node:
         """Start again within the process, for another role."""
         self.restarts += 1
         self.world.restarted()
+        turn, draining = self.db.turn, self.draining
         self.stop()
+        self.db.turn, self.draining = turn, draining
         self.start(self.world.chance.uniform(0.3, 1.5), wants=wants)
 
     def beat(self) -> None:
         """Once a second: this node lives."""
+        if self.world.now == self.frozen_until:
+            # Its other threads wake at the same moment, and need nobody's answer.
+            self.world.later(0.01, self, self.beat)
+            return
         self.beats += 1
         if not self.reaches():
             self.world.later(CONNECT_SECONDS if self.db.up else BEAT_SECONDS, self, self.beat)
@@ -152,7 +161,7 @@ class Node:
         holder = self.db.sender
         if holder is not None and holder is self.session:
             self.proof.found(asked, self.world.variant.proof)
-            if self.draining and any(self._heard()):
+            if self.draining and any(peer.seconds < HEARD_SECONDS and not peer.draining for peer in self._heard()):
                 self.world.say(f"{self.name} drains: it hands over")
                 self.again(wants=False)
                 return
@@ -169,13 +178,14 @@ class Node:
         ]
 
     def _look(self) -> None:
-        """Nobody sends."""
+        """Nobody sends: one after another tries to, and nobody else does until it has started."""
         clock = self.clock()
         if not self.patience.may_try(clock):
+            self.line.taken()
             return
         before = ahead(Peer(self.name, 0.0, self.draining), self._heard())
-        if self.line.is_my_turn(clock, before):
-            self.world.say(f"{self.name} tries to become the sender, {before} ahead of it")
+        if self.line.is_my_turn(clock, before) and self.db.takes_turn(self.name, self.world.now):
+            self.world.say(f"{self.name} has its turn to become the sender, {before} are ahead of it")
             self.again(wants=True)
 
     def _end_frozen(self) -> None:
@@ -200,7 +210,9 @@ class Node:
         if not self.sends:
             return
         if db.sender is None and db.wrote == self.name:
-            db.sender = session
+            db.sender, now = session, self.world.now
+            # What it has committed without an answer, it reads again.
+            self.waiting.update((number, now) for number in db.unsettled() if number not in self.waiting)
             self.world.say(f"{self.name} has its place back")
         else:
             self.world.say(f"{self.name} finds that {db.wrote} sends")

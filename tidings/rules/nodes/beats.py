@@ -15,8 +15,9 @@ PROOF_SECONDS = 7.0
 """How long a node may send after it asked whether it still holds its lock."""
 FROZEN_SECONDS = 10.0
 """A node that was not heard of for so long may be ended. Longer than a proof, so that it has stopped sending."""
-AFRESH_SECONDS = 3.0
-"""After a failover all sessions are new; a node gets this time to take its place back before another one does."""
+AFRESH_SECONDS = PROOF_SECONDS
+"""After a failover all sessions are new; a node gets this time to take its place back before another one does. One that
+is cut off from the new primary has stopped sending by then."""
 HEARD_SECONDS = 3.0
 """A node that was heard of within this time may be waited for."""
 STEP_SECONDS = 1.0

@@ -1,0 +1,1 @@
+"""Joined nodes under load, and what happens to them: killed, frozen, without their primary; and what they cost."""

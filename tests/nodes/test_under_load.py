@@ -1,0 +1,82 @@
+"""Short runs of `benchmarks.nodes`: what was acknowledged is stored and delivered, in order, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.nodes.judge import Verdict
+from benchmarks.nodes.trial import trial
+from benchmarks.processes import SinkProcess, end
+from tests.postgres_pair import PostgresPair
+from tidings.rules.nodes.beats import FROZEN_SECONDS
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+TURNS = 10**6
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[SinkProcess]:
+    process = SinkProcess()
+    yield process
+    end(process.process)
+
+
+def _is_whole(verdict: Verdict) -> bool:
+    assert verdict.acknowledged > 20 and verdict.turns > 5, verdict.told()
+    return (verdict.lost, verdict.undelivered, verdict.out_of_order) == (0, 0, 0)
+
+
+def test_kills_lose_nothing(tmp_path: Path, postgres_url: str, sink: SinkProcess) -> None:
+    with trial(tmp_path, sink, postgres_url, nodes=2, say=print, turns=TURNS, seed=1) as made:
+        made.wait()
+        made.kill()
+        verdict = made.verdict()
+        assert _is_whole(verdict), verdict.told()
+        assert max(verdict.silences) < 8, verdict.told()
+
+
+def test_a_frozen_sender_is_followed_and_sends_nothing_when_it_wakes(
+    tmp_path: Path, postgres_url: str, sink: SinkProcess
+) -> None:
+    with trial(tmp_path, sink, postgres_url, nodes=2, say=print, turns=TURNS) as made:
+        made.wait()
+        assert made.freeze("at rest", FROZEN_SECONDS + 4)
+        verdict = made.verdict()
+        assert _is_whole(verdict), verdict.told()
+        assert max(verdict.silences) < 20, verdict.told()
+
+
+def test_a_failover_loses_nothing(tmp_path: Path, sink: SinkProcess) -> None:
+    with (
+        PostgresPair() as pair,
+        trial(tmp_path, sink, pair.database(), nodes=2, say=print, pair=pair, turns=TURNS) as made,
+    ):
+        made.wait()
+        made.fail_over()
+        verdict = made.verdict()
+        assert _is_whole(verdict), verdict.told()
+        assert max(verdict.silences) < 8, verdict.told()
+
+
+def test_the_judge_finds_what_a_replica_lost_that_commits_do_not_wait_for(tmp_path: Path, sink: SinkProcess) -> None:
+    """The control of the test before."""
+    with (
+        PostgresPair() as pair,
+        trial(tmp_path, sink, pair.database(), nodes=2, say=print, pair=pair, turns=TURNS) as made,
+    ):
+        made.wait()
+        pair.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+        pair.execute("SELECT pg_reload_conf()")
+        pair.hold_replica()
+        made.until_arrivals()
+        before = len(made.callers.answered)
+        while len(made.callers.answered) < before + 40:
+            made.until_arrivals()
+        pair.kill_primary()
+        made.callers.stop()
+        pair.free_replica()
+        pair.promote()
+        assert made.verdict(patience=1.0).lost > 0
