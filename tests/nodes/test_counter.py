@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.nodes.cut import Cut
+from tests.postgres_server import PostgresServer
 from tests.route.test_route import endpoint
 from tests.store.conftest import HandClock
 from tests.store.test_positions import publication
@@ -19,7 +22,7 @@ from tidings.model.errors import Conflict
 from tidings.model.event import Event
 from tidings.route.route import Router
 from tidings.store import journal
-from tidings.store.base import Db
+from tidings.store.base import LOCK_SECONDS, Db
 from tidings.store.catalog import Catalog
 from tidings.store.engines.opening import open_engine
 from tidings.store.engines.postgres import PostgresDb
@@ -228,9 +231,10 @@ def test_an_id_that_two_nodes_store_at_once_is_one_event(join: Callable[[], Node
 
 
 def test_a_job_sees_the_ids_that_its_group_has_stored(join: Callable[[], Node], postgres_url: str) -> None:
-    node, answers = join(), Queue[Any]()
+    node, answers, runs = join(), Queue[Any](), list[int]()
 
     def job(db: Db) -> Any:
+        runs.append(1)
         same, other = publication("evt_1", ids_given=True), Event(id="evt_1", type="a.b", time=2, data="{}")
         taken = events.Publication((other,), ids_given=True)
         return events.append(db, [same, taken], now=1)
@@ -242,7 +246,7 @@ def test_a_job_sees_the_ids_that_its_group_has_stored(join: Callable[[], Node], 
     assert answers.get(timeout=10) is None
     repeat, refused = answers.get(timeout=10)
     assert repeat.fresh == 0 and isinstance(refused, IdsTaken)
-    assert stored(postgres_url) == [(1, "evt_1")] and node.writer.groups < 6, "the group was written once"
+    assert stored(postgres_url) == [(1, "evt_1")] and runs == [1], "the group was written once"
 
 
 def test_a_job_reads_what_was_committed_as_the_position(join: Callable[[], Node]) -> None:
@@ -306,3 +310,48 @@ def test_a_group_of_publications_is_one_round_trip_at_a_node_that_takes_in(
     node.publish(*(f"evt_{n}" for n in range(1, 500)))
     assert len(sent) == 1
     assert sent[0][-1] == "COMMIT" and "UPDATE cursor" in sent[0][-2], "the counter's row is locked last of all"
+
+
+@pytest.mark.slow
+def test_a_node_that_is_cut_off_at_any_byte_of_a_group_holds_the_others_up_for_a_moment_at_most(
+    join: Callable[[], Node],
+    postgres_server: PostgresServer,
+    postgres_url: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = join()
+    with Cut(postgres_server.folder) as cut:
+        node = Node(cut.url(postgres_url), tmp_path)
+        for n in range(5):
+            # Its statements are then prepared, and what it sends has the same length from now on.
+            node.publish(f"evt_{n:08d}")
+        before = cut.passed
+        node.publish("evt_00000005")
+        length, acknowledged, waited = cut.passed - before, ["evt_00000005"], list[float]()
+        for at in [*range(0, length - 130, 50), *range(length - 130, length, 9)]:
+            answers = Queue[Any]()
+            cut.stop_after(at)
+            node.writer.submit(publication(f"evt_{at:08d}a"), lambda result, wrong: answers.put(wrong))
+            assert cut.is_held.wait(10)
+            began = time.monotonic()
+            other.publish(f"evt_{at:08d}b")
+            waited.append(time.monotonic() - began)
+            acknowledged.append(f"evt_{at:08d}b")
+            cut.go_on()
+            if answers.get(timeout=10) is None:
+                acknowledged.append(f"evt_{at:08d}a")
+                continue
+            # Its session was ended; the next one prepares its statements first.
+            for n in range(5):
+                node.publish(f"evt_{at:06d}{n}c")
+        node.close()
+    found = stored(postgres_url)
+    assert {ident for _, ident in found} >= set(acknowledged), "nothing that was acknowledged is lost"
+    assert [seq for seq, _ in found] == list(range(1, len(found) + 1))
+    assert max(waited) < LOCK_SECONDS + 0.5
+    stuck = [at for at, each in enumerate(waited) if each > 1]
+    assert 0 < len(stuck) < len(waited) / 2 and stuck == list(range(min(stuck), max(stuck) + 1)), (
+        "only between the last two"
+    )
+    assert len([line for line in caplog.messages if "broke right before its commit" in line]) == len(stuck)

@@ -86,14 +86,6 @@ def test_whoever_searches_for_a_statement_finds_who_runs_it() -> None:
     assert [name for name in statements("sqlite") if f'"{name}"' not in source] == []
 
 
-def test_both_dialects_have_the_same_statements() -> None:
-    """But for two that save PostgreSQL round trips, and those for other nodes, which SQLite does not have."""
-    only = {"tally_add", "cursors_move", "catalog_expect", "catalog_lock", "cursor_lock", "journal_join"}
-    only |= {"events_number", "events_copied_make", "events_number_copied"}
-    assert statements("postgres").keys() - statements("sqlite").keys() == only
-    assert statements("sqlite").keys() <= statements("postgres").keys()
-
-
 def test_every_statement_is_understood_by_its_database(engine: Engine, db: Db) -> None:
     db.begin()
     for name, sql in statements(engine.dialect).items():

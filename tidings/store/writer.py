@@ -33,7 +33,7 @@ from tidings.store.base import (
     Superseded,
 )
 from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply, Whole, in_order, run_of
-from tidings.store.log import events
+from tidings.store.log import events, numbering
 from tidings.store.writing import contention
 from tidings.store.writing.answering import Awaited, GroupAnswers
 
@@ -270,7 +270,7 @@ class Writer:
         try:
             answers, more = contention.up_to_date(partial(self._write, group), self._shared, self._db)
         except Exception as wrong:
-            self._db.rollback()
+            numbering.undo(self._db, wrong)
             if isinstance(wrong, contention.LOST_RACES) and not lost:
                 return self._commit(self._without_waiting(group, wrong), lost=True, careful=careful)
             once_more = len(group) > 1 or (isinstance(group[0][0] if group else None, NoSavepoint) and not careful)

@@ -3,23 +3,29 @@
 All joined nodes append to one journal, so its counter's row is where they wait for one another: a transaction that has
 moved it locks it until its end. So the events of a transaction are kept here until everything else of it was done;
 then one statement moves the counter and appends them, and leaves for the database together with COMMIT. A node that is
-frozen before that holds nothing that others need, and what it has sent after that ends without it.
+frozen before that holds nothing that others need, and what it has sent after that ends without it. Only a network that
+breaks between the last two messages leaves the row locked; those who wait for it then end that session (`undo`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from tidings.model.moment import Micros
-from tidings.store.base import Db, Positions, Row
+from tidings.store.base import Db, Held, Positions, Row, StoreError
 
 KEPT_ROWS_MAX = 2_000
 """More than a group of publications has. What is more is copied into a temporary table, which nobody waits for."""
 NUMBERED_CHARS_MAX = 1024 * 1024
 """More than that is copied there before it is numbered."""
+STUCK_SECONDS = 1
+"""How long a COMMIT may be on its way behind the statement that it was sent with: they are neighbours in one packet."""
+log = logging.getLogger("tidings.postgres")
 _json = msgspec.json.Encoder().encode
 
 
@@ -60,6 +66,16 @@ def kept(db: Db, idents: Collection[str]) -> list[Row]:
     if positions is None or not positions.kept:
         return []
     return [row for row in positions.kept if row[0] in idents]
+
+
+def undo(db: Db, wrong: Exception) -> None:
+    """Undo a transaction that failed; if it waited for a lock in vain, end sessions that hold the counter for good."""
+    db.rollback()
+    if not isinstance(wrong, Held) or not db.shares:
+        return
+    with contextlib.suppress(StoreError):
+        for name, _ in db.all("counter_free", patience=f"{STUCK_SECONDS} s"):
+            log.warning("the connection of %s broke right before its commit: its session was ended", name)
 
 
 def _spill(db: Db, positions: Positions, columns: Sequence[str]) -> None:

@@ -27,6 +27,14 @@ INSERT INTO event (id, type, time, data, tenant, subject, previous, changed, act
 SELECT e.id, e.type, e.time, e.data, e.tenant, e.subject, e.previous, e.changed, e.actor, e.request_id, e.collection, e.target, e.cause, e.hops, e.trace, c.before + e.ordinality, c.stored
 FROM counter AS c, json_populate_recordset(NULL::event, CAST(:rows AS json)) WITH ORDINALITY AS e;
 
+-- name: counter_free (postgres)
+-- End sessions that have numbered events, hold the counter's row since, and whose COMMIT has not arrived for a second, though
+-- it was sent with that statement: the network broke in between.
+SELECT a.application_name, pg_terminate_backend(a.pid) FROM pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+    AND a.state = 'active' AND a.wait_event = 'ClientRead' AND a.query LIKE 'WITH counter AS (%'
+    AND a.query_start < clock_timestamp() - CAST(:patience AS interval);
+
 -- name: events_copied_make (postgres)
 -- Where events are put that are too many for one statement, until they are numbered; `seq` is their place.
 CREATE TEMPORARY TABLE copied_event (LIKE event) ON COMMIT DROP;
