@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.nodes.joined import EVENT, drained, is_soon, joined, published, roles, seen, sender, split
 from tidings.testing import Receiver, until
+from tidings.testing.api import ApiReply
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -72,3 +75,28 @@ def test_a_drain_names_one_server(tmp_path: Path, postgres_url: str) -> None:
         assert drained(other, named, "self", "--after", "0").exit_code == 0
         assert other.process is not None and other.process.wait(10) == 0
         assert roles(postgres_url) == ["sends"], "one that has ended is not listed any more"
+
+
+def test_nobody_is_refused_by_a_node_that_becomes_the_sender(tmp_path: Path, postgres_url: str) -> None:
+    with joined(tmp_path, postgres_url, 2) as made, Receiver() as receiver:
+        first, (other,) = split(postgres_url, made)
+        first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        answers, stop = list[ApiReply](), threading.Event()
+
+        def call() -> None:
+            while not stop.is_set():
+                answers.append(other.api.call("POST", "/v1/events", EVENT))
+
+        with ThreadPoolExecutor(4) as pool:
+            callers = [pool.submit(call) for _ in range(4)]
+            until(lambda: len(answers) > 50, "they are served")
+            first.kill()
+            until(lambda: sender(postgres_url) == other.url, "it sends")
+            before = len(answers)
+            until(lambda: len(answers) > before + 50, "they are served again")
+            stop.set()
+            for each in callers:
+                each.result()
+        assert {each.status for each in answers} == {202}
+        sent = {each.json["id"] for each in answers}
+        until(lambda: {each.id for each in receiver.requests()} >= sent, "all have arrived")
