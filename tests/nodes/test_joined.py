@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes.joined import EVENT, drained, is_soon, joined, published, roles, seen, sender, split
+from tests.nodes.joined import EVENT, KEY, Node, drained, is_soon, joined, published, roles, seen, sender, split
+from tidings.cli.local.production.nodes import look_at_nodes
+from tidings.settings import read_settings
 from tidings.testing import Receiver, until
 from tidings.testing.api import ApiReply
 
@@ -100,3 +102,18 @@ def test_nobody_is_refused_by_a_node_that_becomes_the_sender(tmp_path: Path, pos
         assert {each.status for each in answers} == {202}
         sent = {each.json["id"] for each in answers}
         until(lambda: {each.id for each in receiver.requests()} >= sent, "all have arrived")
+
+
+def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, postgres_url: str) -> None:
+    def found(node: Node) -> dict[str, str]:
+        settings = {"data": str(node.folder / "data"), "database": postgres_url, "join": True, "secret_key": KEY}
+        return {each.detail: each.state for each in look_at_nodes(read_settings(settings, {}))}
+
+    with joined(tmp_path, postgres_url, 1) as [first]:
+        assert "1 server was heard of on this database" in next(iter(found(first)))
+        with Node(tmp_path / "far", postgres_url, node_url="http://127.0.0.1:1") as far:
+            far.start()
+            said = found(first)
+            assert list(said.values()) == ["ok", "fail"]
+            assert "does not answer at http://127.0.0.1:1: connection refused. Open that port" in list(said)[1]
+            far.kill()
