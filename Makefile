@@ -99,7 +99,7 @@ client: $(READY) ## Write the sync client from the async one
 .PHONY: lock
 lock: $(READY) ## Choose dependency versions anew and write the locks, with hashes
 	$(COMPILE) --upgrade --extra postgres pyproject.toml -o requirements.lock
-	$(COMPILE) --upgrade --extra dev --extra otel --extra postgres --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --upgrade --extra dev --extra postgres --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --upgrade tests/openapi/requirements.in -o tests/openapi/requirements.lock
 	$(COMPILE) --upgrade tests/deploy/chart/requirements.in -o tests/deploy/chart/requirements.lock
 	$(COMPILE) --upgrade tests/mcp/requirements.in -o tests/mcp/requirements.lock

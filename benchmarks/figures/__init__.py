@@ -83,6 +83,6 @@ FIGURES = {
         standby.standby, ("standby-kill", "standby-frozen", "standby-primary", "standby-lost"), is_usual=False
     ),
     "stored": Figure(stored.stored, ("stored",)),
-    "tracing": Figure(tracing.tracing, ("tracing", "tracing-all"), is_usual=False),
+    "tracing": Figure(tracing.tracing, ("tracing-off", "tracing", "tracing-all"), is_usual=False),
     "dead": Figure(dead.dead, ("dead", "dead-memory")),
 }

@@ -1,50 +1,76 @@
-"""Figures `tracing` and `tracing-all`: what OpenTelemetry traces cost, with a tenth of them sampled and with all."""
+"""Figures `tracing-off`, `tracing` and `tracing-all`: what OpenTelemetry traces cost, beside a server without any."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from benchmarks.context import Context
-from benchmarks.paired import Pairs, paired_speeds
-from benchmarks.server import running
+from benchmarks.hold import Held, Shape, one_run, whole_rate
+from benchmarks.numbers import median
+from benchmarks.server import Server, running
 from benchmarks.table import Row
+
+TURN_SECONDS = 10
+ROUNDS = 5
+SAMPLED = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
+WAYS: dict[str, dict[str, str]] = {
+    "none": {},
+    "tracing-off": {"OTEL_SDK_DISABLED": "true"},
+    "tracing": {**SAMPLED, "OTEL_TRACES_SAMPLER_ARG": "0.1"},
+    "tracing-all": {**SAMPLED, "OTEL_TRACES_SAMPLER_ARG": "1"},
+}
 
 
 def tracing(context: Context) -> list[Row]:
-    """Two servers side by side, one of them traced; turn by turn."""
-    rows = []
-    for name, share in (("tracing", "0.1"), ("tracing-all", "1")):
-        pairs, spans = _beside(context, share)
-        note = f"{pairs.second:,.0f}/s traced, {pairs.first:,.0f}/s not; {spans}; the reference is without"
-        rows.append(Row(name, pairs.percent, 100.0, fair=not pairs.missing, note=note, details=pairs.details()))
-    return rows
+    """Four servers side by side, turn by turn, in an order that changes; the first round is not counted."""
+    with ExitStack() as opened:
+        url = opened.enter_context(_collector())
+        servers = {name: opened.enter_context(_server(context, name, url)) for name in WAYS}
+        seconds = 3 if context.quick else TURN_SECONDS
+        rounds = []
+        for number in range(2 if context.quick else ROUNDS + 1):
+            order = list(WAYS) if number % 2 else list(reversed(WAYS))
+            held = {name: one_run(context, servers[name], Shape(), seconds) for name in order}
+            context.say(f"turn {number}: " + ", ".join(f"{name} {_said(held[name])}" for name in WAYS))
+            rounds.append(held)
+        counts = {name: _spans(server.metrics()) for name, server in servers.items()}
+    return [_row(name, rounds[1:], counts[name]) for name in WAYS if name != "none"]
 
 
-def _beside(context: Context, share: str) -> tuple[Pairs, str]:
-    without_folder, with_folder = context.new_folder(), context.new_folder()
-    with _collector() as url:
-        environment = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-            "OTEL_TRACES_SAMPLER_ARG": share,
-        }
-        with running(without_folder) as without, running(with_folder, environment=environment) as traced:
-            without.register(context.sink, f"/ok/tracing/without/{share}")
-            traced.register(context.sink, f"/ok/tracing/with/{share}")
-            pairs = paired_speeds(context, without, traced)
-            spans = _spans(traced.metrics())
-    for folder in (without_folder, with_folder):
-        context.throw_away(folder)
-    return pairs, spans
+@contextmanager
+def _server(context: Context, name: str, url: str) -> Iterator[Server]:
+    folder = context.new_folder()
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **WAYS[name]} if WAYS[name] else {}
+    with running(folder, environment=environment) as server:
+        server.register(context.sink, f"/ok/{name}")
+        yield server
+    context.throw_away(folder)
+
+
+def _row(name: str, rounds: Sequence[Mapping[str, Held]], spans: str) -> Row:
+    speeds = {each: [whole_rate(held[each]) for held in rounds] for each in ("none", name)}
+    us = {each: [held[each].server_us for held in rounds] for each in ("none", name)}
+    percent = median([100 * b / a for a, b in zip(speeds["none"], speeds[name], strict=True)])
+    note = (
+        f"{median(speeds[name]):,.0f}/s, and {median(speeds['none']):,.0f}/s without; {median(us[name]):,.0f} and "
+        f"{median(us['none']):,.0f} us of the processor for each delivery{spans}; the reference is without"
+    )
+    fair = not any(held[each].missing for held in rounds for each in ("none", name))
+    return Row(name, percent, 100.0, fair=fair, note=note, details={"per_second": speeds, "us": us})
+
+
+def _said(held: Held) -> str:
+    missing = f", {held.missing:,} missing" if held.missing else ""
+    return f"{whole_rate(held):,.0f}/s ({held.server_us:,.0f} us{missing})"
 
 
 def _spans(metrics: str) -> str:
     found = (line for line in metrics.splitlines() if line.startswith("tidings_trace_spans_total{"))
     counts = {line.split('"')[1]: float(line.split()[-1]) for line in found}
-    return ", ".join(f"{count:,.0f} spans {name}" for name, count in counts.items())
+    return "".join(f"; {count:,.0f} spans {name}" for name, count in counts.items())
 
 
 @contextmanager

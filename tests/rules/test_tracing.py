@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from tidings.rules.tracing.configured import (
+    SAMPLERS,
     Batching,
     Collector,
     WrongTracing,
     asked_by,
     batching,
-    check_sampler,
     collector,
+    resource,
+    sampler,
 )
 from tidings.rules.tracing.context import STATE_CHARS_KEPT, Trace, of_stored, read
 
@@ -164,19 +172,20 @@ def test_traces_are_on_if_the_environment_names_a_collector(environ: dict[str, s
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT is '10s'"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": "secret"}, "OTEL_EXPORTER_OTLP_HEADERS must have headers"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "OTEL_BSP_MAX_QUEUE_SIZE is '0'"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "team"}, "OTEL_RESOURCE_ATTRIBUTES must have attributes"),
     ],
 )
 def test_what_tidings_does_not_do_is_refused_by_name(environ: dict[str, str], said: str) -> None:
     whole = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", **environ}
     with pytest.raises(WrongTracing, match=said):
         asked_by(whole)
-        check_sampler(whole)
+        sampler(whole)
+        resource(whole, "tidings", "1", "2")
         batching(whole)
         collector(whole)
 
 
 def test_defaults_are_those_of_opentelemetry() -> None:
-    check_sampler({})
     assert batching({}) == Batching(2048, 512, 5.0)
     assert collector({}) == Collector("http://localhost:4318/v1/traces", {}, 10.0, False)
 
@@ -189,3 +198,50 @@ def test_a_collector_is_named_by_the_standard_variables() -> None:
     assert (found.headers, found.timeout_seconds, found.is_packed) == ({"api-key": "a b", "x": "1"}, 0.5, True)
     own = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/x", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "none"}
     assert collector(base | more | own).url == "http://c/x" and not collector(base | more | own).is_packed
+
+
+@pytest.mark.parametrize("share", ["", "0", "0.1", "0.5", "1"])
+@pytest.mark.parametrize("name", ["", *SAMPLERS])
+def test_traces_are_chosen_as_opentelemetry_chooses_them(
+    name: str, share: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share}
+    for key, value in environ.items():
+        # OpenTelemetry's own reading has no word for an empty variable.
+        monkeypatch.setenv(key, value) if value else monkeypatch.delenv(key, raising=False)
+    ours, theirs = sampler(environ), TracerProvider(shutdown_on_exit=False).sampler
+    chance = random.Random(7)
+    for flags in (None, 0, 1, 2, 3):
+        for _ in range(20):
+            trace = f"{chance.getrandbits(128):032x}"
+            parent = None if flags is None else Trace(trace, SPAN, flags)
+            remote = SpanContext(int(trace, 16), int(SPAN, 16), True, TraceFlags(flags or 0))
+            context = None if parent is None else set_span_in_context(NonRecordingSpan(remote))
+            decision = theirs.should_sample(context, int(trace, 16), "x").decision
+            assert ours.samples(trace, parent) == (decision is Decision.RECORD_AND_SAMPLE), (trace, parent)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"OTEL_SERVICE_NAME": "shop"},
+        {"OTEL_RESOURCE_ATTRIBUTES": "team=a%20b, service.version=7 ,x=1=2,"},
+        {"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop", "OTEL_SERVICE_NAME": "bakery"},
+        {"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop"},
+    ],
+)
+def test_who_sends_is_read_as_opentelemetry_reads_it(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in environ.items():
+        monkeypatch.setenv(key, value)
+    ours, theirs = resource(environ, "tidings", "1", "2"), Resource.create({}).attributes
+    said = {key: value for key, value in theirs.items() if not key.startswith("telemetry.sdk.")}
+    if str(said["service.name"]).startswith("unknown_service"):
+        said["service.name"] = "tidings"
+    said["service.instance.id"] = "2"
+    assert {key: value for key, value in ours.items() if key in said} == said
+    assert set(ours) - set(said) == {"telemetry.sdk.language", "telemetry.sdk.name", "telemetry.sdk.version"} | (
+        {"service.version"} - set(said)
+    )

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -17,16 +13,17 @@ from tidings.net.collector import CollectorConnection, NotSent
 from tidings.rules.tracing.configured import Batching, Collector
 from tidings.rules.tracing.context import Trace
 from tidings.testing import TestServer, until
-from tidings.tracing.otlp import Encoder
-from tidings.tracing.spans import STOP_SECONDS, Spans, TraceSpan
+from tidings.tracing.otlp import Encoder, attribute, common, span
+from tidings.tracing.spans import STOP_SECONDS, Spans
 
-SPAN = TraceSpan("x", "internal", Trace("a" * 32, "b" * 16), None, False, 0, 1, {})
+HERE = Trace("a" * 32, "b" * 16)
+SPAN = span(common("x", "internal", {}), b"", HERE, None, 0, 1)
 
 
 def test_the_queue_is_bounded_while_the_collector_is_stuck() -> None:
     stuck, sent = threading.Event(), []
 
-    def export(batch: list[TraceSpan]) -> NotSent | None:
+    def export(batch: list[bytes]) -> NotSent | None:
         stuck.wait(10)
         sent.extend(batch)
         return None
@@ -88,8 +85,9 @@ def test_spans_are_encoded_as_the_official_package_reads_them() -> None:
     other = Trace("c" * 32, "d" * 16, 0, "x=1")
     here = Trace("a" * 32, "b" * 16, 1, "shop=42")
     attributes: dict[str, str | int] = {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "\ud800", "": ""}
-    span = TraceSpan("POST ü", "client", here, "e" * 16, True, 5, 1_000_000, attributes, "why", (other,))
-    body = Encoder({"service.name": "shop", "n": 1}, "tidings", "1").encode([span, SPAN])
+    shared, own = common("POST ü", "client", attributes), attribute("id", "ü" * 70) + attribute("path", "/\ud800")
+    whole = span(shared, own, here, "e" * 16, 5, 1_000_000, is_remote=True, links=(other,), error="why")
+    body = Encoder({"service.name": "shop", "n": "1"}, "tidings", "1").encode([whole, SPAN])
     [found] = ExportTraceServiceRequest.FromString(body).resource_spans
     [scope] = found.scope_spans
     assert (scope.scope.name, scope.scope.version, len(found.resource.attributes)) == ("tidings", "1", 2)
@@ -99,10 +97,17 @@ def test_spans_are_encoded_as_the_official_package_reads_them() -> None:
     assert (first.start_time_unix_nano, first.end_time_unix_nano) == (5_000, 1_000_000_000)
     assert (first.status.code, first.status.message) == (2, "why") and not second.status.code
     values = {each.key: each.value.string_value or each.value.int_value for each in first.attributes}
-    assert values == {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "?", "": 0}
+    ids: dict[str, str | int] = {"id": "ü" * 70, "path": "/?"}
+    assert values == {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "?", "": 0} | ids
     [link] = first.links
     assert (link.trace_id.hex(), link.span_id.hex(), link.trace_state, link.flags) == ("c" * 32, "d" * 16, "x=1", 0x300)
     assert not second.parent_span_id and second.flags == 0x101
+
+
+def test_a_span_does_not_end_before_it_begins() -> None:
+    body = Encoder({}, "tidings", "1").encode([span(common("x", "internal", {}), b"", HERE, None, 9, 1)])
+    [found] = ExportTraceServiceRequest.FromString(body).resource_spans[0].scope_spans[0].spans
+    assert (found.start_time_unix_nano, found.end_time_unix_nano) == (9_000, 9_000)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
@@ -138,15 +143,3 @@ def test_an_unreachable_collector_stops_nothing(how: str, monkeypatch: pytest.Mo
         assert time.monotonic() - began < STOP_SECONDS + 5
         if collector.slow is not None:
             collector.slow.set()
-
-
-@pytest.mark.slow
-def test_a_missing_extra_is_one_sentence(tmp_path: Path) -> None:
-    # An empty package of the same name, first on the path, is what an environment without the extra looks like.
-    (tmp_path / "opentelemetry").mkdir()
-    (tmp_path / "opentelemetry" / "__init__.py").write_text("")
-    environ = {**os.environ, "PYTHONPATH": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
-    command = [sys.executable, "-m", "tidings", "serve", "--port", "0", "--data", str(tmp_path / "data")]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and "Install tidings[otel]" in done.stderr

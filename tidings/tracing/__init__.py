@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tidings.model.moment import Clock
-from tidings.rules.tracing.configured import NOT_INSTALLED, WrongTracing, asked_by
+from tidings.rules.tracing.configured import asked_by
 
 if TYPE_CHECKING:
     from tidings.tracing.start import Started
@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 
 def start_if_asked(environ: Mapping[str, str], clock: Clock) -> Started | None:
     """Tracing, if the environment asks for it. Raises WrongTracing."""
-    name = asked_by(environ)
-    if name is None:
+    if asked_by(environ) is None:
         return None
-    try:
-        from tidings.tracing.start import start
-    except ImportError:
-        raise WrongTracing(NOT_INSTALLED.format(name=name)) from None
+    from tidings.tracing.start import start
+
     return start(environ, clock)

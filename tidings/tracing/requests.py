@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import lru_cache
 from typing import Any
 
 from tidings.model.moment import Micros
-from tidings.rules.tracing.context import Trace, read
-from tidings.tracing.spans import Attributes, TraceSpan
+from tidings.rules.tracing.context import read
+from tidings.tracing.otlp import Attributes, attribute, common, span
 from tidings.tracing.tracing import Entered, Tracing
 from tidings.web.app import Door
 from tidings.web.wire.request_ids import NAMED
@@ -35,15 +36,10 @@ class TracedRequests:
             return door.take(scope, proto)
         parents = headers.get_all("traceparent")
         given = read(parents, headers.get_all("tracestate")) if parents else None
-        entered = self._enter(given, scope, is_trusted=self._is_api(path))
+        entered = self._tracing.enter(given, is_trusted=self._is_api(path))
         if entered is None:
             return door.take(scope, proto)
-        return self._take(entered, door, scope, _Seen(proto))
-
-    def _enter(self, given: Trace | None, scope: Any, *, is_trusted: bool) -> Entered | None:
-        method = _method(scope)
-        attributes: Attributes = {"http.request.method": method, "url.scheme": scope.scheme}
-        return self._tracing.enter(given, is_trusted=is_trusted, name=method, attributes=attributes)
+        return self._take(entered, door, scope, _Seen(proto, self._tracing.open, entered.here.stored))
 
     def _is_api(self, path: str) -> bool:
         """Whether callers are known by their keys; everyone else may put what they like into a header."""
@@ -51,67 +47,77 @@ class TracedRequests:
 
     async def _take(self, entered: Entered, door: Door, scope: Any, seen: _Seen) -> None:
         tracing, began = self._tracing, self._tracing.now()
-        requests, stored = tracing.open, entered.here.stored
-        names: list[str] = []
-
-        def named(ident: str) -> None:
-            names.append(ident)
-            requests[ident] = stored
-
-        token = NAMED.set(named)
+        token = NAMED.set(seen.named)
         try:
             await door.take(scope, seen)
         finally:
             NAMED.reset(token)
-            for name in names:
-                requests.pop(name, None)
+            seen.close()
             if entered.parent is not None and seen.status == UNAUTHORIZED:
                 # Nobody whom we know sent it, so it counts as what comes through a public door.
-                found = self._enter(entered.parent, scope, is_trusted=False)
+                found = tracing.enter(entered.parent, is_trusted=False)
             else:
                 found = entered
             if found is not None and found.here.is_sampled and tracing.spans.has_room():
-                self._record(found, scope, seen.status, began, names[0] if names else "")
+                self._record(found, scope, seen, began)
 
-    def _record(self, entered: Entered, scope: Any, status: int, began: Micros, ident: str) -> None:
-        method, path = _method(scope), scope.path
-        route = ROUTES.get(path[1:].partition("/")[0]) or self._route_of(method, path)
-        headers = scope.headers
-        attributes: Attributes = {
-            "http.request.method": method,
-            "url.scheme": scope.scheme,
-            "url.path": path[:TEXT_CHARS_MAX] if self._is_api(path) else route,
-            "network.protocol.version": scope.http_version,
-            "network.peer.address": scope.client.rpartition(":")[0].strip("[]"),
-        }
-        if status:
-            attributes["http.response.status_code"] = status
-        if host := headers.get("host"):
-            attributes["server.address"] = host.rpartition(":")[0] if ":" in host else host
-        if agent := headers.get("user-agent"):
-            attributes["user_agent.original"] = agent[:TEXT_CHARS_MAX]
-        if route:
-            attributes["http.route"] = route
-        if ident:
-            attributes["tidings.request.id"] = ident
-        failed = status >= 500 or not status
-        if failed:
-            attributes["error.type"] = str(status or "cancelled")
+    def _record(self, entered: Entered, scope: Any, seen: _Seen, began: Micros) -> None:
+        method, path, headers, status = _method(scope), scope.path, scope.headers, seen.status
+        hidden = ROUTES.get(path[1:].partition("/")[0])
+        route = hidden or self._route_of(method, path)
+        is_whole = hidden is not None or path == route
+        host, agent = headers.get("host") or "", headers.get("user-agent") or ""
+        peer = scope.client.rpartition(":")[0].strip("[]")
+        about = (method, scope.scheme, route, is_whole, scope.http_version, peer, status)
+        shared = _common(*about, host[:TEXT_CHARS_MAX], agent[:TEXT_CHARS_MAX])
+        own = b"" if is_whole else attribute("url.path", path[:TEXT_CHARS_MAX])
+        if seen.names:
+            own += attribute("tidings.request.id", seen.names[0])
         parent = entered.parent
         self._tracing.spans.add(
-            TraceSpan(
-                f"{method if method in METHODS else 'HTTP'} {route}".strip(),
-                "server",
+            span(
+                shared,
+                own,
                 entered.here,
                 None if parent is None else parent.span_id,
-                parent is not None,
                 began,
                 self._tracing.now(),
-                attributes,
-                "" if failed else None,
-                () if entered.link is None else (entered.link,),
+                is_remote=parent is not None,
+                links=() if entered.link is None else (entered.link,),
+                error="" if _has_failed(status) else None,
             )
         )
+
+
+def _has_failed(status: int) -> bool:
+    """Whether it was our fault, or the caller went away."""
+    return status >= 500 or not status
+
+
+@lru_cache(maxsize=1_000)
+def _common(
+    method: str, scheme: str, route: str, is_whole: bool, version: str, peer: str, status: int, host: str, agent: str
+) -> bytes:
+    """What one caller's requests have in common, if they end alike. `is_whole`: the route is the path."""
+    attributes: Attributes = {
+        "http.request.method": method,
+        "url.scheme": scheme,
+        "network.protocol.version": version,
+        "network.peer.address": peer,
+    }
+    if is_whole:
+        attributes["url.path"] = route
+    if status:
+        attributes["http.response.status_code"] = status
+    if host:
+        attributes["server.address"] = host.rpartition(":")[0] if ":" in host else host
+    if agent:
+        attributes["user_agent.original"] = agent
+    if route:
+        attributes["http.route"] = route
+    if _has_failed(status):
+        attributes["error.type"] = str(status or "cancelled")
+    return common(f"{method if method in METHODS else 'HTTP'} {route}".strip(), "server", attributes)
 
 
 def _method(scope: Any) -> str:
@@ -121,11 +127,24 @@ def _method(scope: Any) -> str:
 
 
 class _Seen:
-    """What the HTTP server gave to answer with; notes the status."""
+    """What the HTTP server gave to answer with; notes the status, and the request's ids while it is open."""
 
-    def __init__(self, proto: Any) -> None:
-        self._proto = proto
+    __slots__ = ("_open", "_proto", "_stored", "names", "status")
+
+    def __init__(self, proto: Any, open_requests: dict[str, str], stored: str) -> None:
+        self._proto, self._open, self._stored = proto, open_requests, stored
         self.status = 0
+        self.names: list[str] = []
+
+    def named(self, ident: str) -> None:
+        """What events that it makes keep is found by this id from now on."""
+        self.names.append(ident)
+        self._open[ident] = self._stored
+
+    def close(self) -> None:
+        """It makes no more events."""
+        for name in self.names:
+            self._open.pop(name, None)
 
     def __call__(self) -> Awaitable[bytes]:
         whole: Awaitable[bytes] = self._proto()

@@ -1,7 +1,7 @@
 """Spans that were recorded, on their way to the collector: a queue with a limit, and the thread that empties it.
 
-Recording a span only appends it. If the collector is slow or away, spans stay in the queue until it takes them; what
-does not fit is dropped and counted: nothing waits for it, and nothing grows.
+Spans are encoded where they end (`otlp.py`); adding one only appends it. If the collector is slow or away, spans stay
+in the queue until it takes them; what does not fit is dropped and counted: nothing waits for it, and nothing grows.
 """
 
 from __future__ import annotations
@@ -10,21 +10,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable
 
-import msgspec
-
-from tidings.model.moment import Micros
 from tidings.net.collector import NotSent
 from tidings.rules.tracing.configured import Batching
-from tidings.rules.tracing.context import Trace
-
-Kind = Literal["internal", "server", "client", "producer", "consumer"]
-Attributes = dict[str, str | int]
 
 RESTS_PER_BATCH = 4.0
-"""How long the thread rests after a batch, as a multiple of how long that took: it is busy a fifth of the time."""
+"""How long the thread rests after a batch, as a multiple of the processor time that took: it uses a fifth at most."""
 STOP_SECONDS = 2.0
 NOTE_SECONDS = 60.0
 """How often the log says that spans are lost."""
@@ -32,33 +24,15 @@ NOTE_SECONDS = 60.0
 log = logging.getLogger("tidings.tracing")
 
 
-class TraceSpan(msgspec.Struct, gc=False):
-    """One span that has ended."""
-
-    name: str
-    kind: Kind
-    here: Trace
-    parent: str | None
-    """The id of the span that it is part of; None: it begins the trace."""
-    is_remote: bool
-    """Whether that is another system's."""
-    began: Micros
-    ended: Micros
-    attributes: Attributes
-    error: str | None = None
-    """Why it failed, in a sentence or a word."""
-    links: Sequence[Trace] = ()
-
-
 class Spans:
     """The queue and its thread. `add` may be called from any thread."""
 
     def __init__(
-        self, export: Callable[[list[TraceSpan]], NotSent | None], close: Callable[[], None], how: Batching
+        self, export: Callable[[list[bytes]], NotSent | None], close: Callable[[], None], how: Batching
     ) -> None:
         """`export`: sends spans; returns why it failed, or None. `close`: ends what it has open."""
         self._export, self._close, self._how = export, close, how
-        self._queue: deque[TraceSpan] = deque()
+        self._queue: deque[bytes] = deque()
         self._awake = threading.Event()
         self._ended = threading.Event()
         self._noted = -NOTE_SECONDS
@@ -78,7 +52,7 @@ class Spans:
         self.counts["dropped"] += 1
         return False
 
-    def add(self, span: TraceSpan) -> None:
+    def add(self, span: bytes) -> None:
         """Have a span sent, for which there was room just now."""
         queue = self._queue
         queue.append(span)
@@ -97,9 +71,9 @@ class Spans:
             self._awake.wait(self._how.delay_seconds)
             self._awake.clear()
             while self._queue and not self._ended.is_set():
-                began = time.monotonic()
+                began = time.thread_time()
                 self._send()
-                rest = RESTS_PER_BATCH * (time.monotonic() - began)
+                rest = RESTS_PER_BATCH * (time.thread_time() - began)
                 self._ended.wait(max(rest, self._how.delay_seconds) if self._is_away else rest)
         while self._queue and not self._is_failing:
             self._send()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -12,14 +13,16 @@ from tidings.model.link import AnyLink
 from tidings.model.moment import Clock
 from tidings.net.collector import CollectorConnection
 from tidings.route.route import Router
-from tidings.rules.tracing.configured import WrongTracing, batching, check_sampler, collector
+from tidings.rules.tracing.configured import WrongTracing, batching, collector, resource, sampler
+from tidings.rules.tracing.sampling import ALL
 from tidings.tracing.attempts import TracedAction
-from tidings.tracing.otel import NAME, OpenTelemetry
 from tidings.tracing.otlp import Encoder
 from tidings.tracing.requests import TracedRequests
 from tidings.tracing.spans import Spans
 from tidings.tracing.tracing import Tracing
 from tidings.web.parts import Parts, Take
+
+NAME = "tidings"
 
 log = logging.getLogger("tidings.tracing")
 
@@ -52,14 +55,13 @@ class Started:
 
 def start(environ: Mapping[str, str], clock: Clock) -> Started:
     """Begin to trace. Raises WrongTracing."""
-    check_sampler(environ)
-    how, where = batching(environ), collector(environ)
-    telemetry = OpenTelemetry()
-    encoder = Encoder(telemetry.resource, NAME, __version__)
+    chosen, how, where = sampler(environ), batching(environ), collector(environ)
+    sender = resource(environ, NAME, __version__, str(uuid.uuid4()))
+    encoder = Encoder(sender, NAME, __version__)
     try:
         connection = CollectorConnection(where)
     except OSError as wrong:
         raise WrongTracing(f"A certificate for the collector cannot be read: {wrong}") from None
-    log.info("traces are sent to %s %s", where.shown, telemetry.sentence)
+    log.info("traces are sent to %s as %s, %.4g of them", where.shown, sender["service.name"], chosen.below / ALL)
     spans = Spans(lambda batch: connection.post(encoder.encode(batch)), connection.close, how)
-    return Started(Tracing(spans, telemetry, clock))
+    return Started(Tracing(spans, chosen, clock))

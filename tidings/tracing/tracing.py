@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Protocol
+from functools import lru_cache
 
 import msgspec
 
@@ -16,19 +16,14 @@ from tidings.model.event import Event
 from tidings.model.moment import Clock, Micros
 from tidings.route.route import Router
 from tidings.rules.tracing.context import SAMPLED, Trace, of_stored
+from tidings.rules.tracing.sampling import Sampler
 from tidings.store.base import Db
 from tidings.store.writer import Writer
-from tidings.tracing.spans import Attributes, Spans, TraceSpan
+from tidings.tracing.otlp import Attributes, attribute, common, span
+from tidings.tracing.spans import Spans
 
 SYSTEM = "tidings"
-TENANT = "tidings.tenant"
-
-
-class Sampling(Protocol):
-    """What decides whether a trace is recorded."""
-
-    def samples(self, trace_id: str, parent: Trace | None, name: str, attributes: Attributes) -> bool:
-        """Whether it is. `parent`: another system's span, if that is trusted to decide."""
+TENANT, MESSAGE = "tidings.tenant", "messaging.message.id"
 
 
 class Entered(msgspec.Struct, frozen=True):
@@ -44,8 +39,8 @@ class Entered(msgspec.Struct, frozen=True):
 class Tracing:
     """Belongs to one server; `enter` and `open` to its event loop, the rest to the writer's thread."""
 
-    def __init__(self, spans: Spans, sampling: Sampling, clock: Clock) -> None:
-        self.spans, self._sampling, self._clock = spans, sampling, clock
+    def __init__(self, spans: Spans, sampler: Sampler, clock: Clock) -> None:
+        self.spans, self._sampler, self._clock = spans, sampler, clock
         self.open: dict[str, str] = {}
         """By the ids of open requests, what their events keep."""
         self._failures = 0
@@ -61,18 +56,17 @@ class Tracing:
         """The time of day."""
         return self._clock.now()
 
-    def enter(self, given: Trace | None, *, is_trusted: bool, name: str, attributes: Attributes) -> Entered | None:
+    def enter(self, given: Trace | None, *, is_trusted: bool) -> Entered | None:
         """The trace of what begins now; None if it is not sampled and nobody else knows it.
 
         `given`: the context that came with it. It is continued if it is trusted; otherwise it is only linked.
         """
         parent = given if is_trusted else None
-        trace_id = f"{random.getrandbits(128) or 1:032x}" if parent is None else parent.trace_id
-        sampled = self._sampling.samples(trace_id, parent, name, attributes)
         if parent is None:
-            return Entered(Trace(trace_id, new_span()), None, given) if sampled else None
-        flags = parent.flags & ~SAMPLED | (SAMPLED if sampled else 0)
-        return Entered(Trace(trace_id, new_span(), flags, parent.state), parent)
+            trace_id = f"{random.getrandbits(128) or 1:032x}"
+            return Entered(Trace(trace_id, new_span()), None, given) if self._sampler.samples(trace_id, None) else None
+        sampled = SAMPLED if self._sampler.samples(parent.trace_id, parent) else 0
+        return Entered(Trace(parent.trace_id, new_span(), parent.flags & ~SAMPLED | sampled, parent.state), parent)
 
     def stamp(self, events: Sequence[Event]) -> None:
         """Set the traces of new events: that of their request; what no request made begins a trace."""
@@ -92,15 +86,13 @@ class Tracing:
 
     def _made(self, event: Event) -> str | None:
         """A trace that begins with an event: a time at which a link is due, or something about an endpoint."""
-        attributes = about(event.type, event.id, event.tenant, "create", "create")
-        name = f"create {event.type}"
-        entered = self.enter(None, is_trusted=False, name=name, attributes=attributes)
+        entered = self.enter(None, is_trusted=False)
         if entered is None:
             return None
-        if not self.spans.has_room():
-            return entered.here.stored
-        now = self.now()
-        self.spans.add(TraceSpan(name, "producer", entered.here, None, False, now, now, attributes))
+        if self.spans.has_room():
+            now, attributes = self.now(), about(event.type, event.tenant, "create", "create")
+            shared = common(f"create {event.type}", "producer", attributes)
+            self.spans.add(span(shared, attribute(MESSAGE, event.id), entered.here, None, now, now))
         return entered.here.stored
 
     def _committed(self, writer: Writer, router: Router) -> None:
@@ -113,12 +105,8 @@ class Tracing:
         for (_, ident, tenant, kind, _, _, created, trace), count in routed:
             parent = of_stored(trace)
             if parent.is_sampled and self.spans.has_room():
-                attributes = about(kind, ident, tenant, "route", "process")
-                attributes["tidings.deliveries"] = count
-                here = within(parent)
-                self.spans.add(
-                    TraceSpan(f"route {kind}", "consumer", here, parent.span_id, False, created, now, attributes)
-                )
+                shared, own = _routing(kind, tenant, count), attribute(MESSAGE, ident)
+                self.spans.add(span(shared, own, within(parent), parent.span_id, created, now))
 
 
 def new_span() -> str:
@@ -131,14 +119,19 @@ def within(parent: Trace) -> Trace:
     return Trace(parent.trace_id, new_span(), parent.flags, parent.state)
 
 
-def about(kind: str, ident: str, tenant: str | None, word: str, what: str) -> Attributes:
-    """What says which event a span is about. `word`: what we call the operation; `what`: the conventions' type."""
+@lru_cache(maxsize=1_000)
+def _routing(kind: str, tenant: str | None, deliveries: int) -> bytes:
+    attributes = about(kind, tenant, "route", "process") | {"tidings.deliveries": deliveries}
+    return common(f"route {kind}", "consumer", attributes)
+
+
+def about(kind: str, tenant: str | None, word: str, what: str) -> Attributes:
+    """What says what a span's event is. `word`: what we call the operation; `what`: the conventions' type of it."""
     found: Attributes = {
         "messaging.system": SYSTEM,
         "messaging.operation.name": word,
         "messaging.operation.type": what,
         "messaging.destination.name": kind,
-        "messaging.message.id": ident,
     }
     if tenant is not None:
         found[TENANT] = tenant

@@ -9,12 +9,18 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from tidings.model.digits import is_digits
+from tidings.rules.tracing.sampling import ALL, Sampler
 
 EXPORTER, PROTOCOLS = "OTEL_TRACES_EXPORTER", ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROPAGATORS, DISABLED = "OTEL_PROPAGATORS", "OTEL_SDK_DISABLED"
 PROTOCOL, DEFAULT_ENDPOINT = "http/protobuf", "http://localhost:4318"
-SAMPLER, SAMPLER_SHARE, BATCH = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+ABOUT, SAMPLER, SAMPLER_SHARE, BATCH = (
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+)
 SAMPLERS = (
     "always_on",
     "always_off",
@@ -26,9 +32,6 @@ SAMPLERS = (
 NUMBER_MAX = 1_000_000
 TIMEOUT_MILLIS = 10_000
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-NOT_INSTALLED = (
-    "{name} asks for traces, but OpenTelemetry is not installed. Install tidings[otel], or set OTEL_SDK_DISABLED=true."
-)
 
 
 class WrongTracing(Exception):
@@ -121,18 +124,37 @@ def _headers(name: str, text: str) -> dict[str, str]:
     return found
 
 
-def check_sampler(environ: Mapping[str, str]) -> None:
-    """Raise WrongTracing if the sampler is unknown, or its share is not a number from 0 to 1."""
-    name = environ.get(SAMPLER, "").strip().lower()
-    if name and name not in SAMPLERS:
+def sampler(environ: Mapping[str, str]) -> Sampler:
+    """What chooses the traces that are recorded. Raises WrongTracing."""
+    name = environ.get(SAMPLER, "").strip().lower() or SAMPLERS[3]
+    if name not in SAMPLERS:
         raise WrongTracing(f"{SAMPLER} is {name!r}; the samplers are {', '.join(SAMPLERS)}.")
-    if name.endswith("ratio") and (share := environ.get(SAMPLER_SHARE, "").strip()):
+    share = 0.0 if name.endswith("always_off") else 1.0
+    if name.endswith("ratio") and (text := environ.get(SAMPLER_SHARE, "").strip()):
         try:
-            is_share = 0 <= float(share) <= 1
+            share = float(text)
         except ValueError:
-            is_share = False
-        if not is_share:
-            raise WrongTracing(f"{SAMPLER_SHARE} is {share!r}; it must be a number from 0 to 1, such as 0.1.")
+            share = -1.0
+        if not 0 <= share <= 1:
+            raise WrongTracing(f"{SAMPLER_SHARE} is {text!r}; it must be a number from 0 to 1, such as 0.1.")
+    return Sampler(round(share * ALL), name.startswith("parentbased"))
+
+
+def resource(environ: Mapping[str, str], name: str, version: str, instance: str) -> dict[str, str]:
+    """Who sends the spans. Raises WrongTracing.
+
+    `name`, `version` and `instance`, which differs for each process: what the environment may say otherwise.
+    """
+    found = {"telemetry.sdk.language": "python", "telemetry.sdk.name": name, "telemetry.sdk.version": version}
+    found |= {"service.name": name, "service.version": version, "service.instance.id": instance}
+    for each in filter(None, map(str.strip, environ.get(ABOUT, "").split(","))):
+        key, equals, value = each.partition("=")
+        if not equals or not key.strip():
+            raise WrongTracing(f"{ABOUT} must have attributes such as team=billing, with commas between them.")
+        found[key.strip()] = unquote(value.strip())
+    if service := environ.get("OTEL_SERVICE_NAME", "").strip():
+        found["service.name"] = service
+    return found
 
 
 def batching(environ: Mapping[str, str]) -> Batching:

@@ -1,0 +1,24 @@
+"""Which traces are recorded, as OpenTelemetry's standard samplers choose."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.rules.tracing.context import Trace
+
+ALL = 1 << 64
+
+
+class Sampler(msgspec.Struct, frozen=True):
+    """Decides once for each trace, where it enters."""
+
+    below: int
+    """Traces are recorded if the number in the last 64 bits of their id is below this: of ALL, that share."""
+    follows: bool
+    """Whether another system's span, if the trace comes from one, decides instead."""
+
+    def samples(self, trace_id: str, parent: Trace | None) -> bool:
+        """Whether the trace is recorded. `parent`: another system's span, if that is trusted to decide."""
+        if parent is not None and self.follows:
+            return parent.is_sampled
+        return int(trace_id[16:], 16) < self.below
