@@ -73,6 +73,12 @@ def test_what_one_node_commits_the_others_hear_once_and_without_an_echo(url: str
         assert b.wakes.told == c.wakes.told == 0 and a.wakes.told == 21
 
 
+def test_a_node_that_stops_may_still_commit(url: str) -> None:
+    with nodes(url, 1) as [node]:
+        node.wakes.stop()
+        node.wakes.committed()
+
+
 def test_a_notification_that_is_lost_is_made_up_for_by_a_look(url: str) -> None:
     with nodes(url, 2) as (a, b):
         b.wakes._hear = lambda text, sender: None  # type: ignore[method-assign]

@@ -161,6 +161,7 @@ class Collections:
         Raises Invalid, or Conflict if it is refused or would lose values.
         """
         planned = self.planned(db, wish, plan_name)
+        alter.keep_others_out(db, planned.plan)
         shown = self.check(planned, self.inspected(db, planned), drop_values=drop_values)
         self._store(db, planned, alter.carry_out(db, planned.plan, self._clock.now()))
         return msgspec.structs.replace(shown, applied=True)

@@ -299,11 +299,11 @@ class Writer:
         """One transaction for the group: its jobs, then the rider. Raises what the store refuses it with."""
         self._db.begin()
         self._positions.begin()
-        if self._shared is not None:
-            (self._shared.lock if locked else self._shared.begin)(self._db)
+        contention.begin(self._shared, self._db, locked)
         answers = self._apply(group)
         more = None if self._rider is None else self._rider(self._db)
         journal.store(self._db)
+        contention.end(self._shared, self._db)
         # The rider routes only what has its number.
         more = 0.0 if events.number(self._db) and self._rider is not None else more
         self._db.commit()

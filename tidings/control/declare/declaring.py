@@ -35,11 +35,15 @@ STATEMENTS_FIRST = 10
 TRIES = 5
 HELD_SECONDS = 30.0
 """How long it waits for a reader of a table that has to be altered."""
+WRITERS_MILLISECONDS = 500
+"""How long other nodes wait behind it, at a time, while it waits for those that write to the table."""
 PAUSE_SECONDS = 0.25
 PASSES_MAX = 100
 ROWS_OF_PASS = 10
 """A pass takes as long as this many rows, besides its own."""
 RETRY_AFTER_SECONDS = 5.0
+DROP_SECONDS = 5.0
+"""How long after a declaration next to other nodes its old tables are dropped."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -63,7 +67,7 @@ class Declaring:
         slicing: Callable[[Writer], Slicing] = Slicing,
     ) -> None:
         engine, self._writer, self._readers, self._clock = parts
-        self._dialect = engine.dialect
+        self._dialect, self._joined = engine.dialect, engine.joined
         self._collections, self._indexes = collections, indexes
         self.discarded = Discarded(engine, self._writer, self._readers)
         self._one = asyncio.Lock()
@@ -95,6 +99,8 @@ class Declaring:
 
         Raises Invalid, Conflict, what `ask` raises, or Unavailable if items change faster than they can be followed.
         """
+        if self._joined:
+            return await self._beside_others(ask, partial(self._last, run, result))
         long = await self._long(ask, tenant)
         if long is None:
             # A long one may be about the same collection: then this one waits for it. A table that is being read cannot
@@ -109,6 +115,31 @@ class Declaring:
                 with contextlib.suppress(alter.InUse):
                     return await self._last(run, result, partial(self._at_once, ask))
             return await self._in_slices(ask, partial(self._last, run, result), tenant, long)
+
+    async def _beside_others(self, ask: Ask, last: Callable[[Make], Awaitable[R]]) -> R:
+        """Where other nodes write to the same items, which nobody here watches: in one job, while they wait.
+
+        Nothing else waits there. Here everything does that is written.
+        """
+
+        def make(db: Db) -> Shown:
+            asked = ask(db)
+            with alter.without_waiting(db, WRITERS_MILLISECONDS):
+                alter.keep_others_out(db, self._collections.planned(db, asked.wish).plan)
+            return self._at_once(ask, db)
+
+        held_until = asyncio.get_running_loop().time() + HELD_SECONDS
+        async with self._one:
+            while True:
+                try:
+                    return await last(make)
+                except alter.InUse:
+                    if self._stopping or asyncio.get_running_loop().time() > held_until:
+                        raise
+                    await asyncio.sleep(PAUSE_SECONDS)
+                finally:
+                    # Other nodes may read and write the old tables until they have heard of it.
+                    asyncio.get_running_loop().call_later(DROP_SECONDS, self.discarded.more)
 
     async def _last(self, run: Run[T, R], result: Callable[[Db, Make], T], make: Make) -> R:
         """Run the last job. No index is built in the meantime: the job might alter a table."""

@@ -31,12 +31,12 @@ class InUse(Unavailable):
 
 
 @contextlib.contextmanager
-def without_waiting(db: Db) -> Iterator[None]:
+def without_waiting(db: Db, milliseconds: int = LOCK_MILLISECONDS) -> Iterator[None]:
     """Alter tables inside of it, unless somebody reads them for longer than a moment. Raises InUse."""
     if db.dialect != "postgres":
         yield
         return
-    db.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}", {})
+    db.execute(f"SET LOCAL lock_timeout = {milliseconds}", {})
     try:
         yield
     except Held as wrong:
@@ -45,11 +45,24 @@ def without_waiting(db: Db) -> Iterator[None]:
     db.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", {})
 
 
+def keep_others_out(db: Db, plan: Plan) -> None:
+    """Where other nodes write as well: from now on to the end of the transaction they wait to write these items.
+
+    What they have waited for they then write again, as of the new declaration (store/writing/contention.py, `end`).
+    """
+    if db.shares and plan.steps and plan.present:
+        names = ", ".join(sorted(map(tables.table, plan.present.values())))
+        db.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE", {})
+
+
 def carry_out(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
     """Do all steps; the collections that were made or changed, by name, with their tables.
 
     The plan was inspected (inspect.py) in this transaction. Raises StoreError.
     """
+    if db.shares:
+        discard(db, [plan.present[name] for name in plan.dropped])
+        return _carried_out_beside_others(db, plan, now)
     for name in plan.dropped:
         drop(db, tables.table(plan.present[name]))
     moved = [pair for pair in plan.pairs if pair.before.name != pair.after.name or is_needed(plan, pair, db.dialect)]
@@ -58,6 +71,21 @@ def carry_out(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
     for pair in plan.pairs:
         name = pair.after.name
         made[name] = _rebuilt(db, plan, pair, aside[name], now) if name in aside else in_place(db, plan, pair)
+    return made | {collection.name: create(db, collection) for collection in plan.created}
+
+
+def _carried_out_beside_others(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
+    """The same where other nodes read meanwhile: the tables that they read stay as they are, and go later."""
+    made = {}
+    for pair in plan.pairs:
+        name = pair.after.name
+        if pair.before.name == name and not is_needed(plan, pair, db.dialect):
+            made[name] = in_place(db, plan, pair)
+        else:
+            made[name] = _replaced(
+                db, Successor(plan, pair, named(db, pair.after), tables.table(pair.before), db.dialect, now)
+            )
+            discard(db, [pair.before])
     return made | {collection.name: create(db, collection) for collection in plan.created}
 
 
@@ -151,9 +179,13 @@ def _put_aside(db: Db, collection: Collection) -> str:
 
 def _rebuilt(db: Db, plan: Plan, pair: Pair, aside: str, now: Micros) -> Collection:
     """Put another table in the place of one that was put aside."""
-    made = Successor(plan, pair, named(db, pair.after), aside, db.dialect, now)
+    made = _replaced(db, Successor(plan, pair, named(db, pair.after), aside, db.dialect, now))
+    db.execute(f"DROP TABLE {aside}", {})
+    return made
+
+
+def _replaced(db: Db, made: Successor) -> Collection:
     made.make(db)
     made.fill(db, "TRUE", {})
     made.take_numbers(db)
-    db.execute(f"DROP TABLE {aside}", {})
     return made.collection

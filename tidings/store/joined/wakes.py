@@ -15,6 +15,7 @@ with that connection is made up for by the next look. Where one node works alone
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -57,6 +58,7 @@ class Wakes:
         self._reads, self._writes = os.pipe()
         os.set_blocking(self._reads, False)
         os.set_blocking(self._writes, False)
+        self._pipe, self._is_open = threading.Lock(), True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wakes", daemon=True)
         self._wrong = False
@@ -80,15 +82,18 @@ class Wakes:
         if self._thread.is_alive():
             self._thread.join(2.0)
         if not self._thread.is_alive():
-            os.close(self._reads)
-            os.close(self._writes)
+            with self._pipe:
+                if self._is_open:
+                    # The writer may still commit.
+                    self._is_open = False
+                    os.close(self._reads)
+                    os.close(self._writes)
 
     def _poke(self) -> None:
-        try:
-            os.write(self._writes, b".")
-        except BlockingIOError:
-            # It has more than enough reasons to wake up already.
-            pass
+        # If the pipe is full, it has more than enough reasons to wake up already.
+        with self._pipe, contextlib.suppress(BlockingIOError):
+            if self._is_open:
+                os.write(self._writes, b".")
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -15,8 +15,20 @@ from tidings.model.errors import Conflict, TidingsError, Unavailable
 from tidings.store.base import Behind, Contended, Db, StoreError, UniqueViolation
 
 
+class Version(Protocol):
+    """What is in memory of it."""
+
+    @property
+    def version(self) -> int:
+        """The number of the last change that is in it; below 0: nothing was read yet."""
+
+
 class Shared(Protocol):
     """What all nodes have in memory, such as the catalogue (store/catalog.py)."""
+
+    @property
+    def now(self) -> Version:
+        """What this node has."""
 
     def refresh(self, db: Db) -> None:
         """Read what this node has just changed."""
@@ -48,6 +60,22 @@ def up_to_date(write: Callable[[bool], T], shared: Shared | None, db: Db) -> T:
             assert shared is not None
             shared.catch_up(db)
     return write(True)
+
+
+def begin(shared: Shared | None, db: Db, locked: bool) -> None:
+    """A transaction begins that works with what nodes have in common."""
+    if shared is not None:
+        (shared.lock if locked else shared.begin)(db)
+
+
+def end(shared: Shared | None, db: Db) -> None:
+    """It ends. It fails with Behind if a collection has changed.
+
+    It may have waited for a table that another node was altering, and then written as of the old declaration. If it has
+    noted a change itself, that was checked then, and kept others from making one.
+    """
+    if shared is not None and db.shares and shared.now.version >= 0 and not db.noted:
+        db.run_later("catalog_expect_collections", version=shared.now.version)
 
 
 def refusal(wrong: Exception) -> TidingsError:
