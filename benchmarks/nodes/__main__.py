@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks.nodes [kills freezes primary order cost] [--nodes 3] [--times 100 | --long]`.
+"""The command line: `python -m benchmarks.nodes [kills stops freezes primary order cost] [--nodes 3] [--times 100]`.
 
 Everything runs on this machine: a primary with a synchronous replica, the nodes, the callers and the receiver. A
 machine with more processors shows more; run one scenario at a time.

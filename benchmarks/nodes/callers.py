@@ -13,12 +13,15 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from benchmarks.mark import event_template
+from benchmarks.mark import batch_template, event_template
 
+ITEMS = "benched"
+"""The collection whose one item is edited."""
 CALL_SECONDS = 2.0
 """A frozen node takes connections and answers nothing: callers have to give up."""
 AGAIN_SECONDS = 0.02
-EVENTS, TURNS = "bench.order", "bench.turn"
+EVENTS, TURNS, OTHERS = "bench.order", "bench.turn", "bench.other"
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,18 @@ class _Line:
         self._head = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, body: bytes) -> bool:
-        """Whether the event is acknowledged."""
+    def call(self, method: str, path: str, body: bytes) -> bool:
+        """Whether it succeeds, such as that an event is acknowledged."""
         try:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection(self._host, self._port, timeout=CALL_SECONDS)
-            self._connection.request("POST", "/v1/events", body, self._head)
+            self._connection.request(method, path, body, self._head)
             response = self._connection.getresponse()
             response.read()
         except (OSError, http.client.HTTPException):
             self.close()
             return False
-        return response.status in (200, 202)
+        return 200 <= response.status < 300
 
     def close(self) -> None:
         if self._connection is not None:
@@ -63,7 +66,9 @@ class _Line:
 class Callers:
     """All of them; use it in a `with`. Acknowledged numbers are also written to `file`, line by line.
 
-    `turns`: how many events of one subject are published in turn, 0 for none; `rate`: calls a second at each node.
+    `turns`: how many events of one subject are published in turn, 0 for none; `editors`: how many, for each node,
+    edit one item without pause; `batches`: nodes also get
+    batches that no link wants, so large that they are copied; `rate`: events a second at each node.
     """
 
     urls: list[str]
@@ -72,6 +77,8 @@ class Callers:
     rate: float
     file: Path
     turns: int = 0
+    editors: int = 0
+    batches: bool = False
     chance: random.Random = field(default_factory=random.Random)
     answered: list[Answered] = field(default_factory=list)
     in_turn: list[int] = field(default_factory=list)
@@ -84,6 +91,14 @@ class Callers:
         self._threads = [threading.Thread(target=self._call, args=(n,), daemon=True) for n in range(len(self.urls))]
         if self.turns:
             self._threads.append(threading.Thread(target=self._take_turns, daemon=True))
+        self._threads[:0] = [
+            threading.Thread(target=self._edit, args=(line,), daemon=True)
+            for line in range(self.editors * len(self.urls))
+        ]
+        if self.batches:
+            self._threads[:0] = [
+                threading.Thread(target=self._fill, args=(n,), daemon=True) for n in range(len(self.urls))
+            ]
         for thread in self._threads:
             thread.start()
         return self
@@ -108,11 +123,26 @@ class Callers:
             # A planned call that could not be made is not made up for.
             due = max(due, time.monotonic() - 1) + self.chance.uniform(0.5, 1.5) / self.rate
             number, asked = next(self._numbers), time.monotonic_ns()
-            if line.post(self._template % (number, number, asked)):
+            if line.call("POST", "/v1/events", self._template % (number, number, asked)):
                 self.answered.append(Answered(number, node, asked, time.monotonic_ns() - asked))
                 self._said.write(f"{number}\n")
             else:
                 self.refused += 1
+        line.close()
+
+    def _edit(self, editor: int) -> None:
+        line = _Line(self.urls[editor % len(self.urls)], self.key)
+        for number in itertools.count():
+            if self._stop.is_set():
+                break
+            if not line.call("PATCH", f"/v1/items/{ITEMS}/one", b'{"number":%d}' % number):
+                self._stop.wait(AGAIN_SECONDS)
+        line.close()
+
+    def _fill(self, node: int) -> None:
+        line, body = _Line(self.urls[node], self.key), batch_template(OTHERS, self.run, BATCH) % ((0, 0) * BATCH)
+        while not self._stop.wait(AGAIN_SECONDS):
+            line.call("POST", "/v1/events:batch", body)
         line.close()
 
     def _take_turns(self) -> None:
@@ -122,7 +152,7 @@ class Callers:
             body = template % (number, time.monotonic_ns())
             body = body.replace(b'{"type"', b'{"id":"evt_turn%d","subject":"one","type"' % number, 1)
             at = number
-            while not lines[at % len(lines)].post(body):
+            while not lines[at % len(lines)].call("POST", "/v1/events", body):
                 at += 1
                 if self._stop.wait(AGAIN_SECONDS):
                     return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine_use import Spent
 from benchmarks.nodes.trial import PHASES, Trial, trial
@@ -34,13 +35,13 @@ class Setting:
     made: int = 0
 
     @contextmanager
-    def trial(self, pair: PostgresPair, *, nodes: int = 0, rate: float = 30.0, turns: int = 0) -> Iterator[Trial]:
+    def trial(self, pair: PostgresPair, *, nodes: int = 0, **load: Any) -> Iterator[Trial]:
         """A cluster under load on a new database of the pair."""
         self.made += 1
         folder = self.folder / f"cluster{self.made}"
         folder.mkdir(parents=True)
-        parts = {"nodes": nodes or self.nodes, "say": self.say, "pair": pair, "seed": self.seed}
-        with trial(folder, self.sink, pair.database(), rate=rate, turns=turns, **parts) as made:  # type: ignore[arg-type]
+        parts = {"nodes": nodes or self.nodes, "say": self.say, "pair": pair, "seed": self.seed, **load}
+        with trial(folder, self.sink, pair.database(), **parts) as made:
             yield made
 
 
@@ -54,16 +55,25 @@ def kills(setting: Setting) -> list[str]:
         return [f"kill -9 of one of {setting.nodes} nodes x {setting.times}: {made.verdict().told()}"]
 
 
+def stops(setting: Setting) -> list[str]:
+    """SIGTERM of one node after the other, as in an upgrade."""
+    with PostgresPair() as pair, setting.trial(pair, turns=10**9) as made:
+        for _ in range(setting.times):
+            made.wait()
+            made.stop()
+        made.wait()
+        return [f"SIGTERM of one of {setting.nodes} nodes x {setting.times}: {made.verdict().told()}"]
+
+
 def freezes(setting: Setting) -> list[str]:
     """SIGSTOP of a node in each phase."""
     lines = []
     with PostgresPair() as pair:
         for phase in (*PHASES, "in HTTP"):
-            with setting.trial(pair, turns=10**9) as made:
+            with setting.trial(pair, turns=10**9, editors=2 * ("item" in phase), batches="COPY" in phase) as made:
                 met = 0
                 for _ in range(setting.times):
                     made.wait()
-                    # Items are edited at any node, the other phases are the sender's.
                     met += made.freeze(phase, setting.seconds)
                 made.wait()
                 lines.append(f"SIGSTOP {phase} x {met} of {setting.times}: {made.verdict().told()}")
@@ -129,11 +139,12 @@ def _cost(setting: Setting, pair: PostgresPair, nodes: int) -> tuple[float, floa
 
 SCENARIOS: dict[str, Callable[[Setting], list[str]]] = {
     "kills": kills,
+    "stops": stops,
     "freezes": freezes,
     "primary": fail_overs,
     "order": order,
     "cost": cost,
 }
-SHORT = {"kills": 3, "freezes": 1, "primary": 2, "order": 5, "cost": 1}
-LONG = {"kills": 100, "freezes": 10, "primary": 20, "order": 100, "cost": 5}
+SHORT = {"kills": 3, "stops": 3, "freezes": 1, "primary": 2, "order": 5, "cost": 1}
+LONG = {"kills": 100, "stops": 20, "freezes": 10, "primary": 20, "order": 100, "cost": 5}
 """How many faults, hundreds of events in turn, or rounds."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.nodes.callers import EVENTS, Callers
+from benchmarks.nodes.callers import EVENTS, ITEMS, Callers
 from benchmarks.nodes.callers import TURNS as TURN_EVENTS
 from benchmarks.nodes.cluster import Cluster, is_ready
 from benchmarks.nodes.judge import ALL, TURNS, Fault, Verdict, judge
@@ -27,7 +27,7 @@ PHASES: dict[str, Callable[[tuple[str, str, str]], bool]] = {
     "at rest": lambda seen: seen[0] == "idle",
     "between statements": lambda seen: seen[0].startswith("idle in transaction"),
     "in COPY": lambda seen: seen[0] == "active" and seen[2].lstrip().upper().startswith("COPY"),
-    "holding an item's row": lambda seen: seen[0].startswith("idle in transaction") and "c_bench" in seen[2],
+    "holding an item's row": lambda seen: seen[0].startswith("idle in transaction") and "c_benched" in seen[2],
     "in settlement": lambda seen: seen[0] != "idle" and "attempt" in seen[2].lower(),
 }
 """What the session of a node's writer does when the node has just been stopped; "in HTTP" needs no look."""
@@ -62,6 +62,17 @@ class Trial:
         until(lambda: is_ready(node), f"{node.url} is back:\n{node.log[-1500:]}", FAULT_SECONDS)
         self.faults.append(Fault(number, began, time.monotonic_ns()))
         self.say(f"killed node {number}{' (it sent)' if number == sender else ''}")
+
+    def stop(self) -> None:
+        """SIGTERM, as for an upgrade, and a new start; of the sender each second time."""
+        sender = self.cluster.until_sender()
+        number = sender if len(self.faults) % 2 else (sender + 1) % len(self.cluster.nodes)
+        node, began = self.cluster.nodes[number], time.monotonic_ns()
+        status = node.stop()
+        node.launch()
+        until(lambda: is_ready(node), f"{node.url} is back:\n{node.log[-1500:]}", FAULT_SECONDS)
+        self.faults.append(Fault(number, began, time.monotonic_ns()))
+        self.say(f"stopped node {number}{' (it sent)' if number == sender else ''}: status {status}")
 
     def freeze(self, phase: str, seconds: float, *, sender: bool = True) -> bool:
         """SIGSTOP of a node in a phase, and SIGCONT later; whether the phase was met."""
@@ -128,6 +139,8 @@ def trial(
     pair: PostgresPair | None = None,
     rate: float = 30.0,
     turns: int = 0,
+    editors: int = 0,
+    batches: bool = False,
     seed: int | None = None,
 ) -> Iterator[Trial]:
     """Nodes with two links: one gets all events, one those that are published in turn, in order."""
@@ -136,6 +149,10 @@ def trial(
         api = cluster.nodes[0].api
         api.post("/v1/endpoints", {"url": sink.url(ALL), "events": [EVENTS]})
         api.post("/v1/endpoints", {"url": sink.url(TURNS), "events": [TURN_EVENTS], "order": "subject"})
+        api.put(f"/v1/collections/{ITEMS}", {"fields": {"number": "integer"}})
+        api.put(f"/v1/items/{ITEMS}/one", {"number": 0})
         urls, run = [node.url for node in cluster.nodes], sink.new_run()
-        with Callers(urls, api.key or "", run, rate, folder / "acknowledged", turns, chance) as callers:
+        with Callers(
+            urls, api.key or "", run, rate, folder / "acknowledged", turns, editors, batches, chance
+        ) as callers:
             yield Trial(cluster, sink, callers, pair, chance, say)

@@ -1,17 +1,14 @@
-"""A server that the tests of a file share, and a peer that is called; on SQLite and (slow) on PostgreSQL.
-
-See tests/servers.py.
-"""
+"""A server, a peer that is called, and a clock that stands still; on SQLite and (slow) on PostgreSQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.calls.world import Calls
-from tests.servers import Running
-from tidings.testing import Receiver
+from tidings.testing import FakeClock, Receiver, TestServer
 
 
 @pytest.fixture
@@ -21,5 +18,7 @@ def peer() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def calls(running: Running, peer: Receiver) -> Calls:
-    return Calls(*running, peer)
+def calls(tmp_path: Path, database: str | None, peer: Receiver) -> Iterator[Calls]:
+    clock = FakeClock()
+    with TestServer(tmp_path / "tidings", clock=clock, database=database) as server:
+        yield Calls(server, clock, peer)

@@ -150,6 +150,22 @@ def test_a_server_sends_only_while_the_database_says_that_it_holds_the_pen(
         assert receiver.wait_for(1)[0].id == event
 
 
+def test_a_server_that_has_just_connected_again_continues_to_send(tmp_path: Path, postgres_url: str) -> None:
+    """As after a failover: the beat was asked about the session before, and finds the pen in the next one."""
+    with TestServer(tmp_path, database=postgres_url) as server:
+        assert server.server is not None and server.server._beat is not None
+        beat, session = server.server._beat, server.server.writer.session
+        beat.stop()
+        assert session is not None and beat.proven()
+        sessions = iter((session + 1, session))
+        beat._session = lambda: next(sessions)
+        beat.beat()
+        assert beat.proven()
+        beat._session = lambda: session + 1
+        beat.beat()
+        assert not beat.proven(), "the pen is another session's"
+
+
 def test_whoever_comes_back_after_another_has_written_starts_again(tmp_path: Path, postgres_url: str) -> None:
     """What it remembers, such as how far it has sent, is of a past that no longer counts."""
     with TestServer(tmp_path, database=postgres_url) as server:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from svix import SvixOptions
+from svix.api import Svix
 
-from tests.svix import sdk
 from tidings.testing import Receiver, TestServer
 
 
@@ -22,19 +23,19 @@ def receiver(server: TestServer) -> Iterator[Receiver]:
         yield running
 
 
-Connect = Callable[..., "sdk.Svix"]
+Connect = Callable[..., Svix]
 
 
 @pytest.fixture(scope="module")
 def connect(server: TestServer) -> Connect:
     """Make a client with a key."""
 
-    def client(key: str | None = None, path: str = "/svix") -> sdk.Svix:
-        return sdk.Svix(key or server.api.key or "", sdk.SvixOptions(server_url=server.url + path, retry_schedule=[]))
+    def client(key: str | None = None, path: str = "/svix") -> Svix:
+        return Svix(key or server.api.key or "", SvixOptions(server_url=server.url + path, retry_schedule=[]))
 
     return client
 
 
 @pytest.fixture(scope="module")
-def svix(connect: Connect) -> sdk.Svix:
+def svix(connect: Connect) -> Svix:
     return connect()

@@ -160,7 +160,7 @@ class Node:
     def _prove(self, asked: float) -> None:
         holder = self.db.sender
         if holder is not None and holder is self.session:
-            self.proof.found(asked, self.world.variant.proof)
+            self.proof.found(asked, holder.number, self.world.variant.proof)
             if self.draining and any(peer.seconds < HEARD_SECONDS and not peer.draining for peer in self._heard()):
                 self.world.say(f"{self.name} drains: it hands over")
                 self.again(wants=False)
@@ -289,7 +289,8 @@ class Node:
     def _deliver(self) -> None:
         now = self.world.now
         due = [number for number, at in self.waiting.items() if at <= now]
-        if not due or not self.proof.holds(self.clock()):
+        session = None if self.session is None else self.session.number
+        if not due or not self.proof.holds(self.clock(), session):
             return
         if self.freezes_at == "send":
             self.world.freeze_here(self)

@@ -11,9 +11,10 @@ def test_a_proof_counts_from_the_question_and_ends_before_patience_does() -> Non
     proof.found(100.0)
     assert proof.holds(100.0 + PROOF_SECONDS - 0.01) and not proof.holds(100.0 + PROOF_SECONDS)
     assert PROOF_SECONDS < FROZEN_SECONDS
-    proof.found(200.0)
+    proof.found(200.0, session=1)
+    assert proof.holds(200.0, session=1) and not proof.holds(200.0, session=2)
     proof.lost()
-    assert not proof.holds(200.0)
+    assert not proof.holds(200.0, session=1)
 
 
 def test_who_ends_another_has_beaten_all_that_time() -> None:

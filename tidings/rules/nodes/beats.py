@@ -25,24 +25,25 @@ STEP_SECONDS = 1.0
 
 
 class Proof:
-    """That this node holds the lock without which it may not send."""
+    """That this node holds the lock without which it may not send, in one session of the database."""
 
-    __slots__ = ("_until",)
+    __slots__ = ("_session", "_until")
 
     def __init__(self) -> None:
         self._until = 0.0
+        self._session: int | None = None
 
-    def found(self, asked: float, seconds: float = PROOF_SECONDS) -> None:
+    def found(self, asked: float, session: int | None = None, seconds: float = PROOF_SECONDS) -> None:
         """The database said that it holds it, to a question asked at that moment: the answer may have taken long."""
-        self._until = asked + seconds
+        self._until, self._session = asked + seconds, session
 
     def lost(self) -> None:
         """The database said that another session holds it."""
         self._until = 0.0
 
-    def holds(self, now: float) -> bool:
-        """Whether it may send."""
-        return now < self._until
+    def holds(self, now: float, session: int | None = None) -> bool:
+        """Whether it may send. Not in another session: a node may have taken the lock that the one before held."""
+        return now < self._until and session == self._session
 
 
 class Patience:

@@ -45,7 +45,7 @@ class Beat:
         self.wrong_clock: str | None = None
         """Why this server should take no calls at this moment: its clock."""
         self._proof, self._patience, self._line = Proof(), Patience(), Line()
-        self._proven_session: int | None = None
+        self._beaten_session: int | None = None
         self._rests = False
         self._drains = own.draining is not None
         self._stopping = threading.Event()
@@ -56,8 +56,6 @@ class Beat:
         self._db = self._open()
         nodes.forget_old(self._db)
         self.beat()
-        if self.own.joined and self.own.address is not None:
-            nodes.refuse_same_address(self._db, self.own)
         self._thread.start()
 
     def stop(self) -> None:
@@ -70,17 +68,14 @@ class Beat:
         """After the writer has ended: say that this node has, unless the database is silent, and close."""
         if self._thread.is_alive():
             return
-        if self._proof.holds(uptime()):
+        if self._proof.holds(uptime(), self._proven_session):
             with contextlib.suppress(StoreError):
                 nodes.forget(self._db, self.own.id)
         self._db.close()
 
     def proven(self) -> bool:
         """Whether this node held the lock for sending a moment ago, so that it may send."""
-        holds = self._proof.holds(uptime()) and self.own.sends
-        if self.own.joined and self._session() != self._proven_session:
-            # Another node may have taken the lock that the lost session held.
-            holds = False
+        holds = self._proof.holds(uptime(), self._proven_session) and self.own.sends
         if holds is self._rests and self.own.sends:
             self._rests = not holds
             if holds:
@@ -98,14 +93,14 @@ class Beat:
         if session is None:
             return
         self._compare(self._now() - nodes.beat(self._db, self.own, session))
+        self._beaten_session = session
         locks = nodes.held(self._db)
         found = session in locks.pens and (not self._must_send or session == locks.sender)
         if found:
-            self._proof.found(asked, nodes.PROOF_SECONDS)
-            self._proven_session = session
+            self._proof.found(asked, session if self.own.joined else None, nodes.PROOF_SECONDS)
             self._reached(journal.position(self._db, "event"))
-        elif locks.sender is not None if self._must_send else locks.pens:
-            # Another session holds it.
+        elif self._session() == session and (locks.sender is not None if self._must_send else locks.pens):
+            # Another session holds it, and not this node's next one.
             self._proof.lost()
         if self.own.joined:
             nodes.end_frozen(self._db, self.own.id, self._patience, locks)
@@ -129,18 +124,22 @@ class Beat:
 
     def _run(self) -> None:
         beats, next_beat = 0, uptime() + nodes.BEAT_SECONDS
-        while not self._stopping.wait(
-            max(0.0, min(next_beat - uptime(), nodes.LOOK_SECONDS if self._looks else nodes.BEAT_SECONDS))
-        ):
+        while not self._stopping.wait(max(0.0, min(next_beat - uptime(), self._pause))):
             try:
-                if uptime() >= next_beat:
+                if is_due := uptime() >= next_beat:
                     beats, next_beat = beats + 1, uptime() + nodes.BEAT_SECONDS
                     if beats % nodes.SPEAK_BEATS == 0:
                         self._speak()
+                if is_due or (self._must_send and self._session() not in (None, self._beaten_session)):
                     self.beat()
                 self._look()
             except StoreError as wrong:
                 log.warning("a beat failed: %s", wrong)
+
+    @property
+    def _proven_session(self) -> int | None:
+        """Of joined nodes, a proof is about one session of the writer."""
+        return self._session() if self.own.joined else None
 
     @property
     def _must_send(self) -> bool:
@@ -152,7 +151,8 @@ class Beat:
 
     @property
     def _pause(self) -> float:
-        return nodes.LOOK_SECONDS if self._looks else nodes.BEAT_SECONDS
+        # A sender with a new session sends nothing until a beat has found the lock in it.
+        return nodes.LOOK_SECONDS if self.own.joined else nodes.BEAT_SECONDS
 
     def _look(self) -> None:
         """Of those that take in, one after another tries to become the sender if there is none. Raises StoreError."""
