@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -18,8 +18,10 @@ from tests.memory_files import use_memory
 from tests.order import longest_first
 from tests.postgres_server import PostgresServer
 from tests.programs import last_line, needed
+from tests.servers import Running, Servers
 from tests.sqlite_schema import copied_schema
 from tests.warm import warm_starts
+from tidings.testing import FakeClock
 
 # Collecting makes a million objects that all stay. To look through them for garbage, again and again, doubles its time.
 gc.disable()
@@ -134,6 +136,30 @@ def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
 def module_database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """The same for a whole file of tests."""
     yield from _database(request)
+
+
+@pytest.fixture(scope="module")
+def new_clock() -> Callable[[], FakeClock]:
+    """Makes the clock of a server: it stands still until it is moved."""
+    return FakeClock
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, new_clock: Callable[[], FakeClock]
+) -> Iterator[Servers]:
+    """Those that the tests of a file share, on each engine."""
+    postgres = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
+    found = Servers(postgres, tmp_path_factory, new_clock)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def running(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Running]:
+    """The server for a test that may share one, and its clock."""
+    with servers.one(own=request.node.get_closest_marker("own_server") is not None) as found:
+        yield found
 
 
 def _database(request: pytest.FixtureRequest) -> Iterator[str | None]:

@@ -22,7 +22,12 @@ def files() -> tuple[Path, ...]:
         check=True,
     ).stdout.decode()
     paths = (ROOT / name for name in sorted(set(listed.split("\0"))) if name)
-    return tuple(path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192])
+    return tuple(path for path in paths if path.is_file() and b"\0" not in _beginning(path))
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as opened:
+        return opened.read(8192)
 
 
 @cache

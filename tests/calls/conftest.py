@@ -1,14 +1,17 @@
-"""A server, a peer that is called, and a clock that stands still; on SQLite and (slow) on PostgreSQL."""
+"""A server that the tests of a file share, and a peer that is called; on SQLite and (slow) on PostgreSQL.
+
+See tests/servers.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.calls.world import Calls
-from tidings.testing import FakeClock, Receiver, TestServer
+from tests.servers import Running
+from tidings.testing import Receiver
 
 
 @pytest.fixture
@@ -18,7 +21,5 @@ def peer() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def calls(tmp_path: Path, database: str | None, peer: Receiver) -> Iterator[Calls]:
-    clock = FakeClock()
-    with TestServer(tmp_path / "tidings", clock=clock, database=database) as server:
-        yield Calls(server, clock, peer)
+def calls(running: Running, peer: Receiver) -> Calls:
+    return Calls(*running, peer)

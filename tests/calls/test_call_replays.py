@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.calls.world import Calls
-from tests.web.test_replays import LONG_AGO, done
+from tests.web.test_replays import done
+from tidings.model.moment import to_text
 from tidings.testing import until
 
 CALL = {"via": "shop", "put": "/orders/{{ data.id }}", "json": {"n": "{{ data.n }}"}}
@@ -11,7 +12,7 @@ CALL = {"via": "shop", "put": "/orders/{{ data.id }}", "json": {"n": "{{ data.n 
 
 def replayed(calls: Calls, which: str) -> int:
     calls.clock.advance(1)
-    started = calls.api.post("/v1/replays", {"link": "push", "since": LONG_AGO, "which": which})
+    started = calls.api.post("/v1/replays", {"link": "push", "since": to_text(calls.since), "which": which})
     sent: int = done(calls.api, started["id"])["sent"]
     return sent
 

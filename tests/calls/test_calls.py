@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.calls.world import Calls
-from tidings.testing import Reaction, Receiver, TestServer
+from tidings.testing import FakeClock, Reaction, Receiver, TestServer
 
 JSON = {"Content-Type": "application/json"}
 
@@ -265,6 +265,19 @@ def test_a_pause_stops_every_link_of_the_connection_and_no_other(calls: Calls) -
     assert "held" not in calls.api.get("/v1/links/b")["health"]
 
 
+def test_a_connection_that_is_declared_again_takes_no_pause_over(calls: Calls) -> None:
+    call = {"via": "shop", "post": "/orders", "json": {}}
+    calls.connection()
+    calls.link(call=call)
+    calls.peer.answer(Reaction(status=429, headers={"Retry-After": "600"}), 204)
+    assert calls.delivery(calls.api.publish("order.made", {}))["state"] == "waiting"
+    for made in ("links/push", "connections/shop"):
+        calls.api.delete(f"/v1/{made}")
+    calls.connection()
+    calls.link(call=call)
+    assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
+
+
 def test_a_rate_is_shared_by_the_links_of_a_connection(calls: Calls) -> None:
     calls.connection(rate="2/s")
     for name in ("a", "b", "c"):
@@ -302,7 +315,7 @@ def test_a_connection_that_is_mended_sends_at_once(calls: Calls) -> None:
 
 def test_a_connection_opens_its_own_private_addresses_and_nobody_elses(tmp_path: Path, peer: Receiver) -> None:
     with TestServer(tmp_path / "tidings", allow_addresses="") as server:
-        calls = Calls(server, None, peer)  # type: ignore[arg-type]
+        calls = Calls(server, FakeClock(0), peer)
         calls.connection("open", private=True)
         calls.connection("range", base=peer.url("/range", host="localhost"), private=["127.0.0.0/8", "::1"])
         for name in ("open", "range"):
@@ -340,12 +353,12 @@ def test_an_address_that_is_not_open_is_refused_where_it_is_declared(tmp_path: P
 
 def test_a_call_of_an_address_that_was_closed_since_says_so(tmp_path: Path, peer: Receiver) -> None:
     with TestServer(tmp_path / "tidings", allow_addresses="127.0.0.0/8") as server:
-        calls = Calls(server, None, peer)  # type: ignore[arg-type]
+        calls = Calls(server, FakeClock(0), peer)
         calls.connection("closed")
         calls.link("closed", call={"via": "closed", "get": "/x"}, retry_delays_seconds=[0])
         calls.link("alone", call={"get": peer.url("/alone")}, retry_delays_seconds=[0])
     with TestServer(tmp_path / "tidings", allow_addresses="") as server:
-        calls = Calls(server, None, peer)  # type: ignore[arg-type]
+        calls = Calls(server, FakeClock(0), peer)
         event = server.api.publish("order.made", {})
         for name, whose in (("closed", "The connection closed"), ("alone", "A connection")):
             (attempt,) = calls.ended(event, name)["attempts"]

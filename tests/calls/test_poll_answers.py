@@ -87,16 +87,16 @@ def test_an_answer_that_breaks_off_deletes_nothing(calls: Calls, stalls: bool) -
     cases = list(BROKEN) if not stalls else ["an empty list of 5,000 bytes"]
     full = whole({"items": [{"id": key, "at": "2026-01-01T00:00:00Z"} for key in "abc"]})
     for number, case in enumerate(cases):
-        answers = [full, BROKEN[case]]
+        answers, kind = [full, BROKEN[case]], f"item-{number}-{stalls}".lower()
         with raw_server(answers, stalls=stalls) as base:
-            calls.api.put("/v1/connections/shop", {"base": base, "timeout_seconds": 0.3})
-            poll(calls, f"pull-{number}", type=f"item-{number}", sweep=True)
+            calls.api.put("/v1/connections/shop", {"base": base, "timeout_seconds": 1})
+            poll(calls, f"pull-{number}", type=kind, sweep=True)
             ran(calls, 1, f"pull-{number}")
             calls.clock.advance(3600)
             (first,) = attempts(calls, 1, f"pull-{number}")
         assert first["outcome"] == "bad_answer", case
         assert "incomplete" in first["reason"], case
-        assert len(emitted(calls, f"item-{number}.*")) == 3, case
+        assert len(emitted(calls, f"{kind}.*")) == 3, case
         calls.api.delete(f"/v1/links/pull-{number}")
 
 

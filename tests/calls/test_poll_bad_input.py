@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.calls.test_polls import JSON, Source, attempts, calls, emitted, poll, ran, source
+from tests.calls.test_polls import JSON, Source, attempts, emitted, new_clock, poll, ran, source
 from tests.calls.world import Calls
 from tidings.deliver.actions import observe
 from tidings.testing import Reaction, until
 
-__all__ = ["calls", "source"]
+__all__ = ["new_clock", "source"]
 XML = {"Content-Type": "application/xml"}
 LAUGHS = '<!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]><items>&c;</items>'
 

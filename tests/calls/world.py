@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.servers import OwnLists
 from tidings.testing import Api, FakeClock, Receiver, TestServer, until
 
 ENDED = ("delivered", "dead", "cancelled", "replaced")
@@ -14,11 +15,13 @@ class Calls:
 
     def __init__(self, server: TestServer, clock: FakeClock, peer: Receiver) -> None:
         self.server, self.clock, self.peer = server, clock, peer
+        self.since = clock.now()
+        """When it was made: what is older is of other tests."""
 
     @property
     def api(self) -> Api:
-        """The server's API, called as the operator."""
-        return self.server.api
+        """The server's API, called as the operator; its lists of events and deliveries begin with this test."""
+        return OwnLists(self.server.url, self.server.api.key, since=self.since)
 
     def connection(self, name: str = "shop", **parts: Any) -> dict[str, Any]:
         """Declare a connection to the peer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -22,14 +23,14 @@ STEP_SECONDS_MAX = 0.06
 OBJECTS = b'{"a":1,"b":"xyz","c":[1,2,3]},'
 ELEMENTS = b"<a b='c'>text</a>"
 FILE = b'--B\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
-BODIES: dict[str, tuple[str, bytes]] = {
-    "many objects": ("application/json", b'{"l":[' + OBJECTS * (SIZE // len(OBJECTS)) + b"0]}"),
-    "many objects, up to a megabyte": ("application/json", b'{"l":[' + OBJECTS * 33_000 + b"0]}"),
-    "one text": ("application/json", b'{"t":"' + b"x" * SIZE + b'"}'),
-    "many elements": ("application/xml", b"<r>" + ELEMENTS * 49_000 + b"<!--" + b"x" * SIZE + b"--></r>"),
-    "a file": ("multipart/form-data; boundary=B", FILE + b"x" * SIZE + b"\r\n--B--\r\n"),
-    "an encoded form": ("application/x-www-form-urlencoded", b"a=" + b"%41" * (SIZE // 10)),
-    "bytes": ("application/octet-stream", b"\xff\0" * (SIZE // 2)),
+BODIES: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "many objects": ("application/json", lambda: b'{"l":[' + OBJECTS * (SIZE // len(OBJECTS)) + b"0]}"),
+    "many objects, up to a megabyte": ("application/json", lambda: b'{"l":[' + OBJECTS * 33_000 + b"0]}"),
+    "one text": ("application/json", lambda: b'{"t":"' + b"x" * SIZE + b'"}'),
+    "many elements": ("application/xml", lambda: b"<r>" + ELEMENTS * 49_000 + b"<!--" + b"x" * SIZE + b"--></r>"),
+    "a file": ("multipart/form-data; boundary=B", lambda: FILE + b"x" * SIZE + b"\r\n--B--\r\n"),
+    "an encoded form": ("application/x-www-form-urlencoded", lambda: b"a=" + b"%41" * (SIZE // 10)),
+    "bytes": ("application/octet-stream", lambda: b"\xff\0" * (SIZE // 2)),
 }
 
 
@@ -67,7 +68,7 @@ def test_a_large_body_holds_up_nobody(world: HookWorld, monkeypatch: pytest.Monk
     steps = Steps(world, monkeypatch)
     hook.send(hook.signed())
     steps.longest = 0.0
-    assert hook.send(hook.signed(body, {"Content-Type": kind})).status == 200
+    assert hook.send(hook.signed(body(), {"Content-Type": kind})).status == 200
     assert steps.longest < STEP_SECONDS_MAX
     assert len(hook.receipts()) == 2
 

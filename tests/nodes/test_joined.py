@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.nodes.joined import EVENT, drained, is_soon, joined, published, roles, seen, sender, split
+from tests.nodes.joined import EVENT, KEY, Node, drained, is_soon, joined, published, roles, seen, sender, split
+from tidings.cli.local.production.nodes import look_at_nodes
+from tidings.settings import read_settings
 from tidings.testing import Receiver, until
+from tidings.testing.api import ApiReply
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -72,3 +77,43 @@ def test_a_drain_names_one_server(tmp_path: Path, postgres_url: str) -> None:
         assert drained(other, named, "self", "--after", "0").exit_code == 0
         assert other.process is not None and other.process.wait(10) == 0
         assert roles(postgres_url) == ["sends"], "one that has ended is not listed any more"
+
+
+def test_nobody_is_refused_by_a_node_that_becomes_the_sender(tmp_path: Path, postgres_url: str) -> None:
+    with joined(tmp_path, postgres_url, 2) as made, Receiver() as receiver:
+        first, (other,) = split(postgres_url, made)
+        first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        answers, stop = list[ApiReply](), threading.Event()
+
+        def call() -> None:
+            while not stop.is_set():
+                answers.append(other.api.call("POST", "/v1/events", EVENT))
+
+        with ThreadPoolExecutor(4) as pool:
+            callers = [pool.submit(call) for _ in range(4)]
+            until(lambda: len(answers) > 50, "they are served")
+            first.kill()
+            until(lambda: sender(postgres_url) == other.url, "it sends")
+            before = len(answers)
+            until(lambda: len(answers) > before + 50, "they are served again")
+            stop.set()
+            for each in callers:
+                each.result()
+        assert {each.status for each in answers} == {202}
+        sent = {each.json["id"] for each in answers}
+        until(lambda: {each.id for each in receiver.requests()} >= sent, "all have arrived")
+
+
+def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, postgres_url: str) -> None:
+    def found(node: Node) -> dict[str, str]:
+        settings = {"data": str(node.folder / "data"), "database": postgres_url, "join": True, "secret_key": KEY}
+        return {each.detail: each.state for each in look_at_nodes(read_settings(settings, {}))}
+
+    with joined(tmp_path, postgres_url, 1) as [first]:
+        assert "1 server was heard of on this database" in next(iter(found(first)))
+        with Node(tmp_path / "far", postgres_url, node_url="http://127.0.0.1:1") as far:
+            far.start()
+            said = found(first)
+            assert list(said.values()) == ["ok", "fail"]
+            assert "does not answer at http://127.0.0.1:1: connection refused. Open that port" in list(said)[1]
+            far.kill()

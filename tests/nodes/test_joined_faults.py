@@ -179,6 +179,9 @@ def test_wrong_starts_next_to_joined_nodes_are_refused(
     try:
         with pytest.raises(Taken, match="start this one with --join too"):
             start("alone", join=False)
+        url = f"{postgres_url}&application_name=tidings@other:1"
+        with pytest.raises(StoreError, match="set node_url to where the other servers reach this one"):
+            start("address", database=url, node_url=first.url)
         another = base64.b64encode(b"x" * 32).decode()
         with pytest.raises(StoreError, match="is not the key of this database"):
             start("key", secret_key=another)

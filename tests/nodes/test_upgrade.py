@@ -134,7 +134,8 @@ def test_joined_servers_are_upgraded_one_after_the_other_and_back(
         sent.append(_sends(new, receiver))
         old.start()
         sent += [_sends(server, receiver) for server in (old, new)]
+        assert [each.id for each in receiver.requests()] == sent, "each arrived once"
         new.kill()
         sent.append(_sends(old, receiver))
-        assert [each.id for each in receiver.requests()] == sent, "each arrived once"
+        until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived")
         old.stop()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from functools import cache
 from urllib.parse import parse_qs
 
 import pytest
@@ -15,10 +17,16 @@ from tidings.rules.calls import oauth1, oauth2
 from tidings.rules.hooks.xml import xml_object
 from tidings.rules.reading.refused import Refused
 
-RSA_KEY = rsa.generate_private_key(65537, 2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
-ED_KEY = ed25519.Ed25519PrivateKey.generate()
 NOW = 1_318_622_958 * 1_000_000
+
+
+@cache
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def ec_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:
@@ -88,9 +96,13 @@ def checked(token: str, key: object, algorithm: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("key", "algorithm"), [(RSA_KEY, "RS256"), (RSA_KEY, "PS256"), (EC_KEY, "ES256"), (ED_KEY, "EdDSA")]
+    ("made", "algorithm"),
+    [(rsa_key, "RS256"), (rsa_key, "PS256"), (ec_key, "ES256"), (ed25519.Ed25519PrivateKey.generate, "EdDSA")],
 )
-def test_a_jwt_is_signed_and_says_who_for_whom_and_until_when(key: rsa.RSAPrivateKey, algorithm: str) -> None:
+def test_a_jwt_is_signed_and_says_who_for_whom_and_until_when(
+    made: Callable[[], rsa.RSAPrivateKey], algorithm: str
+) -> None:
+    key = made()
     auth = {"oauth2": "jwt_bearer", "token": "/token", "id": "c", "key": pem(key), "kid": "k", "alg": algorithm}
     request = oauth2.token_request(auth, "https://a.example/v1/x", NOW, "chance", None)
     assert request.url == "https://a.example/token"
@@ -103,15 +115,15 @@ def test_a_jwt_is_signed_and_says_who_for_whom_and_until_when(key: rsa.RSAPrivat
 
 
 def test_a_subject_makes_it_a_grant() -> None:
-    auth = {"oauth2": "jwt_bearer", "token": "https://l.example/t", "id": "c", "key": pem(RSA_KEY), "subject": "me@x"}
+    auth = {"oauth2": "jwt_bearer", "token": "https://l.example/t", "id": "c", "key": pem(rsa_key()), "subject": "me@x"}
     auth |= {"audience": "https://l.example", "scope": "a b"}
     form = parse_qs(oauth2.token_request(auth, "https://a.example", NOW, "n", None).body.decode())
     assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
-    claims = checked(form["assertion"][0], RSA_KEY, "RS256")
+    claims = checked(form["assertion"][0], rsa_key(), "RS256")
     assert (claims["sub"], claims["aud"], claims["scope"]) == ("me@x", "https://l.example", "a b")
 
 
 def test_a_key_that_cannot_sign_with_the_algorithm_is_refused() -> None:
-    auth = {"oauth2": "jwt_bearer", "token": "/token", "id": "c", "key": pem(EC_KEY), "alg": "RS256"}
+    auth = {"oauth2": "jwt_bearer", "token": "/token", "id": "c", "key": pem(ec_key()), "alg": "RS256"}
     with pytest.raises(Refused, match="cannot sign with RS256"):
         oauth2.token_request(auth, "https://a.example", NOW, "n", None)

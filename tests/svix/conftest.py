@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from svix import SvixOptions
-from svix.api import Svix
 
+from tests.svix import sdk
 from tidings.testing import Receiver, TestServer
 
 
@@ -23,19 +22,19 @@ def receiver(server: TestServer) -> Iterator[Receiver]:
         yield running
 
 
-Connect = Callable[..., Svix]
+Connect = Callable[..., "sdk.Svix"]
 
 
 @pytest.fixture(scope="module")
 def connect(server: TestServer) -> Connect:
     """Make a client with a key."""
 
-    def client(key: str | None = None, path: str = "/svix") -> Svix:
-        return Svix(key or server.api.key or "", SvixOptions(server_url=server.url + path, retry_schedule=[]))
+    def client(key: str | None = None, path: str = "/svix") -> sdk.Svix:
+        return sdk.Svix(key or server.api.key or "", sdk.SvixOptions(server_url=server.url + path, retry_schedule=[]))
 
     return client
 
 
 @pytest.fixture(scope="module")
-def svix(connect: Connect) -> Svix:
+def svix(connect: Connect) -> sdk.Svix:
     return connect()

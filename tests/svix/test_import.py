@@ -7,13 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from svix import SvixOptions
-from svix.api import ApplicationIn, EndpointIn, EventTypeIn, MessageIn, Svix
-from svix.exceptions import HttpError
-from svix.models import EndpointHeadersPatchIn, EndpointPatch, EndpointSecretRotateIn
-from svix.webhooks import Webhook
 from typer.testing import CliRunner, Result
 
+from tests.svix import sdk
 from tidings.cli.commands import tree
 from tidings.cli.svix.copying import Copier, SvixServer
 from tidings.client import Client
@@ -50,14 +46,14 @@ def counted(done: Result) -> dict[str, Any]:
 
 
 def test_a_receiver_verifies_before_and_after_with_the_same_secret(
-    server: TestServer, target: TestServer, receiver: Receiver, svix: Svix, run: Import
+    server: TestServer, target: TestServer, receiver: Receiver, svix: sdk.Svix, run: Import
 ) -> None:
     schemas = {"1": {"type": "object"}}
-    svix.event_type.create(EventTypeIn(name="user.made", description="Made", schemas=schemas))
-    svix.event_type.create(EventTypeIn(name="user.gone", description="Gone", archived=True))
-    app = svix.application.create(ApplicationIn(name="Acme", uid="acme", metadata={"plan": "gold"}))
-    nameless = svix.application.create(ApplicationIn(name="Without a uid"))
-    given = EndpointIn(
+    svix.event_type.create(sdk.EventTypeIn(name="user.made", description="Made", schemas=schemas))
+    svix.event_type.create(sdk.EventTypeIn(name="user.gone", description="Gone", archived=True))
+    app = svix.application.create(sdk.ApplicationIn(name="Acme", uid="acme", metadata={"plan": "gold"}))
+    nameless = svix.application.create(sdk.ApplicationIn(name="Without a uid"))
+    given = sdk.EndpointIn(
         url=receiver.url("/moved"),
         channels=["a", "b"],
         event_types=["user.made"],
@@ -66,7 +62,7 @@ def test_a_receiver_verifies_before_and_after_with_the_same_secret(
         headers={"X-Secret": "hidden"},
     )
     endpoint = svix.endpoint.create(app.id, given)
-    off = svix.endpoint.create(nameless.id, EndpointIn(url=receiver.url("/off"), uid="off", disabled=True))
+    off = svix.endpoint.create(nameless.id, sdk.EndpointIn(url=receiver.url("/off"), uid="off", disabled=True))
 
     assert counted(run("--json", "--dry-run")) == {
         "event types": {"created": 2},
@@ -77,8 +73,8 @@ def test_a_receiver_verifies_before_and_after_with_the_same_secret(
     first = run()
     assert first.exit_code == 0 and "X-Secret" in first.stdout and "endpoints" in first.stdout
     assert "X-Secret" in run("--json").stdout
-    there = Svix(target.api.key or "", SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
-    there.endpoint.patch_headers("acme", endpoint.id, EndpointHeadersPatchIn(headers={"x-secret": "hidden"}))
+    there = sdk.Svix(target.api.key or "", sdk.SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
+    there.endpoint.patch_headers("acme", endpoint.id, sdk.EndpointHeadersPatchIn(headers={"x-secret": "hidden"}))
     assert "X-Secret" not in run().stdout
     second = counted(run("--json"))
     assert second == {
@@ -94,23 +90,23 @@ def test_a_receiver_verifies_before_and_after_with_the_same_secret(
     assert there.application.get("acme").metadata == {"plan": "gold"}
     secret = svix.endpoint.get_secret(app.id, endpoint.id).key
     for number, client in enumerate((svix, there), 1):
-        message = MessageIn(event_type="user.made", payload={"n": number}, channels=["b"])
+        message = sdk.MessageIn(event_type="user.made", payload={"n": number}, channels=["b"])
         client.message.create("acme", message)
         request = until(lambda: receiver.requests("/moved")[number - 1 :], "the webhook")[0]
-        Webhook(secret).verify(request.body, dict(request.headers))
+        sdk.Webhook(secret).verify(request.body, dict(request.headers))
         assert request.json == {"n": number}
 
 
 def test_what_changed_in_the_meantime_is_changed(
-    receiver: Receiver, svix: Svix, target: TestServer, run: Import
+    receiver: Receiver, svix: sdk.Svix, target: TestServer, run: Import
 ) -> None:
-    app = svix.application.create(ApplicationIn(name="Later", uid="later"))
-    endpoint = svix.endpoint.create(app.id, EndpointIn(url=receiver.url("/later"), channels=["x"], description="d"))
+    app = svix.application.create(sdk.ApplicationIn(name="Later", uid="later"))
+    endpoint = svix.endpoint.create(app.id, sdk.EndpointIn(url=receiver.url("/later"), channels=["x"], description="d"))
     run("--json")
-    svix.endpoint.patch(app.id, endpoint.id, EndpointPatch(channels=[], description="", disabled=True))
-    svix.endpoint.rotate_secret(app.id, endpoint.id, EndpointSecretRotateIn())
+    svix.endpoint.patch(app.id, endpoint.id, sdk.EndpointPatch(channels=[], description="", disabled=True))
+    svix.endpoint.rotate_secret(app.id, endpoint.id, sdk.EndpointSecretRotateIn())
     assert counted(run("--json"))["endpoints"]["changed"] == 1
-    there = Svix(target.api.key or "", SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
+    there = sdk.Svix(target.api.key or "", sdk.SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
     found = there.endpoint.get("later", endpoint.id)
     assert (found.channels, found.description, found.disabled) == (None, "", True)
     assert there.endpoint.get_secret("later", endpoint.id) == svix.endpoint.get_secret("later", endpoint.id)
@@ -118,15 +114,15 @@ def test_what_changed_in_the_meantime_is_changed(
 
 
 def test_ids_and_uids_that_callers_stored_find_the_same_things(
-    receiver: Receiver, svix: Svix, target: TestServer, run: Import
+    receiver: Receiver, svix: sdk.Svix, target: TestServer, run: Import
 ) -> None:
-    there = Svix(target.api.key or "", SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
-    dotted = svix.application.create(ApplicationIn(name="Dotted", uid="a.b.c"))
-    nameless = svix.application.create(ApplicationIn(name="Nameless"))
-    first = there.application.create(ApplicationIn(name="Here first", uid="here.first"))
-    late = svix.application.create(ApplicationIn(name="Here first", uid="here.first"))
-    endpoint = svix.endpoint.create(dotted.id, EndpointIn(url=receiver.url("/stored"), uid="ep-1"))
-    other = svix.endpoint.create(dotted.id, EndpointIn(url=receiver.url("/other")))
+    there = sdk.Svix(target.api.key or "", sdk.SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
+    dotted = svix.application.create(sdk.ApplicationIn(name="Dotted", uid="a.b.c"))
+    nameless = svix.application.create(sdk.ApplicationIn(name="Nameless"))
+    first = there.application.create(sdk.ApplicationIn(name="Here first", uid="here.first"))
+    late = svix.application.create(sdk.ApplicationIn(name="Here first", uid="here.first"))
+    endpoint = svix.endpoint.create(dotted.id, sdk.EndpointIn(url=receiver.url("/stored"), uid="ep-1"))
+    other = svix.endpoint.create(dotted.id, sdk.EndpointIn(url=receiver.url("/other")))
     assert endpoint.id != "ep-1" and dotted.id != "a.b.c"
     for _ in range(2):
         counts = counted(run("--json"))
@@ -138,26 +134,26 @@ def test_ids_and_uids_that_callers_stored_find_the_same_things(
         assert there.application.get(late.id).id == there.application.get("here.first").id == first.id
     assert not {"created", "changed"} & (counts["applications"].keys() | counts["endpoints"].keys())
 
-    svix.endpoint.patch(dotted.id, other.id, EndpointPatch(uid="ep-2"))
-    svix.endpoint.patch(dotted.id, endpoint.id, EndpointPatch(uid="ep-3"))
+    svix.endpoint.patch(dotted.id, other.id, sdk.EndpointPatch(uid="ep-2"))
+    svix.endpoint.patch(dotted.id, endpoint.id, sdk.EndpointPatch(uid="ep-3"))
     assert counted(run("--json"))["endpoints"]["changed"] == 2
     assert there.endpoint.get("a.b.c", other.id) == there.endpoint.get("a.b.c", "ep-2")
     assert there.endpoint.get("a.b.c", endpoint.id) == there.endpoint.get("a.b.c", "ep-3")
     for taken in (endpoint.id, there.endpoint.get("a.b.c", "ep-2").id):
-        with pytest.raises(HttpError) as caught:
-            there.endpoint.create("a.b.c", EndpointIn(url=receiver.url("/taken"), uid=taken))
+        with pytest.raises(sdk.HttpError) as caught:
+            there.endpoint.create("a.b.c", sdk.EndpointIn(url=receiver.url("/taken"), uid=taken))
         assert caught.value.status_code == 409
-    with pytest.raises(HttpError) as caught:
-        there.application.create(ApplicationIn(name="Taken", uid=late.id))
+    with pytest.raises(sdk.HttpError) as caught:
+        there.application.create(sdk.ApplicationIn(name="Taken", uid=late.id))
     assert caught.value.status_code == 409
 
 
 def test_a_key_of_too_few_scopes_copies_nothing_and_says_so(
-    receiver: Receiver, svix: Svix, target: TestServer, run: Import
+    receiver: Receiver, svix: sdk.Svix, target: TestServer, run: Import
 ) -> None:
-    app = svix.application.create(ApplicationIn(name="Skipped", uid="skipped"))
+    app = svix.application.create(sdk.ApplicationIn(name="Skipped", uid="skipped"))
     for n in range(2):
-        svix.endpoint.create(app.id, EndpointIn(url=receiver.url(f"/skipped/{n}")))
+        svix.endpoint.create(app.id, sdk.EndpointIn(url=receiver.url(f"/skipped/{n}")))
     key = target.api.post("/v1/keys", {"name": "few", "scopes": ["endpoints:write", "tenants:read"]})["key"]
     done = run("--json", TIDINGS_KEY=key)
     said = json.loads(done.stdout)
@@ -196,7 +192,7 @@ def test_what_cannot_be_copied_is_said(target: TestServer) -> None:
         "application lim",
         "endpoint ep_2y of application lim",
     ]
-    there = Svix(target.api.key or "", SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
+    there = sdk.Svix(target.api.key or "", sdk.SvixOptions(server_url=f"{target.url}/svix", retry_schedule=[]))
     assert there.application.get("app_2x").id == there.application.get("lim").id == "app_2x"
     assert there.endpoint.get_headers("lim", "ep_2y").sensitive == ["X-Mine"]
 

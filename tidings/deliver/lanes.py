@@ -92,7 +92,7 @@ class Lanes:
         self._catalog = catalog
         self._store = LaneStore(db, self.events)
         self._gates: dict[str, Gate] = {}
-        """By the name of the connection that they are of."""
+        """By the id of the connection that they are of: one that is declared again begins from scratch."""
         self._families: dict[tuple[str, str, str | None], Family] = {}
         self._connections = catalog.now.connections
         self._connected: dict[int, Connection | None] = {}
@@ -326,7 +326,7 @@ class Lanes:
         connection = self._connection_of(link)
         if connection is None or link.deleted is not None:
             return Gate(link.pacing.rate) if present is None or present in self._gates.values() else present
-        gate = self._gates.setdefault(connection.name, Gate())
+        gate = self._gates.setdefault(connection.id, Gate())
         gate.set_limits(connection.options.rate, connection.options.max_in_flight)
         return gate
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tidings.cli.local.doctor_local import Finding
 
 POINTS = (
-    *("service", "user", "limit", "ntp", "log", "volume", "owner", "backup", "trial", "replica", "secret"),
+    *("service", "user", "limit", "ntp", "log", "volume", "owner", "backup", "trial", "replica", "secret", "nodes"),
     *("https", "host", "trusted", "proxy", "public_url", "address", "body", "stream", "keys", "watched"),
 )
 """What --production checks, in the order of docs/howto/production.md."""
@@ -119,11 +119,13 @@ def _of_machine(settings: Settings) -> Iterator[Finding]:
     """What production needs of this machine."""
     from tidings.cli.local.doctor_local import unreadable
     from tidings.cli.local.production.data import look_at_data
+    from tidings.cli.local.production.nodes import look_at_nodes
     from tidings.cli.local.production.service import look_at_service
 
     if unreadable(settings.folder) is None and settings.folder.is_dir():
         yield from look_at_service(settings)
         yield from look_at_data(settings, SystemClock().now())
+        yield from look_at_nodes(settings)
 
 
 def _of_server(production: Settings | None, url: str, key: str) -> Iterator[Finding]:

@@ -56,6 +56,8 @@ class Beat:
         self._db = self._open()
         nodes.forget_old(self._db)
         self.beat()
+        if self.own.joined and self.own.address is not None:
+            nodes.refuse_same_address(self._db, self.own)
         self._thread.start()
 
     def stop(self) -> None:

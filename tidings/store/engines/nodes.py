@@ -245,6 +245,22 @@ def _role(session: int | None, said: str | None, locks: Locks) -> Role:
     return "works" if locks.pens[session] and said not in ("sends", "takes in") else "takes in"
 
 
+def refuse_same_address(db: Db, own: Own) -> None:
+    """Raise StoreError if a server on another machine says that it is reached where this one says that."""
+    name = db.query("SELECT current_setting('application_name')", {})[0][0]
+    for each in seen(db):
+        is_other = each.id != own.id and each.role in ("sends", "takes in") and _machine(each.name) != _machine(name)
+        if is_other and each.address == own.address:
+            raise StoreError(
+                f"{each.name} is said to be at {own.address}, as is this server, so they would not reach one another: "
+                "set node_url to where the other servers reach this one"
+            )
+
+
+def _machine(name: str) -> str:
+    return name.rpartition(":")[0]
+
+
 def drain(db: Db, which: str, after_seconds: int, *, force: bool = False) -> Seen:
     """Ask a node to end, by its name, address or id. Raises StoreError, also if nobody would follow it.
 

@@ -1,0 +1,90 @@
+"""Whether servers that have joined one another reach each other, and have one secret key."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tidings.cli.local.doctor_local import Finding
+from tidings.cli.terminal.sentences import sentence
+from tidings.settings import Settings
+from tidings.store.base import StoreError
+from tidings.store.engines.opening import driver_needed
+from tidings.store.seal import Sealer, load_key
+
+if TYPE_CHECKING:
+    from tidings.store.engines.nodes import Seen
+
+ANSWER_SECONDS = 5.0
+
+
+def look_at_nodes(settings: Settings) -> Iterator[Finding]:
+    """The servers that share the database with this one, as this machine sees them."""
+    if not settings.join:
+        return
+    try:
+        there, mark = _there(settings)
+    except StoreError as wrong:
+        yield Finding("fail", "nodes", sentence(str(wrong)))
+        return
+    own = Sealer(load_key(settings.secret_key, settings.folder)).mark
+    if mark is not None and mark != own:
+        said = (
+            f"The secret key has the mark {own}, but that of the other servers {mark}. Give all of them the same one."
+        )
+        yield Finding("fail", "nodes", said)
+    if len(there) < 2:
+        said = (
+            f"{len(there)} server was heard of on this database: if it is gone, no other one works. Start a second one"
+        )
+        yield Finding("warn", "nodes", f"{said} (docs/howto/several-servers.md).")
+    twice = {address for address, count in Counter(each.address for each in there).items() if count > 1}
+    for each in there:
+        if each.address is None:
+            continue
+        if each.address in twice:
+            said = f"{each.name} is said to be at {each.address}, as is another server. Set node_url for each of them."
+            yield Finding("fail", "nodes", said)
+        elif (why := _unreachable(each.address, settings.ca_file or None)) is not None:
+            said = (
+                f"{each.name} does not answer at {each.address}: {why}. Open that port between the servers, or set its"
+            )
+            yield Finding("fail", "nodes", f"{said} node_url to where they reach it.")
+        else:
+            yield Finding("ok", "nodes", f"{each.name} answers at {each.address}.")
+
+
+def _there(settings: Settings) -> tuple[list[Seen], str | None]:
+    """The servers, and the mark of their secret key. Raises StoreError."""
+    with driver_needed():
+        from tidings.store.engines.nodes import seen
+        from tidings.store.engines.opening import shared_engine
+        from tidings.store.engines.pen import describe
+    with contextlib.closing(shared_engine(settings.database).reader()) as db:
+        there = [each for each in seen(db) if each.role in ("sends", "takes in")]
+    return there, describe(settings.database).secret_mark
+
+
+def _unreachable(address: str, ca_file: str | None) -> str | None:
+    """Why no server answers there; None if one does."""
+    parts = urlsplit(address)
+    connection = (
+        http.client.HTTPSConnection(
+            parts.netloc, timeout=ANSWER_SECONDS, context=ssl.create_default_context(cafile=ca_file)
+        )
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(parts.netloc, timeout=ANSWER_SECONDS)
+    )
+    try:
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as wrong:
+        return (wrong.strerror if isinstance(wrong, OSError) and wrong.strerror else str(wrong)).lower()
+    finally:
+        connection.close()
+    return None if status == http.client.OK else f"it answers {status}"
