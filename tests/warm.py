@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import gc
 import json
 import os
 import signal
@@ -27,6 +26,7 @@ from typing import IO, Any
 
 from tests.repository import ROOT
 from tests.warm_example import load_clients, play
+from tests.warm_server import load_server
 from tests.warm_shell import fixed, keep, load_commands, put_program
 from tidings.testing import process
 
@@ -272,13 +272,7 @@ def warm_starts() -> Iterator[None]:
 
 def serve(asked: socket.socket) -> None:
     """Start processes and tell how they ended, until nobody asks any more."""
-    import uvloop  # noqa: F401
-
-    import tidings.cli.local.serve
-    import tidings.server
-    import tidings.testing.serve  # noqa: F401
-
-    gc.freeze()
+    load_server()
     while True:
         said, files, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 3)
         if not said:
