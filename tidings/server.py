@@ -237,7 +237,7 @@ class Server:
             settings=settings,
             clock=self.clock,
             catalog=catalog,
-            tickets=Tickets(sealer, catalog, self.clock),
+            tickets=Tickets(sealer, catalog, self.clock, joined=self._engine.joined),
             cursors=self._cursors,
             delivery_ids=self._delivery_ids,
             writer=self.writer,

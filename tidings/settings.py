@@ -121,18 +121,21 @@ SETTINGS: tuple[Setting, ...] = (
         "max_open_streams",
         int,
         1_000,
-        "How many streams, long polls, imports and exports may be open at once, over all keys. The keys of one "
+        "How many streams, long polls, imports and exports a server may have open, over all keys. The keys of one "
         "tenant may have three quarters of them, fewer if other tenants have many.",
     ),
     Setting(
-        "max_open_streams_per_key", int, 100, "How many streams, long polls, imports and exports one key may have open."
+        "max_open_streams_per_key",
+        int,
+        100,
+        "How many streams, long polls, imports and exports one key may have open at a server.",
     ),
     Setting("max_endpoints_per_tenant", int, 1_000, "How many endpoints one tenant may have; 0 means no limit."),
     Setting(
         "max_calls_per_address",
         int,
         0,
-        "Calls that one address may make in 10 seconds, counted before its key is checked; 0 means no limit. "
+        "Calls that one address may make to a server in 10 seconds, counted before its key is checked; 0: no limit. "
         "Behind a proxy all callers have the proxy's address, unless `trusted_proxies` lists it.",
     ),
     Setting(

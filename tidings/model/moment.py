@@ -117,6 +117,10 @@ class Steps:
         return now - last if now < last - SMALL_STEP else 0
 
 
+SKEW: Micros = 30 * SECOND
+"""How far the clocks of several servers may differ for what one of them has made and another opens."""
+
+
 def passing(clock: Clock) -> Micros:
     """Elapsed time, whatever the clock is set to; comparable only within one process."""
     stepped: Micros = getattr(clock, "stepped", 0)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tidings.model.moment import SECOND, Clock, Micros
+from tidings.model.moment import SECOND, SKEW, Clock, Micros
 from tidings.rules.forms.posted import Posted
 from tidings.store.base import StoreError
 from tidings.store.seal import NONCE_BYTES, Sealer
@@ -65,8 +65,9 @@ class PageTokens:
             content = msgspec.json.decode(self._sealer.open(sealed, form), type=_Content)
         except (binascii.Error, ValueError, StoreError, msgspec.MsgspecError):
             return None
-        age = (self._clock.now() - content.made) / SECOND
-        return PageToken(content.id, age) if age >= 0 else None
+        age = self._clock.now() - content.made
+        # The page may be from another server, whose clock is ahead.
+        return PageToken(content.id, max(0, age) / SECOND) if age >= -SKEW else None
 
 
 def key_of(token: PageToken | None, own: str, posted: Posted) -> str | None:
