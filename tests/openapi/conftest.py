@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from tidings.model.access import SCOPES
 from tidings.testing import Api, TestServer
 
 HERE = Path(__file__).parent
+LOCKS = (HERE / "requirements.lock", HERE / "package-lock.json")
+"""What says which versions of the outside tools are asked."""
 SECONDS = 300
 CALLERS = ("operator", "tenant", "reader", "guest", "nobody")
 """The operator, a key of one tenant, one that may only read, one with permits in single collections, and no key."""
@@ -132,11 +135,9 @@ def run(*command: str | Path, path: Path | None = None, more: dict[str, str] | N
     return done.stderr + done.stdout
 
 
-@pytest.fixture(scope="session")
-def of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this run share, and no other run."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+def without_ids(document: dict[str, Any]) -> str:
+    """A document as all servers give it: only the ids of its key are different for each."""
+    return json.dumps({name: part for name, part in document.items() if name != "x-key"})
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.openapi.conftest import run
+from tests.installing import kept
+from tests.openapi.conftest import run, without_ids
 from tidings.testing import Api, TestServer
 
 HERE = Path(__file__).parent
@@ -24,17 +25,22 @@ STEPS += ["declared", "created", "asked", "edited", "forgotten", "batched"]
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_a_generated_client_does_a_round_trip(
-    server: TestServer, callers: dict[str, Api], environment: Path, tmp_path: Path, who: str
+    server: TestServer, callers: dict[str, Api], environment: Path, who: str
 ) -> None:
     caller = callers[who]
-    (tmp_path / "openapi.json").write_text(json.dumps(caller.get("/v1/openapi.json")))
-    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS))
-    made = tmp_path / "made" / "tidings_made"
-    made.parent.mkdir()
-    said = run(
-        environment / "openapi-python-client", "generate", "--path", tmp_path / "openapi.json", "--meta", "none",
-        "--config", tmp_path / "settings.json", "--output-path", made, "--fail-on-warning",
-    )  # fmt: skip
-    assert "Warning" not in said, said
-    done = run(environment / "python", HERE / "round_trip.py", server.url, caller.key or "", path=made.parent)
+    document = caller.get("/v1/openapi.json")
+
+    def make(folder: Path) -> None:
+        (folder / "openapi.json").write_text(json.dumps(document))
+        (folder / "settings.json").write_text(json.dumps(SETTINGS))
+        made = folder / "made" / "tidings_made"
+        made.parent.mkdir()
+        said = run(
+            environment / "openapi-python-client", "generate", "--path", folder / "openapi.json", "--meta", "none",
+            "--config", folder / "settings.json", "--output-path", made, "--fail-on-warning",
+        )  # fmt: skip
+        assert "Warning" not in said, said
+
+    made = kept("client", [without_ids(document), SETTINGS, HERE / "requirements.lock"], make) / "made"
+    done = run(environment / "python", HERE / "round_trip.py", server.url, caller.key or "", path=made)
     assert done.split() == STEPS

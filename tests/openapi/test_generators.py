@@ -1,4 +1,8 @@
-"""Clients that generators in other languages make of the document compile, and do a round trip with the server."""
+"""Clients that generators in other languages make of the document compile, and do a round trip with the server.
+
+To make and compile them takes most of the time, and depends on nothing but the document and files of this folder: so
+a run that finds what was made of the same ones before only does the round trips.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.installing import once
-from tests.openapi.conftest import run
+from tests.installing import kept, tool
+from tests.openapi.conftest import LOCKS, run, without_ids
 from tests.programs import needed
 from tidings.testing import Api, TestServer
 
@@ -50,10 +54,10 @@ MADE = [*((who, each) for who in ("operator", "tenant") for each in LANGUAGES), 
 
 
 @pytest.fixture(scope="module")
-def made(callers: dict[str, Api], environment: Path, of_this_run: Path) -> Path:
+def made(callers: dict[str, Api], environment: Path) -> Path:
     """The folder in which OpenAPI Generator made all the clients, each in WHO/LANGUAGE, next to WHO.json.
 
-    One Java makes them all, once in a run: to load and compile itself takes longer than to make a client.
+    One Java makes them all: to load and compile itself takes longer than to make a client.
     """
     documents = {who: callers[who].get("/v1/openapi.json") for who in ("operator", "tenant", "guest")}
 
@@ -67,9 +71,7 @@ def made(callers: dict[str, Api], environment: Path, of_this_run: Path) -> Path:
             configs[-1].write_text(json.dumps({"generatorName": language, **places, **LANGUAGES[language]}))
         generate(environment, folder, configs)
 
-    # All servers of a run say the same, but for the ids of these keys.
-    same = [{name: part for name, part in each.items() if name != "x-key"} for each in documents.values()]
-    return once(of_this_run / "clients", json.dumps(same).encode(), make)
+    return kept("clients", [*map(without_ids, documents.values()), LANGUAGES, MADE, *LOCKS], make)
 
 
 def generate(environment: Path, folder: Path, configs: list[Path]) -> None:
@@ -87,10 +89,18 @@ def generate(environment: Path, folder: Path, configs: list[Path]) -> None:
         shutil.move(archive, kept)
 
 
-def taken(made: Path, who: str, language: str, folder: Path) -> Path:
-    """A copy of a client, as a folder to work in."""
-    shutil.copytree(made / who / language, folder)
-    return folder
+def compiled(made: Path, who: str, npm_programs: Path, trip: Path | None = None) -> Path:
+    """The folder in which TypeScript compiled a client, with its round trip if there is one."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(made / who / "typescript-fetch", folder / "made")
+        if trip is not None:
+            shutil.copy(trip, folder)
+        (folder / "package.json").write_text('{"type": "commonjs"}')
+        (folder / "tsconfig.json").write_text(json.dumps(TYPESCRIPT))
+        run(npm_programs / "tsc", "-p", folder)
+
+    return kept("typescript", [made.name, who, trip, TYPESCRIPT, *LOCKS], make)
 
 
 @pytest.mark.slow
@@ -104,52 +114,53 @@ def test_python(server: TestServer, callers: dict[str, Api], environment: Path, 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_typescript_fetch(
-    server: TestServer, callers: dict[str, Api], made: Path, npm_programs: Path, tmp_path: Path, who: str
+    server: TestServer, callers: dict[str, Api], made: Path, npm_programs: Path, who: str
 ) -> None:
-    folder = tmp_path / "typescript"
-    taken(made, who, "typescript-fetch", folder / "made")
-    shutil.copy(HERE / "trip.ts", folder)
-    (folder / "package.json").write_text('{"type": "commonjs"}')
-    (folder / "tsconfig.json").write_text(json.dumps(TYPESCRIPT))
-    run(npm_programs / "tsc", "-p", folder)
+    folder = compiled(made, who, npm_programs, HERE / "trip.ts")
     assert run(needed("node"), folder / "out" / "trip.js", server.url, callers[who].key or "").split() == STEPS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("maker", "who"), [*((maker, "operator") for maker in GO), ("openapi-generator", "tenant")])
-def test_go(server: TestServer, callers: dict[str, Api], made: Path, tmp_path: Path, maker: str, who: str) -> None:
-    go, caller = needed("go"), callers[who]
-    document, folder = made / f"{who}.json", tmp_path / "go"
-    shutil.copytree(HERE / "go", folder)
-    if maker == "openapi-generator":
-        trip, out = "generated", taken(made, who, "go", folder / "made_generated")
-        # Tests that it makes, of libraries of its own.
-        shutil.rmtree(out / "test", ignore_errors=True)
-    elif maker == "oapi-codegen":
-        trip, out = "oapi", folder / "made_oapi"
-        out.mkdir()
-        options = ("-generate", "types,client", "-package", "made", "-o", out / "made.go")
-        run(go, "-C", folder, "tool", "oapi-codegen", *options, document, more=ROOMY)
-    else:
-        trip, out = "ogen", folder / "made_ogen"
-        run(go, "-C", folder, "tool", "ogen", "--target", out, "--package", "made", document, more=ROOMY)
-    said = run(go, "-C", folder, "run", *QUICKLY, f"./{trip}", server.url, caller.key or "", more=ROOMY)
-    assert said.split()[-len(STEPS) :] == STEPS
+def test_go(server: TestServer, callers: dict[str, Api], made: Path, maker: str, who: str) -> None:
+    go = needed("go")
+
+    def make(folder: Path) -> None:
+        document, trips = made / f"{who}.json", folder / "trips"
+        shutil.copytree(HERE / "go", trips)
+        if maker == "openapi-generator":
+            trip, out = "generated", trips / "made_generated"
+            # Not the tests that it makes, of libraries of its own.
+            shutil.copytree(made / who / "go", out, ignore=shutil.ignore_patterns("test"))
+        elif maker == "oapi-codegen":
+            trip, out = "oapi", trips / "made_oapi"
+            out.mkdir()
+            options = ("-generate", "types,client", "-package", "made", "-o", out / "made.go")
+            run(go, "-C", trips, "tool", "oapi-codegen", *options, document, more=ROOMY)
+        else:
+            trip, out = "ogen", trips / "made_ogen"
+            run(go, "-C", trips, "tool", "ogen", "--target", out, "--package", "made", document, more=ROOMY)
+        run(go, "-C", trips, "build", *QUICKLY, "-o", folder / "trip", f"./{trip}", more=ROOMY)
+        shutil.rmtree(trips)
+
+    folder = kept("go", [made.name, maker, who, HERE / "go", QUICKLY, tool(go)], make)
+    assert run(folder / "trip", server.url, callers[who].key or "").split()[-len(STEPS) :] == STEPS
 
 
 @pytest.fixture(scope="module")
-def built(made: Path, of_this_run: Path) -> Path:
-    """The operator's Java client with a round trip, as Maven built it; the file `paths` has the packages it needs."""
+def built(made: Path) -> Path:
+    """The operator's Java client with a round trip, as Maven built it; the folder `jars` has the packages it needs."""
     maven = needed("mvn")
 
     def build(folder: Path) -> None:
-        project = taken(made, "operator", "java", folder / "java")
+        project = folder / "java"
+        shutil.copytree(made / "operator" / "java", project)
         shutil.copy(HERE / "Trip.java", project / "src" / "main" / "java")
-        kept = f"-Dmdep.outputFile={project / 'paths'}"
+        jars = f"-DoutputDirectory={project / 'jars'}"
         brief = {"MAVEN_OPTS": " ".join(BRIEF_JAVA)}
-        run(maven, "-q", "-B", "-f", project, "compile", "dependency:build-classpath", kept, more=brief)
+        run(maven, "-q", "-B", "-f", project, "compile", "dependency:copy-dependencies", jars, more=brief)
 
-    return once(of_this_run / "java", str(made).encode(), build) / "java"
+    return kept("java", [made.name, HERE / "Trip.java", tool(needed("javac"))], build) / "java"
 
 
 @pytest.mark.slow
@@ -159,36 +170,32 @@ def test_java(server: TestServer, callers: dict[str, Api], built: Path) -> None:
 
 @pytest.mark.slow
 def test_java_with_the_document_of_a_tenant(
-    server: TestServer, callers: dict[str, Api], made: Path, built: Path, tmp_path: Path
+    server: TestServer, callers: dict[str, Api], made: Path, built: Path
 ) -> None:
     # This client takes parameters by their place, and the document of a tenant has no `tenant`.
     trip = (HERE / "Trip.java").read_text()
     trip = trip.replace(
         'null, null, null, List.of("-created"), 5, null', 'null, null, List.of("-created"), 5, null, null'
     )
-    (tmp_path / "Trip.java").write_text(trip)
-    sources = [*(made / "tenant" / "java" / "src" / "main" / "java").rglob("*.java"), tmp_path / "Trip.java"]
-    # What Maven finds out is the same for both: this is but the compiler.
-    brief = [f"-J{option}" for option in BRIEF_JAVA]
-    classes = tmp_path / "classes"
-    run(needed("javac"), *brief, "-nowarn", "-proc:none", "-d", classes, "-cp", packages(built), *sources)
+    javac = needed("javac")
+
+    def make(folder: Path) -> None:
+        (folder / "Trip.java").write_text(trip)
+        sources = [*(made / "tenant" / "java" / "src" / "main" / "java").rglob("*.java"), folder / "Trip.java"]
+        # What Maven finds out is the same for both: this is but the compiler.
+        brief = [f"-J{option}" for option in BRIEF_JAVA]
+        run(javac, *brief, "-nowarn", "-proc:none", "-d", folder / "classes", "-cp", built / "jars" / "*", *sources)
+
+    classes = kept("java-tenant", [built.parent.name, trip], make) / "classes"
     assert java_trip(server, callers["tenant"], classes, built) == STEPS
-
-
-def packages(built: Path) -> str:
-    """The class path of the packages that a client needs."""
-    return (built / "paths").read_text().strip()
 
 
 def java_trip(server: TestServer, caller: Api, classes: Path, built: Path) -> list[str]:
     """The steps that a round trip took."""
-    options = (*BRIEF_JAVA, "-cp", f"{classes}:{packages(built)}")
+    options = (*BRIEF_JAVA, "-cp", f"{classes}:{built / 'jars' / '*'}")
     return run(needed("java"), *options, "Trip", server.url, caller.key or "").split()
 
 
 @pytest.mark.slow
-def test_a_document_with_permits_makes_a_client_too(made: Path, npm_programs: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "typescript"
-    taken(made, "guest", "typescript-fetch", folder / "made")
-    (folder / "tsconfig.json").write_text(json.dumps(TYPESCRIPT))
-    run(npm_programs / "tsc", "-p", folder)
+def test_a_document_with_permits_makes_a_client_too(made: Path, npm_programs: Path) -> None:
+    compiled(made, "guest", npm_programs)

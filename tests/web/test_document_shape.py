@@ -107,6 +107,11 @@ def test_a_client_of_today_reads_an_answer_with_a_field_of_tomorrow(documents: d
     assert schemas["EndpointView"]["properties"]["batch"]["anyOf"][0] == {"$ref": PREFIX + "BatchView"}
 
 
+def test_schemas_are_in_one_order(documents: dict[str, dict[str, Any]]) -> None:
+    for document in documents.values():
+        assert list(document["components"]["schemas"]) == sorted(document["components"]["schemas"])
+
+
 def test_every_number_has_a_format(documents: dict[str, dict[str, Any]]) -> None:
     for document in documents.values():
         for root in of_document(document):

@@ -135,6 +135,8 @@ def _in_plain_words(found: dict[str, Any]) -> dict[str, Any]:
     directions.separate(found)
     spelling.respell(found)
     spelling.make_unique(found)
+    # In one order at each start: so two documents can be compared, and clients made of them.
+    found["components"]["schemas"] = dict(sorted(found["components"]["schemas"].items()))
     return found
 
 
