@@ -11,6 +11,7 @@ import os
 import random
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tidings import __version__
 from tidings.control.bulk.running import BulkWork
@@ -65,7 +66,6 @@ from tidings.store.base import Engine, Superseded, Taken
 from tidings.store.beats.beat import Beat
 from tidings.store.catalog import Catalog
 from tidings.store.engines.nodes import Own
-from tidings.store.joined.others import Others
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer, keep_mark, plain_until
@@ -83,6 +83,9 @@ from tidings.web.menus import Menus
 from tidings.web.parts import FormParts, Parts
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
+
+if TYPE_CHECKING:
+    from tidings.store.joined.others import Others
 
 GARBAGE_THRESHOLD = 20_000
 
@@ -104,6 +107,7 @@ class Server:
     ) -> None:
         """`wants_to_send`: if it has joined others, it becomes the one that sends, if there is none."""
         self.settings = settings
+        self._import_limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         self.clock = clock or SystemClock()
         self.operator_key: str | None = None
         self.port = settings.port
@@ -114,8 +118,7 @@ class Server:
         self.draining: int | None = None
         """In how many seconds it ends, if somebody has asked it to."""
         self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: self.stop_in(seconds)
-        self.on_free: Callable[[], None] = lambda: None
-        """Called again and again, from a thread, while it takes in and no other node sends."""
+        self.on_free: Callable[[], None] = lambda: None  # from a thread, as long as it takes in and no other node sends
         self._reach: Reach | None = None
         self._stored = OpenStore(settings, wants_to_send=wants_to_send)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -175,9 +178,7 @@ class Server:
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, ids)
         self._stored.note_use()
         self.operator_key = ensure_operator(settings.operator_key, catalog, self.clock, writer.wait)
-        if engine.joined:
-            self._others = Others(settings.database, engine, (writer, readers, catalog), feed.committed)
-            self._others.start()
+        self._follow_others(engine, catalog, feed)
         together = self._together(catalog, sealer, feed, router, endpoints)
         self.parts = among_others(together, engine.node or "", sealer) if engine.joined else together
         parts = (cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
@@ -193,6 +194,15 @@ class Server:
             self._beat = Beat(engine.builder, own, lambda: writer.session, writer.speak, self._reached)
             self._beat.on_drain, self._beat.on_free = self._drain, lambda: self.on_free()
             self._beat.start()
+
+    def _follow_others(self, engine: Engine, catalog: Catalog, feed: Feed) -> None:
+        """If this node has joined others: hear of what they write."""
+        if engine.joined:
+            # Imported here: it loads PostgreSQL's driver.
+            from tidings.store.joined.others import Others
+
+            self._others = Others(self.settings.database, engine, (self.writer, self._readers, catalog), feed.committed)
+            self._others.start()
 
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
         """What happens to endpoints."""
@@ -269,7 +279,7 @@ class Server:
             kinds=kinds,
             items=items,
             batches=Batches(items, catalog, kinds),
-            imports=Imports(items, catalog, kinds, self.clock, settings.folder, _limits(settings)),
+            imports=Imports(items, catalog, kinds, self.clock, settings.folder, self._import_limits),
             menus=Menus(item_menu.make),
             names=self._names,
             sends=self.sends,
@@ -333,11 +343,6 @@ class Server:
                 self._loop.call_soon_threadsafe(self.stopping.set)
 
     @property
-    def role(self) -> str:
-        """What it does, in a word."""
-        return "works" if not self._engine.joined else "sends" if self.sends else "takes in"
-
-    @property
     def superseded(self) -> bool:
         """Whether another server writes to the database, or has done so since this one did."""
         return isinstance(self.writer.refusal, Superseded | Taken)
@@ -350,7 +355,6 @@ class Server:
     def _reached(self, event: int) -> None:
         self._engine.note_reached(event)
         if not self.sends and self._reach is not None:
-            # Another node routes, so that it does not hear of events here.
             self._reach.reached(event)
 
     def _drain(self, seconds: int, is_followed: bool) -> None:
@@ -394,7 +398,3 @@ class Server:
             self._tracing.stop()
         if self._loop is not None:
             log.info("stopped")
-
-
-def _limits(settings: Settings) -> ImportLimits:
-    return ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)

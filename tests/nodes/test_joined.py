@@ -117,3 +117,15 @@ def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, postgres
             assert list(said.values()) == ["ok", "fail"]
             assert "does not answer at http://127.0.0.1:1: connection refused. Open that port" in list(said)[1]
             far.kill()
+
+
+def test_the_api_lists_the_servers_and_what_each_does(tmp_path: Path, postgres_url: str) -> None:
+    with joined(tmp_path, postgres_url, 2) as made:
+        first, (other,) = split(postgres_url, made)
+        for node in made:
+            found = node.api.get("/v1/server")["nodes"]
+            assert [(each["role"], each["address"]) for each in found] == [
+                ("sends", first.url),
+                ("takes in", other.url),
+            ]
+            assert all(not each["draining"] and each["seconds_ago"] < 5 for each in found)

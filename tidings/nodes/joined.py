@@ -107,7 +107,8 @@ class Joined:
 
     async def _serve(self, front: Front) -> None:
         front.open(await self.server.begin(self.port))
-        log.info("on http://%s:%d, this server %s", self.settings.host, self.port, self.server.role)
+        does = "sends" if self.server.sends else "takes in"
+        log.info("on http://%s:%d, this server %s", self.settings.host, self.port, does)
 
     async def _change(self, serving: asyncio.Task[None]) -> bool | None:
         """Wait until this node has to start again; returns whether it then wants to send. None: it ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tidings.control.collections import Collections
 from tidings.control.declarations import Declarations
@@ -47,7 +47,6 @@ from tidings.rules.histogram import REQUEST_SECONDS, Histograms
 from tidings.rules.share import ShareView
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.joined.others import Others
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer
@@ -62,6 +61,9 @@ from tidings.web.wire.bodies.work import Work
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
 from tidings.web.wire.forwarding import Forwarding
+
+if TYPE_CHECKING:
+    from tidings.store.joined.others import Others
 
 
 class Routing(Protocol):

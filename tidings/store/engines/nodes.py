@@ -208,8 +208,11 @@ def wrong_clock(ahead_seconds: float) -> str | None:
 
 
 def seen(db: Db) -> list[Seen]:
-    """The nodes that were heard of within FROZEN_SECONDS, or hold the pen: who works first, then by name."""
-    if not has_nodes(db):
+    """The nodes that were heard of within FROZEN_SECONDS, or hold the pen: who works first, then by name.
+
+    On SQLite, none.
+    """
+    if db.dialect != "postgres" or not has_nodes(db):
         return []
     locks = held(db)
     found = [

@@ -42,7 +42,7 @@ def nodes(
     config: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the servers that share a PostgreSQL database: what each does, where the others reach it, and how fresh
+    """List the servers that share a database, on PostgreSQL: what each does, where the others reach it, and how fresh
     that is.
 
     One works alone while others stand by; or they have joined, then one sends and the others take in. Asks the

@@ -6,6 +6,7 @@ import msgspec
 
 from tidings import __version__
 from tidings.model import moment
+from tidings.store.engines import nodes
 from tidings.store.files import read_backups
 from tidings.store.log import sizes
 from tidings.web.operation import Answer, Operation, Request
@@ -52,17 +53,33 @@ class SettingReport(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None
 
 
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that shares the database. `role`: it `works` alone, `sends` for joined ones, `takes in`, `stands by`, or
+    is `gone`. `address`: where the other servers reach it. `draining`: it was asked to end. `seconds_ago`: when it was
+    last heard of.
+    """
+
+    name: str
+    version: str
+    role: nodes.Role
+    address: str | None
+    draining: bool
+    seconds_ago: float
+
+
 class ServerInventory(msgspec.Struct, frozen=True, kw_only=True):
     """What the server has."""
 
     version: str
     store: StoreReport
     backup: BackupReport
+    nodes: list[NodeReport]
     settings: list[SettingReport]
 
 
 async def get_server(parts: Parts, request: Request) -> Answer:
-    """The store, the last backup and the settings."""
+    """The store, the last backup, the servers that share the database, and the settings."""
+    there = await parts.readers.call(nodes.seen, request.caller.tenant)
     size = await parts.readers.call(sizes.read, request.caller.tenant)
     made = read_backups(parts.settings.folder)
     view = ServerInventory(
@@ -75,6 +92,17 @@ async def get_server(parts: Parts, request: Request) -> Answer:
             tried_file=made.tried,
             tried=_time(made.tried_at),
         ),
+        nodes=[
+            NodeReport(
+                name=each.name,
+                version=each.version,
+                role=each.role,
+                address=each.address,
+                draining=each.draining,
+                seconds_ago=round(each.seconds, 1),
+            )
+            for each in there
+        ],
         settings=[
             SettingReport(name=name, value=value, origin=origin or None)
             for name, value, origin in parts.settings.shown()
@@ -94,10 +122,11 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/server",
         scope="metrics:read",
         whole=True,
-        summary="Show the store's size by table, the last backup and the settings",
+        summary="Show the store's size by table, the last backup, the servers and the settings",
         help=(
             "It takes as long however much is stored: PostgreSQL knows the bytes of its tables and about how many rows "
-            "they have; for SQLite both are estimated from samples. Secrets in settings are masked."
+            "they have; for SQLite both are estimated from samples. `nodes` has the servers that share a PostgreSQL "
+            "database. Secrets in settings are masked."
         ),
         handler=get_server,
         tag="Service",
