@@ -167,3 +167,10 @@ class Unavailable(TidingsError):
     """The store cannot take it now. Nothing was stored, or that is uncertain; the same request may be sent again."""
 
     code, status, title = "unavailable", 503, "Not possible right now"
+
+
+class Elsewhere(Unavailable):
+    """Only the node that sends can do this, or can do it now. Nothing was done here."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after_seconds=1.0)

@@ -22,16 +22,8 @@ from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
 from tidings.store import journal
-from tidings.store.base import (
-    Db,
-    Engine,
-    Held,
-    StoreBusy,
-    StoreDamaged,
-    StoreError,
-    StoreFull,
-    Superseded,
-)
+from tidings.store.base import Db, Engine, Held, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
+from tidings.store.items.moving import AskedFirst
 from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply, Whole, in_order, run_of
 from tidings.store.log import events, numbering
 from tidings.store.writing import contention
@@ -88,6 +80,7 @@ class Writer:
         self._lost: Reply | None = None
         """Whose job failed because of another node, in a group that is to be written again."""
         self._db: Db = engine.writer()
+        self._sends = engine.sends
         self._positions = self._db.positions = journal.known_to(engine)
 
     def start(self, rider: Rider | None = None) -> None:
@@ -108,6 +101,8 @@ class Writer:
         """Write groups only with what nodes have in common, the catalogue, as it is at their beginning."""
         self._shared = shared
         self.before_replies(shared.refresh)
+        if self._db.shares and not self._sends:
+            self._db.watched = AskedFirst(self._db, shared.begin)
 
     def submit(self, job: Job, reply: Reply) -> None:
         """Queue a job; `reply(result, error)` is called from the writer's thread once that is durable."""

@@ -22,7 +22,7 @@ from tidings.model.collection import Collection
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.moment import Clock
 from tidings.store.base import Db, Engine, Run
-from tidings.store.items import alter
+from tidings.store.items import alter, moving
 from tidings.store.items.handover import LAST_ROWS, Handover, Late, Pass
 from tidings.store.readers import Readers
 from tidings.store.watch import Watch
@@ -99,9 +99,9 @@ class Declaring:
 
         Raises Invalid, Conflict, what `ask` raises, or Unavailable if items change faster than they can be followed.
         """
-        if self._joined:
-            return await self._beside_others(ask, partial(self._last, run, result))
         long = await self._long(ask, tenant)
+        if long is None and self._joined:
+            return await self._beside_others(ask, partial(self._last, run, result))
         if long is None:
             # A long one may be about the same collection: then this one waits for it. A table that is being read cannot
             # be altered without waiting, but it can be replaced.
@@ -117,10 +117,7 @@ class Declaring:
             return await self._in_slices(ask, partial(self._last, run, result), tenant, long)
 
     async def _beside_others(self, ask: Ask, last: Callable[[Make], Awaitable[R]]) -> R:
-        """Where other nodes write to the same items, which nobody here watches: in one job, while they wait.
-
-        Nothing else waits there. Here everything does that is written.
-        """
+        """What touches few rows, if other nodes write to the same items: in one job, while they wait."""
 
         def make(db: Db) -> Shown:
             asked = ask(db)
@@ -175,6 +172,11 @@ class Declaring:
         async with self._begun(ask, tenant, planned) as long:
 
             def make(db: Db) -> Shown:
+                if not moving.held(db):
+                    raise Unavailable(
+                        "The connection to the database was lost meanwhile, so nothing was declared. Try again.",
+                        retry_after_seconds=RETRY_AFTER_SECONDS,
+                    )
                 with alter.without_waiting(db):
                     return self._collections.end(db, ask(db).wish, long)
 
@@ -209,6 +211,7 @@ class Declaring:
             return self._collections.planned(db, asked.wish, asked.plan)
 
         def begin(planned: Planned, db: Db) -> Long | None:
+            moving.hold(db)
             watched.append(db.watched)
             asked = ask(db)
             if not self._collections.holds(db, planned, asked.wish):
@@ -230,8 +233,11 @@ class Declaring:
         finally:
             for tables in watched:
                 tables.clear()
+            with contextlib.suppress(TidingsError):
+                await self._writer.call(moving.release)
             self.discarded.in_hand = False
-            self.discarded.more()
+            # Other nodes may read the old tables until they have heard of it.
+            asyncio.get_running_loop().call_later(DROP_SECONDS if self._joined else 0.0, self.discarded.more)
 
     async def _inspect(self, long: Long, tenant: str | None) -> None:
         """Inspect all items. Raises Conflict if the plan is refused, or would lose something."""

@@ -8,6 +8,25 @@ SELECT position FROM cursor WHERE name = 'catalog' AND journal = 0;
 -- Fail (22012, which nothing else causes) if the last change is another one.
 SELECT 1 / (position = CAST(:version AS BIGINT))::int FROM cursor WHERE name = 'catalog' AND journal = 0;
 
+-- name: moving_share (postgres)
+-- Whether this transaction may write items: no collection is being declared until it ends.
+SELECT pg_try_advisory_xact_lock_shared(CAST(:lock AS BIGINT));
+
+-- name: moving_hold (postgres)
+-- Wait until no other node writes items, and keep them from it until it is released.
+SELECT pg_advisory_lock(CAST(:lock AS BIGINT));
+
+-- name: moving_held (postgres)
+-- Whether this session has it so.
+SELECT 1 FROM pg_locks AS l
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid = pg_backend_pid() AND l.mode = 'ExclusiveLock'
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (CAST(l.classid AS BIGINT) << 32 | CAST(l.objid AS BIGINT)) = CAST(:lock AS BIGINT);
+
+-- name: moving_release (postgres)
+-- Release it.
+SELECT pg_advisory_unlock(CAST(:lock AS BIGINT));
+
 -- name: catalog_lock (postgres)
 -- Keep other nodes from changing anything.
 SELECT position FROM cursor WHERE name = 'catalog' AND journal = 0 FOR UPDATE;

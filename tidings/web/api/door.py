@@ -7,7 +7,6 @@ an API and wrong for others' webhooks lives here: keys, strict queries, refusals
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -17,7 +16,7 @@ import msgspec
 
 from tidings.intake.items.change import Changing
 from tidings.model.access import EVERYTHING, Key
-from tidings.model.errors import Malformed, TidingsError
+from tidings.model.errors import Elsewhere, Malformed, TidingsError
 from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.callers.access import Access
 from tidings.web.callers.arrivals import Arrivals
@@ -31,7 +30,6 @@ from tidings.web.wire import problem, query
 from tidings.web.wire.bodies import body, slices
 from tidings.web.wire.bodies.work import BESIDE_BYTES, LARGE_BYTES
 from tidings.web.wire.cors import METHODS, Cors
-from tidings.web.wire.forwarding import AtSender
 from tidings.web.wire.headers import check as check_headers
 from tidings.web.wire.packing import PACKED_BYTES_MIN, Packer
 from tidings.web.wire.public import from_outside
@@ -179,8 +177,11 @@ class ApiDoor:
     ) -> Answer | None:
         """At a node that takes in: what only the sender can do is passed on as received, before anybody is known."""
         if not operation.at_sender:
-            with contextlib.suppress(AtSender):
+            try:
                 return await run(operation, path, at)
+            except Elsewhere:
+                if at.is_taken:
+                    raise
         assert self._forwarding is not None
         most = self._max_batch if operation.large else self._max_body
         at.status = await self._forwarding.pass_on(self._parts, at.scope, at.proto, at.client, most, at.raw)

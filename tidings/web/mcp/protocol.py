@@ -15,12 +15,11 @@ from typing import Any
 import msgspec
 
 from tidings import __version__
-from tidings.model.errors import Malformed, TidingsError, Unauthorized
+from tidings.model.errors import Elsewhere, Malformed, TidingsError, Unauthorized
 from tidings.web.mcp.tools import AssistantTools
 from tidings.web.operation import Answer, BodySchema, Operation, Request
 from tidings.web.parts import Parts
 from tidings.web.wire import problem
-from tidings.web.wire.forwarding import AtSender
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """What we speak, newest first."""
@@ -98,7 +97,7 @@ class McpHandler:
             name = _read(params, "name", str, "")
             arguments = _read(params, "arguments", dict[str, msgspec.Raw], {})
             if self._is_elsewhere(tools, name, request):
-                raise AtSender
+                raise Elsewhere("This tool is for the node that sends.")
             return await _called(tools, name, arguments, request)
         raise _Wrong(NO_METHOD, f"There is no method {method[:100]}; this server has tools alone.")
 
@@ -141,6 +140,8 @@ async def _called(
         raise _Wrong(WRONG_PARAMS, f"This key has no tool {name[:100]!r}.")
     try:
         answer = await tools.call(request.key, operation, arguments, request.request_id)
+    except Elsewhere:
+        raise
     except TidingsError as wrong:
         # The assistant reads it, and can do better: so it is a result, not an error of the protocol.
         return _content(msgspec.json.encode(problem.problem(wrong, request.request_id)), is_error=True)

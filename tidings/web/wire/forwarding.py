@@ -67,10 +67,6 @@ _AS_IT_IS = "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"
 log = logging.getLogger("tidings.nodes")
 
 
-class AtSender(Exception):
-    """Raised by a handler at a node that takes in if its request, of which nothing was done, is for the sender."""
-
-
 class Forwarding:
     """Passes requests on to the node that sends. Belongs to one event loop."""
 

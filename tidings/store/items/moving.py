@@ -1,0 +1,56 @@
+"""Where several nodes write items: none but the sender does so while a collection is declared differently.
+
+A declaration over many rows notes in memory what is written in the meantime (store/watch.py). So the sender's session
+holds an advisory lock exclusively from its first transaction to its last. (One over few rows locks the tables.)
+A node that takes in takes the same lock, shared, in each transaction that writes items. If it does not get it at once,
+nothing is written, and the request is passed on to the sender. If it does, no declaration ends before its transaction,
+so nothing is written to a table that no longer belongs to a collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tidings.model.errors import Elsewhere
+from tidings.store.base import Db
+from tidings.store.watch import Watch
+
+MOVING = 0x7469_6469_6E67_736D
+"""The advisory lock. Those of nodes are in store/engines/nodes.py."""
+
+
+class AskedFirst(dict[str, Watch]):
+    """In place of `Db.watched` at a node that takes in: what writes items asks it for the watch of their table."""
+
+    def __init__(self, db: Db, begin: Callable[[Db], None]) -> None:
+        """`begin`: has the transaction fail if the catalogue in memory is not that of the store."""
+        super().__init__()
+        self._db, self._begin = db, begin
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, table: str, /, *default: object) -> None:  # type: ignore[override]
+        """Take the lock for this transaction. Raises Elsewhere. Each time: with a savepoint, a lock is rolled back."""
+        row = self._db.one("moving_share", lock=MOVING)
+        if row is None or not row[0]:
+            raise Elsewhere("A collection is being declared, so only the node that sends writes items.")
+        # What was known of the collection before the lock was there may be outdated.
+        self._begin(self._db)
+
+
+def hold(db: Db) -> None:
+    """Until `release`, or until the session ends, other nodes write no items. Raises Contended if they still do."""
+    if db.shares and not held(db):
+        db.all("moving_hold", lock=MOVING)
+
+
+def held(db: Db) -> bool:
+    """Whether other nodes have written no items since `hold`. Without others, nobody has."""
+    return not db.shares or db.one("moving_held", lock=MOVING) is not None
+
+
+def release(db: Db) -> None:
+    """Other nodes may write items again."""
+    if db.shares and held(db):
+        db.all("moving_release", lock=MOVING)
