@@ -296,6 +296,22 @@ def test_an_event_that_follows_a_new_endpoint_is_routed_to_it_though_the_group_b
     assert routed(postgres_url) == [1]
 
 
+def test_a_group_that_changes_the_catalogue_and_routes_what_others_have_stored_is_written_once(
+    join: Callable[[], Node], postgres_url: str
+) -> None:
+    sender, other, runs = join(), join(), list[int]()
+    sender.writer.wait(lambda db: endpoint(db, sender.catalog, 1))
+
+    def job(db: Db) -> None:
+        runs.append(1)
+        sender.catalog.drop_tenant(db, "nobody")
+        other.publish("evt_1")
+
+    sender.writer.wait(job)
+    assert runs == [1], "its own change of the catalogue is not another node's"
+    assert routed(postgres_url) == [1]
+
+
 def test_a_group_of_publications_is_one_round_trip_at_a_node_that_takes_in(
     join: Callable[[], Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
