@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from unittest import mock
 
 import psycopg
 import pytest
 
+from tests.nodes.peers import neighbour
 from tests.postgres_server import PostgresServer
 from tidings.store import journal
 from tidings.store.engines.postgres import PostgresDb
+from tidings.store.joined.fresh import Nudge
 from tidings.store.joined.wakes import LOOK_SECONDS, Wakes
-from tidings.testing import until
+from tidings.testing import Receiver, until
 
 
 class Node:
@@ -119,3 +124,28 @@ def test_what_others_notify_on_the_channel_is_not_believed(url: str) -> None:
         a.wakes.committed()
         until(lambda: b.events[-1] == position, "it still hears")
         assert max(b.events) == position
+
+
+def test_who_waits_at_one_node_gets_what_another_takes_in_and_the_sender_sends_it(url: str, tmp_path: Path) -> None:
+    with (
+        mock.patch.object(Nudge, "__call__", autospec=True, side_effect=Nudge.__call__) as nudged,
+        neighbour(url, tmp_path / "a") as a,
+        neighbour(url, tmp_path / "b") as b,
+        Receiver() as receiver,
+    ):
+        a.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        until(lambda: nudged.called, "the other node has heard of the endpoint")
+        assert a.server is not None and a.server.parts.others is not None
+        nudge = a.server.parts.others._nudge
+        for here, there in ((a, b), (b, a)) * 5:
+            cursor = there.api.get("/v1/events", after="end")["next_cursor"]
+            with ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(there.api.get, "/v1/events", after=cursor, wait=30)
+                ident = here.api.publish("step")
+                began = time.monotonic()
+                assert [each["id"] for each in waiting.result()["data"]] == [ident]
+            assert time.monotonic() - began < 10, "long before its time was over"
+            if here is b:
+                until(lambda: mock.call(nudge) in nudged.mock_calls, "the sender looks what it is")
+                nudged.reset_mock()
+        until(lambda: len(receiver.requests()) == 10, "all were sent by the one that sends")
