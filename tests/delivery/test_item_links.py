@@ -11,8 +11,6 @@ from tests.robust.stalls import UnknownCommits
 from tidings.model.event import HOPS_MAX
 from tidings.testing import until
 
-pytestmark = pytest.mark.own_server
-
 ORDERS = {
     "fields": {
         "title": {"type": "string", "required": True, "max": 20},
@@ -70,7 +68,7 @@ def item(world: World, ident: str, **query: Any) -> dict[str, Any]:
 
 
 def changes(world: World) -> list[dict[str, Any]]:
-    return list(reversed(world.api.pages("/v1/events", type="orders.*")))
+    return list(reversed(world.own_lists.pages("/v1/events", type="orders.*")))
 
 
 # --- what an edit does ------------------------------------------------------------------------------------------------
@@ -211,6 +209,7 @@ def test_an_edit_of_the_link_fixes_waiting_deliveries(world: World) -> None:
     assert ended(world, event)["state"] == "delivered"
 
 
+@pytest.mark.own_server
 def test_a_link_that_triggers_itself_stops(world: World) -> None:
     edit = {"collection": "orders", "patch": "{{ subject }}", "data": {"pieces": "{{ data.pieces + 1 }}"}}
     link(world, event=["orders.updated"], item=edit)
@@ -247,6 +246,7 @@ def test_an_event_of_a_tenant_edits_items_of_that_tenant_only(world: World) -> N
 # --- once -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.own_server
 @pytest.mark.parametrize("lost", [1, 2, 3])
 @pytest.mark.few(1)
 def test_an_edit_happens_once_even_if_commits_are_not_answered(world: World, lost: int) -> None:

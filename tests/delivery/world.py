@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.servers import OwnLists
 from tidings.model import moment
 from tidings.model.moment import SECOND
 from tidings.testing import Api, FakeClock, Received, Receiver, TestServer, until
@@ -16,11 +17,17 @@ class World:
 
     def __init__(self, server: TestServer, clock: FakeClock, receiver: Receiver) -> None:
         self.server, self.clock, self.receiver = server, clock, receiver
+        self._since = clock.now()
 
     @property
     def api(self) -> Api:
         """The server's API, called as the operator."""
         return self.server.api
+
+    @property
+    def own_lists(self) -> Api:
+        """The API whose lists of events and deliveries begin with this test."""
+        return OwnLists(self.server.url, self.server.api.key, self._since)
 
     def register(self, path: str = "/", **options: Any) -> str:
         """Register a path of the receiver; the endpoint's id."""
