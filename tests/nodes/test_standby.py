@@ -296,3 +296,29 @@ def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, Proc
 def test_on_sqlite_there_are_no_nodes_to_list(tmp_path: Path) -> None:
     refused = CliRunner().invoke(tree(["nodes"]), ["nodes", "--data", str(tmp_path)])
     assert refused.exit_code == 1 and "where one server works alone" in refused.output
+
+
+def test_a_drained_server_ends_and_the_one_that_stands_by_works(
+    two: tuple[ProcessServer, ProcessServer], postgres_url: str
+) -> None:
+    first, second = two
+
+    def drain(server: ProcessServer, *more: str) -> Result:
+        command = ["nodes", "--database", postgres_url, "--data", str(server.folder / "data"), "drain", "self", *more]
+        return CliRunner().invoke(tree(["nodes"]), command)
+
+    assert first.process is not None and second.process is not None
+    assert drain(first, "--after", "1").exit_code == 0
+    until(lambda: _status(first.api, "/readyz") == 503, "it gets no new callers")
+    assert first.process.wait(15) == 0
+    second.wait_until_ready()
+    refused = drain(second)
+    assert refused.exit_code == 1 and "nobody would take over" in refused.output
+    first.launch()
+    until(lambda: _status(first.api, "/healthz") == 200, "it stands by in turn")
+    db = psycopg.connect(postgres_url)
+    [(standing,)] = db.execute("SELECT id FROM node WHERE role = 'stands by'").fetchall()
+    db.close()
+    ended = CliRunner().invoke(tree(["nodes"]), ["nodes", "--database", postgres_url, "drain", standing])
+    assert ended.exit_code == 0
+    assert first.process.wait(10) == 0 and _status(second.api, "/readyz") == 200
