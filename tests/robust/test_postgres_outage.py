@@ -314,6 +314,13 @@ def test_a_restart_of_the_database_leaves_no_stale_connection(
     assert server.api.call("POST", "/v1/events", EVENT).status == 202
 
 
+def test_a_database_without_utf8_is_refused(tmp_path: Path, own_postgres: HaltablePostgres) -> None:
+    """As `createdb` makes it if the server was set up without a locale."""
+    own_postgres.execute("CREATE DATABASE ascii TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C'")
+    with pytest.raises(StoreError, match=r"encoding SQL_ASCII, but must have UTF8\. Create another: createdb"):
+        TestServer(tmp_path / "ascii", database=own_postgres.url("ascii")).start()
+
+
 def test_an_unsafe_database_is_refused(tmp_path: Path, own_postgres: HaltablePostgres, own_url: str) -> None:
     name = urlsplit(own_url).path[1:]
     own_postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")

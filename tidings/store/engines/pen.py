@@ -18,7 +18,7 @@ from typing import Any, LiteralString, NoReturn
 import msgspec
 import psycopg
 
-from tidings.store.base import LOCK_SECONDS, Row, StoreBusy, Superseded, Taken
+from tidings.store.base import LOCK_SECONDS, Row, StoreBusy, StoreError, Superseded, Taken
 from tidings.store.engines.nodes import OPENING, PEN, SENDER, wrong_clock
 from tidings.store.engines.session import translated, with_defaults
 
@@ -82,7 +82,17 @@ def begin(conn: psycopg.Connection[Row], url: str, holder: Holder) -> None:
 
 
 def refuse_unsafe(conn: psycopg.Connection[Row], *, several_hosts: bool = False, joined: bool = False) -> None:
-    """Close the connection and raise StoreBusy if the database could lose what it has acknowledged."""
+    """Close the connection and raise StoreBusy if the database could lose what it has acknowledged.
+
+    Raises StoreError if it does not keep texts as UTF-8.
+    """
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        conn.close()
+        raise StoreError(
+            f"the PostgreSQL database has the encoding {encoding}, but must have UTF8. Create another: "
+            "createdb --template=template0 --encoding=UTF8 NAME"
+        )
     found = {name: _show(conn, name) for name in _SAFE}
     wrong = [f"{name}={value}" for name, value in found.items() if value not in _SAFE[name]]
     replicas = _show(conn, "synchronous_standby_names")
