@@ -13,6 +13,7 @@ BEGIN_SECONDS = 20.0
 APART_SECONDS = (60.0, 80.0)
 CLOSE_SECONDS = 12.0
 GONE_SECONDS = 0.02
+WELL_SECONDS = 15.0
 SILENCE = {"kill": 8.0, "freeze": 20.0, "sleep": 20.0, "fail over": 5.0}
 """The longest silence after a fault that comes alone; after a failover, from the promotion."""
 
@@ -31,6 +32,7 @@ class Faults:
             "reset": self._reset,
             "hang": self._hang,
             "fail over": self._fail_over,
+            "site": self._lose_site,
             "drain": self._drain,
             "storm": self._storm,
         }
@@ -129,13 +131,25 @@ class Faults:
         self.base = max(self.base, self.world.now)
         self.world.db.free()
 
-    def _fail_over(self, _: Node) -> None:
+    def _lose_site(self, node: Node) -> None:
+        """A node is cut off together with the primary, and the replica is promoted soon.
+
+        Nothing else goes wrong at that time: a node that has just begun again does not know that there was a failover.
+        """
+        well = self.world.now - WELL_SECONDS
+        if self.apart and all(each.running and each.well_since < well for each in self.world.nodes.values()):
+            node.cut_until = self.world.now + self._seconds(5, 40)
+            self._unwell(node, node.cut_until - self.world.now + 6)
+            self.world.say(f"{node.name} is cut off until {node.cut_until:.3f} s, with the primary")
+            self._fail_over(node, 4.0)
+
+    def _fail_over(self, _: Node, most: float = 25.0) -> None:
         world, db = self.world, self.world.db
         if not db.up:
             return
         recent = [e.number for e in world.acked[-20:] if e.at > world.now - self.chance.uniform(0, 0.5)]
         lost = [] if db.synchronous else recent
-        seconds = self._seconds(0.3, 25)
+        seconds = self._seconds(0.3, most)
         world.say(f"the primary dies; the replica is promoted after {seconds:.1f} s")
         db.die()
 

@@ -28,7 +28,8 @@ class Node:
         self.world, self.name, self.db = world, name, world.db
         self.life = 0
         """Counts its starts: what an earlier one planned does not happen."""
-        self.running = False
+        self.running = self.is_new = False
+        """Whether it is in its first role since the process started."""
         self.frozen_until = 0.0
         self.cut_until = 0.0
         self.slow_until = 0.0
@@ -59,7 +60,7 @@ class Node:
     def start(self, boot: float, *, wants: bool) -> None:
         """It starts, or starts again in another role, within `boot` seconds."""
         self.life += 1
-        self.running = True
+        self.running = self.is_new = True
         self.sends, self.session, self.waiting = False, None, {}
         self.proof, self.patience, self.line = Proof(), Patience(), Line()
         self.beats, self.is_routing = 0, False
@@ -99,6 +100,7 @@ class Node:
         self.stop()
         self.db.turn, self.draining = turn, draining
         self.start(self.world.chance.uniform(0.3, 1.5), wants=wants)
+        self.is_new = False
 
     def beat(self) -> None:
         """Once a second: this node lives."""
