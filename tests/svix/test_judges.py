@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installing import CACHE, once, python_programs
+from tests.installing import kept, python_programs, tool
 from tests.npm import installed
 from tests.programs import needed
 from tidings.testing import Receiver, TestServer, until
@@ -73,18 +73,22 @@ def test_go(server: TestServer, receiver: Receiver) -> None:
 @pytest.mark.slow
 def test_java(server: TestServer, receiver: Receiver) -> None:
     # This SDK drops the path of the URL.
-    java, maven = needed("java"), needed("mvn")
+    java, javac, maven = needed("java"), needed("javac"), needed("mvn")
 
-    def install(folder: Path) -> None:
-        kept = f"-Dmdep.outputFile={folder / 'paths'}"
-        done = subprocess.run(
-            [maven, "-q", "-B", "-f", HERE / "java", "dependency:build-classpath", kept], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout
+    def build(folder: Path) -> None:
+        jars = f"-DoutputDirectory={folder / 'jars'}"
+        source = HERE / "java" / "Judge.java"
+        commands: list[list[str | Path]] = [
+            [maven, "-q", "-B", "-f", HERE / "java", "dependency:copy-dependencies", jars],
+            [javac, "-proc:none", "-d", folder / "classes", "-cp", folder / "jars" / "*", source],
+        ]
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
 
-    paths = once(CACHE / "svix-java", (HERE / "java" / "pom.xml").read_bytes(), install) / "paths"
-    brief = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", paths.read_text().strip())
-    judged(server, receiver, "java", java, *brief, HERE / "java" / "Judge.java", base="")
+    built = kept("svix-java", [HERE / "java", tool(javac)], build)
+    brief = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{built / 'classes'}:{built / 'jars' / '*'}")
+    judged(server, receiver, "java", java, *brief, "Judge", base="")
 
 
 @pytest.mark.slow
