@@ -68,7 +68,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.engines.nodes import Own
 from tidings.store.readers import Readers
 from tidings.store.receipts import ReceiptHeads
-from tidings.store.seal import Sealer, keep_mark, plain_until
+from tidings.store.seal import Sealer, plain_until
 from tidings.store.writer import Writer
 from tidings.stored import OpenStore
 from tidings.structs import learn_structs
@@ -169,7 +169,8 @@ class Server:
             writer.on_commit(listener)
         catalog.on_change(lambda snapshot, changed: feed.nudge())
         writer.start(router.step if sends else None)
-        for job in (catalog.load, lambda db: keep_mark(db, sealer), timekeeper.open):
+        self._stored.keep_mark(writer, sealer)
+        for job in (catalog.load, timekeeper.open):
             writer.wait(job)
         gaps = writer.wait(lambda db: reach.open(db, engine))
         self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")), gaps)
@@ -181,8 +182,7 @@ class Server:
         self._follow_others(engine, catalog, feed)
         together = self._together(catalog, sealer, feed, router, endpoints)
         self.parts = among_others(together, engine.node or "", sealer) if engine.joined else together
-        parts = (cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
-        self._tasks = Tasks(*parts)
+        self._tasks = Tasks(cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
 
     def _start_beat(self, engine: Engine) -> None:
         """Of nodes that share a database, say that this one works."""

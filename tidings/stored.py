@@ -18,7 +18,8 @@ from tidings.store.engines.opening import (
 )
 from tidings.store.engines.place import refuse_closed, warn_of_place
 from tidings.store.files import FileLock
-from tidings.store.seal import Sealer, load_sealer
+from tidings.store.seal import Sealer, keep_mark, load_sealer, refuse_other
+from tidings.store.writer import Writer
 
 
 class OpenStore:
@@ -62,6 +63,11 @@ class OpenStore:
         except BaseException:
             engine.close()
             raise
+
+    def keep_mark(self, writer: Writer, sealer: Sealer) -> None:
+        """Store the mark of the key. Raises StoreError if a node that started at the same time has another key."""
+        mark = writer.wait(lambda db: keep_mark(db, sealer))
+        refuse_other(mark, sealer, self._settings.secret_key or None, self._settings.folder)
 
     def note_use(self) -> None:
         """The store is in use: an empty database means from now on that one was lost."""

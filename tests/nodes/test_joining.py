@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from tidings.store.base import Db, Engine, StoreBusy, StoreError, Superseded, Ta
 from tidings.store.engines import migrate, pen
 from tidings.store.engines.opening import open_engine
 from tidings.store.engines.postgres import PostgresDb
+from tidings.store.seal import Sealer, keep_mark, refuse_other
 
 Node = tuple[Engine, Db]
 Join = Callable[..., Node]
@@ -131,6 +133,17 @@ def test_nodes_that_start_at_once_on_an_empty_database_all_open_it_and_one_sends
         nodes = list(pool.map(lambda _: join(), range(5)))
     assert sorted(engine.sends for engine, _ in nodes) == [False] * 4 + [True]
     assert len({engine.node for engine, _ in nodes}) == 5
+
+
+def test_of_two_keys_at_two_first_starts_the_one_that_came_first_is_kept(join: Join, tmp_path: Path) -> None:
+    """Each has seen a database without a key's mark before the other stored its own."""
+    first, second = Sealer(b"a" * 32), Sealer(b"b" * 32)
+    (_, db), (_, other) = join(), join()
+    assert keep_mark(db, first) == first.mark
+    assert keep_mark(other, second) == keep_mark(db, first) == first.mark
+    given = base64.b64encode(b"b" * 32).decode()
+    with pytest.raises(StoreError, match=f"is not the key of this database.* has the mark {first.mark}"):
+        refuse_other(first.mark, second, given, tmp_path)
 
 
 def test_a_change_that_older_versions_cannot_run_with_waits_until_other_nodes_have_stopped(

@@ -34,6 +34,10 @@ IN_ONE_ROUND_TRIP = {
     "call_count_give_back": "the same",
     "wakes_tell": "the same",
     "wakes_look": "the same",
+    "moving_hold": "the same",
+    "moving_share": "the same",
+    "moving_held": "the same",
+    "moving_release": "the same",
 }
 """Statements that PostgreSQL alone needs: each takes a journey over a network, and others write there."""
 

@@ -63,18 +63,28 @@ def load_sealer(db: Db, given: str | None, folder: Path) -> Sealer:
             "your copy, or pass it as TIDINGS_SECRET_KEY"
         )
     sealer = Sealer(load_key(given, folder))
-    if row is not None and row[0] != sealer.mark:
-        where = "TIDINGS_SECRET_KEY" if given else str(folder / KEY_FILE)
-        raise StoreError(
-            f"{where} is not the key of this database: its mark is {sealer.mark}, but the database's key has "
-            f"the mark {row[0]}. Start with the key that the database was written with"
-        )
+    if row is not None:
+        refuse_other(row[0], sealer, given, folder)
     return sealer
 
 
-def keep_mark(db: Db, sealer: Sealer) -> None:
-    """Store the mark of the key."""
-    db.run("store_fact_put", name=KEY_MARK, value=sealer.mark)
+def refuse_other(mark: str, sealer: Sealer, given: str | None, folder: Path) -> None:
+    """Raise StoreError if the mark in the store is not this key's."""
+    if mark == sealer.mark:
+        return
+    where = "TIDINGS_SECRET_KEY" if given else str(folder / KEY_FILE)
+    raise StoreError(
+        f"{where} is not the key of this database: its mark is {sealer.mark}, but the database's key has "
+        f"the mark {mark}. Start with the key that the database was written with"
+    )
+
+
+def keep_mark(db: Db, sealer: Sealer) -> str:
+    """Store the mark of the key, as a write job. Returns the mark in the store: another node's key may come first."""
+    db.run("store_fact_keep", name=KEY_MARK, value=sealer.mark)
+    row = db.one("store_fact", name=KEY_MARK)
+    assert row is not None
+    return str(row[0])
 
 
 def plain_until(db: Db, name: str) -> int:

@@ -9,6 +9,10 @@ SELECT value FROM store WHERE name = :name;
 INSERT INTO store (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE store.value <> excluded.value;
 
+-- name: store_fact_keep
+-- Write a fact down that stays as it was written first.
+INSERT INTO store (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
+
 -- name: any_link
 -- Whether there is any link at all.
 SELECT 1 FROM link LIMIT 1;
