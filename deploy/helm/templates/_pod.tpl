@@ -1,4 +1,7 @@
 {{- define "tidings.pod" -}}
+{{- if and .Values.join (not (and .Values.postgresql.enabled .Values.secret.secretKey)) }}
+{{- fail "join needs a database that all servers share, and one secret key for all: set postgresql.enabled and secret.secretKey to true, and put both into the Secret." }}
+{{- end }}
 metadata:
   labels:
     {{- include "tidings.labels" . | nindent 4 }}
@@ -44,7 +47,14 @@ spec:
         {{- if .Values.postgresql.enabled }}
         - name: TIDINGS_DATABASE
           valueFrom: {secretKeyRef: {name: {{ .Values.secret.name }}, key: database}}
+        {{- if .Values.join }}
+        - {name: TIDINGS_JOIN, value: "true"}
+        - name: POD_IP
+          valueFrom: {fieldRef: {fieldPath: status.podIP}}
+        - {name: TIDINGS_NODE_URL, value: "http://$(POD_IP):8080"}
+        {{- else }}
         - {name: TIDINGS_STANDBY, value: "true"}
+        {{- end }}
         {{- end }}
         {{- range $name, $value := .Values.settings }}
         - name: TIDINGS_{{ upper $name }}
@@ -71,6 +81,13 @@ spec:
         periodSeconds: 2
         timeoutSeconds: 5
         failureThreshold: 2
+      {{- if .Values.join }}
+      # It gives its role to another server, and still serves while proxies hear that it leaves; SIGTERM then ends it within
+      # 10 s. The last server has nobody to give its role to, and just waits.
+      lifecycle:
+        preStop:
+          exec: {command: [sh, -c, "tidings nodes drain self --after 10; sleep 8"]}
+      {{- end }}
       resources:
         {{- toYaml .Values.resources | nindent 8 }}
       volumeMounts:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from ruamel.yaml import YAML
 
 from tests import npm
 from tests.installing import CACHE, once, python_programs
+from tests.nodes.joined import KEY, joined, sender, split
 from tests.repository import ROOT
 from tidings.settings import SETTINGS, read_settings
-from tidings.testing import ProcessServer
+from tidings.testing import ProcessServer, until
 from tidings.testing.api import OPERATOR_KEY
 
 pytestmark = pytest.mark.slow
@@ -32,7 +35,16 @@ EVERYTHING = [
     *("--set", "settings.public_url=https://hooks.example.com,settings.log_format=json,settings.retention_days=90"),
     *("--set", "env.OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318,storage.className=fast,storage.size=2Ti"),
 ]
-CASES = [[], POSTGRES, EVERYTHING, [*POSTGRES, *EVERYTHING], ["--set", "secret.secretKey=false"]]
+JOIN = [*POSTGRES, "--set", "join=true"]
+CASES = [
+    [],
+    POSTGRES,
+    EVERYTHING,
+    [*POSTGRES, *EVERYTHING],
+    ["--set", "secret.secretKey=false"],
+    JOIN,
+    [*JOIN, *EVERYTHING],
+]
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +84,14 @@ def pod(manifests: dict[str, Any]) -> Any:
 
 
 def variables(manifests: dict[str, Any]) -> dict[str, str]:
-    """The container's environment, with the names of Secrets' keys where a value comes from one."""
+    """The container's environment, with the names of Secrets' keys or of the pod's fields for values from there."""
     env = pod(manifests)["containers"][0]["env"]
-    return {each["name"]: each.get("value") or each["valueFrom"]["secretKeyRef"]["key"] for each in env}
+    return {each["name"]: each.get("value") or _source(each["valueFrom"]) for each in env}
+
+
+def _source(given: dict[str, Any]) -> str:
+    [(kind, names)] = given.items()
+    return str(names["key"] if kind == "secretKeyRef" else names["fieldPath"])
 
 
 def test_helm_has_nothing_against_it(helm: Path) -> None:
@@ -147,9 +164,72 @@ def test_sqlite_is_one_server_with_a_volume_and_postgresql_several_that_take_tur
     }
 
 
+def test_joined_servers_are_all_ready_and_leave_one_after_the_other(helm: Path) -> None:
+    found = rendered(helm, *JOIN, "--set", "postgresql.replicas=3")
+    spec = found["Deployment"]["spec"]
+    assert spec["replicas"] == 3
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
+    assert variables(found) == {
+        "TIDINGS_OPERATOR_KEY": "operator",
+        "TIDINGS_SECRET_KEY": "secret",
+        "TIDINGS_DATABASE": "database",
+        "TIDINGS_JOIN": "true",
+        "POD_IP": "status.podIP",
+        "TIDINGS_NODE_URL": "http://$(POD_IP):8080",
+    }
+    [container] = pod(found)["containers"]
+    names = [each["name"] for each in container["env"]]
+    assert names.index("POD_IP") < names.index("TIDINGS_NODE_URL"), "Kubernetes fills in only what is named before"
+    assert container["ports"] == [{"name": "http", "containerPort": 8080}]
+    # What the hook takes, and a second for the command; then the server's own ten seconds.
+    [wait] = re.findall(r"sleep (\d+)", container["lifecycle"]["preStop"]["exec"]["command"][2])
+    assert int(wait) + 1 + 10 < pod(found)["terminationGracePeriodSeconds"]
+    assert "PodDisruptionBudget" not in rendered(helm, *JOIN, "--set", "podDisruptionBudget.enabled=false")
+    assert "PodDisruptionBudget" not in rendered(helm, *POSTGRES)
+    assert "lifecycle" not in pod(rendered(helm, *POSTGRES))["containers"][0]
+
+
+@pytest.mark.parametrize("values", ["join=true", "join=true,secret.secretKey=false"])
+def test_servers_join_only_on_a_database_and_with_one_key(helm: Path, values: str) -> None:
+    done = called(helm, "template", "shop", CHART, "--set", values)
+    assert done.returncode != 0
+    assert "join needs a database that all servers share, and one secret key for all" in done.stderr
+
+
+@pytest.mark.postgres
+def test_a_pod_that_leaves_gives_its_role_away_first(helm: Path, tmp_path: Path, postgres_url: str) -> None:
+    """What Kubernetes does: it runs the hook in the container, then sends SIGTERM. Here, the hook does not wait."""
+    [container] = pod(rendered(helm, *JOIN))["containers"]
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sleep").symlink_to("/bin/true")
+    (programs / "tidings").write_text(f'#!/bin/sh\nexec {sys.executable} -m tidings "$@"\n')
+    (programs / "tidings").chmod(0o755)
+    with joined(tmp_path, postgres_url, 2) as made:
+        first, (other,) = split(postgres_url, made)
+        environment = {
+            "PATH": f"{programs}:/usr/bin:/bin",
+            "TIDINGS_DATA": str(first.folder / "data"),
+            "TIDINGS_DATABASE": postgres_url,
+            "TIDINGS_SECRET_KEY": KEY,
+            "TIDINGS_JOIN": "true",
+            "TIDINGS_NODE_URL": first.url,
+        }
+        hook = container["lifecycle"]["preStop"]["exec"]["command"]
+        done = subprocess.run(hook, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        assert "is being drained" in done.stdout, done.stderr
+        until(lambda: sender(postgres_url) == other.url, "the other one sends")
+        assert first.process is not None
+        first.process.terminate()
+        assert first.process.wait(30) == 0
+        assert other.api.publish("step")
+
+
 def test_every_variable_is_a_setting(helm: Path) -> None:
-    found = variables(rendered(helm, *POSTGRES, *EVERYTHING))
-    own = {name: value for name, value in found.items() if name.startswith("TIDINGS_")}
+    found = variables(rendered(helm, *POSTGRES, *EVERYTHING)) | variables(rendered(helm, *JOIN, *EVERYTHING))
+    own = {name: value.replace("$(POD_IP)", "10.0.0.7") for name, value in found.items() if name.startswith("TIDINGS_")}
+    assert own.pop("TIDINGS_STANDBY") == "true", "the other one of the two"
     assert own.keys() <= {setting.env for setting in SETTINGS} and "OTEL_EXPORTER_OTLP_ENDPOINT" in found
     key = {"TIDINGS_SECRET_KEY": "A" * 43 + "=", "TIDINGS_DATABASE": "postgresql://u@db/tidings"}
     key["TIDINGS_OPERATOR_KEY"] = OPERATOR_KEY
@@ -165,6 +245,9 @@ def test_every_variable_is_a_setting(helm: Path) -> None:
         "image.repository=",
         "secret.name=",
         "settings.standby=true",
+        "settings.join=true",
+        "settings.node_url=http://a:1",
+        "join=yes",
         "settings.operator_key=x",
         "settings.Log=x",
         "env.TIDINGS_PORT=1",
