@@ -28,7 +28,7 @@ from tidings.web.console.lists import (
     when,
 )
 from tidings.web.console.pages.now import reason_rows, short
-from tidings.web.console.pages.server import last_act
+from tidings.web.console.pages.service.acts import last_act
 from tidings.web.console.visit import PageVisit, View, page, to
 from tidings.web.pages.templates import url
 from tidings.web.pages.turning import PageLinks

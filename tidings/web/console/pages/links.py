@@ -30,7 +30,7 @@ from tidings.web.console.lists import (
     when,
 )
 from tidings.web.console.pages.endpoints import DELIVERY_HEADINGS, delivery_row, tallies_of
-from tidings.web.console.pages.server import last_act
+from tidings.web.console.pages.service.acts import last_act
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 from tidings.web.pages.templates import url
 

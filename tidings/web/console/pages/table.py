@@ -15,8 +15,8 @@ from tidings.web.console.pages import (
     links,
     now,
     receiving,
-    server,
 )
+from tidings.web.console.pages.service import acts, jobs, server
 from tidings.web.console.visit import PageRow
 
 PAGES: tuple[PageRow, ...] = (
@@ -31,6 +31,8 @@ PAGES: tuple[PageRow, ...] = (
     *items.PAGES,
     *declared.PAGES,
     *access.PAGES,
+    *jobs.PAGES,
     *server.PAGES,
+    *acts.PAGES,
     *find.PAGES,
 )

@@ -1,0 +1,131 @@
+"""The server itself: its store and stages, what tenants share, the backup and the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tidings.web.console.lists import (
+    detail,
+    fact,
+    many,
+    number,
+    row,
+    size,
+    table,
+    text,
+)
+from tidings.web.console.visit import PageVisit, View, page
+
+IN_BYTES = ("work", "bodies")
+"""What tenants share that is measured in bytes."""
+
+
+async def server(visit: PageVisit) -> View:
+    """The server's store, stages and shares."""
+    report, shares = await asyncio.gather(visit.get("get_health"), visit.maybe("list_shares"))
+    stages, store = report.stages, report.store
+    rows = [] if shares is None else [
+        row("", text(each.of), _amount(each.of, each.used), _amount(each.of, each.total), text(_held(each)))
+        for each in shares.data
+    ]  # fmt: skip
+    headings = ("Shared resource", "In use", "Limit", "Held back")
+    return detail(
+        "Server",
+        "It accepts writes and sends." if store.accepts_writes else f"It refuses writes: {store.refusal}",
+        ("", "Now"),
+        state="ok" if store.accepts_writes and stages is not None and stages.deliver_alive else "trouble",
+        tables=[table(headings, rows, "Nothing is shared.", "What tenants share")],
+        tabs=[{"text": "Sizes, backup and settings", "to": "/server/store"}] if visit.may("get_server") else [],
+        list_title="Store and stages",
+        list=[
+            fact("Accepts writes", "yes" if store.accepts_writes else "no"),
+            fact("Free on its disk", "" if store.free_bytes is None else f"{store.free_bytes / 1e9:,.1f} GB"),
+            fact("Delivers", "" if stages is None else "yes" if stages.deliver_alive else "no"),
+            fact("Events not routed yet", "" if stages is None else f"{stages.unrouted_events:,}"),
+            fact("Deliveries not looked at yet", "" if stages is None else f"{stages.unseen_deliveries:,}"),
+            fact("Endpoints", _modes(report.endpoints)),
+            fact("Links", _modes(report.links)),
+            fact("As of", report.time, "time"),
+        ],
+    )
+
+
+async def store(visit: PageVisit) -> View:
+    """How large the store is, table by table; the last backup; and the settings in effect."""
+    found = await visit.get("get_server")
+    tables = [
+        table(
+            ("Table", "Rows", "With its indexes"),
+            [
+                row("", text(each.name), text(_rows(each)), text(_bytes(each)))
+                for each in found.store.tables
+                if each.rows
+            ],
+            "Nothing is stored.",
+            "Tables",
+        ),
+        table(
+            ("Setting", "Value", "From"),
+            [row("", text(each.name), text(each.value), text(each.origin or "default")) for each in found.settings],
+            "",
+            "Settings in effect",
+        ),
+    ]
+    backup = found.backup
+    said = "The last backup was checked when it was made."
+    said = said if backup.made else "No backup by tidings backup is known."
+    return detail(
+        "Store and settings",
+        f"The store takes {size(found.store.bytes)}. {said}",
+        ("/server", "Server"),
+        state="ok" if backup.made else "attention",
+        tables=tables,
+        list_first=True,
+        list_title="Store and backup",
+        list=[
+            fact("Version", found.version),
+            fact("Size", size(found.store.bytes)),
+            fact("Free inside", size(found.store.unused) if found.store.unused else ""),
+            fact("Last backup", backup.made, "time"),
+            fact("Its file", backup.file, "code"),
+            fact("Key copied elsewhere", backup.key_copied, "time"),
+            fact("Restored on trial", backup.tried, "time"),
+            fact("That file", backup.tried_file, "code"),
+        ],
+    )
+
+
+def _rows(each: Any) -> str:
+    about = "about " if each.is_estimate else ""
+    return f"{about}{each.rows:,}{'+' if each.is_more else ''} row{'' if each.rows == 1 else 's'}"
+
+
+def _bytes(each: Any) -> str:
+    if each.bytes is None:
+        return "unknown"
+    return f"{'about ' if each.is_estimate else ''}{size(each.bytes)}"
+
+
+def _amount(of: str, value: int) -> dict[str, Any]:
+    if of not in IN_BYTES:
+        return number(value)
+    return {**number(0), "value": f"{value / 1e6:,.1f} MB"}
+
+
+def _held(share: Any) -> str:
+    """Tenants that got no more. The operator's own work is named only while it waits: a page alone asks for more."""
+    shown = [each for each in share.held_back if each.held or each.tenant][:5]
+    return ", ".join(
+        (each.tenant or "the operator") + ("" if each.held else f" ({many(each.refused, 'time')})") for each in shown
+    )
+
+
+def _modes(counts: Any) -> str:
+    return f"{counts.enabled:,} enabled, {counts.paused:,} paused, {counts.disabled:,} disabled"
+
+
+PAGES = (
+    page("/server", server, "server", live=True),
+    page("/server/store", store, "server"),
+)
