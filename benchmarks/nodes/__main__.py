@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,9 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if file_system(folder) in ("tmpfs", "ramfs"):
         parser.error("the data would be in memory, where fsync costs nothing; choose a disk with --folder")
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        # Ends what it has started, also where a shell has it ignore SIGINT.
+        signal.signal(signal_number, lambda number, frame: sys.exit(128 + number))
     sink, began = SinkProcess(), time.monotonic()
 
     def say(text: str) -> None:
