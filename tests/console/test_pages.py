@@ -45,6 +45,7 @@ def test_every_page_opens_on_an_empty_server(tmp_path_factory: pytest.TempPathFa
             if "{" not in path and not path.endswith(("/served", "/dishes.ready", "/orders", "status=open")):
                 assert "<h1>" in visitor.get(path), path
         assert "All is well" in visitor.get()
+        assert "Servers on this database" not in visitor.get("/server"), "there is no other on SQLite"
 
 
 def test_a_page_of_something_that_is_not_there_says_so(operator: Visitor) -> None:

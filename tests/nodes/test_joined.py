@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.console.visitor import Visitor
 from tests.nodes.joined import EVENT, KEY, Node, drained, is_soon, joined, published, roles, seen, sender, split
+from tidings import __version__
 from tidings.cli.local.production.nodes import look_at_nodes
 from tidings.settings import read_settings
 from tidings.testing import Receiver, until
-from tidings.testing.api import ApiReply
+from tidings.testing.api import OPERATOR_KEY, ApiReply
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -129,3 +132,22 @@ def test_the_api_lists_the_servers_and_what_each_does(tmp_path: Path, postgres_u
                 ("takes in", other.url),
             ]
             assert all(not each["draining"] and each["seconds_ago"] < 5 for each in found)
+
+
+def test_the_console_lists_the_servers_at_any_of_them(tmp_path: Path, postgres_url: str) -> None:
+    with joined(tmp_path, postgres_url, 3) as made:
+        first, (other, last) = split(postgres_url, made)
+        assert drained(last, postgres_url, last.url, "--after", "60").exit_code == 0
+        until(lambda: last.status() == 503, "it is drained")
+        there = {each.address: each for each in seen(postgres_url)}
+        for node in (first, other):
+            visitor = Visitor(node.url)
+            visitor.sign_in(OPERATOR_KEY)
+            page = visitor.get("/server")
+            table = page.partition("<h2>Servers on this database</h2>")[2].partition("</section>")[0]
+            rows = re.findall(r"<tr\b.*?</tr>", table, re.DOTALL)[1:]
+            assert len(rows) == 3
+            for url, role in ((first.url, "sends"), (other.url, "takes in"), (last.url, "takes in")):
+                [row] = [each for each in rows if f">{url}<" in each]
+                assert f">{role}<" in row and f">{there[url].name}<" in row and f">{__version__}<" in row
+                assert re.search(r">\d+ s ago<", row) and ("is being drained" in row) == (url == last.url)

@@ -20,6 +20,9 @@ MOODS: Mapping[str, str] = {
     "accepted": "good",
     "done": "good",
     "ready": "good",
+    "works": "good",
+    "sends": "good",
+    "takes in": "good",
     "paused": "warn",
     "waiting": "warn",
     "running": "warn",
@@ -28,6 +31,7 @@ MOODS: Mapping[str, str] = {
     "failing": "bad",
     "dead": "bad",
     "refused": "bad",
+    "gone": "bad",
 }
 """How states are coloured."""
 

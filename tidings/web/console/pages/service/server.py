@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from tidings.web.console.lists import (
+    code,
     detail,
     fact,
     many,
     number,
     row,
     size,
+    state,
     table,
     text,
 )
@@ -22,8 +25,10 @@ IN_BYTES = ("work", "bodies")
 
 
 async def server(visit: PageVisit) -> View:
-    """The server's store, stages and shares."""
-    report, shares = await asyncio.gather(visit.get("get_health"), visit.maybe("list_shares"))
+    """The server's store, stages and shares, and the servers that it shares its database with."""
+    report, shares, inventory = await asyncio.gather(
+        visit.get("get_health"), visit.maybe("list_shares"), visit.maybe("get_server")
+    )
     stages, store = report.stages, report.store
     rows = [] if shares is None else [
         row("", text(each.of), _amount(each.of, each.used), _amount(each.of, each.total), text(_held(each)))
@@ -35,8 +40,11 @@ async def server(visit: PageVisit) -> View:
         "It accepts writes and sends." if store.accepts_writes else f"It refuses writes: {store.refusal}",
         ("", "Now"),
         state="ok" if store.accepts_writes and stages is not None and stages.deliver_alive else "trouble",
-        tables=[table(headings, rows, "Nothing is shared.", "What tenants share")],
-        tabs=[{"text": "Sizes, backup and settings", "to": "/server/store"}] if visit.may("get_server") else [],
+        tables=[
+            *([] if inventory is None or not inventory.nodes else [_nodes(inventory.nodes)]),
+            table(headings, rows, "Nothing is shared.", "What tenants share"),
+        ],
+        tabs=[{"text": "Sizes, backup and settings", "to": "/server/store"}] if inventory is not None else [],
         list_title="Store and stages",
         list=[
             fact("Accepts writes", "yes" if store.accepts_writes else "no"),
@@ -49,6 +57,22 @@ async def server(visit: PageVisit) -> View:
             fact("As of", report.time, "time"),
         ],
     )
+
+
+def _nodes(found: Sequence[Any]) -> dict[str, Any]:
+    """The servers on this database. One works, or one sends while others take in."""
+    rows = [
+        row(
+            "",
+            text(each.name),
+            state(each.role, "is being drained" if each.draining else ""),
+            text(each.version),
+            code(each.address or ""),
+            text(f"{each.seconds_ago:.0f} s ago"),
+        )
+        for each in found
+    ]
+    return table(("Server", "Does", "Version", "Address", "Last heard"), rows, "", "Servers on this database")
 
 
 async def store(visit: PageVisit) -> View:
