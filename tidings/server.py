@@ -169,9 +169,9 @@ class Server:
             writer.on_commit(listener)
         catalog.on_change(lambda snapshot, changed: feed.nudge())
         writer.start(router.step if sends else None)
-        writer.wait(catalog.load)  # first: the router rides on each commit, and would route by an empty catalogue
+        for job in (catalog.load, timekeeper.open):
+            writer.wait(job)
         self._stored.keep_mark(writer, sealer)
-        writer.wait(timekeeper.open)
         gaps = writer.wait(lambda db: reach.open(db, engine))
         self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")), gaps)
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))

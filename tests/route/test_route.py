@@ -195,14 +195,30 @@ def test_many_events_are_routed_in_steps(
     assert pairs(db) == [(f"e{i}", 1) for i in range(total)]
 
 
+def test_nothing_is_routed_before_it_is_known_which_links_there_are(tmp_path: Path) -> None:
+    """A start after a crash: what the last server had not routed is there before the catalogue was read."""
+    engine = open_engine("sqlite:test.db", tmp_path)
+    db, before = engine.writer(), Catalog(Sealer(b"k" * 32))
+    endpoint(db, before, 1)
+    publish(db, event("left"))
+    catalog = Catalog(Sealer(b"k" * 32))
+    router = Router(catalog, HandClock())
+    assert router.step(db) is None and pairs(db) == []
+    catalog.load(db)
+    router.step(db)
+    assert pairs(db) == [("left", 1)]
+    db.close()
+
+
 def test_routing_never_falls_behind_publishing(tmp_path: Path) -> None:
     """Batches come faster than one group can take: whatever was answered was routed too."""
     engine = open_engine("sqlite:test.db", tmp_path)
     catalog = Catalog(Sealer(b"k" * 32))
     writer = Writer(engine, HandClock())
     behind: list[int] = []
-    done = threading.Semaphore(0)
     reader = engine.reader()
+    catalog.load(reader)
+    done = threading.Semaphore(0)
 
     def look(result: object, wrong: Exception | None) -> None:
         (positions,) = reader.query(

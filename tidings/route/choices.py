@@ -51,6 +51,11 @@ class Choices:
         self.journal = own
         self._compile(self._catalog.now, list(self._catalog.now.links.values()))
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the catalogue was loaded, so that it says which links there are."""
+        return self._catalog.now.version >= 0
+
     def expect(self, db: Db) -> None:
         """After reading events: fail if another node's change of the links may be older than one of them."""
         self._catalog.begin(db)

@@ -99,8 +99,11 @@ class Router:
     def step(self, db: Db) -> float | None:
         """Route for a while inside the present transaction.
 
-        Returns in how many seconds there is more to do; None: nothing.
+        Returns in how many seconds there is more to do; None: nothing. By a catalogue that was not loaded yet, events
+        would reach nobody: a new writer's first groups may come before that.
         """
+        if not self._choices.is_known:
+            return None
         if db.journal != self._choices.journal:
             self._choices.belong(db.journal)
         return _Step(self, db).run()
