@@ -83,6 +83,15 @@ class PostgresPair:
         """The replica goes on."""
         self._signal(OTHER[self.primary], signal.SIGCONT)
 
+    def kill_replica(self) -> None:
+        """The replica dies: what the primary writes from now on never reaches it."""
+        self._signal(OTHER[self.primary], signal.SIGKILL)
+        self._processes.pop(OTHER[self.primary]).wait()
+
+    def revive_replica(self) -> None:
+        """The replica starts again, with what it had."""
+        self._start(OTHER[self.primary])
+
     def kill_primary(self) -> None:
         """The primary dies with all its processes, as a machine does that loses its power."""
         self._signal(self.primary, signal.SIGKILL)

@@ -76,7 +76,8 @@ def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
     if not settings.secret_key:
         yield (
             "secret_key",
-            "join needs secret_key, the same one for all servers. Make one with: openssl rand -base64 32",
+            "join needs secret_key, the same one for all servers: copy it from one that runs, or make the first with: "
+            "openssl rand -base64 32",
         )
 
 

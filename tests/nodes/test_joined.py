@@ -73,9 +73,12 @@ def test_a_drain_names_one_server(tmp_path: Path, postgres_url: str) -> None:
     with joined(tmp_path, named, 2) as made:
         until(lambda: roles(postgres_url) == ["sends", "takes in"], "both were heard of")
         both = drained(made[0], named, "tidings@app:1")
-        assert both.exit_code == 1 and "2 servers have the name tidings@app:1" in both.output
+        assert both.exit_code == 1 and "2 servers are called tidings@app:1; give the id of one" in both.output
         unknown = drained(made[0], named, "tidings@app:2")
-        assert unknown.exit_code == 1 and "is not one of the servers that were heard of lately" in unknown.output
+        assert (
+            unknown.exit_code == 1
+            and "No server that was heard of lately has the name, address or id" in unknown.output
+        )
         _, (other,) = split(postgres_url, made)
         assert drained(other, named, "self", "--after", "0").exit_code == 0
         assert other.process is not None and other.process.wait(10) == 0

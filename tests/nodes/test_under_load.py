@@ -70,13 +70,14 @@ def test_the_judge_finds_what_a_replica_lost_that_commits_do_not_wait_for(tmp_pa
         made.wait()
         pair.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
         pair.execute("SELECT pg_reload_conf()")
-        pair.hold_replica()
+        # If it stood still, what is under way to it could still arrive.
+        pair.kill_replica()
         made.until_arrivals()
         before = len(made.callers.answered)
         while len(made.callers.answered) < before + 40:
             made.until_arrivals()
         pair.kill_primary()
         made.callers.stop()
-        pair.free_replica()
+        pair.revive_replica()
         pair.promote()
         assert made.verdict(patience=1.0).lost > 0

@@ -174,7 +174,7 @@ def paddle(r: Request) -> bool:
     request = type("Request", (), {"body": r.body, "headers": {"Paddle-Signature": r.header("Paddle-Signature")}})
     secret = import_module("paddle_billing.Notifications.Secret").Secret(r.secret)
     # Its own 5 s are too short for its first import on a busy machine.
-    return passes(lambda: notifications.Verifier(300).verify(request, secret))
+    return passes(lambda: notifications.Verifier(30).verify(request, secret))
 
 
 def plivo(r: Request) -> bool:

@@ -120,6 +120,7 @@ OF_PLACES = {
     "not_with_http": "An `http://` URL has no TLS.",
     "not_with_order": "Batches and an order cannot be combined.",
     "nul_character": "The text contains the character NUL.",
+    "node_url": "The URL at which other servers reach this one is not valid.",
     "number_out_of_range": "The number is larger than any double.",
     "open_quote": "A quotation mark in a CSV file is not closed.",
     "origin": "The value is not an origin such as `https://app.example.com`.",

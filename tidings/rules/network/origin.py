@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from tidings.model.digits import is_digits
 from tidings.rules.reading.refused import Refused
 
 ANY = "*"
@@ -73,7 +74,10 @@ def public_url(text: str) -> PublicUrl | None:
 def node_url(text: str) -> None:
     """Check the URL at which other nodes reach this one; an empty text is right. Raises Refused."""
     match = _PUBLIC.fullmatch(text)
-    if text and (match is None or match[2] or len(text) > URL_CHARS_MAX):
+    port = text.rpartition(":")[2]
+    if text and (
+        match is None or match[2] or len(text) > URL_CHARS_MAX or (is_digits(port) and not 0 < int(port) < 65_536)
+    ):
         detail = f"{text[:100]!r} is not the URL of a server, without a path. Write one such as http://10.0.0.5:8080."
         raise Refused("", "node_url", detail)
 

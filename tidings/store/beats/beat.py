@@ -83,10 +83,7 @@ class Beat:
             if holds:
                 log.warning("the database says again that this server holds the pen: sending continues")
             else:
-                log.error(
-                    "the database has not said for %.0f s that this server holds the pen: sending rests",
-                    nodes.PROOF_SECONDS,
-                )
+                log.error("the database does not say that this server holds the pen: sending rests")
         return holds
 
     def beat(self) -> None:

@@ -275,14 +275,16 @@ def drain(db: Db, which: str, after_seconds: int, *, force: bool = False) -> See
     found = [each for each in there if which in (each.name, each.address, each.id) and each.role != "gone"]
     if not found:
         known = ", ".join(sorted(each.name for each in there if each.role != "gone")) or "none"
-        raise StoreError(f"{which} is not one of the servers that were heard of lately: {known}")
+        raise StoreError(
+            f"no server that was heard of lately has the name, address or id {which!r}; there are: {known}"
+        )
     if len(found) > 1:
-        by = ", ".join(each.address or each.id for each in found)
-        raise StoreError(f"{len(found)} servers have the name {which}; name one by its address or id: {by}")
+        by = ", ".join(f"{each.name} {each.id}" for each in found)
+        raise StoreError(f"{len(found)} servers are called {which}; give the id of one: {by}")
     if not force and not any(each.may_follow for each in there if each.id != found[0].id):
         raise StoreError(
-            f"{which} is the last server that works on this database: nobody would take over. Start another one "
-            "first, or add --force"
+            f"{found[0].name} is the last server that works on this database: nobody would take over. Start another "
+            "one first, or add --force"
         )
     db.execute("UPDATE node SET draining = :after WHERE id = :id", {"after": after_seconds, "id": found[0].id})
     return found[0]

@@ -29,10 +29,14 @@ FROM counter AS c, json_populate_recordset(NULL::event, CAST(:rows AS json)) WIT
 
 -- name: counter_free (postgres)
 -- End sessions that have numbered events, hold the counter's row since, and whose COMMIT has not arrived for a second, though
--- it was sent with that statement: the network broke in between.
+-- it was sent with that statement: the network broke in between, or within the messages of COMMIT itself.
 SELECT a.application_name, pg_terminate_backend(a.pid) FROM pg_stat_activity AS a
 WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
-    AND a.state = 'active' AND a.wait_event = 'ClientRead' AND a.query LIKE 'WITH counter AS (%'
+    AND a.state = 'active' AND a.wait_event = 'ClientRead' AND (a.query LIKE 'WITH counter AS (%' OR a.query = 'COMMIT')
+    AND EXISTS (
+        SELECT 1 FROM pg_locks AS l
+        WHERE l.pid = a.pid AND l.relation = CAST('cursor' AS regclass) AND l.mode = 'RowExclusiveLock' AND l.granted
+    )
     AND a.query_start < clock_timestamp() - CAST(:patience AS interval);
 
 -- name: events_copied_make (postgres)

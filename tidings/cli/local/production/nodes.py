@@ -24,16 +24,20 @@ ANSWER_SECONDS = 5.0
 
 
 def look_at_nodes(settings: Settings) -> Iterator[Finding]:
-    """The servers that share the database with this one, as this machine sees them."""
-    if not settings.join:
-        return
+    """The servers that share the database with this one, as this machine sees them.
+
+    Nothing if none of them has joined others: that is not in the settings if it was said to `serve` alone.
+    """
     try:
         there, mark = _there(settings)
     except StoreError as wrong:
-        yield Finding("fail", "nodes", sentence(str(wrong)))
+        if settings.join:
+            yield Finding("fail", "nodes", sentence(str(wrong)))
         return
-    own = Sealer(load_key(settings.secret_key, settings.folder)).mark
-    if mark is not None and mark != own:
+    if not settings.join and not there:
+        return
+    own = Sealer(load_key(settings.secret_key, settings.folder)).mark if settings.secret_key else None
+    if None not in (mark, own) and mark != own:
         said = (
             f"The secret key has the mark {own}, but that of the other servers {mark}. Give all of them the same one."
         )

@@ -84,7 +84,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "StoreReport": {**_numbers("bytes", "unused"), "tables": {"maxItems": 2**31 - 1}},
     "BackupReport": {"file": _TEXT, "made": _TIME, "key_copied": _TIME, "tried_file": _TEXT, "tried": _TIME},
     "SettingReport": dict.fromkeys(("name", "value", "origin"), _TEXT),
-    "ServerInventory": {"version": _TEXT, "settings": {"maxItems": _SETTINGS_MAX}},
+    "ServerInventory": {"version": _TEXT, "settings": {"maxItems": _SETTINGS_MAX}, "nodes": {"maxItems": 2**31 - 1}},
+    "NodeReport": {**dict.fromkeys(("name", "version", "address"), _TEXT), "seconds_ago": _NUMBER},
     "StageHealth": {
         **_numbers("unrouted_events", "unseen_deliveries"),
         "unrouted_since": _TIME,

@@ -38,6 +38,16 @@ ANSWERS: dict[str, Any] = {
             "tried_file": None,
             "tried": None,
         },
+        "nodes": [
+            {
+                "name": "tidings@app1:812",
+                "version": "1.0.0",
+                "role": "sends",
+                "address": "http://10.0.0.5:8080",
+                "draining": False,
+                "seconds_ago": 0.4,
+            }
+        ],
         "settings": [{"name": "port", "value": "8080", "origin": "TIDINGS_PORT"}],
     },
     "TallyReport": {
