@@ -97,6 +97,7 @@ def test_after_a_refused_group_the_journal_continues_where_the_store_has_it(
         return more
 
     writer.start(rider)
+    write(writer, catalog.load)
     write(writer, publication("evt_1"))
     refuses.append(1)
     with pytest.raises(Unavailable):

@@ -271,6 +271,7 @@ def test_repeated_iterators_end(connect: Connect, call: Call) -> None:
             params={"limit": 2, "channel": "rare", **({"iterator": iterator} if iterator else {})},
         )
         body = page.json()
+        assert page.status_code == 200, page.text
         seen += [each["payload"]["n"] for each in body["data"]]
         iterator = body["iterator"]
         if body["done"]:
