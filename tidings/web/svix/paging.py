@@ -37,8 +37,10 @@ def span_of(request: Request, kind: type[Any], name: str) -> Span:
     if not text:
         is_back = "after" in request.query and "before" not in request.query
         return Span(limit, None, is_back)
-    is_back, sealed = text.startswith("-"), text.removeprefix("-")
-    opened = request.cursors.open(sealed)
+    # What is sealed may itself begin with a minus sign, but only one reading can be opened.
+    opened, is_back = request.cursors.open(text), False
+    if opened is None and text.startswith("-"):
+        opened, is_back = request.cursors.open(text[1:]), True
     if opened is None or opened[1] != name or not isinstance(opened[0], kind):
         raise Invalid.of_parameter("iterator", "wrong_cursor", WRONG)
     return Span(limit, opened[0], is_back)
