@@ -46,23 +46,22 @@ class Setting:
 
 
 def kills(setting: Setting) -> list[str]:
-    """kill -9 of one of the nodes, so many times, with events of one subject in turn at all of them."""
-    with PostgresPair() as pair, setting.trial(pair, turns=10**9) as made:
-        for _ in range(setting.times):
-            made.wait()
-            made.kill()
-        made.wait()
-        return [f"kill -9 of one of {setting.nodes} nodes x {setting.times}: {made.verdict().told()}"]
+    """kill -9 of one of the nodes, several times, with events of one subject in turn at all of them."""
+    return _ended(setting, "kill -9", Trial.kill)
 
 
 def stops(setting: Setting) -> list[str]:
     """SIGTERM of one node after the other, as in an upgrade."""
+    return _ended(setting, "SIGTERM", Trial.stop)
+
+
+def _ended(setting: Setting, signal: str, end: Callable[[Trial], object]) -> list[str]:
     with PostgresPair() as pair, setting.trial(pair, turns=10**9) as made:
         for _ in range(setting.times):
             made.wait()
-            made.stop()
+            end(made)
         made.wait()
-        return [f"SIGTERM of one of {setting.nodes} nodes x {setting.times}: {made.verdict().told()}"]
+        return [f"{signal} of one of {setting.nodes} nodes x {setting.times}: {made.verdict().told()}"]
 
 
 def freezes(setting: Setting) -> list[str]:

@@ -43,7 +43,7 @@ class Cut:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def stop_after(self, count: int) -> None:
-        """Let so many more bytes through."""
+        """Let this number of further bytes through."""
         with self._may:
             self.is_held.clear()
             self._left = count
