@@ -68,7 +68,7 @@ lint: $(READY) ## Format, lint, types, import contracts, dead code, the generate
 	$(BIN)/python tools/make_client.py --check
 
 .PHONY: check
-check: $(READY) ## lint, and beside it the fast tests, the shape among them; about a minute
+check: $(READY) ## lint, and beside it the fast tests, the shape among them; about two minutes
 	@$(MAKE) lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
 	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
 	wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests + lint))
