@@ -16,6 +16,8 @@ FAILING = 10
 """Links whose last attempts failed, with deliveries that wait."""
 WAITING_EACH = 10_000
 DEAD_EVERY = 997
+TRIES = 3
+"""Of each delivery, of which all but the last fail."""
 MICROS = 1_000_000
 FAILED = "'The endpoint answered 503.'"
 
@@ -23,11 +25,17 @@ Run = Callable[[str], Any]
 
 
 def fill(
-    folder: Path, database: str, events: int, links: int, say: Callable[[str], None], dead_every: int = DEAD_EVERY
+    folder: Path,
+    database: str,
+    events: int,
+    links: int,
+    say: Callable[[str], None],
+    dead_every: int = DEAD_EVERY,
+    tries: int = TRIES,
 ) -> None:
-    """`events` events over the last 30 days, a delivery of each, three attempts of each of those, and their tallies.
+    """`events` events over the last 30 days, a delivery of each, some attempts of each of those, and their tallies.
 
-    One delivery in `dead_every` is dead; the newest ones of a few links wait.
+    One delivery in `dead_every` is dead; the newest ones of a few links wait if there were several tries of each.
     """
     begun = time.monotonic()
     now = int(time.time()) * MICROS
@@ -48,11 +56,12 @@ def fill(
         columns = "number, event, link, created"
         each = f"{base} + i, {base} + i, 1 + i % {links}, {at}"
         run(f"INSERT INTO delivery ({columns}) SELECT {each} {numbers(events)}")
-        run(_attempts(base, first, step, links, dead_every, numbers(3 * events)))
-        say(f"{3 * events:,} attempts after {time.monotonic() - begun:,.0f} s")
+        run(_attempts(base, first, step, links, dead_every, numbers(tries * events), tries))
+        say(f"{tries * events:,} attempts after {time.monotonic() - begun:,.0f} s")
     say(f"indexes after {time.monotonic() - begun:,.0f} s")
     _tallies(run, numbers, now, links)
-    _failing(run, numbers, base, now, min(WAITING_EACH, events // (2 * links)), events, links)
+    if tries == TRIES:
+        _failing(run, numbers, base, now, min(WAITING_EACH, events // (2 * links)), events, links)
     for name in ("event", "delivery", "route", "deliver", "tallied"):
         run(f"UPDATE cursor SET position = {base + events} WHERE name = '{name}' AND journal = 0")
     connection.execute("VACUUM ANALYZE" if database else "ANALYZE")
@@ -60,24 +69,24 @@ def fill(
     say(f"filled in {time.monotonic() - begun:,.0f} s")
 
 
-def _attempts(base: int, first: int, step: int, links: int, dead_every: int, many: str) -> str:
-    """Three attempts of each delivery, in the order of the primary key; the last of one in `dead_every` is dead."""
-    is_dead = f"(i / 3) % {dead_every} = 0"
+def _attempts(base: int, first: int, step: int, links: int, dead_every: int, many: str, tries: int) -> str:
+    """The attempts of each delivery, in the order of the primary key; the last of one in `dead_every` is dead."""
+    is_dead = f"(i / {tries}) % {dead_every} = 0"
 
     def last(otherwise: str, dead: str, delivered: str) -> str:
-        return f"CASE WHEN i % 3 < 2 THEN {otherwise} WHEN {is_dead} THEN {dead} ELSE {delivered} END"
+        return f"CASE WHEN i % {tries} < {tries - 1} THEN {otherwise} WHEN {is_dead} THEN {dead} ELSE {delivered} END"
 
     values = (
-        f"{base} + i / 3",
-        "1 + i % 3",
-        f"{first} + (i / 3) * {step} + (1 + i % 3) * {MICROS}",
+        f"{base} + i / {tries}",
+        f"1 + i % {tries}",
+        f"{first} + (i / {tries}) * {step} + (1 + i % {tries}) * {MICROS}",
         last("'bad_status'", "'bad_status'", "'ok'"),
         last("'waiting'", "'dead'", "'delivered'"),
         last("503", "503", "200"),
         "10 + i % 90",
         last("'try later'", "'try later'", "'ok'"),
         last(FAILED, FAILED, "NULL"),
-        last("NULL", f"1 + (i / 3) % {links}", "NULL"),
+        last("NULL", f"1 + (i / {tries}) % {links}", "NULL"),
     )
     columns = "delivery, n, at, outcome, state, status, duration_ms, response, reason, ended_link"
     return f"INSERT INTO attempt ({columns}) SELECT {', '.join(values)} {many}"

@@ -7,26 +7,27 @@ import itertools
 import random
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from benchmarks.mark import batch_template, event_template
+from benchmarks.mark import event_template
+from benchmarks.nodes.phases import ITEMS, Request
 
-ITEMS = "benched"
-"""The collection whose one item is edited."""
-CALL_SECONDS = 2.0
-"""A frozen node takes connections and answers nothing: callers have to give up."""
+CALL_SECONDS = 20.0
+"""How long a caller of one node waits for an answer."""
+TURN_SECONDS = 2.0
+"""A frozen node takes connections and answers nothing: who can go to another one gives up."""
 AGAIN_SECONDS = 0.02
-EVENTS, TURNS, OTHERS = "bench.order", "bench.turn", "bench.other"
-BATCH = 500
+EVENTS, TURNS = "bench.order", "bench.turn"
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An event that was acknowledged."""
+    """A call: of an event that was acknowledged, an edit, or one that failed."""
 
     number: int
     node: int
@@ -34,29 +35,37 @@ class Answered:
     took_ns: int
 
 
-class _Line:
+class Caller:
     """A connection to one node, opened again when it is lost."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, seconds: float = CALL_SECONDS) -> None:
         at = urlsplit(url)
-        self._host, self._port = at.hostname or "127.0.0.1", at.port or 80
+        self._host, self._port, self._seconds = at.hostname or "127.0.0.1", at.port or 80, seconds
         self._head = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._connection: http.client.HTTPConnection | None = None
+        self.headers: dict[str, str] = {}
+        self.body = b""
 
-    def call(self, method: str, path: str, body: bytes) -> bool:
-        """Whether it succeeds, such as that an event is acknowledged."""
+    def call(self, method: str, path: str, body: bytes, headers: dict[str, str] | None = None) -> int:
+        """The status of a request; 0: there was no response. The rest of it is in `headers` and `body`."""
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection(self._host, self._port, timeout=CALL_SECONDS)
-            self._connection.request(method, path, body, self._head)
+                self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
+            self._connection.request(method, path, body, {**self._head, **(headers or {})})
             response = self._connection.getresponse()
-            response.read()
+            self.body = response.read()
         except (OSError, http.client.HTTPException):
             self.close()
-            return False
-        return 200 <= response.status < 300
+            return 0
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status
+
+    def succeeds(self, method: str, path: str, body: bytes) -> bool:
+        """Whether it does, such as that an event is acknowledged."""
+        return 200 <= self.call(method, path, body) < 300
 
     def close(self) -> None:
+        """End the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -66,9 +75,8 @@ class _Line:
 class Callers:
     """All of them; use it in a `with`. Acknowledged numbers are also written to `file`, line by line.
 
-    `turns`: how many events of one subject are published in turn, 0 for none; `editors`: how many, for each node,
-    edit one item without pause; `batches`: nodes also get
-    batches that no link wants, so large that they are copied; `rate`: events a second at each node.
+    `rate`: events a second at each node; `turns`: how many events of one subject are published in turn, 0 for none,
+    with a pause of `turn_pause` seconds in between; `edits`: how often each node edits one item, in a second.
     """
 
     urls: list[str]
@@ -77,28 +85,22 @@ class Callers:
     rate: float
     file: Path
     turns: int = 0
-    editors: int = 0
-    batches: bool = False
+    turn_pause: float = 0.0
+    edits: float = 0.0
     chance: random.Random = field(default_factory=random.Random)
     answered: list[Answered] = field(default_factory=list)
+    refused: list[Answered] = field(default_factory=list)
+    edited: list[Answered] = field(default_factory=list)
     in_turn: list[int] = field(default_factory=list)
-    refused: int = 0
 
     def __enter__(self) -> Self:
         self._numbers, self._stop = itertools.count(), threading.Event()
         self._template = event_template(EVENTS, self.run).replace(b'{"type"', b'{"id":"evt_bench%d","type"', 1)
         self._said = self.file.open("a")
-        self._threads = [threading.Thread(target=self._call, args=(n,), daemon=True) for n in range(len(self.urls))]
+        jobs: list[Callable[[int], None]] = [self._publish, *([self._edit] if self.edits else [])]
+        self._threads = [self._thread(job, node) for job in jobs for node in range(len(self.urls))]
         if self.turns:
             self._threads.append(threading.Thread(target=self._take_turns, daemon=True))
-        self._threads[:0] = [
-            threading.Thread(target=self._edit, args=(line,), daemon=True)
-            for line in range(self.editors * len(self.urls))
-        ]
-        if self.batches:
-            self._threads[:0] = [
-                threading.Thread(target=self._fill, args=(n,), daemon=True) for n in range(len(self.urls))
-            ]
         for thread in self._threads:
             thread.start()
         return self
@@ -117,45 +119,51 @@ class Callers:
         """Whether events in turn are still published."""
         return bool(self.turns) and self._threads[-1].is_alive()
 
-    def _call(self, node: int) -> None:
-        line, due = _Line(self.urls[node], self.key), time.monotonic()
+    def ask(self, node: int, request: Request) -> None:
+        """Send a request to a node, which may never answer it."""
+        caller = Caller(self.urls[node], self.key)
+        threading.Thread(target=caller.call, args=request, daemon=True).start()
+
+    def _thread(self, job: Callable[[int], None], node: int) -> threading.Thread:
+        return threading.Thread(target=job, args=(node,), daemon=True)
+
+    def _moments(self, rate: float) -> Iterator[int]:
+        """Numbers, at moments that nobody can foresee. A planned call that could not be made is not made up for."""
+        due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):
-            # A planned call that could not be made is not made up for.
-            due = max(due, time.monotonic() - 1) + self.chance.uniform(0.5, 1.5) / self.rate
-            number, asked = next(self._numbers), time.monotonic_ns()
-            if line.call("POST", "/v1/events", self._template % (number, number, asked)):
+            due = max(due, time.monotonic() - 1) + self.chance.uniform(0.5, 1.5) / rate
+            yield next(self._numbers)
+
+    def _publish(self, node: int) -> None:
+        caller = Caller(self.urls[node], self.key)
+        for number in self._moments(self.rate):
+            asked = time.monotonic_ns()
+            if caller.succeeds("POST", "/v1/events", self._template % (number, number, asked)):
                 self.answered.append(Answered(number, node, asked, time.monotonic_ns() - asked))
                 self._said.write(f"{number}\n")
             else:
-                self.refused += 1
-        line.close()
+                self.refused.append(Answered(number, node, asked, time.monotonic_ns() - asked))
+        caller.close()
 
-    def _edit(self, editor: int) -> None:
-        line = _Line(self.urls[editor % len(self.urls)], self.key)
-        for number in itertools.count():
-            if self._stop.is_set():
-                break
-            if not line.call("PATCH", f"/v1/items/{ITEMS}/one", b'{"number":%d}' % number):
-                self._stop.wait(AGAIN_SECONDS)
-        line.close()
-
-    def _fill(self, node: int) -> None:
-        line, body = _Line(self.urls[node], self.key), batch_template(OTHERS, self.run, BATCH) % ((0, 0) * BATCH)
-        while not self._stop.wait(AGAIN_SECONDS):
-            line.call("POST", "/v1/events:batch", body)
-        line.close()
+    def _edit(self, node: int) -> None:
+        caller = Caller(self.urls[node], self.key)
+        for number in self._moments(self.edits):
+            asked = time.monotonic_ns()
+            if caller.succeeds("PATCH", f"/v1/items/{ITEMS}/one", b'{"number":%d}' % number):
+                self.edited.append(Answered(number, node, asked, time.monotonic_ns() - asked))
+        caller.close()
 
     def _take_turns(self) -> None:
-        lines = [_Line(url, self.key) for url in self.urls]
+        callers = [Caller(url, self.key, TURN_SECONDS) for url in self.urls]
         template = event_template(TURNS, self.run)
         for number in range(self.turns):
             body = template % (number, time.monotonic_ns())
             body = body.replace(b'{"type"', b'{"id":"evt_turn%d","subject":"one","type"' % number, 1)
             at = number
-            while not lines[at % len(lines)].call("POST", "/v1/events", body):
+            while not callers[at % len(callers)].succeeds("POST", "/v1/events", body):
                 at += 1
                 if self._stop.wait(AGAIN_SECONDS):
                     return
             self.in_turn.append(number)
-            if self._stop.is_set():
+            if self._stop.wait(self.turn_pause) if self.turn_pause else self._stop.is_set():
                 return

@@ -13,6 +13,7 @@ from typing import Any, Self
 import psycopg
 
 from benchmarks.machine_use import Spent, spent
+from benchmarks.nodes.way import Way
 from tidings.store.engines.nodes import SENDER
 from tidings.testing import ProcessServer, until
 
@@ -31,13 +32,19 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.application_name LIKE %s
 
 
 class Cluster:
-    """Use it in a `with`. `url`: the database of all, for them and for looking into it from here."""
+    """Use it in a `with`. `url`: the database of all, for them and for looking into it from here.
 
-    def __init__(self, folder: Path, url: str, count: int) -> None:
+    `by_ways`: each node has a way to it by which it can be stopped in the middle of what it sends.
+    """
+
+    def __init__(self, folder: Path, url: str, count: int, *, by_ways: bool = False) -> None:
         key = b64encode(random.randbytes(32)).decode()
         self.url = url
+        self.ways = [Way(url) for _ in range(count)] if by_ways else []
+        urls = [way.url for way in self.ways] or [url] * count
         self.nodes = [
-            ProcessServer(folder / f"node{number}", database=url, secret_key=key, join=True) for number in range(count)
+            ProcessServer(folder / f"node{number}", database=each, secret_key=key, join=True)
+            for number, each in enumerate(urls)
         ]
 
     def __enter__(self) -> Self:
@@ -60,6 +67,8 @@ class Cluster:
             if node.process is not None:
                 node.process.send_signal(signal.SIGCONT)
                 node.kill()
+        for way in self.ways:
+            way.close()
 
     def until_ready(self) -> None:
         """Wait until each node takes calls."""
@@ -103,6 +112,12 @@ class Cluster:
         process = self.nodes[number].process
         assert process is not None
         os.kill(process.pid, which)
+
+    def wake(self, number: int) -> None:
+        """SIGCONT: a frozen node continues, and what it was sending."""
+        if self.ways:
+            self.ways[number].go_on()
+        self.signal(number, signal.SIGCONT)
 
     def spent(self, *others: int) -> Spent:
         """Processor time of all nodes, and of other processes with their children."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.nodes.callers import EVENTS, ITEMS, Callers
+from benchmarks.nodes.callers import EVENTS, Callers
 from benchmarks.nodes.callers import TURNS as TURN_EVENTS
 from benchmarks.nodes.cluster import Cluster, is_ready
 from benchmarks.nodes.judge import ALL, TURNS, Fault, Verdict, judge
+from benchmarks.nodes.phases import ITEMS, PHASES, Phase
 from benchmarks.processes import SinkProcess
 from tests.postgres_pair import PostgresPair
 from tidings.testing import until
@@ -23,14 +25,9 @@ PATIENCE_SECONDS = 90.0
 ALIVE_SECONDS = (0.5, 2.0)
 TRIES = 300
 SETTLE_SECONDS = 0.004
-PHASES: dict[str, Callable[[tuple[str, str, str]], bool]] = {
-    "at rest": lambda seen: seen[0] == "idle",
-    "between statements": lambda seen: seen[0].startswith("idle in transaction"),
-    "in COPY": lambda seen: seen[0] == "active" and seen[2].lstrip().upper().startswith("COPY"),
-    "holding an item's row": lambda seen: seen[0].startswith("idle in transaction") and "c_benched" in seen[2],
-    "in settlement": lambda seen: seen[0] != "idle" and "attempt" in seen[2].lower(),
-}
-"""What the session of a node's writer does when the node has just been stopped; "in HTTP" needs no look."""
+SLOW = "/slow/1000/all"
+ASKED_SECONDS, ASKED_TIMES = 3.0, 10
+"""How long a request may take to bring a node where it is to be stopped, and how often that is tried."""
 
 
 @dataclass
@@ -60,8 +57,7 @@ class Trial:
         self.until_arrivals()
         node.launch()
         until(lambda: is_ready(node), f"{node.url} is back:\n{node.log[-1500:]}", FAULT_SECONDS)
-        self.faults.append(Fault(number, began, time.monotonic_ns()))
-        self.say(f"killed node {number}{' (it sent)' if number == sender else ''}")
+        self._note(Fault(number, began, time.monotonic_ns(), sent=number == sender), "killed")
 
     def stop(self) -> None:
         """SIGTERM, as for an upgrade, and a new start; of the sender each second time."""
@@ -71,38 +67,63 @@ class Trial:
         status = node.stop()
         node.launch()
         until(lambda: is_ready(node), f"{node.url} is back:\n{node.log[-1500:]}", FAULT_SECONDS)
-        self.faults.append(Fault(number, began, time.monotonic_ns()))
-        self.say(f"stopped node {number}{' (it sent)' if number == sender else ''}: status {status}")
+        self._note(Fault(number, began, time.monotonic_ns(), sent=number == sender), f"stopped with status {status}")
 
-    def freeze(self, phase: str, seconds: float, *, sender: bool = True) -> bool:
-        """SIGSTOP of a node in a phase, and SIGCONT later; whether the phase was met."""
-        sends = self.cluster.until_sender()
+    def freeze(self, name: str, seconds: float, *, sender: bool = True) -> bool:
+        """SIGSTOP of the sender, or of a node that takes in, in a phase, and SIGCONT later.
+
+        Returns whether the phase was met.
+        """
+        phase, sends = PHASES[name], self.cluster.until_sender()
         number = sends if sender else (sends + 1) % len(self.cluster.nodes)
-        began = self._stop_in(number, phase)
+        began = self._stop_at(number, phase) if phase.place is not None else self._stop_in(number, phase)
         if began is None:
             return False
         time.sleep(seconds)
         ended = time.monotonic_ns()
-        self.cluster.signal(number, signal.SIGCONT)
-        self.faults.append(Fault(number, began, ended))
-        self.say(f"froze node {number} {phase} for {seconds:.0f} s; now node {self.cluster.until_sender()} sends")
+        self.cluster.wake(number)
+        self._note(Fault(number, began, ended, sent=sender), f"for {seconds:.0f} s frozen {name}")
         self.cluster.until_ready()
         return True
 
-    def _stop_in(self, number: int, phase: str) -> int | None:
-        wanted = PHASES.get(phase)
+    def _note(self, fault: Fault, what: str) -> None:
+        self.faults.append(fault)
+        sent = ", which sent" if fault.sent else ""
+        self.say(f"{len(self.faults)}: {what}: node {fault.node}{sent}; now node {self.cluster.until_sender()} sends")
+
+    def _stop_in(self, number: int, phase: Phase) -> int | None:
+        """Stop it at any moment, or while its writer has nothing to do."""
         for _ in range(TRIES):
             began = time.monotonic_ns()
             self.cluster.signal(number, signal.SIGSTOP)
             time.sleep(SETTLE_SECONDS)
-            if wanted is None:
+            if phase.is_slow:
                 return began
             seen = self.cluster.writer(number)
-            if seen is not None and wanted(seen):
+            if seen is not None and seen[0] == "idle":
                 return began
             self.cluster.signal(number, signal.SIGCONT)
             time.sleep(self.chance.uniform(0.0, 0.01))
         return None
+
+    def _stop_at(self, number: int, phase: Phase) -> int | None:
+        """Stop it in the middle of what it sends to the database."""
+        assert phase.place is not None
+        stopped, at = threading.Event(), []
+
+        def stop() -> None:
+            at.append(time.monotonic_ns())
+            self.cluster.signal(number, signal.SIGSTOP)
+            stopped.set()
+
+        self.cluster.ways[number].stop_at(phase.place, stop)
+        for attempt in range(ASKED_TIMES):
+            if phase.request is not None:
+                self.callers.ask(number, phase.request(self.callers.run, len(self.faults) * ASKED_TIMES + attempt))
+            if stopped.wait(ASKED_SECONDS):
+                return at[0]
+        self.cluster.ways[number].go_on()
+        return at[0] if at else None
 
     def fail_over(self) -> None:
         """kill -9 of the primary; the replica is promoted a second later. The fault begins with the promotion."""
@@ -112,7 +133,7 @@ class Trial:
         self.pair.promote()
         began = time.monotonic_ns()
         self.until_arrivals()
-        self.faults.append(Fault(None, began, time.monotonic_ns()))
+        self._note(Fault(None, began, time.monotonic_ns()), "the replica was promoted")
         self.pair.rejoin()
 
     def until_arrivals(self) -> None:
@@ -125,7 +146,7 @@ class Trial:
         """Stop the callers, and judge; what is late may be so for `patience` seconds."""
         self.callers.stop()
         stored = {str(row[0]) for row in self.cluster.ask("SELECT id FROM event")}
-        return judge(self.sink, stored, self.callers.answered, self.callers.in_turn, self.faults, patience)
+        return judge(self.sink, stored, self.callers, self.faults, patience)
 
 
 @contextmanager
@@ -139,20 +160,25 @@ def trial(
     pair: PostgresPair | None = None,
     rate: float = 30.0,
     turns: int = 0,
-    editors: int = 0,
-    batches: bool = False,
+    turn_pause: float = 0.0,
+    phase: str = "",
     seed: int | None = None,
 ) -> Iterator[Trial]:
-    """Nodes with two links: one gets all events, one those that are published in turn, in order."""
-    chance = random.Random(seed)
-    with Cluster(folder, url, nodes) as cluster:
+    """Nodes with two links: one gets all events, one those that are published in turn, in order.
+
+    `phase`: the one in which they will be frozen.
+    """
+    chance, about = random.Random(seed), PHASES.get(phase)
+    with Cluster(folder, url, nodes, by_ways=about is not None and about.place is not None) as cluster:
         api = cluster.nodes[0].api
         api.post("/v1/endpoints", {"url": sink.url(ALL), "events": [EVENTS]})
         api.post("/v1/endpoints", {"url": sink.url(TURNS), "events": [TURN_EVENTS], "order": "subject"})
+        if about is not None and about.is_slow:
+            api.post("/v1/endpoints", {"url": sink.url(SLOW), "events": [EVENTS]})
         api.put(f"/v1/collections/{ITEMS}", {"fields": {"number": "integer"}})
-        api.put(f"/v1/items/{ITEMS}/one", {"number": 0})
+        for item in ("one", "two"):
+            api.put(f"/v1/items/{ITEMS}/{item}", {"number": 0})
+        load = {"turns": turns, "turn_pause": turn_pause, "edits": 0.0 if about is None else about.edits}
         urls, run = [node.url for node in cluster.nodes], sink.new_run()
-        with Callers(
-            urls, api.key or "", run, rate, folder / "acknowledged", turns, editors, batches, chance
-        ) as callers:
+        with Callers(urls, api.key or "", run, rate, folder / "acknowledged", chance=chance, **load) as callers:  # type: ignore[arg-type]
             yield Trial(cluster, sink, callers, pair, chance, say)

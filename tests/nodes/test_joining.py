@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 
 from tidings.store.base import Db, Engine, StoreBusy, StoreError, Superseded, Taken
-from tidings.store.engines import migrate, pen
+from tidings.store.engines import migrate, nodes, pen
 from tidings.store.engines.opening import open_engine
 from tidings.store.engines.postgres import PostgresDb
 from tidings.store.seal import Sealer, keep_mark, refuse_other
@@ -52,9 +53,9 @@ def speaks(db: Db) -> bool:
 
 
 def test_of_joined_nodes_the_first_that_wants_to_sends_and_all_write(join: Join) -> None:
-    nodes = [join(wants_to_send=False), join(), join()]
-    assert [engine.sends for engine, _ in nodes] == [False, True, False]
-    assert all(engine.joined and db.shares and speaks(db) for engine, db in nodes)
+    made = [join(wants_to_send=False), join(), join()]
+    assert [engine.sends for engine, _ in made] == [False, True, False]
+    assert all(engine.joined and db.shares and speaks(db) for engine, db in made)
 
 
 def test_a_server_that_works_alone_refuses_to_start_beside_joined_ones(
@@ -108,6 +109,24 @@ def test_a_sender_ends_if_another_sent_in_the_meantime_though_that_one_is_gone(j
         speaks(db)
 
 
+@pytest.mark.parametrize("is_after_failover", [True, False])
+def test_a_node_that_starts_waits_until_the_sender_before_a_failover_has_stopped(
+    join: Join, postgres_url: str, monkeypatch: pytest.MonkeyPatch, is_after_failover: bool
+) -> None:
+    """That one may be cut off from the new primary, and sends until its proof ends."""
+    engine, db = join()
+    assert engine.node is not None
+    own = nodes.Own(id=engine.node, version="1", joined=True)
+    nodes.beat(db, own, db.session)
+    # In real life the timeline changes, not what was stored.
+    db.execute("UPDATE store SET value = value || :more WHERE name = 'writer_on'", {"more": "x" * is_after_failover})
+    db.close()
+    monkeypatch.setattr(pen, "PROOF_SECONDS", 1.5)
+    began = time.monotonic()
+    assert join()[0].sends
+    assert (time.monotonic() - began > 1.0) is is_after_failover
+
+
 def test_a_node_that_takes_in_continues_after_it_lost_its_session(join: Join, postgres_url: str) -> None:
     (_, sender), (taking, db) = join(), join()
     end(postgres_url, sender)
@@ -130,9 +149,9 @@ def test_a_lost_session_that_still_lives_is_ended(join: Join, postgres_url: str)
 
 def test_nodes_that_start_at_once_on_an_empty_database_all_open_it_and_one_sends(join: Join) -> None:
     with ThreadPoolExecutor(5) as pool:
-        nodes = list(pool.map(lambda _: join(), range(5)))
-    assert sorted(engine.sends for engine, _ in nodes) == [False] * 4 + [True]
-    assert len({engine.node for engine, _ in nodes}) == 5
+        made = list(pool.map(lambda _: join(), range(5)))
+    assert sorted(engine.sends for engine, _ in made) == [False] * 4 + [True]
+    assert len({engine.node for engine, _ in made}) == 5
 
 
 def test_of_two_keys_at_two_first_starts_the_one_that_came_first_is_kept(join: Join, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,13 +30,17 @@ def _is_whole(verdict: Verdict) -> bool:
     return (verdict.lost, verdict.undelivered, verdict.out_of_order) == (0, 0, 0)
 
 
+def _longest(verdict: Verdict) -> float:
+    return max(seconds for _, seconds in verdict.silences)
+
+
 def test_kills_lose_nothing(tmp_path: Path, postgres_url: str, sink: SinkProcess) -> None:
     with trial(tmp_path, sink, postgres_url, nodes=2, say=print, turns=TURNS, seed=1) as made:
         made.wait()
         made.kill()
         verdict = made.verdict()
         assert _is_whole(verdict), verdict.told()
-        assert max(verdict.silences) < 8, verdict.told()
+        assert _longest(verdict) < 8, verdict.told()
 
 
 def test_a_frozen_sender_is_followed_and_sends_nothing_when_it_wakes(
@@ -46,7 +51,25 @@ def test_a_frozen_sender_is_followed_and_sends_nothing_when_it_wakes(
         assert made.freeze("at rest", FROZEN_SECONDS + 4)
         verdict = made.verdict()
         assert _is_whole(verdict), verdict.told()
-        assert max(verdict.silences) < 20, verdict.told()
+        assert _longest(verdict) < 20, verdict.told()
+
+
+@pytest.mark.parametrize(
+    ("phase", "sender"),
+    [("in COPY", True), ("in COPY", False), ("in settlement", True), ("holding an item's row", False)],
+)
+def test_a_node_that_is_frozen_in_the_middle_of_a_transaction_holds_nobody_up(
+    tmp_path: Path, postgres_url: str, sink: SinkProcess, phase: str, sender: bool
+) -> None:
+    load: dict[str, Any] = {"rate": 10.0, "turns": TURNS, "turn_pause": 0.05, "phase": phase}
+    with trial(tmp_path, sink, postgres_url, nodes=2, say=print, **load) as made:
+        made.wait()
+        assert made.freeze(phase, FROZEN_SECONDS + 4, sender=sender)
+        verdict = made.verdict()
+        assert _is_whole(verdict), verdict.told()
+        assert _longest(verdict) < (20 if sender else 4), verdict.told()
+        assert verdict.others_ms["max"] < 4_000 and not verdict.others_refused, verdict.told()
+        assert all(seconds < 13 for seconds in verdict.edits_s), verdict.told()
 
 
 def test_a_failover_loses_nothing(tmp_path: Path, sink: SinkProcess) -> None:
@@ -58,7 +81,7 @@ def test_a_failover_loses_nothing(tmp_path: Path, sink: SinkProcess) -> None:
         made.fail_over()
         verdict = made.verdict()
         assert _is_whole(verdict), verdict.told()
-        assert max(verdict.silences) < 8, verdict.told()
+        assert _longest(verdict) < 8, verdict.told()
 
 
 def test_the_judge_finds_what_a_replica_lost_that_commits_do_not_wait_for(tmp_path: Path, sink: SinkProcess) -> None:

@@ -185,6 +185,11 @@ def test_a_frozen_neighbour_that_holds_an_item_stops_only_those_who_want_it(pair
         assert isinstance(wrong, Unavailable) and wrong.detail.startswith("Another server is changing the same")
         assert waits == ["waits"], "it waits once: the others are not held up again"
         assert published.result()
+        began = time.monotonic()
+        for _ in range(4):
+            writer.submit(NoSavepoint(want, ("counters", "held")), lambda result, wrong: refused.put(wrong))
+            assert isinstance(refused.get(timeout=30), Unavailable)
+        assert time.monotonic() - began < 1.9, "whoever wants it now holds up the others for a tenth of a second"
         assert node.api.call("GET", "/readyz").status == 200, "the store is well"
     assert node.api.call("PATCH", "/v1/items/counters/held", {"count": 1}).status == 200
 

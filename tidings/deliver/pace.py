@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 
+from tidings.model.moment import SECOND, Micros
+
 YOUNG_MAX = 128
 YOUNG_SECONDS = 0.01
 BUSY_YOUNG = 8
@@ -17,6 +19,7 @@ LONG_SECONDS = 0.02
 LEAST = 16
 ROUND_SECONDS = 0.0005
 SETTLE_SECONDS = 0.002
+REST_LEAST, REST_MOST = SECOND // 10, 1 * SECOND
 
 
 class Pace:
@@ -59,3 +62,24 @@ class Pace:
             return False
         self._settled_at = self._began_at
         return True
+
+
+class Pause:
+    """Until when nothing is read, sent or settled, because the store has refused something."""
+
+    def __init__(self) -> None:
+        self.until: Micros = 0
+        self._next = REST_LEAST
+
+    def begin(self, now: Micros) -> None:
+        """The store has refused something: after a failover its connection is soon good again, a full disk is not."""
+        self.until = now + self._next
+        self._next = min(2 * self._next, REST_MOST)
+
+    def briefly(self, now: Micros) -> None:
+        """This server may not send at this moment. That is known without the store, so it costs nothing to ask."""
+        self.until = now + REST_LEAST
+
+    def succeeded(self) -> None:
+        """Something was settled."""
+        self._next = REST_LEAST

@@ -28,7 +28,7 @@ from tidings.deliver.lane.shares import Shares, in_turns
 from tidings.deliver.lane.timers import Timers
 from tidings.deliver.lane.view import LaneView, view
 from tidings.deliver.lanes import Lanes, Traced
-from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
+from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace, Pause
 from tidings.deliver.results import Flight
 from tidings.deliver.runs import Runs
 from tidings.deliver.settle import Settlement
@@ -46,7 +46,7 @@ from tidings.store.catalog import Catalog, Snapshot
 from tidings.store.jobs import Whole
 from tidings.store.writer import Writer
 
-LOOK_AGAIN_SECONDS, STORE_RETRY, UNSETTLED_MAX = 1.0, 1 * SECOND, 5_000
+LOOK_AGAIN_SECONDS, UNSETTLED_MAX = 1.0, 5_000
 CHOOSE_SECONDS = 0.003
 """How long a round goes through lanes before the chosen requests leave; the other lanes are next."""
 STOP_SECONDS, ABANDON_SECONDS, CANCEL_SECONDS, TRY_SECONDS = 6.0, 0.5, 10.0, 150.0
@@ -78,7 +78,7 @@ class Deliver:
         self._client_of, self._edit, self._on_failure = client, edit, on_failure
         self._chance, self._may_send, self._traced = chance, may_send, traced
         self._inbox: deque[Callable[[], None]] = deque()
-        self._news, self._store_rests_until = True, 0
+        self._news, self._pause = True, Pause()
         self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
         self._settling: Settlement | None = None
         self._timers, self._pace, self._shares, self._bodies = Timers(), Pace(), Shares(), BodyCache(source)
@@ -200,7 +200,7 @@ class Deliver:
         """The time of day. If the clock was set in the meantime, all due times are moved by the difference."""
         now = self._clock.now()
         if by := self._due_times.step(now):
-            self._store_rests_until += by
+            self._pause.until += by
             self._timers = Timers()
             self._lanes.move(by)
             self._runs.move(by)
@@ -218,8 +218,8 @@ class Deliver:
         self._runs.turn(now)
         self._due_times.store(self._lanes.look_again)
         if not self._may_send():
-            self._store_rests_until = now + STORE_RETRY
-        if now >= self._store_rests_until and not self._stopping:
+            self._pause.briefly(now)
+        if now >= self._pause.until and not self._stopping:
             try:
                 self._read(now)
                 now = self._listen()  # to what was committed before that, such as a pause
@@ -227,7 +227,7 @@ class Deliver:
             except StoreError as wrong:
                 log.error("the store cannot be read: %s", wrong)
                 self._news = True
-                self._store_rests_until = now + STORE_RETRY
+                self._pause.begin(now)
         self._settle(now)
         self._asleep, self._arrived_at = True, None
         patience, began = self._patience(now), time.monotonic()
@@ -246,7 +246,7 @@ class Deliver:
         """How many seconds to wait for sockets before there is something else to do."""
         if self._crowded:
             return YOUNG_SECONDS if not self._inbox else 0.0
-        soon = 0.0 if now >= self._store_rests_until else 0.05
+        soon = 0.0 if now >= self._pause.until else 0.05
         sends = self._lanes.active and not self._stopping
         if self._settlement and self._settling is None and not self._inbox and not sends:
             return soon or SETTLE_SECONDS  # It waits briefly for more results.
@@ -364,7 +364,7 @@ class Deliver:
 
     def _settle(self, now: Micros) -> None:
         """Hand the results to the writer; one settlement at a time, so that cursors never run ahead of facts."""
-        if self._settling is not None or now < self._store_rests_until or not self._pace.may_settle():
+        if self._settling is not None or now < self._pause.until or not self._pace.may_settle():
             return
         self.timings.count()
         self._lanes.prepare(self._settlement)
@@ -384,8 +384,9 @@ class Deliver:
             # Nothing of it was stored: keep the results, and wait before the next try.
             settlement.merge(self._settlement, wrong)
             self._settlement = settlement
-            self._store_rests_until = self._now() + STORE_RETRY
+            self._pause.begin(self._now())
             return
+        self._pause.succeeded()
         self._lanes.settled(settlement, self._settlement)
         for row in settlement.waiting.values():
             # What is already due could not be read before it was stored.

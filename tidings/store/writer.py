@@ -66,6 +66,7 @@ class Writer:
         self._listeners: list[Callable[[], None]] = []
         self._before_replies: list[Callable[[Db], None]] = []
         self._shared: contention.Shared | None = None
+        self._waits = contention.Waits()
         self._resolved = GroupAnswers()
         self.appended: list[Event] = []
         self.deliveries: list[tuple[Any, ...]] = []
@@ -266,6 +267,7 @@ class Writer:
             answers, more = contention.up_to_date(partial(self._write, group), self._shared, self._db)
         except Exception as wrong:
             numbering.undo(self._db, wrong)
+            self._waits.note(wrong)
             if isinstance(wrong, contention.LOST_RACES) and not lost:
                 return self._commit(self._without_waiting(group, wrong), lost=True, careful=careful)
             once_more = len(group) > 1 or (isinstance(group[0][0] if group else None, NoSavepoint) and not careful)
@@ -295,7 +297,9 @@ class Writer:
         self._db.begin()
         self._positions.begin()
         contention.begin(self._shared, self._db, locked)
+        self._waits.begin(self._db)
         answers = self._apply(group)
+        self._waits.end(self._db)
         more = None if self._rider is None else self._rider(self._db)
         journal.store(self._db)
         contention.end(self._shared, self._db)

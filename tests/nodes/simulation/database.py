@@ -61,6 +61,10 @@ class Database:
     sender: Session | None = None
     wrote: str | None = None
     """The node that took the sender's lock last."""
+    timeline: int = 0
+    """How often a replica was promoted."""
+    wrote_on: int = 0
+    """The timeline on which that was."""
     turn: tuple[str, float] | None = None
     """The node whose turn it is to become the sender, and until when."""
     rows: dict[str, Row] = field(default_factory=dict)
@@ -126,6 +130,7 @@ class Database:
     def promote(self, lost: Iterable[int] = ()) -> None:
         """The replica takes over, without the events that it does not have."""
         self.up = True
+        self.timeline += 1
         for number in lost:
             del self.events[number]
         self.head = max(self.events, default=0)
@@ -153,6 +158,12 @@ class Database:
         """As from a sequence."""
         self.taken = max(self.taken, self.head) + 1
         return self.taken
+
+    def sent_before(self, node: str, now: float, patience: float) -> bool:
+        """Whether another node was heard of as the sender a moment ago, before a failover."""
+        return self.wrote_on != self.timeline and any(
+            row.sends and name != node and row.seen > now - patience for name, row in self.rows.items()
+        )
 
     def unsettled(self) -> list[int]:
         """The routed events that no settlement names."""

@@ -13,7 +13,6 @@ BEGIN_SECONDS = 20.0
 APART_SECONDS = (60.0, 80.0)
 CLOSE_SECONDS = 12.0
 GONE_SECONDS = 0.02
-WELL_SECONDS = 15.0
 SILENCE = {"kill": 8.0, "freeze": 20.0, "sleep": 20.0, "fail over": 5.0}
 """The longest silence after a fault that comes alone; after a failover, from the promotion."""
 
@@ -132,16 +131,20 @@ class Faults:
         self.world.db.free()
 
     def _lose_site(self, node: Node) -> None:
-        """A node is cut off together with the primary, and the replica is promoted soon.
-
-        Nothing else goes wrong at that time: a node that has just begun again does not know that there was a failover.
-        """
-        well = self.world.now - WELL_SECONDS
-        if self.apart and all(each.running and each.well_since < well for each in self.world.nodes.values()):
-            node.cut_until = self.world.now + self._seconds(5, 40)
-            self._unwell(node, node.cut_until - self.world.now + 6)
-            self.world.say(f"{node.name} is cut off until {node.cut_until:.3f} s, with the primary")
-            self._fail_over(node, 4.0)
+        """A node is cut off together with the primary, and the replica is promoted soon; others may start just then."""
+        world = self.world
+        if not self.apart or any(not each.running for each in world.nodes.values()):
+            return
+        node.cut_until = world.now + self._seconds(5, 40)
+        self._unwell(node, node.cut_until - world.now + 6)
+        world.say(f"{node.name} is cut off until {node.cut_until:.3f} s, with the primary")
+        for other in world.nodes.values():
+            if other is not node and other.frozen_until <= world.now and self.chance.random() < 0.3:
+                world.say(f"{other.name} is killed, and started")
+                other.stop()
+                self._unwell(other, 10)
+                other.start(self.chance.uniform(0.3, 6.0), wants=True)
+        self._fail_over(node, 4.0)
 
     def _fail_over(self, _: Node, most: float = 25.0) -> None:
         world, db = self.world, self.world.db

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.nodes.simulation.database import Event, Row, Session
-from tidings.rules.nodes.beats import BEAT_SECONDS, HEARD_SECONDS, Line, Patience, Peer, Proof, ahead
+from tidings.rules.nodes.beats import BEAT_SECONDS, HEARD_SECONDS, PROOF_SECONDS, Line, Patience, Peer, Proof, ahead
 
 if TYPE_CHECKING:
     from tests.nodes.simulation.world import World
@@ -28,8 +28,7 @@ class Node:
         self.world, self.name, self.db = world, name, world.db
         self.life = 0
         """Counts its starts: what an earlier one planned does not happen."""
-        self.running = self.is_new = False
-        """Whether it is in its first role since the process started."""
+        self.running = False
         self.frozen_until = 0.0
         self.cut_until = 0.0
         self.slow_until = 0.0
@@ -60,7 +59,7 @@ class Node:
     def start(self, boot: float, *, wants: bool) -> None:
         """It starts, or starts again in another role, within `boot` seconds."""
         self.life += 1
-        self.running = self.is_new = True
+        self.running = True
         self.sends, self.session, self.waiting = False, None, {}
         self.proof, self.patience, self.line = Proof(), Patience(), Line()
         self.beats, self.is_routing = 0, False
@@ -71,6 +70,10 @@ class Node:
         if not self.reaches():
             self.world.later(1.0, self, partial(self.open, wants))
             return
+        variant, db, now = self.world.variant, self.db, self.world.now
+        if wants and db.sender is None and not variant.starts_at_once and db.sent_before(self.name, now, PROOF_SECONDS):
+            self.world.later(0.1, self, partial(self.open, wants))
+            return
         self.session, self.version = self.db.connect(self.name), self.db.version
         if wants and self.db.sender is None:
             self._lead()
@@ -80,6 +83,7 @@ class Node:
     def _lead(self) -> None:
         assert self.session is not None
         self.db.sender, self.db.wrote, self.sends = self.session, self.name, True
+        self.db.wrote_on = self.db.timeline
         self.waiting = dict.fromkeys(self.db.unsettled(), self.world.now)
         self.world.say(f"{self.name} is the sender")
 
@@ -100,7 +104,6 @@ class Node:
         self.stop()
         self.db.turn, self.draining = turn, draining
         self.start(self.world.chance.uniform(0.3, 1.5), wants=wants)
-        self.is_new = False
 
     def beat(self) -> None:
         """Once a second: this node lives."""

@@ -22,6 +22,8 @@ class Variant:
     """The sender checks the catalogue before it reads the events, not after."""
     clock_sleeps: bool = False
     """A node's clock stops while its machine sleeps."""
+    starts_at_once: bool = False
+    """A node that starts takes a free place, though the last sender may be cut off, and still send."""
     asynchronous: bool = False
     """Commits do not wait for the replica."""
 
@@ -33,6 +35,7 @@ CONTROLS = {
     "numbers before the commit": Variant(numbers_early=True),
     "the catalogue checked before the events are read": Variant(catalog_early=True),
     "no time to come back after a failover": Variant(afresh=0.0),
+    "a start that does not wait for the sender before the failover": Variant(starts_at_once=True),
     "a clock that stops while the machine sleeps": Variant(clock_sleeps=True),
     "a replica that commits do not wait for": Variant(asynchronous=True),
 }

@@ -169,9 +169,7 @@ class World:
         """Requests leave a node, which has found at `checked` that it may send."""
         leader, since = self.leads
         holder = self.db.sender
-        # A process that starts takes a free place at once: it cannot know that the node before it is only cut off.
-        is_new = holder is not None and self.nodes[holder.node].is_new
-        late = checked > max(since, node.reset_at + RESET_SECONDS) and not is_new
+        late = checked > max(since, node.reset_at + RESET_SECONDS)
         if holder is not None and holder.node != node.name and leader is holder and late:
             raise Wrong(f"I10: {node.name} sends, by a check at {checked:.3f}; {holder.node} does since {since:.3f}")
         if holder is not None and holder is node.session and leader is not holder:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tidings.rules.nodes.beats import HEARD_SECONDS, Line, Patience, Peer, Proof, ahead
 from tidings.store import journal
-from tidings.store.base import Db, StoreError
+from tidings.store.base import Db, Lost, StoreError
 from tidings.store.engines import nodes
 from tidings.store.engines.nodes import Own, uptime
 
@@ -134,6 +134,9 @@ class Beat:
                 self._look()
             except StoreError as wrong:
                 log.warning("a beat failed: %s", wrong)
+                if isinstance(wrong, Lost):
+                    # The connection broke while nobody used it. The next one either is not lost, or cannot be opened.
+                    next_beat = uptime()
 
     @property
     def _proven_session(self) -> int | None:
@@ -150,8 +153,11 @@ class Beat:
 
     @property
     def _pause(self) -> float:
+        if not self.own.joined:
+            return nodes.BEAT_SECONDS
         # A sender with a new session sends nothing until a beat has found the lock in it.
-        return nodes.LOOK_SECONDS if self.own.joined else nodes.BEAT_SECONDS
+        waits = self._must_send and not self._proof.holds(uptime(), self._proven_session)
+        return nodes.RESUME_SECONDS if waits else nodes.LOOK_SECONDS
 
     def _look(self) -> None:
         """Of those that take in, one after another tries to become the sender if there is none. Raises StoreError."""

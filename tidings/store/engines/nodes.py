@@ -29,6 +29,8 @@ TURN = 0x7469_6469_6E67_7374
 BEAT_SECONDS = beats.BEAT_SECONDS
 LOOK_SECONDS = 0.2
 """How long a lock is free at most before that is seen."""
+RESUME_SECONDS = 0.05
+"""How long a sender that has lost its session, and got another, waits at most until it asks whether it may send."""
 PROOF_SECONDS = beats.PROOF_SECONDS
 FROZEN_SECONDS = beats.FROZEN_SECONDS
 SPEAK_BEATS = 3

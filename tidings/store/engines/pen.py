@@ -18,7 +18,9 @@ from typing import Any, LiteralString, NoReturn
 import msgspec
 import psycopg
 
-from tidings.store.base import LOCK_SECONDS, Row, StoreBusy, StoreError, Superseded, Taken
+from tidings.model.moment import SECOND
+from tidings.rules.nodes.beats import PROOF_SECONDS
+from tidings.store.base import LOCK_SECONDS, Db, Row, StoreBusy, StoreError, Superseded, Taken
 from tidings.store.engines.nodes import OPENING, PEN, SENDER, wrong_clock
 from tidings.store.engines.session import translated, with_defaults
 
@@ -29,6 +31,8 @@ OPENING_SECONDS = 600
 """How long a joined node waits for another one that changes the schema."""
 WRITER = "writer"
 """The fact in the store that names the node which took the pen last."""
+ON = "writer_on"
+"""The fact that names the timeline of the database on which it did."""
 
 TIMEOUTS = {
     "idle_in_transaction_session_timeout": 15,
@@ -185,12 +189,31 @@ def _join(conn: psycopg.Connection[Row], holder: Holder) -> None:
             "stop that one and start it with --join too, or start this one without, with --standby"
         )
     if holder.sends is None:
-        holder.sends = holder.wants_to_send and bool(_ask(conn, _TRY, [SENDER]))
+        holder.sends = holder.wants_to_send and _first(conn, holder.node)
     elif holder.sends and not _locked(conn, _TRY, SENDER):
         found = _writer(conn, SENDER)
         conn.close()
         holder.superseded = Superseded(f"another node sends now{_named(found)}; this one starts again")
         raise holder.superseded
+
+
+def _first(conn: psycopg.Connection[Row], node: str) -> bool:
+    """Whether it becomes the sender with its first session: if there is none, and none that may still send.
+
+    After a failover all locks are free, also of a sender that is cut off from the new primary: it sends until its proof
+    ends. Nodes that were there wait for that (rules/nodes/beats.py); one that starts finds out by what is stored.
+    """
+    if bool(_ask(conn, _HAS_NODES, [])):
+        patience = int(PROOF_SECONDS * SECOND)
+        while _ask(conn, _SENT_BEFORE, [ON, node, patience]) and not _ask(conn, _HOLDER, [SENDER]):
+            time.sleep(0.1)
+    return bool(_ask(conn, _TRY, [SENDER]))
+
+
+def claim(db: Db, node: str) -> None:
+    """Store which node sends, or works alone, and on which timeline of the database: a failover begins another."""
+    db.run("store_fact_put", name=WRITER, value=node)
+    db.run("store_fact_put", name=ON, value=str(db.query(f"SELECT {_LINE}", {})[0][0]))
 
 
 def _locked(conn: psycopg.Connection[Row], attempt: LiteralString, lock: int) -> bool:
@@ -222,6 +245,14 @@ _TRY_SHARED: LiteralString = "SELECT pg_try_advisory_lock_shared(%s)"
 _TIMELINE: LiteralString = (
     "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"
 )
+_LINE: LiteralString = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+_HAS_NODES: LiteralString = "SELECT to_regclass('node') IS NOT NULL AND to_regclass('store') IS NOT NULL"
+_SENT_BEFORE: LiteralString = f"""
+SELECT 1 FROM node AS n JOIN store AS s ON s.name = %s AND s.value <> {_LINE}
+WHERE to_jsonb(n) ->> 'role' = 'sends' AND n.id <> %s
+    AND n.seen > EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 - %s
+"""  # noqa: S608 -- our own text
+"""Whether the last sender was heard of a moment ago, on another timeline: before a failover."""
 _HEAD: LiteralString = "SELECT position FROM cursor WHERE name = 'event' AND journal = 0"
 _SESSION: LiteralString = "SELECT pg_backend_pid()"
 _SESSION_BEGAN: LiteralString = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"

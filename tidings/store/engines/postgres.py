@@ -363,7 +363,7 @@ class PostgresEngine:
     def claim(self, db: Db) -> None:
         if not self.sends:
             return
-        db.run("store_fact_put", name=pen.WRITER, value=self.node)
+        pen.claim(db, self.node)
         self._holder.claimed = True
 
     def note_reached(self, event: int) -> None:

@@ -8,11 +8,12 @@ or refuse with a sentence of their own. A group is written again as a whole, onc
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from tidings.model.errors import Conflict, TidingsError, Unavailable
-from tidings.store.base import Behind, Contended, Db, StoreError, UniqueViolation
+from tidings.store.base import LOCK_SECONDS, Behind, Contended, Db, Held, StoreError, UniqueViolation
 
 
 class Version(Protocol):
@@ -45,9 +46,40 @@ class Shared(Protocol):
 
 T = TypeVar("T")
 RETRY_AFTER_SECONDS, REFUSED_AFTER_SECONDS = 1.0, 2.0
+HURRY_SECONDS = 5.0
+HURRIED_MS = 100
+"""How long jobs wait for a lock in a hurry: longer than another node's commit, usually."""
 log = logging.getLogger("tidings.writer")
 LOST_RACES = (Contended, UniqueViolation)
 """What may succeed in a new transaction."""
+
+
+class Waits:
+    """How long the jobs of a group wait for what another node has locked. Belongs to the writer's thread.
+
+    A frozen node holds a row until its session is ended, which takes 10 s. If each job that needs it waited for
+    LOCK_SECONDS, everyone else would wait with it, group after group: so once that was in vain, groups are in a hurry.
+    """
+
+    def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._ticks, self._until = ticks, float("-inf")
+        self._hurries = False
+
+    def note(self, wrong: Exception) -> None:
+        """A group has failed."""
+        if isinstance(wrong, Held):
+            self._until = self._ticks() + HURRY_SECONDS
+
+    def begin(self, db: Db) -> None:
+        """The jobs of a group follow."""
+        self._hurries = db.shares and self._ticks() < self._until
+        if self._hurries:
+            db.execute_later(f"SET LOCAL lock_timeout = '{HURRIED_MS}ms'", {})
+
+    def end(self, db: Db) -> None:
+        """What follows is waited for as usual, such as the numbers of events."""
+        if self._hurries:
+            db.execute_later(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", {})
 
 
 def up_to_date(write: Callable[[bool], T], shared: Shared | None, db: Db) -> T:

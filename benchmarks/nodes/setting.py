@@ -1,0 +1,49 @@
+"""What a scenario is run with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.nodes.phases import PHASES
+from benchmarks.nodes.trial import Trial, trial
+from benchmarks.processes import SinkProcess
+from tests.postgres_pair import PostgresPair
+
+
+@dataclass
+class Setting:
+    """The receiver, a folder, and how much of everything."""
+
+    folder: Path
+    sink: SinkProcess
+    say: Callable[[str], None]
+    nodes: int = 3
+    times: int = 3
+    seconds: float = 25.0
+    """How long a node is frozen, or one turn of a comparison takes."""
+    rates: list[float] = field(default_factory=lambda: [300.0])
+    """Events a second of all nodes together, where costs are compared."""
+    phases: list[str] = field(default_factory=lambda: list(PHASES))
+    """In which nodes are frozen."""
+    events: int = 1_000_000
+    """How many are stored before a comparison with an empty database."""
+    seed: int | None = None
+    made: int = 0
+
+    @contextmanager
+    def trial(self, pair: PostgresPair, *, nodes: int = 0, **load: Any) -> Iterator[Trial]:
+        """A cluster under load on a new database of the pair."""
+        parts = {"nodes": nodes or self.nodes, "say": self.say, "pair": pair, "seed": self.seed, **load}
+        with trial(self.new_folder(), self.sink, pair.database(), **parts) as made:
+            yield made
+
+    def new_folder(self) -> Path:
+        """For one cluster."""
+        self.made += 1
+        folder = self.folder / f"cluster{self.made}"
+        folder.mkdir(parents=True)
+        return folder
