@@ -71,6 +71,22 @@ def http_server(app: Any, opened: socket.socket) -> HttpServer:
     )
 
 
+class Entrance:
+    """A socket at which an application takes calls, from the moment it is made. Belongs to the running event loop."""
+
+    def __init__(self, app: Any, opened: socket.socket) -> None:
+        self._http = http_server(app, opened)
+        self.serving = asyncio.create_task(self._http.serve())
+
+    def leave(self) -> None:
+        """Take nothing new here; what is under way is finished."""
+        self._http.stop()  # type: ignore[no-untyped-call]
+
+    async def ended(self) -> None:
+        """The same, and wait for it, for a moment."""
+        await ended(self._http, self.serving)
+
+
 async def ended(http: HttpServer, serving: asyncio.Task[None]) -> None:
     """Take nothing new, and wait for what is under way, for a moment."""
     http.stop()  # type: ignore[no-untyped-call]

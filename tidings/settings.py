@@ -57,11 +57,19 @@ SETTINGS: tuple[Setting, ...] = (
         "`secret_key`, the same one for all.",
     ),
     Setting(
+        "workers",
+        int,
+        1,
+        "How many processes take calls at the port, on PostgreSQL; more than one work together as with `join`. The "
+        "first one also listens on the port after that, the second one on the next, and so on.",
+    ),
+    Setting(
         "node_url",
         str,
         "",
-        "With `join`: where the other servers reach this one, such as `http://10.0.0.5:8080`; by default "
-        "`http://HOST:PORT` with the address to listen on, or the machine's name if it listens on all addresses.",
+        "With `join` or `workers`: where the other servers reach this one, such as `http://10.0.0.5:8080`; by default "
+        "`http://HOST:PORT` with the address to listen on, or the machine's name if it listens on all addresses. "
+        "Worker 1 is at the port after that, and so on.",
     ),
     Setting(
         "operator_key", str, "", "The operator's key. If empty, the first start generates one and shows it once.", True
@@ -197,6 +205,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     standby: bool
     join: bool
+    workers: int
     node_url: str
     operator_key: str
     secret_key: str

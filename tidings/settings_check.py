@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     """The name of each setting that is of the right type but cannot be used, and a sentence about it."""
-    if not 0 <= settings.port <= 65_535:
+    if not 0 <= settings.port <= PORT_MAX:
         yield "port", f"port must be 0 to 65535, not {settings.port}."
     if settings.standby and settings.database.startswith("sqlite:"):
         yield (
@@ -20,6 +20,8 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             "standby needs a database that two servers can reach: set database to postgresql://USER@HOST/NAME.",
         )
     yield from _joined(settings)
+    if settings.workers > 1:
+        yield from _workers(settings)
     for name, least, words in _LEAST:
         if getattr(settings, name) < least:
             yield name, f"{name} must be {words}."
@@ -59,7 +61,7 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
 def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
     """What the settings lack for several nodes at work, or what does not go with it."""
     if not settings.join:
-        if settings.node_url:
+        if settings.node_url and settings.workers == 1:
             yield "node_url", "node_url is only for servers that work together: set join as well, or leave it out."
         return
     if settings.database.startswith("sqlite:"):
@@ -81,6 +83,30 @@ def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
         )
 
 
+def _workers(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What several workers lack, or what does not go with them."""
+    if settings.database.startswith("sqlite:"):
+        yield (
+            "workers",
+            "workers needs PostgreSQL, since on SQLite one process works alone: leave it out, or set database to "
+            "postgresql://USER@HOST/NAME, where `tidings move` takes what is stored.",
+        )
+    if settings.standby and not settings.join:
+        yield "standby", "standby and workers exclude one another: workers take over from one another anyway."
+    if settings.workers > WORKERS_MAX:
+        yield "workers", f"workers must be at most {WORKERS_MAX}, not {settings.workers}."
+    elif settings.port and settings.port + settings.workers > PORT_MAX:
+        yield "port", f"port must leave room for those of {settings.workers} workers after it, up to {PORT_MAX}."
+    if settings.node_url and not _PORT.search(settings.node_url):
+        yield (
+            "node_url",
+            "node_url needs a port if there are workers, such as http://10.0.0.5:8080: worker 1 is then at port 8081.",
+        )
+
+
+WORKERS_MAX = 64
+PORT_MAX = 65_535
+_PORT = re.compile(r":[0-9]+/?$")
 _KEY = re.compile(r"[!-~]{10,200}")
 _URI_REFERENCE = re.compile(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _LEAST = (
@@ -105,6 +131,7 @@ _LEAST = (
         )
     ),
     ("max_calls_per_address", 0, "0 or more"),
+    ("workers", 1, "1 or more"),
     *((name, 0, "0 (keep) or more") for name in ("retention_days", "receipt_days", "refusal_days", "act_days")),
 )
 _CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}

@@ -78,7 +78,7 @@ def split(database: str, made: list[Node]) -> tuple[Node, list[Node]]:
     return next(each for each in made if each.url == address), [each for each in made if each.url != address]
 
 
-def drained(node: Node, database: str, which: str, *more: str) -> Result:
+def drained(node: ProcessServer, database: str, which: str, *more: str) -> Result:
     """`tidings nodes drain`, on the machine of a node."""
     command = ["nodes", "--database", database, "--data", str(node.folder / "data"), "drain", which, *more]
     return CliRunner().invoke(tree(["nodes"]), command)

@@ -12,10 +12,11 @@ import contextlib
 import gc
 import logging
 import random
+import socket
 from collections.abc import Callable
 from typing import Any
 
-from tidings.listening import STOP_HTTP_SECONDS, ended, http_server, listening, opened
+from tidings.listening import STOP_HTTP_SECONDS, Entrance, listening, opened
 from tidings.model.moment import Clock
 from tidings.server import DRAINED, Server
 from tidings.settings import Settings
@@ -36,9 +37,18 @@ class Joined:
     """One joined node: one `Server` after the other. `stop` may be called from any thread."""
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+        public: socket.socket | None = None,
     ) -> None:
+        """`public`: a socket that it shares with other processes, to take calls there as well."""
         self.settings, self._clock, self._chance = settings, clock, chance
+        self._public = public
+        self._entrances: list[Entrance] = []
+        self.on_drain: Callable[[], None] = lambda: None
+        """Called if somebody has asked this node to end; from any thread."""
         self.port = settings.port
         self.failed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,19 +76,21 @@ class Joined:
         if self._stopped:
             self._stop.set()
         front = Front(self._why)
-        http = http_server(front, self._socket)
-        serving = asyncio.create_task(http.serve())
+        own = Entrance(front, self._socket)
+        self._entrances = [own]
         try:
             await self._serve(front)
-            await listening(self.settings.host, self.port, serving)
+            await listening(self.settings.host, self.port, own.serving)
+            if self._public is not None:
+                self._entrances.append(Entrance(front, self._public))
             ready()
-            while (wants_to_send := await self._change(serving)) is not None:
+            while (wants_to_send := await self._change(own.serving)) is not None:
                 await self._start_again(front, wants_to_send=wants_to_send)
         finally:
             log.info("stopping: finishing what is in flight and saving the results")
             if self._is_open:
                 await self.server.finish()
-            await ended(http, serving)
+            await asyncio.gather(*(each.ended() for each in self._entrances))
             if self._is_open:
                 await self.server.end()
 
@@ -91,6 +103,11 @@ class Joined:
         """Ask `run` to end."""
         self._stopped = True
         self._call(lambda: self._stop.set())
+
+    def leave(self) -> None:
+        """Take no more calls at the shared socket; from any thread."""
+        for each in self._entrances[1:]:
+            self._call(each.leave)
 
     def close(self) -> None:
         """Finish what the last server has under way."""
@@ -176,6 +193,7 @@ class Joined:
     def _drain(self, seconds: int, is_followed: bool) -> None:
         """Somebody has asked this node to end: it gives its role away first, if another takes it. From any thread."""
         self._draining = seconds
+        self.on_drain()
 
         def act() -> None:
             if not self._ends and self._loop is not None:

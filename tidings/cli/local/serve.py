@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 import os
-import signal
-import sys
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidings.cli.local.process.log_format import JsonFormatter, log_to_stderr
-from tidings.cli.local.process.notify import keep_watchdog, notify
-from tidings.cli.terminal.sentences import plain, sentence
+from tidings.cli.local.process.log_format import log_to_stderr
+from tidings.cli.local.process.notify import keep_watchdog, watchdog_seconds
+from tidings.cli.local.process.saying import announce, announce_standby, obstacle
+from tidings.cli.local.process.stopping import Stop
+from tidings.cli.terminal.sentences import plain
 from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 
 if TYPE_CHECKING:
     from tidings.config import Config
     from tidings.nodes.joined import Joined
-    from tidings.nodes.standing_by import StandingBy
+    from tidings.nodes.worker import Worker
     from tidings.server import Server
 
 REFUSED = 2
@@ -56,23 +53,33 @@ def read_flags(args: Sequence[str]) -> Flags | None:
     return flags
 
 
-def serve(flags: Mapping[str, Any]) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status. An obstacle is one sentence on stderr."""
+def serve(flags: Mapping[str, Any], worker: Worker | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. An obstacle is one sentence on stderr.
+
+    `worker`: this process is one of several; an obstacle is reported to their supervisor.
+    """
     given = dict(flags)
     as_json, new_store = bool(given.pop("json", False)), bool(given.pop("new_store", False))
     try:
         config, settings = _settings(given)
         check_ca_file(settings)
+        if settings.workers > 1:
+            from tidings.cli.local.process.workers import supervise
+
+            return supervise(settings, flags)
         from tidings.listening import opened
 
         # Before a store is made, or opened, which takes a while.
         opened(settings.host, settings.port).close()
-        log_to_stderr(settings.log_level, settings.log_format)
-        return _run(config, settings, as_json=as_json, new_store=new_store)
-    except SettingsError as wrong:
-        return _refuse(str(wrong))
-    except OSError as wrong:
-        return _refuse(plain(wrong))
+        log_to_stderr(settings.log_level, settings.log_format, None if worker is None else worker.number)
+        return _run(config, settings, as_json=as_json, new_store=new_store, worker=worker)
+    except (SettingsError, _Refused, OSError) as wrong:
+        why = plain(wrong) if isinstance(wrong, OSError) else str(wrong)
+        if worker is None:
+            obstacle(why)
+        else:
+            worker.refuses(why)
+        return REFUSED
 
 
 def _settings(given: Flags) -> tuple[Config, Settings]:
@@ -91,56 +98,52 @@ def _settings(given: Flags) -> tuple[Config, Settings]:
     return config, read_settings(given, file=config.settings)
 
 
-def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) -> int:
-    from tidings.store.base import StoreError
-
-    stop = _Stop()
-    try:
-        if not settings.standby:
-            return _work(config, settings, stop, as_json=as_json, new_store=new_store)
-        while _turn_comes(settings, stop, as_json=as_json):
-            with contextlib.suppress(_Superseded):
-                return _work(config, settings, stop, as_json=as_json, new_store=new_store)
-        return 0
-    except StoreError as wrong:
-        return _refuse(str(wrong))
+class _Refused(Exception):
+    """It does not run; the text says why, in one sentence or several lines of them."""
 
 
 class _Superseded(Exception):
     """Another server works on the database."""
 
 
-def _work(config: Config, settings: Settings, stop: _Stop, *, as_json: bool, new_store: bool) -> int:
-    """Serve, and return the exit status. With `standby` it raises _Superseded if another server was faster."""
+def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool, worker: Worker | None) -> int:
+    """Returns the exit status. Raises _Refused."""
+    from tidings.store.base import StoreError
+
+    stop = Stop()
+    try:
+        if not settings.standby:
+            return _work(config, settings, stop, as_json=as_json, new_store=new_store, worker=worker)
+        while _turn_comes(settings, stop, as_json=as_json):
+            with contextlib.suppress(_Superseded):
+                return _work(config, settings, stop, as_json=as_json, new_store=new_store)
+        return 0
+    except StoreError as wrong:
+        raise _Refused(str(wrong)) from None
+
+
+def _work(
+    config: Config, settings: Settings, stop: Stop, *, as_json: bool, new_store: bool, worker: Worker | None = None
+) -> int:
+    """Serve, and return the exit status. Raises _Refused; with `standby` _Superseded if another server was faster."""
     from tidings.declared import declare
     from tidings.model.errors import TidingsError
     from tidings.rules.tracing.configured import WrongTracing
-    from tidings.server import Server
     from tidings.store.base import StoreError, Taken
 
-    server: Server | Joined
-    if settings.join:
-        from tidings.nodes.joined import Joined
-
-        server = joined = Joined(settings)
-        first = joined.server
-    else:
-        server = first = Server(settings)
-    stop.ends(server)
+    server, first = _made(settings, stop, worker)
     try:
         server.open(new_store=new_store)
         declare(first, config)
     except (StoreError, SettingsError, TidingsError, WrongTracing) as wrong:
         if settings.standby and isinstance(wrong, Taken):
             raise _Superseded from None
-        return _refuse(str(wrong))
+        raise _Refused(str(wrong)) from None
     try:
-        if stop.signals == 0:
+        if not stop.asked:
             import uvloop
 
-            uvloop.run(server.run(lambda: _announce(server, as_json, stop)))
-    except (StoreError, OSError) as wrong:
-        return _refuse(plain(wrong) if isinstance(wrong, OSError) else str(wrong))
+            uvloop.run(server.run(lambda: _ready(server, stop, worker, as_json=as_json)))
     finally:
         server.close()
     if settings.standby and first.superseded:
@@ -149,7 +152,24 @@ def _work(config: Config, settings: Settings, stop: _Stop, *, as_json: bool, new
     return BROKEN if server.failed else 0
 
 
-def _turn_comes(settings: Settings, stop: _Stop, *, as_json: bool) -> bool:
+def _made(settings: Settings, stop: Stop, worker: Worker | None) -> tuple[Server | Joined, Server]:
+    """What serves, and can be stopped from now on; and the server in it."""
+    from tidings.server import Server
+
+    if not settings.join:
+        server = Server(settings)
+        stop.ends(server)
+        return server, server
+    from tidings.nodes.joined import Joined
+
+    joined = Joined(settings, public=None if worker is None else worker.public)
+    stop.ends(joined)
+    if worker is not None:
+        worker.follow(stop.ask, joined)
+    return joined, joined.server
+
+
+def _turn_comes(settings: Settings, stop: Stop, *, as_json: bool) -> bool:
     """Stand by until this server may work; False: it was stopped. Raises StoreError if it could not work."""
     import uvloop
 
@@ -158,85 +178,23 @@ def _turn_comes(settings: Settings, stop: _Stop, *, as_json: bool) -> bool:
     waiting = StandingBy(settings)
     stop.ends(waiting)
     waiting.check()
-    return uvloop.run(waiting.wait(lambda url: _announce_standby(url, as_json)))
+
+    def ready(url: str) -> None:
+        announce_standby(url, as_json=as_json)
+        keep_watchdog(watchdog_seconds())
+
+    return uvloop.run(waiting.wait(ready))
 
 
-class _Stop:
-    """The first SIGTERM or SIGINT asks the server to stop, the second ends the process at once.
-
-    A thread waits for them, since Python's own handlers run only between two instructions of the main thread, and that
-    may be long after the signal while it waits for other threads to end.
-    """
-
-    def __init__(self) -> None:
-        self.signals = 0
-        self._ended: Server | StandingBy | Joined | None = None
-        # Every thread started from here on leaves these two signals to the waiting one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        threading.Thread(target=self._wait, name="signals", daemon=True).start()
-
-    def _wait(self) -> None:
-        while True:
-            number = signal.sigwait(_SIGNALS)
-            self.signals += 1
-            notify("STOPPING=1", "STATUS=Stops once what is in flight has ended.")
-            if self.signals > 1:
-                os._exit(128 + number)
-            if self._ended is not None:
-                self._ended.stop()
-
-    def ends(self, ended: Server | StandingBy | Joined) -> None:
-        """From now on a signal stops this."""
-        self._ended = ended
-        if self.signals:
-            ended.stop()
-
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-def _announce(server: Server | Joined, as_json: bool, stop: _Stop) -> None:
-    from tidings.client.exchange import DEFAULT_URL
+def _ready(server: Server | Joined, stop: Stop, worker: Worker | None, *, as_json: bool) -> None:
     from tidings.listening import url_of
 
     url = url_of(server.settings.host, server.port)
-    if as_json:
-        _print(json.dumps({"url": url, "operator_key": server.operator_key, "pid": os.getpid()}))
+    if worker is None:
+        announce(url, server.operator_key, as_json=as_json)
+        keep_watchdog(watchdog_seconds())
     else:
-        _print(f"Tidings listens on {url}; its API is documented at {url}/docs.")
-        if server.operator_key:
-            _print(f"Keep the operator's key, which is shown only this once: {server.operator_key}")
-            there = "" if url == DEFAULT_URL else f" and TIDINGS_URL to {url}"
-            _print(f"Next, in another terminal: set TIDINGS_KEY to the key{there}, and run: tidings console")
-    notify("READY=1", f"STATUS=Listens on {url}.")
-    keep_watchdog()
-    if stop.signals:
+        worker.is_ready(url, server.operator_key)
+        keep_watchdog(worker.order.watchdog_seconds, worker.turned)
+    if stop.asked:
         server.stop()
-
-
-def _announce_standby(url: str, as_json: bool) -> None:
-    if as_json:
-        _print(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
-    else:
-        _print(f"Tidings stands by on {url}. It takes over when the active server is gone.")
-    notify("READY=1", f"STATUS=Stands by on {url}.")
-    keep_watchdog()
-
-
-def _refuse(why: str) -> int:
-    lines = [sentence(line) for line in why.splitlines()]
-    as_json = any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
-    for line in lines:
-        if as_json:
-            logging.getLogger("tidings").critical(line)
-        else:
-            print(f"tidings: {line}", file=sys.stderr, flush=True)
-    return REFUSED
-
-
-def _print(line: str) -> None:
-    try:
-        print(line, flush=True)
-    except OSError:
-        # The process that started us no longer reads our output; the log continues.
-        pass

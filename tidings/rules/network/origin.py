@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 import msgspec
 
@@ -80,6 +81,20 @@ def node_url(text: str) -> None:
     ):
         detail = f"{text[:100]!r} is not the URL of a server, without a path. Write one such as http://10.0.0.5:8080."
         raise Refused("", "node_url", detail)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as in a URL, is one that only its own machine reaches."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def with_port_after(url: str, count: int) -> str:
+    """The URL of a node whose port is this far after that of another one. The URL names its port."""
+    before, _, port = url.rstrip("/").rpartition(":")
+    return f"{before}:{int(port) + count}"
 
 
 def _why_no_origin(text: str) -> str:

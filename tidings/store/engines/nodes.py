@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -254,7 +255,7 @@ def refuse_same_address(db: Db, own: Own) -> None:
     """Raise StoreError if a server on another machine says that it is reached where this one says that."""
     name = db.query("SELECT current_setting('application_name')", {})[0][0]
     for each in seen(db):
-        is_other = each.id != own.id and each.role in ("sends", "takes in") and _machine(each.name) != _machine(name)
+        is_other = each.id != own.id and each.role in ("sends", "takes in") and machine(each.name) != machine(name)
         if is_other and each.address == own.address:
             raise StoreError(
                 f"{each.name} is said to be at {own.address}, as is this server, so they would not reach one another: "
@@ -262,7 +263,8 @@ def refuse_same_address(db: Db, own: Own) -> None:
             )
 
 
-def _machine(name: str) -> str:
+def machine(name: str) -> str:
+    """The machine of a node, by the node's name."""
     return name.rpartition(":")[0]
 
 
@@ -271,25 +273,43 @@ def drain(db: Db, which: str, after_seconds: int, *, force: bool = False) -> See
 
     `force`: though nobody would.
     """
-    if not has_nodes(db, with_roles=True):
-        raise StoreError("no server of this version has used the database yet")
-    there = seen(db)
-    found = [each for each in there if which in (each.name, each.address, each.id) and each.role != "gone"]
+    found = [each for each in _there(db) if which in (each.name, each.address, each.id)]
     if not found:
-        known = ", ".join(sorted(each.name for each in there if each.role != "gone")) or "none"
-        raise StoreError(
-            f"no server that was heard of lately has the name, address or id {which!r}; there are: {known}"
-        )
+        raise _unknown(db, which)
     if len(found) > 1:
         by = ", ".join(f"{each.name} {each.id}" for each in found)
         raise StoreError(f"{len(found)} servers are called {which}; give the id of one: {by}")
-    if not force and not any(each.may_follow for each in there if each.id != found[0].id):
-        raise StoreError(
-            f"{found[0].name} is the last server that works on this database: nobody would take over. Start another "
-            "one first, or add --force"
-        )
-    db.execute("UPDATE node SET draining = :after WHERE id = :id", {"after": after_seconds, "id": found[0].id})
+    _drain(db, found, after_seconds, force=force)
     return found[0]
+
+
+def drain_all(db: Db, ids: Collection[str], after_seconds: int, *, force: bool = False) -> list[Seen]:
+    """Ask the nodes with these ids to end, at the same time. Raises StoreError, also if nobody would follow them."""
+    found = [each for each in _there(db) if each.id in ids]
+    if not found:
+        raise _unknown(db, ", ".join(ids))
+    _drain(db, found, after_seconds, force=force)
+    return found
+
+
+def _there(db: Db) -> list[Seen]:
+    if not has_nodes(db, with_roles=True):
+        raise StoreError("no server of this version has used the database yet")
+    return [each for each in seen(db) if each.role != "gone"]
+
+
+def _unknown(db: Db, which: str) -> StoreError:
+    known = ", ".join(sorted(each.name for each in _there(db))) or "none"
+    return StoreError(f"no server that was heard of lately has the name, address or id {which!r}; there are: {known}")
+
+
+def _drain(db: Db, found: list[Seen], after_seconds: int, *, force: bool) -> None:
+    ids = {each.id for each in found}
+    if not force and not any(each.may_follow for each in _there(db) if each.id not in ids):
+        who = f"{found[0].name} is the last server that works" if len(found) == 1 else "no other server works"
+        raise StoreError(f"{who} on this database: nobody would take over. Start another one first, or add --force")
+    values = {"after": after_seconds, "ids": f"{{{','.join(sorted(ids))}}}"}
+    db.execute("UPDATE node SET draining = :after WHERE id = ANY (:ids)", values)
 
 
 def has_nodes(db: Db, *, with_roles: bool = False) -> bool:

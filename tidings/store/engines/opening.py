@@ -12,14 +12,15 @@ from tidings.store import journal
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.engines.gaps import REACHED, HowFar, reached
 from tidings.store.engines.migrate import is_empty, migrate, plan
-from tidings.store.files import FileLock, close_to_others, make_private, refuse_partial
+from tidings.store.files import PRIVATE, FileLock, close_to_others, make_private, refuse_partial
 from tidings.store.seal import KEY_FILE
 
 if TYPE_CHECKING:
     from tidings.store.engines.postgres import PostgresEngine
 
 FOLDER_LOCK = "lock"
-NODE = "node"
+NODE, WORKERS = "node", "workers"
+DRAINING = "draining"
 LAST_DATABASE = "database"
 """The line in the folder's lock file about the last database opened from it."""
 
@@ -172,11 +173,52 @@ def note_use(url: str, folder: Path, lock: FileLock) -> None:
 def note_node(node: str, lock: FileLock) -> None:
     """Remember the id of the node that runs with this folder."""
     lock.note(NODE, node)
+    lock.note(WORKERS, 0)
 
 
-def node_of(folder: Path) -> str | None:
-    """The id of the node that runs with this folder, or did last; None if none has."""
-    return FileLock.content_of(folder / FOLDER_LOCK).get(NODE)
+def note_workers(folder: Path, count: int, lock: FileLock) -> None:
+    """Remember that the folder is that of several nodes, and what a single one has left in it, in each of theirs.
+
+    Raises StoreBusy if one of an earlier start still runs.
+    """
+    for each in sorted({*worker_folders(folder, count), *folder.glob("worker-*")}):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        theirs = lock_folder(each)
+        for name in (LAST_DATABASE, REACHED):
+            if name in lock.before and name not in theirs.before:
+                theirs.note(name, lock.before[name])
+        theirs.release()
+    lock.note(WORKERS, count)
+
+
+def worker_folders(folder: Path, count: int) -> list[Path]:
+    """The folders of the nodes that run with this folder: each has its own lock and its own notes."""
+    return [folder / f"worker-{number}" for number in range(1, count + 1)]
+
+
+def note_draining(folder: Path, *, asked: bool) -> None:
+    """Say that all nodes of this folder were asked to end, so that none is started again; or that they were not.
+
+    Raises OSError.
+    """
+    file = folder / DRAINING
+    if asked:
+        file.touch(PRIVATE)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def is_draining(folder: Path) -> bool:
+    """Whether all nodes of this folder were asked to end."""
+    return (folder / DRAINING).exists()
+
+
+def nodes_of(folder: Path) -> list[str]:
+    """The ids of the nodes that run with this folder, or did last; none if none has."""
+    noted = FileLock.content_of(folder / FOLDER_LOCK)
+    folders = worker_folders(folder, noted.get(WORKERS) or 0)
+    found = [FileLock.content_of(each / FOLDER_LOCK).get(NODE) for each in folders] if folders else [noted.get(NODE)]
+    return [each for each in found if each is not None]
 
 
 def reached_before(url: str, folder: Path, lock: FileLock) -> HowFar | None:

@@ -20,6 +20,11 @@ _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "co
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON: `time`, `level`, `logger`, `message`, the logged extras, `exception`."""
 
+    def __init__(self, worker: int | None = None) -> None:
+        """`worker`: its number, if it is one of several."""
+        super().__init__()
+        self._of: dict[str, Any] = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a newline."""
         seconds = time.strftime(SECONDS, time.gmtime(record.created))
@@ -29,6 +34,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= self._of
         line |= {name: value for name, value in vars(record).items() if name not in _USUAL}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -37,17 +43,18 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def log_to_stderr(level: str, form: str) -> None:
-    """Log to stderr, from `level` on, as `text` or `json`."""
+def log_to_stderr(level: str, form: str, worker: int | None = None) -> None:
+    """Log to stderr, from `level` on, as `text` or `json`. `worker`: the number of this one among several."""
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(JsonFormatter(worker))
         # Uncaught exceptions are log lines too.
         logging.captureWarnings(True)
         sys.excepthook = _uncaught
         threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     else:
-        formatter = logging.Formatter(TEXT, SECONDS)
+        text = TEXT if worker is None else TEXT.replace("%(name)s", f"worker {worker} %(name)s")
+        formatter = logging.Formatter(text, SECONDS)
         formatter.converter = time.gmtime
         handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level.upper())

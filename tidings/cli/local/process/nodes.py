@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from tidings.cli.local.backup import Data, Database, File, reason, settings_of
 from tidings.cli.session import FAILED, AsJson, fail, print_json, width
 from tidings.cli.terminal import layout
+from tidings.rules.network.origin import is_loopback
 from tidings.settings import Settings
 from tidings.store.base import Db, StoreError
 
@@ -25,7 +26,10 @@ DRAIN_SECONDS = 10
 SELF = "self"
 
 Which = Annotated[
-    str, typer.Argument(help="The server: its name, address or id; `self` is the one with this data folder.")
+    str,
+    typer.Argument(
+        help="The server: its name, address or id; `self` is the one with this data folder, with all its workers."
+    ),
 ]
 After = Annotated[
     int,
@@ -73,7 +77,7 @@ def nodes(
             }
             for row in rows
         ]
-        typer.echo("\n".join(layout.table(shown, COLUMNS, width())))
+        typer.echo("\n".join([*layout.table(shown, COLUMNS, width()), *unreached(found)]))
     else:
         typer.echo("No server was heard of lately.")
     if not any(each.works for each in found):
@@ -91,10 +95,43 @@ def drain(context: typer.Context, name: Which, after: After = DRAIN_SECONDS, for
         with _connected(settings, writes=True) as db:
             from tidings.store.engines.nodes import drain as ask
 
-            found = ask(db, _own(settings.folder) if name == SELF else name, after, force=force)
-    except StoreError as wrong:
+            found = (
+                _drain_own(db, settings, after, force=force) if name == SELF else [ask(db, name, after, force=force)]
+            )
+    except (StoreError, OSError) as wrong:
         fail(reason(wrong))
-    typer.echo(f"{found.name} is being drained, and ends in {after} s.")
+    for each in found:
+        typer.echo(f"{each.name} is being drained, and ends in {after} s.")
+
+
+def _drain_own(db: Db, settings: Settings, after: int, *, force: bool) -> list[Seen]:
+    """Ask all nodes that run with this data folder to end. Raises StoreError, OSError."""
+    from tidings.store.engines.nodes import drain_all
+    from tidings.store.engines.opening import nodes_of, note_draining
+
+    folder = settings.folder
+    if not (ids := nodes_of(folder)):
+        raise StoreError(f"no server has used the data folder {folder.absolute()}; name the server to drain")
+    # Before it is asked for: a supervisor that sees one of its workers end has to know it.
+    note_draining(folder, asked=True)
+    try:
+        return drain_all(db, ids, after, force=force)
+    except StoreError:
+        note_draining(folder, asked=False)
+        raise
+
+
+def unreached(found: list[Seen]) -> Iterator[str]:
+    """What to do about nodes that say they are at an address of their own machine, if others run on other ones."""
+    # Imported here: the driver takes a tenth of a second to load.
+    from tidings.store.engines.nodes import machine
+
+    joined = [each for each in found if each.role in ("sends", "takes in")]
+    if len({machine(each.name) for each in joined}) < 2:
+        return
+    for each in joined:
+        if each.address is not None and is_loopback(urlsplit(each.address).hostname or ""):
+            yield f"{each.name} is at {each.address}, which only its own machine reaches: set its node_url."
 
 
 def _row(each: Seen) -> dict[str, Any]:
@@ -123,12 +160,3 @@ def _connected(settings: Settings, *, writes: bool) -> Iterator[Db]:
         yield db
     finally:
         db.close()
-
-
-def _own(folder: Path) -> str:
-    """The id of the server that runs with this data folder. Raises StoreError."""
-    from tidings.store.engines.opening import node_of
-
-    if (node := node_of(folder)) is None:
-        raise StoreError(f"no server has used the data folder {folder.absolute()}; name the server to drain")
-    return node

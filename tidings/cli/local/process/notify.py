@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 
 
 def notify(*states: str) -> None:
@@ -22,19 +23,26 @@ def notify(*states: str) -> None:
         out.sendto("\n".join(states).encode(), address)
 
 
-def keep_watchdog() -> None:
-    """Report twice in each `WatchdogSec=` that the running event loop turns: systemd restarts a server that hangs."""
+def watchdog_seconds() -> float | None:
+    """`WatchdogSec=` of the unit, if it is about this process."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not (microseconds.isascii() and microseconds.isdigit()) or os.environ.get(
         "WATCHDOG_PID", str(os.getpid())
     ) != str(os.getpid()):
+        return None
+    return int(microseconds) / 1_000_000
+
+
+def keep_watchdog(seconds: float | None, turned: Callable[[], None] = lambda: notify("WATCHDOG=1")) -> None:
+    """Report twice in this time that the running event loop turns: a server that hangs is started again."""
+    if not seconds:
         return
     import asyncio  # the caller runs in its loop, so it is loaded already
 
     loop = asyncio.get_running_loop()
 
     def turn() -> None:
-        notify("WATCHDOG=1")
-        loop.call_later(int(microseconds) / 2_000_000, turn)
+        turned()
+        loop.call_later(seconds / 2, turn)
 
     turn()

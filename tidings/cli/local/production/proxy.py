@@ -6,7 +6,6 @@ address.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from tidings.cli.local.doctor_local import Finding
 from tidings.client import Client, ClientError, ConnectionFailed
 from tidings.client.exchange import ClientReply, ClientRequest
 from tidings.client.uploads import Upload
+from tidings.rules.network.origin import is_loopback
 from tidings.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
@@ -103,14 +103,7 @@ def _past_the_proxy(settings: Settings) -> Iterator[Finding]:
 def _is_server_itself(url: str, settings: Settings) -> bool:
     """Whether it is where the server listens. Another port of this machine is a proxy's."""
     parts = urlsplit(url)
-    return parts.scheme == "http" and _is_loopback(parts.hostname or "") and (parts.port or 80) == settings.port
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme == "http" and is_loopback(parts.hostname or "") and (parts.port or 80) == settings.port
 
 
 def _is_ours(reply: ClientReply) -> bool:

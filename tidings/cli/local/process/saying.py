@@ -1,0 +1,59 @@
+"""What `tidings serve` prints: where it listens, or in one sentence why it does not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+
+from tidings.cli.local.process.log_format import JsonFormatter
+from tidings.cli.local.process.notify import notify
+from tidings.cli.terminal.sentences import sentence
+
+
+def announce(url: str, operator_key: str | None, *, as_json: bool, workers: list[str] | None = None) -> None:
+    """It listens there, and this is the operator's key if it was just made. `workers`: where each listens alone."""
+    from tidings.client.exchange import DEFAULT_URL
+
+    if as_json:
+        more = {} if workers is None else {"workers": workers}
+        say(json.dumps({"url": url, "operator_key": operator_key, "pid": os.getpid(), **more}))
+    else:
+        say(f"Tidings listens on {url}; its API is documented at {url}/docs.")
+        if workers is not None:
+            say(f"{len(workers)} workers take calls there, each also at its own port: {', '.join(workers)}")
+        if operator_key:
+            say(f"Keep the operator's key, which is shown only this once: {operator_key}")
+            there = "" if url == DEFAULT_URL else f" and TIDINGS_URL to {url}"
+            say(f"Next, in another terminal: set TIDINGS_KEY to the key{there}, and run: tidings console")
+    notify("READY=1", f"STATUS=Listens on {url}.")
+
+
+def announce_standby(url: str, *, as_json: bool) -> None:
+    """It stands by, and answers health checks there."""
+    if as_json:
+        say(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
+    else:
+        say(f"Tidings stands by on {url}. It takes over when the active server is gone.")
+    notify("READY=1", f"STATUS=Stands by on {url}.")
+
+
+def obstacle(why: str) -> None:
+    """Why it does not run: to the log if that is read by machines, else to stderr."""
+    lines = [sentence(line) for line in why.splitlines()]
+    as_json = any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
+    for line in lines:
+        if as_json:
+            logging.getLogger("tidings").critical(line)
+        else:
+            print(f"tidings: {line}", file=sys.stderr, flush=True)
+
+
+def say(line: str) -> None:
+    """Print a line."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # The process that started us no longer reads our output; the log continues.
+        pass

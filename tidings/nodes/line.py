@@ -1,0 +1,76 @@
+"""What a supervisor and its workers say to one another: lines of JSON on a pair of sockets.
+
+A worker of a newer version may run under a supervisor of an older one, and the other way round: members are only ever
+added, and each side ignores those that it does not know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Any
+
+import msgspec
+
+READ_BYTES = 65_536
+
+
+class StartOrder(msgspec.Struct, kw_only=True):
+    """The first line to a worker: how to start."""
+
+    number: int
+    """Which of the workers this is, from 1."""
+    flags: dict[str, Any]
+    """As on the command line of `tidings serve`."""
+    public: int
+    """The descriptor of the socket that all workers listen on."""
+    watchdog_seconds: float | None = None
+    """How long its event loop may stand still."""
+
+
+class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A further line to a worker. The end of the lines asks it to stop."""
+
+    leave: bool = False
+    """Take no more calls at the public port: it is drained, and others are there."""
+
+
+class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A line from a worker."""
+
+    ready: bool = False
+    url: str = ""
+    """With `ready`: where it listens alone."""
+    operator_key: str | None = None
+    """With `ready`: the operator's key, if its start has made it."""
+    refused: str = ""
+    """Why it does not start: sentences for people, one a line."""
+    draining: bool = False
+    turned: bool = False
+    """Its event loop turns."""
+
+
+class Conversation:
+    """One end: whole lines out of what arrives."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.socket = end
+        self._rest = b""
+        self._lock = threading.Lock()
+
+    def say(self, message: StartOrder | Told | Said) -> None:
+        """Send a line; from any thread. Nothing happens if the other side is gone: its end is noticed elsewhere."""
+        with self._lock, contextlib.suppress(OSError):
+            self.socket.sendall(msgspec.json.encode(message) + b"\n")
+
+    def read(self) -> list[bytes] | None:
+        """The lines that have arrived since, perhaps none; None: the other side has ended, or says no more."""
+        try:
+            piece = self.socket.recv(READ_BYTES)
+        except ConnectionError:
+            return None
+        if not piece:
+            return None
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        return lines

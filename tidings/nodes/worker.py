@@ -1,0 +1,69 @@
+"""A worker as its supervisor's other end: what that asks of it, and what it reports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from tidings.nodes.joined import Joined
+from tidings.nodes.line import Conversation, Said, StartOrder, Told
+
+END_SECONDS = 15.0
+"""How long a worker whose supervisor is gone, or has asked it to stop, takes at most."""
+
+
+class Worker:
+    """One of the processes of `serve --workers`."""
+
+    def __init__(self, end: socket.socket) -> None:
+        """Waits for the order on this end of the pair. Raises EOFError if the supervisor is gone already."""
+        self._lines = Conversation(end)
+        self._waiting: list[bytes] = []
+        while not self._waiting:
+            lines = self._lines.read()
+            if lines is None:
+                raise EOFError("the supervisor is gone")
+            self._waiting = lines
+        self.order = msgspec.json.decode(self._waiting.pop(0), type=StartOrder)
+        self.public = socket.socket(fileno=self.order.public)
+        """The socket that all workers listen on."""
+        self.public.set_inheritable(False)
+
+    @property
+    def number(self) -> int:
+        """Which of the workers this is."""
+        return self.order.number
+
+    def is_ready(self, url: str, operator_key: str | None) -> None:
+        """It takes calls. `url`: where it listens alone; `operator_key`: if its start has made it."""
+        self._lines.say(Said(ready=True, url=url, operator_key=operator_key))
+
+    def refuses(self, why: str) -> None:
+        """It does not start."""
+        self._lines.say(Said(refused=why))
+
+    def turned(self) -> None:
+        """Its event loop turns."""
+        self._lines.say(Said(turned=True))
+
+    def follow(self, stop: Callable[[], None], node: Joined) -> None:
+        """Do from now on what the supervisor says, in a thread. If it is gone, this worker stops, too."""
+        node.on_drain = lambda: self._lines.say(Said(draining=True))
+        threading.Thread(target=self._follow, args=(stop, node.leave), name="supervisor", daemon=True).start()
+
+    def _follow(self, stop: Callable[[], None], leave: Callable[[], None]) -> None:
+        lines: list[bytes] | None = self._waiting
+        while lines is not None:
+            for line in lines:
+                if msgspec.json.decode(line, type=Told).leave:
+                    leave()
+            lines = self._lines.read()
+        stop()
+        time.sleep(END_SECONDS)
+        # What hangs would keep the port and its folder from the next start.
+        os._exit(1)
