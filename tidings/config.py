@@ -79,7 +79,7 @@ def find_config(path: str | None) -> Config:
 
     Raises SettingsError.
     """
-    if path is None and not Path(DEFAULT_PATH).is_file():
+    if not path and not Path(DEFAULT_PATH).is_file():
         return Config()
     return read_config(Path(path or DEFAULT_PATH))
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     """The name of each setting that is of the right type but cannot be used, and a sentence about it."""
+    yield from _places(settings)
     if not 0 <= settings.port <= PORT_MAX:
         yield "port", f"port must be 0 to 65535, not {settings.port}."
     if settings.standby and settings.database.startswith("sqlite:"):
@@ -56,6 +57,29 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             read(getattr(settings, name))
         except Refused as refused:
             yield name, f"{name}: {refused.detail}"
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What cannot be where to store or listen, such as the empty text of a variable that was left empty."""
+    if not settings.data.strip():
+        yield "data", "data must name a folder, such as ./tidings-data, not an empty text."
+    for name in ("data", "database"):
+        if not _is_utf8(getattr(settings, name)):
+            yield name, f"{name} is not valid UTF-8, in which the names of all files must be."
+    host = settings.host
+    if _IN_BRACKETS.fullmatch(host):
+        yield "host", f"host must be without brackets: write {host.strip('[]')}."
+    elif not _HOST.fullmatch(host):
+        yield "host", f"host must be an address or a name to listen on, such as 127.0.0.1, and no port, not {host!r}."
+
+
+def _is_utf8(text: str) -> bool:
+    """Not so if the system gave bytes that are none: Python keeps them as half surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -107,6 +131,9 @@ def _workers(settings: Settings) -> Iterator[tuple[str, str]]:
 WORKERS_MAX = 64
 PORT_MAX = 65_535
 _PORT = re.compile(r":[0-9]+/?$")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?", re.ASCII)
+"""A name, an IPv4 address, or an IPv6 address, which has two colons or more, perhaps with a zone."""
+_IN_BRACKETS = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]", re.ASCII)
 _KEY = re.compile(r"[!-~]{10,200}")
 _URI_REFERENCE = re.compile(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _LEAST = (

@@ -72,6 +72,20 @@ def test_the_oldest_backups_are_deleted_once_a_new_one_is_complete(tmp_path: Pat
     assert all(path.exists() for path in old[2:]), "what makes no backup deletes none"
 
 
+def test_what_a_wrong_clock_or_another_hand_named_is_not_taken_for_the_newest(
+    tmp_path: Path, run: Run, folder: Path
+) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    (backups / "tidings-later.db").write_text("This is not a backup.")
+    made = backup(run, backups, "--data", folder, "--keep", 1)["file"]
+    assert restore(run, "--trial", backups, "--data", folder)["file"] == made, "not the name that sorts last"
+    of_tomorrow = backups / "tidings-20991231T235959Z.db"
+    Path(made).rename(of_tomorrow)
+    said = backup(run, backups, "--data", folder, "--keep", 1)
+    assert said["deleted"] == [str(of_tomorrow)] and Path(said["file"]).is_file()
+
+
 @pytest.mark.slow
 def test_a_backup_during_writes_finishes_and_holds_one_moment(tmp_path: Path, run: Run) -> None:
     with ProcessServer(tmp_path / "server", max_batch_bytes=8_000_000) as server:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,57 @@ def test_a_stored_key_is_sent_to_its_own_server_only(run: Run, server: TestServe
     with TestServer() as other:
         refused = run("events", "list", "--url", other.url, env=NO_KEY)
         assert refused.exit_code == 1 and "--key" in refused.stderr
+
+
+def test_a_url_that_is_given_is_called_also_if_it_is_the_usual_one(run: Run, server: TestServer) -> None:
+    """Someone who names the server on this machine does not mean the one of the profile."""
+    assert run("login", "--url", f"{server.url}/").exit_code == 0
+    assert run("events", "list", "--url", f"{server.url}/", env=NO_KEY).exit_code == 0
+    assert run("events", "list", "--url", server.url, env=NO_KEY).exit_code == 0
+    usual = "http://127.0.0.1:8080"
+    refused = run("tenants", "delete", "acme", "--url", usual, env=NO_KEY)
+    assert refused.exit_code == 1 and server.url not in refused.stderr
+    assert f"listening on {usual}" in refused.stderr or "--key" in refused.stderr
+    assert run("events", "list", "--url", "", env=NO_KEY).exit_code == 1
+
+
+def test_the_doctor_uses_a_stored_key_for_its_own_server(
+    read: Callable[..., Any], run: Run, server: TestServer, stored: Path
+) -> None:
+    assert run("login").exit_code == 0
+
+    def said(url: str) -> list[str]:
+        found = json.loads(run("doctor", "--url", url, "--json", env=NO_KEY).stdout)
+        return [each["detail"] for each in found if each["what"] == "key"]
+
+    assert said(server.url) == ["The key is valid."]
+    with TestServer() as other:
+        assert "No key was given" in said(other.url)[0]
+    stored.chmod(0o644)
+    assert f"chmod 600 {stored}" in said(server.url)[0]
+
+
+def test_a_user_without_a_home_folder_can_call_a_server(
+    run: Run, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a unit or a container, whose user need not have an entry in /etc/passwd."""
+    for name in ("TIDINGS_PROFILES", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def homeless(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert run("events", "list").exit_code == 0
+    assert "tidings login" in run("events", "list", env={"TIDINGS_KEY": ""}).stderr
+    assert "TIDINGS_PROFILES" in run("login").stderr
+    assert "--cursor-file" in run("listen", "--to", "http://127.0.0.1:1/").stderr
+
+
+def test_an_assistants_program_with_a_malformed_url_says_so(run: Run) -> None:
+    said = run("mcp", "--url", "example.com", input="")
+    assert said.exit_code == 1 and "'example.com' is not an http:// or https:// URL" in said.stderr
 
 
 def test_a_file_that_others_can_read_is_refused(run: Run, stored: Path) -> None:

@@ -22,6 +22,7 @@ from tidings.cli.local import serve
 from tidings.cli.local.process.log_format import JsonFormatter
 from tidings.client import Client
 from tidings.client.exchange import ClientRequest
+from tidings.config import find_config
 from tidings.settings import SETTINGS, read_settings
 from tidings.store.engines.sqlite import SqliteDb
 from tidings.testing import ProcessServer, Reaction, Receiver, until
@@ -124,6 +125,12 @@ def test_a_folder_in_use_is_reported(tmp_path: Path) -> None:
         (["--operator-key", "x"], {}, "operator_key must be 10 to 200"),
         (["--operator-key", " tdk_0123456789"], {}, "without spaces"),
         ([], {"TIDINGS_OPERATOR_KEY": "tdk_0123456789\n"}, "without spaces"),
+        # Of an empty host, the server listened on all addresses, was never ready, and did not stop.
+        ([], {"TIDINGS_HOST": ""}, "host must be an address or a name to listen on, such as 127.0.0.1"),
+        (["--host", "127.0.0.1:8080"], {}, "and no port, not '127.0.0.1:8080'."),
+        (["--host", "[::1]"], {}, "host must be without brackets: write ::1."),
+        (["--data", ""], {}, "data must name a folder"),
+        (["--data", os.fsdecode(b"\xff")], {}, "data is not valid UTF-8"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sentence: str, tmp_path: Path) -> None:
@@ -165,9 +172,8 @@ def test_lists_in_the_file_are_read_as_lists() -> None:
 def test_system_errors_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused("--data", str(tmp_path / "file"), "--port", "0")
-    assert (
-        said == f"tidings: {tmp_path}/file cannot be used: it is a file, but must be a folder. Choose another place.\n"
-    )
+    why = "it is a file or a broken link, but must be a folder. Choose another place."
+    assert said == f"tidings: {tmp_path}/file cannot be used: {why}\n"
     assert "[Errno" not in refused("--data", str(tmp_path / "file" / "below"), "--port", "0")
 
 
@@ -192,6 +198,21 @@ def test_a_line_of_the_json_log_holds_the_request_and_the_exception() -> None:
     line = json.loads(text)
     assert "\n" not in text and (line["message"], line["request_id"]) == ("req_1 failed", "req_1")
     assert "ValueError: one\ntwo" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "::1", "fe80::1%eth0", "::ffff:127.0.0.1", "localhost", "db-1.example"]
+)
+def test_addresses_and_names_may_be_listened_on(host: str) -> None:
+    assert read_settings({"host": host}, {}).host == host
+
+
+def test_an_empty_variable_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a compose file passes on what is not set."""
+    monkeypatch.chdir(tmp_path)
+    assert find_config("").path is None
+    (tmp_path / "tidings.yaml").write_text("settings:\n  port: 1\n")
+    assert find_config("").settings == {"port": 1}
 
 
 def test_an_unknown_flag_is_refused_by_name(tmp_path: Path) -> None:

@@ -7,22 +7,23 @@ from typing import Annotated, Any
 import typer
 
 from tidings.cli.profiles import USUAL, Profile, load_profiles, save_profiles
-from tidings.cli.session import DEFAULT_URL, AsJson, Key, Url, elsewhere, fail, print_json
+from tidings.cli.session import AsJson, Key, Url, elsewhere, fail, print_json
 from tidings.client import Client, ClientError
-from tidings.client.exchange import ClientRequest
+from tidings.client.exchange import DEFAULT_URL, ClientRequest
 
 ProfileName = Annotated[
     str, typer.Option("--profile", envvar="TIDINGS_PROFILE", help="The profile's name.", metavar="NAME")
 ]
 
 
-def login(url: Url = DEFAULT_URL, key: Key = "", profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
+def login(url: Url = None, key: Key = "", profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
     """Store a server's URL and a key for the commands that call it, once the key is checked.
 
     The file can only be read by you. Without --key, the key is asked for. Commands then use it if no key is given;
     TIDINGS_PROFILE chooses among several.
     """
     text = key or typer.prompt("Key", hide_input=True, err=True)
+    url = DEFAULT_URL if url is None else url.rstrip("/")
     try:
         with Client(url, text) as client:
             whose: dict[str, Any] = client.send(ClientRequest("GET", "/v1/openapi.json"))["x-key"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tidings.cli.profiles import completed
-from tidings.cli.session import DEFAULT_URL, Key, Url, fail
+from tidings.cli.session import Key, Url, fail
 from tidings.client import Client, ClientError
 from tidings.client.exchange import ClientRequest
 
@@ -19,7 +19,7 @@ FAILED = -32000
 
 
 def mcp(
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     timeout: Annotated[float, typer.Option(help="How long a call may take, in seconds.")] = CALL_SECONDS,
 ) -> None:
@@ -33,7 +33,11 @@ def mcp(
         fail(str(wrong))
     if not key:
         fail("an assistant needs its own key: give one with --key or TIDINGS_KEY. See: tidings keys create --help")
-    with Client(url, key, timeout_seconds=timeout, retries=0) as client:
+    try:
+        made = Client(url, key, timeout_seconds=timeout, retries=0)
+    except ValueError as wrong:
+        fail(str(wrong))
+    with made as client:
         for line in sys.stdin.buffer:
             if answer := _answer(client, line.strip()):
                 sys.stdout.write(f"{answer}\n")

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, AsJson, Key, Limit, Url, fail, print_json, session, width
+from tidings.cli.session import LIST_LIMIT, AsJson, Key, Limit, Url, fail, print_json, session, width
 from tidings.cli.terminal import layout
 from tidings.cli.terminal.sentences import counted
 from tidings.client import ClientError
@@ -39,7 +39,7 @@ def relay(
     database: Database,
     table: Table = TABLE,
     once: Annotated[bool, typer.Option("--once", help="Publish what is there now, and end.")] = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:

@@ -29,17 +29,22 @@ def chosen_name() -> str:
     return os.environ.get("TIDINGS_PROFILE") or USUAL
 
 
-def profiles_file() -> Path:
-    """Where profiles are stored: TIDINGS_PROFILES, or below the user's configuration folder."""
+def profiles_file() -> Path | None:
+    """Where profiles are stored: TIDINGS_PROFILES, or below the user's configuration folder; None without a home."""
     if given := os.environ.get("TIDINGS_PROFILES"):
         return Path(given)
     folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(folder).expanduser() / "tidings" / "profiles.json"
+    try:
+        return Path(folder).expanduser() / "tidings" / "profiles.json"
+    except RuntimeError:
+        # A user of a container or unit need not have one.
+        return None
 
 
 def load_profiles() -> dict[str, Profile]:
     """All profiles by name. Raises ValueError if the file is unreadable, or readable by others."""
-    path = profiles_file()
+    if (path := profiles_file()) is None:
+        return {}
     try:
         with path.open() as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
@@ -58,8 +63,9 @@ def load_profiles() -> dict[str, Profile]:
 
 
 def save_profiles(profiles: dict[str, Profile]) -> Path:
-    """Replace the file as a whole; returns its path. Raises OSError."""
-    path = profiles_file()
+    """Replace the file as a whole; returns its path. Raises OSError, and ValueError if there is no place for it."""
+    if (path := profiles_file()) is None:
+        raise ValueError("you have no home folder. Name a file with the variable TIDINGS_PROFILES")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, ONLY_OWNER)
@@ -75,16 +81,20 @@ def save_profiles(profiles: dict[str, Profile]) -> Path:
     return path
 
 
-def completed(url: str, key: str) -> tuple[str, str]:
-    """The URL and key of a call: as given, or those of the chosen profile. Raises ValueError."""
+def completed(url: str | None, key: str) -> tuple[str, str]:
+    """The URL and key of a call: as given, or those of the chosen profile. Raises ValueError.
+
+    `url`: None if none was given. One that was given is called, also if it is the usual one.
+    """
+    called = DEFAULT_URL if url is None else url
     if key:
-        return url, key
+        return called, key
     name = chosen_name()
     found = load_profiles().get(name)
     if found is None:
         if name != USUAL:
             raise ValueError(f"There is no profile {name!r}. Make it with: tidings login --profile {name}")
-        return url, key
-    if url not in (DEFAULT_URL, found.url):
-        return url, key
+        return called, key
+    if url is not None and url.rstrip("/") != found.url.rstrip("/"):
+        return called, key
     return found.url, found.key

@@ -26,7 +26,11 @@ FAILED = 1
 LIST_LIMIT = 50
 PAGE_MAX = 1000
 
-Url = Annotated[str, typer.Option(envvar="TIDINGS_URL", help="The server's URL.", metavar="URL")]
+Url = Annotated[
+    str | None,
+    typer.Option(envvar="TIDINGS_URL", help="The server's URL.", metavar="URL", show_default=DEFAULT_URL),
+]
+"""None if none was given: then a stored profile chooses it."""
 Key = Annotated[str, typer.Option(envvar="TIDINGS_KEY", help="The key to use.", metavar="KEY")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
 Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many.", metavar="NUMBER")]
@@ -121,10 +125,13 @@ def progress_bar(
 
 
 @contextmanager
-def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Session]:
+def session(url: str | None, key: str, as_json: bool, retries: int = 1) -> Iterator[Session]:
     """A session; API errors end the command with one sentence on stderr and status 1."""
     try:
         url, key = completed(url, key)
+    except ValueError as wrong:
+        fail(str(wrong))
+    try:
         with Client(url, key or None, retries=retries, loads=exact_json.loads) as client:
             yield Session(client, as_json=as_json, url=url)
     except ClientError as wrong:
@@ -167,7 +174,7 @@ def calling(command: Callable[..., None]) -> Callable[..., None]:
             parameters += shared.parameters
 
     @functools.wraps(command)
-    def run(*, url: str, key: str, as_json: bool, **options: Any) -> None:
+    def run(*, url: str | None, key: str, as_json: bool, **options: Any) -> None:
         with session(url, key, as_json) as out:
             for name, shared in together.items():
                 options[name] = shared.read(**{each.name: options.pop(each.name) for each in shared.parameters})
@@ -179,7 +186,7 @@ def calling(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _shared(*, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+def _shared(*, url: Url = None, key: Key = "", as_json: AsJson = False) -> None:
     """What every command that calls the server takes."""
 
 
@@ -232,4 +239,4 @@ def _port_in_file() -> int | None:
     return None
 
 
-__all__ = ["DEFAULT_URL", "AsJson", "Key", "Limit", "Session", "Url", "session"]
+__all__ = ["AsJson", "Key", "Limit", "Session", "Url", "session"]

@@ -147,11 +147,19 @@ KINDS_BY_CODE: dict[str, type[ApiError]] = {
     "referenced": Referenced,
     "import_refused": ImportRefused,
 }
+OF_PROXIES = {
+    413: "it takes no body of this size. Let it set no limit; nginx: client_max_body_size 0",
+    502: "it cannot reach the server",
+    504: "the server did not answer it in time",
+}
+"""What these statuses mean if the server itself gives no reason, as it always does."""
 
 
 def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | None) -> ClientError:
     """The error for a response with status 400 or above."""
     if media.partition(";")[0].strip().lower() != "application/problem+json":
+        if status in OF_PROXIES:
+            return BadAnswer(f"A proxy answered {status}, not the server: {OF_PROXIES[status]}.")
         return BadAnswer(f"The server answered {status} without a reason. Is this the URL of a Tidings server?")
     try:
         problem = json.loads(body)

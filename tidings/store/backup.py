@@ -257,13 +257,19 @@ def _stamp(now: Micros) -> str:
     return moment.to_text(now)[:19].replace("-", "").replace(":", "") + "Z"
 
 
-def delete_oldest(folder: Path, keep: int) -> list[Path]:
-    """Delete all backups in a folder but the newest ones; returns them. Files with other names stay. Raises OSError.
+def named_by_time(folder: Path) -> list[Path]:
+    """The backups in a folder that are named after the time, oldest first. Raises OSError."""
+    return sorted(path for path in folder.iterdir() if _WHOLE.fullmatch(path.name) and path.is_file())
 
-    Their names sort by time. Call it once a new backup is complete, so that there is never one less than before.
+
+def delete_oldest(made: Path, keep: int) -> list[Path]:
+    """Delete the oldest backups next to one that was just made; returns them. Files with other names stay.
+
+    Their names sort by time. The one that was just made stays even if a clock that was wrong has made later ones.
+    Raises OSError.
     """
-    found = sorted(path for path in folder.iterdir() if _WHOLE.fullmatch(path.name) and path.is_file())
-    oldest = found[: max(0, len(found) - max(keep, 1))]
+    others = [path for path in named_by_time(made.parent) if path.name != made.name]
+    oldest = others[: max(0, len(others) - (keep - 1))]
     for path in oldest:
         path.unlink()
     return oldest

@@ -83,7 +83,7 @@ def backup(
     if with_key is not None and key is not None:
         _write_key(key, with_key, made, now)
     note_backup(settings, made, now, key_copied=with_key is not None)
-    deleted = [] if keep is None else _delete_oldest(made, Path(dest), keep)
+    deleted = [] if keep is None else _delete_oldest(made, keep)
     _say(settings, made, with_key, deleted, keep, as_json=as_json)
 
 
@@ -100,11 +100,11 @@ def _say(
     typer.echo(_about_key(settings, made, with_key))
 
 
-def _delete_oldest(made: Copied, folder: Path, keep: int) -> list[Path]:
+def _delete_oldest(made: Copied, keep: int) -> list[Path]:
     from tidings.store import backup
 
     try:
-        return backup.delete_oldest(folder, keep)
+        return backup.delete_oldest(Path(made.file), keep)
     except OSError as wrong:
         fail(f"{made.file} is complete, but an older backup could not be deleted: {reason(wrong)}")
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidings.cli.local import check
-from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, fail, print_json
+from tidings.cli.profiles import completed
+from tidings.cli.session import FAILED, AsJson, Key, Url, fail, print_json
 from tidings.cli.terminal import layout
+from tidings.client.exchange import DEFAULT_URL
 from tidings.model.moment import SystemClock
 from tidings.rules.reading.refused import Refused
 from tidings.settings import Settings, SettingsError
@@ -30,7 +32,7 @@ def doctor(
     data: Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")] = None,
     database: Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")] = None,
     config: Annotated[str | None, typer.Option(help="The file; defaults to ./tidings.yaml.", metavar="FILE")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     production: Annotated[
         bool,
@@ -128,27 +130,34 @@ def _of_machine(settings: Settings) -> Iterator[Finding]:
         yield from look_at_nodes(settings)
 
 
-def _of_server(production: Settings | None, url: str, key: str) -> Iterator[Finding]:
+def _of_server(production: Settings | None, url: str | None, key: str) -> Iterator[Finding]:
     """What calls of the server show. That nobody answers is said once.
 
     `production`: its settings, if what production needs is checked.
     """
+    from tidings.cli.local.doctor_local import Finding
     from tidings.cli.local.doctor_server import look_at_server
 
+    address = _address(production, url)
+    try:
+        _, key = completed(address, key)
+    except ValueError as wrong:
+        yield Finding("fail", "key", str(wrong))
     if production is None:
-        yield from look_at_server(url, key)
+        yield from look_at_server(address, key)
         return
     from tidings.cli.local.production.proxy import look_at_proxy
     from tidings.cli.local.production.usage import look_at_usage
 
-    address = _address(production, url)
     if (yield from look_at_proxy(address, key, production)) and (yield from look_at_server(address, key)):
         yield from look_at_usage(address, key)
 
 
-def _address(settings: Settings, url: str) -> str:
-    """The URL that callers use: the one given, or the setting if none was."""
-    return settings.public_url if url == DEFAULT_URL and settings.public_url else url
+def _address(settings: Settings | None, url: str | None) -> str:
+    """The URL to call: the one given, or else, if production is checked, the setting that says what callers use."""
+    if url is not None:
+        return url
+    return (settings.public_url if settings else "") or DEFAULT_URL
 
 
 def _without(findings: list[Finding], left_out: Sequence[str]) -> list[Finding]:

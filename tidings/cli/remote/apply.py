@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, fail, print_json, session
+from tidings.cli.session import FAILED, AsJson, Key, Url, fail, print_json, session
 from tidings.client.calls import given, verb
 from tidings.client.item_calls import declared, declared_links
 from tidings.config import Config, read_config
@@ -52,7 +52,7 @@ def apply(
     ] = False,
     data: Annotated[str | None, typer.Option(help="With --stopped: the data folder.", metavar="TEXT")] = None,
     database: Annotated[str | None, typer.Option(help="With --stopped: the database.", metavar="TEXT")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
@@ -162,7 +162,7 @@ def _done(post: Post, shown: _Shown, bodies: dict[str, Any], prune: bool) -> _Sh
 
 
 @contextmanager
-def _running(url: str, key: str) -> Iterator[Post]:
+def _running(url: str | None, key: str) -> Iterator[Post]:
     """A running server."""
     with session(url, key, as_json=False) as out:
 

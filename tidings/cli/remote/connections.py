@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, FAILED, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
+from tidings.cli.session import FAILED, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
 from tidings.client.client import Json
 
 cli = typer.Typer(help="Connections: how links reach other systems.", no_args_is_help=True)
@@ -15,7 +15,7 @@ Name = Annotated[str, typer.Argument(help="The connection's name.")]
 
 
 @cli.command("list")
-def list_connections(limit: Limit = LIST_LIMIT, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+def list_connections(limit: Limit = LIST_LIMIT, url: Url = None, key: Key = "", as_json: AsJson = False) -> None:
     """List connections, by name."""
     columns = {"name": "name", "base": "base", "auth": "auth", "rate": "rate", "links": "links"}
     with session(url, key, as_json) as out:
@@ -29,7 +29,7 @@ def list_connections(limit: Limit = LIST_LIMIT, url: Url = DEFAULT_URL, key: Key
 
 
 @cli.command("show")
-def show(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+def show(name: Name, url: Url = None, key: Key = "", as_json: AsJson = False) -> None:
     """Show one connection, secrets masked, and the links that use it."""
     with session(url, key, as_json) as out:
         found = out.client.connections.get(name)
@@ -45,7 +45,7 @@ def test(
             "--get", help="The path to GET, which should require the credentials and change nothing.", metavar="PATH"
         ),
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +61,7 @@ def test(
 
 
 @cli.command("delete")
-def delete(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+def delete(name: Name, url: Url = None, key: Key = "", as_json: AsJson = False) -> None:
     """Delete a connection that no link uses."""
     with session(url, key, as_json) as out:
         out.client.connections.delete(name)

@@ -13,7 +13,6 @@ from typing import IO, Annotated, Any, NoReturn
 import typer
 
 from tidings.cli.session import (
-    DEFAULT_URL,
     LIST_LIMIT,
     PAGE_MAX,
     AsJson,
@@ -166,7 +165,7 @@ def import_(
         str, typer.Option(help="What to do if an id already exists: refuse, replace, merge or skip.")
     ] = "refuse",
     tenant: Tenant = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:

@@ -24,7 +24,7 @@ from tidings.cli.forwarding import Forwarder
 from tidings.cli.listen_options import After, CursorFile, From, HookName, Secret, To, Types, check_options
 from tidings.cli.names import hook_of
 from tidings.cli.remote.interrupts import interrupt_on_signals
-from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
+from tidings.cli.session import AsJson, Key, Session, Url, session
 from tidings.cli.terminal.times import when
 from tidings.client import (
     ApiError,
@@ -103,7 +103,7 @@ def listen(
     since: From = None,
     cursor_file: CursorFile = None,
     secret: Secret = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
@@ -118,7 +118,7 @@ def listen(
     """
     with session(url, key, as_json) as out:
         check_options(to, hook, after, since)
-        path = cursor_file or _default_path(url, to if hook is None else f"{hook} {to}")
+        path = cursor_file or _default_path(out.url, to if hook is None else f"{hook} {to}")
         patterns = event_types.check_patterns(events) if events else ("*",)
         wants = event_types.matcher(tuple(patterns))
         if hook is None:
@@ -331,9 +331,13 @@ def _event(fed: Fed) -> Event:
 
 
 def _default_path(url: str, what: str) -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    state = os.environ.get("XDG_STATE_HOME")
+    try:
+        folder = Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise ValueError("You have no home folder to keep the cursor in. Name a file with --cursor-file.") from None
     mark = hashlib.sha256(f"{url}\n{what}".encode()).hexdigest()[:12]
-    return Path(state) / "tidings" / f"listen-{mark}.json"
+    return folder / "tidings" / f"listen-{mark}.json"
 
 
 def _read_place(path: Path, after: str | None, secret: str | None, *, signed: bool) -> Bookmark:

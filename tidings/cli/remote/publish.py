@@ -13,7 +13,7 @@ from typing import IO, Annotated, NoReturn
 import msgspec
 import typer
 
-from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, fail, print_json, session
+from tidings.cli.session import FAILED, AsJson, Key, Session, Url, fail, print_json, session
 from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.values import check_json
 from tidings.client import ApiError, ClientError, calls
@@ -43,7 +43,7 @@ def publish(
         str | None,
         typer.Option(help="Continue a --file after an error, with the value that the error message shows."),
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:

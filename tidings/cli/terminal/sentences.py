@@ -41,7 +41,7 @@ _ADVICE = {
     errno.EACCES: "the user running Tidings is not permitted to. Grant permission, or choose another place.",
     errno.EPERM: "the user running Tidings is not permitted to. Grant permission, or choose another place.",
     errno.EROFS: "its file system is read-only. Choose another place.",
-    errno.EEXIST: "it is a file, but must be a folder. Choose another place.",
+    errno.EEXIST: "it is a file or a broken link, but must be a folder. Choose another place.",
     errno.ENOTDIR: "part of its path is a file, not a folder. Choose another place.",
     errno.ENOENT: "it does not exist, and cannot be created there. Choose another place.",
     errno.ENOSPC: "the disk is full.",

@@ -9,7 +9,7 @@ import typer
 
 from tidings.cli.forwarding import Forwarder
 from tidings.cli.names import source
-from tidings.cli.session import DEFAULT_URL, FAILED, LIST_LIMIT, PAGE_MAX, Key, Limit, Session, Url, calling, session
+from tidings.cli.session import FAILED, LIST_LIMIT, PAGE_MAX, Key, Limit, Session, Url, calling, session
 from tidings.cli.webhooks.hooks import show_receipt
 from tidings.cli.webhooks.options import CameTo
 
@@ -42,7 +42,7 @@ def show(out: Session, id: Id) -> None:
 
 
 @cli.command("body")
-def body(id: Id, url: Url = DEFAULT_URL, key: Key = "") -> None:
+def body(id: Id, url: Url = None, key: Key = "") -> None:
     """Write the body of a request to stdout, byte for byte."""
     with session(url, key, as_json=False) as out:
         for piece in out.client.receipt_body(id):

@@ -28,10 +28,11 @@ class TriedBackup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def newest(folder: Path) -> Path:
-    """The newest backup in a folder. Raises StoreError if there is none."""
-    found = sorted(path for path in folder.glob(backup.NAME.format("*")) if path.is_file())
+    """The newest backup in a folder, by its name. Raises StoreError if there is none, and OSError."""
+    found = backup.named_by_time(folder)
     if not found:
-        raise StoreError(f"there is no backup in {folder}")
+        name = backup.NAME.format("20261128T033000Z")
+        raise StoreError(f"there is no backup in {folder}: none is named after a time, such as {name}")
     return found[-1]
 
 
