@@ -70,3 +70,24 @@ def test_an_edit_hastens_more_than_a_recovery() -> None:
     assert early.hastened == {1: 9, 2: Recovery(9, 2)}
     early.move(10)
     assert early.hastened == {1: 19, 2: Recovery(19, 12)}
+
+def test_while_it_may_not_send_the_stage_looks_a_few_times_a_second(tmp_path: Path) -> None:
+    """A server that does not reach its database may not send, and something of an endpoint with a rate is due."""
+    world = Simulated(tmp_path, lambda data, at: Answer(), rate=1.0)
+    world.publish(*({"g": n} for n in range(10)))
+    world.run(3)
+    sent, looks = len(world.log), 0
+
+    def may_not() -> bool:
+        nonlocal looks
+        looks += 1
+        assert looks < 1_000, "it looks again and again, without a pause"
+        return False
+
+    world.stage._may_send = may_not
+    world.run(20)
+    assert 0 < sent == len(world.log) < 10
+    world.stage._may_send = lambda: True
+    world.run(20)
+    assert len(world.log) == 10
+    world.close()

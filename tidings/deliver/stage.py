@@ -253,7 +253,7 @@ class Deliver:
         if self._inbox or sends or (self._news and not self._stopping):
             return soon
         if (at := None if self._stopping else self._runs.next_at(self._timers.next_at)) is not None:
-            return min(max(0.0, (at - now) / SECOND), LOOK_AGAIN_SECONDS)
+            return min(max(soon, (at - now) / SECOND), LOOK_AGAIN_SECONDS)
         return LOOK_AGAIN_SECONDS
 
     def _read(self, now: Micros) -> None:
