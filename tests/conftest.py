@@ -123,6 +123,13 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def migrated_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The same with the present schema, and nothing in it: it takes a tenth of the time."""
+    with postgres_server.database(migrated=True) as url:
+        yield url
+
+
 @pytest.fixture(params=ENGINES)
 def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """What `--database` is given, for each engine: one of this test's own with nothing in it but the schema.

@@ -264,8 +264,8 @@ def test_doctor_reports_wrong_settings(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
-def test_doctor_reaches_postgresql(read: Read, run: Run, postgres_url: str) -> None:
-    [database] = [each for each in read("doctor", "--database", postgres_url) if each["what"] == "database"]
+def test_doctor_reaches_postgresql(read: Read, run: Run, migrated_url: str) -> None:
+    [database] = [each for each in read("doctor", "--database", migrated_url) if each["what"] == "database"]
     assert database["state"] == "ok"
     said = run("doctor", "--database", "postgresql://127.0.0.1:1/none")
     assert said.exit_code == 1 and "PostgreSQL cannot be reached" in said.stdout

@@ -472,10 +472,10 @@ def test_another_declaration_runs_unless_it_concerns_the_same_items(here: Store)
 
 
 def test_writers_do_not_wait_for_readers_of_the_altered_table(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup of PostgreSQL reads all tables for a long time."""
-    with store(tmp_path, postgres_url) as here:
+    with store(tmp_path, migrated_url) as here:
         here.declare(BEFORE)
         here.fill(4)
         reader = here.world.engine.reader()

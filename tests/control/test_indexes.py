@@ -97,9 +97,9 @@ def test_indexes_are_checked_at_startup_and_after_each_change(world: World) -> N
 
 
 @pytest.fixture
-def on_postgres(tmp_path: Path, postgres_url: str) -> Iterator[World]:
+def on_postgres(tmp_path: Path, migrated_url: str) -> Iterator[World]:
     """Only PostgreSQL builds alongside the writer."""
-    with opened(tmp_path, postgres_url) as world:
+    with opened(tmp_path, migrated_url) as world:
         yield world
 
 

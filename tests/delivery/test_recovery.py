@@ -71,6 +71,7 @@ def test_an_edit_hastens_more_than_a_recovery() -> None:
     early.move(10)
     assert early.hastened == {1: 19, 2: Recovery(19, 12)}
 
+
 def test_while_it_may_not_send_the_stage_looks_a_few_times_a_second(tmp_path: Path) -> None:
     """A server that does not reach its database may not send, and something of an endpoint with a rate is due."""
     world = Simulated(tmp_path, lambda data, at: Answer(), rate=1.0)

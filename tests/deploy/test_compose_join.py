@@ -91,17 +91,17 @@ def proxied(compose: Any, folder: Path, made: list[Node]) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_the_proxy_goes_on_with_the_other_server_if_one_is_killed(
-    compose: Any, tmp_path: Path, postgres_url: str
+    compose: Any, tmp_path: Path, migrated_url: str
 ) -> None:
     with (
-        joined(tmp_path, postgres_url, 2, trusted_proxies="127.0.0.1") as made,
+        joined(tmp_path, migrated_url, 2, trusted_proxies="127.0.0.1") as made,
         proxied(compose, tmp_path, made) as url,
     ):
         api = Api(url, OPERATOR_KEY)
         until(lambda: _is_there(api), "the proxy has found a server")
         refused: list[int] = []
         sent = {_published(api, refused) for _ in range(10)}
-        first, (other,) = split(postgres_url, made)
+        first, (other,) = split(migrated_url, made)
         first.kill()
         sent |= {_published(api, refused) for _ in range(40)}
         assert len(sent) == 50

@@ -288,9 +288,9 @@ def test_the_page_lists_each_point() -> None:
 
 @pytest.mark.postgres
 def test_postgresql_without_a_replica_or_an_archive_is_named(
-    tmp_path: Path, postgres_server: PostgresServer, postgres_url: str
+    tmp_path: Path, postgres_server: PostgresServer, migrated_url: str
 ) -> None:
-    settings = settings_of(tmp_path, database=postgres_url, secret_key="MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+    settings = settings_of(tmp_path, database=migrated_url, secret_key="MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
     found = wrong(data.look_at_data(settings, 0))
     assert set(found) == {"replica", "backup"}
     assert "no synchronous replica" in found["replica"] and "archives no WAL" in found["backup"]

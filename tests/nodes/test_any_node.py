@@ -168,7 +168,7 @@ APART = ("stream_events",)
 @pytest.fixture(scope="module")
 def two(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     """The sender, and the node that takes in."""
-    with postgres_server.database() as url, joined(tmp_path_factory.mktemp("any"), url, 2) as made:
+    with postgres_server.database(migrated=True) as url, joined(tmp_path_factory.mktemp("any"), url, 2) as made:
         sender, (taker,) = split(url, made)
         yield sender, taker
 

@@ -71,11 +71,11 @@ class Node:
 
 
 @pytest.fixture
-def join(postgres_url: str, tmp_path: Path) -> Iterator[Callable[[], Node]]:
+def join(migrated_url: str, tmp_path: Path) -> Iterator[Callable[[], Node]]:
     with ExitStack() as stack:
 
         def joined() -> Node:
-            node = Node(postgres_url, tmp_path)
+            node = Node(migrated_url, tmp_path)
             stack.callback(node.close)
             return node
 
@@ -91,17 +91,23 @@ def stored(url: str) -> list[tuple[int, str]]:
     return rows(url, "SELECT seq, id FROM event ORDER BY seq")
 
 
+def waits_for_more(url: str, node: Node) -> bool:
+    """Whether the session of a node's writer waits for the next message, or the rest of one."""
+    sql = f"SELECT wait_event FROM pg_stat_activity WHERE pid = {node.writer.session}"
+    return rows(url, sql) == [("ClientRead",)]
+
+
 def routed(url: str) -> list[int]:
     return [row[0] for row in rows(url, "SELECT event FROM delivery ORDER BY number")]
 
 
 def test_numbers_of_several_nodes_become_visible_in_order_and_without_holes(
-    join: Callable[[], Node], postgres_url: str
+    join: Callable[[], Node], migrated_url: str
 ) -> None:
     nodes, done, seen, wrong = [join() for _ in range(4)], threading.Event(), list[int](), list[str]()
 
     def read() -> None:
-        with psycopg.connect(postgres_url, autocommit=True) as db:
+        with psycopg.connect(migrated_url, autocommit=True) as db:
             while not done.is_set() or db.execute("SELECT 1 FROM event WHERE seq > %s", [len(seen)]).fetchone():
                 last = seen[-1] if seen else 0
                 new = [row[0] for row in db.execute("SELECT seq FROM event WHERE seq > %s ORDER BY seq", [last])]
@@ -126,13 +132,13 @@ def test_numbers_of_several_nodes_become_visible_in_order_and_without_holes(
     count = 4 * sum(1 + n % 7 for n in range(50))
     assert seen == list(range(1, count + 1))
     for at in range(4):
-        own = [ident for _, ident in stored(postgres_url) if ident.startswith(f"evt_{at}_")]
+        own = [ident for _, ident in stored(migrated_url) if ident.startswith(f"evt_{at}_")]
         expected = [f"evt_{at}_{n}_{each}" for n in range(50) for each in range(1 + n % 7)]
         assert own == expected, "a node's events keep their order"
 
 
 def test_an_event_is_stored_no_earlier_than_the_one_before_it_whatever_the_clocks_say(
-    join: Callable[[], Node], postgres_url: str
+    join: Callable[[], Node], migrated_url: str
 ) -> None:
     right, behind = join(), join()
     behind.clock.at -= 2_000_000
@@ -141,14 +147,14 @@ def test_an_event_is_stored_no_earlier_than_the_one_before_it_whatever_the_clock
         behind.publish(f"evt_{n}_behind")
         right.clock.at += 500_000
         behind.clock.at += 500_000
-    created = [row[0] for row in rows(postgres_url, "SELECT created FROM event ORDER BY seq")]
+    created = [row[0] for row in rows(migrated_url, "SELECT created FROM event ORDER BY seq")]
     assert created == sorted(created) and created[-1] > created[0]
 
 
 def test_a_node_that_joins_after_one_that_worked_alone_stores_no_earlier_than_that(
-    join: Callable[[], Node], postgres_url: str, tmp_path: Path
+    join: Callable[[], Node], migrated_url: str, tmp_path: Path
 ) -> None:
-    engine, clock = open_engine(postgres_url, tmp_path), HandClock()
+    engine, clock = open_engine(migrated_url, tmp_path), HandClock()
     alone = Writer(engine, clock)
     alone.start()
     alone.wait(publication("evt_alone"))  # type: ignore[arg-type]
@@ -156,11 +162,11 @@ def test_a_node_that_joins_after_one_that_worked_alone_stores_no_earlier_than_th
     node = join()
     node.clock.at -= 1_000_000
     node.publish("evt_joined")
-    assert [row[0] for row in rows(postgres_url, "SELECT created FROM event ORDER BY seq")] == [clock.at, clock.at]
-    assert stored(postgres_url) == [(1, "evt_alone"), (2, "evt_joined")]
+    assert [row[0] for row in rows(migrated_url, "SELECT created FROM event ORDER BY seq")] == [clock.at, clock.at]
+    assert stored(migrated_url) == [(1, "evt_alone"), (2, "evt_joined")]
 
 
-def test_what_a_job_appended_before_it_failed_takes_no_number(join: Callable[[], Node], postgres_url: str) -> None:
+def test_what_a_job_appended_before_it_failed_takes_no_number(join: Callable[[], Node], migrated_url: str) -> None:
     node = join()
 
     def fails(db: Db) -> None:
@@ -174,8 +180,8 @@ def test_what_a_job_appended_before_it_failed_takes_no_number(join: Callable[[],
     node.writer.submit(lambda db: told, lambda result, wrong: answers.put(wrong))
     ready.set()
     assert [type(answers.get(timeout=10)) for _ in range(3)] == [type(None), Conflict, type(None)]
-    assert stored(postgres_url) == [(1, "evt_1"), (2, "evt_2")]
-    assert journal_of(postgres_url)["event"] == 2
+    assert stored(migrated_url) == [(1, "evt_1"), (2, "evt_2")]
+    assert journal_of(migrated_url)["event"] == 2
 
 
 def journal_of(url: str) -> dict[str, int]:
@@ -184,7 +190,7 @@ def journal_of(url: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("refused", [False, True], ids=["stored", "refused"])
 def test_more_events_than_one_statement_takes_are_copied_and_then_numbered(
-    join: Callable[[], Node], postgres_url: str, monkeypatch: pytest.MonkeyPatch, refused: bool
+    join: Callable[[], Node], migrated_url: str, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     monkeypatch.setattr(numbering, "KEPT_ROWS_MAX", 10)
     node, other = join(), join()
@@ -204,20 +210,20 @@ def test_more_events_than_one_statement_takes_are_copied_and_then_numbered(
     found = [answers.get(timeout=10) for _ in range(2)]
     assert [type(wrong) for wrong in found] == [type(None), Conflict if refused else type(None)]
     expected = ["evt_meanwhile", "evt_before", *([] if refused else idents)]
-    assert stored(postgres_url) == list(enumerate(expected, 1))
+    assert stored(migrated_url) == list(enumerate(expected, 1))
     late = publication(*(f"evt_late_{n}" for n in range(11)))
     node.writer.wait(lambda db: WithEvents(None, late.events))
-    assert len(stored(postgres_url)) == len(expected) + 11, "the table is made again"
+    assert len(stored(migrated_url)) == len(expected) + 11, "the table is made again"
 
 
-def test_events_whose_text_is_long_are_copied(join: Callable[[], Node], postgres_url: str) -> None:
+def test_events_whose_text_is_long_are_copied(join: Callable[[], Node], migrated_url: str) -> None:
     node = join()
     data = f'{{"text":"{"x" * numbering.NUMBERED_CHARS_MAX}"}}'
     node.writer.wait(lambda db: WithEvents(None, [Event(id="evt_long", type="a.b", time=1, data=data)]))
-    assert rows(postgres_url, "SELECT seq, data FROM event") == [(1, data)]
+    assert rows(migrated_url, "SELECT seq, data FROM event") == [(1, data)]
 
 
-def test_an_id_that_two_nodes_store_at_once_is_one_event(join: Callable[[], Node], postgres_url: str) -> None:
+def test_an_id_that_two_nodes_store_at_once_is_one_event(join: Callable[[], Node], migrated_url: str) -> None:
     nodes, answers = [join(), join()], Queue[Any]()
     for n in range(20):
         ready = [node.hold() for node in nodes]
@@ -229,10 +235,10 @@ def test_an_id_that_two_nodes_store_at_once_is_one_event(join: Callable[[], Node
         found = [answers.get(timeout=10) for _ in nodes]
         assert [wrong for _, wrong in found] == [None, None]
         assert sorted(result.fresh for result, _ in found) == [0, 2]
-    assert [seq for seq, _ in stored(postgres_url)] == list(range(1, 41)), "a group that was undone took no numbers"
+    assert [seq for seq, _ in stored(migrated_url)] == list(range(1, 41)), "a group that was undone took no numbers"
 
 
-def test_a_job_sees_the_ids_that_its_group_has_stored(join: Callable[[], Node], postgres_url: str) -> None:
+def test_a_job_sees_the_ids_that_its_group_has_stored(join: Callable[[], Node], migrated_url: str) -> None:
     node, answers, runs = join(), Queue[Any](), list[int]()
 
     def job(db: Db) -> Any:
@@ -248,7 +254,7 @@ def test_a_job_sees_the_ids_that_its_group_has_stored(join: Callable[[], Node], 
     assert answers.get(timeout=10) is None
     repeat, refused = answers.get(timeout=10)
     assert repeat.fresh == 0 and isinstance(refused, IdsTaken)
-    assert stored(postgres_url) == [(1, "evt_1")] and runs == [1], "the group was written once"
+    assert stored(migrated_url) == [(1, "evt_1")] and runs == [1], "the group was written once"
 
 
 def test_a_job_reads_what_was_committed_as_the_position(join: Callable[[], Node]) -> None:
@@ -261,19 +267,19 @@ def test_a_job_reads_what_was_committed_as_the_position(join: Callable[[], Node]
     assert seen.get(timeout=10) == 1
 
 
-def test_the_sender_routes_what_all_nodes_have_stored_in_order(join: Callable[[], Node], postgres_url: str) -> None:
+def test_the_sender_routes_what_all_nodes_have_stored_in_order(join: Callable[[], Node], migrated_url: str) -> None:
     sender, other = join(), join()
     assert sender.router is not None and other.router is None
     sender.writer.wait(lambda db: endpoint(db, sender.catalog, 1))
     for n in range(10):
         (sender if n % 2 else other).publish(f"evt_{n}")
     sender.publish("evt_last")
-    until(lambda: len(routed(postgres_url)) == 11, "its own last one is routed though nobody else writes")
-    assert routed(postgres_url) == [seq for seq, _ in stored(postgres_url)] == list(range(1, 12))
+    until(lambda: len(routed(migrated_url)) == 11, "its own last one is routed though nobody else writes")
+    assert routed(migrated_url) == [seq for seq, _ in stored(migrated_url)] == list(range(1, 12))
 
 
 def test_an_event_that_follows_a_new_endpoint_is_routed_to_it_though_the_group_began_before_both(
-    join: Callable[[], Node], postgres_url: str
+    join: Callable[[], Node], migrated_url: str
 ) -> None:
     sender, other = join(), join()
     began, changed = threading.Event(), threading.Event()
@@ -292,12 +298,12 @@ def test_an_event_that_follows_a_new_endpoint_is_routed_to_it_though_the_group_b
     other.publish("evt_1")
     changed.set()
     assert answers.get(timeout=10) is None
-    until(lambda: journal_of(postgres_url)["route"] == 1, "it is routed")
-    assert routed(postgres_url) == [1]
+    until(lambda: journal_of(migrated_url)["route"] == 1, "it is routed")
+    assert routed(migrated_url) == [1]
 
 
 def test_a_group_that_changes_the_catalogue_and_routes_what_others_have_stored_is_written_once(
-    join: Callable[[], Node], postgres_url: str
+    join: Callable[[], Node], migrated_url: str
 ) -> None:
     sender, other, runs = join(), join(), list[int]()
     sender.writer.wait(lambda db: endpoint(db, sender.catalog, 1))
@@ -309,7 +315,7 @@ def test_a_group_that_changes_the_catalogue_and_routes_what_others_have_stored_i
 
     sender.writer.wait(job)
     assert runs == [1], "its own change of the catalogue is not another node's"
-    assert routed(postgres_url) == [1]
+    assert routed(migrated_url) == [1]
 
 
 def test_a_group_of_publications_is_one_round_trip_at_a_node_that_takes_in(
@@ -331,7 +337,7 @@ def test_a_group_of_publications_is_one_round_trip_at_a_node_that_takes_in(
 
 
 def test_a_gap_after_a_restore_begins_where_other_nodes_have_come_to(
-    join: Callable[[], Node], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    join: Callable[[], Node], migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node, other = join(), join()
     node.publish("evt_1")
@@ -345,31 +351,33 @@ def test_a_gap_after_a_restore_begins_where_other_nodes_have_come_to(
     gap = node.writer.wait(lambda db: gaps.gap_after_restore(db, gaps.HowFar(5, 0), None, 0))
     assert gap == Gap(3, 7 + gaps.MARGIN)
     other.publish("evt_4")
-    assert stored(postgres_url) == [(1, "evt_1"), (2, "evt_2"), (3, "evt_3"), (gap.until + 1, "evt_4")]
+    assert stored(migrated_url) == [(1, "evt_1"), (2, "evt_2"), (3, "evt_3"), (gap.until + 1, "evt_4")]
 
 
 @pytest.mark.slow
 def test_a_node_that_is_cut_off_at_any_byte_of_a_group_holds_the_others_up_for_a_moment_at_most(
     join: Callable[[], Node],
     postgres_server: PostgresServer,
-    postgres_url: str,
+    migrated_url: str,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = join()
     with Cut(postgres_server.folder) as cut:
-        node = Node(cut.url(postgres_url), tmp_path)
-        for n in range(5):
-            # Its statements are then prepared, and what it sends has the same length from now on.
-            node.publish(f"evt_{n:08d}")
-        before = cut.passed
-        node.publish("evt_00000005")
-        length, acknowledged, waited = cut.passed - before, ["evt_00000005"], list[float]()
+        node = Node(cut.url(migrated_url), tmp_path)
+        lengths = []
+        for n in range(10):
+            before = cut.passed
+            node.publish(f"evt_{n:08d}a")
+            lengths.append(cut.passed - before)
+        # Its statements are prepared by now, and what it sends has the same length from now on.
+        length, acknowledged, waited = min(lengths), [f"evt_{n:08d}a"], list[float]()
         for at in [*range(0, length - 130, 50), *range(length - 130, length, 9)]:
             answers = Queue[Any]()
             cut.stop_after(at)
             node.writer.submit(publication(f"evt_{at:08d}a"), lambda result, wrong: answers.put(wrong))
             assert cut.is_held.wait(10)
+            until(lambda: cut.unread() == 0 and waits_for_more(migrated_url, node), "PostgreSQL has done what it got")
             began = time.monotonic()
             other.publish(f"evt_{at:08d}b")
             waited.append(time.monotonic() - began)
@@ -382,7 +390,7 @@ def test_a_node_that_is_cut_off_at_any_byte_of_a_group_holds_the_others_up_for_a
             for n in range(5):
                 node.publish(f"evt_{at:06d}{n}c")
         node.close()
-    found = stored(postgres_url)
+    found = stored(migrated_url)
     assert {ident for _, ident in found} >= set(acknowledged), "nothing that was acknowledged is lost"
     assert [seq for seq, _ in found] == list(range(1, len(found) + 1))
     ended = [line for line in caplog.messages if "broke right before its commit" in line]

@@ -52,9 +52,9 @@ def declared(searchable: bool) -> dict[str, object]:
     return {"fields": {"text": {"type": "string", "searchable": searchable}, "n": {"type": "integer"}}}
 
 
-def test_nothing_written_during_a_declaration_is_lost(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 3) as made:
-        sender, takers = split(postgres_url, made)
+def test_nothing_written_during_a_declaration_is_lost(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 3) as made:
+        sender, takers = split(migrated_url, made)
         taker = takers[0]
         assert taker.api.call("PUT", "/v1/collections/notes", declared(False)).status == 201
         file = "id,text\n" + "".join(f"{who}{n},first\n" for who in "ab" for n in range(ITEMS // 2))
@@ -78,19 +78,19 @@ def test_nothing_written_during_a_declaration_is_lost(tmp_path: Path, postgres_u
                 if sender.api.call("GET", f"/v1/items/notes/{ident}").json.get("text") != text
             }
             assert not wrong
-        with psycopg.connect(postgres_url) as db:
+        with psycopg.connect(migrated_url) as db:
             assert db.execute(ROWS, [MOVING & 0xFFFF_FFFF]).fetchone() == (0,)
 
 
-def test_a_declaration_that_is_refused_lets_others_write_again(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 2) as made:
-        _, (taker,) = split(postgres_url, made)
+def test_a_declaration_that_is_refused_lets_others_write_again(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 2) as made:
+        _, (taker,) = split(migrated_url, made)
         assert taker.api.call("PUT", "/v1/collections/notes", declared(False)).status == 201
         file = "id,text\n" + "".join(f"a{n},first\n" for n in range(ITEMS))
         media = {"Content-Type": "text/csv"}
         assert taker.api.call("POST", "/v1/items/notes:import?partial=true", file.encode(), media).status == 200
         needed = {"fields": {**declared(False)["fields"], "more": {"type": "string", "required": True}}}  # type: ignore[dict-item]
         assert taker.api.call("PUT", "/v1/collections/notes", needed).status == 409
-        with psycopg.connect(postgres_url) as db:
+        with psycopg.connect(migrated_url) as db:
             assert db.execute(ROWS, [MOVING & 0xFFFF_FFFF]).fetchone() == (0,)
         assert taker.api.call("PATCH", "/v1/items/notes/a1", {"text": "second"}).status == 200

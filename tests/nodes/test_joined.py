@@ -20,58 +20,58 @@ from tidings.testing.api import OPERATOR_KEY, ApiReply
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
-def test_of_five_that_start_at_once_one_sends_and_all_are_ready(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 5) as made, Receiver() as receiver:
-        until(lambda: len(seen(postgres_url)) == 5, "all were heard of")
-        assert roles(postgres_url) == ["sends", *["takes in"] * 4]
+def test_of_five_that_start_at_once_one_sends_and_all_are_ready(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 5) as made, Receiver() as receiver:
+        until(lambda: len(seen(migrated_url)) == 5, "all were heard of")
+        assert roles(migrated_url) == ["sends", *["takes in"] * 4]
         assert [each.status() for each in made] == [200] * 5
-        first, _ = split(postgres_url, made)
+        first, _ = split(migrated_url, made)
         first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
         sent = [event for each in made for event in published(each.api, 3)]
         until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived")
 
 
-def test_a_killed_sender_is_followed_and_nothing_is_lost(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 3) as made, Receiver() as receiver:
-        first, others = split(postgres_url, made)
+def test_a_killed_sender_is_followed_and_nothing_is_lost(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 3) as made, Receiver() as receiver:
+        first, others = split(migrated_url, made)
         first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
         sent = published(first.api, 20) + published(others[0].api, 20)
         first.kill()
         sent += published(others[0].api, 20) + published(others[1].api, 20)
-        took = is_soon(lambda: sender(postgres_url) not in (None, first.url), "another one sends", 8)
+        took = is_soon(lambda: sender(migrated_url) not in (None, first.url), "another one sends", 8)
         assert took < 4
         until(lambda: {each.id for each in receiver.requests()} >= set(sent), "all have arrived")
         first.start()
-        until(lambda: roles(postgres_url) == ["sends", "takes in", "takes in"], "it is back")
+        until(lambda: roles(migrated_url) == ["sends", "takes in", "takes in"], "it is back")
         assert first.api.call("POST", "/v1/events", EVENT).status == 202
 
 
-def test_a_drained_sender_gives_its_role_away_and_ends(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 2) as made, Receiver() as receiver:
-        first, (other,) = split(postgres_url, made)
+def test_a_drained_sender_gives_its_role_away_and_ends(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 2) as made, Receiver() as receiver:
+        first, (other,) = split(migrated_url, made)
         first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
         sent = published(first.api, 5)
-        assert drained(first, postgres_url, first.url, "--after", "4").exit_code == 0
+        assert drained(first, migrated_url, first.url, "--after", "4").exit_code == 0
         until(lambda: first.status() == 503, "it gets no new callers")
         assert "is being drained" in first.api.with_key(None).call("GET", "/readyz").json["detail"]
-        until(lambda: sender(postgres_url) == other.url, "the other one sends")
+        until(lambda: sender(migrated_url) == other.url, "the other one sends")
         # Who still calls it is served.
         sent += published(first.api, 5)
         assert first.process is not None and first.process.wait(10) == 0
         sent += published(other.api, 5)
         until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived")
         assert len(receiver.requests()) == len(sent), "each once"
-        last = drained(other, postgres_url, "self")
+        last = drained(other, migrated_url, "self")
         assert last.exit_code == 1 and "is the last server that works on this database" in last.output
         assert other.status() == 200
-        assert drained(other, postgres_url, "self", "--after", "0", "--force").exit_code == 0
+        assert drained(other, migrated_url, "self", "--after", "0", "--force").exit_code == 0
         assert other.process is not None and other.process.wait(10) == 0
 
 
-def test_a_drain_names_one_server(tmp_path: Path, postgres_url: str) -> None:
-    named = f"{postgres_url}&application_name=tidings@app:1"
+def test_a_drain_names_one_server(tmp_path: Path, migrated_url: str) -> None:
+    named = f"{migrated_url}&application_name=tidings@app:1"
     with joined(tmp_path, named, 2) as made:
-        until(lambda: roles(postgres_url) == ["sends", "takes in"], "both were heard of")
+        until(lambda: roles(migrated_url) == ["sends", "takes in"], "both were heard of")
         both = drained(made[0], named, "tidings@app:1")
         assert both.exit_code == 1 and "2 servers are called tidings@app:1; give the id of one" in both.output
         unknown = drained(made[0], named, "tidings@app:2")
@@ -79,15 +79,15 @@ def test_a_drain_names_one_server(tmp_path: Path, postgres_url: str) -> None:
             unknown.exit_code == 1
             and "No server that was heard of lately has the name, address or id" in unknown.output
         )
-        _, (other,) = split(postgres_url, made)
+        _, (other,) = split(migrated_url, made)
         assert drained(other, named, "self", "--after", "0").exit_code == 0
         assert other.process is not None and other.process.wait(10) == 0
-        assert roles(postgres_url) == ["sends"], "one that has ended is not listed any more"
+        assert roles(migrated_url) == ["sends"], "one that has ended is not listed any more"
 
 
-def test_nobody_is_refused_by_a_node_that_becomes_the_sender(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 2) as made, Receiver() as receiver:
-        first, (other,) = split(postgres_url, made)
+def test_nobody_is_refused_by_a_node_that_becomes_the_sender(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 2) as made, Receiver() as receiver:
+        first, (other,) = split(migrated_url, made)
         first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
         answers, stop = list[ApiReply](), threading.Event()
 
@@ -99,7 +99,7 @@ def test_nobody_is_refused_by_a_node_that_becomes_the_sender(tmp_path: Path, pos
             callers = [pool.submit(call) for _ in range(4)]
             until(lambda: len(answers) > 50, "they are served")
             first.kill()
-            until(lambda: sender(postgres_url) == other.url, "it sends")
+            until(lambda: sender(migrated_url) == other.url, "it sends")
             before = len(answers)
             until(lambda: len(answers) > before + 50, "they are served again")
             stop.set()
@@ -110,14 +110,14 @@ def test_nobody_is_refused_by_a_node_that_becomes_the_sender(tmp_path: Path, pos
         until(lambda: {each.id for each in receiver.requests()} >= sent, "all have arrived")
 
 
-def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, postgres_url: str) -> None:
+def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, migrated_url: str) -> None:
     def found(node: Node) -> dict[str, str]:
-        settings = {"data": str(node.folder / "data"), "database": postgres_url, "join": True, "secret_key": KEY}
+        settings = {"data": str(node.folder / "data"), "database": migrated_url, "join": True, "secret_key": KEY}
         return {each.detail: each.state for each in look_at_nodes(read_settings(settings, {}))}
 
-    with joined(tmp_path, postgres_url, 1) as [first]:
+    with joined(tmp_path, migrated_url, 1) as [first]:
         assert "1 server was heard of on this database" in next(iter(found(first)))
-        with Node(tmp_path / "far", postgres_url, node_url="http://127.0.0.1:1") as far:
+        with Node(tmp_path / "far", migrated_url, node_url="http://127.0.0.1:1") as far:
             far.start()
             said = found(first)
             assert list(said.values()) == ["ok", "fail"]
@@ -125,9 +125,9 @@ def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, postgres
             far.kill()
 
 
-def test_the_api_lists_the_servers_and_what_each_does(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 2) as made:
-        first, (other,) = split(postgres_url, made)
+def test_the_api_lists_the_servers_and_what_each_does(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 2) as made:
+        first, (other,) = split(migrated_url, made)
         for node in made:
             found = node.api.get("/v1/server")["nodes"]
             assert [(each["role"], each["address"]) for each in found] == [
@@ -137,12 +137,12 @@ def test_the_api_lists_the_servers_and_what_each_does(tmp_path: Path, postgres_u
             assert all(not each["draining"] and each["seconds_ago"] < 5 for each in found)
 
 
-def test_the_console_lists_the_servers_at_any_of_them(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 3) as made:
-        first, (other, last) = split(postgres_url, made)
-        assert drained(last, postgres_url, last.url, "--after", "60").exit_code == 0
+def test_the_console_lists_the_servers_at_any_of_them(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 3) as made:
+        first, (other, last) = split(migrated_url, made)
+        assert drained(last, migrated_url, last.url, "--after", "60").exit_code == 0
         until(lambda: last.status() == 503, "it is drained")
-        there = {each.address: each for each in seen(postgres_url)}
+        there = {each.address: each for each in seen(migrated_url)}
         for node in (first, other):
             visitor = Visitor(node.url)
             visitor.sign_in(OPERATOR_KEY)

@@ -44,33 +44,33 @@ def _wake(node: Node) -> None:
     node.process.send_signal(signal.SIGCONT)
 
 
-def test_a_frozen_sender_is_replaced_and_sends_nothing_when_it_wakes(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 2) as made, Receiver() as receiver:
-        first, (other,) = split(postgres_url, made)
+def test_a_frozen_sender_is_replaced_and_sends_nothing_when_it_wakes(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 2) as made, Receiver() as receiver:
+        first, (other,) = split(migrated_url, made)
         first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"], "rate": 6})
         sent = published(first.api, 100)
         until(lambda: len(receiver.requests()) > 5, "some have arrived")
         _freeze(first)
-        took = is_soon(lambda: sender(postgres_url) == other.url, "the other one sends", 20)
+        took = is_soon(lambda: sender(migrated_url) == other.url, "the other one sends", 20)
         assert took < 13 and "was not heard of for 10 s: its session was ended" in other.log
         until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived", 40)
         before = len(receiver.requests())
         _wake(first)
         until(lambda: "it takes in from now on" in first.log and first.status() == 200, "it has joined again")
-        until(lambda: roles(postgres_url) == ["sends", "takes in"], "both are listed")
-        assert sender(postgres_url) == other.url
+        until(lambda: roles(migrated_url) == ["sends", "takes in"], "both are listed")
+        assert sender(migrated_url) == other.url
         assert len(receiver.requests()) == before, "it has sent nothing of what it had in memory"
         event = first.api.publish("step")
         until(lambda: event in {each.id for each in receiver.requests()}, "it takes in")
 
 
-def test_a_frozen_node_that_takes_in_stops_nobody(tmp_path: Path, postgres_url: str) -> None:
-    with joined(tmp_path, postgres_url, 3) as made:
-        first, (frozen, other) = split(postgres_url, made)
+def test_a_frozen_node_that_takes_in_stops_nobody(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 3) as made:
+        first, (frozen, other) = split(migrated_url, made)
         stop = threading.Event()
 
         def load() -> None:
-            while not stop.is_set():
+            while not stop.wait(0.01):
                 with contextlib.suppress(OSError):
                     frozen.api.call("POST", "/v1/events", EVENT)
 
@@ -87,20 +87,21 @@ def test_a_frozen_node_that_takes_in_stops_nobody(tmp_path: Path, postgres_url: 
                 before = time.monotonic()
                 node.api.publish("step")
                 longest = max(longest, time.monotonic() - before)
+            stop.wait(0.02)
         stop.set()
         assert longest < 2.5
-        assert roles(postgres_url) == ["sends", "takes in"]
+        assert roles(migrated_url) == ["sends", "takes in"]
         _wake(frozen)
         until(lambda: _takes(frozen), "it takes in again")
-        assert frozen.status() == 200 and sender(postgres_url) == first.url
+        assert frozen.status() == 200 and sender(migrated_url) == first.url
 
 
-def test_a_node_that_only_its_callers_reach_refuses_and_stops_sending(tmp_path: Path, postgres_url: str) -> None:
-    with Relay(postgres_url) as relay, Receiver() as receiver, Node(tmp_path / "alone", relay.url) as cut:
+def test_a_node_that_only_its_callers_reach_refuses_and_stops_sending(tmp_path: Path, migrated_url: str) -> None:
+    with Relay(migrated_url) as relay, Receiver() as receiver, Node(tmp_path / "alone", relay.url) as cut:
         cut.start()
         cut.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"], "rate": 6})
-        with joined(tmp_path, postgres_url, 1) as [other]:
-            assert sender(postgres_url) == cut.url
+        with joined(tmp_path, migrated_url, 1) as [other]:
+            assert sender(migrated_url) == cut.url
             sent = published(cut.api, 150)
             until(lambda: len(receiver.requests()) > 5, "some have arrived")
             relay.cut()
@@ -108,13 +109,13 @@ def test_a_node_that_only_its_callers_reach_refuses_and_stops_sending(tmp_path: 
             assert cut.status("/healthz") == 200
             refused = cut.api.call("POST", "/v1/events", EVENT)
             assert refused.status == 503 and "cannot be reached" in refused.json["detail"]
-            until(lambda: sender(postgres_url) == other.url, "the other one sends", 10)
+            until(lambda: sender(migrated_url) == other.url, "the other one sends", 10)
             until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived", 60)
             doubled = len(receiver.requests()) - len(sent)
             assert doubled < 6 * 10, "it stopped sending within 10 s"
             relay.restore()
             until(lambda: cut.status() == 200, "it is back")
-            until(lambda: roles(postgres_url) == ["sends", "takes in"], "it takes in")
+            until(lambda: roles(migrated_url) == ["sends", "takes in"], "it takes in")
             assert len(receiver.requests()) == len(sent) + doubled
         cut.kill()
 
@@ -154,32 +155,32 @@ def test_no_joined_node_is_ended_while_commits_hang(tmp_path: Path, pair: Postgr
         assert sender(url) == first.url
 
 
-def test_a_server_that_stands_by_works_once_all_joined_ones_are_gone(tmp_path: Path, postgres_url: str) -> None:
-    with Node(tmp_path / "waits", postgres_url, join=False, standby=True) as waits:
-        with joined(tmp_path, postgres_url, 2) as made:
+def test_a_server_that_stands_by_works_once_all_joined_ones_are_gone(tmp_path: Path, migrated_url: str) -> None:
+    with Node(tmp_path / "waits", migrated_url, join=False, standby=True) as waits:
+        with joined(tmp_path, migrated_url, 2) as made:
             waits.launch()
-            until(lambda: roles(postgres_url) == ["sends", "stands by", "takes in"], "it stands by")
-            split(postgres_url, made)[0].kill()
-            until(lambda: roles(postgres_url) == ["sends", "stands by"], "a joined one follows")
+            until(lambda: roles(migrated_url) == ["sends", "stands by", "takes in"], "it stands by")
+            split(migrated_url, made)[0].kill()
+            until(lambda: roles(migrated_url) == ["sends", "stands by"], "a joined one follows")
             assert waits.status() == 503
         until(lambda: waits.status() == 200, "it works")
-        assert roles(postgres_url) == ["works"]
+        assert roles(migrated_url) == ["works"]
         waits.kill()
 
 
 def test_wrong_starts_next_to_joined_nodes_are_refused(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(name: str, **settings: Any) -> TestServer:
         return TestServer(
-            tmp_path / name, **{"database": postgres_url, "join": True, "secret_key": KEY, **settings}
+            tmp_path / name, **{"database": migrated_url, "join": True, "secret_key": KEY, **settings}
         ).start()
 
     first = start("first")
     try:
         with pytest.raises(Taken, match="start this one with --join too"):
             start("alone", join=False)
-        url = f"{postgres_url}&application_name=tidings@other:1"
+        url = f"{migrated_url}&application_name=tidings@other:1"
         with pytest.raises(StoreError, match="set node_url to where the other servers reach this one"):
             start("address", database=url, node_url=first.url)
         another = base64.b64encode(b"x" * 32).decode()

@@ -6,7 +6,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,18 +22,24 @@ Node = tuple[Engine, Db]
 Join = Callable[..., Node]
 
 
-@pytest.fixture
-def join(postgres_url: str, tmp_path: Path) -> Iterator[Join]:
+@contextmanager
+def joining(url: str, folder: Path) -> Iterator[Join]:
     """Opens the database as a joined node does, with the connection of its writer."""
     with ExitStack() as stack:
 
         def joined(wants_to_send: bool = True) -> Node:
-            engine = open_engine(postgres_url, tmp_path, joined=True, wants_to_send=wants_to_send)
+            engine = open_engine(url, folder, joined=True, wants_to_send=wants_to_send)
             db = engine.writer()
             stack.callback(engine.close)
             stack.callback(db.close)
             return engine, db
 
+        yield joined
+
+
+@pytest.fixture
+def join(migrated_url: str, tmp_path: Path) -> Iterator[Join]:
+    with joining(migrated_url, tmp_path) as joined:
         yield joined
 
 
@@ -59,18 +65,18 @@ def test_of_joined_nodes_the_first_that_wants_to_sends_and_all_write(join: Join)
 
 
 def test_a_server_that_works_alone_refuses_to_start_beside_joined_ones(
-    join: Join, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    join: Join, migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     join()
     monkeypatch.setattr(pen, "PEN_SECONDS", 0.1)
     with pytest.raises(Taken, match=r"in use by nodes that were started with --join .*start this one with --join too"):
-        open_engine(postgres_url, tmp_path)
+        open_engine(migrated_url, tmp_path)
 
 
 def test_a_joined_node_refuses_to_start_beside_a_server_that_works_alone(
-    join: Join, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    join: Join, migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = open_engine(postgres_url, tmp_path)
+    alone = open_engine(migrated_url, tmp_path)
     db = alone.writer()
     assert alone.sends and not alone.joined and not db.shares
     monkeypatch.setattr(pen, "PEN_SECONDS", 0.1)
@@ -80,18 +86,18 @@ def test_a_joined_node_refuses_to_start_beside_a_server_that_works_alone(
     assert join()[0].sends
 
 
-def test_a_sender_that_lost_its_session_remains_the_sender(join: Join, postgres_url: str) -> None:
+def test_a_sender_that_lost_its_session_remains_the_sender(join: Join, migrated_url: str) -> None:
     (first, db), (second, other) = join(), join()
-    end(postgres_url, db)
+    end(migrated_url, db)
     assert speaks(db) and speaks(other)
     assert first.sends and not second.sends
     third, _ = join()
     assert not third.sends, "its new session holds the lock again"
 
 
-def test_a_sender_that_was_replaced_ends_and_its_successor_sends(join: Join, postgres_url: str) -> None:
+def test_a_sender_that_was_replaced_ends_and_its_successor_sends(join: Join, migrated_url: str) -> None:
     _, db = join()
-    end(postgres_url, db)
+    end(migrated_url, db)
     successor, _ = join()
     assert successor.sends
     with pytest.raises(Superseded, match="another node sends now"):
@@ -100,18 +106,18 @@ def test_a_sender_that_was_replaced_ends_and_its_successor_sends(join: Join, pos
         speaks(db)
 
 
-def test_a_sender_ends_if_another_sent_in_the_meantime_though_that_one_is_gone(join: Join, postgres_url: str) -> None:
+def test_a_sender_ends_if_another_sent_in_the_meantime_though_that_one_is_gone(join: Join, migrated_url: str) -> None:
     _, db = join()
-    end(postgres_url, db)
+    end(migrated_url, db)
     _, successor = join()
-    end(postgres_url, successor)
+    end(migrated_url, successor)
     with pytest.raises(Superseded, match="has sent from this database since this one lost its connection"):
         speaks(db)
 
 
 @pytest.mark.parametrize("is_after_failover", [True, False])
 def test_a_node_that_starts_waits_until_the_sender_before_a_failover_has_stopped(
-    join: Join, postgres_url: str, monkeypatch: pytest.MonkeyPatch, is_after_failover: bool
+    join: Join, migrated_url: str, monkeypatch: pytest.MonkeyPatch, is_after_failover: bool
 ) -> None:
     """That one may be cut off from the new primary, and sends until its proof ends."""
     engine, db = join()
@@ -127,16 +133,16 @@ def test_a_node_that_starts_waits_until_the_sender_before_a_failover_has_stopped
     assert (time.monotonic() - began > 1.0) is is_after_failover
 
 
-def test_a_node_that_takes_in_continues_after_it_lost_its_session(join: Join, postgres_url: str) -> None:
+def test_a_node_that_takes_in_continues_after_it_lost_its_session(join: Join, migrated_url: str) -> None:
     (_, sender), (taking, db) = join(), join()
-    end(postgres_url, sender)
-    end(postgres_url, db)
+    end(migrated_url, sender)
+    end(migrated_url, db)
     successor, _ = join()
     assert successor.sends
     assert speaks(db) and not taking.sends, "it does not become the sender with what it has in memory"
 
 
-def test_a_lost_session_that_still_lives_is_ended(join: Join, postgres_url: str) -> None:
+def test_a_lost_session_that_still_lives_is_ended(join: Join, migrated_url: str) -> None:
     """As after a network failure that the database has not noticed."""
     engine, db = join()
     before = db.session
@@ -147,11 +153,13 @@ def test_a_lost_session_that_still_lives_is_ended(join: Join, postgres_url: str)
     kept.close()
 
 
-def test_nodes_that_start_at_once_on_an_empty_database_all_open_it_and_one_sends(join: Join) -> None:
-    with ThreadPoolExecutor(5) as pool:
+def test_nodes_that_start_at_once_on_an_empty_database_all_open_it_and_one_sends(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    with joining(postgres_url, tmp_path) as join, ThreadPoolExecutor(5) as pool:
         made = list(pool.map(lambda _: join(), range(5)))
-    assert sorted(engine.sends for engine, _ in made) == [False] * 4 + [True]
-    assert len({engine.node for engine, _ in made}) == 5
+        assert sorted(engine.sends for engine, _ in made) == [False] * 4 + [True]
+        assert len({engine.node for engine, _ in made}) == 5
 
 
 def test_of_two_keys_at_two_first_starts_the_one_that_came_first_is_kept(join: Join, tmp_path: Path) -> None:
@@ -184,8 +192,8 @@ def test_an_sqlite_file_cannot_be_joined(tmp_path: Path) -> None:
         open_engine("sqlite:test.db", tmp_path, joined=True)
 
 
-def test_joined_nodes_refuse_a_database_that_does_not_wait_for_its_replica(postgres_url: str, join: Join) -> None:
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
+def test_joined_nodes_refuse_a_database_that_does_not_wait_for_its_replica(migrated_url: str, join: Join) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as admin:
         row = admin.execute("SELECT current_database()").fetchone()
         assert row is not None
         admin.execute(f"ALTER DATABASE {row[0]} SET synchronous_commit = local".encode())

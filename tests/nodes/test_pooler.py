@@ -65,15 +65,15 @@ def _listens(port: int) -> bool:
 
 
 @pytest.mark.parametrize("rotates", ["0", "1"])
-def test_a_pooler_that_shares_sessions_is_refused(tmp_path: Path, postgres_url: str, rotates: str) -> None:
-    with pooled(postgres_url, "transaction", server_round_robin=rotates) as url:
+def test_a_pooler_that_shares_sessions_is_refused(tmp_path: Path, migrated_url: str, rotates: str) -> None:
+    with pooled(migrated_url, "transaction", server_round_robin=rotates) as url:
         for _ in range(2):
             # The first start makes sessions that the second one finds.
             with pytest.raises(StoreBusy, match="a connection pooler that shares sessions among clients"):
                 TestServer(tmp_path / "data", database=url).start()
 
 
-def test_a_pooler_that_keeps_sessions_works(tmp_path: Path, postgres_url: str) -> None:
-    with pooled(postgres_url, "session") as url, TestServer(tmp_path / "data", database=url) as server:
+def test_a_pooler_that_keeps_sessions_works(tmp_path: Path, migrated_url: str) -> None:
+    with pooled(migrated_url, "session") as url, TestServer(tmp_path / "data", database=url) as server:
         event = server.api.publish("step")
         assert server.api.call("GET", f"/v1/events/{event}").status == 200

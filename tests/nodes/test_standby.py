@@ -28,11 +28,11 @@ EVENT = {"type": "step", "data": {}}
 
 
 @pytest.fixture
-def two(tmp_path: Path, postgres_url: str) -> Iterator[tuple[ProcessServer, ProcessServer]]:
+def two(tmp_path: Path, migrated_url: str) -> Iterator[tuple[ProcessServer, ProcessServer]]:
     """A server that works, and one that stands by."""
     with ExitStack() as stack:
         first, second = (
-            stack.enter_context(_Standby(tmp_path / name, database=postgres_url, standby=True, secret_key=KEY))
+            stack.enter_context(_Standby(tmp_path / name, database=migrated_url, standby=True, secret_key=KEY))
             for name in ("first", "second")
         )
         first.start()
@@ -104,13 +104,13 @@ def test_a_frozen_server_is_ended_and_stands_by_when_it_wakes(two: tuple[Process
 
 
 def test_a_server_whose_writer_is_busy_for_long_is_not_ended(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with an import in one transaction: the beat has a connection of its own."""
     monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(nodes, "FROZEN_SECONDS", 1.0)
-    with TestServer(tmp_path, database=postgres_url) as server:
-        with Watched(postgres_url) as watched, stalled(server):
+    with TestServer(tmp_path, database=migrated_url) as server:
+        with Watched(migrated_url) as watched, stalled(server):
             session = server.server and server.server.writer.session
             until(lambda: watched.looks > 12, "it stood longer than a frozen one may")
         assert not watched.free and server.server is not None and server.server.writer.session == session
@@ -118,24 +118,24 @@ def test_a_server_whose_writer_is_busy_for_long_is_not_ended(
 
 
 def test_a_server_that_does_not_beat_is_ended(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test before: without the beat the same wait ends the session."""
     monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(nodes, "FROZEN_SECONDS", 1.0)
-    with TestServer(tmp_path, database=postgres_url) as server:
+    with TestServer(tmp_path, database=migrated_url) as server:
         assert server.server is not None and server.server._beat is not None
         server.server._beat.stop()
-        with Watched(postgres_url) as watched:
+        with Watched(migrated_url) as watched:
             until(lambda: watched.free, "the pen is free")
 
 
 def test_a_server_sends_only_while_the_database_says_that_it_holds_the_pen(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(nodes, "PROOF_SECONDS", 0.3)
-    with Receiver() as receiver, TestServer(tmp_path, database=postgres_url) as server:
+    with Receiver() as receiver, TestServer(tmp_path, database=migrated_url) as server:
         assert server.server is not None and server.server._beat is not None
         beat, deliver, clock = server.server._beat, server.server.deliver, server.server.clock
         server.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
@@ -150,9 +150,9 @@ def test_a_server_sends_only_while_the_database_says_that_it_holds_the_pen(
         assert receiver.wait_for(1)[0].id == event
 
 
-def test_a_server_that_has_just_connected_again_continues_to_send(tmp_path: Path, postgres_url: str) -> None:
+def test_a_server_that_has_just_connected_again_continues_to_send(tmp_path: Path, migrated_url: str) -> None:
     """As after a failover: the beat was asked about the session before, and finds the pen in the next one."""
-    with TestServer(tmp_path, database=postgres_url) as server:
+    with TestServer(tmp_path, database=migrated_url) as server:
         assert server.server is not None and server.server._beat is not None
         beat, session = server.server._beat, server.server.writer.session
         beat.stop()
@@ -166,13 +166,13 @@ def test_a_server_that_has_just_connected_again_continues_to_send(tmp_path: Path
         assert not beat.proven(), "the pen is another session's"
 
 
-def test_whoever_comes_back_after_another_has_written_starts_again(tmp_path: Path, postgres_url: str) -> None:
+def test_whoever_comes_back_after_another_has_written_starts_again(tmp_path: Path, migrated_url: str) -> None:
     """What it remembers, such as how far it has sent, is of a past that no longer counts."""
-    with TestServer(tmp_path, database=postgres_url) as server:
+    with TestServer(tmp_path, database=migrated_url) as server:
         server.api.publish("step")
         assert server.server is not None
         session = server.server.writer.session
-        with psycopg.connect(postgres_url, autocommit=True) as other:
+        with psycopg.connect(migrated_url, autocommit=True) as other:
             # Another one took over while this one was cut off, and is gone.
             other.execute("UPDATE store SET value = 'another' WHERE name = 'writer'")
             other.execute("SELECT pg_terminate_backend(%s)", [session])
@@ -181,12 +181,12 @@ def test_whoever_comes_back_after_another_has_written_starts_again(tmp_path: Pat
         until(lambda: server.server is not None and server.server.failed, "it ends")
 
 
-def test_its_own_last_session_does_not_keep_a_server_out(tmp_path: Path, postgres_url: str) -> None:
+def test_its_own_last_session_does_not_keep_a_server_out(tmp_path: Path, migrated_url: str) -> None:
     """As after a network failure that only this side has noticed."""
     holder = pen.Holder("n1")
     with (
-        psycopg.connect(postgres_url, autocommit=True) as before,
-        psycopg.connect(postgres_url, autocommit=True) as now,
+        psycopg.connect(migrated_url, autocommit=True) as before,
+        psycopg.connect(migrated_url, autocommit=True) as now,
     ):
         session = pen.take(before, holder)
         pen.take(now, holder, session)
@@ -194,9 +194,9 @@ def test_its_own_last_session_does_not_keep_a_server_out(tmp_path: Path, postgre
             before.execute("SELECT 1")
 
 
-def test_another_secret_key_is_refused_before_the_wait(tmp_path: Path, postgres_url: str) -> None:
-    with TestServer(tmp_path / "first", database=postgres_url):
-        other = ProcessServer(tmp_path / "second", database=postgres_url, standby=True, secret_key=KEY)
+def test_another_secret_key_is_refused_before_the_wait(tmp_path: Path, migrated_url: str) -> None:
+    with TestServer(tmp_path / "first", database=migrated_url):
+        other = ProcessServer(tmp_path / "second", database=migrated_url, standby=True, secret_key=KEY)
         with pytest.raises(RuntimeError, match="is not the key of this database"):
             other.start()
 
@@ -228,16 +228,16 @@ def test_what_joined_servers_need_is_said(settings: dict[str, object], said: str
 
 
 def test_a_clock_that_is_an_hour_off_is_refused(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 3_600)
     with pytest.raises(StoreBusy, match="this machine's clock is 60 minutes ahead of the database's"):
-        TestServer(tmp_path, database=postgres_url).start()
+        TestServer(tmp_path, database=migrated_url).start()
 
 
-def test_a_clock_that_is_set_wrong_meanwhile_turns_readyz_red(tmp_path: Path, postgres_url: str) -> None:
-    with TestServer(tmp_path, database=postgres_url) as server:
+def test_a_clock_that_is_set_wrong_meanwhile_turns_readyz_red(tmp_path: Path, migrated_url: str) -> None:
+    with TestServer(tmp_path, database=migrated_url) as server:
         assert server.server is not None and server.server._beat is not None
 
         def ready() -> str:
@@ -251,27 +251,27 @@ def test_a_clock_that_is_set_wrong_meanwhile_turns_readyz_red(tmp_path: Path, po
 
 
 def test_two_servers_of_one_name_are_told_apart(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in two containers: the same host name, and the same number of the process."""
-    named = f"{postgres_url}&application_name=tidings@app:1"
+    named = f"{migrated_url}&application_name=tidings@app:1"
     monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(nodes, "FROZEN_SECONDS", 1.0)
     with TestServer(tmp_path / "a", database=named, secret_key=KEY) as server, Watched(named) as watched:
         until(lambda: watched.looks > 60, "the other one has looked for longer than a frozen server is given")
         assert not watched.free and server.api.call("GET", "/readyz").status == 200
-        db = psycopg.connect(postgres_url)
+        db = psycopg.connect(migrated_url)
         rows = db.execute("SELECT name, session IS NOT NULL FROM node").fetchall()
         db.close()
         assert sorted(rows) == [("tidings@app:1", False), ("tidings@app:1", True)]
 
 
-def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, ProcessServer], postgres_url: str) -> None:
+def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, ProcessServer], migrated_url: str) -> None:
     first, second = two
     assert first.process is not None and second.process is not None
 
     def lines() -> list[str]:
-        return [found.detail for found in look_at_database(postgres_url, first.folder) if found.what == "server"]
+        return [found.detail for found in look_at_database(migrated_url, first.folder) if found.what == "server"]
 
     until(lambda: len(lines()) == 2, "both were heard of")
     works, stands_by = lines()
@@ -279,7 +279,7 @@ def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, Proc
     assert f":{second.process.pid} " in stands_by and " stands by; it was last heard" in stands_by
 
     def listed(*more: str) -> Result:
-        return CliRunner().invoke(tree(["nodes"]), ["nodes", "--database", postgres_url, *more])
+        return CliRunner().invoke(tree(["nodes"]), ["nodes", "--database", migrated_url, *more])
 
     assert [
         (node["works"], str(first.process.pid) in node["name"]) for node in json.loads(listed("--json").output)
@@ -299,12 +299,12 @@ def test_on_sqlite_there_are_no_nodes_to_list(tmp_path: Path) -> None:
 
 
 def test_a_drained_server_ends_and_the_one_that_stands_by_works(
-    two: tuple[ProcessServer, ProcessServer], postgres_url: str
+    two: tuple[ProcessServer, ProcessServer], migrated_url: str
 ) -> None:
     first, second = two
 
     def drain(server: ProcessServer, *more: str) -> Result:
-        command = ["nodes", "--database", postgres_url, "--data", str(server.folder / "data"), "drain", "self", *more]
+        command = ["nodes", "--database", migrated_url, "--data", str(server.folder / "data"), "drain", "self", *more]
         return CliRunner().invoke(tree(["nodes"]), command)
 
     assert first.process is not None and second.process is not None
@@ -316,9 +316,9 @@ def test_a_drained_server_ends_and_the_one_that_stands_by_works(
     assert refused.exit_code == 1 and "nobody would take over" in refused.output
     first.launch()
     until(lambda: _status(first.api, "/healthz") == 200, "it stands by in turn")
-    db = psycopg.connect(postgres_url)
+    db = psycopg.connect(migrated_url)
     [(standing,)] = db.execute("SELECT id FROM node WHERE role = 'stands by'").fetchall()
     db.close()
-    ended = CliRunner().invoke(tree(["nodes"]), ["nodes", "--database", postgres_url, "drain", standing])
+    ended = CliRunner().invoke(tree(["nodes"]), ["nodes", "--database", migrated_url, "drain", standing])
     assert ended.exit_code == 0
     assert first.process.wait(10) == 0 and _status(second.api, "/readyz") == 200

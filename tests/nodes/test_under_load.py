@@ -34,8 +34,8 @@ def _longest(verdict: Verdict) -> float:
     return max(seconds for _, seconds in verdict.silences)
 
 
-def test_kills_lose_nothing(tmp_path: Path, postgres_url: str, sink: SinkProcess) -> None:
-    with trial(tmp_path, sink, postgres_url, nodes=2, say=print, turns=TURNS, seed=1) as made:
+def test_kills_lose_nothing(tmp_path: Path, migrated_url: str, sink: SinkProcess) -> None:
+    with trial(tmp_path, sink, migrated_url, nodes=2, say=print, turns=TURNS, seed=1) as made:
         made.wait()
         made.kill()
         verdict = made.verdict()
@@ -44,9 +44,9 @@ def test_kills_lose_nothing(tmp_path: Path, postgres_url: str, sink: SinkProcess
 
 
 def test_a_frozen_sender_is_followed_and_sends_nothing_when_it_wakes(
-    tmp_path: Path, postgres_url: str, sink: SinkProcess
+    tmp_path: Path, migrated_url: str, sink: SinkProcess
 ) -> None:
-    with trial(tmp_path, sink, postgres_url, nodes=2, say=print, turns=TURNS) as made:
+    with trial(tmp_path, sink, migrated_url, nodes=2, say=print, turns=TURNS) as made:
         made.wait()
         assert made.freeze("at rest", FROZEN_SECONDS + 4)
         verdict = made.verdict()

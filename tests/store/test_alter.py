@@ -234,8 +234,8 @@ def _sqlite(factory: Any) -> Db:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_any_declaration_becomes_any_other_on_postgres(postgres_url: str, tmp_path: Path) -> None:
-    db = open_engine(postgres_url, tmp_path).writer()
+def test_any_declaration_becomes_any_other_on_postgres(migrated_url: str, tmp_path: Path) -> None:
+    db = open_engine(migrated_url, tmp_path).writer()
 
     @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
     @given(worlds_with_rows())
@@ -248,8 +248,8 @@ def test_any_declaration_becomes_any_other_on_postgres(postgres_url: str, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_statements_follow_a_table_there_and_back(postgres_url: str, tmp_path: Path) -> None:
-    db = open_engine(postgres_url, tmp_path).writer()
+def test_statements_follow_a_table_there_and_back(migrated_url: str, tmp_path: Path) -> None:
+    db = open_engine(migrated_url, tmp_path).writer()
     # The driver looks at what ALTER and ROLLBACK did only where they are new to it.
     for _ in range(2):
         for kind in ("BIGINT", "DOUBLE PRECISION", "TEXT"):
@@ -271,8 +271,8 @@ def test_statements_follow_a_table_there_and_back(postgres_url: str, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_statements_forget_a_table_whose_making_was_rolled_back(postgres_url: str, tmp_path: Path) -> None:
-    db = open_engine(postgres_url, tmp_path).writer()
+def test_statements_forget_a_table_whose_making_was_rolled_back(migrated_url: str, tmp_path: Path) -> None:
+    db = open_engine(migrated_url, tmp_path).writer()
     # The driver looks at what ROLLBACK did only where that is new to it.
     db.begin()
     db.rollback()

@@ -19,16 +19,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 @pytest.fixture
-def conn(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url, autocommit=True) as made:
+def conn(migrated_url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(migrated_url, autocommit=True) as made:
         made.execute("CREATE TABLE t (id TEXT PRIMARY KEY, n BIGINT, price NUMERIC)")
         made.execute("INSERT INTO t SELECT 'i' || n, n, n / 10.0 FROM generate_series(0, 999) AS n")
         yield made
 
 
 @pytest.fixture
-def readers(postgres_url: str, conn: psycopg.Connection[Any], tmp_path: Any) -> Iterator[Readers]:
-    made = Readers(open_engine(postgres_url, tmp_path))
+def readers(migrated_url: str, conn: psycopg.Connection[Any], tmp_path: Any) -> Iterator[Readers]:
+    made = Readers(open_engine(migrated_url, tmp_path))
     yield made
     made.close()
 

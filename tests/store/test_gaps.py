@@ -146,13 +146,13 @@ def test_the_counter_jumps_over_all_that_may_have_been_used(database: str | None
 
 @pytest.mark.postgres
 def test_a_server_whose_database_goes_back_under_it_ends(
-    tmp_path: Path, postgres_server: PostgresServer, postgres_url: str
+    tmp_path: Path, postgres_server: PostgresServer, migrated_url: str
 ) -> None:
-    engine = open_engine(postgres_url, tmp_path)
+    engine = open_engine(migrated_url, tmp_path)
     db = engine.writer()
     engine.claim(db)
     engine.note_reached(7)
-    name = postgres_url.partition("?")[0].rpartition("/")[2]
+    name = migrated_url.partition("?")[0].rpartition("/")[2]
     postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     with pytest.raises(Lost):
         db.query("SELECT 1", {})

@@ -159,9 +159,9 @@ def test_a_job_without_a_savepoint_that_fails_leaves_nothing_and_its_neighbours_
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_a_group_of_publications_is_one_round_trip(
-    postgres_url: str, tmp_path: Path, clock: HandClock, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    migrated_url: str, tmp_path: Path, clock: HandClock, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = Writer(open_engine(postgres_url, tmp_path), clock)
+    writer = Writer(open_engine(migrated_url, tmp_path), clock)
     writer._db.begin()
     endpoint(writer._db, catalog, 1)
     writer._db.commit()
@@ -189,8 +189,8 @@ def test_a_group_of_publications_is_one_round_trip(
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_a_transaction_whose_commit_got_no_answer_is_not_sent_again(postgres_url: str, tmp_path: Path) -> None:
-    db = open_engine(postgres_url, tmp_path).builder()
+def test_a_transaction_whose_commit_got_no_answer_is_not_sent_again(migrated_url: str, tmp_path: Path) -> None:
+    db = open_engine(migrated_url, tmp_path).builder()
     db.execute("CREATE TABLE t (id BIGINT)", {})
     db.execute("CREATE SEQUENCE commits", {})
     db.execute(

@@ -115,10 +115,10 @@ def test_a_failure_before_a_savepoint_is_not_taken_for_one_inside(db: Db) -> Non
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_a_connection_that_broke_while_idle_costs_no_transaction_and_one_in_the_middle_stores_nothing(
-    postgres_url: str, tmp_path: Any
+    migrated_url: str, tmp_path: Any
 ) -> None:
-    db = open_engine(postgres_url, tmp_path).builder()
-    with psycopg.connect(postgres_url, autocommit=True) as conn:
+    db = open_engine(migrated_url, tmp_path).builder()
+    with psycopg.connect(migrated_url, autocommit=True) as conn:
         conn.execute("CREATE TABLE t (id TEXT PRIMARY KEY, n BIGINT)")
 
         def end() -> None:

@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 @pytest.fixture
-def conn(postgres_url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with psycopg.connect(postgres_url, autocommit=True) as made:
+def conn(migrated_url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(migrated_url, autocommit=True) as made:
         made.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT)")
         yield made
 

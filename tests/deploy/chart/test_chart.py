@@ -198,7 +198,7 @@ def test_servers_join_only_on_a_database_and_with_one_key(helm: Path, values: st
 
 
 @pytest.mark.postgres
-def test_a_pod_that_leaves_gives_its_role_away_first(helm: Path, tmp_path: Path, postgres_url: str) -> None:
+def test_a_pod_that_leaves_gives_its_role_away_first(helm: Path, tmp_path: Path, migrated_url: str) -> None:
     """What Kubernetes does: it runs the hook in the container, then sends SIGTERM. Here, the hook does not wait."""
     [container] = pod(rendered(helm, *JOIN))["containers"]
     programs = tmp_path / "bin"
@@ -206,12 +206,12 @@ def test_a_pod_that_leaves_gives_its_role_away_first(helm: Path, tmp_path: Path,
     (programs / "sleep").symlink_to("/bin/true")
     (programs / "tidings").write_text(f'#!/bin/sh\nexec {sys.executable} -m tidings "$@"\n')
     (programs / "tidings").chmod(0o755)
-    with joined(tmp_path, postgres_url, 2) as made:
-        first, (other,) = split(postgres_url, made)
+    with joined(tmp_path, migrated_url, 2) as made:
+        first, (other,) = split(migrated_url, made)
         environment = {
             "PATH": f"{programs}:/usr/bin:/bin",
             "TIDINGS_DATA": str(first.folder / "data"),
-            "TIDINGS_DATABASE": postgres_url,
+            "TIDINGS_DATABASE": migrated_url,
             "TIDINGS_SECRET_KEY": KEY,
             "TIDINGS_JOIN": "true",
             "TIDINGS_NODE_URL": first.url,
@@ -219,7 +219,7 @@ def test_a_pod_that_leaves_gives_its_role_away_first(helm: Path, tmp_path: Path,
         hook = container["lifecycle"]["preStop"]["exec"]["command"]
         done = subprocess.run(hook, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert "is being drained" in done.stdout, done.stderr
-        until(lambda: sender(postgres_url) == other.url, "the other one sends")
+        until(lambda: sender(migrated_url) == other.url, "the other one sends")
         assert first.process is not None
         first.process.terminate()
         assert first.process.wait(30) == 0
