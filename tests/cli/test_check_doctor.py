@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pwd
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
-from tidings.cli.local.doctor_local import look_at_owner, unreadable
+from tidings.cli.local.doctor_local import look_at_folder, look_at_owner, unreadable
 from tidings.settings import SETTINGS
 from tidings.testing import Receiver, TestServer, until
 
@@ -248,6 +252,51 @@ def test_doctor_names_a_folder_that_it_may_not_look_into(tmp_path: Path) -> None
             assert f"who may not look into {folder}. Run this as root" in str(unreadable(folder))
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_doctor_as_another_user_advises_nothing_that_would_take_the_folder_from_the_server() -> None:
+    """A folder that was made by hand may be open to others; the files in it are not."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        folder.chmod(0o755)
+        for name in ("lock", "tidings.db"):
+            (folder / name).touch(0o600)
+        seen = as_nobody(lambda: unreadable(folder, folder / "tidings.db"))
+        assert f"who may not read {folder / 'lock'}. Run this as root, or as the server's user." in str(seen)
+        (folder / "lock").chmod(0o644)
+        assert f"read {folder / 'tidings.db'}" in str(as_nobody(lambda: unreadable(folder, folder / "tidings.db")))
+        assert as_nobody(lambda: unreadable(folder)) == ""
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_doctor_advises_what_helps_against_the_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(number: int) -> str:
+        def refuse(**_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+        return next(each.detail for each in look_at_folder(tmp_path) if each.what == "data")
+
+    assert said(errno.ENOSPC).endswith("no space left on device. Free some space.")
+    assert said(errno.EROFS).endswith("Mount a volume for the data folder there, or choose another --data.")
+    assert said(errno.EACCES).endswith(f"Run: chown -R {os.geteuid()} {tmp_path}")
+
+
+def as_nobody(ask: Callable[[], str | None]) -> str:
+    """What a function returns to a user to whom nothing belongs."""
+    reads, writes = os.pipe()
+    if (child := os.fork()) == 0:
+        os.setgroups([])
+        os.setresuid(*[pwd.getpwnam("nobody").pw_uid] * 3)
+        os.write(writes, (ask() or "").encode())
+        os._exit(0)
+    os.close(writes)
+    with open(reads, encoding="utf-8") as said:
+        text = said.read()
+    os.waitpid(child, 0)
+    return text
 
 
 def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:

@@ -201,7 +201,27 @@ def test_a_key_that_only_the_server_has_is_asked_for(tmp_path: Path) -> None:
     assert "for this command, but a server runs with a secret key" in missing.detail
     assert "/etc/tidings.env" in missing.detail and "Errno" not in missing.detail
     [missing] = [each for each in data.look_at_data(settings, 0) if each.what == "secret"]
-    assert missing.detail.endswith("so there is no secret key.")
+    assert missing.detail.endswith("Put it back from your copy, or set that variable to it.")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"", "is empty: writing it was interrupted"),
+        (b"garbage", "must be the base64 of 32 random bytes"),
+        (base64.b64encode(b"o" * 32), "is not the key of this database: its mark is"),
+    ],
+)
+def test_a_secret_key_that_a_start_would_refuse_is_named(tmp_path: Path, text: bytes, sentence: str) -> None:
+    with TestServer(tmp_path / "data"):
+        pass
+    settings = settings_of(tmp_path / "data")
+    (tmp_path / "data" / "secret.key").write_bytes(text)
+    [found] = [each for each in data.look_at_data(settings, 0) if each.what == "secret"]
+    assert found.state == "fail" and sentence in found.detail
+    own = settings_of(tmp_path / "data", secret_key=base64.b64encode(b"o" * 32).decode())
+    [found] = [each for each in data.look_at_data(own, 0) if each.what == "secret"]
+    assert "TIDINGS_SECRET_KEY is not the key of this database" in found.detail
 
 
 def test_another_port_of_this_machine_is_a_proxy_and_not_the_server(tmp_path: Path) -> None:
@@ -252,6 +272,12 @@ def test_who_started_the_server_is_read_from_its_control_group(
     (process / "cgroup").write_text(group + "\n")
     found = service._supervised(process)
     assert found.state == state and words in found.detail
+    (tmp_path / "containerenv").touch()
+    within = service._supervised(process, containers=(tmp_path / "containerenv",))
+    assert within.state == state, "its parent is not the first process"
+    (process / "status").write_text("Name:\ttidings\nPPid:\t1\n")
+    assert service._supervised(process, containers=(tmp_path / "containerenv",)).state == "ok", "docker run --init"
+    assert service._supervised(process, containers=(tmp_path / "none",)).state == state
     (process / "limits").write_text("Max open files            1024                 524288               files\n")
     [limit] = service._open_files(process)
     assert limit.state == "fail" and "LimitNOFILE=65536" in limit.detail

@@ -119,6 +119,12 @@ def fits(path: Path, sealer: Sealer) -> bool:
         return True
 
 
+def mark_in(path: Path) -> str | None:
+    """The mark of the key that a database knows; None if it is older than marks, or empty. Raises StoreError."""
+    with contextlib.closing(SqliteFile(path, still=True)) as db:
+        return _mark(db)
+
+
 def put_key(key: bytes, path: Path, now: Micros) -> None:
     """Write a secret key's text to a file, 0600; an existing other one is moved aside. Raises OSError."""
     if path.exists() and path.read_bytes().strip() == key.strip():
@@ -222,15 +228,19 @@ def _contents(db: SqliteFile, path: Path) -> Contents:
     schema = plan(db)
     if schema.refusal is not None:
         raise StoreError(f"{path} {schema.refusal}")
-    marks: list[Any] = []
-    if db.query("SELECT 1 FROM sqlite_master WHERE name = 'store'", {}):
-        marks = db.query("SELECT value FROM store WHERE name = :name", {"name": KEY_MARK})
     return Contents(
         schema=schema.schema,
         events=db.query("SELECT COUNT(*) FROM event", {})[0][0],
         endpoints=db.query("SELECT COUNT(*) FROM link WHERE deleted IS NULL", {})[0][0],
-        secret_mark=marks[0][0] if marks else None,
+        secret_mark=_mark(db),
     )
+
+
+def _mark(db: SqliteFile) -> str | None:
+    marks: list[Any] = []
+    if db.query("SELECT 1 FROM sqlite_master WHERE name = 'store'", {}):
+        marks = db.query("SELECT value FROM store WHERE name = :name", {"name": KEY_MARK})
+    return str(marks[0][0]) if marks else None
 
 
 def _aside(target: Path, now: Micros) -> Path:

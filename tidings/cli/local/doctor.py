@@ -98,7 +98,7 @@ def _of_folder(settings: Settings, *, production: bool) -> Iterator[Finding]:
     from tidings.store.engines.opening import sqlite_file
 
     folder, file = settings.folder, sqlite_file(settings.database, settings.folder)
-    if (closed := unreadable(folder)) is not None:
+    if (closed := unreadable(folder, file)) is not None:
         yield Finding("fail", "data", closed)
     elif production and not folder.is_dir():
         yield Finding(
@@ -123,8 +123,10 @@ def _of_machine(settings: Settings) -> Iterator[Finding]:
     from tidings.cli.local.production.data import look_at_data
     from tidings.cli.local.production.nodes import look_at_nodes
     from tidings.cli.local.production.service import look_at_service
+    from tidings.store.engines.opening import sqlite_file
 
-    if unreadable(settings.folder) is None and settings.folder.is_dir():
+    file = sqlite_file(settings.database, settings.folder)
+    if unreadable(settings.folder, file) is None and settings.folder.is_dir():
         yield from look_at_service(settings)
         yield from look_at_data(settings, SystemClock().now())
         yield from look_at_nodes(settings)

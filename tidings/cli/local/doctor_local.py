@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import shutil
@@ -66,19 +67,27 @@ def look_at_machine() -> Iterator[Finding]:
         yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
-def unreadable(folder: Path) -> str | None:
-    """Why nothing in a folder can be inspected, as a sentence; None if it can, or if there is no such folder."""
+def unreadable(folder: Path, file: Path | None = None) -> str | None:
+    """Why a data folder cannot be inspected, as a sentence; None if it can, or if there is no such folder.
+
+    `file`: an SQLite database.
+    """
+    closed = None
     try:
         folder.stat()
-        if os.access(folder, os.R_OK | os.X_OK):
-            return None
+        if not os.access(folder, os.R_OK | os.X_OK):
+            closed = f"look into {folder}"
+        else:
+            there = (each for each in files_of(file, folder) if each.is_file() and not os.access(each, os.R_OK))
+            closed = next((f"read {each}" for each in there), None)
     except PermissionError:
         # A folder above it is closed.
-        pass
+        closed = f"look into {folder}"
     except OSError:
         return None
-    who = place.user(os.geteuid())
-    return f"You are {who}, who may not look into {folder}. Run this as root, or as the server's user."
+    if closed is None:
+        return None
+    return f"You are {place.user(os.geteuid())}, who may not {closed}. Run this as root, or as the server's user."
 
 
 def look_at_owner(folder: Path, file: Path | None) -> Iterator[Finding]:
@@ -138,14 +147,19 @@ def _look_at_file(path: Path, folder: Path) -> Iterator[Finding]:
         yield _no_database(path, folder)
         return
     yield from _database_closed_to_others(path)
-    journal, index = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
-    if journal.exists() and journal.stat().st_size and not index.exists():
+    if (journal := unmerged(path)) is not None:
         said = f"sqlite:{path} was not inspected: reading it would merge {journal.name}, as the next start does."
         yield Finding("ok", "database", said)
         return
     with contextlib.closing(SqliteFile(path, still=True)) as db:
         yield Finding("ok", "database", f"sqlite:{path} can be read.")
         yield _schema(db)
+
+
+def unmerged(path: Path) -> Path | None:
+    """The journal of a database that nobody has open, which reading it would merge; None if there is none."""
+    journal, index = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
+    return journal if journal.exists() and journal.stat().st_size and not index.exists() else None
 
 
 def _look_at_postgres(engine: Engine) -> Iterator[Finding]:
@@ -204,12 +218,19 @@ def _writable(folder: Path) -> Finding:
             file.flush()
             os.fsync(file.fileno())
     except OSError as wrong:
-        owner = folder.stat().st_uid
-        advice = (
-            f"It belongs to user {owner}, you are {os.getuid()}. Free space, or run: chown -R {os.getuid()} {folder}"
-        )
-        return Finding("fail", "data", f"{folder} is not writable: {wrong.strerror}. {advice}")
+        said = f"{folder} is not writable: {(wrong.strerror or str(wrong)).lower()}"
+        return Finding("fail", "data", f"{said}. {_advice_on(wrong.errno, folder)}")
     return Finding("ok", "data", f"{folder} is writable.")
+
+
+def _advice_on(number: int | None, folder: Path) -> str:
+    """What to do if a folder cannot be written to for this reason."""
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space."
+    if number == errno.EROFS:
+        return "Mount a volume for the data folder there, or choose another --data."
+    ours = os.geteuid()
+    return f"It belongs to {place.owner_of(folder)}, you are {place.user(ours)}. Run: chown -R {ours} {folder}"
 
 
 def _closed_to_others(folder: Path) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def passing(folder: Path, mount: Mount | None) -> str | None:
     gone = "is gone with" if mount.kind in LAYERS else "does not survive"
     return (
         f"{folder} is on {kind} ({mount.kind}), so the data {gone} {end}. Mount a volume there "
-        f"(docker run --volume tidings:{folder}), or name a folder on a disk with --data"
+        f"(docker run --volume tidings:{folder.absolute()}), or name a folder on a disk with --data"
     )
 
 

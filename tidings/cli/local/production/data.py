@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidings.cli.local.backup import reason
-from tidings.cli.local.doctor_local import Finding
+from tidings.cli.local.doctor_local import Finding, unmerged
 from tidings.cli.local.production import record
 from tidings.cli.local.production.record import BackupRecord
 from tidings.cli.local.production.service import server_process
@@ -17,10 +17,11 @@ from tidings.cli.terminal.sentences import sentence
 from tidings.model import moment
 from tidings.model.moment import DAY, HOUR, Micros
 from tidings.settings import Settings
+from tidings.store.backup import mark_in
 from tidings.store.base import StoreError
 from tidings.store.engines import place
 from tidings.store.engines.opening import driver_needed, sqlite_file
-from tidings.store.seal import KEY_FILE, load_key, read_key
+from tidings.store.seal import KEY_FILE, Sealer, load_key, read_key, refuse_other
 
 if TYPE_CHECKING:
     from tidings.store.engines.pen import Durability
@@ -45,7 +46,7 @@ def look_at_data(settings: Settings, now: Micros) -> Iterator[Finding]:
         yield _trial(kept, now)
     else:
         yield from _postgres(settings, now)
-    yield _key(settings, kept)
+    yield _key(settings, kept, file)
     yield from _key_beside_backups(settings, kept)
 
 
@@ -126,14 +127,19 @@ def _replica(found: Durability) -> Finding:
     return Finding("ok", "replica", f"Commits wait for a synchronous replica ({', '.join(found.synchronous)}).")
 
 
-def _key(settings: Settings, kept: BackupRecord) -> Finding:
+def _key(settings: Settings, kept: BackupRecord, file: Path | None) -> Finding:
     path = settings.folder / KEY_FILE
+    if (settings.secret_key or path.exists()) and (refused := _refused(settings, file)) is not None:
+        return Finding("fail", "secret", sentence(refused))
     if settings.secret_key:
         return Finding("ok", "secret", "The secret key is given by TIDINGS_SECRET_KEY. Keep a copy of it elsewhere.")
     if not path.exists():
         said = f"There is no {path}, and TIDINGS_SECRET_KEY is not set"
         if server_process(settings.folder) is None:
-            return Finding("fail", "secret", f"{said}, so there is no secret key.")
+            if file is not None and not file.exists():
+                return Finding("fail", "secret", f"{said}: the first start makes a key.")
+            advice = "Put it back from your copy, or set that variable to it"
+            return Finding("fail", "secret", f"{said}, but only that key opens the database's secrets. {advice}.")
         advice = "Give this command the variables of the server; beside a unit: set -a; . /etc/tidings.env; set +a"
         return Finding("fail", "secret", f"{said} for this command, but a server runs with a secret key. {advice}")
     if kept.key_copied_at is None:
@@ -143,6 +149,26 @@ def _key(settings: Settings, kept: BackupRecord) -> Finding:
         said = f"No copy of {path} is known, and without it a backup is useless. {advice}: --except secret"
         return Finding("fail", "secret", said)
     return Finding("ok", "secret", f"{path} was copied at {moment.to_text(kept.key_copied_at)[:19]}Z.")
+
+
+def _refused(settings: Settings, file: Path | None) -> str | None:
+    """Why a start would refuse the secret key; None if it would not, as far as can be read here."""
+    try:
+        sealer = Sealer(load_key(settings.secret_key, settings.folder))
+    except (OSError, StoreError) as wrong:
+        return reason(wrong)
+    if file is None or unmerged(file) is not None:
+        return None
+    try:
+        mark = mark_in(file)
+    except (OSError, StoreError):
+        # What is wrong with the database is said elsewhere.
+        return None
+    try:
+        refuse_other(mark or sealer.mark, sealer, settings.secret_key, settings.folder)
+    except StoreError as wrong:
+        return str(wrong)
+    return None
 
 
 def _key_beside_backups(settings: Settings, kept: BackupRecord) -> Iterator[Finding]:

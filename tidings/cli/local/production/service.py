@@ -18,6 +18,9 @@ from tidings.store.engines.opening import FOLDER_LOCK
 TIME_ERROR = 5
 """What adjtimex(2) returns if nothing sets the clock."""
 ADJTIMEX_BYTES = 512
+CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""What Docker and Podman put into a container."""
+_PARENT = re.compile(r"^PPid:\s+([0-9]+)", re.MULTILINE)
 _LIMIT = re.compile(r"^Max open files\s+([0-9]+)", re.MULTILINE)
 _USER = re.compile(r"^Uid:\s+([0-9]+)", re.MULTILINE)
 
@@ -50,12 +53,15 @@ def server_process(folder: Path) -> Path | None:
     return None
 
 
-def _supervised(process: Path) -> Finding:
+def _supervised(process: Path, containers: tuple[Path, ...] = CONTAINERS) -> Finding:
     group = _text(process / "cgroup").strip().rpartition(":")[2]
     unit = group.rpartition("/")[2]
     if process.name == "1" or (unit.endswith(".service") and not unit.startswith("user@")):
         said = "as the main process of a container" if process.name == "1" else f"as the unit {unit}"
         return Finding("ok", "service", f"The server runs {said}.")
+    parent = _PARENT.search(_text(process / "status"))
+    if parent is not None and parent[1] == "1" and any(each.exists() for each in containers):
+        return Finding("ok", "service", "The server runs in a container, below its init process.")
     if unit.endswith(".scope") and "session-" in unit:
         where = "in somebody's login session, and may end with it"
     else:
