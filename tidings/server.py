@@ -88,7 +88,6 @@ if TYPE_CHECKING:
     from tidings.store.joined.others import Others
 
 GARBAGE_THRESHOLD = 20_000
-
 DRAINED = "this server is being drained, and ends soon"
 
 log = logging.getLogger("tidings.server")
@@ -182,16 +181,17 @@ class Server:
         self._follow_others(engine, catalog, feed)
         together = self._together(catalog, sealer, feed, router, endpoints)
         self.parts = among_others(together, engine.node or "", sealer) if engine.joined else together
+        if self._beat is not None:
+            self._beat.imports = lambda: self.parts.imports.under_way
         self._tasks = Tasks(cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
 
     def _start_beat(self, engine: Engine) -> None:
         """Of nodes that share a database, say that this one works."""
         if engine.node is not None:
-            writer = self.writer
             own = Own(id=engine.node, version=__version__, joined=engine.joined, sends=self.sends)
             own.draining = self.draining
             own.address = self.settings.node_url or (reached_at(self.settings.host, self.port) if self.port else None)
-            self._beat = Beat(engine.builder, own, lambda: writer.session, writer.speak, self._reached)
+            self._beat = Beat(engine.builder, own, lambda: self.writer.session, self.writer.speak, self._reached)
             self._beat.on_drain, self._beat.on_free = self._drain, lambda: self.on_free()
             self._beat.start()
 

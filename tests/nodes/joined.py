@@ -79,8 +79,8 @@ def split(database: str, made: list[Node]) -> tuple[Node, list[Node]]:
 
 
 def drained(node: ProcessServer, database: str, which: str, *more: str) -> Result:
-    """`tidings nodes drain`, on the machine of a node."""
-    command = ["nodes", "--database", database, "--data", str(node.folder / "data"), "drain", which, *more]
+    """`tidings nodes drain`, on the machine of a node: the options may stand before the command, or after it."""
+    command = ["nodes", "--database", database, "drain", which, "--data", str(node.folder / "data"), *more]
     return CliRunner().invoke(tree(["nodes"]), command)
 
 

@@ -12,8 +12,9 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -49,9 +50,9 @@ class OnwardRequest(msgspec.Struct, frozen=True):
     method: str
     target: str
     """The path and the query, ASCII without spaces."""
-    headers: Headers
-    """Without those that frame the body."""
-    body: AsyncIterator[bytes] | None = None
+    headers: Callable[[], Headers]
+    """Without those that frame the body. Called again if the request is sent again."""
+    body: AsyncGenerator[bytes] | None = None
     length: int | None = None
     """The bytes of the body; None: unknown, so it is sent in chunks."""
 
@@ -74,66 +75,54 @@ class _Connection:
         self.writer.transport.abort()
 
 
-class _Sending:
-    """The body on its way, in its own task: the other side may answer before it is complete."""
+class _Body:
+    """The body on its way, sent by its own task: the other side may answer before it is complete."""
 
     def __init__(self, connection: _Connection, request: OnwardRequest) -> None:
         self._connection, self._request = connection, request
         self._is_answered = False
-        self.task = asyncio.ensure_future(self._run())
 
     def answered(self) -> None:
-        """The response has begun: what is left of the body is only read."""
-        if not self.task.done():
-            # The rest of the body would be taken for the next request.
-            self._is_answered, self._connection.may_be_kept = True, False
+        """The response has begun before the end of the body: what is left is only read."""
+        # It would be taken for the next request.
+        self._is_answered, self._connection.may_be_kept = True, False
 
-    async def end(self) -> None:
-        """Wait a moment for the rest of the body, so that the response reaches its reader."""
-        if not self.task.done():
-            await asyncio.wait({self.task}, timeout=DISCARD_SECONDS)
-        self.drop()
-
-    def drop(self) -> None:
-        """Wait for nothing more."""
-        if not self.task.done():
-            self.task.cancel()
-        elif not self.task.cancelled():
-            self.task.exception()
-
-    async def _run(self) -> None:
-        writer, length = self._connection.writer, self._request.length
-        if self._request.body is None:
+    async def send(self) -> None:
+        """Send it. Raises what the body raises."""
+        body, length = self._request.body, self._request.length
+        if body is None:
             return
         sent = discarded = 0
-        async for piece in self._request.body:
-            if self._is_answered:
-                discarded += len(piece)
-                if discarded > DISCARDED_BYTES_MAX:
-                    return
-                continue
-            sent += len(piece)
-            framed = piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece)
-            await self._write(writer, framed)
+        async with contextlib.aclosing(body):
+            async for piece in body:
+                if self._is_answered:
+                    discarded += len(piece)
+                    if discarded > DISCARDED_BYTES_MAX:
+                        return
+                    continue
+                sent += len(piece)
+                await self._write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
         if length is None:
-            await self._write(writer, b"0\r\n\r\n")
+            await self._write(b"0\r\n\r\n")
         elif sent != length and not self._is_answered:
             raise BrokenOff("the body has another length than it said")
 
-    async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+    async def _write(self, data: bytes) -> None:
+        writer = self._connection.writer
         try:
             writer.write(data)
             await writer.drain()
-        except OSError:
+        except OSError as wrong:
             # The other side has closed; it may have answered before.
-            self._is_answered, self._connection.may_be_kept = True, False
+            _said(wrong)
+            self.answered()
 
 
 class OnwardReply:
     """A response whose body is read as it arrives."""
 
     def __init__(
-        self, status: int, headers: Headers, length: int | None, sending: _Sending, close: Callable[[], None]
+        self, status: int, headers: Headers, length: int | None, sending: asyncio.Task[None], close: Callable[[], None]
     ) -> None:
         self.status, self.headers = status, headers
         self.length = length
@@ -151,7 +140,9 @@ class OnwardReply:
         if not self.is_over:
             # Not even its beginning was read.
             self._close()
-        await self._sending.end()
+        if not self._sending.done():
+            await asyncio.wait({self._sending}, timeout=DISCARD_SECONDS)
+        await _dropped(self._sending)
 
 
 class Onward:
@@ -169,8 +160,7 @@ class Onward:
 
         Raises NotConnected, BrokenOff, or what the request's body raises.
         """
-        framing = Framing.of_request(request.length, has_body=request.body is not None)
-        head = head_of(request.method, request.target, [*request.headers, *framing])
+        head = _head(request)
         connection = await self._connection(base)
         try:
             return await self._exchange(base, connection, head, request)
@@ -180,7 +170,7 @@ class Onward:
         # It was closed while it was idle, or at that moment.
         for idle in self._idle.pop(base, ()):
             self._end(idle)
-        return await self._exchange(base, await self._connection(base), head, request)
+        return await self._exchange(base, await self._connection(base), _head(request), request)
 
     def close(self) -> None:
         """Close all connections, also those in use: what waits for them ends with BrokenOff."""
@@ -218,24 +208,26 @@ class Onward:
         return asyncio.open_connection(parts.hostname, port, ssl=tls, limit=BUFFER_BYTES)
 
     async def _exchange(self, base: str, connection: _Connection, head: bytes, request: OnwardRequest) -> OnwardReply:
-        """Send, and read the head of the response."""
+        """Send, and read the head of the response. If it raises, the connection is closed."""
         connection.writer.write(head)
-        sending = _Sending(connection, request)
-        reading = asyncio.ensure_future(read_head(connection.reader))
+        body = _Body(connection, request)
+        sending, reading = asyncio.ensure_future(body.send()), asyncio.ensure_future(read_head(connection.reader))
         try:
-            await asyncio.wait({sending.task, reading}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done() and (wrong := sending.task.exception()) is not None:
-                raise wrong
+            await asyncio.wait({sending, reading}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                sending.result()
             status, headers = await reading
             framing = Framing.of_response(request.method, status, headers)
         except BaseException as wrong:
-            reading.cancel()
-            sending.drop()
             self._end(connection)
+            await _dropped(sending, reading)
+            # What a task raised has this frame. If that had the task, the caller's connection would stay open.
+            del sending, reading
             if isinstance(wrong, OSError | EOFError | ValueError | asyncio.LimitOverrunError):
-                raise BrokenOff(str(wrong)) from None
+                raise BrokenOff(_said(wrong)) from None
             raise
-        sending.answered()
+        if not sending.done():
+            body.answered()
         reply = OnwardReply(status, headers, framing.length, sending, partial(self._end, connection))
         reply.pieces = self._pieces(base, connection, framing, reply)
         return reply
@@ -251,7 +243,7 @@ class Onward:
                     yield piece
             is_whole = framing.keeps_alive and connection.may_be_kept
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as wrong:
-            raise BrokenOff(str(wrong)) from None
+            raise BrokenOff(_said(wrong)) from None
         finally:
             reply.is_over = True
             if is_whole and not self._is_closed:
@@ -276,6 +268,27 @@ class Onward:
     def _end(self, connection: _Connection) -> None:
         self._open.discard(connection)
         connection.close()
+
+
+def _head(request: OnwardRequest) -> bytes:
+    """Raises ValueError if a part of it cannot be sent."""
+    framing = Framing.of_request(request.length, has_body=request.body is not None)
+    return head_of(request.method, request.target, [*request.headers(), *framing])
+
+
+def _said(wrong: BaseException) -> str:
+    """What it says. The stream keeps what it has raised: with the frames that this went through, the caller's too."""
+    return str(wrong.with_traceback(None))
+
+
+async def _dropped(*tasks: asyncio.Task[Any]) -> None:
+    """End tasks whatever they do: afterwards nobody reads the request's body, and others may."""
+    for each in tasks:
+        each.cancel()
+    await asyncio.wait(tasks)
+    for each in tasks:
+        if not each.cancelled():
+            each.exception()
 
 
 def _tls(ca_file: str | None) -> ssl.SSLContext:

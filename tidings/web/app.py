@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Coroutine, Mapping
+from time import perf_counter
 from typing import Any, Protocol
 
+from tidings.model.errors import Unavailable
 from tidings.rules.network.origin import public_url
 from tidings.web.api.door import ApiDoor
-from tidings.web.callers.forwarded import HEADER, ForwardedSeal
+from tidings.web.callers.forwarded import HEADER, ForwardedSeal, passed_on
 from tidings.web.console.door import ConsoleDoor
 from tidings.web.elsewhere import DoorElsewhere
 from tidings.web.forms.door import FormsDoor
@@ -23,6 +25,8 @@ from tidings.web.parts import Parts
 from tidings.web.portal.door import PortalDoor
 from tidings.web.svix.door import SvixDoor
 from tidings.web.wire.forwarding import catch_up
+from tidings.web.wire.problem import send_problem
+from tidings.web.wire.request_ids import RequestIds
 from tidings.web.wire.routes import Routes
 
 
@@ -45,7 +49,7 @@ class App:
         """`doors`: by the first step of the path, such as `in` and `f`; the API's door takes the rest."""
         self._parts = parts
         public = public_url(parts.settings.public_url)
-        self._forwarded = parts.forwarded
+        self._forwarded, self._ids = parts.forwarded, RequestIds(parts.clock)
         self._api = ApiDoor(parts, _routes(public.prefix if public else ""))
         self._traced = None if parts.traced is None else parts.traced(self._api.route_of)
         self._doors: dict[str, Door] = dict(doors or self._own_doors(parts))
@@ -80,7 +84,12 @@ class App:
 
     async def _passed_on(self, seal: ForwardedSeal, door: Door, scope: Any, proto: Any) -> None:
         """A request that came by way of another node may be about a change of the catalogue that that one has made."""
-        passed, parts = seal.of(scope), self._parts
+        try:
+            scope, parts = seal.opened(scope), self._parts
+        except Unavailable as wrong:
+            send_problem(proto, wrong, self._ids.next(perf_counter()))
+            return
+        passed = passed_on(scope)
         if passed is not None and passed.version > parts.catalog.now.version:
             await catch_up(parts.writer)
         await (door.take(scope, proto) if self._traced is None else self._traced(door, scope, proto))

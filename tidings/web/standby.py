@@ -6,8 +6,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-import msgspec
-
 from tidings.model.errors import Unavailable
 from tidings.model.moment import SystemClock
 from tidings.web.wire import problem
@@ -30,6 +28,4 @@ class StandbyApp:
             proto.response_bytes(200, [("content-type", "application/json")], _ALIVE)
             return
         error = Unavailable(self._why(), retry_after_seconds=RETRY_SECONDS)
-        request_id = self._ids.next(perf_counter())
-        headers = [*problem.headers(error), ("content-type", problem.MEDIA), ("request-id", request_id), problem.CLOSE]
-        proto.response_bytes(error.status, headers, msgspec.json.encode(problem.problem(error, request_id)))
+        problem.send_problem(proto, error, self._ids.next(perf_counter()))

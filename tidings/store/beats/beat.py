@@ -42,10 +42,13 @@ class Beat:
         self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: None
         """Called once if somebody has asked this node to end: with the seconds until then, and whether another one
         would send."""
+        self.imports: Callable[[], int] = lambda: 0
+        """How many files of items are on their way in."""
         self.wrong_clock: str | None = None
         """Why this server should take no calls at this moment: its clock."""
         self._proof, self._patience, self._line = Proof(), Patience(), Line()
         self._beaten_session: int | None = None
+        self._twin: str | None = None
         self._rests = False
         self._drains = own.draining is not None
         self._stopping = threading.Event()
@@ -91,6 +94,7 @@ class Beat:
         asked, session = uptime(), self._session()
         if session is None:
             return
+        self.own.imports = self.imports()
         self._compare(self._now() - nodes.beat(self._db, self.own, session))
         self._beaten_session = session
         locks = nodes.held(self._db)
@@ -121,6 +125,19 @@ class Beat:
         elif self.wrong_clock is None and before is not None:
             log.warning("this machine's clock agrees with the database's again")
 
+    def _find_twin(self) -> None:
+        """Say once if another node says that it is at this one's address. Raises StoreError."""
+        before, self._twin = self._twin, nodes.at_same_address(self._db, self.own)
+        if self._twin is not None and before is None:
+            log.error(
+                "%s says that it is at %s, as this server does: what is passed on to one may reach the other. Set "
+                "node_url to where the other servers reach each",
+                self._twin,
+                self.own.address,
+            )
+        elif self._twin is None and before is not None:
+            log.warning("no other server says any longer that it is at %s", self.own.address)
+
     def _run(self) -> None:
         beats, next_beat = 0, uptime() + nodes.BEAT_SECONDS
         while not self._stopping.wait(max(0.0, min(next_beat - uptime(), self._pause))):
@@ -131,6 +148,8 @@ class Beat:
                         self._speak()
                 if is_due or (self._must_send and self._session() not in (None, self._beaten_session)):
                     self.beat()
+                if is_due and self.own.joined and beats % nodes.ADDRESS_BEATS == 0:
+                    self._find_twin()
                 self._look()
             except StoreError as wrong:
                 log.warning("a beat failed: %s", wrong)

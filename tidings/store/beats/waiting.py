@@ -56,7 +56,7 @@ class Standby:
         if now >= self._beats_at:
             self._beats_at = now + nodes.BEAT_SECONDS
             # Nobody may have migrated the database, or an older version works there; its session ends by its timeouts.
-            if nodes.has_nodes(db, with_roles=True):
+            if nodes.has_nodes(db, nodes.LAST_COLUMN):
                 nodes.beat(db, self.own, None)
                 nodes.end_frozen(db, self.own.id, self._patience, nodes.held(db))
         if not self._patience.may_try(uptime()) or not self._is_free(db):

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Collection
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,6 +35,10 @@ RESUME_SECONDS = 0.05
 """How long a sender that has lost its session, and got another, waits at most until it asks whether it may send."""
 PROOF_SECONDS = beats.PROOF_SECONDS
 FROZEN_SECONDS = beats.FROZEN_SECONDS
+LAST_COLUMN = "imports"
+"""Of the table `node`: what a beat writes last."""
+ADDRESS_BEATS = 5
+"""How many beats pass until one looks whether another node says that it is at the same address."""
 SPEAK_BEATS = 3
 """So often a beat makes the writer say something: its session ends after a while of silence (pen.TIMEOUTS)."""
 TURN_SECONDS = 5
@@ -57,12 +62,13 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 _NOW = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 _STARTED = "(EXTRACT(EPOCH FROM a.backend_start) * 1000000)::bigint"
 _BEAT = f"""
-INSERT INTO node (id, name, version, started, seen, session, session_started, address, role, draining)
+INSERT INTO node (id, name, version, started, seen, session, session_started, address, role, draining, imports)
 SELECT :id, current_setting('application_name'), :version, {_NOW}, {_NOW}, :session::bigint,
-    (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint), :address, :role, :draining
+    (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint), :address, :role, :draining, :imports
 ON CONFLICT (id) DO UPDATE
 SET seen = excluded.seen, session = excluded.session, session_started = excluded.session_started,
-    address = excluded.address, role = excluded.role, draining = COALESCE(node.draining, excluded.draining)
+    address = excluded.address, role = excluded.role, draining = COALESCE(node.draining, excluded.draining),
+    imports = excluded.imports
 RETURNING seen, draining
 """  # noqa: S608 -- our own text
 _END_FROZEN = f"""
@@ -80,7 +86,7 @@ WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity
 """  # noqa: S608 -- our own text
 _SEEN = f"""
 SELECT n.id, n.name, n.version, n.session, {_NOW} - n.seen, to_jsonb(n) ->> 'role', to_jsonb(n) ->> 'address',
-    to_jsonb(n) ->> 'draining'
+    to_jsonb(n) ->> 'draining', (to_jsonb(n) ->> 'imports')::integer
 FROM node AS n
 """  # noqa: S608 -- our own text
 """By way of JSON, since an older schema has fewer columns."""
@@ -106,6 +112,8 @@ class Own(msgspec.Struct, kw_only=True):
     """Whether it is the one that routes and sends."""
     draining: int | None = None
     """In how many seconds it ends, if it was asked to."""
+    imports: int = 0
+    """How many files of items are on their way in."""
 
     @property
     def role(self) -> Role:
@@ -125,6 +133,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """It was asked to end, and gets no new callers."""
     seconds: float
     """Since it was last heard of."""
+    imports: int = 0
 
     @property
     def works(self) -> bool:
@@ -164,7 +173,7 @@ def beat(db: Db, own: Own, session: int | None) -> float:
     """
     role = "stands by" if session is None else own.role
     values = {"id": own.id, "version": own.version, "session": session, "address": own.address, "role": role}
-    seen, own.draining = db.query(_BEAT, {**values, "draining": own.draining})[0]
+    seen, own.draining = db.query(_BEAT, {**values, "draining": own.draining, "imports": own.imports})[0]
     return float(seen) / SECOND
 
 
@@ -227,8 +236,9 @@ def seen(db: Db) -> list[Seen]:
             address=address,
             draining=draining is not None,
             seconds=ago / SECOND,
+            imports=imports or 0,
         )
-        for ident, name, version, session, ago, said, address, draining in db.query(_SEEN, {})
+        for ident, name, version, session, ago, said, address, draining, imports in db.query(_SEEN, {})
         if session in locks.pens or ago < FROZEN_SECONDS * SECOND
     ]
     return sorted(found, key=lambda node: (not node.works, node.role == "gone", node.name))
@@ -238,6 +248,11 @@ def sender(db: Db) -> Sender | None:
     """The joined node that holds the sender's lock, if it has said where others reach it."""
     found = next((each for each in seen(db) if each.role == "sends"), None)
     return None if found is None or found.address is None else Sender(found.id, found.address, found.seconds)
+
+
+def imports_elsewhere(db: Db, own: str) -> int:
+    """How many files of items are on their way into the other nodes than the one with this id."""
+    return sum(each.imports for each in seen(db) if each.id != own and each.role in ("sends", "takes in"))
 
 
 def _role(session: int | None, said: str | None, locks: Locks) -> Role:
@@ -252,20 +267,39 @@ def _role(session: int | None, said: str | None, locks: Locks) -> Role:
 
 
 def refuse_same_address(db: Db, own: Own) -> None:
-    """Raise StoreError if a server on another machine says that it is reached where this one says that."""
-    name = db.query("SELECT current_setting('application_name')", {})[0][0]
-    for each in seen(db):
-        is_other = each.id != own.id and each.role in ("sends", "takes in") and machine(each.name) != machine(name)
-        if is_other and each.address == own.address:
+    """Raise StoreError if another server says that it is reached where this one says that.
+
+    One that has just ended is in the table for a moment longer: only one that still lives after HEARD_SECONDS counts.
+    """
+    patience_until = uptime() + beats.HEARD_SECONDS + BEAT_SECONDS
+    while (name := at_same_address(db, own)) is not None:
+        if uptime() > patience_until:
             raise StoreError(
-                f"{each.name} is said to be at {own.address}, as is this server, so they would not reach one another: "
+                f"{name} is said to be at {own.address}, as is this server, so they would not reach one another: "
                 "set node_url to where the other servers reach this one"
             )
+        time.sleep(LOOK_SECONDS)
 
 
 def machine(name: str) -> str:
     """The machine of a node, by the node's name."""
     return name.rpartition(":")[0]
+
+
+def at_same_address(db: Db, own: Own) -> str | None:
+    """The name and id of another joined node that was just heard of, and says that it is at this one's address."""
+    for each in seen(db):
+        is_other = each.id != own.id and each.role in ("sends", "takes in") and each.seconds < beats.HEARD_SECONDS
+        if is_other and _is_same_place(each.address, own.address):
+            return f"{each.name} (its id is {each.id})"
+    return None
+
+
+def _is_same_place(one: str | None, other: str | None) -> bool:
+    if one is None or other is None:
+        return False
+    ours, theirs = urlsplit(one), urlsplit(other)
+    return (ours.scheme, ours.netloc.lower()) == (theirs.scheme, theirs.netloc.lower())
 
 
 def drain(db: Db, which: str, after_seconds: int, *, force: bool = False) -> Seen:
@@ -293,7 +327,7 @@ def drain_all(db: Db, ids: Collection[str], after_seconds: int, *, force: bool =
 
 
 def _there(db: Db) -> list[Seen]:
-    if not has_nodes(db, with_roles=True):
+    if not has_nodes(db, "draining"):
         raise StoreError("no server of this version has used the database yet")
     return [each for each in seen(db) if each.role != "gone"]
 
@@ -312,9 +346,9 @@ def _drain(db: Db, found: list[Seen], after_seconds: int, *, force: bool) -> Non
     db.execute("UPDATE node SET draining = :after WHERE id = ANY (:ids)", values)
 
 
-def has_nodes(db: Db, *, with_roles: bool = False) -> bool:
-    """Whether the database has the table of nodes; `with_roles`: as this version knows it."""
-    if not with_roles:
+def has_nodes(db: Db, column: str | None = None) -> bool:
+    """Whether the database has the table of nodes, and in it this column: an older version may work there."""
+    if column is None:
         return bool(db.query("SELECT to_regclass('node') IS NOT NULL", {})[0][0])
-    asked = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('node') AND attname = 'draining'"
-    return bool(db.query(asked, {}))
+    asked = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('node') AND attname = :column"
+    return bool(db.query(asked, {"column": column}))

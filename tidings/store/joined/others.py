@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tidings.store.base import Engine
+from tidings.store.base import Db, Engine
 from tidings.store.catalog import Catalog
+from tidings.store.engines.nodes import imports_elsewhere
 from tidings.store.joined.fresh import Fresh, Nudge
 from tidings.store.joined.reserving import Reserving
 from tidings.store.joined.wakes import Wakes
@@ -38,6 +39,10 @@ class Others:
         """End its threads; before the writer is closed."""
         self.wakes.stop()
         self.reserving.close()
+
+    def imports(self, db: Db) -> int:
+        """How many files of items are on their way into them, as they said within the last second."""
+        return imports_elsewhere(db, self._engine.node or "")
 
     def _events(self, position: int) -> None:
         self._waiting()

@@ -20,6 +20,7 @@ from tidings.model.errors import Elsewhere, Malformed, TidingsError
 from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.callers.access import Access
 from tidings.web.callers.arrivals import Arrivals
+from tidings.web.callers.forwarded import passed_on
 from tidings.web.callers.limits import Limits
 from tidings.web.callers.shared_limits import SharedLimits
 from tidings.web.callers.tickets import PARAMETER, Ticket, merged
@@ -30,6 +31,7 @@ from tidings.web.wire import problem, query
 from tidings.web.wire.bodies import body, slices
 from tidings.web.wire.bodies.work import BESIDE_BYTES, LARGE_BYTES
 from tidings.web.wire.cors import METHODS, Cors
+from tidings.web.wire.forwarding import Arrived
 from tidings.web.wire.headers import check as check_headers
 from tidings.web.wire.packing import PACKED_BYTES_MIN, Packer
 from tidings.web.wire.public import from_outside
@@ -120,6 +122,8 @@ class ApiDoor:
         headers = dict(pairs)
         client = self._arrivals.caller(scope)
         at = Exchange(scope, proto, headers, self._arrivals.next_id(began), client)
+        if (passed := passed_on(scope)) is not None:
+            at.limits = passed.limits
         if "origin" in headers or self._cors.varies:
             at.extra = self._cors.headers(headers.get("origin"))
         operation: Operation | None = None
@@ -184,7 +188,10 @@ class ApiDoor:
                     raise
         assert self._forwarding is not None
         most = self._max_batch if operation.large else self._max_body
-        at.status = await self._forwarding.pass_on(self._parts, at.scope, at.proto, at.client, most, at.raw)
+        arrived = Arrived(
+            scope=at.scope, proto=at.proto, client=at.client, bytes_max=most, raw=at.raw, limits=at.limits
+        )
+        at.status = await self._forwarding.pass_on(self._parts, arrived)
         return None
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tidings.rules.network.address import parse_networks
 from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.forwarded import passed_on
 from tidings.web.callers.proxies import Callers
 from tidings.web.parts import Parts
 from tidings.web.wire.request_ids import RequestIds
@@ -23,12 +24,11 @@ class Arrivals:
         """Count a request of a caller (`address:port`). Raises LimitReached."""
         trusted = parse_networks(parts.settings.trusted_proxies)
         self._behind = Callers(trusted) if trusted else None
-        self._forwarded = parts.forwarded
         self._answers, self._seconds = parts.answers, parts.request_seconds
 
     def caller(self, scope: Any) -> str:
         """The caller's `address:port`, seen through trusted proxies, and through a node that passed it on."""
-        if self._forwarded is not None and (passed := self._forwarded.of(scope)) is not None:
+        if (passed := passed_on(scope)) is not None:
             return passed.client
         return str(scope.client) if self._behind is None else self._behind.of(scope)
 

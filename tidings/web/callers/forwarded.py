@@ -1,7 +1,7 @@
 """The header with which a node that takes in says who called it, when it passes a request on to the node that sends.
 
-Only a server with the secret key can make it, and it is valid for one method, path and query, and for a while. What
-others send under its name is ignored, and is never passed on.
+Only a server with the secret key can make it. It is valid for one node, method, path and query, for a while, and once:
+who has seen one can do nothing with it. What others send under its name is ignored, and is never passed on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.errors import Unavailable
 from tidings.model.moment import SECOND, Clock, Micros
 from tidings.store.base import StoreError
 from tidings.store.seal import NONCE_BYTES, Sealer
@@ -20,7 +21,16 @@ HEADER = "tidings-forwarded"
 PURPOSE = "forwarded requests"
 VALID_SECONDS = 660
 """The clocks of two nodes may differ by twice as much as each may from the database's (store/engines/nodes.py)."""
-CHARS_MAX = 1_000
+CHARS_MAX = 2_000
+LATE_MAX = 65_536
+"""How many requests may overtake another one on their way from one node to the other."""
+NODES_MAX = 1_000
+"""For how many nodes it is known which requests have come; each start of a server makes another one."""
+_ALL_BITS = (1 << LATE_MAX) - 1
+AGAIN_SECONDS = 1.0
+
+Line = tuple[str, str]
+"""A header: its name and its value."""
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True):
@@ -33,21 +43,71 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True):
     """Its caller as that node saw it, `address:port`."""
     version: int
     """Of the catalogue that this node had: the request may be about its last change."""
+    to: str
+    """The id of the node that it is for."""
+    number: int
+    """Of the requests that the node has passed on."""
+    limits: list[Line] | None = None
+    """The RateLimit headers, if that node has counted the call already."""
+    beside: Line | None = None
+    """A header of the request for which there was no room beside this one."""
+
+
+class PassedOn:
+    """A request that came by way of another node, as its caller has sent it (RSGI's scope)."""
+
+    def __init__(self, scope: Any, passed: Forwarded) -> None:
+        self._scope, self.passed = scope, passed
+        self.headers: Any = scope.headers
+        if passed.beside is not None:
+            self.headers = _Headers([*scope.headers.items(), passed.beside])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scope, name)
+
+
+def passed_on(scope: Any) -> Forwarded | None:
+    """What the node that passed a request on says about it; None if it came straight from its caller."""
+    return scope.passed if isinstance(scope, PassedOn) else None
 
 
 class ForwardedSeal:
-    """Makes these headers, and opens them."""
+    """Makes these headers, and opens them. Belongs to one event loop."""
 
-    def __init__(self, sealer: Sealer, clock: Clock) -> None:
-        """`sealer`: the store's."""
-        self._sealer, self._clock = Sealer(sealer.derived(PURPOSE)), clock
+    def __init__(self, sealer: Sealer, clock: Clock, node: str) -> None:
+        """`sealer`: the store's; `node`: the id of this one."""
+        self._sealer, self._clock, self._node = Sealer(sealer.derived(PURPOSE)), clock, node
+        self._number = 0
+        self._arrived: dict[str, _Arrived] = {}
 
-    def make(self, scope: Any, node: str, client: str, version: int) -> str:
-        """The header's value for a request that this node passes on."""
-        content = msgspec.json.encode(Forwarded(node, self._clock.now(), client, version))
-        return base64.urlsafe_b64encode(self._sealer.seal(content, _owner(scope))).decode().rstrip("=")
+    def make(
+        self,
+        scope: Any,
+        to: str,
+        client: str,
+        version: int,
+        limits: list[Line] | None = None,
+        beside: Line | None = None,
+    ) -> str:
+        """The header's value for a request that this node passes on, each time another one."""
+        self._number += 1
+        content = Forwarded(self._node, self._clock.now(), client, version, to, self._number, limits, beside)
+        sealed = self._sealer.seal(msgspec.json.encode(content), _owner(scope))
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
-    def of(self, scope: Any) -> Forwarded | None:
+    def opened(self, scope: Any) -> Any:
+        """The scope of a request with this header: as PassedOn if a node has made it, else unchanged.
+
+        Raises Unavailable if it was made for another node than this one, or has been here already.
+        """
+        found = self._of(scope)
+        if found is None:
+            return scope
+        if found.to != self._node or not self._is_first(found):
+            raise Unavailable("The node that sends has just changed.", retry_after_seconds=AGAIN_SECONDS)
+        return PassedOn(scope, found)
+
+    def _of(self, scope: Any) -> Forwarded | None:
         """What the header of a request says; None if it has none that is valid."""
         text = scope.headers.get(HEADER)
         if not text or len(text) > CHARS_MAX:
@@ -60,6 +120,54 @@ class ForwardedSeal:
         except (binascii.Error, ValueError, StoreError, msgspec.MsgspecError):
             return None
         return found if abs(self._clock.now() - found.at) <= VALID_SECONDS * SECOND else None
+
+    def _is_first(self, found: Forwarded) -> bool:
+        arrived = self._arrived.get(found.node)
+        if arrived is None:
+            if len(self._arrived) >= NODES_MAX:
+                del self._arrived[next(iter(self._arrived))]
+            arrived = self._arrived[found.node] = _Arrived()
+        return arrived.is_first(found.number)
+
+
+class _Arrived:
+    """Which requests of one node have come: a bit for each of the last LATE_MAX numbers."""
+
+    __slots__ = ("_bits", "_last")
+
+    def __init__(self) -> None:
+        self._last = self._bits = 0
+
+    def is_first(self, number: int) -> bool:
+        if number > self._last:
+            ahead = number - self._last
+            self._bits = (self._bits << ahead | 1) & _ALL_BITS if ahead < LATE_MAX else 1
+            self._last = number
+            return True
+        bit = 1 << (self._last - number)
+        if self._last - number >= LATE_MAX or self._bits & bit:
+            return False
+        self._bits |= bit
+        return True
+
+
+class _Headers:
+    """Headers as the HTTP server gives them, of a request that had one more."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = lines
+
+    def __contains__(self, name: str) -> bool:
+        return any(each == name for each, _ in self._lines)
+
+    def items(self) -> list[Line]:
+        return self._lines
+
+    def get(self, name: str) -> str | None:
+        return next((value for each, value in self._lines if each == name), None)
+
+    def get_all(self, name: str) -> list[str]:
+        return [value for each, value in self._lines if each == name]
 
 
 def _owner(scope: Any) -> str:

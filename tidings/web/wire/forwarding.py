@@ -1,9 +1,12 @@
 """Requests that only the node that sends can answer, passed on to it by a node that takes in (docs/decisions/0074).
 
-A request leaves as received: method, path, query, headers, and the body as it arrives; so does the response. What
-belongs to a connection is left out, and a sealed header says who the caller is (callers/forwarded.py). A request that
-was passed on is never passed on again: where the sender has just changed, it is refused, and so is what cannot reach
-it. Nothing is sent anywhere but to the address that the store has of the present sender.
+A request leaves as received: method, path, query, headers, and body; so does the response. What belongs to a connection
+is left out, and a sealed header says who the caller is (callers/forwarded.py). A request that was passed on is never
+passed on again: where the sender has just changed, it is refused, and so is what cannot reach it. Nothing is sent
+anywhere but to the address that the store has of the present sender.
+
+A small body is read before a place is taken, so who sends it slowly keeps nobody else waiting. A large one is passed on
+as it arrives; such requests have places of their own.
 """
 
 from __future__ import annotations
@@ -12,9 +15,12 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from tidings.model.errors import Malformed, TidingsError, TooLarge, Unavailable
 from tidings.net.onward import DISCARDED_BYTES_MAX, SAFE, BrokenOff, NotConnected, Onward, OnwardReply, OnwardRequest
@@ -24,8 +30,9 @@ from tidings.store.engines.nodes import FROZEN_SECONDS, Sender
 from tidings.store.engines.nodes import sender as find_sender
 from tidings.store.readers import OWN_READS
 from tidings.store.writer import Writer
-from tidings.web.callers.forwarded import HEADER, ForwardedSeal
+from tidings.web.callers.forwarded import HEADER, ForwardedSeal, Line, passed_on
 from tidings.web.wire import problem
+from tidings.web.wire.bodies.reading import LARGE_BYTES
 from tidings.web.wire.streaming import CutOff, pour
 
 if TYPE_CHECKING:
@@ -37,8 +44,11 @@ ASK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 """How often to ask who sends, while requests wait for it."""
 AGAIN_SECONDS = 1.0
-MOST = 1_000
-"""Requests under way to the sender, of which one address may hold its share (rules/share.py)."""
+MOST, LARGE_MOST = 1_000, 250
+"""Requests under way to the sender, and those with large bodies besides; one address may hold its share of each
+(rules/share.py)."""
+HEADERS_MAX = 100
+"""The HTTP server takes no request with more."""
 WHOLE_BYTES_MAX = 64 * 1024
 """A response that is not longer is passed on in one piece, as received."""
 LOG_SECONDS = 10.0
@@ -67,6 +77,30 @@ _AS_IT_IS = "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"
 log = logging.getLogger("tidings.nodes")
 
 
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is to be passed on."""
+
+    scope: Any
+    proto: Any
+    client: str
+    """Its caller, `address:port`."""
+    bytes_max: int
+    """Of its body."""
+    raw: bytes | None = None
+    """The body, if it was read already."""
+    limits: list[Line] | None = None
+    """The RateLimit headers, if the call was counted already."""
+
+
+class _Body(NamedTuple):
+    """A body: whole, or as its pieces arrive; both None: there is none."""
+
+    whole: bytes | None = None
+    pieces: AsyncGenerator[bytes] | None = None
+    length: int | None = None
+    """Of the pieces, if it is known."""
+
+
 class Forwarding:
     """Passes requests on to the node that sends. Belongs to one event loop."""
 
@@ -74,7 +108,7 @@ class Forwarding:
         """`node`: the id of this one. `ca_file`: certificates to trust, if the nodes are behind TLS."""
         self._node, self._seal = node, seal
         self._onward = Onward(ca_file or None)
-        self._share = Share("forwarded", MOST)
+        self._share, self._large = Share("forwarded", MOST), Share("forwarded large", LARGE_MOST)
         self._known: Sender | None = None
         self._known_until = self._ask_at = self._log_at = 0.0
         self._asking: asyncio.Task[None] | None = None
@@ -83,31 +117,30 @@ class Forwarding:
         """Break off what is under way; the server is stopping."""
         self._onward.close()
 
-    async def pass_on(
-        self, parts: Parts, scope: Any, proto: Any, client: str, bytes_max: int, raw: bytes | None = None
-    ) -> int:
-        """Have the sender answer a request; returns the status. `raw`: the body, if it was read already.
+    async def pass_on(self, parts: Parts, arrived: Arrived) -> int:
+        """Have the sender answer a request; returns the status.
 
         Raises Unavailable if that is impossible, and what reading the body raises.
         """
-        if self._seal.of(scope) is not None:
+        if passed_on(arrived.scope) is not None:
             raise _unavailable("The node that sends has just changed.")
-        host = client.rpartition(":")[0]
-        if not self._share.take(host, 1):
+        body = await _body(parts, arrived)
+        share, host = self._share if body.pieces is None else self._large, arrived.client.rpartition(":")[0]
+        if not share.take(host):
             raise _unavailable("Too many requests to the node that sends are under way.")
         try:
             sender = await self._sender(parts)
-            request = self._request(parts, scope, proto, client, bytes_max, raw)
-            reply = await self._reply(parts, proto, sender, request)
+            request = self._request(parts, arrived, sender, body)
+            reply = await self._reply(parts, arrived.proto, sender, request)
             try:
                 if request.method not in SAFE and reply.status < 400:
                     # Who reads the response may ask this node next.
                     await catch_up(parts.writer)
-                return await _give(parts, scope, proto, reply)
+                return await _give(parts, arrived.scope, arrived.proto, reply)
             finally:
                 await reply.end()
         finally:
-            self._share.give_back(host, 1)
+            share.give_back(host)
 
     # --- who sends ---------------------------------------------------------------------------------------------------
 
@@ -149,32 +182,30 @@ class Forwarding:
 
     # --- there and back ----------------------------------------------------------------------------------------------
 
-    def _request(
-        self, parts: Parts, scope: Any, proto: Any, client: str, bytes_max: int, raw: bytes | None
-    ) -> OnwardRequest:
-        given = scope.headers.items()
-        headers, dropped = dict(given), _of_connection(given) - {"host"} | {HEADER, "content-length"}
+    def _request(self, parts: Parts, arrived: Arrived, sender: Sender, body: _Body) -> OnwardRequest:
+        scope, given = arrived.scope, arrived.scope.headers.items()
+        dropped = _of_connection(given) - {"host"} | {HEADER, "content-length"}
         lines = [(name, value) for name, value in given if name not in dropped]
-        lines.append((HEADER, self._seal.make(scope, self._node, client, parts.catalog.now.version)))
+        framed = body != _Body()
+        beside = _taken_out(lines) if len(lines) + framed >= HEADERS_MAX else None
+
+        def headers() -> list[Line]:
+            version = parts.catalog.now.version
+            sealed = self._seal.make(scope, sender.node, arrived.client, version, arrived.limits, beside)
+            return [*lines, (HEADER, sealed)]
+
         query = scope.query_string
         target = quote(scope.path, safe=PATH_SAFE) + (f"?{quote(query, safe=_AS_IT_IS)}" if query else "")
-        if raw is not None:
-            return OnwardRequest(scope.method, target, lines, _once(raw) if raw else None, len(raw))
-        length = headers.get("content-length")
-        if length is None and "transfer-encoding" not in headers:
-            return OnwardRequest(scope.method, target, lines)
-        if length == "0":
-            return OnwardRequest(scope.method, target, lines, None, 0)
-        if length is not None and int(length) > bytes_max:
-            raise TooLarge(f"The body may have at most {bytes_max:,} bytes here.")
-        # If it is in chunks, the sender counts, and says how many are too many; what follows is only read then.
-        body = parts.bodies.pieces(proto, headers, bytes_max + DISCARDED_BYTES_MAX)
-        return OnwardRequest(scope.method, target, lines, body, None if length is None else int(length))
+        pieces, length = body.pieces, body.length
+        if body.whole is not None:
+            pieces, length = _once(body.whole) if body.whole else None, len(body.whole)
+        return OnwardRequest(scope.method, target, headers, pieces, length)
 
     async def _reply(self, parts: Parts, proto: Any, sender: Sender, request: OnwardRequest) -> OnwardReply:
         """The head of the response. While it is awaited, the sender must stay the sender, and the caller must stay."""
         sending = asyncio.ensure_future(self._onward.send(sender.address, request))
         gone = asyncio.ensure_future(proto.client_disconnect())
+        is_taken = False
         try:
             while not sending.done():
                 await asyncio.wait({sending, gone}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -184,7 +215,8 @@ class Forwarding:
                     raise _unavailable("The caller has left.")
                 if not await self._sends_still(parts, sender):
                     raise _unavailable(f"The node that sends did not answer. {UNKNOWN}")
-            return sending.result()
+            reply, is_taken = sending.result(), True
+            return reply
         except NotConnected as wrong:
             self._ask_at = 0.0
             self._note(f"the node that sends cannot be reached at {sender.address}: {wrong}")
@@ -197,10 +229,10 @@ class Forwarding:
             raise Malformed(f"This request cannot be passed on: {wrong}.") from None
         finally:
             gone.cancel()
-            if not sending.done():
-                sending.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await sending
+            if not is_taken:
+                await _abandoned(sending)
+            # What a task raised has this frame. If that had the task, the caller's connection would stay open.
+            del sending, gone
 
     def _note(self, said: str) -> None:
         """Log it, but not for each request."""
@@ -247,7 +279,56 @@ async def _give(parts: Parts, scope: Any, proto: Any, reply: OnwardReply) -> int
     return reply.status
 
 
-async def _once(raw: bytes) -> AsyncIterator[bytes]:
+async def _abandoned(sending: asyncio.Task[OnwardReply]) -> None:
+    """End a request that nobody waits for any more, or its response, if that has come meanwhile."""
+    sending.cancel()
+    # What it raised is not raised again: it would have this frame, and so the task.
+    await asyncio.wait({sending})
+    if not sending.cancelled() and sending.exception() is None:
+        await sending.result().end()
+
+
+async def _body(parts: Parts, arrived: Arrived) -> _Body:
+    """The body: whole if it is small, or was read before. Raises what reading it raises."""
+    if arrived.raw is not None:
+        return _Body(arrived.raw)
+    headers = dict(arrived.scope.headers.items())
+    length = int(headers["content-length"]) if "content-length" in headers else None
+    if length is None and "transfer-encoding" not in headers:
+        return _Body()
+    if length is not None and length > arrived.bytes_max:
+        raise TooLarge(f"The body may have at most {arrived.bytes_max:,} bytes here.")
+    if length is not None and length <= LARGE_BYTES:
+        return _Body(await parts.bodies.read(arrived.proto, headers, LARGE_BYTES, None))
+    # If it is in chunks, the sender counts, and says how many are too many; what follows is only read then.
+    pieces = parts.bodies.pieces(arrived.proto, headers, arrived.bytes_max + DISCARDED_BYTES_MAX)
+    if length is not None:
+        return _Body(None, pieces, length)
+    begun: list[bytes] = []
+    while sum(map(len, begun)) <= LARGE_BYTES:
+        piece = await anext(pieces, None)
+        if piece is None:
+            return _Body(b"".join(begun))
+        begun.append(piece)
+    return _Body(None, _after(begun, pieces))
+
+
+async def _after(begun: list[bytes], pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with contextlib.aclosing(pieces):
+        for piece in begun:
+            yield piece
+        async for piece in pieces:
+            yield piece
+
+
+def _taken_out(lines: list[Line]) -> Line:
+    """Take a header out that is short, and not repeated if there is such a one, so that its place does not matter."""
+    names = Counter(name for name, _ in lines)
+    place = min(range(len(lines)), key=lambda at: (lines[at][0] == "host", names[lines[at][0]], len(lines[at][1])))
+    return lines.pop(place)
+
+
+async def _once(raw: bytes) -> AsyncGenerator[bytes]:
     yield raw
 
 

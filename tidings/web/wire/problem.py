@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
@@ -61,3 +62,9 @@ def headers(error: TidingsError) -> list[tuple[str, str]]:
         # The rest of the body is not read, so nothing more can be read from this connection.
         found = [*(header for header in found if header != CLOSE), CLOSE]
     return found
+
+
+def send_problem(proto: Any, error: TidingsError, request_id: str) -> None:
+    """Write a refusal before any door is known, and without having read the body."""
+    sent = [*headers(error), ("content-type", MEDIA), ("request-id", request_id), CLOSE]
+    proto.response_bytes(error.status, sent, msgspec.json.encode(problem(error, request_id)))

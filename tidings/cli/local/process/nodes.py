@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import typer
@@ -52,10 +52,10 @@ def nodes(
     One works alone while others stand by; or they have joined, then one sends and the others take in. Asks the
     database itself, so it needs no server. The exit status is 1 if no server works or sends.
     """
-    settings = settings_of(config, data, database)
     if context.invoked_subcommand is not None:
-        context.obj = settings
+        context.obj = _Given(data, database, config)
         return
+    settings = settings_of(config, data, database)
     try:
         with _connected(settings, writes=False) as db:
             # Imported here: the driver takes a tenth of a second to load.
@@ -85,12 +85,22 @@ def nodes(
 
 
 @cli.command()
-def drain(context: typer.Context, name: Which, after: After = DRAIN_SECONDS, force: Force = False) -> None:
+def drain(
+    context: typer.Context,
+    name: Which,
+    after: After = DRAIN_SECONDS,
+    force: Force = False,
+    data: Data = None,
+    database: Database = None,
+    config: File = None,
+) -> None:
     """End a server without refusing anybody: it gets no new callers, gives its role to another server, and ends.
 
     From the next second on its /readyz answers 503. It finishes the requests that arrive, and its exit status is 0.
+    --data, --database and --config may also be given before `drain`.
     """
-    settings: Settings = context.obj
+    before: _Given = context.obj
+    settings = settings_of(config or before.config, data or before.data, database or before.database)
     try:
         with _connected(settings, writes=True) as db:
             from tidings.store.engines.nodes import drain as ask
@@ -132,6 +142,14 @@ def unreached(found: list[Seen]) -> Iterator[str]:
     for each in joined:
         if each.address is not None and is_loopback(urlsplit(each.address).hostname or ""):
             yield f"{each.name} is at {each.address}, which only its own machine reaches: set its node_url."
+
+
+class _Given(NamedTuple):
+    """What was given before the name of a command."""
+
+    data: str | None
+    database: str | None
+    config: str | None
 
 
 def _row(each: Seen) -> dict[str, Any]:

@@ -66,8 +66,18 @@ async def _vitals(parts: Parts) -> Vitals:
         free_bytes=free,
         declares=parts.declarations.busy,
         builds_indexes=sum(parts.indexes.state(name) != "ready" for name in collections),
-        imports=parts.imports.under_way,
+        imports=parts.imports.under_way + await _imports_elsewhere(parts),
     )
+
+
+async def _imports_elsewhere(parts: Parts) -> int:
+    """The imports under way at other joined nodes; none if the store does not answer."""
+    if parts.others is None:
+        return 0
+    try:
+        return await asyncio.wait_for(parts.readers.call(parts.others.imports, OWN_READS), STORE_SECONDS)
+    except (TimeoutError, TidingsError):
+        return 0
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -90,7 +90,7 @@ class BodyReader:
             del self._reading[task]
             self._late.discard(task)
 
-    async def pieces(self, proto: Any, headers: dict[str, str], limit: int) -> AsyncIterator[bytes]:
+    async def pieces(self, proto: Any, headers: dict[str, str], limit: int) -> AsyncGenerator[bytes]:
         """The body piece by piece, at most `limit` bytes; each piece must come within the time of a whole body, and all
         of them at LEAST_BYTES_PER_SECOND.
 
@@ -146,6 +146,8 @@ class BodyReader:
         finally:
             del self._reading[task]
             self._late.discard(task)
+            # What is raised has this frame. A task that ends with it would be part of what it raised, and stay.
+            del task
 
     async def discard(self, proto: Any, headers: dict[str, str], status: int) -> None:
         """Read on, within limits, after a request was refused with this status before its body was complete.

@@ -1,0 +1,78 @@
+"""The console and the portal at a node that takes in, while no node sends: a page that tries again on its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.nodes.forwarding import Known, two_nodes
+from tests.postgres_server import PostgresServer
+from tidings.store.engines.nodes import Sender
+from tidings.testing import Api, TestServer
+
+Nodes = tuple[TestServer, TestServer, Known]
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture(scope="module")
+def nodes(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with postgres_server.database(migrated=True) as url, two_nodes(url, tmp_path_factory.mktemp("nodes")) as found:
+        yield found
+
+
+@pytest.fixture
+def anybody(nodes: Nodes) -> Iterator[Api]:
+    """A caller of the node that takes in, while no node sends."""
+    sender, taker, known = nodes
+    assert taker.server is not None and taker.server.parts.forwarding is not None
+    known.sender, taker.server.parts.forwarding._ask_at = None, 0.0
+    yield taker.api.with_key(None)
+    known.sender, taker.server.parts.forwarding._ask_at = Sender("sender", sender.url, 0.0), 0.0
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/endpoints?state=paused", "/portal/ptl_unknown"])
+def test_a_browser_gets_a_page_that_tries_again(anybody: Api, path: str) -> None:
+    reply = anybody.call("GET", path, headers=HTML)
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert reply.headers["content-type"].startswith("text/html")
+    page = reply.body.decode()
+    assert '<meta http-equiv="refresh" content="2">' in page
+    assert "No node sends at this moment; within seconds one does." in page
+    assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+    # It looks like the others: its files come from this node.
+    for url in re.findall(r'(?:href|src)="([^"]*/@/[^"]*)"', page):
+        assert anybody.call("GET", url).status == 200, url
+
+
+def test_a_form_that_was_not_passed_on_is_not_sent_again_on_its_own(anybody: Api) -> None:
+    reply = anybody.call(
+        "POST", "/console/sign-in", b"key=x", {**HTML, "Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert reply.status == 503
+    assert b"refresh" not in reply.body
+
+
+def test_a_part_of_a_page_is_one(anybody: Api) -> None:
+    reply = anybody.call("GET", "/console/endpoints", headers={"HX-Request": "true"})
+    assert (reply.status, reply.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert b"<main" in reply.body and b"<meta" not in reply.body
+
+
+def test_programs_get_a_problem(anybody: Api) -> None:
+    reply = anybody.call("POST", "/console/link", None)
+    assert (reply.status, reply.json["code"], reply.headers["retry-after"]) == (503, "unavailable", "1")
+
+
+def test_the_page_of_a_portal_may_be_shown_where_its_pages_are(nodes: Nodes, anybody: Api) -> None:
+    api = nodes[0].api
+    api.post("/v1/tenants", {"id": "framed", "name": "Framed"})
+    link = api.post("/v1/tenants/framed/portal-links", {"frame_origins": ["https://app.example.com"]})
+    reply = anybody.call("GET", f"/portal{link['url'].partition('/portal')[2].partition('#')[0]}", headers=HTML)
+    assert reply.status == 503
+    assert "frame-ancestors https://app.example.com" in reply.headers["content-security-policy"]
+
+
+def test_files_that_this_version_does_not_have_are_asked_of_the_sender(nodes: Nodes, anybody: Api) -> None:
+    assert anybody.call("GET", "/console/@/page.0000000000000000.css").status == 503
