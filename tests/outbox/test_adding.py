@@ -69,6 +69,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"subject": "a\nb"}, "A subject has"),
     ({"id": "stream"}, "An id has"),
     ({"tenant": "a b"}, "A tenant's id"),
+    ({"type": "endpoint.gone"}, "Tidings' own"),
+    ({"time": "tomorrow"}, "not an RFC 3339 time"),
     ({"time": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  (that is what is wrong with it)
 ]
 
@@ -103,6 +105,41 @@ def test_an_event_that_would_be_committed_by_itself_is_refused() -> None:
     connection.execute("BEGIN")
     Outbox().add(connection.cursor(), "orders.paid", {})
     connection.execute("COMMIT")
+
+
+def test_sqlite_as_python_3_12_has_it_commits_at_once_if_it_was_told_so() -> None:
+    class Later(sqlite3.Connection):
+        autocommit = True
+
+    connection = sqlite3.connect(":memory:", factory=Later)
+    Outbox().create_table(connection)
+    connection.commit()
+    with pytest.raises(RuntimeError, match="in one transaction"):
+        Outbox().add(connection, "orders.paid", {})
+    connection.execute("BEGIN")
+    Outbox().add(connection, "orders.paid", {})
+
+
+def test_sqlalchemy_that_commits_each_statement_is_refused(tmp_path: Path) -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+    from sqlalchemy.orm import Session
+
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    engine, hasty = create_engine(url), create_engine(url, isolation_level="AUTOCOMMIT")
+    told = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.begin() as connection:
+        Outbox().create_table(connection)
+        Outbox().add(connection, "orders.paid", {})
+    for wrong in (hasty.connect(), told.connect(), Session(hasty), Session(told)):
+        with wrong, pytest.raises(RuntimeError, match="other than AUTOCOMMIT"):
+            Outbox().add(wrong, "orders.paid", {})
+    with hasty.connect().execution_options(isolation_level="SERIALIZABLE") as connection, connection.begin():
+        Outbox().add(connection, "orders.paid", {})
+    assert len(OutboxTable(connector(url), "tidings_outbox").first(10)) == 2
+    waiting = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", isolation_level="AUTOCOMMIT")
+    with pytest.raises(RuntimeError, match="other than AUTOCOMMIT"):
+        asyncio.run(Outbox().add_async(AsyncSession(waiting), "orders.paid", {}))
 
 
 def test_other_libraries_and_names_are_refused() -> None:

@@ -129,6 +129,20 @@ def test_large_events_go_in_several_batches_and_one_that_no_server_takes_is_put_
     assert len(stored(server, tenant)) == 7
 
 
+def test_a_connection_of_the_applications_own_making_may_return_dictionaries(
+    server: TestServer, shop: Shop, tenant: str
+) -> None:
+    def connect() -> sqlite3.Connection:
+        made = sqlite3.connect(shop.url)
+        made.row_factory = lambda cursor, row: dict(zip((each[0] for each in cursor.description), row, strict=True))
+        return made
+
+    add(shop, tenant, ("orders.paid", {"n": 1}))
+    with client(server) as caller:
+        assert Relay(connect, caller).drain() == 1
+    assert [event["data"] for event in stored(server, tenant)] == [{"n": 1}]
+
+
 def test_a_key_without_the_scope_leaves_everything_where_it_is(server: TestServer, shop: Shop, tenant: str) -> None:
     add(shop, tenant, ("orders.paid", {}))
     with client(server, key="tdk_wrong") as caller, pytest.raises(Unauthorized):
@@ -189,7 +203,10 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
 
     at = ["--url", server.url, "--key", server.api.key or ""]
     assert run("status").stdout == "Nothing waits.\n"
-    add(shop, tenant, ("orders.paid", {}), ("endpoint.mine", {}))
+    # As another program may write it: `add` refuses it.
+    add(shop, tenant, ("orders.paid", {}), ("parcels.mine", {}))
+    with shop.transaction() as connection:
+        shop.run(connection, "UPDATE tidings_outbox SET type = 'endpoint.mine' WHERE type = 'parcels.mine'")
     assert run("status").stdout.startswith("2 waiting, the first since 20")
     assert run("relay", "--once", *at).stdout == "2 events left the outbox.\n"
     said = json.loads(run("status", "--json").stdout)
@@ -206,13 +223,23 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
 def test_djangos_command_publishes_with_the_projects_settings(
     server: TestServer, tmp_path: Path, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
 
     shop = SHOPS["django-sqlite"](file_of(tmp_path))
     shop.create()
     add(shop, tenant, ("orders.paid", {}))
     monkeypatch.setattr(sys, "stdout", printed := io.StringIO())
     call_command("tidings_relay", "--once", "--url", server.url, "--key", server.api.key, stdout=printed)
-    assert printed.getvalue() == "1 events are done.\n"
+    assert printed.getvalue() == "1 event left the outbox.\n"
     assert len(stored(server, tenant)) == 1
+    add(shop, tenant, ("orders.paid", {}))
+    for wrong, reason in {
+        ("--key", "tdk_wrong"): "unknown or revoked",
+        ("--url", "http://127.0.0.1:1"): "Nothing is listening",
+        ("--url", "example.com"): "is not an http:// or https:// URL",
+        ("--database", "other"): "The connection 'other' doesn't exist",
+    }.items():
+        with pytest.raises(CommandError, match=reason):
+            call_command("tidings_relay", "--once", "--url", server.url, "--key", server.api.key, *wrong)
+    assert shop.rows() == 1
     shop.close()

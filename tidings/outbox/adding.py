@@ -13,7 +13,8 @@ from typing import Any
 
 from tidings.client.calls import moment
 from tidings.model.access import TENANT_RULE, is_tenant
-from tidings.model.event import ID_RULE, SUBJECT_RULE, is_event_id, is_subject
+from tidings.model.event import ID_RULE, OWN_TYPES, SUBJECT_RULE, is_event_id, is_subject
+from tidings.model.moment import from_text
 from tidings.outbox.connections import dialect_of, execute, in_transaction, kind_of
 from tidings.outbox.statements import TABLE, Statements
 from tidings.rules.event_types import TYPE_RULE, is_type
@@ -99,6 +100,8 @@ class Outbox:
         # A mistake is found here, by its author, and not later by a relay.
         if not is_type(type):
             raise ValueError(TYPE_RULE)
+        if type.startswith(OWN_TYPES):
+            raise ValueError(f"Types that begin with {OWN_TYPES} are Tidings' own. Choose another name.")
         if not isinstance(data, Mapping):
             raise ValueError("An event's data is an object: pass a dict.")
         if subject is not None and not is_subject(subject):
@@ -107,6 +110,11 @@ class Outbox:
             raise ValueError(ID_RULE)
         if tenant is not None and not is_tenant(tenant):
             raise ValueError(TENANT_RULE)
+        if isinstance(time, str):
+            try:
+                from_text(time)
+            except ValueError as wrong:
+                raise ValueError(f"The time {time[:50]!r} is {wrong}.") from None
         return {
             "id": id or f"obx_{uuid.uuid4().hex}",
             "type": type,
@@ -124,6 +132,7 @@ def _check_transaction(connection: Any) -> None:
         "django": "with transaction.atomic():",
         "psycopg": "with connection.transaction():",
         "sqlite3": 'connection.execute("BEGIN")',
+        "sqlalchemy": "an isolation level other than AUTOCOMMIT",
     }[kind_of(connection)]
     raise RuntimeError(
         "The event would be committed by itself, even if the change that it is about were rolled back. Make the change "

@@ -62,11 +62,21 @@ def in_transaction(connection: Any) -> bool:
     if kind == "sqlite3":
         # Without a transaction, the module begins one by itself before it inserts, unless it must not.
         connection = getattr(connection, "connection", connection)
-        return bool(connection.in_transaction) or connection.isolation_level is not None
+        # Python 3.12 has another attribute for that; the isolation level means nothing then.
+        implicit = getattr(connection, "autocommit", None) is not True and connection.isolation_level is not None
+        return bool(connection.in_transaction) or implicit
     if kind == "psycopg":
         connection = getattr(connection, "connection", connection)
         return not connection.autocommit or connection.info.transaction_status != IDLE
-    return True
+    return _level_of(connection) != "AUTOCOMMIT"
+
+
+def _level_of(connection: Any) -> str:
+    """The isolation level that an SQLAlchemy connection or session was given, or its engine; empty if none was."""
+    bind = connection.get_bind() if hasattr(connection, "get_bind") else connection
+    bind = getattr(bind, "sync_connection", None) or bind
+    options = bind.get_execution_options() if hasattr(bind, "get_execution_options") else {}
+    return str(options.get("isolation_level") or getattr(bind.dialect, "_on_connect_isolation_level", None) or "")
 
 
 def _pyformat(sql: str) -> str:

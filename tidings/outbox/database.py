@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tidings.outbox.connections import dialect_of, execute, kind_of
@@ -55,11 +55,11 @@ class OutboxTable:
 
     def first(self, limit: int) -> list[OutboxRow]:
         """The first rows to publish, in the order in which they were added."""
-        return [OutboxRow(*row) for row in self._read(self._statements.first, {"limit": limit})]
+        return [OutboxRow(*_values(row)) for row in self._read(self._statements.first, {"limit": limit})]
 
     def refused(self, limit: int) -> list[RefusedRow]:
         """The first refused rows."""
-        return [RefusedRow(*row) for row in self._read(self._statements.refused, {"limit": limit})]
+        return [RefusedRow(*_values(row)) for row in self._read(self._statements.refused, {"limit": limit})]
 
     def delete(self, rows: Sequence[OutboxRow]) -> None:
         """Remove rows that are published."""
@@ -142,7 +142,12 @@ def _escaped(path: str) -> str:
     return quote(path)
 
 
+def _values(row: Any) -> Iterable[Any]:
+    """A row's values: connections of the application's own making may return dictionaries."""
+    return row.values() if isinstance(row, Mapping) else row
+
+
 def _commit(connection: Any) -> None:
-    # Connections of the application's own making may not be in autocommit mode. Django's are.
-    if kind_of(connection) != "django":
+    # Connections of the application's own making may not be in autocommit mode. Django's are, unless a project says so.
+    if kind_of(connection) != "django" or not (connection.get_autocommit() or connection.in_atomic_block):
         connection.commit()

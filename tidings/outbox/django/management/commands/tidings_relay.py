@@ -7,10 +7,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
-from django.db import connections
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connections
+from django.utils.connection import ConnectionDoesNotExist
 
-from tidings.client import Client
+from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
 from tidings.outbox.relay import Relay
 
@@ -29,12 +30,22 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it; SIGTERM and Ctrl-C finish the batch that is under way."""
-        with Client(options["url"], key=options["key"]) as client:
+        try:
+            made = Client(options["url"], key=options["key"] or None)
+            _ = connections[options["database"]]
+        except (ValueError, ConnectionDoesNotExist) as wrong:
+            raise CommandError(str(wrong)) from None
+        with made as client:
+            # Django has a connection for each thread.
             relay = Relay(lambda: connections[options["database"]], client)
-            if options["once"]:
-                self.stdout.write(f"{relay.drain():,} events are done.")
+            if not options["once"]:
+                relay.run_until_signal()
                 return
-            relay.run_until_signal()
+            try:
+                count = relay.drain()
+            except (ClientError, DatabaseError) as wrong:
+                raise CommandError(str(wrong)) from wrong
+            self.stdout.write(f"{count:,} event{'' if count == 1 else 's'} left the outbox.")
 
 
 def _setting(name: str) -> str:
