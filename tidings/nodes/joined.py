@@ -138,8 +138,8 @@ class Joined:
             if self._stop.is_set() or serving.done():
                 return None
             if self.server.stopping.is_set():
-                if isinstance(self.server.writer.refusal, Superseded):
-                    log.warning("this server was replaced as the sender: it takes in from now on")
+                if isinstance(wrong := self.server.writer.refusal, Superseded):
+                    log.warning("this server was replaced as the sender, so it takes in from now on: %s", wrong.detail)
                     return False
                 if not self.server.failed and self._draining is not None:
                     return False

@@ -323,7 +323,8 @@ class Writer:
             self._on_failure()
         # The rider's remaining work is remembered, even if nothing is written for a while.
         self._again = True
-        refusal = contention.refusal(wrong)
+        # A joined node continues in another role, and says so.
+        refusal = contention.refusal(wrong, is_told=self._db.shares and isinstance(wrong, Superseded))
         return [(reply, None, refusal) for _, reply in group]
 
     def _answer(self, answers: list[Answered]) -> None:

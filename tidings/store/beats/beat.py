@@ -49,7 +49,8 @@ class Beat:
         self._proof, self._patience, self._line = Proof(), Patience(), Line()
         self._beaten_session: int | None = None
         self._twin: str | None = None
-        self._rests = False
+        self._rests_at: float | None = None
+        self._rests_said = self._has_failed = False
         self._drains = own.draining is not None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
@@ -80,12 +81,17 @@ class Beat:
 
     def proven(self) -> bool:
         """Whether this node held the lock for sending a moment ago, so that it may send."""
-        holds = self._proof.holds(uptime(), self._proven_session) and self.own.sends
-        if holds is self._rests and self.own.sends:
-            self._rests = not holds
-            if holds:
+        now = uptime()
+        holds = self._proof.holds(now, self._proven_session) and self.own.sends
+        if holds:
+            if self._rests_said:
                 log.warning("the database says again that this server holds the pen: sending continues")
-            else:
+            self._rests_at, self._rests_said = None, False
+        elif self.own.sends and not self._rests_said:
+            self._rests_at = now if self._rests_at is None else self._rests_at
+            # One that was frozen does not know yet whether it was replaced, and will say that instead.
+            if self._has_failed or now - self._rests_at >= nodes.SILENT_SECONDS:
+                self._rests_said = True
                 log.error("the database does not say that this server holds the pen: sending rests")
         return holds
 
@@ -96,7 +102,7 @@ class Beat:
             return
         self.own.imports = self.imports()
         self._compare(self._now() - nodes.beat(self._db, self.own, session))
-        self._beaten_session = session
+        self._beaten_session, self._has_failed = session, False
         locks = nodes.held(self._db)
         found = session in locks.pens and (not self._must_send or session == locks.sender)
         if found:
@@ -153,6 +159,7 @@ class Beat:
                 self._look()
             except StoreError as wrong:
                 log.warning("a beat failed: %s", wrong)
+                self._has_failed = True
                 if isinstance(wrong, Lost):
                     # The connection broke while nobody used it. The next one either is not lost, or cannot be opened.
                     next_beat = uptime()

@@ -35,6 +35,8 @@ RESUME_SECONDS = 0.05
 """How long a sender that has lost its session, and got another, waits at most until it asks whether it may send."""
 PROOF_SECONDS = beats.PROOF_SECONDS
 FROZEN_SECONDS = beats.FROZEN_SECONDS
+SILENT_SECONDS = 5.0
+"""How long sending may rest before the log says so, if no beat has failed: longer than a lock is waited for."""
 LAST_COLUMN = "imports"
 """Of the table `node`: what a beat writes last."""
 ADDRESS_BEATS = 5

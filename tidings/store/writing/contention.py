@@ -110,14 +110,16 @@ def end(shared: Shared | None, db: Db) -> None:
         db.run_later("catalog_expect_collections", version=shared.now.version)
 
 
-def refusal(wrong: Exception) -> TidingsError:
-    """What the jobs are answered that were not written. `wrong`: why, in the end."""
+def refusal(wrong: Exception, *, is_told: bool = False) -> TidingsError:
+    """What the jobs are answered that were not written. `wrong`: why, in the end; `is_told`: the log says it anyway."""
     if isinstance(wrong, UniqueViolation):
         return Conflict("Something with the same id or unique value has just been stored; nothing was done.")
     if isinstance(wrong, Contended):
         detail = "Another server is changing the same at this moment; nothing was done. Try again."
         return Unavailable(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
-    if isinstance(wrong, StoreError):
+    if is_told:
+        pass
+    elif isinstance(wrong, StoreError):
         log.error("a group could not be written: %s", wrong)
     else:
         log.error("a group could not be written", exc_info=wrong)
