@@ -178,7 +178,7 @@ class Server:
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, ids)
         self._stored.note_use()
         self.operator_key = ensure_operator(settings.operator_key, catalog, self.clock, writer.wait)
-        self._follow_others(engine, catalog, feed)
+        self._follow_others(engine, catalog, feed, router)
         together = self._together(catalog, sealer, feed, router, endpoints)
         self.parts = among_others(together, engine.node or "", sealer) if engine.joined else together
         if self._beat is not None:
@@ -195,13 +195,13 @@ class Server:
             self._beat.on_drain, self._beat.on_free = self._drain, lambda: self.on_free()
             self._beat.start()
 
-    def _follow_others(self, engine: Engine, catalog: Catalog, feed: Feed) -> None:
+    def _follow_others(self, engine: Engine, catalog: Catalog, feed: Feed, router: Router) -> None:
         """If this node has joined others: hear of what they write."""
         if engine.joined:
             # Imported here: it loads PostgreSQL's driver.
             from tidings.store.joined.others import Others
 
-            self._others = Others(self.settings.database, engine, (self.writer, self._readers, catalog), feed.committed)
+            self._others = Others(self.settings.database, engine, (self.writer, self._readers, catalog), feed, router)
             self._others.start()
 
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Turn:
     used: Spent
     p50_ms: float
     """From the planned moment of a request to its response, so after the group was committed."""
-    refused: int
+    refused: dict[str, int]
 
     @property
     def each_us(self) -> float:
@@ -56,7 +57,7 @@ class Turn:
         in_nodes = self.used.nodes / max(1, self.delivered) * 1e6
         return (
             f"{self.speed:,.0f}/s, {self.each_us:.0f} us for each ({in_nodes:.0f} in nodes), "
-            f"p50 of a call {self.p50_ms:.1f} ms, {self.refused} refused"
+            f"p50 of a call {self.p50_ms:.1f} ms, refused: {self.refused or 0}"
         )
 
 
@@ -154,5 +155,5 @@ def _turn(setting: Setting, database: list[int], cluster: Cluster, rate: float) 
         seconds=seconds,
         used=used,
         p50_ms=median([report["answer_ms"]["p50"] for report in reports]),
-        refused=sum(sum(report["refused"].values()) for report in reports),
+        refused=dict(sum((Counter(report["refused"]) for report in reports), Counter())),
     )

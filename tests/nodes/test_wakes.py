@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from unittest import mock
 
 import psycopg
 import pytest
@@ -16,7 +15,7 @@ from tests.nodes.peers import neighbour
 from tests.postgres_server import PostgresServer
 from tidings.store import journal
 from tidings.store.engines.postgres import PostgresDb
-from tidings.store.joined.fresh import Nudge
+from tidings.store.joined import wakes
 from tidings.store.joined.wakes import LOOK_SECONDS, Wakes
 from tidings.testing import Receiver, until
 
@@ -27,7 +26,8 @@ class Node:
     def __init__(self, url: str) -> None:
         self.events: list[int] = []
         self.versions: list[int] = []
-        self.wakes = Wakes(url, self.events.append, self.versions.append)
+        self.wants = True
+        self.wakes = Wakes(url, self.events.append, self.versions.append, lambda: self.wants)
 
 
 @pytest.fixture
@@ -78,6 +78,29 @@ def test_what_one_node_commits_the_others_hear_once_and_without_an_echo(url: str
         assert b.wakes.told == c.wakes.told == 0 and a.wakes.told == 21
 
 
+def test_only_who_wants_to_hears_of_events_and_everyone_hears_of_the_catalogue(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakes, "LISTEN_SECONDS", 0.0)
+    with nodes(url, 2) as (a, b):
+        b.wants = False
+        until(lambda: not b.wakes._listens_until, "it has stopped to listen")
+        # Otherwise a look would find it.
+        monkeypatch.setattr(wakes, "LOOK_SECONDS", 3600.0)
+        until(lambda: b.wakes._look_at > time.monotonic() + 60, "it looks no more")
+        position, version = move(url, "event"), move(url, "catalog")
+        a.wakes.committed()
+        until(lambda: b.versions[-1:] == [version], "it has heard of the catalogue")
+        assert b.wakes.heard == 1 and b.events[-1:] != [position]
+        b.wants = True
+        b.wakes.wanted()
+        until(lambda: b.events[-1] == position, "it has looked when it began to listen")
+        position = move(url, "event")
+        a.wakes.committed()
+        until(lambda: b.events[-1] == position, "it has heard")
+        assert b.wakes.heard == 2
+
+
 def test_a_node_that_stops_may_still_commit(url: str) -> None:
     with nodes(url, 1) as [node]:
         node.wakes.stop()
@@ -119,24 +142,20 @@ def test_what_others_notify_on_the_channel_is_not_believed(url: str) -> None:
     with nodes(url, 2) as (a, b):
         with psycopg.connect(url, autocommit=True) as db:
             for text in ("other event 99999", "public event x", "public other 5", "", "public event -7", "é"):
-                db.execute("SELECT pg_notify('tidings', %s)", [text])
+                db.execute("SELECT pg_notify('tidings_event', %s)", [text])
         position = move(url, "event")
         a.wakes.committed()
         until(lambda: b.events[-1] == position, "it still hears")
         assert max(b.events) == position
 
 
-def test_who_waits_at_one_node_gets_what_another_takes_in_and_the_sender_sends_it(url: str, tmp_path: Path) -> None:
-    with (
-        mock.patch.object(Nudge, "__call__", autospec=True, side_effect=Nudge.__call__) as nudged,
-        neighbour(url, tmp_path / "a") as a,
-        neighbour(url, tmp_path / "b") as b,
-        Receiver() as receiver,
-    ):
+def test_who_waits_at_one_node_gets_what_another_takes_in_and_the_sender_sends_it(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Otherwise a look finds what was not notified.
+    monkeypatch.setattr(wakes, "LOOK_SECONDS", 3600.0)
+    with neighbour(url, tmp_path / "a") as a, neighbour(url, tmp_path / "b") as b, Receiver() as receiver:
         a.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
-        until(lambda: nudged.called, "the other node has heard of the endpoint")
-        assert a.server is not None and a.server.parts.others is not None
-        nudge = a.server.parts.others._nudge
         for here, there in ((a, b), (b, a)) * 5:
             cursor = there.api.get("/v1/events", after="end")["next_cursor"]
             with ThreadPoolExecutor(1) as pool:
@@ -145,7 +164,5 @@ def test_who_waits_at_one_node_gets_what_another_takes_in_and_the_sender_sends_i
                 began = time.monotonic()
                 assert [each["id"] for each in waiting.result()["data"]] == [ident]
             assert time.monotonic() - began < 10, "long before its time was over"
-            if here is b:
-                until(lambda: mock.call(nudge) in nudged.mock_calls, "the sender looks what it is")
-                nudged.reset_mock()
-        until(lambda: len(receiver.requests()) == 10, "all were sent by the one that sends")
+            until(lambda: ident in {each.id for each in receiver.requests()}, "it was sent by the one that sends")
+        assert len(receiver.requests()) == 10

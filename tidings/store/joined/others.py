@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from tidings.store.base import Db, Engine
 from tidings.store.catalog import Catalog
@@ -14,22 +15,39 @@ from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
 
+class NewsFeed(Protocol):
+    """Those who wait for events at this node."""
+
+    def committed(self) -> None:
+        """There may be new ones."""
+
+    def is_awaited(self) -> bool:
+        """Whether anybody waits."""
+
+    def on_wait(self, call: Callable[[], None]) -> None:
+        """Call something, from the event loop, when the first one begins to wait."""
+
+
+class RouteStage(Protocol):
+    """The route stage."""
+
+    position: int
+    """The last event that was routed."""
+
+
 class Others:
-    """One joined node's side of it. `waiting` is called if there are events that somebody may wait for."""
+    """One joined node's side of it."""
 
     def __init__(
-        self,
-        url: str,
-        engine: Engine,
-        parts: tuple[Writer, Readers, Catalog],
-        waiting: Callable[[], None],
+        self, url: str, engine: Engine, parts: tuple[Writer, Readers, Catalog], feed: NewsFeed, routing: RouteStage
     ) -> None:
-        self._engine, self._waiting = engine, waiting
+        self._engine, self._feed, self._routing = engine, feed, routing
         self._writer, _, self._catalog = parts
         self.fresh, self.reserving = Fresh(*parts), Reserving(engine.builder)
         self._nudge = Nudge(self._writer)
-        self.wakes = Wakes(url, self._events, self._changed)
-        self._writer.on_commit(self.wakes.committed)
+        self.wakes = Wakes(url, self._events, self._changed, self._wants_events)
+        self._writer.on_commit(self._committed)
+        feed.on_wait(self.wakes.wanted)
 
     def start(self) -> None:
         """From now on, follow what they write."""
@@ -44,9 +62,16 @@ class Others:
         """How many files of items are on their way into them, as they said within the last second."""
         return imports_elsewhere(db, self._engine.node or "")
 
+    def _wants_events(self) -> bool:
+        return self._engine.sends or self._feed.is_awaited()
+
+    def _committed(self) -> None:
+        if self._writer.has_news:
+            self.wakes.committed()
+
     def _events(self, position: int) -> None:
-        self._waiting()
-        if self._engine.sends:
+        self._feed.committed()
+        if self._engine.sends and position > self._routing.position:
             # What others have taken in is routed by this node.
             self._nudge()
 

@@ -41,7 +41,7 @@ SELECT name, position FROM cursor WHERE journal = 0 AND name IN ('event', 'catal
 
 -- name: wakes_tell (postgres)
 -- The same of what has moved, and tell all who listen; another schema may belong to another Tidings.
-SELECT name, position, pg_notify('tidings', current_schema() || ' ' || name || ' ' || position) FROM cursor
+SELECT name, position, pg_notify('tidings_' || name, current_schema() || ' ' || name || ' ' || position) FROM cursor
 WHERE journal = 0 AND ((name = 'event' AND position > :event) OR (name = 'catalog' AND position > :catalog));
 
 -- name: catalog_changes

@@ -51,6 +51,7 @@ class Feed:
         self._looked = -1
         self._looking: asyncio.Task[None] | None = None
         self._reads: dict[Any, asyncio.Task[Any]] = {}
+        self._on_wait: Callable[[], None] = lambda: None
         self.closed = False
         """The server stops: waiters return, streams end."""
 
@@ -71,6 +72,14 @@ class Feed:
         """
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_all)
+
+    def is_awaited(self) -> bool:
+        """Whether anybody waits; may be called from any thread."""
+        return bool(self._waiters)
+
+    def on_wait(self, call: Callable[[], None]) -> None:
+        """Call `call`, from the event loop, when the first one begins to wait."""
+        self._on_wait = call
 
     def close(self) -> None:
         """Let everybody go; on the event loop."""
@@ -123,8 +132,11 @@ class Feed:
         return False
 
     def _park(self, query: EventQuery, waiter: _Waiter) -> None:
+        is_first = not self._waiters
         self._waiters.setdefault(query, set()).add(waiter)
         self._by_tenant.setdefault(query.tenant, set()).add(query)
+        if is_first:
+            self._on_wait()
 
     def _leave(self, query: EventQuery, waiter: _Waiter) -> None:
         there = self._waiters.get(query)
