@@ -89,6 +89,27 @@ def test_a_rotated_secret_signs_next_to_the_old_one(svix: sdk.Svix, receiver: Re
     assert made.key == svix.endpoint.get_secret(app, endpoint.id).key == f"whsec_{own}"
 
 
+def test_sdks_of_the_first_version_get_the_statuses_that_they_insist_on(server: TestServer, svix: sdk.Svix) -> None:
+    """Python's 1.24, for one, raises an exception for another status, although it was done."""
+    app = app_of(svix, "first-version")
+    endpoint = svix.endpoint.create(app, sdk.EndpointIn(url="https://example.com/hook"))
+    svix.event_type.create(
+        sdk.EventTypeIn(name="first.example", description="", schemas={"1": {"examples": [{"n": 1}]}})
+    )
+    one = f"/svix/api/v1/app/{app}/endpoint/{endpoint.id}"
+
+    def statuses(agent: str) -> list[int]:
+        headers = {"User-Agent": agent}
+        example = {"eventType": "first.example"}
+        return [
+            server.api.call("POST", f"{one}/secret/rotate", {}, headers=headers).status,
+            server.api.call("POST", f"{one}/send-example", example, headers=headers).status,
+        ]
+
+    assert statuses("svix-libs/1.24.0/python") == [204, 202]
+    assert statuses("svix-libs/2.5.0/python") == statuses("curl/8.0") == [200, 200]
+
+
 def test_channels_select_messages(svix: sdk.Svix, receiver: Receiver) -> None:
     app = app_of(svix, "channels")
     for path, channels in (("/ch-a", ["a"]), ("/ch-ab", ["a", "b"]), ("/ch-all", None)):

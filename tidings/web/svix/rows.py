@@ -72,6 +72,14 @@ def row(
     )
 
 
+def of_first_version(request: Request) -> bool:
+    """Whether an SDK of the first major version asks, or an older one.
+
+    Some of them raise an exception for any status but the one in the document that they were made from.
+    """
+    return request.headers.get("user-agent", "").startswith(("svix-libs/0.", "svix-libs/1."))
+
+
 def application(parts: Parts, request: Request) -> Tenant:
     """The application of the path, by id or uid. Raises NotFound, also if it belongs to another tenant."""
     return parts.svix.applications.find(request.caller, request.path["app_id"])

@@ -21,7 +21,7 @@ from tidings.web.svix.nouns.endpoint_forms import (
     whole,
 )
 from tidings.web.svix.paging import listed
-from tidings.web.svix.rows import ORDER, PAGING, application, row, uid_of_path
+from tidings.web.svix.rows import ORDER, PAGING, application, of_first_version, row, uid_of_path
 from tidings.web.svix.shapes import (
     EndpointHeadersIn,
     EndpointHeadersOut,
@@ -101,8 +101,8 @@ async def rotate_secret(parts: Parts, request: Request) -> Answer:
     endpoint = find(parts, request, WRITE)
 
     def done(secrets: list[Secret]) -> Answer:
-        # Its first version has no response; the second one reads the new secret from it.
-        return Answer(200, EndpointSecretOut(key=secrets[0].text))
+        # The SDK's first version has no response; the second one reads the new secret from it.
+        return Answer(204) if of_first_version(request) else Answer(200, EndpointSecretOut(key=secrets[0].text))
 
     run = run_once(parts, request, done)
     key, grace = secret_of(given.key, "/key"), given.grace_period_seconds

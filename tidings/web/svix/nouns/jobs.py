@@ -21,7 +21,7 @@ from tidings.web.parts import Parts
 from tidings.web.svix.nouns import endpoint_forms
 from tidings.web.svix.nouns.endpoints import ONE, TAG
 from tidings.web.svix.nouns.messages import shown
-from tidings.web.svix.rows import row
+from tidings.web.svix.rows import of_first_version, row
 from tidings.web.svix.shapes import EndpointStats, EventExampleIn, MessageOut, RecoverIn, RecoverOut
 
 STATES: dict[str, tuple[State, ...]] = {
@@ -53,7 +53,7 @@ async def send_example(parts: Parts, request: Request) -> Answer:
     data = _example(parts.event_types.find(request.caller, given.event_type))
 
     def sent(event: Event) -> Answer:
-        return Answer(200, shown(event))
+        return Answer(202 if of_first_version(request) else 200, shown(event))
 
     run: Callable[[Any], Any] = run_once(parts, request, sent)
     answer: Answer = await parts.endpoints.test(request.caller, endpoint.id, run, example=(given.event_type, data))
