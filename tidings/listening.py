@@ -19,6 +19,11 @@ HEADER_READ_SECONDS = 9
 HEADER_BUFFER_BYTES = 64 * 1024
 STOP_HTTP_SECONDS = 3
 BACKLOG, CONNECTIONS_MAX = 2_048, 10_000
+LEAVE_SECONDS = 1.0
+"""How long an entrance that takes nothing new still serves who is connected."""
+THREADS_STEPS = 10
+"""Turns of the event loop until an HTTP server has started its threads: two, and some more."""
+_PROCESSORS: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 log = logging.getLogger("tidings.server")
 
@@ -75,16 +80,59 @@ class Entrance:
     """A socket at which an application takes calls, from the moment it is made. Belongs to the running event loop."""
 
     def __init__(self, app: Any, opened: socket.socket) -> None:
-        self._http = http_server(app, opened)
-        self.serving = asyncio.create_task(self._http.serve())
+        self._app, self._descriptor, self._leaves = app, opened.fileno(), False
+        self._http = http_server(self, opened)
+        self.serving = asyncio.create_task(self._serve())
+
+    def __rsgi__(self, scope: Any, proto: Any) -> Any:
+        return self._app.__rsgi__(scope, _Closing(proto) if self._leaves else proto)
 
     def leave(self) -> None:
-        """Take nothing new here; what is under way is finished."""
-        self._http.stop()  # type: ignore[no-untyped-call]
+        """Of a socket that others have, too: take nothing new here. Nobody is cut off who calls within LEAVE_SECONDS.
+
+        Who is connected hears with the response that the connection ends. To end the HTTP server at once would close
+        those that have just been accepted.
+        """
+        if self._leaves or self.serving.done():
+            return
+        self._leaves = True
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            # The HTTP server continues to ask for connections, at a socket that has none.
+            nobody.setblocking(False)
+            os.dup2(nobody.fileno(), self._descriptor, inheritable=False)
+        asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._http.stop)
 
     async def ended(self) -> None:
-        """The same, and wait for it, for a moment."""
+        """Take nothing new, and wait for what is under way, for a moment."""
         await ended(self._http, self.serving)
+
+    async def _serve(self) -> None:
+        # Its threads inherit the processors of this one, which may keep to a single one.
+        kept = _on_processors(_PROCESSORS)
+        serving = asyncio.create_task(self._http.serve())
+        for _ in range(THREADS_STEPS):
+            await asyncio.sleep(0)
+        _on_processors(kept)
+        await serving
+
+
+class _Closing:
+    """What an application answers with, on a connection that ends with the response."""
+
+    def __init__(self, proto: Any) -> None:
+        self._proto = proto
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._proto, name)
+        if not name.startswith("response_"):
+            return found
+        return lambda status, headers, *more: found(status, [*headers, ("connection", "close")], *more)
+
+    def __call__(self) -> Any:
+        return self._proto()
+
+    def __aiter__(self) -> Any:
+        return self._proto.__aiter__()
 
 
 async def ended(http: HttpServer, serving: asyncio.Task[None]) -> None:
@@ -107,6 +155,16 @@ def share_processor(threads: list[int], choice: int) -> None:
     with contextlib.suppress(OSError):
         for thread in threads:
             os.sched_setaffinity(thread, {processors[choice % len(processors)]})
+
+
+def _on_processors(wanted: set[int]) -> set[int]:
+    """Move this thread to these processors, where the system lets us; returns those that it was on."""
+    if not hasattr(os, "sched_setaffinity"):
+        return wanted
+    before = os.sched_getaffinity(0)
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, wanted)
+    return before
 
 
 async def listening(host: str, port: int, serving: asyncio.Task[None]) -> None:

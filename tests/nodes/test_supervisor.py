@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import re
 import signal
@@ -13,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tidings.listening import opened
 from tidings.nodes import supervisor as module
-from tidings.nodes.line import Said, StartOrder
+from tidings.nodes.line import Conversation, Said, StartOrder
 from tidings.nodes.supervisor import BROKEN, REFUSED, Supervisor
+from tidings.nodes.worker import Worker
 from tidings.rules.nodes import restarts
 from tidings.testing import until
 
@@ -32,19 +36,20 @@ def say(**said):
 if number in act and "refuses" in act:
     say(refused="The port is taken.")
     sys.exit(2)
-say(ready=True, url=f"http://{number}", turned=True, of_a_newer_version=1)
+say(ready=True, url=f"http://{number}", turned=True, sends=number == "1", of_a_newer_version=1)
+if number not in act and "takes the role" in act:
+    say(sends=False)
 if number in act and "hangs" in act:
     time.sleep(60)
 if number in act and "drains" in act:
     say(draining=True)
-    line.settimeout(0.5 if "all" in act else 30)
-    try:
-        os.mkdir(f"{folder}/left") if line.recv(100) else None
-    except TimeoutError:
-        pass
+    time.sleep(0.5)
     sys.exit(0)
-while line.recv(100):
-    pass
+while told := line.recv(100):
+    with open(f"{folder}/told-{number}", "ab") as file:
+        file.write(told)
+    if "takes the role" in act and number in act and b"true" in told:
+        say(sends=True)
 """
 
 
@@ -86,6 +91,11 @@ class Running:
     def pids(self, number: int) -> list[int]:
         """Of all workers with this number so far."""
         return [int(each.name.rpartition("-")[2]) for each in self.folder.glob(f"{number}-*")]
+
+    def told(self, number: int) -> list[bool]:
+        """What workers with this number were told about the public port, in turn."""
+        file = self.folder / f"told-{number}"
+        return [json.loads(line)["public"] for line in file.read_text().splitlines()] if file.exists() else []
 
     def ended(self) -> int:
         """Its status, once it has ended."""
@@ -178,22 +188,47 @@ def test_one_that_does_not_stop_is_killed(running: Running, monkeypatch: pytest.
     assert running.stop() == BROKEN
 
 
-def test_one_that_is_drained_leaves_the_public_port_and_is_replaced(
-    running: Running, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_is_drained_is_replaced(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    running.start("1 drains")
-    until(lambda: (running.folder / "left").exists(), "it was told to leave")
+    running.start("2 drains")
+    until(lambda: running.told(1) == [True], "the other one takes calls")
     running.act("")
-    until(lambda: len(running.pids(1)) > 1, "another one is in its place")
-    assert running.status is None
-    assert "worker 1 has ended with status 0; it is started again now" in caplog.text
+    until(lambda: len(running.pids(2)) > 1, "another one is in its place")
+    until(lambda: running.told(1) == [True, False], "and takes the calls")
+    assert "worker 2 has ended with status 0; it is started again now" in caplog.text
     assert running.stop() == 0
 
 
-def test_if_all_are_drained_they_stay_at_the_port_and_are_not_replaced(running: Running) -> None:
+def test_if_all_are_drained_they_are_not_replaced(running: Running) -> None:
     (running.folder / "drained").touch()
-    running.start("1 2 drains all").until_ready()
+    running.start("1 2 drains").until_ready()
     assert running.ended() == 0
     assert len(running.pids(1)) == len(running.pids(2)) == 1
-    assert not (running.folder / "left").exists()
+    assert running.told(1) == []
+
+
+def test_the_sender_takes_calls_only_as_long_as_nobody_else_does(running: Running) -> None:
+    running.start().until_ready()
+    until(lambda: running.told(2) == [True], "who takes in takes calls")
+    assert running.told(1) == []
+    os.kill(running.pids(2)[0], signal.SIGKILL)
+    until(lambda: running.told(1) == [True, False], "the sender does, until another one is there")
+    assert running.told(2) == [True, True], "the one before, and the one after"
+    assert running.stop() == 0
+
+
+def test_if_the_role_changes_so_do_the_calls(running: Running) -> None:
+    running.start("2 takes the role").until_ready()
+    until(lambda: running.told(1) == [True], "the other one takes calls")
+    until(lambda: running.told(2) == [True, False], "the new sender does not")
+    assert running.stop() == 0
+
+
+def test_no_process_ever_waits_in_accept() -> None:
+    """A worker that does would serve nobody meanwhile; whether it does is one flag, for all processes."""
+    ours, theirs = socket.socketpair()
+    public = opened("127.0.0.1", 0)
+    with ours, theirs, public:
+        Conversation(ours).say(StartOrder(number=1, flags={}, public=os.dup(public.fileno())))
+        with Worker(theirs).public as shared, shared.dup():
+            assert fcntl.fcntl(public, fcntl.F_GETFL) & os.O_NONBLOCK

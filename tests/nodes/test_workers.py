@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import functools
 import hmac
+import http.client
+import json
 import re
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.callers import Callers
-from tests.nodes.joined import EVENT, KEY, drained, roles, seen, sender
+from tests.nodes.joined import EVENT, KEY, drained, roles, seen
 from tests.nodes.workers import Workers, lives
 from tidings.cli.local.process.nodes import unreached
 from tidings.settings import SettingsError, read_settings
 from tidings.store.engines.nodes import Seen
-from tidings.testing import Receiver, until
+from tidings.testing import Receiver, TestServer, until
+from tidings.testing.api import OPERATOR_KEY
 
 DATABASE = "postgresql://h/d"
 AGAIN_SECONDS = 0.05
+HEADERS = {"Authorization": f"Bearer {OPERATOR_KEY}", "Content-Type": "application/json"}
 SIGNED = hmac.digest(b"secret", b"{}", "sha256").hex()
 
 
@@ -41,13 +44,21 @@ def test_what_workers_need_is_said(settings: dict[str, object], said: str) -> No
         read_settings({"workers": 2, **settings}, {})
 
 
-class Publishing:
-    """Callers who publish at the public port, and repeat what a kill has cut off. Use it in a `with`."""
+def test_a_server_in_this_process_has_no_workers(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="For workers, use a ProcessServer"):
+        TestServer(tmp_path, database=DATABASE, workers=2).start()
 
-    def __init__(self, server: Workers, callers: int = 3) -> None:
+
+class Publishing:
+    """Callers who publish at the public port, and repeat what a kill has cut off. Use it in a `with`.
+
+    Every other one keeps its connection open until the server closes it.
+    """
+
+    def __init__(self, server: Workers, callers: int = 4) -> None:
         self.acknowledged: list[str] = []
-        self.refused = 0
-        self._api, self._stop = server.api, threading.Event()
+        self.refused, self.cut_off = list[str](), list[str]()
+        self._port, self._stop = server.port, threading.Event()
         self._callers = Callers(callers, self._call)
 
     def __enter__(self) -> Publishing:
@@ -60,30 +71,36 @@ class Publishing:
     def until_more(self, count: int = 20) -> None:
         """Wait until they are served."""
         before = len(self.acknowledged)
-        until(lambda: len(self.acknowledged) >= before + count, "callers are served")
+        until(lambda: len(self.acknowledged) >= before + count, "callers are served", 30)
 
     def _call(self, number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         for turn in range(1_000_000):
             name = f"e{number}-{turn}"
-            while not self._is_taken(name):
+            while not self._is_taken(connection, name):
+                connection.close()
                 if self._stop.wait(AGAIN_SECONDS):
                     return
+            self.acknowledged.append(name)
+            if number % 2:
+                connection.close()
             if self._stop.is_set():
                 return
-            self.acknowledged.append(name)
 
-    def _is_taken(self, name: str) -> bool:
+    def _is_taken(self, connection: http.client.HTTPConnection, name: str) -> bool:
         try:
-            status = self._api.call("POST", "/v1/events", {**EVENT, "id": name}).status
+            connection.request("POST", "/v1/events", json.dumps({**EVENT, "id": name}), HEADERS)
+            response = connection.getresponse()
+            response.read()
         except ConnectionRefusedError:
-            self.refused += 1
+            self.refused.append(name)
             return False
-        except OSError:
-            # It was at the worker that was killed.
+        except (OSError, http.client.HTTPException) as wrong:
+            self.cut_off.append(f"{name}: {wrong!r}")
             return False
         # 503: no worker sends, or knows who does, for a moment.
-        assert status in (200, 202, 503), status
-        return status != 503
+        assert response.status in (200, 202, 503), response.status
+        return response.status != 503
 
 
 def is_answered(server: Workers, method: str, path: str, body: object, status: int) -> bool:
@@ -119,7 +136,7 @@ def test_a_worker_that_is_killed_again_and_again_refuses_nobody_and_loses_nothin
                 for method, path, body, status in doors:
                     until(functools.partial(is_answered, server, method, path, body, status), f"{path} answers")
             callers.until_more()
-        assert callers.refused == 0
+        assert not callers.refused
         all_arrive(receiver, callers.acknowledged)
         assert len(re.findall("worker [12] was ended by SIGKILL; it is started again", server.log)) == 4
         assert server.log.count("Tidings listens on") == 1
@@ -154,25 +171,31 @@ def test_sigterm_under_load_ends_all_with_status_0_and_a_killed_supervisor_takes
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_a_drained_worker_is_replaced_and_a_drained_server_ends(tmp_path: Path, postgres_url: str) -> None:
-    def is_answered_by_all(status: int) -> Callable[[], bool]:
-        return lambda: {server.api.with_key(None).call("GET", "/readyz").status for _ in range(20)} == {status}
+def test_a_drained_worker_is_replaced_and_nobody_is_cut_off_and_a_drained_server_ends(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    def answers() -> set[int]:
+        return {server.api.with_key(None).call("GET", "/readyz").status for _ in range(20)}
 
     with Workers(tmp_path, postgres_url) as server:
-        until(lambda: roles(postgres_url) == ["sends", "takes in"], "both are listed")
-        first = next(number for number in (1, 2) if server.own(number).url == sender(postgres_url))
-        before = server.pid(first)
-        assert drained(server, postgres_url, server.own(first).url, "--after", "2").exit_code == 0
-        until(lambda: server.own(first).with_key(None).call("GET", "/readyz").status == 503, "it is drained")
-        until(is_answered_by_all(200), "it is not asked at the public port")
-        until(lambda: server.pid(first) not in (0, before) and server.is_ready(first), "another one is in its place")
-        assert not lives(before)
-        assert f"worker {first} has ended with status 0; it is started again now" in server.log
+        with Publishing(server) as callers:
+            for number in (1, 2):
+                until(lambda: roles(postgres_url) == ["sends", "takes in"], "both are listed")
+                before = server.pid(number)
+                assert drained(server, postgres_url, server.own(number).url, "--after", "2").exit_code == 0
+                until(
+                    lambda: server.log.count(f"worker {number} is ready again") == 1, "another one is in its place", 30
+                )
+                assert server.pid(number) != before and not lives(before)
+                assert f"worker {number} has ended with status 0; it is started again now" in server.log
+                callers.until_more()
+        assert not callers.refused and not callers.cut_off
+        assert answers() == {200}
         last = drained(server, postgres_url, "self")
         assert last.exit_code == 1 and "No other server works on this database" in last.output
         until(lambda: roles(postgres_url) == ["sends", "takes in"], "both are listed")
         assert drained(server, postgres_url, "self", "--after", "2", "--force").exit_code == 0
-        until(is_answered_by_all(503), "a load balancer hears of it")
+        until(lambda: answers() == {503}, "a load balancer hears of it")
         assert server.process is not None and server.process.wait(20) == 0
 
 

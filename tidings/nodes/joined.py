@@ -43,10 +43,14 @@ class Joined:
         chance: Callable[[], float] = random.random,
         public: socket.socket | None = None,
     ) -> None:
-        """`public`: a socket that it shares with other processes, to take calls there as well."""
+        """`public`: a socket that it shares with other processes; `share` says whether it takes calls there."""
         self.settings, self._clock, self._chance = settings, clock, chance
         self._public = public
+        self._front = Front(self._why)
         self._entrances: list[Entrance] = []
+        self._shared: Entrance | None = None
+        self.on_role: Callable[[bool], None] = lambda sends: None
+        """Called whenever it serves again, with whether it sends."""
         self.on_drain: Callable[[], None] = lambda: None
         """Called if somebody has asked this node to end; from any thread."""
         self.port = settings.port
@@ -75,19 +79,20 @@ class Joined:
         self._loop, self._stop, self._free = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         if self._stopped:
             self._stop.set()
-        front = Front(self._why)
+        front = self._front
         own = Entrance(front, self._socket)
         self._entrances = [own]
         try:
             await self._serve(front)
             await listening(self.settings.host, self.port, own.serving)
-            if self._public is not None:
-                self._entrances.append(Entrance(front, self._public))
             ready()
             while (wants_to_send := await self._change(own.serving)) is not None:
                 await self._start_again(front, wants_to_send=wants_to_send)
         finally:
             log.info("stopping: finishing what is in flight and saving the results")
+            if self._public is not None:
+                # Who still waits in its queue is refused at last, or taken by others.
+                self._public.close()
             if self._is_open:
                 await self.server.finish()
             await asyncio.gather(*(each.ended() for each in self._entrances))
@@ -104,10 +109,19 @@ class Joined:
         self._stopped = True
         self._call(lambda: self._stop.set())
 
-    def leave(self) -> None:
-        """Take no more calls at the shared socket; from any thread."""
-        for each in self._entrances[1:]:
-            self._call(each.leave)
+    def share(self, *, take_calls: bool) -> None:
+        """Take calls at the shared socket from now on, or no more; from any thread."""
+        self._call(self._enter if take_calls else self._leave)
+
+    def _enter(self) -> None:
+        if self._shared is None and self._public is not None and self._public.fileno() >= 0:
+            self._shared = Entrance(self._front, self._public.dup())
+            self._entrances.append(self._shared)
+
+    def _leave(self) -> None:
+        if self._shared is not None:
+            self._shared.leave()
+            self._shared = None
 
     def close(self) -> None:
         """Finish what the last server has under way."""
@@ -124,6 +138,7 @@ class Joined:
 
     async def _serve(self, front: Front) -> None:
         front.open(await self.server.begin(self.port))
+        self.on_role(self.server.sends)
         does = "sends" if self.server.sends else "takes in"
         log.info("on http://%s:%d, this server %s", self.settings.host, self.port, does)
 

@@ -32,8 +32,8 @@ class StartOrder(msgspec.Struct, kw_only=True):
 class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A further line to a worker. The end of the lines asks it to stop."""
 
-    leave: bool = False
-    """Take no more calls at the public port: it is drained, and others are there."""
+    public: bool | None = None
+    """Whether to take calls at the public port, from now on. Before the first time it does not."""
 
 
 class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -46,6 +46,8 @@ class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
     """With `ready`: the operator's key, if its start has made it."""
     refused: str = ""
     """Why it does not start: sentences for people, one a line."""
+    sends: bool | None = None
+    """With `ready`, and when that changes: whether it is the node that sends."""
     draining: bool = False
     turned: bool = False
     """Its event loop turns."""

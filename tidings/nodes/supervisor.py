@@ -20,6 +20,7 @@ import msgspec
 
 from tidings.nodes.line import Conversation, Said, StartOrder, Told
 from tidings.rules.nodes.restarts import Restarts, is_hopeless
+from tidings.rules.nodes.sharing import Candidate, at_shared_port
 
 STOP_SECONDS = 16.0
 """How long workers get to stop. One that hangs is killed then."""
@@ -39,7 +40,7 @@ class _Worker:
         self.lines: Conversation | None = None
         self.said = Said()
         """How it became ready."""
-        self.is_ready = self.drains = self.has_left = False
+        self.is_ready = self.sends = self.drains = self.is_public = False
         self.due: float | None = None
         """When to start it."""
         self.why = ""
@@ -86,6 +87,8 @@ class Supervisor:
                         self._stop()
                     else:
                         self._hear(key.data)
+                if self._has_started and not self._is_stopping:
+                    self._share()
                 self._look(time.monotonic())
         finally:
             self.kill()
@@ -139,7 +142,7 @@ class Supervisor:
 
     def _start(self, worker: _Worker) -> None:
         worker.due, worker.why = None, ""
-        worker.drains = worker.has_left = False
+        worker.sends = worker.drains = worker.is_public = False
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -171,10 +174,11 @@ class Supervisor:
             said = msgspec.json.decode(line, type=Said)
             worker.turned = time.monotonic()
             worker.why = said.refused or worker.why
+            worker.drains = worker.drains or said.draining
+            if said.sends is not None:
+                worker.sends = said.sends
             if said.ready:
                 self._ready(worker, said)
-            worker.drains = worker.drains or said.draining
-        self._see_off()
 
     def _ready(self, worker: _Worker, said: Said) -> None:
         worker.said, worker.is_ready = said, True
@@ -190,17 +194,16 @@ class Supervisor:
             self._has_started = True
             self.on_ready([each.said for each in self._workers])
 
-    def _see_off(self) -> None:
-        """Have drained workers leave the public port, if others are there and stay.
-
-        A load balancer's question could reach one of them, and the whole machine would look drained.
-        """
-        leaving = [each for each in self._workers if each.drains and not each.has_left and each.lines is not None]
-        if leaving and any(each.is_ready and not each.drains for each in self._workers) and not self._is_drained():
-            for each in leaving:
-                each.has_left = True
-                if each.lines is not None:
-                    each.lines.say(Told(leave=True))
+    def _share(self) -> None:
+        """Say to those whose part it is that they take calls at the public port, and to others that they do not."""
+        ready = [each for each in self._workers if each.is_ready and each.lines is not None]
+        candidates = [Candidate(each.number, each.sends, each.drains) for each in ready]
+        there = at_shared_port(candidates, all_drain=self._is_drained())
+        # First those that are to come.
+        for each in sorted(ready, key=lambda each: each.number not in there):
+            if each.lines is not None and each.is_public is not (each.number in there):
+                each.is_public = each.number in there
+                each.lines.say(Told(public=each.is_public))
 
     def _reap(self, worker: _Worker) -> None:
         """It has closed its line: take leave of the process."""

@@ -24,6 +24,8 @@ class Worker:
         """Waits for the order on this end of the pair. Raises EOFError if the supervisor is gone already."""
         self._lines = Conversation(end)
         self._waiting: list[bytes] = []
+        self._is_ready = False
+        self._sends: bool | None = None
         while not self._waiting:
             lines = self._lines.read()
             if lines is None:
@@ -33,6 +35,9 @@ class Worker:
         self.public = socket.socket(fileno=self.order.public)
         """The socket that all workers listen on."""
         self.public.set_inheritable(False)
+        # For all that have it: who waited in accept would serve nobody meanwhile. Python, which cannot see what a
+        # descriptor is like, would have each copy wait.
+        self.public.setblocking(False)
 
     @property
     def number(self) -> int:
@@ -41,7 +46,8 @@ class Worker:
 
     def is_ready(self, url: str, operator_key: str | None) -> None:
         """It takes calls. `url`: where it listens alone; `operator_key`: if its start has made it."""
-        self._lines.say(Said(ready=True, url=url, operator_key=operator_key))
+        self._lines.say(Said(ready=True, url=url, operator_key=operator_key, sends=self._sends))
+        self._is_ready = True
 
     def refuses(self, why: str) -> None:
         """It does not start."""
@@ -54,14 +60,20 @@ class Worker:
     def follow(self, stop: Callable[[], None], node: Joined) -> None:
         """Do from now on what the supervisor says, in a thread. If it is gone, this worker stops, too."""
         node.on_drain = lambda: self._lines.say(Said(draining=True))
-        threading.Thread(target=self._follow, args=(stop, node.leave), name="supervisor", daemon=True).start()
+        node.on_role = self._role
+        threading.Thread(target=self._follow, args=(stop, node), name="supervisor", daemon=True).start()
 
-    def _follow(self, stop: Callable[[], None], leave: Callable[[], None]) -> None:
+    def _role(self, sends: bool) -> None:
+        self._sends = sends
+        if self._is_ready:
+            self._lines.say(Said(sends=sends))
+
+    def _follow(self, stop: Callable[[], None], node: Joined) -> None:
         lines: list[bytes] | None = self._waiting
         while lines is not None:
             for line in lines:
-                if msgspec.json.decode(line, type=Told).leave:
-                    leave()
+                if (public := msgspec.json.decode(line, type=Told).public) is not None:
+                    node.share(take_calls=public)
             lines = self._lines.read()
         stop()
         time.sleep(END_SECONDS)

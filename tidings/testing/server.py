@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tidings.model.moment import Clock
-from tidings.settings import Settings, read_settings
+from tidings.settings import Settings, SettingsError, read_settings
 from tidings.testing.api import LOOPBACK, OPERATOR_KEY, Api
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class TestServer:
     def start(self) -> TestServer:
         """Start and wait until it takes requests. Raises what stopped it from starting."""
         settings = read_settings(self._flags, {})
+        if settings.workers > 1:
+            raise SettingsError("A TestServer is one server in this process. For workers, use a ProcessServer.")
         self._ready.clear()
         self._wrong = None
         self._thread = threading.Thread(target=self._run, args=(settings,), name="tidings-server", daemon=True)

@@ -1,0 +1,28 @@
+"""Which of the workers at one port take its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A worker that could take calls."""
+
+    number: int
+    sends: bool
+    """Whether it is the one that sends, for all nodes on the database."""
+    drains: bool
+    """Whether it was asked to end."""
+
+
+def at_shared_port(ready: Collection[Candidate], *, all_drain: bool = False) -> set[int]:
+    """The numbers of those that take calls at the shared port. `all_drain`: the whole server was asked to end.
+
+    The one that sends has enough to do, and sends more if others read the requests. One that is drained, alone, would
+    tell a load balancer that this server is not ready. But somebody has to answer, if anybody can.
+    """
+    staying = [each for each in ready if all_drain or not each.drains] or ready
+    found = [each for each in staying if not each.sends] or staying
+    return {each.number for each in found}
