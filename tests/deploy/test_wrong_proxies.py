@@ -55,6 +55,13 @@ def instead(old: str, new: str) -> Change:
 
 
 NGINX_LIMIT = "client_max_body_size 0;"
+
+
+def beside(line: str, before: str = "") -> Change:
+    """A line more in the location of nginx; `before`: one before the server."""
+    return lambda block: f"{before}\n{block.replace(NGINX_LIMIT, f'{NGINX_LIMIT} {line}')}"
+
+
 CADDY_PROXY = "reverse_proxy 127.0.0.1"
 HAPROXY_LIMIT = "http-request deny deny_status 413 if { req.hdr(content-length) -m int gt 9999999 }"
 HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
@@ -77,6 +84,30 @@ HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
             instead(NGINX_LIMIT, f"{NGINX_LIMIT} auth_basic private; auth_basic_user_file /dev/null;"),
             "proxy",
             "asks for its own password",
+        ),
+        ("nginx", beside("proxy_set_header Authorization '';"), "proxy", "removes the Authorization header"),
+        ("nginx", beside("limit_except GET { deny all; }"), "proxy", "does not let a POST pass (it answered 403)"),
+        ("nginx", beside("deny all;"), "proxy", "its own rules do not let"),
+        (
+            "nginx",
+            beside("limit_req zone=z;", "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/m;"),
+            "proxy",
+            "A proxy answered 503, not the server: it cannot reach the server, or limits how often it may be called.",
+        ),
+        (
+            "nginx",
+            beside(
+                "proxy_cache z; proxy_cache_valid any 1m; proxy_ignore_headers Cache-Control;",
+                "proxy_cache_path cache keys_zone=z:1m;",
+            ),
+            "proxy",
+            "The proxy caches responses",
+        ),
+        (
+            "caddy",
+            instead("header_up -Forwarded", "header_up -Forwarded\n header_up -Authorization"),
+            "proxy",
+            "removes the Auth",
         ),
         ("caddy", instead(CADDY_PROXY, f"request_body {{\n max_size 2MB\n }}\n {CADDY_PROXY}"), "body", "16,777,216"),
         ("caddy", without("header_up"), "address", "the caller's own Forwarded header"),

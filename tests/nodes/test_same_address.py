@@ -25,7 +25,7 @@ def server(folder: Path, url: str, node_url: str = "") -> TestServer:
 def test_a_second_server_at_an_address_does_not_start(tmp_path: Path, postgres_url: str, spelled: str) -> None:
     with server(tmp_path / "one", postgres_url, "http://10.0.0.5:8080"):
         with pytest.raises(
-            StoreError, match=r"tidings@\S+ \(its id is [0-9a-f]{16}\) is said to be at http://10"
+            StoreError, match=r"tidings@\S+ \(its id is [0-9a-f]{16}\) is registered at http://10"
         ) as found:
             server(tmp_path / "two", postgres_url, spelled).start()
         assert "set node_url to where the other servers reach this one" in str(found.value)

@@ -149,7 +149,9 @@ KINDS_BY_CODE: dict[str, type[ApiError]] = {
 }
 OF_PROXIES = {
     413: "it takes no body of this size. Let it set no limit; nginx: client_max_body_size 0",
+    429: "it limits how often it may be called",
     502: "it cannot reach the server",
+    503: "it cannot reach the server, or limits how often it may be called",
     504: "the server did not answer it in time",
 }
 """What these statuses mean if the server itself gives no reason, as it always does."""

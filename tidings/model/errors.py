@@ -80,6 +80,10 @@ class Malformed(TidingsError):
     code, status, title = "malformed", 400, "The request cannot be read"
 
 
+NO_KEY = "Send a key: Authorization: Bearer tdk_..."
+"""What the server returns to a caller without a key."""
+
+
 class Unauthorized(TidingsError):
     """There is no key, or it is unknown, expired or revoked."""
 

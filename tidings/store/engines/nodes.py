@@ -277,7 +277,7 @@ def refuse_same_address(db: Db, own: Own) -> None:
     while (name := at_same_address(db, own)) is not None:
         if uptime() > patience_until:
             raise StoreError(
-                f"{name} is said to be at {own.address}, as is this server, so they would not reach one another: "
+                f"{name} is registered at {own.address}, as is this server, so they would not reach one another: "
                 "set node_url to where the other servers reach this one"
             )
         time.sleep(LOOK_SECONDS)

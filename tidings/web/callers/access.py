@@ -6,7 +6,7 @@ import contextlib
 import logging
 
 from tidings.model.access import Key, key_hash
-from tidings.model.errors import LimitReached, Unauthorized
+from tidings.model.errors import NO_KEY, LimitReached, Unauthorized
 from tidings.model.moment import Micros
 from tidings.rules.network.callers import CallersCount, address_of
 from tidings.store.catalog import Catalog
@@ -43,7 +43,7 @@ class Access:
         key = self._known.get(authorization) if authorization is not None else None
         if key is None:
             if authorization is None:
-                raise Unauthorized("Send a key: Authorization: Bearer tdk_...")
+                raise Unauthorized(NO_KEY)
             key = snapshot.keys_by_hash.get(_digest(authorization))
             if key is None:
                 raise self.failed(client, now, Unauthorized("This key is unknown or revoked."))

@@ -70,7 +70,9 @@ def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
         )
     file = Path(kept.made)
     if folder.resolve() in file.resolve().parents:
-        return Finding("fail", "backup", f"{made}, inside the data folder: what destroys one takes both. Move it.")
+        return Finding(
+            "fail", "backup", f"{made}, inside the data folder: whatever destroys one destroys both. Move it."
+        )
     if file.parent.is_dir() and not file.is_file():
         return Finding("fail", "backup", f"{made}, but is gone. Make another, and find out who deletes them.")
     if file.is_file() and file.stat().st_dev == folder.stat().st_dev:
@@ -102,7 +104,9 @@ def _postgres(settings: Settings, now: Micros) -> Iterator[Finding]:
         yield Finding("fail", "backup", f"PostgreSQL archives no WAL (archive_mode is off). {advice}. {EXCEPT_BACKUP}.")
     elif found.archive_failing:
         yield Finding(
-            "fail", "backup", f"The archive_command of PostgreSQL fails since {found.archive_failing}. See its log."
+            "fail",
+            "backup",
+            f"The archive_command of PostgreSQL has been failing since {found.archive_failing}. See its log.",
         )
     elif found.archived_at is None:
         yield Finding("fail", "backup", "PostgreSQL has not archived any WAL yet. Try: SELECT pg_switch_wal()")
@@ -184,11 +188,10 @@ def _key_beside_backups(settings: Settings, kept: BackupRecord) -> Iterator[Find
         for file in islice(sorted(folder.iterdir()), BACKUP_FILES_MAX):
             small = file.is_file() and file.stat().st_size <= KEY_FILE_BYTES_MAX
             if small and wanted in file.read_bytes() and file.resolve() != path.resolve():
-                said = (
-                    f"{file} is the secret key, next to the backups: who gets that folder reads every secret. Move it."
-                )
+                risk = "anyone who gets that folder can read every secret"
+                said = f"{file} is the secret key, next to the backups: {risk}. Move it."
                 yield Finding("fail", "secret", said)
     except (OSError, StoreError) as wrong:
         yield Finding(
-            "warn", "secret", f"Whether the secret key lies next to the backups was not checked: {reason(wrong)}."
+            "warn", "secret", f"Whether the secret key is next to the backups was not checked: {reason(wrong)}."
         )

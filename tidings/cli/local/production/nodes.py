@@ -52,7 +52,7 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
         if each.address is None:
             continue
         if each.address in twice:
-            said = f"{each.name} is said to be at {each.address}, as is another server. Set node_url for each of them."
+            said = f"{each.name} is registered at {each.address}, as is another server. Set node_url for each of them."
             yield Finding("fail", "nodes", said)
         elif (why := _unreachable(each.address, settings.ca_file or None)) is not None:
             said = (

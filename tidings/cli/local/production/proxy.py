@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidings.cli.local.doctor_local import Finding
-from tidings.client import Client, ClientError, ConnectionFailed
+from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, Unauthorized
 from tidings.client.exchange import ClientReply, ClientRequest
 from tidings.client.uploads import Upload
+from tidings.model.errors import NO_KEY
 from tidings.rules.network.origin import is_loopback
 from tidings.settings import Settings
 
@@ -26,7 +27,17 @@ PIECE_BYTES = 64 * 1024
 MADE_UP, MADE_UP_FORWARDED = "192.0.2.77", "192.0.2.78"
 """Addresses for documentation (RFC 5737), which nobody has."""
 OWN_LOGIN = "The proxy asks for its own password, so no caller's key reaches the server. Remove auth_basic or the like."
+NO_AUTHORIZATION = (
+    "The proxy removes the Authorization header, so no caller's key reaches the server. Let it pass it on."
+)
+CACHES = (
+    "The proxy caches responses, so one caller can get what only another one may read. Switch its cache off; nginx: "
+    "remove proxy_cache."
+)
 NGINX_STREAM = "nginx: remove proxy_ignore_headers X-Accel-Buffering, or set proxy_buffering off"
+
+
+NOT_ITS_SIZE = ("it answered 403", "it answered 405", "it answered 501")
 
 
 class _Enough(Exception):
@@ -61,31 +72,47 @@ def look_at_proxy(url: str, key: str, settings: Settings) -> Generator[Finding, 
         yield Finding("fail", "key", said)
         return True
     with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
-        yield from _with_key(client, url, key, settings)
-    return True
+        return (yield from _with_key(client, url, key, settings))
 
 
-def _with_key(client: Client, url: str, key: str, settings: Settings) -> Iterator[Finding]:
+def _with_key(client: Client, url: str, key: str, settings: Settings) -> Generator[Finding, None, bool]:
     lines = {"X-Forwarded-For": MADE_UP, "Forwarded": f"for={MADE_UP_FORWARDED}"}
+    request = ClientRequest("GET", "/v1/caller", headers=lines)
     try:
-        reply = client.exchange(ClientRequest("GET", "/v1/caller", headers=lines))
-        if reply.status == 401 and not _is_ours(reply):
-            yield Finding("fail", "proxy", OWN_LOGIN)
-            return
+        reply = client.exchange(request)
+        if (why := _keeps_the_key(reply)) is not None:
+            yield Finding("fail", "proxy", why)
+            return False
         seen = reply.value()
+        again = client.exchange(request)
+    except (Unauthorized, Forbidden) as wrong:
+        yield Finding("fail", "key", f"{wrong} Give the operator's key by TIDINGS_KEY.")
+        return False
     except ClientError as wrong:
         yield Finding("fail", "proxy", f"With the key, {url}/v1/caller answers: {wrong}")
-        return
+        return False
+    if again.headers.get("request-id") == reply.headers.get("request-id"):
+        yield Finding("fail", "proxy", CACHES)
     yield _public_url(seen, url)
     yield _address(seen)
     yield _body(client, settings)
     yield _stream(url, key)
+    return True
+
+
+def _keeps_the_key(reply: ClientReply) -> str | None:
+    """Why a caller's key does not reach the server; None if it does."""
+    if reply.status != 401:
+        return None
+    if not _is_ours(reply):
+        return OWN_LOGIN
+    return NO_AUTHORIZATION if NO_KEY.encode() in reply.body else None
 
 
 def _https(url: str) -> Finding:
     if urlsplit(url).scheme == "https":
         return Finding("ok", "https", "Callers use HTTPS.")
-    return Finding("fail", "https", f"{url} is not encrypted: everybody on the way reads keys. Let a proxy add HTTPS.")
+    return Finding("fail", "https", f"{url} is not encrypted: anyone on the way can read keys. Let a proxy add HTTPS.")
 
 
 def _past_the_proxy(settings: Settings) -> Iterator[Finding]:
@@ -134,6 +161,8 @@ def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
         return f"{url} redirects to {target}. Give that URL, and set public_url."
     if reply.status == 401:
         return OWN_LOGIN
+    if reply.status == 403:
+        return f"The proxy answers 403: its own rules do not let {url} be called from this machine. Check them."
     return f"{url} reaches another program: /healthz answered {reply.status}. Check the proxy's host name and path."
 
 
@@ -190,6 +219,9 @@ def _body(client: Client, settings: Settings) -> Finding:
         refused = _too_large(_posted(client, path, media, size, whole=False))
     if refused is None:
         return Finding("ok", "body", f"Bodies of {most:,} bytes pass.")
+    if refused in NOT_ITS_SIZE:
+        said = f"The proxy does not let a POST pass ({refused}). Let it pass every method; nginx: remove limit_except."
+        return Finding("fail", "proxy", said)
     return Finding(
         "fail",
         "body",
