@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from chromium import Browser
 from tests.nodes.forwarding import Known, two_nodes
 from tests.postgres_server import PostgresServer
 from tidings.store.engines.nodes import Sender
@@ -76,3 +77,19 @@ def test_the_page_of_a_portal_may_be_shown_where_its_pages_are(nodes: Nodes, any
 
 def test_files_that_this_version_does_not_have_are_asked_of_the_sender(nodes: Nodes, anybody: Api) -> None:
     assert anybody.call("GET", "/console/@/page.0000000000000000.css").status == 503
+
+
+@pytest.mark.slow
+def test_a_browser_goes_on_where_it_was_once_a_node_sends(nodes: Nodes, anybody: Api, whole_browser: Browser) -> None:
+    """A link to a portal has its token in the fragment, which the page that tries again must keep."""
+    sender, taker, known = nodes
+    sender.api.post("/v1/tenants", {"id": "waits", "name": "Waits"})
+    link = sender.api.post("/v1/tenants/waits/portal-links", {})["url"]
+    whole_browser.complaints.clear()
+    whole_browser.open(f"{taker.url}/portal{link.partition('/portal')[2]}")
+    whole_browser.until("document.body.innerText.includes('This page tries again every 2 seconds.')")
+    style = "getComputedStyle(document.querySelector('main')).maxWidth"
+    assert whole_browser.do(style) != "none", "the style sheet is there"
+    known.sender = Sender("sender", sender.url, 0.0)
+    whole_browser.until("!document.body.innerText.includes('tries again')")
+    whole_browser.until("document.title.includes('Endpoints')")

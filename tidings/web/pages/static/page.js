@@ -127,7 +127,9 @@
   });
   document.addEventListener("htmx:afterSettle", () => { ready(); follow(); });
   setInterval(tellAll, 1000);
-  const begin = () => { ready(); enter(); follow(); };
+  // Not a refresh of the page: with a fragment, which the link to a portal has, a browser would stay where it is.
+  const again = () => document.querySelectorAll("[data-again]").forEach((each) => setTimeout(() => location.reload(), 1000 * each.dataset.again));
+  const begin = () => { ready(); enter(); follow(); again(); };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 })();
