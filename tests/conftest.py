@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 
-import tests.examples  # noqa: F401  (it registers the profiles)
 from chromium import Browser
+from tests import examples
 from tests.few import thinned
 from tests.memory_files import use_memory
 from tests.order import longest_first
@@ -38,7 +37,7 @@ ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.ma
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples are tried, before the tests are loaded."""
-    hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
+    examples.choose(only_fast_tests=config.option.markexpr == "not slow")
 
 
 @pytest.hookimpl(wrapper=True)

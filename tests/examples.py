@@ -1,17 +1,30 @@
-"""How many examples Hypothesis makes up for a test: all of them in `make test`, a quarter in `make check`."""
+"""How many examples Hypothesis makes up for a test: two fifths in `make test`, a quarter in `make check`.
+
+`EXAMPLES=all make test` tries all of them, as continuous integration does (.ci/run).
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-ALL, QUICK = 100, 25
+ALL, SOME, QUICK = 100, 40, 25
 
 # Machines are shared and slow at times: an example's duration says nothing about its rightness.
 settings.register_profile("all", deadline=None, print_blob=True, max_examples=ALL)
+settings.register_profile("some", settings.get_profile("all"), max_examples=SOME)
 settings.register_profile("quick", settings.get_profile("all"), max_examples=QUICK)
+
+
+def choose(*, only_fast_tests: bool) -> None:
+    """Choose how many are tried in this run, before the tests are loaded."""
+    chosen = os.environ.get("EXAMPLES", "quick" if only_fast_tests else "some")
+    if chosen not in ("all", "some", "quick"):
+        raise pytest.UsageError(f"EXAMPLES is {chosen!r}: it may be all, some or quick")
+    settings.load_profile(chosen)
 
 
 def examples(count: int) -> int:

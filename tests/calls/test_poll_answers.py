@@ -83,6 +83,7 @@ def whole(body: Any) -> bytes:
 
 
 @pytest.mark.parametrize("stalls", [False, True], ids=["closes", "stalls"])
+@pytest.mark.sqlite_only
 def test_an_answer_that_breaks_off_deletes_nothing(calls: Calls, stalls: bool) -> None:
     cases = list(BROKEN) if not stalls else ["an empty list of 5,000 bytes"]
     full = whole({"items": [{"id": key, "at": "2026-01-01T00:00:00Z"} for key in "abc"]})
@@ -100,6 +101,7 @@ def test_an_answer_that_breaks_off_deletes_nothing(calls: Calls, stalls: bool) -
         calls.api.delete(f"/v1/links/pull-{number}")
 
 
+@pytest.mark.sqlite_only
 def test_a_wrong_answer_deletes_nothing_and_moves_no_cursor(calls: Calls, source: Source) -> None:
     poll(calls, sweep=True)
     poll(calls, "clock", type="other.item", cursor={"clock": True})
@@ -118,6 +120,7 @@ def test_a_wrong_answer_deletes_nothing_and_moves_no_cursor(calls: Calls, source
     assert len(emitted(calls)) == 3
 
 
+@pytest.mark.sqlite_only
 def test_a_page_in_the_middle_that_breaks_off_ends_nothing(calls: Calls, source: Source) -> None:
     source.size = 1
     poll(calls, sweep=True)
@@ -130,6 +133,7 @@ def test_a_page_in_the_middle_that_breaks_off_ends_nothing(calls: Calls, source:
     assert ran(calls, 2)[1] == "Read 3 records on 3 pages: 0 created, 0 updated, 0 deleted."
 
 
+@pytest.mark.sqlite_only
 def test_a_status_of_gone_counts_only_if_its_answer_is_whole(calls: Calls, source: Source) -> None:
     gone = {"via": "shop", "get": "/orders/1", "gone": [404]}
     calls.link("fetch", "shop.pinged", gone, emit={"type": "shop.order", "key": "id"}, order="{{ data.id }}")
@@ -156,6 +160,7 @@ def test_an_empty_list_is_no_reason_to_delete_everything(calls: Calls, source: S
     assert ran(calls, 2)[1] == "Read 0 records on 1 page: 0 created, 0 updated, 3 deleted."
 
 
+@pytest.mark.sqlite_only
 def test_a_304_to_the_first_request_is_no_answer(calls: Calls, source: Source) -> None:
     tag = {"ETag": '"5"'}
     source.fails = [Reaction(status=304, headers=tag)]
@@ -165,6 +170,7 @@ def test_a_304_to_the_first_request_is_no_answer(calls: Calls, source: Source) -
     assert ran(calls, 1)[0].startswith("Read 3 records")
 
 
+@pytest.mark.sqlite_only
 def test_the_run_says_that_two_records_of_a_page_have_one_key(calls: Calls, source: Source) -> None:
     rows = [{"id": "a", "v": 1}, {"id": "b", "v": 1}, {"id": "a", "v": 2}, {"id": "a", "v": 3}]
     source.fails = [Reaction(status=200, body=json.dumps({"items": rows}).encode(), headers=JSON)] * 2

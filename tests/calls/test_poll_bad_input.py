@@ -31,6 +31,7 @@ LAUGHS = '<!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;"><!ENTITY
     ],
 )
 @pytest.mark.few(3)
+@pytest.mark.sqlite_only
 def test_a_hostile_answer_fails_that_run_alone(calls: Calls, source: Source, body: bytes) -> None:
     source.put("a", "10:00:00", v=1)
     source.fails = [Reaction(status=200, body=body, headers=XML if body.startswith(b"<") else JSON)]
@@ -42,6 +43,7 @@ def test_a_hostile_answer_fails_that_run_alone(calls: Calls, source: Source, bod
     assert ran(calls, 1) == ["Read 1 record on 1 page: 1 created, 0 updated, 0 deleted."]
 
 
+@pytest.mark.sqlite_only
 def test_pages_that_are_always_new_end_with_a_reason(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "PAGES_MAX", 5)
     calls.connection()
@@ -62,6 +64,7 @@ def test_pages_that_are_always_new_end_with_a_reason(calls: Calls, monkeypatch: 
 
 
 @pytest.mark.parametrize("value", [5, ["/api/items?n=2"], {"href": "/api/items?n=2"}, True])
+@pytest.mark.sqlite_only
 def test_a_next_page_that_is_no_url_fails_the_run_instead_of_ending_it(calls: Calls, value: Any) -> None:
     calls.connection()
     page = {"items": [{"id": "a", "at": "2026-11-29T10:00:00Z"}], "next": value}

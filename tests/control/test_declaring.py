@@ -656,7 +656,7 @@ def check_changes(here: Store, changes: list[tuple[int, Any, str, dict[str, Any]
 
 def test_changes_during_a_declaration_equal_changes_after_it(here: Store) -> None:
     @settings(
-        max_examples=5 if here.world.engine.dialect == "postgres" else examples(16),
+        max_examples=examples(10 if here.world.engine.dialect == "postgres" else 20),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
     @given(CHANGES)

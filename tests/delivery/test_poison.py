@@ -62,6 +62,7 @@ def test_good_events_arrive_next_to_poisoned_ones(world: World, kind: str, order
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite_only
 def test_good_events_arrive_next_to_poisoned_ones_that_time_out(world: World) -> None:
     world.receiver.answer_by(poisoned("silent"))
     endpoint = world.register(timeout_seconds=30)
@@ -72,6 +73,7 @@ def test_good_events_arrive_next_to_poisoned_ones_that_time_out(world: World) ->
 
 
 @pytest.mark.parametrize("kind", ["422", "500"])
+@pytest.mark.sqlite_only
 def test_a_poisoned_event_does_not_spoil_its_batch(world: World, kind: str) -> None:
     world.receiver.answer_by(poisoned(kind))
     endpoint = world.register(batch={"max_events": 20, "max_ms": 50})
@@ -84,6 +86,7 @@ def test_a_poisoned_event_does_not_spoil_its_batch(world: World, kind: str) -> N
 
 
 @pytest.mark.own_server
+@pytest.mark.sqlite_only
 def test_poisoned_events_raise_no_alarm_while_good_ones_arrive(world: World) -> None:
     world.receiver.answer_by(poisoned("422"))
     endpoint = world.register()
@@ -196,6 +199,7 @@ def test_a_failing_endpoint_is_not_called_more_often_for_new_events(world: World
     world.nothing_more(tried, "/")
 
 
+@pytest.mark.sqlite_only
 def test_due_retries_and_new_events_share_the_turns(world: World) -> None:
     world.receiver.answer(503)
     endpoint = world.register(max_in_flight=1, retry_delays_seconds=[0, *[1] * 19])
@@ -207,6 +211,7 @@ def test_due_retries_and_new_events_share_the_turns(world: World) -> None:
 
 
 @pytest.mark.parametrize("options", [{"max_in_flight": 1}, {"max_in_flight": 1, "rate": 1_000}])
+@pytest.mark.sqlite_only
 def test_a_new_event_does_not_wait_for_a_burst_that_is_refused(world: World, options: dict[str, Any]) -> None:
     def choose(received: Received) -> Reaction | int:
         n = received.json["data"]["n"]

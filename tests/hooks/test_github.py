@@ -26,7 +26,9 @@ def examples() -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_all_real_payloads_go_in_and_come_out(world: HookWorld, examples: list[dict[str, Any]]) -> None:
+def test_all_real_payloads_go_in_and_come_out(
+    world: HookWorld, module_database: str | None, examples: list[dict[str, Any]]
+) -> None:
     hook = world.hook("github", subject="json:repository.full_name")
     payloads = [
         (event["name"], json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode())
@@ -34,6 +36,8 @@ def test_all_real_payloads_go_in_and_come_out(world: HookWorld, examples: list[d
         for payload in event["examples"]
     ]
     assert len(payloads) > 200
+    # PostgreSQL stores the same texts: every fourth shows that.
+    payloads = payloads if module_database is None else payloads[::4]
     with Receiver() as receiver:
         world.api.register(receiver.url(), events=[f"{hook.path}.*"])
         for number, (name, body) in enumerate(payloads):

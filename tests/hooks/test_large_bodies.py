@@ -61,7 +61,7 @@ class Steps:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", BODIES)
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 def test_a_large_body_holds_up_nobody(world: HookWorld, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     kind, body = BODIES[what]
     hook = world.hook("github")
@@ -85,6 +85,7 @@ def test_a_body_with_too_many_values_is_kept_as_text_with_the_reason(
     assert (data["text"].encode(), data["unread"]) == (body, "It has more than 500,000 names and values.")
 
 
+@pytest.mark.sqlite_only
 def test_a_signature_inside_such_a_body_is_refused_with_the_reason(
     world: HookWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from tidings.rules.schemes import HookRequest
 
 @pytest.mark.parametrize("index", range(len(VECTORS)), ids=[f"{one['scheme']}: {one['name']}" for one in VECTORS])
 @pytest.mark.few(20)
+@pytest.mark.sqlite_only
 def test_published_requests_are_let_in_as_their_senders_would(
     world: HookWorld, index: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

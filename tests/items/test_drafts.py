@@ -187,6 +187,7 @@ def test_items_that_are_too_large_to_change_together_are_refused(own: Api) -> No
     assert {each["revision"] for each in own.pages(path, fields="revision")} == {2, 3}
 
 
+@pytest.mark.sqlite_only
 def test_items_with_many_words_weigh_more(own: Api) -> None:
     """Each word is an entry of an index: 600,000 of them in a file of four megabytes took seconds of the writer."""
     text = " ".join(f"word{n}" for n in range(200))
@@ -206,6 +207,7 @@ def test_items_with_many_words_weigh_more(own: Api) -> None:
     assert own.call("POST", f"{PATH}:import", file(200), media, on_conflict="merge").json["merged"] == 200
 
 
+@pytest.mark.sqlite_only
 def test_new_items_that_weigh_too_much_are_refused_before_the_writer_works_on_them(
     own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +233,7 @@ def test_new_items_that_weigh_too_much_are_refused_before_the_writer_works_on_th
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite_only
 def test_items_with_many_numbers_weigh_more_once_they_are_changed(own: Api) -> None:
     """Eight of them took half a second of the writer."""
     path = "/v1/items/docs"
@@ -248,6 +251,7 @@ def test_items_with_many_numbers_weigh_more_once_they_are_changed(own: Api) -> N
 
 
 @pytest.mark.parametrize("verb", ["PUT", "PATCH"])
+@pytest.mark.sqlite_only
 def test_a_large_object_is_compared_once_when_it_is_replaced(
     own: Api, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
@@ -276,6 +280,7 @@ def test_a_large_object_is_compared_once_when_it_is_replaced(
         assert own.call(verb, path, {"text": text}, media).json["revision"] == revision
 
 
+@pytest.mark.sqlite_only
 def test_items_with_many_indexes_weigh_more(own: Api) -> None:
     path = "/v1/items/wide"
     row = {f"f{n}": n for n in range(100)}

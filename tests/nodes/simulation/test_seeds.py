@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.examples import examples
 from tests.nodes.simulation.seeds import failing, told, wrong
 from tests.nodes.simulation.variant import CONTROLS
 
-SEEDS = 40
+SEEDS = examples(100)
 CONTROL_SEEDS = 1000
 FIRST = {"a clock that stops while the machine sleeps": 460}
 """Where to begin with what few seeds find: all before that would cost the suite 15 s."""
@@ -20,7 +21,7 @@ def test_nothing_goes_wrong_on_a_bad_day() -> None:
 
 @pytest.mark.slow
 def test_nothing_goes_wrong_on_many_bad_days() -> None:
-    found = failing(range(SEEDS, 5 * SEEDS))
+    found = failing(range(SEEDS, 4 * SEEDS))
     assert not found, told(found[0][0])
 
 
