@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from benchmarks.collector import collecting
 from benchmarks.context import Context
 from benchmarks.hold import Held, Shape, one_run, whole_rate
 from benchmarks.numbers import median
@@ -27,8 +26,8 @@ WAYS: dict[str, dict[str, str]] = {
 def tracing(context: Context) -> list[Row]:
     """Four servers side by side, turn by turn, in an order that changes; the first round is not counted."""
     with ExitStack() as opened:
-        url = opened.enter_context(_collector())
-        servers = {name: opened.enter_context(_server(context, name, url)) for name in WAYS}
+        collector = opened.enter_context(collecting())
+        servers = {name: opened.enter_context(_server(context, name, collector.url)) for name in WAYS}
         seconds = 3 if context.quick else TURN_SECONDS
         rounds = []
         for number in range(2 if context.quick else ROUNDS + 1):
@@ -37,28 +36,36 @@ def tracing(context: Context) -> list[Row]:
             context.say(f"turn {number}: " + ", ".join(f"{name} {_said(held[name])}" for name in WAYS))
             rounds.append(held)
         counts = {name: _spans(server.metrics()) for name, server in servers.items()}
-    return [_row(name, rounds[1:], counts[name]) for name in WAYS if name != "none"]
+        for server in servers.values():
+            server.stop()
+        arrived = collector.counts()
+    return [_row(name, rounds[1:], counts[name], arrived.get(name, 0)) for name in WAYS if name != "none"]
 
 
 @contextmanager
 def _server(context: Context, name: str, url: str) -> Iterator[Server]:
     folder = context.new_folder()
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **WAYS[name]} if WAYS[name] else {}
+    traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_SERVICE_NAME": name}
+    environment = {**traced, **WAYS[name]} if WAYS[name] else {}
     with running(folder, environment=environment) as server:
         server.register(context.sink, f"/ok/{name}")
         yield server
     context.throw_away(folder)
 
 
-def _row(name: str, rounds: Sequence[Mapping[str, Held]], spans: str) -> Row:
+def _row(name: str, rounds: Sequence[Mapping[str, Held]], spans: Mapping[str, int], arrived: int) -> Row:
     speeds = {each: [whole_rate(held[each]) for held in rounds] for each in ("none", name)}
     us = {each: [held[each].server_us for held in rounds] for each in ("none", name)}
     percent = median([100 * b / a for a, b in zip(speeds["none"], speeds[name], strict=True)])
+    said = "".join(f"; {count:,} spans {result}" for result, count in spans.items())
+    if spans:
+        said += f", {arrived:,} arrived"
     note = (
         f"{median(speeds[name]):,.0f}/s, and {median(speeds['none']):,.0f}/s without; {median(us[name]):,.0f} and "
-        f"{median(us['none']):,.0f} us of the processor for each delivery{spans}; the reference is without"
+        f"{median(us['none']):,.0f} us of the processor for each delivery{said}; the reference is without"
     )
-    fair = not any(held[each].missing for held in rounds for each in ("none", name))
+    is_missed = arrived < spans.get("sent", 0)
+    fair = not (is_missed or any(held[each].missing for held in rounds for each in ("none", name)))
     return Row(name, percent, 100.0, fair=fair, note=note, details={"per_second": speeds, "us": us})
 
 
@@ -67,33 +74,6 @@ def _said(held: Held) -> str:
     return f"{whole_rate(held):,.0f}/s ({held.server_us:,.0f} us{missing})"
 
 
-def _spans(metrics: str) -> str:
+def _spans(metrics: str) -> dict[str, int]:
     found = (line for line in metrics.splitlines() if line.startswith("tidings_trace_spans_total{"))
-    counts = {line.split('"')[1]: float(line.split()[-1]) for line in found}
-    return "".join(f"; {count:,.0f} spans {name}" for name, count in counts.items())
-
-
-@contextmanager
-def _collector() -> Iterator[str]:
-    """A collector that reads what it gets and keeps nothing."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    return {line.split('"')[1]: int(float(line.split()[-1])) for line in found}

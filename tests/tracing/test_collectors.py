@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -13,47 +14,79 @@ from tidings.net.collector import CollectorConnection, NotSent
 from tidings.rules.tracing.configured import Batching, Collector
 from tidings.rules.tracing.context import Trace
 from tidings.testing import TestServer, until
-from tidings.tracing.otlp import Encoder, attribute, common, span
-from tidings.tracing.spans import STOP_SECONDS, Spans
+from tidings.tracing.exporter.making import made
+from tidings.tracing.exporter.otlp import Encoder, attribute, common, span
+from tidings.tracing.exporter.span_queue import SpanQueue
+from tidings.tracing.records import STOP_SECONDS, CreationRecord, Record, Report
 
 HERE = Trace("a" * 32, "b" * 16)
 SPAN = span(common("x", "internal", {}), b"", HERE, None, 0, 1)
+RECORD = CreationRecord(HERE.stored, 1, "evt_1", None, "timer.due")
+
+
+class Reports(list[Report]):
+    """What was reported."""
+
+    def __call__(self, report: Report) -> None:
+        self.append(report)
+
+    @property
+    def last(self) -> Report:
+        return self[-1] if self else Report()
 
 
 def test_the_queue_is_bounded_while_the_collector_is_stuck() -> None:
-    stuck, sent = threading.Event(), []
+    stuck, reports = threading.Event(), Reports()
+    sent: list[Record] = []
 
-    def export(batch: list[bytes]) -> NotSent | None:
+    def export(batch: Sequence[Record]) -> NotSent | None:
         stuck.wait(10)
         sent.extend(batch)
         return None
 
-    spans = Spans(export, lambda: None, Batching(100, 10, 0.01))
-    spans.start()
-    for _ in range(1_000):
-        if spans.has_room():
-            spans.add(SPAN)
-    assert 880 <= spans.counts["dropped"] <= 900
+    sending = SpanQueue(export, reports, Batching(100, 10, 0.01))
+    sending.start()
+    for _ in range(100):
+        sending.add([RECORD] * 10)
+    assert reports[0].is_full, "the server is told that there is no room, so that it records no more"
     stuck.set()
-    spans.stop()
-    assert len(sent) == spans.counts["sent"] == 1_000 - spans.counts["dropped"]
+    sending.stop(10)
+    last = reports.last
+    assert 880 <= last.dropped <= 900 and not last.is_full
+    assert len(sent) == last.sent == 1_000 - last.dropped
 
 
-def test_spans_that_a_collector_refuses_are_counted_and_later_ones_arrive(caplog: pytest.LogCaptureFixture) -> None:
-    answers: list[NotSent | None] = [NotSent("http://x/v1/traces: it answered 400", is_final=True), None]
-    spans = Spans(lambda batch: answers.pop(0) if answers else None, lambda: None, Batching(100, 10, 0.01))
-    spans.start()
-    with caplog.at_level("INFO", "tidings.tracing"):
-        spans.add(SPAN)
-        until(lambda: spans.counts["failed"] == 1, "the first is lost")
-        spans.add(SPAN)
-        until(lambda: spans.counts["sent"] == 1, "the second arrives")
-    spans.stop()
-    assert "traces cannot be sent (http://x/v1/traces: it answered 400). Check" in caplog.text
-    assert "lost since the start: 1" in caplog.text and "traces are sent again" in caplog.text
+def test_spans_that_a_collector_refuses_are_counted_and_later_ones_arrive() -> None:
+    answers = [NotSent("it answered 400", is_final=True)]
+    reports = Reports()
+    sending = SpanQueue(lambda batch: answers.pop() if answers else None, reports, Batching(100, 10, 0.01))
+    sending.start()
+    sending.add([RECORD])
+    until(lambda: reports.last == Report(0, 1, 0, 0, False, "it answered 400"), "the first is lost")
+    sending.add([RECORD])
+    until(lambda: reports.last == Report(1, 1, 0, 0, False, None), "the second arrives")
+    sending.stop(10)
 
 
-def test_spans_wait_for_a_collector_that_is_away_or_busy(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_of_ours_loses_a_batch_and_no_more() -> None:
+    reports, broken = Reports(), [True]
+
+    def export(batch: Sequence[Record]) -> NotSent | None:
+        if broken:
+            raise RuntimeError(broken.pop())
+        return None
+
+    sending = SpanQueue(export, reports, Batching(100, 10, 0.01))
+    sending.add([RECORD])
+    sending.start()
+    until(lambda: reports.last.failed == 1, "it is counted")
+    assert reports.last.wrong == "RuntimeError: True"
+    sending.add([RECORD])
+    until(lambda: reports.last.sent == 1, "the next one arrives")
+    sending.stop(10)
+
+
+def test_spans_wait_for_a_collector_that_is_away_or_busy() -> None:
     with collecting() as collector:
         with collecting() as closed:
             pass
@@ -61,23 +94,20 @@ def test_spans_wait_for_a_collector_that_is_away_or_busy(caplog: pytest.LogCaptu
         where = [
             CollectorConnection(Collector(f"{each.url}/v1/traces", {}, 5.0, False)) for each in (closed, collector)
         ]
-        encoder, now = Encoder({"service.name": "shop"}, "tidings", "1"), [where[0]]
-        spans = Spans(lambda batch: now[0].post(encoder.encode(batch)), lambda: None, Batching(20, 10, 0.01))
-        for _ in range(15):
-            spans.add(SPAN)
-        spans.start()
-        url = f"{closed.url}/v1/traces: Connection refused"
-        until(lambda: url in caplog.text, "the log says which collector is away")
-        assert "Spans that wait: 15; lost since the start: 0" in caplog.text and "Errno" not in caplog.text
+        encoder, now, reports = Encoder({"service.name": "shop"}, "tidings", "1"), [where[0]], Reports()
+        sending = SpanQueue(
+            lambda batch: now[0].post(encoder.encode(list(map(made, batch)))), reports, Batching(20, 10, 0.01)
+        )
+        sending.add([RECORD] * 15)
+        sending.start()
+        until(lambda: reports.last.wrong == f"{closed.url}/v1/traces: Connection refused", "it says which is away")
         now[0] = where[1]
         until(lambda: collector.requests > 1, "it is asked again while it is busy")
-        assert spans.counts == {"sent": 0, "failed": 0, "dropped": 0}
-        for _ in range(10):
-            if spans.has_room():
-                spans.add(SPAN)
+        assert (reports.last.sent, reports.last.failed, reports.last.waiting) == (0, 0, 15)
+        sending.add([RECORD] * 10)
         collector.status = 200
-        until(lambda: spans.counts == {"sent": 20, "failed": 0, "dropped": 5}, "all that fits arrives")
-        spans.stop()
+        until(lambda: reports.last == Report(20, 0, 5, 0, False, None), "all that fits arrives")
+        sending.stop(10)
         assert len(collector.spans) == 20
 
 

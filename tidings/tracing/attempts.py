@@ -3,57 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tidings.deliver.actions.action import Action, Carried, Prepared, Result
 from tidings.deliver.settle import FollowUp
-from tidings.model import outcome as outcomes
 from tidings.model.event import Event
 from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 from tidings.net.http import HttpRequest
-from tidings.rules.tracing.context import SAMPLED, Trace, of_stored
-from tidings.tracing.otlp import attribute, common, span
-from tidings.tracing.tracing import MESSAGE, Tracing, about, new_span, within
+from tidings.rules.tracing.context import (
+    FLAG,
+    PARENT_CHARS,
+    SAMPLED,
+    SAMPLED_FLAGS,
+    SPAN_ID,
+    is_sampled,
+    of_stored,
+    with_span,
+)
+from tidings.tracing.records import NOT_FAILED, AttemptRecord, LinkAbout
+from tidings.tracing.tracing import Tracing, new_span
 
 LINKS_MAX = 128
 """How many traces a batch's span names."""
-NOT_FAILED = frozenset(each.name for each in (outcomes.OK, outcomes.SKIPPED, outcomes.SPLIT))
 
 
 class _Begun(msgspec.Struct):
     """One attempt under way, and then its reply."""
 
     request: Any
-    here: Trace
+    here: str
+    """As an event keeps it (`Trace.stored`)."""
     parent: str | None
-    links: tuple[Trace, ...]
+    links: tuple[str, ...]
     began: Micros
     events: Sequence[Event]
     n: int
     http: HttpRequest | None
     reply: Any = None
+    done: Callable[[Any], None] | None = None
 
-
-class _About(NamedTuple):
-    """What is known of a link's attempts before any is made."""
-
-    id: str
-    name: str
-    """Of a span that is not an HTTP request."""
-    url_key: str
-    url: str
+    def replied(self, reply: Any) -> None:
+        """It has ended."""
+        self.reply, done, self.done = reply, self.done, None
+        assert done is not None
+        done(self)
 
 
 class TracedAction:
     """An action whose attempts are traced. Belongs to the deliver thread."""
 
     def __init__(self, tracing: Tracing, link: AnyLink, action: Action) -> None:
-        self._tracing, self._link, self._action = tracing, link, action
+        self._spans, self._action = tracing.spans, action
         self.destination, self.follows = action.destination, action.follows
         self.fitting, self.line = action.fitting, action.line
         if link.kind == "endpoint":
@@ -61,7 +65,7 @@ class TracedAction:
         else:
             # The values in it may be secrets; its pattern is what the link's declaration says.
             where = ("url.template", action.destination.partition(" ")[2])
-        self._about = _About(link.id, f"{link.kind} {link.name or link.id}", *where)
+        self._about = LinkAbout(link.id, f"{link.kind} {link.name or link.id}", *where)
         self._sends_its_own: bool | None = None
         """Whether the link itself sets a traceparent; known once it has made a request."""
 
@@ -72,24 +76,24 @@ class TracedAction:
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The action's request, which carries the context on. Raises ValueError."""
         prepared = self._action.prepare(events, carried, now)
-        found = [of_stored(event.trace) for event in events if event.trace is not None]
-        if not found:
+        event = events[0]
+        if len(events) > 1:
+            traces = [each.trace for each in events if each.trace is not None]
+            if not traces:
+                return prepared
+            parent, here, links = _child_of_several(traces)
+        elif (trace := event.trace) is None:
             return prepared
-        first = found[0]
-        if len(found) == 1 or all(each.trace_id == first.trace_id for each in found):
-            here = within(first)
-            parent, links = first.span_id, tuple(found[1:LINKS_MAX])
         else:
-            # A request is part of one trace: one of several traces begins its own, which names them.
-            flags = SAMPLED if any(each.is_sampled for each in found) else 0
-            here, parent, links = Trace(new_span() + new_span(), new_span(), flags), None, tuple(found[:LINKS_MAX])
-        http, shown = _http(prepared.request), prepared.shown
+            parent, here, links = trace[SPAN_ID], with_span(trace, new_span()), ()
+        request, shown = prepared.request, prepared.shown
+        http = request if type(request) is HttpRequest else _http(request)
         if http is not None:
             if self._sends_its_own is None:
                 self._sends_its_own = any(line.lower().startswith("traceparent:") for line in http.headers)
             if not self._sends_its_own:
-                shown = _carrying(http, shown, here)
-        begun = _Begun(prepared.request, here, parent, links, now, events, carried[0].n, http)
+                shown = _carrying(http.headers, shown, here)
+        begun = _Begun(request, here, parent, links, now, events, carried[0].n, http)
         return Prepared(begun, shown, prepared.size)
 
     def send(self, request: Any, done: Callable[[Any], None]) -> None:
@@ -98,76 +102,61 @@ class TracedAction:
             self._action.send(request, done)
             return
 
-        def replied(reply: Any) -> None:
-            request.reply = reply
-            done(request)
-
-        self._action.send(request.request, replied)
+        request.done = done
+        self._action.send(request.request, request.replied)
 
     def judge(self, reply: Any, now: Micros) -> Result:
         """The action's judgement."""
         if type(reply) is not _Begun:
             return self._action.judge(reply, now)
         result = self._action.judge(reply.reply, now)
-        if reply.here.is_sampled and self._tracing.spans.has_room():
-            self._record(reply, result)
+        here = reply.here
+        if here[FLAG] in SAMPLED_FLAGS:
+            self._add(here, reply, result, now)
         return result
 
     def follow(self, events: Sequence[Event], reply: Any, now: Micros) -> FollowUp | None:
         """What follows from a success."""
         return self._action.follow(events, reply.reply if type(reply) is _Begun else reply, now)
 
-    def _record(self, begun: _Begun, result: Result) -> None:
-        event, http, status = begun.events[0], begun.http, result.status
-        what = (event.type, event.tenant, len(begun.events), result.outcome.name, status, begun.n)
-        if http is None:
-            shared = _common(self._about, "", "", 0, *what)
-        else:
-            shared = _common(self._about, http.method, *_server(http.url), *what)
-        self._tracing.spans.add(
-            span(
-                shared,
-                attribute(MESSAGE, event.id) if len(begun.events) == 1 else b"",
-                begun.here,
+    def _add(self, here: str, begun: _Begun, result: Result, now: Micros) -> None:
+        spans = self._spans
+        if not spans.has_room:
+            spans.drop()
+            return
+        event, http, outcome = begun.events[0], begun.http, result.outcome.name
+        spans.add(
+            AttemptRecord(
+                here,
                 begun.parent,
+                begun.links,
                 begun.began,
-                self._tracing.now(),
-                links=begun.links,
-                error=None if result.outcome.name in NOT_FAILED else result.reason,
+                now,
+                self._about,
+                event.id,
+                event.tenant,
+                event.type,
+                len(begun.events),
+                begun.n,
+                "" if http is None else http.method,
+                "" if http is None else http.url,
+                outcome,
+                result.status,
+                None if outcome in NOT_FAILED else result.reason,
             )
         )
 
 
-@lru_cache(maxsize=2_000)
-def _common(
-    link: _About,
-    method: str,
-    server: str,
-    port: int,
-    kind: str,
-    tenant: str | None,
-    events: int,
-    outcome: str,
-    status: int | None,
-    n: int,
-) -> bytes:
-    """What a link's attempts have in common, if they end alike. `method`: empty if it is not an HTTP request."""
-    attributes = about(kind, tenant, "deliver", "send")
-    if events > 1:
-        attributes["messaging.batch.message_count"] = events
-    attributes["tidings.link.id"] = link.id
-    attributes["tidings.outcome"] = outcome
-    if method:
-        attributes["http.request.method"] = method
-        attributes["server.address"], attributes["server.port"] = server, port
-        if status is not None:
-            attributes["http.response.status_code"] = status
-        if n:
-            attributes["http.request.resend_count"] = n
-        attributes[link.url_key] = link.url
-    if outcome not in NOT_FAILED:
-        attributes["error.type"] = str(status) if status is not None and status >= 300 else outcome
-    return common(method or link.name, "client" if method else "internal", attributes)
+def _child_of_several(traces: Sequence[str]) -> tuple[str | None, str, tuple[str, ...]]:
+    """For a batch: the span's parent, the span itself, and what it links to.
+
+    A request is part of one trace: one with events of several traces begins its own, which names them.
+    """
+    first, links = traces[0], tuple(traces[:LINKS_MAX])
+    if all(of_stored(each).trace_id == of_stored(first).trace_id for each in traces):
+        return first[SPAN_ID], with_span(first, new_span()), links[1:]
+    flags = SAMPLED if any(map(is_sampled, traces)) else 0
+    return None, f"00-{new_span()}{new_span()}-{new_span()}-{flags:02x}", links
 
 
 def _http(request: Any) -> HttpRequest | None:
@@ -176,21 +165,15 @@ def _http(request: Any) -> HttpRequest | None:
     return found if type(found) is HttpRequest else None
 
 
-def _carrying(http: HttpRequest, shown: str, here: Trace) -> str:
+def _carrying(headers: list[str], shown: str, here: str) -> str:
     """Add the headers; returns what the attempt shows then."""
-    parent = here.parent
-    http.headers.append(f"traceparent: {parent}")
+    parent, state = here[:PARENT_CHARS], here[PARENT_CHARS + 1 :]
+    headers.append(f"traceparent: {parent}")
     more = f'"traceparent":"{parent}"'
-    if here.state:
-        http.headers.append(f"tracestate: {here.state}")
-        more += f',"tracestate":{msgspec.json.encode(here.state).decode()}'
+    if state:
+        headers.append(f"tracestate: {state}")
+        more += f',"tracestate":{msgspec.json.encode(state).decode()}'
     return f"{shown[:-1]}{'' if shown == '{}' else ','}{more}}}"
-
-
-@lru_cache(maxsize=1_000)
-def _server(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _shown_url(url: str) -> str:

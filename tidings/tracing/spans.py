@@ -1,23 +1,30 @@
-"""Spans that were recorded, on their way to the collector: a queue with a limit, and the thread that empties it.
+"""Records of spans on their way out of the server: a list, and the thread that passes it to the exporter's process.
 
-Spans are encoded where they end (`otlp.py`); adding one only appends it. If the collector is slow or away, spans stay
-in the queue until it takes them; what does not fit is dropped and counted: nothing waits for it, and nothing grows.
+Adding a record only appends it. The thread passes on what is there, all at once, some twenty times a second. If the
+exporter has no room, because the collector is slow or away, spans are dropped and counted: nothing waits for it, and
+nothing grows. If it ends, it is started again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import select
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tidings.net.collector import NotSent
-from tidings.rules.tracing.configured import Batching
+from tidings.model.moment import Clock
+from tidings.tracing.process import Exporter
+from tidings.tracing.records import STOP_SECONDS, Nanos, Record, RecordBatch, Report
 
-RESTS_PER_BATCH = 4.0
-"""How long the thread rests after a batch, as a multiple of the processor time that took: it uses a fifth at most."""
-STOP_SECONDS = 2.0
+COLLECT_SECONDS = 0.04
+"""How long records are collected before they are passed on; each time costs a change of threads."""
+RESTART_SECONDS = 5.0
+"""How long after its last start the exporter is started again, at the earliest."""
+LAST_SECONDS = 0.5
+"""How long an exporter that has closed its connection may take to end."""
 NOTE_SECONDS = 60.0
 """How often the log says that spans are lost."""
 
@@ -25,89 +32,183 @@ log = logging.getLogger("tidings.tracing")
 
 
 class Spans:
-    """The queue and its thread. `add` may be called from any thread."""
+    """The list and its thread. `has_room`, `add`, `add_all` and `drop` may be used from any thread."""
 
     def __init__(
-        self, export: Callable[[list[bytes]], NotSent | None], close: Callable[[], None], how: Batching
+        self,
+        begin: Callable[[], Exporter],
+        queue_max: int,
+        clock: Clock,
+        steady: Callable[[], Nanos] = time.monotonic_ns,
     ) -> None:
-        """`export`: sends spans; returns why it failed, or None. `close`: ends what it has open."""
-        self._export, self._close, self._how = export, close, how
-        self._queue: deque[bytes] = deque()
-        self._awake = threading.Event()
+        """`begin`: starts an exporter. Raises OSError. `queue_max`: how many records may wait here."""
+        self._begin, self._queue_max, self._clock = begin, queue_max, clock
+        self.steady = steady
+        self._records: list[Record] = []
+        self._is_idle = self._is_full = False
+        self.has_room = True
+        """Whether a span would be sent; if not, it need not be recorded, and is dropped."""
         self._ended = threading.Event()
-        self._noted = -NOTE_SECONDS
-        self._is_failing = self._is_away = False
+        self._exporter: Exporter | None = None
+        self._began = -RESTART_SECONDS
+        self._noted: dict[str, float] = {}
+        self._was_failing = False
         self.counts = {"sent": 0, "failed": 0, "dropped": 0}
-        """Spans that arrived, that the collector refused for good, and that found the queue full."""
+        """Spans that arrived, that were lost for good (the collector refused them), and for which there was no room."""
+        self._counted = Report()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to pass on."""
         self._thread.start()
 
-    def has_room(self) -> bool:
-        """Whether a span would be sent; if not, it counts as dropped, and need not be made."""
-        if len(self._queue) < self._how.queue_max:
-            return True
-        self.counts["dropped"] += 1
-        return False
-
-    def add(self, span: bytes) -> None:
+    def add(self, record: Record) -> None:
         """Have a span sent, for which there was room just now."""
-        queue = self._queue
-        queue.append(span)
-        if len(queue) >= self._how.batch_max and not self._awake.is_set():
-            self._awake.set()
+        records = self._records
+        records.append(record)
+        if self._is_idle:
+            self._wake()
+        elif len(records) >= self._queue_max:
+            self.has_room = False
+
+    def add_all(self, records: Sequence[Record]) -> None:
+        """The same for several, as far as there is room."""
+        room = max(0, self._queue_max - len(self._records)) if self.has_room else 0
+        if len(records) > room:
+            self.counts["dropped"] += len(records) - room
+            records = records[:room]
+            self.has_room = False
+        self._records += records
+        if self._is_idle and records:
+            self._wake()
+
+    def drop(self) -> None:
+        """Count a span for which there is no room."""
+        self.counts["dropped"] += 1
 
     def stop(self) -> None:
         """Send what is there, as far as that takes STOP_SECONDS at most."""
+        if self._ended.is_set():
+            return
         self._ended.set()
-        self._awake.set()
-        self._thread.join(STOP_SECONDS)
-        self._close()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        for each in (self._wake_read, self._wake_write):
+            os.close(each)
+
+    def _wake(self) -> None:
+        self._is_idle = False
+        os.write(self._wake_write, b"w")
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            self._awake.wait(self._how.delay_seconds)
-            self._awake.clear()
-            while self._queue and not self._ended.is_set():
-                began = time.thread_time()
-                self._send()
-                rest = RESTS_PER_BATCH * (time.thread_time() - began)
-                self._ended.wait(max(rest, self._how.delay_seconds) if self._is_away else rest)
-        while self._queue and not self._is_failing:
-            self._send()
-
-    def _send(self) -> None:
-        queue = self._queue
-        batch = [queue[n] for n in range(min(len(queue), self._how.batch_max))]
+            try:
+                self._turn()
+            except OSError:
+                self._lose()
+            except Exception:
+                # A mistake of ours must not end the thread.
+                log.exception("traces cannot be passed on")
+                self._lose()
+            self._rest()
         try:
-            wrong = self._export(batch)
-        except Exception as mistake:
-            # A mistake of ours must not end the thread.
-            wrong = NotSent(f"{type(mistake).__name__}: {mistake}", is_final=True)
-        self._is_away = wrong is not None and not wrong.is_final
-        if not self._is_away:
-            self.counts["sent" if wrong is None else "failed"] += len(batch)
-            for _ in batch:
-                queue.popleft()
-        if wrong is None and self._is_failing:
-            log.info("traces are sent again")
-        self._is_failing = wrong is not None
-        self._note(wrong)
+            self._finish(time.monotonic() + STOP_SECONDS)
+        except OSError:
+            self._lose()
 
-    def _note(self, wrong: NotSent | None) -> None:
-        now, dropped = time.monotonic(), self.counts["dropped"]
-        if now - self._noted < NOTE_SECONDS or (wrong is None and not dropped):
+    def _rest(self) -> None:
+        """Wait until there is something to pass on or to hear; then a moment longer, so that it becomes more."""
+        self._is_idle = True
+        if not self._records and not self._ended.is_set():
+            poll = select.poll()
+            poll.register(self._wake_read, select.POLLIN)
+            if self._exporter is not None:
+                poll.register(self._exporter, select.POLLIN)
+            poll.poll(None if self._exporter is not None else RESTART_SECONDS * 1000)
+        self._is_idle = False
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+        if self._records:
+            self._ended.wait(COLLECT_SECONDS)
+
+    def _turn(self) -> None:
+        """Hear what the exporter says, and pass on what there is. Raises OSError if it has ended."""
+        exporter = self._exporter or self._start_exporter()
+        if exporter is None:
             return
-        self._noted = now
-        if wrong is not None:
-            log.warning(
+        if exporter.hear():
+            self._count(exporter.report)
+            self._note(exporter.report)
+        if exporter.takes() and self._records:
+            # Others only add to the end of the list in the meantime.
+            records = self._records[:]
+            del self._records[: len(records)]
+            exporter.give(RecordBatch(self._clock.now(), self.steady(), records))
+            self.has_room = not self._is_full
+
+    def _finish(self, until: float) -> None:
+        """Pass on the rest, and have it sent. Raises OSError if the exporter has ended."""
+        if self._exporter is None:
+            return
+        while (not self._exporter.takes() or self._records) and time.monotonic() < until:
+            self._turn()
+            time.sleep(0.001)
+        self._exporter.end(max(0.0, until - time.monotonic()))
+        self._count(self._exporter.report)
+
+    def _start_exporter(self) -> Exporter | None:
+        if time.monotonic() - self._began < RESTART_SECONDS:
+            return None
+        self._began = time.monotonic()
+        try:
+            self._exporter = self._begin()
+        except OSError as wrong:
+            self._warn("start", "the process that sends traces cannot be started: %s", wrong)
+        return self._exporter
+
+    def _lose(self) -> None:
+        """The exporter has ended, and what it had is lost."""
+        exporter, self._exporter = self._exporter, None
+        if exporter is None:
+            return
+        status, said = exporter.end(LAST_SECONDS), exporter.report
+        self._count(said)
+        lost = exporter.given - said.sent - said.failed - said.dropped
+        self.counts["failed"] += lost
+        self._counted, self._is_full = Report(), False
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        self._warn("end", "the process that sends traces has ended %s; it is started again. Spans lost: %d", how, lost)
+
+    def _count(self, said: Report) -> None:
+        before, self._counted = self._counted, said
+        self.counts["sent"] += said.sent - before.sent
+        self.counts["failed"] += said.failed - before.failed
+        self.counts["dropped"] += said.dropped - before.dropped
+        self._is_full = said.is_full
+        self.has_room = not said.is_full and len(self._records) < self._queue_max
+
+    def _note(self, said: Report) -> None:
+        if said.wrong is not None:
+            self._warn(
+                "send",
                 "traces cannot be sent (%s). Check that the collector runs, and OTEL_EXPORTER_OTLP_ENDPOINT and "
                 "OTEL_EXPORTER_OTLP_HEADERS. Spans that wait: %d; lost since the start: %d",
-                wrong.why,
-                len(self._queue),
-                dropped + self.counts["failed"],
+                said.wrong,
+                said.waiting + len(self._records),
+                self.counts["dropped"] + self.counts["failed"],
             )
-        else:
-            log.warning("more spans than can be sent: %d were dropped since the start; sample fewer", dropped)
+        elif self._was_failing:
+            log.info("traces are sent again")
+        elif dropped := self.counts["dropped"]:
+            self._warn("full", "more spans than can be sent: %d were dropped since the start; sample fewer", dropped)
+        self._was_failing = said.wrong is not None
+
+    def _warn(self, about: str, text: str, *values: object) -> None:
+        """Say something, once in a while."""
+        now = time.monotonic()
+        if now - self._noted.get(about, -NOTE_SECONDS) >= NOTE_SECONDS:
+            self._noted[about] = now
+            log.warning(text, *values)

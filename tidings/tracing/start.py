@@ -16,7 +16,8 @@ from tidings.route.route import Router
 from tidings.rules.tracing.configured import WrongTracing, batching, collector, resource, sampler
 from tidings.rules.tracing.sampling import ALL
 from tidings.tracing.attempts import TracedAction
-from tidings.tracing.otlp import Encoder
+from tidings.tracing.process import Exporter
+from tidings.tracing.records import Orders
 from tidings.tracing.requests import TracedRequests
 from tidings.tracing.spans import Spans
 from tidings.tracing.tracing import Tracing
@@ -57,11 +58,10 @@ def start(environ: Mapping[str, str], clock: Clock) -> Started:
     """Begin to trace. Raises WrongTracing."""
     chosen, how, where = sampler(environ), batching(environ), collector(environ)
     sender = resource(environ, NAME, __version__, str(uuid.uuid4()))
-    encoder = Encoder(sender, NAME, __version__)
     try:
-        connection = CollectorConnection(where)
+        CollectorConnection(where).close()
     except OSError as wrong:
         raise WrongTracing(f"A certificate for the collector cannot be read: {wrong}") from None
     log.info("traces are sent to %s as %s, %.4g of them", where.shown, sender["service.name"], chosen.below / ALL)
-    spans = Spans(lambda batch: connection.post(encoder.encode(batch)), connection.close, how)
-    return Started(Tracing(spans, chosen, clock))
+    orders = Orders(where, how, sender, NAME, __version__)
+    return Started(Tracing(Spans(lambda: Exporter(orders), how.queue_max, clock), chosen, clock))

@@ -7,33 +7,32 @@ attempts are part of that trace however late they are. An unsampled trace that n
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tidings.model.event import Event
-from tidings.model.moment import Clock, Micros
+from tidings.model.moment import Clock
 from tidings.route.route import Router
-from tidings.rules.tracing.context import SAMPLED, Trace, of_stored
-from tidings.rules.tracing.sampling import Sampler
+from tidings.rules.tracing.context import FLAG, SAMPLED, SAMPLED_FLAGS, TRACE_ID, Trace
+from tidings.rules.tracing.sampling import ALL, Sampler
 from tidings.store.base import Db
 from tidings.store.writer import Writer
-from tidings.tracing.otlp import Attributes, attribute, common, span
+from tidings.tracing.records import CreationRecord, RoutingRecord
 from tidings.tracing.spans import Spans
 
-SYSTEM = "tidings"
-TENANT, MESSAGE = "tidings.tenant", "messaging.message.id"
+IDS_AT_ONCE = 256
 
 
-class Entered(msgspec.Struct, frozen=True):
-    """A trace as it entered: by a request, or with an event that no request made."""
+class Entered(msgspec.Struct, frozen=True, gc=False):
+    """A trace that another system knows, as it entered with a request."""
 
-    here: Trace
-    parent: Trace | None
-    """Another system's span, which this one continues."""
+    here: str
+    """As an event keeps it (`Trace.stored`)."""
+    parent: Trace | None = None
+    """That system's span, which this one continues."""
     link: Trace | None = None
-    """Another system's span, which is only named."""
+    """That system's span, which is only named."""
 
 
 class Tracing:
@@ -41,6 +40,7 @@ class Tracing:
 
     def __init__(self, spans: Spans, sampler: Sampler, clock: Clock) -> None:
         self.spans, self._sampler, self._clock = spans, sampler, clock
+        self._samples_all = sampler.below >= ALL
         self.open: dict[str, str] = {}
         """By the ids of open requests, what their events keep."""
         self._failures = 0
@@ -52,21 +52,25 @@ class Tracing:
         self._failures = writer.failures
         writer.on_commit(lambda: self._committed(writer, router))
 
-    def now(self) -> Micros:
-        """The time of day."""
-        return self._clock.now()
+    def begin(self) -> str | None:
+        """A new trace's first span, as an event keeps it; None if it is not sampled."""
+        try:
+            here = _contexts.pop()
+        except IndexError:
+            here = _made(_contexts, _new_contexts)
+        return here if self._samples_all or self._sampler.samples(here[TRACE_ID], None) else None
 
-    def enter(self, given: Trace | None, *, is_trusted: bool) -> Entered | None:
-        """The trace of what begins now; None if it is not sampled and nobody else knows it.
+    def enter(self, given: Trace, *, is_trusted: bool) -> Entered | None:
+        """The trace of a request that came with a context; None if it is not sampled and nobody else knows it.
 
-        `given`: the context that came with it. It is continued if it is trusted; otherwise it is only linked.
+        `given`: that context. It is continued if it is trusted; otherwise it is only linked.
         """
-        parent = given if is_trusted else None
-        if parent is None:
-            trace_id = f"{random.getrandbits(128) or 1:032x}"
-            return Entered(Trace(trace_id, new_span()), None, given) if self._sampler.samples(trace_id, None) else None
-        sampled = SAMPLED if self._sampler.samples(parent.trace_id, parent) else 0
-        return Entered(Trace(parent.trace_id, new_span(), parent.flags & ~SAMPLED | sampled, parent.state), parent)
+        if not is_trusted:
+            begun = self.begin()
+            return None if begun is None else Entered(begun, None, given)
+        sampled = SAMPLED if self._sampler.samples(given.trace_id, given) else 0
+        here = Trace(given.trace_id, new_span(), given.flags & ~SAMPLED | sampled, given.state)
+        return Entered(here.stored, given)
 
     def stamp(self, events: Sequence[Event]) -> None:
         """Set the traces of new events: that of their request; what no request made begins a trace."""
@@ -86,14 +90,10 @@ class Tracing:
 
     def _made(self, event: Event) -> str | None:
         """A trace that begins with an event: a time at which a link is due, or something about an endpoint."""
-        entered = self.enter(None, is_trusted=False)
-        if entered is None:
-            return None
-        if self.spans.has_room():
-            now, attributes = self.now(), about(event.type, event.tenant, "create", "create")
-            shared = common(f"create {event.type}", "producer", attributes)
-            self.spans.add(span(shared, attribute(MESSAGE, event.id), entered.here, None, now, now))
-        return entered.here.stored
+        here = self.begin()
+        if here is not None:
+            self.spans.add_all([CreationRecord(here, self._clock.now(), event.id, event.tenant, event.type)])
+        return here
 
     def _committed(self, writer: Writer, router: Router) -> None:
         """A group was written, or not: then its rider will route the same events again."""
@@ -101,38 +101,41 @@ class Tracing:
         failures, self._failures = self._failures, writer.failures
         if not routed or failures != writer.failures:
             return
-        now = self.now()
-        for (_, ident, tenant, kind, _, _, created, trace), count in routed:
-            parent = of_stored(trace)
-            if parent.is_sampled and self.spans.has_room():
-                shared, own = _routing(kind, tenant, count), attribute(MESSAGE, ident)
-                self.spans.add(span(shared, own, within(parent), parent.span_id, created, now))
+        now = self._clock.now()
+        self.spans.add_all(
+            [
+                RoutingRecord(trace, created, now, ident, tenant, kind, count)
+                for (_, ident, tenant, kind, _, _, created, trace), count in routed
+                if trace[FLAG] in SAMPLED_FLAGS
+            ]
+        )
+
+
+_ids: list[str] = []
+"""Made ahead: many at once take a fraction of the time."""
+_contexts: list[str] = []
 
 
 def new_span() -> str:
-    """A new span's id."""
-    return f"{random.getrandbits(64) or 1:016x}"
+    """A new span's id. May be called from any thread."""
+    try:
+        return _ids.pop()
+    except IndexError:
+        return _made(_ids, lambda: _random(8))
 
 
-def within(parent: Trace) -> Trace:
-    """A new span in a trace."""
-    return Trace(parent.trace_id, new_span(), parent.flags, parent.state)
+def _made(those: list[str], make: Callable[[], list[str]]) -> str:
+    """One of those, after more were made; other threads may take some at the same time."""
+    found = make()
+    those.extend(found[1:])
+    return found[0]
 
 
-@lru_cache(maxsize=1_000)
-def _routing(kind: str, tenant: str | None, deliveries: int) -> bytes:
-    attributes = about(kind, tenant, "route", "process") | {"tidings.deliveries": deliveries}
-    return common(f"route {kind}", "consumer", attributes)
+def _new_contexts() -> list[str]:
+    """New traces with their first spans, sampled."""
+    return [f"00-{trace}-{span}-01" for trace, span in zip(_random(16), _random(8), strict=True)]
 
 
-def about(kind: str, tenant: str | None, word: str, what: str) -> Attributes:
-    """What says what a span's event is. `word`: what we call the operation; `what`: the conventions' type of it."""
-    found: Attributes = {
-        "messaging.system": SYSTEM,
-        "messaging.operation.name": word,
-        "messaging.operation.type": what,
-        "messaging.destination.name": kind,
-    }
-    if tenant is not None:
-        found[TENANT] = tenant
-    return found
+def _random(size: int) -> list[str]:
+    """Several ids of this size, in bytes."""
+    return random.randbytes(size * IDS_AT_ONCE).hex(" ", size).split()  # noqa: S311 -- no secret

@@ -14,6 +14,9 @@ import msgspec
 SAMPLED = 0x01
 KNOWN_FLAGS = 0x03
 """Sampled, and random-trace-id; the standard says to clear the others."""
+TRACE_ID, SPAN_ID, FLAG, PARENT_CHARS = slice(3, 35), slice(36, 52), 54, 55
+"""Where they are in a context as an event keeps it: the last digit of the flags, and where `traceparent` ends."""
+SAMPLED_FLAGS = "13"
 STATE_MEMBERS_MAX = 32
 STATE_CHARS_KEPT = 512
 """The standard asks for at least this much. It is stored with every event of the trace."""
@@ -69,7 +72,17 @@ def read(parents: Sequence[str], states: Sequence[str]) -> Trace | None:
 
 def of_stored(text: str) -> Trace:
     """The context that an event keeps."""
-    return Trace(text[3:35], text[36:52], int(text[53:55], 16), text[56:])
+    return Trace(text[TRACE_ID], text[SPAN_ID], int(text[53:PARENT_CHARS], 16), text[PARENT_CHARS + 1 :])
+
+
+def is_sampled(text: str) -> bool:
+    """Whether the spans of a context that an event keeps are recorded."""
+    return text[FLAG] in SAMPLED_FLAGS
+
+
+def with_span(text: str, span_id: str) -> str:
+    """Another span of the same trace, as events keep it."""
+    return f"{text[:36]}{span_id}{text[52:]}"
 
 
 def _state(lines: Sequence[str]) -> str:

@@ -1,0 +1,87 @@
+"""Run by the server, as `python -m tidings.tracing.exporter`: records arrive on its standard input, which is a socket.
+
+The server alone ends it, by closing that socket or by ending itself, however that happens: then what is there is sent,
+as far as that is possible within STOP_SECONDS. Signals that a service manager or a terminal sends to every process of
+the server are not for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+
+import msgspec
+
+from tidings.net.collector import CollectorConnection
+from tidings.tracing.exporter.making import made
+from tidings.tracing.exporter.otlp import Encoder
+from tidings.tracing.exporter.span_queue import SpanQueue
+from tidings.tracing.records import STOP_SECONDS, Frames, Orders, Record, RecordBatch, Report, RequestRecord, framed
+
+READ_BYTES = 1 << 18
+NICER_BY = 5
+"""How much more readily it gives up the processor than the server: spans can wait."""
+
+
+def main() -> None:
+    """Send spans until the server has no more."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        # A sandbox may forbid it.
+        os.nice(NICER_BY)
+    with socket.socket(fileno=sys.stdin.fileno()) as server:
+        _work(server)
+    # Threads may still wait for a collector that does not answer.
+    os._exit(0)
+
+
+def _work(server: socket.socket) -> None:
+    frames, decode = Frames(), msgspec.msgpack.Decoder(RecordBatch).decode
+    queue: SpanQueue | None = None
+    while data := _read(server):
+        for content in frames.feed(data):
+            if queue is None:
+                queue = _begun(msgspec.msgpack.decode(content, type=Orders), server)
+            else:
+                queue.add(_placed(decode(content)))
+    if queue is not None:
+        # Now a service manager that wants everything to end is right.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        queue.stop(STOP_SECONDS)
+
+
+def _placed(batch: RecordBatch) -> list[Record]:
+    """The records, with the times of day."""
+    for record in batch.records:
+        if type(record) is RequestRecord:
+            record.began, record.ended = batch.time_of(record.began), batch.time_of(record.ended)
+    return batch.records
+
+
+def _read(server: socket.socket) -> bytes:
+    try:
+        return server.recv(READ_BYTES)
+    except OSError:
+        return b""
+
+
+def _begun(orders: Orders, server: socket.socket) -> SpanQueue:
+    connection = CollectorConnection(orders.collector)
+    encoder, encode = Encoder(orders.resource, orders.name, orders.version), msgspec.msgpack.Encoder().encode
+
+    def tell(report: Report) -> None:
+        with contextlib.suppress(OSError):
+            server.sendall(framed(encode(report)))
+
+    queue = SpanQueue(lambda batch: connection.post(encoder.encode(list(map(made, batch)))), tell, orders.batching)
+    queue.start()
+    return queue
+
+
+if __name__ == "__main__":
+    main()

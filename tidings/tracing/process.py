@@ -1,0 +1,117 @@
+"""The exporter's process, as the server sees it: it is started, given records, heard, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import msgspec
+
+from tidings.tracing.records import Frames, Orders, Record, RecordBatch, Report, framed
+
+READ_BYTES = 65_536
+MODULE = "tidings.tracing.exporter"
+
+
+class Exporter:
+    """One process. Belongs to the thread that began it."""
+
+    def __init__(self, orders: Orders) -> None:
+        """Raises OSError if it cannot be started."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                # It runs the same code as this process, wherever that was found. It needs none of our secrets.
+                environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", MODULE],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                )
+            except OSError:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        self._socket, self._frames = ours, Frames()
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(Report).decode
+        self._rest = memoryview(framed(self._encode(orders)))
+        """What it was given and has not taken yet."""
+        self.given = 0
+        """How many records it was given."""
+        self.report = Report()
+        """What it said last."""
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """What to wait for until it says something, or has ended."""
+        return self._socket.fileno()
+
+    def takes(self) -> bool:
+        """Whether it has taken all that it was given. Raises ConnectionError if it has ended."""
+        while self._rest:
+            try:
+                self._rest = self._rest[self._socket.send(self._rest) :]
+            except BlockingIOError:
+                return False
+        return True
+
+    def give(self, batch: RecordBatch) -> None:
+        """Give it records, if it `takes`. Raises ConnectionError if it has ended."""
+        self._rest = memoryview(framed(self._encoded(batch)))
+        self.given += len(batch.records)
+        self.takes()
+
+    def hear(self) -> bool:
+        """Read what it says; returns whether that is news. Raises ConnectionError if it has ended."""
+        is_news = False
+        while True:
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except BlockingIOError:
+                return is_news
+            if not data:
+                raise ConnectionResetError
+            for content in self._frames.feed(data):
+                self.report, is_news = self._decode(content), True
+
+    def end(self, seconds: float) -> int:
+        """Let it send what it has, and end it after this time; its exit status, negative for a signal."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            while True:
+                self._socket.settimeout(max(0.001, until - time.monotonic()))
+                if not (data := self._socket.recv(READ_BYTES)):
+                    break
+                for content in self._frames.feed(data):
+                    self.report = self._decode(content)
+        self._socket.close()
+        try:
+            return self._process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _encoded(self, batch: RecordBatch) -> bytes:
+        try:
+            return self._encode(batch)
+        except UnicodeEncodeError:
+            # Half a surrogate pair in one of them is shown as a question mark.
+            batch.records = list(map(_plain, batch.records))
+            return self._encode(batch)
+
+
+def _plain(record: Record) -> Record:
+    texts = {name: getattr(record, name) for name in record.__struct_fields__}
+    plain = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items() if type(text) is str}
+    return msgspec.structs.replace(record, **plain)

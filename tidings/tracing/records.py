@@ -1,0 +1,174 @@
+"""What the server keeps of a span: a record, from which the exporter makes the span. And how the two talk.
+
+A record has what only the server knows, in the form in which it has it. A server's threads take turns in one
+interpreter, so what can be worked out later is worked out in the other process.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from tidings.model import outcome as outcomes
+from tidings.model.moment import Micros
+from tidings.rules.tracing.configured import Batching, Collector
+
+Nanos = int
+"""Nanoseconds of the machine's steady clock: reading it takes a fraction of what the time of day takes."""
+
+STOP_SECONDS = 2.0
+"""How long spans may be sent after the server has stopped."""
+
+NOT_FAILED = frozenset(each.name for each in (outcomes.OK, outcomes.SKIPPED, outcomes.SPLIT))
+"""The outcomes after which an attempt's span has no error."""
+
+_length = struct.Struct(">I")
+
+
+class RequestRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind", tag="request"):
+    """A request that was answered. Traces are as events keep them (`Trace.stored`)."""
+
+    trace: str
+    parent: str | None
+    """The id of the span that it is part of, which is another system's; None: it begins the trace."""
+    link: str | None
+    """Another system's trace, which is only named."""
+    began: Nanos
+    ended: Nanos
+    method: str
+    scheme: str
+    version: str
+    route: str
+    """The path's pattern; empty if there is none."""
+    path: str | None
+    """None if it is the pattern, or may be known only to those who may use it."""
+    client: str
+    host: str | None
+    agent: str | None
+    status: int
+    """0: the caller went away."""
+    request_id: str | None
+
+
+class RoutingRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind", tag="routing"):
+    """An event that was routed."""
+
+    trace: str
+    """The event's own: routing is a span within it."""
+    began: Micros
+    ended: Micros
+    id: str
+    tenant: str | None
+    type: str
+    deliveries: int
+
+
+class CreationRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind", tag="creation"):
+    """An event that no request made, and that begins a trace."""
+
+    trace: str
+    at: Micros
+    id: str
+    tenant: str | None
+    type: str
+
+
+class LinkAbout(msgspec.Struct, array_like=True, frozen=True):
+    """What is known of a link's attempts before any is made."""
+
+    id: str
+    name: str
+    """Of a span that is not an HTTP request."""
+    url_key: str
+    url: str
+
+
+class AttemptRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind", tag="attempt"):
+    """An attempt, judged."""
+
+    trace: str
+    parent: str | None
+    links: tuple[str, ...]
+    """The traces that it only names."""
+    began: Micros
+    ended: Micros
+    about: LinkAbout
+    id: str
+    """Of the first event."""
+    tenant: str | None
+    type: str
+    events: int
+    n: int
+    """How many attempts were made before."""
+    method: str
+    """Empty if it is not an HTTP request."""
+    url: str
+    outcome: str
+    status: int | None
+    error: str | None
+    """Why it failed, in a sentence."""
+
+
+Record = RequestRecord | RoutingRecord | CreationRecord | AttemptRecord
+
+
+class RecordBatch(msgspec.Struct, array_like=True):
+    """Records that are passed on together. `at` and `steady`: this moment, by both clocks."""
+
+    at: Micros
+    steady: Nanos
+    records: list[Record]
+
+    def time_of(self, moment: Nanos) -> Micros:
+        """The time of day of a moment before."""
+        return self.at - (self.steady - moment) // 1_000
+
+
+class Orders(msgspec.Struct):
+    """The first message to the exporter: where spans are sent, how, and as whom."""
+
+    collector: Collector
+    batching: Batching
+    resource: dict[str, str]
+    name: str
+    version: str
+
+
+class Report(msgspec.Struct, array_like=True):
+    """What the exporter has done since it began, and how it is."""
+
+    sent: int = 0
+    failed: int = 0
+    """Refused by the collector, for good."""
+    dropped: int = 0
+    waiting: int = 0
+    is_full: bool = False
+    wrong: str | None = None
+    """Why the last request failed: part of a sentence."""
+
+
+def framed(content: bytes) -> bytes:
+    """One message between the two, with its length first."""
+    return _length.pack(len(content)) + content
+
+
+class Frames:
+    """Messages, put together from what was read."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The messages that are complete now."""
+        rest = self._rest
+        rest += data
+        while len(rest) >= _length.size:
+            (length,) = _length.unpack_from(rest)
+            end = _length.size + length
+            if len(rest) < end:
+                return
+            content = bytes(rest[_length.size : end])
+            del rest[:end]
+            yield content
