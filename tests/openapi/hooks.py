@@ -8,7 +8,6 @@ import os
 import re
 from typing import Any
 
-import requests
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis.core.failures import AcceptedNegativeData, Failure
@@ -17,6 +16,9 @@ from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveDat
 from schemathesis.specs.openapi import converter
 from schemathesis.specs.openapi.coverage import _operation as operation
 from schemathesis.specs.openapi.coverage import _schema as coverage
+from schemathesis.transport import requests as transport
+
+from tests.openapi import wire
 
 CANNOT_BE_TOLD = {
     "bound": "a `min` or `max` that the field's type cannot have",
@@ -135,10 +137,7 @@ def _of_short_texts(pattern: str, min_length: int | None, max_length: int | None
 _READERS: tuple[Any, ...] = (converter, operation)
 for _module in _READERS:
     _module.update_quantifier = _of_short_texts
-# For each of the ten thousand calls, it looks for a file with passwords in four places, and for proxies among all
-# variables of the environment.
-requests.sessions.get_netrc_auth = lambda *_: None  # type: ignore[attr-defined]
-requests.sessions.get_environ_proxies = lambda *_, **__: {}  # type: ignore[attr-defined]
+transport._request = wire.request
 # What is loaded stays; to look through it for garbage took a tenth of a run.
 gc.freeze()
 gc.set_threshold(50_000, 20, 100)

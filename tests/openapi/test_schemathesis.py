@@ -105,6 +105,8 @@ def run(url: str, caller: Api, who: str, folder: Path, *more: str) -> str:
     environment = {**os.environ, **hooks, "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis")}
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX)
     assert ran.returncode == 0, readable(ran.stdout) + ran.stderr[-2_000:]
+    calls = json.loads((folder / "calls.json").read_text())
+    assert calls["by_requests"] <= calls["here"] / 100, f"tests/openapi/wire.py made too few of the calls: {calls}"
     return ran.stdout
 
 
