@@ -72,6 +72,27 @@ def test_the_oldest_backups_are_deleted_once_a_new_one_is_complete(tmp_path: Pat
     assert all(path.exists() for path in old[2:]), "what makes no backup deletes none"
 
 
+def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path: Path, run: Run, folder: Path) -> None:
+    """As root, `--force` replaced /dev/null by a backup, and `--with-key /dev/stdout` moved that aside."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    before = set(tmp_path.iterdir())
+    for name in ("pipe", "link"):
+        said = backup(run, tmp_path / name, "--data", folder, "--force", ok=False)
+        assert "is not a file, and nothing may take its place" in said
+        said = backup(run, tmp_path / "x.db", "--with-key", tmp_path / name, "--data", folder, ok=False)
+        assert "is not a file" in said
+    assert "DEST is empty" in backup(run, "", "--data", folder, ok=False)
+    assert set(tmp_path.iterdir()) == before
+    (tmp_path / "real.db").touch()
+    (tmp_path / "latest").symlink_to("real.db")
+    backup(run, tmp_path / "latest", "--data", folder, "--force")
+    assert (tmp_path / "latest").is_symlink() and (tmp_path / "real.db").stat().st_size > 100_000
+    (tmp_path / "key").symlink_to("kept")
+    backup(run, tmp_path / "y.db", "--with-key", tmp_path / "key", "--data", folder)
+    assert (tmp_path / "key").is_symlink() and (tmp_path / "kept").read_bytes() == (folder / "secret.key").read_bytes()
+
+
 def test_what_a_wrong_clock_or_another_hand_named_is_not_taken_for_the_newest(
     tmp_path: Path, run: Run, folder: Path
 ) -> None:

@@ -37,6 +37,8 @@ def test_a_stored_key_is_used_where_none_is_given(run: Run, server: TestServer, 
 def test_a_key_is_asked_for_and_checked_before_it_is_stored(run: Run, server: TestServer, stored: Path) -> None:
     assert run("login", input=f"{server.api.key}\n", env={"TIDINGS_KEY": ""}).exit_code == 0
     before = stored.read_bytes()
+    nobody = run("login", input="", env={"TIDINGS_KEY": ""})
+    assert nobody.exit_code == 1 and "There is no terminal to ask for the key." in nobody.stderr
     wrong = run("login", "--key", "tdk_wrong")
     assert wrong.exit_code == 1 and "unknown or revoked" in wrong.stderr
     assert stored.read_bytes() == before

@@ -55,6 +55,11 @@ def test_minus_h_explains_a_command_too(args: tuple[str, ...]) -> None:
     assert said.returncode == 0 and "Usage: tidings" in said.stdout
 
 
+def test_open_is_another_name_of_console() -> None:
+    said = run("open", "--help")
+    assert said.returncode == 0 and said.stdout == run("console", "--help").stdout == run("help", "open").stdout
+
+
 @pytest.mark.parametrize("columns", [80, 60])
 def test_help_breaks_lines_between_words(columns: int) -> None:
     """Every command's help; --client-certificate and the examples of values were cut with an ellipsis."""

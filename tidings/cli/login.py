@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ def login(url: Url = None, key: Key = "", profile: ProfileName = USUAL, as_json:
     The file can only be read by you. Without --key, the key is asked for. Commands then use it if no key is given;
     TIDINGS_PROFILE chooses among several.
     """
-    text = key or typer.prompt("Key", hide_input=True, err=True)
+    text = key or _asked()
     url = DEFAULT_URL if url is None else url.rstrip("/")
     try:
         with Client(url, text) as client:
@@ -33,13 +34,25 @@ def login(url: Url = None, key: Key = "", profile: ProfileName = USUAL, as_json:
         fail(f"{url} is not a Tidings server")
     try:
         path = save_profiles({**load_profiles(), profile: Profile(url, text)})
-    except (OSError, ValueError) as wrong:
+    except OSError as wrong:
+        fail(f"the profile is not stored: {wrong.filename}: {wrong.strerror}")
+    except ValueError as wrong:
         fail(f"the profile is not stored: {wrong}")
     if as_json:
         print_json({"profile": profile, "url": url, "key": whose})
         return
     tenant = f" of the tenant {whose['tenant']}" if whose.get("tenant") else ""
     typer.echo(f"Logged in to {url} with the key {whose['name']!r}{tenant}. It is stored in {path}.")
+
+
+def _asked() -> str:
+    """The key, asked for at the terminal, or read from a pipe."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Key", hide_input=True, err=True))
+    text = sys.stdin.readline().strip()
+    if not text:
+        fail("there is no terminal to ask for the key. Give it with --key or TIDINGS_KEY, or through a pipe")
+    return text
 
 
 def logout(profile: ProfileName = USUAL, as_json: AsJson = False) -> None:

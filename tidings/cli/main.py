@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tidings.cli.table import BY_NAME, help_lines, version_line
+from tidings.cli.table import BY_NAME, OTHER_NAMES, help_lines, version_line
 
 HELP = ((), ("--help",), ("-h",), ("help",))
 VERSION = (("--version",), ("version",), ("-V",))
@@ -22,6 +22,7 @@ def app(args: Sequence[str] | None = None) -> int:
             return _print(version_line())
         if given[0] == "help":
             given = (*given[1:], "--help")
+        given = (OTHER_NAMES.get(given[0], given[0]), *given[1:])
         if given[0] == "serve":
             from tidings.cli.local import serve
 

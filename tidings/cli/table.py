@@ -77,6 +77,8 @@ COMMANDS = (
     Command("svix", "svix.commands", CALLS, "Svix: copy what a Svix server has.", group=True),
     Command("outbox", "outbox", CALLS, "Outbox: events added in applications' own transactions.", group=True),
 )
+OTHER_NAMES = {"open": "console"}
+"""What people may call a command as well."""
 BY_NAME = {command.name: command for command in COMMANDS}
 
 

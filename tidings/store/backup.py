@@ -61,6 +61,7 @@ def back_up(source: Path, destination: Path, now: Micros, progress: Progress, *,
     if not source.is_file() or not source.stat().st_size:
         raise StoreError(f"there is no database at {source}; name its folder with --data")
     target = _target(destination, now)
+    refuse_special(target)
     if target.exists() and not replace:
         raise StoreError(f"{target} already exists; choose another name or a folder, or replace it with --force")
     if target.exists() and target.samefile(source):
@@ -126,7 +127,9 @@ def mark_in(path: Path) -> str | None:
 
 
 def put_key(key: bytes, path: Path, now: Micros) -> None:
-    """Write a secret key's text to a file, 0600; an existing other one is moved aside. Raises OSError."""
+    """Write a secret key's text to a file, 0600; an existing other one is moved aside. Raises StoreError, OSError."""
+    path = path.resolve() if path.is_symlink() else path
+    refuse_special(path)
     if path.exists() and path.read_bytes().strip() == key.strip():
         return
     if path.exists():
@@ -134,7 +137,15 @@ def put_key(key: bytes, path: Path, now: Micros) -> None:
     write_whole(path, key.strip() + b"\n")
 
 
+def refuse_special(path: Path) -> None:
+    """Raise StoreError for a device, a pipe or a folder, which a file would take the place of, also of /dev/null."""
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is not a file, and nothing may take its place. Name a new file")
+
+
 def _target(destination: Path, now: Micros) -> Path:
+    # What a link such as /dev/stdout names is replaced, not the link.
+    destination = destination.resolve() if destination.is_symlink() else destination
     if destination.is_dir():
         return destination / NAME.format(_stamp(now))
     if not destination.parent.is_dir():

@@ -61,7 +61,9 @@ def start(environ: Mapping[str, str], clock: Clock) -> Started:
     try:
         CollectorConnection(where).close()
     except OSError as wrong:
-        raise WrongTracing(f"A certificate for the collector cannot be read: {wrong}") from None
+        files = ", ".join(filter(None, (where.ca_file, where.certificate_file, where.key_file)))
+        why = (wrong.strerror or str(wrong)).lower().rstrip(".")
+        raise WrongTracing(f"The certificates for the collector ({files}) cannot be used: {why}.") from None
     log.info("traces are sent to %s as %s, %.4g of them", where.shown, sender["service.name"], chosen.below / ALL)
     orders = Orders(where, how, sender, NAME, __version__)
     return Started(Tracing(Spans(lambda: Exporter(orders), how.queue_max, clock), chosen, clock))

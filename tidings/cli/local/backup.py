@@ -73,8 +73,7 @@ def backup(
             _postgres(settings, Path(dest), as_json)
         from tidings.store import backup
 
-        if (dest.endswith("/") or keep is not None) and not Path(dest).is_dir():
-            raise StoreError(f"there is no folder {dest}; create it first")
+        _check_places(dest, with_key, is_folder=dest.endswith("/") or keep is not None)
         key = _key(settings) if with_key is not None else None
         with copy_bar("Copying", source, silent=as_json) as progress:
             made = backup.back_up(source, Path(dest), now, progress, replace=force)
@@ -85,6 +84,18 @@ def backup(
     note_backup(settings, made, now, key_copied=with_key is not None)
     deleted = [] if keep is None else _delete_oldest(made, keep)
     _say(settings, made, with_key, deleted, keep, as_json=as_json)
+
+
+def _check_places(dest: str, with_key: Path | None, *, is_folder: bool) -> None:
+    """Raise StoreError if nothing may be written there, before anything is copied."""
+    from tidings.store import backup
+
+    if not dest:
+        raise StoreError("DEST is empty; name a file or a folder")
+    if is_folder and not Path(dest).is_dir():
+        raise StoreError(f"there is no folder {dest}; create it first")
+    if with_key is not None:
+        backup.refuse_special(with_key)
 
 
 def _say(
@@ -106,7 +117,7 @@ def _delete_oldest(made: Copied, keep: int) -> list[Path]:
     try:
         return backup.delete_oldest(Path(made.file), keep)
     except OSError as wrong:
-        fail(f"{made.file} is complete, but an older backup could not be deleted: {reason(wrong)}")
+        fail(f"the backup {made.file} is complete, but an older backup could not be deleted: {reason(wrong)}")
 
 
 def note_backup(settings: Settings, made: Copied, now: Micros, *, key_copied: bool) -> None:
@@ -177,13 +188,13 @@ def _write_key(key: bytes, file: Path, made: Copied, now: Micros) -> None:
     mark, wanted = Sealer(key).mark, made.contents.secret_mark
     if wanted not in (None, mark):
         fail(
-            f"{made.file} is complete, but no key was written: the secret key in these settings (mark {mark}) "
-            f"is not the key of this database (mark {wanted})"
+            f"the backup {made.file} is complete, but no key was written: the secret key in these settings (mark "
+            f"{mark}) is not the key of this database (mark {wanted})"
         )
     try:
         backup.put_key(base64.b64encode(key), file, now)
-    except OSError as wrong:
-        fail(f"{made.file} is complete, but the key could not be written: {reason(wrong)}")
+    except (StoreError, OSError) as wrong:
+        fail(f"the backup {made.file} is complete, but the key could not be written: {reason(wrong)}")
 
 
 def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:

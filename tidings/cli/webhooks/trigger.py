@@ -86,6 +86,8 @@ def _example(scheme: Scheme) -> list[str]:
 
 def _sent(request: HookRequest, to: str) -> ClientReply:
     split = urlsplit(to)
+    if split.scheme not in ("http", "https") or not split.hostname:
+        fail(f"--to must be a URL such as http://localhost:3000/hooks, not {to!r}")
     # Some schemes put the signature into the query of the signed URL.
     query = request.url.partition("?")[2] or split.query
     path = (split.path or "/") + (f"?{query}" if query else "")

@@ -90,12 +90,12 @@ def asked_by(environ: Mapping[str, str]) -> str | None:
 def collector(environ: Mapping[str, str]) -> Collector:
     """Where spans are sent. Raises WrongTracing."""
     name, url = _of(environ, "ENDPOINT")
-    url = url or DEFAULT_ENDPOINT
+    url = given = url or DEFAULT_ENDPOINT
     if name != ENDPOINTS[0]:
         url = url.rstrip("/") + "/v1/traces"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise WrongTracing(f"{name} is {url!r}; it must be a URL, such as {DEFAULT_ENDPOINT}.")
+        raise WrongTracing(f"{name} is {given!r}; it must be a URL, such as {DEFAULT_ENDPOINT}.")
     name, compression = _of(environ, "COMPRESSION")
     if compression not in ("", "none", "gzip"):
         raise WrongTracing(f"{name} is {compression!r}; it must be none or gzip.")
