@@ -147,7 +147,7 @@ class Node:
         if not committed or not self.reaches():
             return
         variant, db, now = self.world.variant, self.db, self.world.now
-        self.patience.beaten(self.clock(), failover, variant.frozen, variant.afresh)
+        self.patience.beaten(self.clock(), failover, variant.frozen)
         may_end = variant.ends_without_own_beats or self.patience.may_end(variant.frozen)
         if may_end and db.has_frozen(now, variant.frozen):
             if self.freezes_at == "end":

@@ -13,7 +13,6 @@ class Variant:
 
     proof: float = beats.PROOF_SECONDS
     frozen: float = beats.FROZEN_SECONDS
-    afresh: float = beats.AFRESH_SECONDS
     ends_without_own_beats: bool = False
     """A node ends another one though its own beats were not committed."""
     numbers_early: bool = False
@@ -34,7 +33,6 @@ CONTROLS = {
     "ending others without own beats": Variant(ends_without_own_beats=True),
     "numbers before the commit": Variant(numbers_early=True),
     "the catalogue checked before the events are read": Variant(catalog_early=True),
-    "no time to come back after a failover": Variant(afresh=0.0),
     "a start that does not wait for the sender before the failover": Variant(starts_at_once=True),
     "a clock that stops while the machine sleeps": Variant(clock_sleeps=True),
     "a replica that commits do not wait for": Variant(asynchronous=True),

@@ -16,8 +16,8 @@ PROOF_SECONDS = 7.0
 FROZEN_SECONDS = 10.0
 """A node that was not heard of for so long may be ended. Longer than a proof, so that it has stopped sending."""
 AFRESH_SECONDS = PROOF_SECONDS
-"""After a failover all sessions are new; a node gets this time to take its place back before another one does. One that
-is cut off from the new primary has stopped sending by then."""
+"""After a failover all sessions are new; a node gets this time to take its place back before another one does, which
+would have to start again for it. That two send is not what this prevents: whoever starts waits for the one before."""
 HEARD_SECONDS = 3.0
 """A node that was heard of within this time may be waited for."""
 STEP_SECONDS = 1.0
@@ -56,15 +56,13 @@ class Patience:
         self._beaten_at = self._steady_since = float("-inf")
         self._session: int | None = None
 
-    def beaten(
-        self, now: float, session: int | None, frozen: float = FROZEN_SECONDS, afresh: float = AFRESH_SECONDS
-    ) -> None:
+    def beaten(self, now: float, session: int | None, frozen: float = FROZEN_SECONDS) -> None:
         """Its own beat was committed just now, in this session of the database."""
         before, self._beaten_at = self._beaten_at, now
         if now - before > frozen / 2:
             self._steady_since = now
         if session != self._session:
-            self._afresh_until = 0.0 if self._session is None else now + afresh
+            self._afresh_until = 0.0 if self._session is None else now + AFRESH_SECONDS
             self._session = session
 
     def may_end(self, frozen: float = FROZEN_SECONDS) -> bool:
