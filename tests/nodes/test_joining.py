@@ -133,6 +133,24 @@ def test_a_node_that_starts_waits_until_the_sender_before_a_failover_has_stopped
     assert (time.monotonic() - began > 1.0) is is_after_failover
 
 
+def test_a_database_that_keeps_its_timeline_to_itself_can_be_joined(migrated_url: str, tmp_path: Path) -> None:
+    """As with some who offer PostgreSQL as a service."""
+    with psycopg.connect(migrated_url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE guest LOGIN")
+        try:
+            admin.execute("GRANT ALL ON SCHEMA public TO guest; GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
+            admin.execute("REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC")
+            with joining(migrated_url.replace("postgres@", "guest@"), tmp_path) as join:
+                engine, db = join()
+                assert engine.sends and engine.timeline() is None
+                db.begin()
+                engine.claim(db)
+                db.commit()
+        finally:
+            admin.execute("DROP OWNED BY guest")
+            admin.execute("DROP ROLE guest")
+
+
 def test_a_node_that_takes_in_continues_after_it_lost_its_session(join: Join, migrated_url: str) -> None:
     (_, sender), (taking, db) = join(), join()
     end(migrated_url, sender)

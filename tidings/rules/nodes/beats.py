@@ -17,7 +17,7 @@ FROZEN_SECONDS = 10.0
 """A node that was not heard of for so long may be ended. Longer than a proof, so that it has stopped sending."""
 AFRESH_SECONDS = PROOF_SECONDS
 """After a failover all sessions are new; a node gets this time to take its place back before another one does, which
-would have to start again for it. That two send is not what this prevents: whoever starts waits for the one before."""
+would have to start again for it. It does not keep two from sending: a start waits for the one before."""
 HEARD_SECONDS = 3.0
 """A node that was heard of within this time may be waited for."""
 STEP_SECONDS = 1.0

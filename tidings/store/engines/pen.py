@@ -80,7 +80,13 @@ def begin(conn: psycopg.Connection[Row], url: str, holder: Holder) -> None:
     if not holder.begun:
         refuse_wrong_clock(conn)
         refuse_pooler(conn, url)
-        with contextlib.suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
+        # Some who offer PostgreSQL as a service keep this to themselves.
+        kept = (
+            psycopg.errors.InsufficientPrivilege,
+            psycopg.errors.UndefinedFunction,
+            psycopg.errors.NotSupportedError,
+        )
+        with contextlib.suppress(*kept):
             holder.timeline = str(_ask(conn, _TIMELINE, []))
         holder.begun = True
 
@@ -189,7 +195,7 @@ def _join(conn: psycopg.Connection[Row], holder: Holder) -> None:
             "stop that one and start it with --join too, or start this one without, with --standby"
         )
     if holder.sends is None:
-        holder.sends = holder.wants_to_send and _first(conn, holder.node)
+        holder.sends = holder.wants_to_send and _first(conn, holder)
     elif holder.sends and not _locked(conn, _TRY, SENDER):
         found = _writer(conn, SENDER)
         conn.close()
@@ -197,23 +203,24 @@ def _join(conn: psycopg.Connection[Row], holder: Holder) -> None:
         raise holder.superseded
 
 
-def _first(conn: psycopg.Connection[Row], node: str) -> bool:
+def _first(conn: psycopg.Connection[Row], holder: Holder) -> bool:
     """Whether it becomes the sender with its first session: if there is none, and none that may still send.
 
-    After a failover all locks are free, also of a sender that is cut off from the new primary: it sends until its proof
-    ends. Nodes that were there wait for that (rules/nodes/beats.py); one that starts finds out by what is stored.
+    After a failover all locks are free, also of one cut off from the new primary: it sends until its proof ends.
     """
-    if bool(_ask(conn, _HAS_NODES, [])):
+    if holder.timeline is not None and bool(_ask(conn, _HAS_NODES, [])):
         patience = int(PROOF_SECONDS * SECOND)
-        while _ask(conn, _SENT_BEFORE, [ON, node, patience]) and not _ask(conn, _HOLDER, [SENDER]):
+        while _ask(conn, _SENT_BEFORE, [ON, holder.node, patience]) and not _ask(conn, _HOLDER, [SENDER]):
             time.sleep(0.1)
     return bool(_ask(conn, _TRY, [SENDER]))
 
 
-def claim(db: Db, node: str) -> None:
+def claim(db: Db, holder: Holder) -> None:
     """Store which node sends, or works alone, and on which timeline of the database: a failover begins another."""
-    db.run("store_fact_put", name=WRITER, value=node)
-    db.run("store_fact_put", name=ON, value=str(db.query(f"SELECT {_LINE}", {})[0][0]))
+    db.run("store_fact_put", name=WRITER, value=holder.node)
+    if holder.timeline is not None:
+        db.run("store_fact_put", name=ON, value=str(db.query(f"SELECT {_LINE}", {})[0][0]))
+    holder.claimed = True
 
 
 def _locked(conn: psycopg.Connection[Row], attempt: LiteralString, lock: int) -> bool:
@@ -242,10 +249,8 @@ def has_others(conn: psycopg.Connection[Row]) -> bool:
 
 _TRY: LiteralString = "SELECT pg_try_advisory_lock(%s)"
 _TRY_SHARED: LiteralString = "SELECT pg_try_advisory_lock_shared(%s)"
-_TIMELINE: LiteralString = (
-    "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"
-)
 _LINE: LiteralString = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+_TIMELINE: LiteralString = f"SELECT system_identifier || '/' || {_LINE} FROM pg_control_system()"  # noqa: S608
 _HAS_NODES: LiteralString = "SELECT to_regclass('node') IS NOT NULL AND to_regclass('store') IS NOT NULL"
 _SENT_BEFORE: LiteralString = f"""
 SELECT 1 FROM node AS n JOIN store AS s ON s.name = %s AND s.value <> {_LINE}

@@ -363,8 +363,7 @@ class PostgresEngine:
     def claim(self, db: Db) -> None:
         if not self.sends:
             return
-        pen.claim(db, self.node)
-        self._holder.claimed = True
+        pen.claim(db, self._holder)
 
     def note_reached(self, event: int) -> None:
         """This event is known to be stored, on every replica that commits wait for."""
