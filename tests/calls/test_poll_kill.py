@@ -12,11 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.examples import examples
 from tidings.model.moment import to_text
 from tidings.testing import ProcessServer, Reaction, Receiver, until
 
 JSON = {"Content-Type": "application/json"}
-RECORDS, PAGE, KILLS = 200, 25, 5
+RECORDS, PAGE, KILLS = 200, 25, examples(10)
 
 
 class Source:
@@ -128,8 +129,8 @@ def test_the_copy_equals_the_source_after_kills(tmp_path: Path, database: str | 
             assert reply.status == 200 or reply.json["code"] == "running", reply
             return reply.status == 200
 
-        until(reset, "the last run ends", 20)
+        until(reset, "the last run ends", 60)
         server.api.post("/v1/links/pull:resume")
-        until(lambda: any("since=1970" in each.path for each in peer.requests()[-30:]), "it reads everything", 20)
+        until(lambda: any("since=1970" in each.path for each in peer.requests()[-30:]), "it reads everything", 60)
         count = len(events)
         until(lambda: copied() and len(server.api.pages("/v1/events", type="source.item.*")) == count, "nothing is new")

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.examples import examples
 from tests.kills import chance_of_this_run
 from tidings.testing import ProcessServer, Reaction, Receiver, until
 
-KILLS, PHONES = 5, [f"+{number}" for number in range(10)]
+KILLS, PHONES = examples(10), [f"+{number}" for number in range(10)]
 LINKS: dict[str, dict[str, Any]] = {
     "send": {
         "when": {"event": "flight.late"},

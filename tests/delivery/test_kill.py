@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import examples
 from tests.kills import killed_in_the_middle
 from tidings.testing import Api, ProcessServer, Reaction, Receiver, until
 
@@ -25,7 +26,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, database: str | None) -> N
             for n in range(100_000):
                 acknowledged.append(server.api.publish("step", {"caller": caller, "n": n}))
 
-        kills = 5
+        kills = examples(10)
         for round_number in range(kills):
             # Each time at another point of the work.
             most = len(receiver.requests()) + 50 + 37 * round_number

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.examples import examples
 from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import Api, ProcessServer, until
 
-KILLS = 4
+KILLS = examples(8)
 ITEMS = 2_000
 BEFORE: dict[str, Any] = {"number": {"type": "integer", "filterable": True, "sortable": True}, "day": "date"}
 AFTER: dict[str, Any] = {

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import examples
 from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import Api, ProcessServer
 from tidings.testing.api import ApiReply
 
-KILLS = 4
+KILLS = examples(8)
 LINES = 1_500
 PATH = "/v1/items/parts"
 PARTS = {"fields": {"number": {"type": "integer", "unique": True, "sortable": True}, "name": "string"}}

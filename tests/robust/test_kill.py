@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.examples import examples
 from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import ProcessServer, Reaction, Received, Receiver, until
 
-KILLS = 5
+KILLS = examples(10)
 CALLERS = 4
 SUBJECTS = 3
 IN_FLIGHT_MAX = 16
