@@ -229,7 +229,7 @@ def test_a_backup_that_is_killed_leaves_nothing_with_its_name(tmp_path: Path, ru
             # It takes a tenth of a second, so it stands still while this test looks.
             while process.poll() is None:
                 process.send_signal(signal.SIGSTOP)
-                if partial.exists():
+                if partial.exists() and partial.stat().st_size:
                     process.send_signal(number)
                     process.send_signal(signal.SIGCONT)
                     break
