@@ -58,7 +58,9 @@ def test_a_frozen_sender_is_replaced_and_sends_nothing_when_it_wakes(tmp_path: P
         _wake(first)
         until(lambda: "it takes in from now on" in first.log and first.status() == 200, "it has joined again")
         said = [line for line in first.log[logged:].splitlines() if " WARNING " in line or " ERROR " in line]
-        assert len(said) == 1 and "was replaced as the sender" in said[0], "one sentence is enough"
+        # What it was writing when it was frozen has failed, which is another thing.
+        told = [line for line in said if "a group could not be written" not in line]
+        assert len(told) == 1 and "was replaced as the sender" in told[0], "one sentence is enough"
         until(lambda: roles(migrated_url) == ["sends", "takes in"], "both are listed")
         assert sender(migrated_url) == other.url
         assert len(receiver.requests()) == before, "it has sent nothing of what it had in memory"
@@ -163,7 +165,7 @@ def test_a_server_that_stands_by_works_once_all_joined_ones_are_gone(tmp_path: P
             waits.launch()
             until(lambda: roles(migrated_url) == ["sends", "stands by", "takes in"], "it stands by")
             split(migrated_url, made)[0].kill()
-            until(lambda: roles(migrated_url) == ["sends", "stands by"], "a joined one follows")
+            until(lambda: roles(migrated_url) == ["sends", "stands by"], "a joined one follows", 20)
             until(lambda: waits.status() == 503, "it still stands by")
         until(lambda: waits.status() == 200, "it works")
         assert roles(migrated_url) == ["works"]
