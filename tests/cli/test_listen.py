@@ -180,6 +180,28 @@ def test_a_replaced_store_is_reported_with_what_to_do(server: TestServer, receiv
         assert process.returncode == 1 and "--after start" in said and "--after end" in said
 
 
+def test_a_signal_whose_interrupt_is_lost_still_ends_it() -> None:
+    """As within a destructor, where Python drops what is raised."""
+    lines = (
+        "import os, signal, time",
+        "from tidings.cli.remote.interrupts import interrupt_on_signals",
+        "caught = interrupt_on_signals()",
+        "class Ends:",
+        "    def __del__(self):",
+        "        os.kill(os.getpid(), signal.SIGTERM)",
+        "        time.sleep(0.1)",
+        "Ends()",
+        "try:",
+        "    time.sleep(60)",
+        "except KeyboardInterrupt:",
+        "    caught()",
+        "    time.sleep(1.5)",
+        "    print('ended once')",
+    )
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=30)
+    assert ended.returncode == 0 and ended.stdout == b"ended once\n", ended.stderr
+
+
 @pytest.mark.parametrize("blocked", [False, True], ids=["plain", "blocked by the parent"])
 def test_a_signal_without_a_following_instruction_still_ends_it(blocked: bool) -> None:
     """It goes to another thread: the main one is in its read already, as if the signal had come just before that."""

@@ -132,12 +132,13 @@ def listen(
             source = _Hook(out.client, found, Forwarder(out.client, to, secret), wants, start)
             out.say(f"Forwarding {found['url']} to {to}")
         listener = _Listener(out, source, path, place)
-        interrupt_on_signals()
+        caught = interrupt_on_signals()
         try:
             listener.run()
         except (Gone, Invalid, Malformed) as wrong:
             raise ValueError(_way_on(wrong, path)) from None
         except KeyboardInterrupt:
+            caught()
             out.say(f"Stopped. The next run continues from here ({path}).")
         finally:
             source.close()
