@@ -7,6 +7,7 @@ machine with more processors shows more; run one scenario at a time.
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import signal
 import sys
@@ -53,6 +54,7 @@ def main() -> int:
                 arguments.phases,
                 arguments.events,
                 arguments.seed,
+                arguments.minutes,
             )
             lines += SCENARIOS[name](setting)
     finally:
@@ -78,6 +80,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--side-by-side", type=int, default=1, help="for `freezes`: how many phases at once (1)")
     parser.add_argument("--events", type=int, default=1_000_000, help="for `stored`: how many (a million)")
     parser.add_argument("--seed", type=int, help="chance that can be repeated")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="how long to cause faults, at most")
     parser.add_argument("--folder", help="where the data goes while it runs (a new temporary folder)")
     arguments = parser.parse_args()
     for what, given, there in (

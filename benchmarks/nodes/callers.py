@@ -33,6 +33,8 @@ class Answered:
     node: int
     asked_ns: int
     took_ns: int
+    status: int = 202
+    """Of the response; 0: there was none."""
 
 
 class Caller:
@@ -48,6 +50,7 @@ class Caller:
 
     def call(self, method: str, path: str, body: bytes, headers: dict[str, str] | None = None) -> int:
         """The status of a request; 0: there was no response. The rest of it is in `headers` and `body`."""
+        self.headers, self.body = {}, b""
         try:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
@@ -138,11 +141,13 @@ class Callers:
         caller = Caller(self.urls[node], self.key)
         for number in self._moments(self.rate):
             asked = time.monotonic_ns()
-            if caller.succeeds("POST", "/v1/events", self._template % (number, number, asked)):
-                self.answered.append(Answered(number, node, asked, time.monotonic_ns() - asked))
+            status = caller.call("POST", "/v1/events", self._template % (number, number, asked))
+            answered = Answered(number, node, asked, time.monotonic_ns() - asked, status)
+            if 200 <= status < 300:
+                self.answered.append(answered)
                 self._said.write(f"{number}\n")
             else:
-                self.refused.append(Answered(number, node, asked, time.monotonic_ns() - asked))
+                self.refused.append(answered)
         caller.close()
 
     def _edit(self, node: int) -> None:

@@ -17,7 +17,8 @@ from benchmarks.nodes.way import Way
 from tidings.store.engines.nodes import SENDER
 from tidings.testing import ProcessServer, until
 
-READY_SECONDS = 90.0
+READY_SECONDS = 300.0
+"""Several clusters may start at once."""
 _SENDER = """
 SELECT a.application_name FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -49,7 +50,8 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            self.nodes[0].start()
+            self.nodes[0].launch()
+            self._until_ready(self.nodes[0])
             for node in self.nodes[1:]:
                 node.launch()
             self.until_ready()
@@ -73,7 +75,10 @@ class Cluster:
     def until_ready(self) -> None:
         """Wait until each node takes calls."""
         for node in self.nodes:
-            until(lambda: is_ready(node), f"{node.url} is ready:\n{node.log[-1500:]}", READY_SECONDS)
+            self._until_ready(node)
+
+    def _until_ready(self, node: ProcessServer) -> None:
+        until(lambda: is_ready(node), f"{node.url} is ready:\n{node.log[-1500:]}", READY_SECONDS)
 
     def sender(self) -> int | None:
         """The number of the node that sends; None if nobody does, or the database cannot be asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -29,7 +30,8 @@ class Verdict:
     """The longest silence after each fault, in seconds, and whether it was one of the sender."""
     others_ms: dict[str, float] = field(default_factory=dict)
     """How long calls to the nodes that nothing happened to took, from each fault to its end."""
-    others_refused: int = 0
+    others_refused: dict[int, int] = field(default_factory=dict)
+    """How many of those were refused, by their status; 0: there was no response."""
     edits_s: list[float] = field(default_factory=list)
     """After each fault, the longest time without an edit of one item that succeeded at another node."""
 
@@ -45,7 +47,7 @@ class Verdict:
                 said += f"; silence after {len(found)} faults{of}: {_spread(found)}"
         if self.others_ms:
             times = ", ".join(f"{name} {self.others_ms[name]:.0f}" for name in ("p50", "p99", "max"))
-            said += f"; others' calls {times} ms, {self.others_refused} refused"
+            said += f"; others' calls {times} ms, refused: {self.others_refused or 0}"
         if self.edits_s:
             said += f"; without an edit of the locked item: {_spread(self.edits_s)}"
         return said
@@ -93,7 +95,7 @@ def judge(sink: SinkProcess, stored: set[str], callers: Callers, faults: list[Fa
         out_of_order=sum(1 for before, after in pairwise(seen) if after < before),
         silences=list(zip((fault.sent for fault in faults), silences(first, faults), strict=True)),
         others_ms=percentiles((each.took_ns for each in (*callers.answered, *callers.refused) if others(each)), 1e-6),
-        others_refused=sum(map(others, callers.refused)),
+        others_refused=dict(Counter(each.status for each in callers.refused if others(each))),
         edits_s=[_without_edits(callers.edited, fault) for fault in faults] if callers.edits else [],
     )
 

@@ -32,11 +32,11 @@ def stops(setting: Setting) -> list[str]:
 
 def _ended(setting: Setting, signal: str, end: Callable[[Trial], object]) -> list[str]:
     with PostgresPair() as pair, setting.trial(pair, turns=10**9) as made:
-        for _ in range(setting.times):
+        for _ in setting.rounds():
             made.wait()
             end(made)
         made.wait()
-        return [f"{signal} of one of {setting.nodes} nodes x {setting.times}: {made.verdict().told()}"]
+        return [f"{signal} of one of {setting.nodes} nodes x {len(made.faults)}: {made.verdict().told()}"]
 
 
 def freezes(setting: Setting) -> list[str]:
@@ -47,7 +47,7 @@ def freezes(setting: Setting) -> list[str]:
             load: dict[str, Any] = {"turns": 10**9, "turn_pause": FROZEN_PAUSE, "rate": FROZEN_RATE, "phase": name}
             with setting.trial(pair, **load) as made:
                 met = {True: 0, False: 0}
-                for _ in range(setting.times):
+                for _ in setting.rounds():
                     for sender in (True, False) if PHASES[name].at_any_node else (True,):
                         made.wait()
                         met[sender] += made.freeze(name, setting.seconds, sender=sender)
@@ -62,11 +62,11 @@ def freezes(setting: Setting) -> list[str]:
 def fail_overs(setting: Setting) -> list[str]:
     """kill -9 of the primary, and promotion of its synchronous replica."""
     with PostgresPair() as pair, setting.trial(pair, turns=10**9) as made:
-        for _ in range(setting.times):
+        for _ in setting.rounds():
             made.wait()
             made.fail_over()
         made.wait()
-        return [f"kill -9 of the primary x {setting.times}, silence from promotion: {made.verdict().told()}"]
+        return [f"kill -9 of the primary x {len(made.faults)}, silence from promotion: {made.verdict().told()}"]
 
 
 def order(setting: Setting) -> list[str]:

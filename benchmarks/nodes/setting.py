@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +34,19 @@ class Setting:
     events: int = 1_000_000
     """How many are stored before a comparison with an empty database."""
     seed: int | None = None
+    minutes: float = math.inf
+    """After this time no further fault is caused, and what was done is judged."""
     made: int = 0
+
+    def __post_init__(self) -> None:
+        self._until = time.monotonic() + 60 * self.minutes
+
+    def rounds(self) -> Iterator[int]:
+        """Numbers of faults, as many as there should be, from 1 on."""
+        for number in range(1, self.times + 1):
+            if time.monotonic() > self._until:
+                break
+            yield number
 
     @contextmanager
     def trial(self, pair: PostgresPair, *, nodes: int = 0, **load: Any) -> Iterator[Trial]:
