@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pwd
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
+from tests.nobody import as_nobody
 from tidings.cli.local.doctor_local import look_at_folder, look_at_owner, unreadable
 from tidings.settings import SETTINGS
 from tidings.testing import Receiver, TestServer, until
@@ -282,21 +282,6 @@ def test_doctor_advises_what_helps_against_the_obstacle(tmp_path: Path, monkeypa
     assert said(errno.ENOSPC).endswith("no space left on device. Free some space.")
     assert said(errno.EROFS).endswith("Mount a volume for the data folder there, or choose another --data.")
     assert said(errno.EACCES).endswith(f"Run: chown -R {os.geteuid()} {tmp_path}")
-
-
-def as_nobody(ask: Callable[[], str | None]) -> str:
-    """What a function returns to a user to whom nothing belongs."""
-    reads, writes = os.pipe()
-    if (child := os.fork()) == 0:
-        os.setgroups([])
-        os.setresuid(*[pwd.getpwnam("nobody").pw_uid] * 3)
-        os.write(writes, (ask() or "").encode())
-        os._exit(0)
-    os.close(writes)
-    with open(reads, encoding="utf-8") as said:
-        text = said.read()
-    os.waitpid(child, 0)
-    return text
 
 
 def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:

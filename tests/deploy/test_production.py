@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run, read, run, server
+from tests.nobody import as_nobody
 from tests.postgres_server import PostgresServer
 from tidings.cli.local.doctor import POINTS
 from tidings.cli.local.doctor_local import Finding, look_at_owner
@@ -24,7 +25,6 @@ from tidings.cli.local.production import data, proxy, record, service, usage
 from tidings.model import moment
 from tidings.model.moment import DAY, HOUR
 from tidings.settings import Settings, read_settings
-from tidings.store.base import StoreError
 from tidings.store.engines import place
 from tidings.store.engines.place import Mount, mount_of
 from tidings.testing import TestServer
@@ -73,24 +73,6 @@ def test_a_start_on_a_containers_own_layer_warns(
     with caplog.at_level(logging.WARNING), TestServer(tmp_path / "data"):
         pass
     assert [line for line in caplog.messages if "Mount a volume there" in line]
-
-
-def as_nobody(act: Callable[[], None]) -> str:
-    """What an act is refused with, done by a user to whom nothing belongs."""
-    reads, writes = os.pipe()
-    if (child := os.fork()) == 0:
-        os.setgroups([])
-        os.setresuid(*[pwd.getpwnam("nobody").pw_uid] * 3)
-        try:
-            act()
-        except StoreError as wrong:
-            os.write(writes, str(wrong).encode())
-        os._exit(0)
-    os.close(writes)
-    with open(reads, encoding="utf-8") as said:
-        text = said.read()
-    os.waitpid(child, 0)
-    return text
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

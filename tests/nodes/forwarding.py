@@ -27,6 +27,10 @@ class Known:
         self.sender: Sender | None = None
 
 
+Nodes = tuple[TestServer, TestServer, Known]
+"""The sender, the one that takes in, and what that one knows."""
+
+
 def _with(node: str) -> Any:
     """Put a server together as one of several."""
     together = module.Server._together
@@ -39,7 +43,7 @@ def _with(node: str) -> Any:
 
 
 @contextlib.contextmanager
-def two_nodes(url: str, folder: Path) -> Iterator[tuple[TestServer, TestServer, Known]]:
+def two_nodes(url: str, folder: Path) -> Iterator[Nodes]:
     """The sender and the one that takes in."""
     known = Known()
 

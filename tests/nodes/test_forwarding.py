@@ -16,19 +16,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests.console.visitor import Visitor
-from tests.nodes.forwarding import Known, raw, request, two_nodes
-from tests.postgres_server import PostgresServer
+from tests.nodes.forwarding import Nodes, raw, request
 from tidings.store.engines.nodes import Sender
 from tidings.testing import TestServer
 from tidings.testing.api import OPERATOR_KEY
-
-Nodes = tuple[TestServer, TestServer, Known]
-
-
-@pytest.fixture(scope="module")
-def nodes(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    with postgres_server.database(migrated=True) as url, two_nodes(url, tmp_path_factory.mktemp("nodes")) as found:
-        yield found
 
 
 @pytest.fixture

@@ -8,19 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from chromium import Browser
-from tests.nodes.forwarding import Known, two_nodes
-from tests.postgres_server import PostgresServer
+from tests.nodes.forwarding import Nodes
 from tidings.store.engines.nodes import Sender
-from tidings.testing import Api, TestServer
+from tidings.testing import Api
 
-Nodes = tuple[TestServer, TestServer, Known]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-
-
-@pytest.fixture(scope="module")
-def nodes(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    with postgres_server.database(migrated=True) as url, two_nodes(url, tmp_path_factory.mktemp("nodes")) as found:
-        yield found
 
 
 @pytest.fixture

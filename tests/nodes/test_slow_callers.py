@@ -12,19 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes.forwarding import Known, request, two_nodes
-from tests.postgres_server import PostgresServer
+from tests.nodes.forwarding import Nodes, request
 from tidings.store.engines.nodes import Sender
 from tidings.testing import TestServer, until
 from tidings.web.wire.forwarding import LARGE_MOST, Forwarding
-
-Nodes = tuple[TestServer, TestServer, Known]
-
-
-@pytest.fixture(scope="module")
-def nodes(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    with postgres_server.database(migrated=True) as url, two_nodes(url, tmp_path_factory.mktemp("nodes")) as found:
-        yield found
 
 
 def forwarding(taker: TestServer) -> Forwarding:

@@ -304,12 +304,13 @@ async def _body(parts: Parts, arrived: Arrived) -> _Body:
     pieces = parts.bodies.pieces(arrived.proto, headers, arrived.bytes_max + DISCARDED_BYTES_MAX)
     if length is not None:
         return _Body(None, pieces, length)
-    begun: list[bytes] = []
-    while sum(map(len, begun)) <= LARGE_BYTES:
+    begun, size = list[bytes](), 0
+    while size <= LARGE_BYTES:
         piece = await anext(pieces, None)
         if piece is None:
             return _Body(b"".join(begun))
         begun.append(piece)
+        size += len(piece)
     return _Body(None, _after(begun, pieces))
 
 
