@@ -12,7 +12,9 @@ import pytest
 
 from chromium import Browser
 from tests import examples
+from tests.compiled import by_one_process
 from tests.few import thinned
+from tests.installing import CACHE
 from tests.memory_files import use_memory
 from tests.order import longest_first
 from tests.postgres_server import PostgresServer
@@ -44,7 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection() -> Generator[None, object, object]:
     """Look for garbage again from here on, but not among what was collected."""
     try:
-        return (yield)
+        with by_one_process(Path(__file__).parent, CACHE / "collecting"):
+            return (yield)
     finally:
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
