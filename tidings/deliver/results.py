@@ -62,6 +62,8 @@ class Flight(msgspec.Struct, gc=False):
     """The lane's action when it left: a request is judged by the action that sent it."""
     events: Sequence[Event] = ()
     """Its events, if anything may follow from it."""
+    told: Callable[[Result, Micros], None] | None = None
+    """Called with its result, if somebody asks."""
 
 
 def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:
@@ -148,6 +150,8 @@ def judged(flight: Flight, reply: Any, now: Micros) -> Result:
         found = Result(outcomes.IN_DOUBT, judgement.UNREAD, f"{UNREAD} {why(wrong)}.", None, 0)
     if "\0" in found.reason:
         found = msgspec.structs.replace(found, reason=found.reason.replace("\0", "\ufffd"))
+    if flight.told is not None:
+        flight.told(found, now)
     return found
 
 

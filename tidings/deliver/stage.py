@@ -310,7 +310,7 @@ class Deliver:
             own = carried[0].type.startswith(OWN_TYPES) and all(event.type.startswith(OWN_TYPES) for event in carried)
             self._departures = number = self._departures + 1
             size, kept = prepared.size, carried if action.follows else ()
-            flight = Flight(lane, items, now, prepared.shown, own, number, size, action, kept)
+            flight = Flight(lane, items, now, prepared.shown, own, number, size, action, kept, prepared.told)
             action.send(prepared.request, partial(self._arrive, flight))
         except Exception as wrong:
             results.unsendable(lane, items, now, why(wrong), self._settlement, flown=True)

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import msgspec
 
-from tidings.tracing.records import Frames, Orders, Record, RecordBatch, Report, framed
+from tidings.model.moment import Micros
+from tidings.tracing.records import Frames, Orders, Report, Seconds, batch_of, framed
 
 READ_BYTES = 65_536
 MODULE = "tidings.tracing.exporter"
@@ -38,9 +40,8 @@ class Exporter:
                 raise
         ours.setblocking(False)
         self._socket, self._frames = ours, Frames()
-        self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Report).decode
-        self._rest = memoryview(framed(self._encode(orders)))
+        self._rest = memoryview(framed(msgspec.msgpack.encode(orders)))
         """What it was given and has not taken yet."""
         self.given = 0
         """How many records it was given."""
@@ -65,10 +66,10 @@ class Exporter:
                 return False
         return True
 
-    def give(self, batch: RecordBatch) -> None:
-        """Give it records, if it `takes`. Raises ConnectionError if it has ended."""
-        self._rest = memoryview(framed(self._encoded(batch)))
-        self.given += len(batch.records)
+    def give(self, at: Micros, steady: Seconds, records: Sequence[bytes]) -> None:
+        """Give it records, if it `takes`, at this moment by both clocks. Raises ConnectionError if it has ended."""
+        self._rest = memoryview(framed(batch_of(at, steady, records)))
+        self.given += len(records)
         self.takes()
 
     def hear(self) -> bool:
@@ -101,17 +102,3 @@ class Exporter:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
-
-    def _encoded(self, batch: RecordBatch) -> bytes:
-        try:
-            return self._encode(batch)
-        except UnicodeEncodeError:
-            # Half a surrogate pair in one of them is shown as a question mark.
-            batch.records = list(map(_plain, batch.records))
-            return self._encode(batch)
-
-
-def _plain(record: Record) -> Record:
-    texts = {name: getattr(record, name) for name in record.__struct_fields__}
-    plain = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items() if type(text) is str}
-    return msgspec.structs.replace(record, **plain)

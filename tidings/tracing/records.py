@@ -7,7 +7,7 @@ interpreter, so what can be worked out later is worked out in the other process.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -15,8 +15,8 @@ from tidings.model import outcome as outcomes
 from tidings.model.moment import Micros
 from tidings.rules.tracing.configured import Batching, Collector
 
-Nanos = int
-"""Nanoseconds of the machine's steady clock: reading it takes a fraction of what the time of day takes."""
+Seconds = float
+"""Of the machine's steady clock (`perf_counter`): reading it takes a fraction of what the time of day takes."""
 
 STOP_SECONDS = 2.0
 """How long spans may be sent after the server has stopped."""
@@ -35,8 +35,9 @@ class RequestRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
     """The id of the span that it is part of, which is another system's; None: it begins the trace."""
     link: str | None
     """Another system's trace, which is only named."""
-    began: Nanos
-    ended: Nanos
+    began: Seconds
+    ended: Seconds
+    """Both are Micros once `placed`."""
     method: str
     scheme: str
     version: str
@@ -89,12 +90,14 @@ class AttemptRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
     """An attempt, judged."""
 
     trace: str
-    parent: str | None
+    """What it is part of, as events keep it: the event's own, or a new one, in which there is no span yet (NO_SPAN)."""
+    span: str
+    """Its own id."""
     links: tuple[str, ...]
     """The traces that it only names."""
     began: Micros
-    ended: Micros
-    about: LinkAbout
+    about: str
+    """LinkAbout as JSON: made once for many attempts, and read once."""
     id: str
     """Of the first event."""
     tenant: str | None
@@ -105,25 +108,41 @@ class AttemptRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
     method: str
     """Empty if it is not an HTTP request."""
     url: str
-    outcome: str
-    status: int | None
-    error: str | None
+    ended: Micros = 0
+    outcome: str = ""
+    status: int | None = None
+    error: str | None = None
     """Why it failed, in a sentence."""
 
 
 Record = RequestRecord | RoutingRecord | CreationRecord | AttemptRecord
 
 
+encode: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
+"""A record as it is passed on. Raises UnicodeEncodeError if there is half a surrogate pair in it."""
+
+
+def plain(record: Record) -> Record:
+    """A record in which half a surrogate pair is shown as a question mark."""
+    texts = {name: getattr(record, name) for name in record.__struct_fields__}
+    made = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items() if type(text) is str}
+    return msgspec.structs.replace(record, **made)
+
+
 class RecordBatch(msgspec.Struct, array_like=True):
     """Records that are passed on together. `at` and `steady`: this moment, by both clocks."""
 
     at: Micros
-    steady: Nanos
+    steady: Seconds
     records: list[Record]
 
-    def time_of(self, moment: Nanos) -> Micros:
-        """The time of day of a moment before."""
-        return self.at - (self.steady - moment) // 1_000
+    def placed(self) -> list[Record]:
+        """The records, with the times of day."""
+        for record in self.records:
+            if type(record) is RequestRecord:
+                record.began = self.at - (self.steady - record.began) * 1e6
+                record.ended = self.at - (self.steady - record.ended) * 1e6
+        return self.records
 
 
 class Orders(msgspec.Struct):
@@ -147,6 +166,13 @@ class Report(msgspec.Struct, array_like=True):
     is_full: bool = False
     wrong: str | None = None
     """Why the last request failed: part of a sentence."""
+
+
+def batch_of(at: Micros, steady: Seconds, records: Sequence[bytes]) -> bytes:
+    """A RecordBatch of records that are encoded already, as MessagePack."""
+    head = msgspec.msgpack.encode((at, steady, ()))[:-1]
+    # An array with a length of four bytes.
+    return b"".join((head, b"\xdd", len(records).to_bytes(4, "big"), *records))
 
 
 def framed(content: bytes) -> bytes:

@@ -1,137 +1,161 @@
-"""A span for each request: around a door, which knows nothing of it."""
+"""A span for each request: as the API's doors tell of it, and around other doors, which know nothing of it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from time import perf_counter
 from typing import Any
 
-from tidings.rules.tracing.context import Trace, is_sampled, read
-from tidings.tracing.records import Nanos, RequestRecord
+from tidings.rules.tracing.context import is_sampled, read
+from tidings.tracing.records import RequestRecord
 from tidings.tracing.tracing import Entered, Tracing
-from tidings.web.app import Door
+from tidings.web.traces import Door, TracedRequest
 from tidings.web.wire.request_ids import NAMED
 
-UNTRACED = ("/healthz", "/readyz", "/metrics")
+UNTRACED = frozenset(("/healthz", "/readyz", "/metrics"))
 """What probes ask again and again."""
 ROUTES = {"in": "/in/{path}", "f": "/f/{path}", "console": "/console/{page}", "portal": "/portal/{page}"}
 """By the first step of the path. These paths may be known only to those who may use them, so they are not recorded."""
+HIDDEN = frozenset(ROUTES.values())
 TEXT_CHARS_MAX = 256
 UNAUTHORIZED = 401
-ROUTES_KEPT = 1_000
+
+Traced = str | Entered
+"""A request's own span, as an event keeps it; for one that came with a context, what became of that."""
 
 
 class TracedRequests:
-    """Takes requests in a door's place. Belongs to the event loop."""
+    """Traces requests. Belongs to the event loop."""
 
-    def __init__(self, tracing: Tracing, route_of: Callable[[str, str], str]) -> None:
-        """`route_of`: from a method and a path of the API to the path's pattern."""
-        self._tracing, self._spans, self._route_of = tracing, tracing.spans, route_of
-        self._open = tracing.open
-        self._steady: Callable[[], Nanos] = tracing.spans.steady
-        self._whole: set[tuple[str, str]] = set()
-        """Methods and paths that are their own patterns, as far as they were asked for."""
+    def __init__(self, tracing: Tracing) -> None:
+        self._tracing, self._spans, self._open = tracing, tracing.spans, tracing.open
 
-    def take(self, door: Door, scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
-        """Answer a request."""
-        path, headers, tracing = scope.path, scope.headers, self._tracing
+    def begin(self, request: TracedRequest, path: str) -> Traced | None:
+        """A request's trace; None: it has none. Until `end`, its events are part of that trace."""
         if path in UNTRACED:
-            return door.take(scope, proto)
-        entered = None
-        if "traceparent" in headers and (given := _given(headers)) is not None:
-            entered = tracing.enter(given, is_trusted=path[1:].partition("/")[0] not in ROUTES)
-            here = None if entered is None else entered.here
+            return None
+        if "traceparent" in request.headers:
+            trace = self.entered(request.scope, is_trusted=True)
         else:
-            here = tracing.begin()
-        if here is None:
-            return door.take(scope, proto)
-        return self._take(door, scope, _Seen(proto, self._open, here), entered)
+            trace = self._tracing.begin()
+        if trace is not None:
+            self._open[request.request_id] = here(trace)
+        return trace
 
-    async def _take(self, door: Door, scope: Any, seen: _Seen, entered: Entered | None) -> None:
-        began, token = self._steady(), NAMED.set(seen.named)
-        try:
-            await door.take(scope, seen)
-        finally:
-            NAMED.reset(token)
-            # It makes no more events.
-            for name in seen.names:
-                self._open.pop(name, None)
-            if entered is None:
-                self._add(scope, seen, began)
-            else:
-                self._add_entered(scope, seen, began, entered)
+    def entered(self, scope: Any, *, is_trusted: bool) -> Traced | None:
+        """The trace of a request that may have come with a context; None: it has none."""
+        given = read(scope.headers.get_all("traceparent"), scope.headers.get_all("tracestate"))
+        return self._tracing.begin() if given is None else self._tracing.enter(given, is_trusted=is_trusted)
 
-    def _add_entered(self, scope: Any, seen: _Seen, began: Nanos, entered: Entered) -> None:
-        found: Entered | None = entered
-        if entered.parent is not None and seen.status == UNAUTHORIZED:
-            # Nobody whom we know sent it, so it counts as what comes through a public door.
-            found = self._tracing.enter(entered.parent, is_trusted=False)
-        if found is not None and is_sampled(found.here):
-            seen.here = found.here
+    def end(self, request: TracedRequest, path: str, route: str, status: int, began: float) -> None:
+        """It was answered, and has a trace.
+
+        `route`: its path's pattern, empty if there is none. `status`: 0 if the caller went away. `began`: seconds of
+        `perf_counter`.
+        """
+        scope, trace, request_id, get = request.scope, request.trace, request.request_id, request.headers.get
+        # It makes no more events.
+        self._open.pop(request_id, None)
+        parent = link = None
+        if type(trace) is not str:
+            found = self._sampled(trace, status)
+            if found is None:
+                return
+            trace = found.here
+            parent = None if found.parent is None else found.parent.span_id
             link = None if found.link is None else found.link.stored
-            self._add(scope, seen, began, None if found.parent is None else found.parent.span_id, link)
-
-    def _add(self, scope: Any, seen: _Seen, began: Nanos, parent: str | None = None, link: str | None = None) -> None:
         spans = self._spans
         if not spans.has_room:
             spans.drop()
             return
-        method, path, get = scope.method, scope.path, scope.headers.get
         host, agent = get("host"), get("user-agent")
-        if (method, path) in self._whole:
-            route, other = path, None
-        else:
-            route, other = self._routed(method, path)
         spans.add(
             RequestRecord(
-                seen.here,
+                trace,
                 parent,
                 link,
                 began,
-                self._steady(),
-                method,
+                perf_counter(),
+                scope.method,
                 scope.scheme,
                 scope.http_version,
                 route,
-                other,
+                None if path == route or route in HIDDEN else path[:TEXT_CHARS_MAX],
                 scope.client,
                 host and host[:TEXT_CHARS_MAX],
                 agent and agent[:TEXT_CHARS_MAX],
-                seen.status,
-                seen.names[0] if seen.names else None,
+                status,
+                request_id or None,
             )
         )
 
-    def _routed(self, method: str, path: str) -> tuple[str, str | None]:
-        """The path's pattern, and the path if it is another and may be recorded."""
-        if (hidden := ROUTES.get(path[1:].partition("/")[0])) is not None:
-            return hidden, None
-        route = self._route_of(method, path)
-        if path != route:
-            return route, path[:TEXT_CHARS_MAX]
-        if len(self._whole) < ROUTES_KEPT:
-            self._whole.add((method, path))
-        return route, None
+    def _sampled(self, entered: Entered, status: int) -> Entered | None:
+        """What is recorded of a trace that another system knows."""
+        found: Entered | None = entered
+        if entered.parent is not None and status == UNAUTHORIZED:
+            # Nobody whom we know sent it, so it counts as what comes through a public door.
+            found = self._tracing.enter(entered.parent, is_trusted=False)
+        return found if found is not None and is_sampled(found.here) else None
+
+    def around(self, door: Door, name: str) -> Door:
+        """A door that tells nobody: its requests are traced, too. `name`: the first step of their paths."""
+        return TracedDoor(self, self._tracing, door, ROUTES[name])
 
 
-def _given(headers: Any) -> Trace | None:
-    return read(headers.get_all("traceparent"), headers.get_all("tracestate"))
+class TracedDoor:
+    """A door that knows nothing of traces."""
+
+    def __init__(self, requests: TracedRequests, tracing: Tracing, door: Door, route: str) -> None:
+        self._requests, self._open, self._door, self._route = requests, tracing.open, door, route
+
+    def take(self, scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
+        """Answer a request."""
+        trace = self._requests.entered(scope, is_trusted=False)
+        if trace is None:
+            return self._door.take(scope, proto)
+        return self._take(scope, _Seen(scope, proto, self._open, trace))
+
+    async def _take(self, scope: Any, seen: _Seen) -> None:
+        began, token = perf_counter(), NAMED.set(seen.named)
+        try:
+            await self._door.take(scope, seen)
+        finally:
+            NAMED.reset(token)
+            for name in seen.names:
+                self._open.pop(name, None)
+            self._requests.end(seen, scope.path, self._route, seen.status, began)
+
+
+def here(trace: Traced) -> str:
+    """A request's own span, as an event keeps it."""
+    return trace if isinstance(trace, str) else trace.here
 
 
 class _Seen:
     """What the HTTP server gave to answer with; notes the status, and the request's ids while it is open."""
 
-    __slots__ = ("_open", "_proto", "here", "names", "status")
+    __slots__ = ("_open", "_proto", "headers", "names", "scope", "status", "trace")
 
-    def __init__(self, proto: Any, open_requests: dict[str, str], here: str) -> None:
-        """`here`: its span, as an event keeps it (`Trace.stored`)."""
-        self._proto, self._open, self.here = proto, open_requests, here
+    def __init__(self, scope: Any, proto: Any, open_requests: dict[str, str], trace: Traced) -> None:
+        self._proto, self._open, self.scope, self.headers, self.trace = (
+            proto,
+            open_requests,
+            scope,
+            scope.headers,
+            trace,
+        )
         self.status = 0
         self.names: list[str] = []
+
+    @property
+    def request_id(self) -> str:
+        """The first of its ids; empty if it has none."""
+        return self.names[0] if self.names else ""
 
     def named(self, ident: str) -> None:
         """What events that it makes keep is found by this id from now on."""
         self.names.append(ident)
-        self._open[ident] = self.here
+        self._open[ident] = here(self.trace)
 
     def __call__(self) -> Awaitable[bytes]:
         whole: Awaitable[bytes] = self._proto()

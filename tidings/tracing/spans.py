@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from tidings.model.moment import Clock
 from tidings.tracing.process import Exporter
-from tidings.tracing.records import STOP_SECONDS, Nanos, Record, RecordBatch, Report
+from tidings.tracing.records import STOP_SECONDS, Record, Report, encode, plain
 
 COLLECT_SECONDS = 0.04
 """How long records are collected before they are passed on; each time costs a change of threads."""
@@ -39,12 +39,10 @@ class Spans:
         begin: Callable[[], Exporter],
         queue_max: int,
         clock: Clock,
-        steady: Callable[[], Nanos] = time.monotonic_ns,
     ) -> None:
         """`begin`: starts an exporter. Raises OSError. `queue_max`: how many records may wait here."""
         self._begin, self._queue_max, self._clock = begin, queue_max, clock
-        self.steady = steady
-        self._records: list[Record] = []
+        self._records: list[bytes] = []
         self._is_idle = self._is_full = False
         self.has_room = True
         """Whether a span would be sent; if not, it need not be recorded, and is dropped."""
@@ -67,7 +65,10 @@ class Spans:
     def add(self, record: Record) -> None:
         """Have a span sent, for which there was room just now."""
         records = self._records
-        records.append(record)
+        try:
+            records.append(encode(record))
+        except UnicodeEncodeError:
+            records.append(encode(plain(record)))
         if self._is_idle:
             self._wake()
         elif len(records) >= self._queue_max:
@@ -80,9 +81,8 @@ class Spans:
             self.counts["dropped"] += len(records) - room
             records = records[:room]
             self.has_room = False
-        self._records += records
-        if self._is_idle and records:
-            self._wake()
+        for record in records:
+            self.add(record)
 
     def drop(self) -> None:
         """Count a span for which there is no room."""
@@ -146,7 +146,7 @@ class Spans:
             # Others only add to the end of the list in the meantime.
             records = self._records[:]
             del self._records[: len(records)]
-            exporter.give(RecordBatch(self._clock.now(), self.steady(), records))
+            exporter.give(self._clock.now(), time.perf_counter(), records)
             self.has_room = not self._is_full
 
     def _finish(self, until: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tidings import __version__
@@ -21,7 +21,7 @@ from tidings.tracing.records import Orders
 from tidings.tracing.requests import TracedRequests
 from tidings.tracing.spans import Spans
 from tidings.tracing.tracing import Tracing
-from tidings.web.parts import Parts, Take
+from tidings.web.parts import Parts
 
 NAME = "tidings"
 
@@ -40,7 +40,7 @@ class Started:
         router = parts.routing
         assert isinstance(router, Router)
         self._tracing.attach(parts.writer, router)
-        return replace(parts, spans=self._tracing.spans.counts, traced=self._requests)
+        return replace(parts, spans=self._tracing.spans.counts, traces=TracedRequests(self._tracing))
 
     def action(self, link: AnyLink, action: Action) -> Action:
         """The same action, traced."""
@@ -49,9 +49,6 @@ class Started:
     def stop(self) -> None:
         """Send the last spans, if the collector takes them at once."""
         self._tracing.spans.stop()
-
-    def _requests(self, route_of: Callable[[str, str], str]) -> Take:
-        return TracedRequests(self._tracing, route_of).take
 
 
 def start(environ: Mapping[str, str], clock: Clock) -> Started:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Coroutine, Mapping
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from tidings.model.errors import Unavailable
 from tidings.rules.network.origin import public_url
@@ -24,17 +24,11 @@ from tidings.web.pages.fields import POSTED_BYTES_MAX
 from tidings.web.parts import Parts
 from tidings.web.portal.door import PortalDoor
 from tidings.web.svix.door import SvixDoor
+from tidings.web.traces import Door
 from tidings.web.wire.forwarding import catch_up
 from tidings.web.wire.problem import send_problem
 from tidings.web.wire.request_ids import RequestIds
 from tidings.web.wire.routes import Routes
-
-
-class Door(Protocol):
-    """What takes the requests below one first step of the path."""
-
-    async def take(self, scope: Any, proto: Any) -> None:
-        """Answer a request, whatever it is (RSGI 1.x)."""
 
 
 @functools.cache
@@ -51,8 +45,11 @@ class App:
         public = public_url(parts.settings.public_url)
         self._forwarded, self._ids = parts.forwarded, RequestIds(parts.clock)
         self._api = ApiDoor(parts, _routes(public.prefix if public else ""))
-        self._traced = None if parts.traced is None else parts.traced(self._api.route_of)
         self._doors: dict[str, Door] = dict(doors or self._own_doors(parts))
+        if (traces := parts.traces) is not None:
+            # The API's doors tell of their requests themselves: what answers most should not go through another.
+            for name, door in self._doors.items():
+                self._doors[name] = door if isinstance(door, ApiDoor) else traces.around(door, name)
 
     def _own_doors(self, parts: Parts) -> dict[str, Door]:
         # People and programs share the counts of wrong keys and of calls.
@@ -80,7 +77,7 @@ class App:
         door = self._doors.get(scope.path[1:].partition("/")[0]) or self._api
         if self._forwarded is not None and HEADER in scope.headers:
             return self._passed_on(self._forwarded, door, scope, proto)
-        return door.take(scope, proto) if self._traced is None else self._traced(door, scope, proto)
+        return door.take(scope, proto)
 
     async def _passed_on(self, seal: ForwardedSeal, door: Door, scope: Any, proto: Any) -> None:
         """A request that came by way of another node may be about a change of the catalogue that that one has made."""
@@ -92,4 +89,4 @@ class App:
         passed = passed_on(scope)
         if passed is not None and passed.version > parts.catalog.now.version:
             await catch_up(parts.writer)
-        await (door.take(scope, proto) if self._traced is None else self._traced(door, scope, proto))
+        await door.take(scope, proto)

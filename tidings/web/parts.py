@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -56,6 +56,7 @@ from tidings.web.callers.forwarded import ForwardedSeal
 from tidings.web.callers.open_calls import OpenCalls
 from tidings.web.callers.tickets import Tickets
 from tidings.web.menus import Menus
+from tidings.web.traces import RequestTraces
 from tidings.web.wire.bodies.reading import BodyReader
 from tidings.web.wire.bodies.work import Work
 from tidings.web.wire.cursors import Cursors
@@ -80,11 +81,6 @@ class Routing(Protocol):
     @property
     def aside(self) -> int:
         """How many tenants are aside now."""
-
-
-Take = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
-"""Answers a request in a door's place: from the door, the scope, and what to answer with."""
-Traced = Callable[[Callable[[str, str], str]], Take]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +181,8 @@ class Parts:
     """How many answers were given, by operation and status."""
     request_seconds: Histograms = field(default_factory=lambda: Histograms(REQUEST_SECONDS))
     """How long answers took, by operation; streams and long polls are not among them."""
-    traced: Traced | None = None
-    """If requests are traced: makes what answers in a door's place, from what finds the pattern of an API path."""
+    traces: RequestTraces | None = None
+    """If requests are traced: what does it."""
     spans: Mapping[str, int] = field(default_factory=dict)
     """If there are traces: how many spans were sent, could not be sent, or were dropped."""
     forwarded: ForwardedSeal | None = None

@@ -81,7 +81,7 @@ class Tools(msgspec.Struct, frozen=True):
     """Has something called in the deliver thread, but not now. May be called from any thread."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct):
     """A request that is ready to leave."""
 
     request: Any
@@ -90,6 +90,8 @@ class Prepared(msgspec.Struct, frozen=True):
     """Its headers as the attempt shows them: a JSON object, secrets masked."""
     size: int
     """The length of its body, in bytes."""
+    told: Callable[[Result, Micros], None] | None = None
+    """Called with the result of the attempt and its time, if somebody asks."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

@@ -16,6 +16,8 @@ KNOWN_FLAGS = 0x03
 """Sampled, and random-trace-id; the standard says to clear the others."""
 TRACE_ID, SPAN_ID, FLAG, PARENT_CHARS = slice(3, 35), slice(36, 52), 54, 55
 """Where they are in a context as an event keeps it: the last digit of the flags, and where `traceparent` ends."""
+BEFORE_SPAN, AFTER_SPAN = slice(0, 36), slice(52, 55)
+"""What is around the span's id in `traceparent`."""
 SAMPLED_FLAGS = "13"
 STATE_MEMBERS_MAX = 32
 STATE_CHARS_KEPT = 512
@@ -29,7 +31,8 @@ _PARENT = re.compile("([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(
 _KEY = r"(?:[a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})"
 _VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 _MEMBER = re.compile(f"({_KEY})=({_VALUE})")
-_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+_NO_TRACE, NO_SPAN = "0" * 32, "0" * 16
+"""Ids that no trace and no span has."""
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +68,7 @@ def read(parents: Sequence[str], states: Sequence[str]) -> Trace | None:
     if found is None:
         return None
     version, trace, span, flags, more = found.groups()
-    if version == "ff" or (version == "00" and more is not None) or trace == _NO_TRACE or span == _NO_SPAN:
+    if version == "ff" or (version == "00" and more is not None) or trace == _NO_TRACE or span == NO_SPAN:
         return None
     return Trace(trace, span, int(flags, 16) & KNOWN_FLAGS, _state(states))
 
@@ -78,11 +81,6 @@ def of_stored(text: str) -> Trace:
 def is_sampled(text: str) -> bool:
     """Whether the spans of a context that an event keeps are recorded."""
     return text[FLAG] in SAMPLED_FLAGS
-
-
-def with_span(text: str, span_id: str) -> str:
-    """Another span of the same trace, as events keep it."""
-    return f"{text[:36]}{span_id}{text[52:]}"
 
 
 def _state(lines: Sequence[str]) -> str:

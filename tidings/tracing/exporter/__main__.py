@@ -19,7 +19,7 @@ from tidings.net.collector import CollectorConnection
 from tidings.tracing.exporter.making import made
 from tidings.tracing.exporter.otlp import Encoder
 from tidings.tracing.exporter.span_queue import SpanQueue
-from tidings.tracing.records import STOP_SECONDS, Frames, Orders, Record, RecordBatch, Report, RequestRecord, framed
+from tidings.tracing.records import STOP_SECONDS, Frames, Orders, RecordBatch, Report, framed
 
 READ_BYTES = 1 << 18
 NICER_BY = 5
@@ -47,20 +47,12 @@ def _work(server: socket.socket) -> None:
             if queue is None:
                 queue = _begun(msgspec.msgpack.decode(content, type=Orders), server)
             else:
-                queue.add(_placed(decode(content)))
+                queue.add(decode(content).placed())
     if queue is not None:
         # Now a service manager that wants everything to end is right.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         queue.stop(STOP_SECONDS)
-
-
-def _placed(batch: RecordBatch) -> list[Record]:
-    """The records, with the times of day."""
-    for record in batch.records:
-        if type(record) is RequestRecord:
-            record.began, record.ended = batch.time_of(record.began), batch.time_of(record.ended)
-    return batch.records
 
 
 def _read(server: socket.socket) -> bytes:

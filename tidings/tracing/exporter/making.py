@@ -8,7 +8,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from tidings.rules.tracing.context import Trace, of_stored
+import msgspec
+
+from tidings.rules.tracing.context import NO_SPAN, Trace, of_stored
 from tidings.tracing.exporter.otlp import Attributes, attribute, common, span
 from tidings.tracing.records import (
     NOT_FAILED,
@@ -42,8 +44,8 @@ def _of_request(record: RequestRecord) -> bytes:
         own,
         of_stored(record.trace),
         record.parent,
-        record.began,
-        record.ended,
+        int(record.began),
+        int(record.ended),
         is_remote=record.parent is not None,
         links=() if link is None else (of_stored(link),),
         error="" if _has_failed(status) else None,
@@ -105,11 +107,12 @@ def _of_creation(record: CreationRecord) -> bytes:
 def _of_attempt(record: AttemptRecord) -> bytes:
     where = (record.method, *_server(record.url)) if record.method else ("", "", 0)
     what = (record.type, record.tenant, record.events, record.outcome, record.status, record.n)
+    trace = of_stored(record.trace)
     return span(
         _shared_by_attempts(record.about, *where, *what),
         attribute(MESSAGE, record.id) if record.events == 1 else b"",
-        of_stored(record.trace),
-        record.parent,
+        Trace(trace.trace_id, record.span, trace.flags, trace.state),
+        None if trace.span_id == NO_SPAN else trace.span_id,
         record.began,
         record.ended,
         links=tuple(map(of_stored, record.links)),
@@ -119,7 +122,7 @@ def _of_attempt(record: AttemptRecord) -> bytes:
 
 @lru_cache(maxsize=2_000)
 def _shared_by_attempts(
-    link: LinkAbout,
+    about: str,
     method: str,
     server: str,
     port: int,
@@ -131,6 +134,7 @@ def _shared_by_attempts(
     n: int,
 ) -> bytes:
     """What a link's attempts have in common, if they end alike. `method`: empty if it is not an HTTP request."""
+    link = msgspec.json.decode(about, type=LinkAbout)
     attributes = _about(kind, tenant, "deliver", "send")
     if events > 1:
         attributes["messaging.batch.message_count"] = events

@@ -80,6 +80,8 @@ class Exchange(msgspec.Struct, gc=False):
     """Of the answer, if that was written elsewhere."""
     waited: bool = False
     """It was open for as long as its caller or the log of events wanted, so how long says nothing."""
+    trace: Any = None
+    """What traces gave for it, if it is traced."""
 
 
 class ApiDoor:
@@ -104,7 +106,7 @@ class ApiDoor:
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
         self._max_import = int(parts.settings.max_import_bytes)
-        self._forwarding = parts.forwarding
+        self._forwarding, self._traces = parts.forwarding, parts.traces
 
     async def start(self) -> None:
         """Read the call counts that were kept; before the first request."""
@@ -122,21 +124,25 @@ class ApiDoor:
         headers = dict(pairs)
         client = self._arrivals.caller(scope)
         at = Exchange(scope, proto, headers, self._arrivals.next_id(began), client)
+        method, target = scope.method, scope.path
+        if (traces := self._traces) is not None:
+            at.trace = traces.begin(at, target)
         if (passed := passed_on(scope)) is not None:
             at.limits = passed.limits
         if "origin" in headers or self._cors.varies:
             at.extra = self._cors.headers(headers.get("origin"))
         operation: Operation | None = None
-        refused = False
+        status, refused = 0, False
         try:
             self._arrivals.count(client)
-            operation = self._routes.fixed.get((scope.method, scope.path))
+            operation = self._routes.fixed.get((method, target))
             path: dict[str, str] = {}
             if operation is None:
-                if scope.method == "OPTIONS":
+                if method == "OPTIONS":
                     self._options(at)
+                    status = 204
                     return
-                operation, path = self._routes.find(scope.method, scope.path)
+                operation, path = self._routes.find(method, target)
             if len(headers) != len(pairs) or "host" not in headers:
                 check_headers(pairs, headers, scope.http_version)
             run = self._run if self._fresh is None else self._run_fresh
@@ -155,6 +161,9 @@ class ApiDoor:
                 _send(at, answer)
         except Exception as wrong:
             status, refused = self.refuse(at, wrong, operation), True
+        finally:
+            if traces is not None and at.trace is not None:
+                traces.end(at, target, "" if operation is None else operation.path, status, began)
         name = operation.name if operation is not None else "none"
         self._arrivals.answered(name, status, None if at.waited else began)
         if refused:
@@ -317,13 +326,6 @@ class ApiDoor:
     def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
         """Write the response for what was raised; its status."""
         return send_refusal(at, wrong, operation, _PROBLEM, problem.problem)
-
-    def route_of(self, method: str, path: str) -> str:
-        """The path of the operation with its names in braces, for traces; empty if there is none."""
-        try:
-            return self._routes.find(method, path)[0].path
-        except TidingsError:
-            return ""
 
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers

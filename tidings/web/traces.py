@@ -1,0 +1,50 @@
+"""What doors know of traces: whom they tell of a request, if requests are traced (`tracing/requests.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Door(Protocol):
+    """What takes the requests below one first step of the path."""
+
+    async def take(self, scope: Any, proto: Any) -> None:
+        """Answer a request, whatever it is (RSGI 1.x)."""
+
+
+class TracedRequest(Protocol):
+    """A request that may be traced."""
+
+    @property
+    def scope(self) -> Any:
+        """As the HTTP server gave it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers, of each name one."""
+
+    @property
+    def request_id(self) -> str:
+        """The id that its events keep."""
+
+    @property
+    def trace(self) -> Any:
+        """What `begin` returned."""
+
+
+class RequestTraces(Protocol):
+    """Traces requests. Belongs to the event loop."""
+
+    def begin(self, request: TracedRequest, path: str) -> Any:
+        """A request's trace; None: it has none. Until `end`, its events are part of that trace."""
+
+    def end(self, request: TracedRequest, path: str, route: str, status: int, began: float) -> None:
+        """It was answered, and has a trace.
+
+        `route`: its path's pattern, empty if there is none. `status`: 0 if the caller went away. `began`: seconds of
+        `perf_counter`.
+        """
+
+    def around(self, door: Door, name: str) -> Door:
+        """A door that tells nobody: its requests are traced, too. `name`: the first step of their paths."""
