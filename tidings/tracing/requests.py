@@ -21,7 +21,7 @@ TEXT_CHARS_MAX = 256
 UNAUTHORIZED = 401
 
 Traced = str | Entered
-"""A request's own span, as an event keeps it; for one that came with a context, what became of that."""
+"""A request's own span, as an event keeps it; of one that came with a context, more."""
 
 
 class TracedRequests:

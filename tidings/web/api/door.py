@@ -124,15 +124,15 @@ class ApiDoor:
         headers = dict(pairs)
         client = self._arrivals.caller(scope)
         at = Exchange(scope, proto, headers, self._arrivals.next_id(began), client)
-        method, target = scope.method, scope.path
-        if (traces := self._traces) is not None:
-            at.trace = traces.begin(at, target)
         if (passed := passed_on(scope)) is not None:
             at.limits = passed.limits
         if "origin" in headers or self._cors.varies:
             at.extra = self._cors.headers(headers.get("origin"))
         operation: Operation | None = None
+        method, target = scope.method, scope.path
         status, refused = 0, False
+        if (traces := self._traces) is not None:
+            at.trace = traces.begin(at, target)
         try:
             self._arrivals.count(client)
             operation = self._routes.fixed.get((method, target))
@@ -164,8 +164,7 @@ class ApiDoor:
         finally:
             if traces is not None and at.trace is not None:
                 traces.end(at, target, "" if operation is None else operation.path, status, began)
-        name = operation.name if operation is not None else "none"
-        self._arrivals.answered(name, status, None if at.waited else began)
+        self._arrivals.answered("none" if operation is None else operation.name, status, None if at.waited else began)
         if refused:
             await self._bodies.discard(proto, headers, status)
 
