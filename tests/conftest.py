@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.postgres)
         if "postgres_server" in asks or "browser" in asks:
             item.add_marker(pytest.mark.slow)
-    items[:], left_out = thinned(items)
+    items[:], left_out = thinned(items, everything=examples.are_all())
     config.hook.pytest_deselected(items=left_out)
     items[:] = longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 

@@ -1,6 +1,7 @@
-"""How many examples Hypothesis makes up for a test: two fifths in `make test`, a quarter in `make check`.
+"""How much is tried: of Hypothesis's examples two fifths in `make test`, a quarter in `make check`.
 
-`EXAMPLES=all make test` tries all of them, as continuous integration does (.ci/run).
+`EXAMPLES=all make test` tries all of them, as continuous integration does (.ci/run), and only it runs the tests and
+cases that are marked `thorough`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,16 @@ def choose(*, only_fast_tests: bool) -> None:
 def examples(count: int) -> int:
     """Of a test that takes another number of them than most: how many in this run."""
     return max(1, count * settings().max_examples // ALL)
+
+
+def are_all() -> bool:
+    """Whether this run tries everything."""
+    return settings().max_examples >= ALL
+
+
+def thorough(*values: Any) -> list[Any]:
+    """Values of a table that only `EXAMPLES=all make test` tries."""
+    return [pytest.param(value, marks=pytest.mark.thorough) for value in values]
 
 
 def slow(*values: Any) -> list[Any]:

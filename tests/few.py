@@ -1,7 +1,8 @@
 """Of a large table of cases, few are tried by `make check`, and few on PostgreSQL: `@pytest.mark.few(3)`.
 
 The mark is for cases that differ in what is sent, answered or refused, and not in what the store does. If nothing in a
-test or a file depends on the store, it is marked `sqlite_only`.
+test or a file depends on the store, it is marked `sqlite_only`. What is marked `thorough` is dear, and close to what
+others try: only `EXAMPLES=all make test` runs it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from collections.abc import Iterable
 import pytest
 
 
-def thinned(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """The tests to run, and those to leave out: of a marked test, all but a few of its cases on PostgreSQL.
 
-    On SQLite, all but as many are marked slow.
+    On SQLite, all but as many are marked slow. `everything`: whether those marked `thorough` are run.
     """
     tables: dict[tuple[str, bool], list[pytest.Item]] = {}
     left_out = set()
     found = list(items)
     for item in found:
         on_postgres = item.get_closest_marker("postgres") is not None
-        if on_postgres and item.get_closest_marker("sqlite_only") is not None:
+        marks = {"sqlite_only"} if on_postgres else set()
+        marks |= set() if everything else {"thorough"}
+        if any(item.get_closest_marker(mark) is not None for mark in marks):
             left_out.add(id(item))
         elif item.get_closest_marker("few") is not None and (on_postgres or item.get_closest_marker("slow") is None):
             tables.setdefault((item.nodeid.partition("[")[0], on_postgres), []).append(item)

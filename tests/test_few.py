@@ -28,12 +28,18 @@ def test_a_table_keeps_its_first_its_last_and_some_between() -> None:
     real = [Case(f"a.py::test_x[postgres-{n}]", few=few, slow=slow, postgres=postgres) for n in range(10)]
     alone = [Case(f"a.py::test_a[{n}]", sqlite_only=True, **marks) for n, marks in enumerate(({}, real[0].marks))]
     other = [Case("a.py::test_y[1]"), Case("a.py::test_z[1]", few=few), *alone]
-    runs, left_out = thinned([*lite, *real, *other])  # type: ignore[list-item]
+    runs, left_out = thinned([*lite, *real, *other], everything=True)  # type: ignore[list-item]
     assert [each.nodeid[-2] for each in runs if "x[postgres" in each.nodeid] == ["0", "4", "9"]
     assert len(runs) + len(left_out) == 24
     assert [each.nodeid for each in runs if "test_a" in each.nodeid] == ["a.py::test_a[0]"]
     assert [each.nodeid[-2] for each in lite if "slow" not in each.marks] == ["0", "4", "9"]
     assert not any("slow" in each.marks for each in other[:3])
+
+
+def test_what_is_thorough_runs_with_everything_alone() -> None:
+    cases: list[Any] = [Case("a.py::test_a[operator]"), Case("a.py::test_a[tenant]", thorough=pytest.mark.thorough)]
+    assert thinned(cases, everything=True) == (cases, [])
+    assert thinned(cases, everything=False) == (cases[:1], cases[1:])
 
 
 def test_a_count_is_never_exceeded() -> None:

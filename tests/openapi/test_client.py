@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import thorough
 from tests.installing import kept
 from tests.openapi.conftest import run, without_ids
 from tidings.testing import Api, TestServer
@@ -23,7 +24,7 @@ STEPS += ["declared", "created", "asked", "edited", "forgotten", "batched"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["operator", "tenant"])
+@pytest.mark.parametrize("who", ["operator", *thorough("tenant")])
 def test_a_generated_client_does_a_round_trip(
     server: TestServer, callers: dict[str, Api], environment: Path, who: str
 ) -> None:

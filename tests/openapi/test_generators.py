@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.examples import are_all, thorough
 from tests.installing import kept, tool
 from tests.openapi.conftest import LOCKS, run, without_ids
 from tests.programs import needed
@@ -40,7 +41,6 @@ ROOMY = {"GOGC": "400"}
 """Go looks for garbage a fourth as often, which takes a third of a generator's time."""
 BRIEF_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """A compiler and a garbage collector for programs that end in seconds: Maven takes half the processor time."""
-GO = ("oapi-codegen", "ogen", "openapi-generator")
 
 
 LANGUAGES: dict[str, dict[str, Any]] = {
@@ -50,7 +50,12 @@ LANGUAGES: dict[str, dict[str, Any]] = {
     "java": {"library": "native"},
 }
 """What OpenAPI Generator makes of an operator's and of a tenant's document, each with its options."""
-MADE = [*((who, each) for who in ("operator", "tenant") for each in LANGUAGES), ("guest", "typescript-fetch")]
+GO = [
+    ("openapi-generator", "operator"),
+    ("oapi-codegen", "operator"),
+    ("ogen", "operator"),
+    ("openapi-generator", "tenant"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +64,22 @@ def made(callers: dict[str, Api], environment: Path) -> Path:
 
     One Java makes them all: to load and compile itself takes longer than to make a client.
     """
-    documents = {who: callers[who].get("/v1/openapi.json") for who in ("operator", "tenant", "guest")}
+    clients = [("operator", language) for language in LANGUAGES]
+    if are_all():
+        clients += [*(("tenant", language) for language in LANGUAGES), ("guest", "typescript-fetch")]
+    documents = {who: callers[who].get("/v1/openapi.json") for who in dict(clients)}
 
     def make(folder: Path) -> None:
         configs = []
         for who, document in documents.items():
             (folder / f"{who}.json").write_text(json.dumps(document))
-        for who, language in MADE:
+        for who, language in clients:
             places = {"inputSpec": str(folder / f"{who}.json"), "outputDir": str(folder / who / language)}
             configs.append(folder / f"{who}.{language}.config.json")
             configs[-1].write_text(json.dumps({"generatorName": language, **places, **LANGUAGES[language]}))
         generate(environment, folder, configs)
 
-    return kept("clients", [*map(without_ids, documents.values()), LANGUAGES, MADE, *LOCKS], make)
+    return kept("clients", [*map(without_ids, documents.values()), LANGUAGES, clients, *LOCKS], make)
 
 
 def generate(environment: Path, folder: Path, configs: list[Path]) -> None:
@@ -104,7 +112,7 @@ def compiled(made: Path, who: str, npm_programs: Path, trip: Path | None = None)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["operator", "tenant"])
+@pytest.mark.parametrize("who", ["operator", *thorough("tenant")])
 def test_python(server: TestServer, callers: dict[str, Api], environment: Path, made: Path, who: str) -> None:
     out = made / who / "python"
     told = run(environment / "python", HERE / "trip.py", server.url, callers[who].key or "", path=out)
@@ -112,7 +120,7 @@ def test_python(server: TestServer, callers: dict[str, Api], environment: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["operator", "tenant"])
+@pytest.mark.parametrize("who", ["operator", *thorough("tenant")])
 def test_typescript_fetch(
     server: TestServer, callers: dict[str, Api], made: Path, npm_programs: Path, who: str
 ) -> None:
@@ -121,7 +129,9 @@ def test_typescript_fetch(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("maker", "who"), [*((maker, "operator") for maker in GO), ("openapi-generator", "tenant")])
+@pytest.mark.parametrize(
+    ("maker", "who"), [GO[0], *(pytest.param(*each, marks=pytest.mark.thorough) for each in GO[1:])]
+)
 def test_go(server: TestServer, callers: dict[str, Api], made: Path, maker: str, who: str) -> None:
     go = needed("go")
 
@@ -169,6 +179,7 @@ def test_java(server: TestServer, callers: dict[str, Api], built: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_java_with_the_document_of_a_tenant(
     server: TestServer, callers: dict[str, Api], made: Path, built: Path
 ) -> None:
@@ -197,5 +208,6 @@ def java_trip(server: TestServer, caller: Api, classes: Path, built: Path) -> li
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_document_with_permits_makes_a_client_too(made: Path, npm_programs: Path) -> None:
     compiled(made, "guest", npm_programs)
