@@ -99,11 +99,11 @@ def test_a_full_batch_is_sent_at_once(world: World) -> None:
 
 
 def test_a_partial_batch_is_sent_after_max_ms(world: World) -> None:
-    world.register(batch={"max_events": 100, "max_ms": 500})
+    world.register(batch={"max_events": 100, "max_ms": 5_000})
     for n in range(3):
         world.api.publish("step", {"n": n})
     world.nothing_more(0, "/")
-    world.clock.advance(0.5)
+    world.clock.advance(5)
     [batch] = world.receiver.wait_for(1, path="/")
     assert [one["data"]["n"] for one in batch.json["data"]] == [0, 1, 2]
 

@@ -49,8 +49,8 @@ def test_kills_in_the_middle_of_imports(tmp_path: Path, database: str | None) ->
         took = time.monotonic() - begun
         before, in_part = [], []
         for kill in range(KILLS):
-            # Spread over the whole of it, with a little beyond, where the answer may have been on its way.
-            after = took * (kill + chance.random()) / (KILLS - 1)
+            # From at once to a little beyond the whole of it, where the answer may have been on its way.
+            after = took * kill / (KILLS - 1) * (0.5 + chance.random())
             sent_and_killed(server, f"t{kill}", after)
             before.append(len(stored(server.api, f"t{kill}")))
             sent_and_killed(server, f"p{kill}", after, partial="true")
