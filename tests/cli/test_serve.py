@@ -375,3 +375,20 @@ def test_a_start_makes_what_the_file_declares_and_refuses_what_would_lose(tmp_pa
     assert "will add the field tasks.new (integer)" in err
     file.write_text(DECLARED + "      more: strnig\n")
     assert "line 5, column 13: A field needs a type" in refused(*given, env=env)
+
+
+def test_a_first_start_on_a_full_disk_says_which_one(tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    # Files of a process that may not be longer than this behave as on a full disk.
+    program = (
+        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({1 << 16}, {1 << 16}));"
+        "runpy.run_module('tidings', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "serve", "--data", folder, "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"; make room on the disk of {folder}, and start again.\n"), done.stderr

@@ -129,12 +129,14 @@ def _work(
     from tidings.declared import declare
     from tidings.model.errors import TidingsError
     from tidings.rules.tracing.configured import WrongTracing
-    from tidings.store.base import StoreError, Taken
+    from tidings.store.base import StoreError, StoreFull, Taken
 
     server, first = _made(settings, stop, worker)
     try:
         server.open(new_store=new_store)
         declare(first, config)
+    except StoreFull as wrong:
+        raise _Refused(f"{wrong}; make room on the disk of {_place(settings)}, and start again") from None
     except (StoreError, SettingsError, TidingsError, WrongTracing) as wrong:
         if settings.standby and isinstance(wrong, Taken):
             raise _Superseded from None
@@ -150,6 +152,14 @@ def _work(
         raise _Superseded
     # A stage has failed; the log says how. The supervisor should restart the process.
     return BROKEN if server.failed else 0
+
+
+def _place(settings: Settings) -> str:
+    """Where the database is, for people."""
+    from tidings.store.engines.opening import sqlite_file
+
+    file = sqlite_file(settings.database, settings.folder)
+    return "the PostgreSQL server" if file is None else str(file.parent.resolve())
 
 
 def _made(settings: Settings, stop: Stop, worker: Worker | None) -> tuple[Server | Joined, Server]:
