@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import logging
 import os
@@ -142,6 +143,25 @@ def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, t
     assert "there is no backup in" in run("restore", str(kept), "--trial", *here).stderr
     assert run("backup", str(folder), *here).exit_code == 0
     assert "inside the data folder" in judged(now + HOUR)["backup"]
+
+
+def test_a_trial_removes_what_a_killed_one_has_left(run: Run, tmp_path: Path) -> None:
+    folder, kept = tmp_path / "data", tmp_path / "backups"
+    left, running = kept / ".tidings-trial-left", kept / ".tidings-trial-running"
+    for each in (left, running):
+        each.mkdir(parents=True)
+        (each / "tidings.db").write_bytes(b"half")
+    with TestServer(folder):
+        pass
+    here = ("--data", str(folder))
+    assert run("backup", str(kept), *here).exit_code == 0
+    opened = os.open(running, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        assert run("restore", str(kept), "--trial", *here).exit_code == 0
+        assert list(kept.glob(".*")) == [running]
+    finally:
+        os.close(opened)
 
 
 def test_a_backup_that_its_key_does_not_open_fails_its_trial(run: Run, tmp_path: Path) -> None:

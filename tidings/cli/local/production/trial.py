@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,6 +21,8 @@ from tidings.store.engines.opening import open_engine
 from tidings.store.seal import Sealer
 
 DATABASE = "tidings.db"
+FOLDER = ".tidings-trial-"
+"""How the names of trials' folders begin."""
 
 
 class TriedBackup(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +49,7 @@ def restore_on_trial(source: Path, sealer: Sealer, now: Micros, progress: backup
     Raises StoreError if a start would be refused, and OSError.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=".tidings-trial-", dir=source.parent) as made:
-        folder = Path(made)
+    with _folder_in(source.parent) as folder:
         copied, _ = backup.restore(source, folder / DATABASE, now, progress)
         engine = open_engine(f"sqlite:{DATABASE}", folder, "filled")
         try:
@@ -60,3 +66,24 @@ def restore_on_trial(source: Path, sealer: Sealer, now: Micros, progress: backup
         endpoints=copied.contents.endpoints,
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+@contextlib.contextmanager
+def _folder_in(place: Path) -> Iterator[Path]:
+    """A new folder, locked while it is needed. What killed trials have left there is removed. Raises OSError."""
+    for left in place.glob(f"{FOLDER}*"):
+        with contextlib.suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=place) as made, _locked(Path(made)):
+        yield Path(made)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The lock of a folder, which its process loses however it ends. Raises BlockingIOError if another has it."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(opened)
