@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from benchmarks.processes import ROOT, ask, end
 
-SPAN = b"\x12"
+SPAN = 0x12
 """The tag of a span among the spans of its scope."""
 _counts: Counter[str] = Counter()
 
@@ -76,8 +76,20 @@ def counted(body: bytes) -> tuple[str, int]:
     [(_, at, end)] = _fields(body, 0, len(body))
     (_, first, last), (_, at, end) = _fields(body, at, end)
     name = body[first:last].partition(b"service.name\x12")[2]
-    spans = sum(tag == SPAN for tag, _, _ in _fields(body, at, end))
-    return name[3 : 3 + name[2]].decode(), spans
+    return name[3 : 3 + name[2]].decode(), _spans(body, at, end)
+
+
+def _spans(body: bytes, at: int, end: int) -> int:
+    """How many there are among the fields of a scope; those of 128 to 16,383 bytes, as they usually are, at once."""
+    found = 0
+    while at < end:
+        if body[at] == SPAN and at + 2 < end and body[at + 1] >= 0x80 > body[at + 2]:
+            at += 3 + (body[at + 1] & 0x7F) + (body[at + 2] << 7)
+            found += 1
+        else:
+            tag, _, at = next(_fields(body, at, end))
+            found += tag[0] == SPAN
+    return found
 
 
 def _fields(body: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -7,11 +7,12 @@ from benchmarks.processes import ask
 from tidings.rules.tracing.context import Trace
 from tidings.tracing.exporter.otlp import Encoder, attribute, common, span
 
-HERE = Trace("a" * 32, "b" * 16)
+HERE = Trace("a" * 32, "b" * 16).stored
 
 
 def request(service: str, spans: int) -> bytes:
-    each = [span(common("x", "internal", {"n": "y" * n}), attribute("id", "z"), HERE, None, 0, 1) for n in range(spans)]
+    shared = [common("x", "internal", {"n": "y" * (n * n // 4)}) for n in range(spans)]
+    each = [span(one, attribute("id", "z"), HERE, bytes(8), None, 0, 1) for one in shared]
     return Encoder({"telemetry.sdk.name": "x", "service.name": service}, "tidings", "1").encode(each)
 
 

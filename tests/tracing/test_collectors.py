@@ -20,7 +20,7 @@ from tidings.tracing.exporter.span_queue import SpanQueue
 from tidings.tracing.records import STOP_SECONDS, CreationRecord, Record, Report
 
 HERE = Trace("a" * 32, "b" * 16)
-SPAN = span(common("x", "internal", {}), b"", HERE, None, 0, 1)
+SPAN = span(common("x", "internal", {}), b"", HERE.stored, bytes(8), None, 0, 1)
 RECORD = CreationRecord(HERE.stored, 1, "evt_1", None, "timer.due")
 
 
@@ -116,7 +116,8 @@ def test_spans_are_encoded_as_the_official_package_reads_them() -> None:
     here = Trace("a" * 32, "b" * 16, 1, "shop=42")
     attributes: dict[str, str | int] = {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "\ud800", "": ""}
     shared, own = common("POST ü", "client", attributes), attribute("id", "ü" * 70) + attribute("path", "/\ud800")
-    whole = span(shared, own, here, "e" * 16, 5, 1_000_000, is_remote=True, links=(other,), error="why")
+    ids = (here.stored, bytes.fromhex(here.span_id), "e" * 16)
+    whole = span(shared, own, *ids, 5, 1_000_000, is_remote=True, links=(other.stored,), error="why")
     body = Encoder({"service.name": "shop", "n": "1"}, "tidings", "1").encode([whole, SPAN])
     [found] = ExportTraceServiceRequest.FromString(body).resource_spans
     [scope] = found.scope_spans
@@ -127,15 +128,17 @@ def test_spans_are_encoded_as_the_official_package_reads_them() -> None:
     assert (first.start_time_unix_nano, first.end_time_unix_nano) == (5_000, 1_000_000_000)
     assert (first.status.code, first.status.message) == (2, "why") and not second.status.code
     values = {each.key: each.value.string_value or each.value.int_value for each in first.attributes}
-    ids: dict[str, str | int] = {"id": "ü" * 70, "path": "/?"}
-    assert values == {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "?", "": 0} | ids
+    its_own: dict[str, str | int] = {"id": "ü" * 70, "path": "/?"}
+    assert values == {"n": 300, "zero": 0, "big": 2**40, "text": "ü" * 300, "odd": "?", "": 0} | its_own
     [link] = first.links
     assert (link.trace_id.hex(), link.span_id.hex(), link.trace_state, link.flags) == ("c" * 32, "d" * 16, "x=1", 0x300)
     assert not second.parent_span_id and second.flags == 0x101
 
 
 def test_a_span_does_not_end_before_it_begins() -> None:
-    body = Encoder({}, "tidings", "1").encode([span(common("x", "internal", {}), b"", HERE, None, 9, 1)])
+    body = Encoder({}, "tidings", "1").encode(
+        [span(common("x", "internal", {}), b"", HERE.stored, bytes(8), None, 9, 1)]
+    )
     [found] = ExportTraceServiceRequest.FromString(body).resource_spans[0].scope_spans[0].spans
     assert (found.start_time_unix_nano, found.end_time_unix_nano) == (9_000, 9_000)
 

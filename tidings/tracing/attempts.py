@@ -15,8 +15,6 @@ from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 from tidings.net.http import HttpRequest
 from tidings.rules.tracing.context import (
-    AFTER_SPAN,
-    BEFORE_SPAN,
     FLAG,
     NO_SPAN,
     PARENT_CHARS,
@@ -58,23 +56,28 @@ class TracedAction:
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The action's request, which carries the context on. Raises ValueError."""
         prepared = self._prepare(events, carried, now)
-        event, links = events[0], _NONE
-        trace = event.trace if len(events) == 1 else None
-        if trace is None:
-            if not (traces := [each.trace for each in events if each.trace is not None]):
+        event, count, links = events[0], len(events), _NONE
+        if count == 1:
+            if (trace := event.trace) is None:
                 return prepared
+        elif traces := [each.trace for each in events if each.trace is not None]:
             trace, links = _of_several(traces)
-        span, request = new_span(), prepared.request
+        else:
+            return prepared
+        span, request, method, url = new_span(), prepared.request, "", ""
         http = request if type(request) is HttpRequest else _http(request)
         if http is not None:
+            method, url = http.method, http.url
             if self._sends_its_own is None:
                 self._sends_its_own = any(line.lower().startswith("traceparent:") for line in http.headers)
             if not self._sends_its_own:
                 prepared.shown = _carrying(http.headers, prepared.shown, trace, span)
         if trace[FLAG] in SAMPLED_FLAGS:
-            method, url = ("", "") if http is None else (http.method, http.url)
-            about = (self._about, event.id, event.tenant, event.type, len(events), carried[0].n, method, url)
-            prepared.told = partial(self._ended, AttemptRecord(trace, span, links, now, *about))
+            n, about = carried[0].n, self._about
+            record = AttemptRecord(
+                trace, span, links, now, about, event.id, event.tenant, event.type, count, n, method, url
+            )
+            prepared.told = partial(self._ended, record)
         return prepared
 
     def _ended(self, record: AttemptRecord, result: Result, now: Micros) -> None:
@@ -109,14 +112,14 @@ def _http(request: Any) -> HttpRequest | None:
 
 def _carrying(headers: list[str], shown: str, trace: str, span: str) -> str:
     """Add the headers; returns what the attempt shows then."""
-    parent = f"{trace[BEFORE_SPAN]}{span}{trace[AFTER_SPAN]}"
+    parent = f"{trace[:36]}{span}{trace[52:55]}"
     headers.append(f"traceparent: {parent}")
-    more = f'"traceparent":"{parent}"'
-    if len(trace) > PARENT_CHARS:
-        state = trace[PARENT_CHARS + 1 :]
-        headers.append(f"tracestate: {state}")
-        more += f',"tracestate":{msgspec.json.encode(state).decode()}'
-    return f"{shown[:-1]}{'' if shown == '{}' else ','}{more}}}"
+    comma = "," if len(shown) > len("{}") else ""
+    if len(trace) == PARENT_CHARS:
+        return f'{shown[:-1]}{comma}"traceparent":"{parent}"}}'
+    state = trace[PARENT_CHARS + 1 :]
+    headers.append(f"tracestate: {state}")
+    return f'{shown[:-1]}{comma}"traceparent":"{parent}","tracestate":{msgspec.json.encode(state).decode()}}}'
 
 
 def _shown_url(url: str) -> str:

@@ -81,8 +81,12 @@ class Spans:
             self.counts["dropped"] += len(records) - room
             records = records[:room]
             self.has_room = False
-        for record in records:
-            self.add(record)
+        try:
+            self._records += [encode(record) for record in records]
+        except UnicodeEncodeError:
+            self._records += [encode(plain(record)) for record in records]
+        if self._is_idle and records:
+            self._wake()
 
     def drop(self) -> None:
         """Count a span for which there is no room."""

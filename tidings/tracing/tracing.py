@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from tidings.model.event import Event
 from tidings.model.moment import Clock
@@ -83,7 +84,7 @@ class Tracing:
                 elif not event.hops:
                     trace = self._made(event)
                 if trace is not None:
-                    msgspec.structs.force_setattr(event, "trace", trace)
+                    force_setattr(event, "trace", trace)
 
     def _stamp_in(self, db: Db) -> None:
         db.stamp = self.stamp

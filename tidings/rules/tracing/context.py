@@ -16,8 +16,6 @@ KNOWN_FLAGS = 0x03
 """Sampled, and random-trace-id; the standard says to clear the others."""
 TRACE_ID, SPAN_ID, FLAG, PARENT_CHARS = slice(3, 35), slice(36, 52), 54, 55
 """Where they are in a context as an event keeps it: the last digit of the flags, and where `traceparent` ends."""
-BEFORE_SPAN, AFTER_SPAN = slice(0, 36), slice(52, 55)
-"""What is around the span's id in `traceparent`."""
 SAMPLED_FLAGS = "13"
 STATE_MEMBERS_MAX = 32
 STATE_CHARS_KEPT = 512

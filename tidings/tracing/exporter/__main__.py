@@ -31,8 +31,9 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     with contextlib.suppress(OSError):
-        # A sandbox may forbid it.
+        # A sandbox may forbid it. A batch process does not push another one aside when it wakes.
         os.nice(NICER_BY)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with socket.socket(fileno=sys.stdin.fileno()) as server:
         _work(server)
     # Threads may still wait for a collector that does not answer.

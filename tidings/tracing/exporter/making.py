@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tidings.rules.tracing.context import NO_SPAN, Trace, of_stored
+from tidings.rules.tracing.context import NO_SPAN, SPAN_ID
 from tidings.tracing.exporter.otlp import Attributes, attribute, common, span
 from tidings.tracing.records import (
     NOT_FAILED,
@@ -33,21 +33,31 @@ def made(record: Record) -> bytes:
 
 
 def _of_request(record: RequestRecord) -> bytes:
-    status, link = record.status, record.link
-    peer = record.client.rpartition(":")[0].strip("[]")
-    about = (record.method, record.scheme, record.route, record.path is None, record.version, peer, status)
-    own = b"" if record.path is None else attribute("url.path", record.path)
-    if record.request_id is not None:
-        own += attribute("tidings.request.id", record.request_id)
+    status, path, link = record.status, record.path, record.link
+    peer = record.client.rpartition(":")[0]
+    own = b"" if record.request_id is None else attribute("tidings.request.id", record.request_id)
+    if path is not None:
+        own += attribute("url.path", path)
     return span(
-        _shared_by_requests(*about, record.host or "", record.agent or ""),
+        _shared_by_requests(
+            record.method,
+            record.scheme,
+            record.route,
+            path is None,
+            record.version,
+            peer,
+            status,
+            record.host,
+            record.agent,
+        ),
         own,
-        of_stored(record.trace),
+        record.trace,
+        bytes.fromhex(record.trace[SPAN_ID]),
         record.parent,
         int(record.began),
         int(record.ended),
         is_remote=record.parent is not None,
-        links=() if link is None else (of_stored(link),),
+        links=() if link is None else (link,),
         error="" if _has_failed(status) else None,
     )
 
@@ -59,7 +69,15 @@ def _has_failed(status: int) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _shared_by_requests(
-    given: str, scheme: str, route: str, is_whole: bool, version: str, peer: str, status: int, host: str, agent: str
+    given: str,
+    scheme: str,
+    route: str,
+    is_whole: bool,
+    version: str,
+    peer: str,
+    status: int,
+    host: str | None,
+    agent: str | None,
 ) -> bytes:
     """What one caller's requests have in common, if they end alike. `is_whole`: the route is the path."""
     # Methods that nobody knows count as one, as the conventions ask.
@@ -68,7 +86,7 @@ def _shared_by_requests(
         "http.request.method": method,
         "url.scheme": scheme,
         "network.protocol.version": version,
-        "network.peer.address": peer,
+        "network.peer.address": peer.strip("[]"),
     }
     if is_whole:
         attributes["url.path"] = route
@@ -87,10 +105,9 @@ def _shared_by_requests(
 
 def _of_routing(record: RoutingRecord) -> bytes:
     shared = _shared_by_routing(record.type, record.tenant, record.deliveries)
-    event = of_stored(record.trace)
+    trace, own = record.trace, attribute(MESSAGE, record.id)
     # Nothing is part of this span, so nobody else has to know its id.
-    here = Trace(event.trace_id, f"{random.getrandbits(64) or 1:016x}", event.flags, event.state)
-    return span(shared, attribute(MESSAGE, record.id), here, event.span_id, record.began, record.ended)
+    return span(shared, own, trace, random.randbytes(8), trace[SPAN_ID], record.began, record.ended)  # noqa: S311
 
 
 @lru_cache(maxsize=1_000)
@@ -101,21 +118,32 @@ def _shared_by_routing(kind: str, tenant: str | None, deliveries: int) -> bytes:
 
 def _of_creation(record: CreationRecord) -> bytes:
     shared = common(f"create {record.type}", "producer", _about(record.type, record.tenant, "create", "create"))
-    return span(shared, attribute(MESSAGE, record.id), of_stored(record.trace), None, record.at, record.at)
+    here = bytes.fromhex(record.trace[SPAN_ID])
+    return span(shared, attribute(MESSAGE, record.id), record.trace, here, None, record.at, record.at)
 
 
 def _of_attempt(record: AttemptRecord) -> bytes:
-    where = (record.method, *_server(record.url)) if record.method else ("", "", 0)
-    what = (record.type, record.tenant, record.events, record.outcome, record.status, record.n)
-    trace = of_stored(record.trace)
+    trace, events = record.trace, record.events
+    parent: str | None = trace[SPAN_ID]
     return span(
-        _shared_by_attempts(record.about, *where, *what),
-        attribute(MESSAGE, record.id) if record.events == 1 else b"",
-        Trace(trace.trace_id, record.span, trace.flags, trace.state),
-        None if trace.span_id == NO_SPAN else trace.span_id,
+        _shared_by_attempts(
+            record.about,
+            record.method,
+            _server(record.url),
+            record.type,
+            record.tenant,
+            events,
+            record.outcome,
+            record.status,
+            record.n,
+        ),
+        attribute(MESSAGE, record.id) if events == 1 else b"",
+        trace,
+        bytes.fromhex(record.span),
+        None if parent == NO_SPAN else parent,
         record.began,
         record.ended,
-        links=tuple(map(of_stored, record.links)),
+        links=record.links,
         error=record.error,
     )
 
@@ -124,8 +152,7 @@ def _of_attempt(record: AttemptRecord) -> bytes:
 def _shared_by_attempts(
     about: str,
     method: str,
-    server: str,
-    port: int,
+    server: tuple[str, int],
     kind: str,
     tenant: str | None,
     events: int,
@@ -142,7 +169,7 @@ def _shared_by_attempts(
     attributes["tidings.outcome"] = outcome
     if method:
         attributes["http.request.method"] = method
-        attributes["server.address"], attributes["server.port"] = server, port
+        attributes["server.address"], attributes["server.port"] = server
         if status is not None:
             attributes["http.response.status_code"] = status
         if n:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from tidings.model.moment import Micros
-from tidings.rules.tracing.context import Trace
+from tidings.rules.tracing.context import FLAG, KNOWN_FLAGS, PARENT_CHARS, TRACE_ID, Trace, of_stored
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Attributes = dict[str, str | int]
@@ -24,9 +24,11 @@ HAS_IS_REMOTE, IS_REMOTE = 0x100, 0x200
 """Flags of a span or a link: whether its parent, or what it links to, is another system's."""
 
 _TEXTS = 2  # the wire type of texts and messages, whose length comes first
-# Times, and the flags, the number of whose field, 16, takes two bytes; the trace's id, the span's, and its parent's.
-_first = struct.Struct("<BQBQ2sI2s16s2s8s").pack
-_part = struct.Struct("<BQBQ2sI2s16s2s8s2s8s").pack
+# Times, and the flags, the number of whose field, 16, takes two bytes; the trace's id, and the span's. A tag and a
+# length are one number here.
+_first = struct.Struct("<BQBQHIH16sH8s").pack
+_parent = b"\x22\x08"
+_FLAGS = {f"{flags:x}": HAS_IS_REMOTE | flags for flags in range(KNOWN_FLAGS + 1)}
 _flags = struct.Struct("<I").pack
 _bytes = bytes.fromhex
 
@@ -40,7 +42,11 @@ class Encoder:
 
     def encode(self, spans: Sequence[bytes]) -> bytes:
         """An ExportTraceServiceRequest."""
-        return _field(1, self._resource + _field(2, self._scope + b"".join(spans)))
+        length = sum(map(len, spans))
+        # Spans are copied once only: they are a few hundred kilobytes.
+        scope = b"\x12" + _varint(len(self._scope) + length) + self._scope
+        head = b"\x0a" + _varint(len(self._resource) + len(scope) + length) + self._resource + scope
+        return b"".join((head, *spans))
 
 
 def common(name: str, kind: Kind, attributes: Mapping[str, str | int]) -> bytes:
@@ -60,34 +66,43 @@ def attribute(key: str, text: str) -> bytes:
 def span(
     shared: bytes,
     own: bytes,
-    here: Trace,
+    trace: str,
+    here: bytes,
     parent: str | None,
     began: Micros,
     ended: Micros,
     *,
     is_remote: bool = False,
-    links: Sequence[Trace] = (),
+    links: Sequence[str] = (),
     error: str | None = None,
 ) -> bytes:
     """One span that has ended, as a request contains it.
 
-    `shared` and `own`: from `common` and `attribute`. `parent`: the id of the span that it is part of, which is another
-    system's if `is_remote`; None: it begins the trace. `error`: why it failed, in a sentence or a word.
+    `shared` and `own`: from `common` and `attribute`. `trace`: as an event keeps it; the span in it does not matter.
+    `here`: the span's id. `parent`: the id of the span that it is part of, which is another system's if `is_remote`;
+    None: it begins the trace. `links`: as events keep them. `error`: why it failed, in a sentence or a word.
     """
-    flags = here.flags | HAS_IS_REMOTE | IS_REMOTE if is_remote else here.flags | HAS_IS_REMOTE
-    times = (0x39, began * 1000, 0x41, (ended if ended > began else began) * 1000, b"\x85\x01", flags)
-    ids = (b"\x0a\x10", _bytes(here.trace_id), b"\x12\x08", _bytes(here.span_id))
-    if parent is None:
-        content = _first(*times, *ids) + own + shared
-    else:
-        content = _part(*times, *ids, b"\x22\x08", _bytes(parent)) + own + shared
-    if here.state:
-        content += _field(3, here.state.encode())
+    first = _first(
+        0x39,
+        began * 1000,
+        0x41,
+        (ended if ended > began else began) * 1000,
+        0x185,
+        _FLAGS[trace[FLAG]] | IS_REMOTE if is_remote else _FLAGS[trace[FLAG]],
+        0x100A,
+        _bytes(trace[TRACE_ID]),
+        0x812,
+        here,
+    )
+    if parent is not None:
+        own += _parent + _bytes(parent)
+    if len(trace) > PARENT_CHARS:
+        own += _field(3, trace[PARENT_CHARS + 1 :].encode())
     if links:
-        content += b"".join([_field(13, _link(link)) for link in links])
+        own += b"".join([_field(13, _link(of_stored(link))) for link in links])
     if error is not None:
-        content += _field(15, _field(2, _utf8(error)) + b"\x18" + bytes((ERROR,)))
-    return _head(len(content)) + content
+        own += _field(15, _field(2, _utf8(error)) + b"\x18" + bytes((ERROR,)))
+    return b"".join((_head(len(first) + len(own) + len(shared)), first, own, shared))
 
 
 def _link(link: Trace) -> bytes:
