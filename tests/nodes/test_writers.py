@@ -19,7 +19,7 @@ from tidings.model.collection import Collection, Field
 from tidings.model.errors import Unavailable
 from tidings.store.base import Db
 from tidings.store.jobs import NoSavepoint
-from tidings.testing import Api, ApiReply, TestServer
+from tidings.testing import Api, ApiReply, TestServer, until
 
 Pair = tuple[TestServer, TestServer]
 COUNTERS = Collection(
@@ -192,6 +192,38 @@ def test_a_frozen_neighbour_that_holds_an_item_stops_only_those_who_want_it(pair
         assert time.monotonic() - began < 1.9, "whoever wants it now holds up the others for a tenth of a second"
         assert node.api.call("GET", "/readyz").status == 200, "the store is well"
     assert node.api.call("PATCH", "/v1/items/counters/held", {"count": 1}).status == 200
+
+
+def test_who_waits_for_an_item_behind_another_node_waits_no_longer_than_that_is_bearable(pair: Pair, url: str) -> None:
+    """PostgreSQL counts the wait for the other node and the wait for who holds the item, each by itself."""
+    for node in pair:
+        node.api.put("/v1/items/counters/wanted", {"count": 0})
+        assert node.server is not None
+        node.server.writer._waits._until = float("-inf")
+
+    def edit(node: TestServer) -> tuple[int, float]:
+        began = time.monotonic()
+        reply = node.api.call("PATCH", "/v1/items/counters/wanted", {"count": 1})
+        return reply.status, time.monotonic() - began
+
+    def waits() -> int:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        row = looking.execute(sql).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    with (
+        psycopg.connect(url) as frozen,
+        psycopg.connect(url, autocommit=True) as looking,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        frozen.execute("SELECT 1 FROM c_counters WHERE id = 'wanted' FOR UPDATE")
+        first = pool.submit(edit, pair[0])
+        until(lambda: waits() == 1, "one node waits")
+        second = pool.submit(edit, pair[1])
+        until(lambda: waits() == 2, "the other one waits behind it")
+        for status, seconds in (first.result(), second.result()):
+            assert status == 503 and seconds < 3
 
 
 def test_while_somebody_locks_a_whole_table_groups_are_refused_and_not_each_job_after_a_wait(

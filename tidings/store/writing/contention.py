@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from tidings.model.errors import Conflict, TidingsError, Unavailable
 from tidings.store.base import LOCK_SECONDS, Behind, Contended, Db, Held, StoreError, UniqueViolation
+from tidings.store.jobs import Job, Reply, in_order
 
 
 class Version(Protocol):
@@ -47,8 +48,9 @@ class Shared(Protocol):
 T = TypeVar("T")
 RETRY_AFTER_SECONDS, REFUSED_AFTER_SECONDS = 1.0, 2.0
 HURRY_SECONDS = 5.0
-HURRIED_MS = 100
-"""How long jobs wait for a lock in a hurry: longer than another node's commit, usually."""
+ORDERED_MS, HURRIED_MS = 1_000, 100
+"""How long jobs wait for a lock: those that lock rows of their own, and all in a hurry, which is longer than another
+node's commit, usually. PostgreSQL counts each lock by itself, and a row that others wait for, too, takes two."""
 log = logging.getLogger("tidings.writer")
 LOST_RACES = (Contended, UniqueViolation)
 """What may succeed in a new transaction."""
@@ -63,22 +65,23 @@ class Waits:
 
     def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
         self._ticks, self._until = ticks, float("-inf")
-        self._hurries = False
+        self._is_limited = False
 
     def note(self, wrong: Exception) -> None:
         """A group has failed."""
         if isinstance(wrong, Held):
             self._until = self._ticks() + HURRY_SECONDS
 
-    def begin(self, db: Db) -> None:
+    def begin(self, db: Db, group: Iterable[tuple[Job, Reply]]) -> None:
         """The jobs of a group follow."""
-        self._hurries = db.shares and self._ticks() < self._until
-        if self._hurries:
-            db.execute_later(f"SET LOCAL lock_timeout = '{HURRIED_MS}ms'", {})
+        most = HURRIED_MS if self._ticks() < self._until else ORDERED_MS if any(map(in_order, group)) else None
+        self._is_limited = db.shares and most is not None
+        if self._is_limited:
+            db.execute_later(f"SET LOCAL lock_timeout = '{most}ms'", {})
 
     def end(self, db: Db) -> None:
         """What follows is waited for as usual, such as the numbers of events."""
-        if self._hurries:
+        if self._is_limited:
             db.execute_later(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", {})
 
 
