@@ -64,16 +64,16 @@ def test_what_one_node_commits_the_others_hear_once_and_without_an_echo(url: str
     with nodes(url, 3) as (a, b, c):
         for told in range(1, 21):
             move(url, "event")
-            a.wakes.committed()
+            a.wakes.committed(is_catalog=True)
             until(lambda: b.wakes.heard == c.wakes.heard == told, "they have heard")
         version = move(url, "catalog", 3)
-        a.wakes.committed()
+        a.wakes.committed(is_catalog=True)
         until(lambda: b.wakes.heard == c.wakes.heard == 21, "of the catalogue, too")
         assert a.wakes.told == 21 and a.versions[-1] == b.versions[-1] == c.versions[-1] == version
         assert b.events == sorted(set(b.events)), "each position once, in order"
         for node in (b, c):
             # They commit nothing new: what they have heard they do not pass on.
-            node.wakes.committed()
+            node.wakes.committed(is_catalog=True)
             until(lambda: not node.wakes._has_news, "it has seen that there is nothing to tell")
         assert b.wakes.told == c.wakes.told == 0 and a.wakes.told == 21
 
@@ -89,29 +89,54 @@ def test_only_who_wants_to_hears_of_events_and_everyone_hears_of_the_catalogue(
         monkeypatch.setattr(wakes, "LOOK_SECONDS", 3600.0)
         until(lambda: b.wakes._look_at > time.monotonic() + 60, "it looks no more")
         position, version = move(url, "event"), move(url, "catalog")
-        a.wakes.committed()
+        a.wakes.committed(is_catalog=True)
         until(lambda: b.versions[-1:] == [version], "it has heard of the catalogue")
         assert b.wakes.heard == 1 and b.events[-1:] != [position]
         b.wants = True
         b.wakes.wanted()
         until(lambda: b.events[-1] == position, "it has looked when it began to listen")
         position = move(url, "event")
-        a.wakes.committed()
+        a.wakes.committed(is_catalog=True)
         until(lambda: b.events[-1] == position, "it has heard")
         assert b.wakes.heard == 2
+
+
+def test_while_events_flow_a_node_tells_seldom_and_who_wants_them_looks_by_itself(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with nodes(url, 2) as (a, b):
+        # Otherwise a look finds what nobody has told.
+        monkeypatch.setattr(wakes, "LOOK_SECONDS", 3600.0)
+        until(lambda: b.wakes._look_at > time.monotonic() + 60, "it looks only if it was told to")
+
+        def commit() -> int:
+            position = move(url, "event")
+            a.wakes.committed(is_catalog=False)
+            return position
+
+        until(lambda: commit() and a.wakes._flows and b.wakes._soon_until > time.monotonic(), "it has said so")
+        heard = b.wakes.heard
+        for _ in range(20):
+            position = commit()
+            until(lambda at=position: b.events[-1] == at, "it has looked")  # type: ignore[misc]
+        assert b.wakes.heard - heard < 20
+        told, version = a.wakes.told, move(url, "catalog")
+        a.wakes.committed(is_catalog=True)
+        until(lambda: b.versions[-1:] == [version], "a change of the catalogue is told at once")
+        assert told < a.wakes.told
 
 
 def test_a_node_that_stops_may_still_commit(url: str) -> None:
     with nodes(url, 1) as [node]:
         node.wakes.stop()
-        node.wakes.committed()
+        node.wakes.committed(is_catalog=True)
 
 
 def test_a_notification_that_is_lost_is_made_up_for_by_a_look(url: str) -> None:
     with nodes(url, 2) as (a, b):
         b.wakes._hear = lambda text, sender: None  # type: ignore[method-assign]
         position = move(url, "event")
-        a.wakes.committed()
+        a.wakes.committed(is_catalog=True)
         until(lambda: b.events[-1] == position, "it has looked")
         began, position = time.monotonic(), move(url, "catalog")
         until(lambda: b.versions[-1:] == [position], "it has looked at the catalogue")
@@ -134,7 +159,7 @@ def test_a_connection_that_breaks_is_opened_again_and_what_was_missed_is_found(
         said = [record.message for record in caplog.records]
         assert sum("cannot be followed" in text for text in said) == 2
         position = move(url, "event")
-        a.wakes.committed()
+        a.wakes.committed(is_catalog=True)
         until(lambda: b.events[-1] == position, "it hears again")
 
 
@@ -144,7 +169,7 @@ def test_what_others_notify_on_the_channel_is_not_believed(url: str) -> None:
             for text in ("other event 99999", "public event x", "public other 5", "", "public event -7", "é"):
                 db.execute("SELECT pg_notify('tidings_event', %s)", [text])
         position = move(url, "event")
-        a.wakes.committed()
+        a.wakes.committed(is_catalog=True)
         until(lambda: b.events[-1] == position, "it still hears")
         assert max(b.events) == position
 

@@ -70,13 +70,13 @@ class Writer:
         self._resolved = GroupAnswers()
         self.appended: list[Event] = []
         self.deliveries: list[tuple[Any, ...]] = []
-        """For listeners: the last group's events that are certainly new, its deliveries, and if it `has_news`."""
-        self._committed_at = self._crowd = 0.0
+        """For listeners: the last group's events that are certainly new, its deliveries, and its `news`."""
         self.groups = self.jobs = self.failures = 0
-        self._probed_at = -PROBE_SECONDS
+        self._committed_at, self._crowd, self._probed_at = 0.0, 0.0, -PROBE_SECONDS
         self.refusal: StoreError | None = None
         """Why writes are refused: the error of the last one; None: it succeeded."""
-        self._again = self._broken = self._careful = self.has_news = False
+        self._again = self._broken = self._careful = False
+        self.news = False, False  # whether it has appended events, and whether it has changed the catalogue
         self._lost: Reply | None = None
         """Whose job failed because of another node, in a group that is to be written again."""
         self._db: Db = engine.writer()
@@ -303,8 +303,8 @@ class Writer:
         journal.store(self._db)
         contention.end(self._shared, self._db)
         # The rider routes only what has its number.
-        self.has_news = (numbered := events.number(self._db)) or self._db.noted > 0
-        more = 0.0 if numbered and self._rider is not None else more
+        self.news = events.number(self._db), self._db.noted > 0
+        more = 0.0 if self.news[0] and self._rider is not None else more
         self._db.commit()
         self._positions.end()
         self.deliveries = self._positions.deliveries

@@ -66,8 +66,10 @@ class Others:
         return self._engine.sends or self._feed.is_awaited()
 
     def _committed(self) -> None:
-        if self._writer.has_news:
-            self.wakes.committed()
+        if self._engine.sends:
+            self.wakes.read()
+        if any(news := self._writer.news):
+            self.wakes.committed(is_catalog=news[1])
 
     def _events(self, position: int) -> None:
         self._feed.committed()

@@ -3,8 +3,11 @@
 What is true is in the database: the position of the events, and the catalogue's version. Every node reads both each
 LOOK_SECONDS, whatever happened to notifications, and that is the longest that it knows less than it could. Usually it
 is sooner: a node that has committed something new says so with NOTIFY, and the others wait for that on their sockets.
-Of events only those hear that want to: the sender, and who has streams or long polls. With four nodes at 300 events a
-second, telling all of each took some 300 of 2,100 us of processor time per event.
+Of events only those hear that want to: the sender, and who has streams or long polls.
+
+Each notification wakes a thread and a session at both ends. So a node that commits events all the time tells only twice
+a second, and says that they *flow*: those who want them then look by themselves, SOON_SECONDS apart, which for the
+sender is what each group of its own does anyway.
 
 PostgreSQL lets only one transaction that notifies commit at a time, in the whole cluster. So the writer's own
 transactions never notify. It happens after a COMMIT of events or of the catalogue, on a connection that waits for no
@@ -37,6 +40,12 @@ LOOK_SECONDS = 0.25
 """How old what a node knows of the others may be."""
 TELL_SECONDS = 0.02
 """At such rates the sender has enough groups of its own, in which it routes what is there."""
+FLOW_SECONDS, FLOW_LEAST = 0.5, 10
+"""Events flow at a node that has committed some so often in each second: then it tells FLOW_SECONDS apart."""
+SOON_SECONDS, SOON_UNTIL_SECONDS = 0.02, 1.0
+"""How far apart looks are while they flow at any node, and how long after it has said so."""
+FLOWS = " flows"
+"""After a position: look soon for more."""
 LISTEN_SECONDS = 5.0
 """How long a node still listens for events after it last wanted to: who polls comes back."""
 AGAIN_SECONDS = 0.25
@@ -65,9 +74,13 @@ class Wakes:
         self._known = dict.fromkeys(_NAMES, -1)
         self._said = dict(self._known)
         """What was notified, by this node or others. What only a look has found may be what is still to be told."""
-        self._has_news = False
-        """Whether this node has committed something since it last told."""
-        self._told_at = self._look_at = self._listens_until = 0.0
+        self._has_news = self._has_changes = self._flows = False
+        """Whether this node has committed something since it last told; of the catalogue; and whether events flow."""
+        self._commits = 0
+        """How many since `_counted_at`."""
+        self._told_at = self._counted_at = self._look_at = self._listens_until = self._soon_until = 0.0
+        self._read_at = 0.0
+        """When this node has last read where the events are, here or in a group of its own."""
         self._schema, self._session = "", 0
         self._reads, self._writes = os.pipe()
         os.set_blocking(self._reads, False)
@@ -83,11 +96,16 @@ class Wakes:
         """Start the thread; it looks at once."""
         self._thread.start()
 
-    def committed(self) -> None:
-        """This node has committed something; from the writer's thread."""
-        if not self._has_news:
-            self._has_news = True
+    def committed(self, *, is_catalog: bool) -> None:
+        """This node has committed something: also of the catalogue, or only events. From the writer's thread."""
+        self._commits += 1
+        if not self._has_news or (is_catalog and not self._has_changes):
+            self._has_news, self._has_changes = True, is_catalog
             self._poke()
+
+    def read(self) -> None:
+        """A group of this node has read what events there are; from the writer's thread."""
+        self._read_at = time.monotonic()
 
     def wanted(self) -> None:
         """Somebody has begun to wait for events; from any thread."""
@@ -139,15 +157,24 @@ class Wakes:
         self._said = dict(self._known)
         while not self._stopping.is_set():
             now = time.monotonic()
-            if now >= self._look_at:
+            if now >= self._next_look(now):
                 self._look(conn)
             self._listen(conn, now)
-            tell_at = self._told_at + TELL_SECONDS if self._has_news else self._look_at
+            tell_at = self._next_tell() if self._has_news else self._look_at
             if self._has_news and now >= tell_at:
-                self._has_news, self._told_at = False, now
+                self._has_news = self._has_changes = False
+                self._told_at = now
                 self._tell(conn)
                 continue
-            self._wait(conn.pgconn, min(self._look_at, tell_at) - now)
+            self._wait(conn.pgconn, min(self._next_look(now), tell_at) - now)
+
+    def _next_look(self, now: float) -> float:
+        if self._listens_until and now < self._soon_until:
+            return min(self._look_at, self._read_at + SOON_SECONDS)
+        return self._look_at
+
+    def _next_tell(self) -> float:
+        return self._told_at + (FLOW_SECONDS if self._flows and not self._has_changes else TELL_SECONDS)
 
     def _listen(self, conn: psycopg.Connection[Row], now: float) -> None:
         """Begin to listen for events, or stop."""
@@ -155,20 +182,27 @@ class Wakes:
             begins, self._listens_until = not self._listens_until, now + LISTEN_SECONDS
             if begins:
                 conn.execute(f"LISTEN {CHANNEL}{EVENT}")
+                # Others may have said before that they flow.
+                self._soon_until = now + SOON_UNTIL_SECONDS
                 self._look(conn)
         elif 0.0 < self._listens_until < now:
             self._listens_until = 0.0
             conn.execute(f"UNLISTEN {CHANNEL}{EVENT}")
 
     def _look(self, conn: psycopg.Connection[Row]) -> None:
-        self._look_at = time.monotonic() + LOOK_SECONDS
+        self._read_at = time.monotonic()
+        self._look_at = self._read_at + LOOK_SECONDS
         self._take(conn.execute(statements("postgres")["wakes_look"]).fetchall())
         if self._wrong:
             self._wrong = False
             log.warning("other servers' news are followed again")
 
     def _tell(self, conn: psycopg.Connection[Row]) -> None:
-        rows = conn.execute(statements("postgres")["wakes_tell"], self._said).fetchall()
+        if (took := self._told_at - self._counted_at) >= FLOW_SECONDS:
+            self._flows = self._commits >= took * FLOW_LEAST
+            self._commits, self._counted_at = 0, self._told_at
+        params = {**self._said, "more": FLOWS if self._flows else ""}
+        rows = conn.execute(statements("postgres")["wakes_tell"], params).fetchall()
         self.told += len(rows)
         self._said |= {name: position for name, position, _ in rows}
         self._take([row[:2] for row in rows])
@@ -184,11 +218,13 @@ class Wakes:
                 self._hear(notice.extra.decode(), notice.be_pid)
 
     def _hear(self, text: str, sender: int) -> None:
-        schema, _, said = text.rpartition(" ")[0].rpartition(" ")
-        position = text.rpartition(" ")[2]
+        where, _, position = text.removesuffix(FLOWS).rpartition(" ")
+        schema, _, said = where.rpartition(" ")
         if sender != self._session and schema == self._schema and said in self._calls and is_digits(position):
             self.heard += 1
             self._said[said] = max(self._said[said], int(position))
+            if text.endswith(FLOWS):
+                self._soon_until = time.monotonic() + SOON_UNTIL_SECONDS
             self._take([(said, int(position))])
 
     def _take(self, rows: list[Row]) -> None:

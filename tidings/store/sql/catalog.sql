@@ -40,8 +40,8 @@ SELECT 1 / (NOT EXISTS (SELECT 1 FROM catalog_change WHERE number > :version AND
 SELECT name, position FROM cursor WHERE journal = 0 AND name IN ('event', 'catalog');
 
 -- name: wakes_tell (postgres)
--- The same of what has moved, and tell all who listen; another schema may belong to another Tidings.
-SELECT name, position, pg_notify('tidings_' || name, current_schema() || ' ' || name || ' ' || position) FROM cursor
+-- The same of what has moved, and tell all who listen; another schema may belong to another Tidings. `more` is said with it.
+SELECT name, position, pg_notify('tidings_' || name, current_schema() || ' ' || name || ' ' || position || CAST(:more AS text)) FROM cursor
 WHERE journal = 0 AND ((name = 'event' AND position > :event) OR (name = 'catalog' AND position > :catalog));
 
 -- name: catalog_changes
