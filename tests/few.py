@@ -11,6 +11,11 @@ from collections.abc import Iterable
 
 import pytest
 
+ASIDE = {"forms", "hooks", "portal", "web"}
+"""Folders whose tests ask mostly what does not depend on the store. Unless everything is tried, one in three of those
+that run on SQLite runs on PostgreSQL too."""
+EACH = 3
+
 
 def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """The tests to run, and those to leave out: of a marked test, all but a few of its cases on PostgreSQL.
@@ -18,6 +23,7 @@ def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pyt
     On SQLite, all but as many are marked slow. `everything`: whether those marked `thorough` are run.
     """
     tables: dict[tuple[str, bool], list[pytest.Item]] = {}
+    aside = []
     left_out = set()
     found = list(items)
     for item in found:
@@ -28,6 +34,9 @@ def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pyt
             left_out.add(id(item))
         elif item.get_closest_marker("few") is not None and (on_postgres or item.get_closest_marker("slow") is None):
             tables.setdefault((item.nodeid.partition("[")[0], on_postgres), []).append(item)
+        elif on_postgres and not everything and is_aside(item):
+            aside.append(item)
+    left_out |= {id(item) for index, item in enumerate(aside) if index % EACH}
     for (_, on_postgres), cases in tables.items():
         [count] = cases[0].get_closest_marker("few").args  # type: ignore[union-attr]
         chosen = spread(len(cases), count)
@@ -39,6 +48,12 @@ def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pyt
             else:
                 case.add_marker(pytest.mark.slow)
     return [each for each in found if id(each) not in left_out], [each for each in found if id(each) in left_out]
+
+
+def is_aside(item: pytest.Item) -> bool:
+    """Whether a test of PostgreSQL is in one of those folders, and runs on SQLite too."""
+    place, _, case = item.nodeid.partition("[")
+    return "postgres" in case and bool(ASIDE & set(place.split("/")))
 
 
 def spread(cases: int, count: int) -> set[int]:

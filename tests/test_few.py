@@ -42,5 +42,14 @@ def test_what_is_thorough_runs_with_everything_alone() -> None:
     assert thinned(cases, everything=False) == (cases[:1], cases[1:])
 
 
+def test_a_third_runs_on_postgresql_of_what_does_not_depend_on_the_store() -> None:
+    marks: dict[str, Any] = {"slow": pytest.mark.slow, "postgres": pytest.mark.postgres}
+    twins: list[Any] = [Case(f"tests/web/a.py::test_x[postgres-{n}]", **marks) for n in range(9)]
+    others: list[Any] = [Case("tests/web/a.py::test_y", **marks), Case("tests/store/a.py::test_x[postgres]", **marks)]
+    runs, left_out = thinned([*twins, *others], everything=False)
+    assert runs == [*twins[::3], *others] and len(left_out) == 6
+    assert thinned([*twins, *others], everything=True) == ([*twins, *others], [])
+
+
 def test_a_count_is_never_exceeded() -> None:
     assert [spread(5, count) for count in (1, 2, 3, 9)] == [{0}, {0, 4}, {0, 2, 4}, {0, 1, 2, 3, 4}]

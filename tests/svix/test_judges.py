@@ -71,6 +71,7 @@ def test_go(server: TestServer, receiver: Receiver) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_java(server: TestServer, receiver: Receiver) -> None:
     # This SDK drops the path of the URL.
     java, javac, maven = needed("java"), needed("javac"), needed("mvn")
