@@ -296,7 +296,7 @@ class Writer:
         self._db.begin()
         self._positions.begin()
         contention.begin(self._shared, self._db, locked)
-        self._waits.begin(self._db, group)
+        self._waits.begin(self._db, is_ordered=any(map(in_order, group)))
         answers = self._apply(group)
         self._waits.end(self._db)
         more = None if self._rider is None else self._rider(self._db)

@@ -80,7 +80,7 @@ class Wakes:
         """How many since `_counted_at`."""
         self._told_at = self._counted_at = self._look_at = self._listens_until = self._soon_until = 0.0
         self._read_at = 0.0
-        """When this node has last read where the events are, here or in a group of its own."""
+        """When this node has last read where the events are, here or in one of its groups."""
         self._schema, self._session = "", 0
         self._reads, self._writes = os.pipe()
         os.set_blocking(self._reads, False)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from tidings.model.errors import Conflict, TidingsError, Unavailable
 from tidings.store.base import LOCK_SECONDS, Behind, Contended, Db, Held, StoreError, UniqueViolation
-from tidings.store.jobs import Job, Reply, in_order
 
 
 class Version(Protocol):
@@ -72,9 +71,9 @@ class Waits:
         if isinstance(wrong, Held):
             self._until = self._ticks() + HURRY_SECONDS
 
-    def begin(self, db: Db, group: Iterable[tuple[Job, Reply]]) -> None:
-        """The jobs of a group follow."""
-        most = HURRIED_MS if self._ticks() < self._until else ORDERED_MS if any(map(in_order, group)) else None
+    def begin(self, db: Db, *, is_ordered: bool) -> None:
+        """The jobs of a group follow; `is_ordered`: some of them lock rows of their own."""
+        most = HURRIED_MS if self._ticks() < self._until else ORDERED_MS if is_ordered else None
         self._is_limited = db.shares and most is not None
         if self._is_limited:
             db.execute_later(f"SET LOCAL lock_timeout = '{most}ms'", {})
