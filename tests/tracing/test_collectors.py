@@ -14,14 +14,12 @@ from tidings.net.collector import CollectorConnection, NotSent
 from tidings.rules.tracing.configured import Batching, Collector
 from tidings.rules.tracing.context import Trace
 from tidings.testing import TestServer, until
-from tidings.tracing.exporter.making import made
 from tidings.tracing.exporter.otlp import Encoder, attribute, common, span
 from tidings.tracing.exporter.span_queue import SpanQueue
-from tidings.tracing.records import STOP_SECONDS, CreationRecord, Record, Report
+from tidings.tracing.records import STOP_SECONDS, Report
 
 HERE = Trace("a" * 32, "b" * 16)
 SPAN = span(common("x", "internal", {}), b"", HERE.stored, bytes(8), None, 0, 1)
-RECORD = CreationRecord(HERE.stored, 1, "evt_1", None, "timer.due")
 
 
 class Reports(list[Report]):
@@ -37,9 +35,9 @@ class Reports(list[Report]):
 
 def test_the_queue_is_bounded_while_the_collector_is_stuck() -> None:
     stuck, reports = threading.Event(), Reports()
-    sent: list[Record] = []
+    sent: list[bytes] = []
 
-    def export(batch: Sequence[Record]) -> NotSent | None:
+    def export(batch: Sequence[bytes]) -> NotSent | None:
         stuck.wait(10)
         sent.extend(batch)
         return None
@@ -47,7 +45,7 @@ def test_the_queue_is_bounded_while_the_collector_is_stuck() -> None:
     sending = SpanQueue(export, reports, Batching(100, 10, 0.01))
     sending.start()
     for _ in range(100):
-        sending.add([RECORD] * 10)
+        sending.add([SPAN] * 10)
     assert reports[0].is_full, "the server is told that there is no room, so that it records no more"
     stuck.set()
     sending.stop(10)
@@ -61,9 +59,9 @@ def test_spans_that_a_collector_refuses_are_counted_and_later_ones_arrive() -> N
     reports = Reports()
     sending = SpanQueue(lambda batch: answers.pop() if answers else None, reports, Batching(100, 10, 0.01))
     sending.start()
-    sending.add([RECORD])
+    sending.add([SPAN])
     until(lambda: reports.last == Report(0, 1, 0, 0, False, "it answered 400"), "the first is lost")
-    sending.add([RECORD])
+    sending.add([SPAN])
     until(lambda: reports.last == Report(1, 1, 0, 0, False, None), "the second arrives")
     sending.stop(10)
 
@@ -71,17 +69,17 @@ def test_spans_that_a_collector_refuses_are_counted_and_later_ones_arrive() -> N
 def test_a_mistake_of_ours_loses_a_batch_and_no_more() -> None:
     reports, broken = Reports(), [True]
 
-    def export(batch: Sequence[Record]) -> NotSent | None:
+    def export(batch: Sequence[bytes]) -> NotSent | None:
         if broken:
             raise RuntimeError(broken.pop())
         return None
 
     sending = SpanQueue(export, reports, Batching(100, 10, 0.01))
-    sending.add([RECORD])
+    sending.add([SPAN])
     sending.start()
     until(lambda: reports.last.failed == 1, "it is counted")
     assert reports.last.wrong == "RuntimeError: True"
-    sending.add([RECORD])
+    sending.add([SPAN])
     until(lambda: reports.last.sent == 1, "the next one arrives")
     sending.stop(10)
 
@@ -95,16 +93,14 @@ def test_spans_wait_for_a_collector_that_is_away_or_busy() -> None:
             CollectorConnection(Collector(f"{each.url}/v1/traces", {}, 5.0, False)) for each in (closed, collector)
         ]
         encoder, now, reports = Encoder({"service.name": "shop"}, "tidings", "1"), [where[0]], Reports()
-        sending = SpanQueue(
-            lambda batch: now[0].post(encoder.encode(list(map(made, batch)))), reports, Batching(20, 10, 0.01)
-        )
-        sending.add([RECORD] * 15)
+        sending = SpanQueue(lambda batch: now[0].post(encoder.encode(batch)), reports, Batching(20, 10, 0.01))
+        sending.add([SPAN] * 15)
         sending.start()
         until(lambda: reports.last.wrong == f"{closed.url}/v1/traces: Connection refused", "it says which is away")
         now[0] = where[1]
         until(lambda: collector.requests > 1, "it is asked again while it is busy")
         assert (reports.last.sent, reports.last.failed, reports.last.waiting) == (0, 0, 15)
-        sending.add([RECORD] * 10)
+        sending.add([SPAN] * 10)
         collector.status = 200
         until(lambda: reports.last == Report(20, 0, 5, 0, False, None), "all that fits arrives")
         sending.stop(10)

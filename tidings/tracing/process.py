@@ -16,6 +16,8 @@ from tidings.model.moment import Micros
 from tidings.tracing.records import Frames, Orders, Report, Seconds, batch_of, framed
 
 READ_BYTES = 65_536
+PART_RECORDS = 64
+"""How many records are one message: as many as the exporter's processor keeps at hand while it makes spans of them."""
 MODULE = "tidings.tracing.exporter"
 
 
@@ -68,7 +70,8 @@ class Exporter:
 
     def give(self, at: Micros, steady: Seconds, records: Sequence[bytes]) -> None:
         """Give it records, if it `takes`, at this moment by both clocks. Raises ConnectionError if it has ended."""
-        self._rest = memoryview(framed(batch_of(at, steady, records)))
+        parts = [records[n : n + PART_RECORDS] for n in range(0, len(records), PART_RECORDS)]
+        self._rest = memoryview(b"".join([framed(batch_of(at, steady, part)) for part in parts]))
         self.given += len(records)
         self.takes()
 

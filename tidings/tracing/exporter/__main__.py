@@ -48,7 +48,8 @@ def _work(server: socket.socket) -> None:
             if queue is None:
                 queue = _begun(msgspec.msgpack.decode(content, type=Orders), server)
             else:
-                queue.add(decode(content).placed())
+                # While they are in the processor's cache.
+                queue.add([made(record) for record in decode(content).placed()])
     if queue is not None:
         # Now a service manager that wants everything to end is right.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -71,7 +72,7 @@ def _begun(orders: Orders, server: socket.socket) -> SpanQueue:
         with contextlib.suppress(OSError):
             server.sendall(framed(encode(report)))
 
-    queue = SpanQueue(lambda batch: connection.post(encoder.encode(list(map(made, batch)))), tell, orders.batching)
+    queue = SpanQueue(lambda batch: connection.post(encoder.encode(batch)), tell, orders.batching)
     queue.start()
     return queue
 

@@ -1,7 +1,6 @@
-"""Records on their way to the collector: a queue with a limit, and the thread that empties it.
+"""Spans on their way to the collector: a queue with a limit, and the thread that empties it.
 
-If the collector is slow or away, records stay in the queue until it takes their spans; what does not fit is dropped and
-counted.
+If the collector is slow or away, spans stay in the queue until it takes them; what does not fit is dropped and counted.
 """
 
 from __future__ import annotations
@@ -9,10 +8,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from tidings.net.collector import NotSent
 from tidings.rules.tracing.configured import Batching
-from tidings.tracing.records import Record, Report
+from tidings.tracing.records import Report
 
 
 class SpanQueue:
@@ -20,13 +20,13 @@ class SpanQueue:
 
     def __init__(
         self,
-        export: Callable[[Sequence[Record]], NotSent | None],
+        export: Callable[[Sequence[bytes]], NotSent | None],
         tell: Callable[[Report], None],
         how: Batching,
     ) -> None:
         """`export`: sends spans; returns why it failed, or None. `tell`: called after it, and if the queue is full."""
         self._export, self._tell, self._how = export, tell, how
-        self._queue: deque[Record] = deque()
+        self._queue: deque[bytes] = deque()
         self._awake, self._ended = threading.Event(), threading.Event()
         self._sent = self._failed = self._dropped = 0
         self._is_full = False
@@ -38,13 +38,13 @@ class SpanQueue:
         """Begin to send."""
         self._thread.start()
 
-    def add(self, records: Sequence[Record]) -> None:
+    def add(self, spans: Sequence[bytes]) -> None:
         """Have spans sent, as far as there is room for them."""
         with self._lock:
             room = max(0, self._how.queue_max - len(self._queue))
-            self._queue.extend(records[:room])
-            self._dropped += max(0, len(records) - room)
-            was_full, self._is_full = self._is_full, len(records) >= room
+            self._queue.extend(spans[:room])
+            self._dropped += max(0, len(spans) - room)
+            was_full, self._is_full = self._is_full, len(spans) >= room
             if self._is_full and not was_full:
                 self._report()
         if len(self._queue) >= self._how.batch_max:
@@ -74,7 +74,9 @@ class SpanQueue:
 
     def _send(self) -> None:
         queue = self._queue
-        batch = [queue[n] for n in range(min(len(queue), self._how.batch_max))]
+        # The other thread only adds to its end, and not while this is copied.
+        with self._lock:
+            batch = list(islice(queue, self._how.batch_max))
         try:
             wrong = self._export(batch)
         except Exception as mistake:
