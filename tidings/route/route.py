@@ -15,6 +15,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -136,7 +137,7 @@ class _Step:
         if rows:
             last = self._follow(rows)
             if router.traced is not None:
-                self._routed += [row for row in rows if row[7] is not None and self._is_done(row, last)]
+                self._routed += [row for row in self._done(rows, last) if row[7] is not None]
             journal.move(db, "route", last)
             router.position = last
             more = last != rows[-1][0] or len(rows) == (router._window or EVENTS_PER_STEP)
@@ -146,7 +147,7 @@ class _Step:
         pause = self._catch_up() if self._aside else None
         router.aside = len(self._aside)
         if router.traced is not None:
-            counts = Counter(seq for seq, _ in self._pairs) if self._routed else {}
+            counts = Counter(map(itemgetter(0), self._pairs)) if self._routed else {}
             router.traced = [(row, counts.get(row[0], 0)) for row in self._routed]
         if self._pairs:
             self._append()
@@ -276,9 +277,12 @@ class _Step:
         elif position != after:
             self._put_aside(name, position)
 
-    def _is_done(self, row: Row, last: int) -> bool:
-        """Whether an event was decided in order."""
-        return bool(row[0] <= last and row[0] <= self._aside.get(row[2] or "", last))
+    def _done(self, rows: Sequence[Row], last: int) -> Sequence[Row]:
+        """The events that were decided in order."""
+        if last == rows[-1][0] and not self._aside:
+            return rows
+        aside = self._aside
+        return [row for row in rows if row[0] <= last and row[0] <= aside.get(row[2] or "", last)]
 
     def _put_aside(self, name: str, position: int) -> None:
         self._aside[name] = position

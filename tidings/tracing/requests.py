@@ -47,7 +47,7 @@ class TracedRequests:
         given = read(scope.headers.get_all("traceparent"), scope.headers.get_all("tracestate"))
         return self._tracing.begin() if given is None else self._tracing.enter(given, is_trusted=is_trusted)
 
-    def end(self, request: TracedRequest, path: str, route: str, status: int, began: float) -> None:
+    def end(self, request: TracedRequest, method: str, path: str, route: str, status: int, began: float) -> None:
         """It was answered, and has a trace.
 
         `route`: its path's pattern, empty if there is none. `status`: 0 if the caller went away. `began`: seconds of
@@ -76,7 +76,7 @@ class TracedRequests:
                 link,
                 began,
                 perf_counter(),
-                scope.method,
+                method,
                 scope.scheme,
                 scope.http_version,
                 route,
@@ -123,7 +123,7 @@ class TracedDoor:
             NAMED.reset(token)
             for name in seen.names:
                 self._open.pop(name, None)
-            self._requests.end(seen, scope.path, self._route, seen.status, began)
+            self._requests.end(seen, scope.method, scope.path, self._route, seen.status, began)
 
 
 def here(trace: Traced) -> str:

@@ -82,7 +82,7 @@ class Spans:
             records = records[:room]
             self.has_room = False
         try:
-            self._records += [encode(record) for record in records]
+            self._records += list(map(encode, records))
         except UnicodeEncodeError:
             self._records += [encode(plain(record)) for record in records]
         if self._is_idle and records:

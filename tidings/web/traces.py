@@ -39,7 +39,7 @@ class RequestTraces(Protocol):
     def begin(self, request: TracedRequest, path: str) -> Any:
         """A request's trace; None: it has none. Until `end`, its events are part of that trace."""
 
-    def end(self, request: TracedRequest, path: str, route: str, status: int, began: float) -> None:
+    def end(self, request: TracedRequest, method: str, path: str, route: str, status: int, began: float) -> None:
         """It was answered, and has a trace.
 
         `route`: its path's pattern, empty if there is none. `status`: 0 if the caller went away. `began`: seconds of

@@ -163,7 +163,7 @@ class ApiDoor:
             status, refused = self.refuse(at, wrong, operation), True
         finally:
             if traces is not None and at.trace is not None:
-                traces.end(at, target, "" if operation is None else operation.path, status, began)
+                traces.end(at, method, target, "" if operation is None else operation.path, status, began)
         self._arrivals.answered("none" if operation is None else operation.name, status, None if at.waited else began)
         if refused:
             await self._bodies.discard(proto, headers, status)
