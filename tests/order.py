@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 LONG = {"openapi", "peers", "robust", "test_accessible", "test_howto", "test_install"}
-"""Folders and files of tests that take seconds to minutes each."""
+LONG |= {"test_joined_faults", "test_standby", "test_under_load", "test_upgrade", "test_workers"}
+"""Folders and files of tests that take seconds to minutes each. Those of nodes mostly wait, while others work."""
 TOGETHER = {"test_accessible", "test_generators", "test_install"}
 """Of these, files whose tests share what takes long to make: one process runs them all."""
 
