@@ -191,9 +191,9 @@ class Server:
             own = Own(id=engine.node, version=__version__, joined=engine.joined, sends=self.sends)
             own.draining = self.draining
             own.address = self.settings.node_url or (reached_at(self.settings.host, self.port) if self.port else None)
-            self._beat = Beat(engine.builder, own, lambda: self.writer.session, self.writer.speak, self._reached)
-            self._beat.on_drain, self._beat.on_free = self._drain, lambda: self.on_free()
-            self._beat.start()
+            beat = self._beat = Beat(engine.builder, own, lambda: self.writer.session, self.writer.speak, self._reached)
+            beat.on_drain, beat.on_free, beat.on_nodes = self._drain, lambda: self.on_free(), self.writer.spacing.share
+            beat.start()
 
     def _follow_others(self, engine: Engine, catalog: Catalog, feed: Feed, router: Router) -> None:
         """If this node has joined others: hear of what they write."""

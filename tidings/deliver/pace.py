@@ -7,8 +7,11 @@ docs/decisions/0006 and 0008.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from tidings.model.moment import SECOND, Micros
+from tidings.store.jobs import Job, Reply
+from tidings.store.writer import Writer
 
 YOUNG_MAX = 128
 YOUNG_SECONDS = 0.01
@@ -19,17 +22,23 @@ LONG_SECONDS = 0.02
 LEAST = 16
 ROUND_SECONDS = 0.0005
 SETTLE_SECONDS = 0.002
+COMPANY_SECONDS = 0.01
+"""How long a settlement of a joined node waits for another reason to write a group: a commit costs all of them."""
 REST_LEAST, REST_MOST = SECOND // 10, 1 * SECOND
 
 
 class Pace:
     """What is under way, and since when. Belongs to the deliver thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seeks_company: bool = False) -> None:
+        """`seeks_company`: whether results wait for another reason to write a group."""
         self.young: dict[int, float] = {}
         """By its number, when a request left; the stage adds it, and takes it away once it has finished."""
         self._most = YOUNG_MAX
         self._began_at = self._settled_at = 0.0
+        self._seeks_company = seeks_company
+        self.waits_until: float | None = None
+        """Until when the results that the writer has wait for company; None: they do not, or are stored."""
 
     def room(self) -> int:
         """How many requests may leave now. Slow ones are not counted: they take nobody's place."""
@@ -62,6 +71,24 @@ class Pace:
             return False
         self._settled_at = self._began_at
         return True
+
+    def way(self, writer: Writer, *, at_once: bool) -> Callable[[Job, Reply], None]:
+        """How the writer gets results; at a joined node they wait for company, unless somebody waits for them."""
+        if at_once or not self._seeks_company:
+            return writer.submit
+        self.waits_until = time.monotonic() + COMPANY_SECONDS
+        return writer.offer
+
+    def company(self, patience: float, writer: Writer) -> float:
+        """How long to wait for sockets, up to `patience`. Once results have waited long enough, the writer hears it."""
+        if self.waits_until is None:
+            return patience
+        left = self.waits_until - time.monotonic()
+        if left > 0:
+            return min(patience, left)
+        self.waits_until = None
+        writer.speak()
+        return patience
 
 
 class Pause:

@@ -125,6 +125,11 @@ class Settlement:
             or self.cursor is not None
         )
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for it, or other events follow from it."""
+        return bool(self.after or self.follow_ups)
+
     def ended_unsent(self, link: int, created: Micros, attempt: Attempt) -> None:
         """Record what ended a delivery without a request."""
         self.attempts.append(attempt)

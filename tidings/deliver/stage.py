@@ -78,10 +78,10 @@ class Deliver:
         self._client_of, self._edit, self._on_failure = client, edit, on_failure
         self._chance, self._may_send, self._traced = chance, may_send, traced
         self._inbox: deque[Callable[[], None]] = deque()
-        self._news, self._pause = True, Pause()
+        self._news, self._pause, self._pace = True, Pause(), Pace(seeks_company=engine.joined)
         self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
         self._settling: Settlement | None = None
-        self._timers, self._pace, self._shares, self._bodies = Timers(), Pace(), Shares(), BodyCache(source)
+        self._timers, self._shares, self._bodies = Timers(), Shares(), BodyCache(source)
         self._launch: list[tuple[Lane, list[Queued]]] = []
         self._arrived_at: Micros | None = None  # of all replies of a round
         self.flights = self._departures = 0
@@ -230,7 +230,7 @@ class Deliver:
                 self._pause.begin(now)
         self._settle(now)
         self._asleep, self._arrived_at = True, None
-        patience, began = self._patience(now), time.monotonic()
+        patience, began = self._pace.company(self._patience(now), self._writer), time.monotonic()
         self._client.poll(patience)
         self._pace.polled(time.monotonic() - began - patience)
         self._news |= patience == LOOK_AGAIN_SECONDS
@@ -373,13 +373,13 @@ class Deliver:
             self._settlement.run_after()
             return
         settlement, self._settlement = self._settlement, Settlement()
-        self._settling, catalog = settlement, self._catalog
-
-        job = Whole(lambda db: settlement.apply(db, catalog, now))
-        self._writer.submit(job, lambda result, wrong: self._hear(lambda: self._settled(settlement, wrong)))
+        self._settling, at_once = settlement, self._stopping or settlement.is_awaited
+        write = self._pace.way(self._writer, at_once=at_once)
+        job = Whole(lambda db: settlement.apply(db, self._catalog, now))
+        write(job, lambda result, wrong: self._hear(lambda: self._settled(settlement, wrong)))
 
     def _settled(self, settlement: Settlement, wrong: Exception | None) -> None:
-        self._settling = None
+        self._settling = self._pace.waits_until = None
         if wrong is not None:
             # Nothing of it was stored: keep the results, and wait before the next try.
             settlement.merge(self._settlement, wrong)

@@ -85,9 +85,10 @@ AROUND: ContextVar[Callable[[Job], Job] | None] = ContextVar("around", default=N
 
 
 class HeavyQueue:
-    """The heavy jobs that wait, and when the next may go. Belongs to the writer's thread."""
+    """Heavy jobs that wait, when the next may go, and jobs that wait for a group. Belongs to the writer's thread."""
 
     def __init__(self) -> None:
+        self._offered: deque[tuple[Job, Reply]] = deque()
         self._turns: dict[Hashable, deque[tuple[Job, Reply]]] = {}
         self.count = 0
         """How many wait; any thread may read it."""
@@ -128,9 +129,21 @@ class HeavyQueue:
         self.count -= 1
         return entry
 
+    def offer(self, entry: tuple[Job, Reply]) -> None:
+        """Let a job that nobody waits for wait for the next group; from any thread."""
+        self._offered.append(entry)
+
+    def join(self, group: list[tuple[Job, Reply]]) -> None:
+        """Add those to a group, unless it is a heavy job, which is alone in its transaction."""
+        if self._offered and not (group and type(group[0][0]) is Heavy):
+            group += self._take_offered()
+
     def drain(self) -> list[tuple[Job, Reply]]:
         """Take all."""
-        return [self.take() for _ in range(self.count)]
+        return [self.take() for _ in range(self.count)] + self._take_offered()
+
+    def _take_offered(self) -> list[tuple[Job, Reply]]:
+        return [self._offered.popleft() for _ in range(len(self._offered))]
 
     def note(self, group: list[tuple[Job, Reply]], began: float, ended: float) -> None:
         """A group was written. Where others wrote after a heavy job, they continue for as long as it took."""

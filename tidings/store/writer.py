@@ -28,15 +28,13 @@ from tidings.store.jobs import AROUND, Heavy, HeavyQueue, Job, NoSavepoint, Prob
 from tidings.store.log import events, numbering
 from tidings.store.writing import contention
 from tidings.store.writing.answering import Awaited, GroupAnswers
+from tidings.store.writing.spacing import Spacing
 
 GROUP_JOBS_MAX = 1_000
 GROUP_EVENTS_MAX = 2_000
 """Fewer than the route stage takes in one step, so that it never falls behind publishing."""
 QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
-LINGER_SECONDS = 0.002
-CROWD_JOBS = 2.5
-"""If groups have more jobs than this on average, commits are LINGER_SECONDS apart: fewer and larger groups."""
 PROBE_SECONDS = 1.0
 """Only one probe in this time writes, so that asking more often costs nothing."""
 PROBE_BYTES = 64 * 1024
@@ -67,12 +65,13 @@ class Writer:
         self._before_replies: list[Callable[[Db], None]] = []
         self._shared: contention.Shared | None = None
         self._waits = contention.Waits()
+        self.spacing = Spacing()
         self._resolved = GroupAnswers()
         self.appended: list[Event] = []
         self.deliveries: list[tuple[Any, ...]] = []
         """For listeners: the last group's events that are certainly new, its deliveries, and its `news`."""
         self.groups = self.jobs = self.failures = 0
-        self._committed_at, self._crowd, self._probed_at = 0.0, 0.0, -PROBE_SECONDS
+        self._probed_at = -PROBE_SECONDS
         self.refusal: StoreError | None = None
         """Why writes are refused: the error of the last one; None: it succeeded."""
         self._again = self._broken = self._careful = False
@@ -110,6 +109,12 @@ class Writer:
             reply(None, Unavailable("Too many writes are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS))
             return
         self._queue.put((job, reply))
+        if self._broken:
+            self._refuse_queued()
+
+    def offer(self, job: Job, reply: Reply) -> None:
+        """The same for a job that nobody waits for: it is written with the next group, which it does not cause."""
+        self._heavy.offer((job, reply))
         if self._broken:
             self._refuse_queued()
 
@@ -180,6 +185,7 @@ class Writer:
         patience: float | None = None
         try:
             while (group := self._gather(patience)) is not None:
+                self._heavy.join(group)
                 if self._db.shares:
                     group.sort(key=in_order)
                 began = time.monotonic()
@@ -215,7 +221,7 @@ class Writer:
                 return [self._heavy.take()]
             ends = [each for each in (until, self._heavy.due) if each is not None]
             has_room = self._fill(group, max(0.0, min(ends) - now) if ends else None)
-            if group and has_room and self._crowd > CROWD_JOBS and self._linger():
+            if group and has_room and self.spacing.linger():
                 self._fill(group, 0)
             if group:
                 return group
@@ -248,13 +254,6 @@ class Writer:
             return True
         return False
 
-    def _linger(self) -> bool:
-        """Wait until the last commit is a while ago; returns whether there was anything to wait for."""
-        left = self._committed_at + LINGER_SECONDS - time.monotonic()
-        if left > 0:
-            time.sleep(left)
-        return left > 0
-
     def _commit(self, group: list[tuple[Job, Reply]], *, lost: bool = False, careful: bool = False) -> float | None:
         """Write a group and reply to its jobs. Returns in how many seconds the rider has more to do.
 
@@ -277,8 +276,7 @@ class Writer:
             answers, more = self._refused(group, wrong), None
         self.groups += 1
         self.jobs += len(group)
-        self._committed_at = time.monotonic()
-        self._crowd += (len(group) - self._crowd) / 16
+        self.spacing.committed(len(group))
         self._answer(answers)
         return more
 

@@ -42,6 +42,8 @@ class Beat:
         self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: None
         """Called once if somebody has asked this node to end: with the seconds until then, and whether another one
         would send."""
+        self.on_nodes: Callable[[int], None] = lambda count: None
+        """Called with each beat: with how many nodes write to the database."""
         self.imports: Callable[[], int] = lambda: 0
         """How many files of items are on their way in."""
         self.wrong_clock: str | None = None
@@ -104,6 +106,7 @@ class Beat:
         self._compare(self._now() - nodes.beat(self._db, self.own, session))
         self._beaten_session, self._has_failed = session, False
         locks = nodes.held(self._db)
+        self.on_nodes(len(locks.pens))
         found = session in locks.pens and (not self._must_send or session == locks.sender)
         if found:
             self._proof.found(asked, session if self.own.joined else None, nodes.PROOF_SECONDS)

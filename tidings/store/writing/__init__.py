@@ -1,1 +1,1 @@
-"""What the writer needs besides its thread: answers for event loops, and what to do where another node came first."""
+"""What the writer needs besides its thread: answers, how far apart groups are, and what to do after another node."""
