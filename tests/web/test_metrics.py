@@ -46,6 +46,7 @@ def test_durations_are_histograms(server: TestServer, api: Api) -> None:
 
 
 def test_long_polls_and_streams_are_not_timed(server: TestServer, api: Api) -> None:
+    api.get("/v1/event-types")
     reader = Reader(server, "/v1/events/stream")
     reader.close()
     api.get("/v1/events", after="end", wait=1)
