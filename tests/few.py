@@ -1,8 +1,8 @@
 """Of a large table of cases, few are tried by `make check`, and few on PostgreSQL: `@pytest.mark.few(3)`.
 
 The mark is for cases that differ in what is sent, answered or refused, and not in what the store does. If nothing in a
-test or a file depends on the store, it is marked `sqlite_only`. What is marked `thorough` is dear, and close to what
-others try: only `EXAMPLES=all make test` runs it.
+test or a file depends on the store, it is marked `sqlite_only`. What is marked `thorough` is slow, and close to
+what others try: only `EXAMPLES=all make test` runs it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import pytest
 
-ASIDE = {"forms", "hooks", "portal", "web"}
-"""Folders whose tests ask mostly what does not depend on the store. Unless everything is tried, one in three of those
+ASIDE = {"calls", "delivery", "forms", "hooks", "portal", "web"}
+"""Folders where most tests ask what does not depend on the store. Unless everything is tried, one in three of those
 that run on SQLite runs on PostgreSQL too."""
 EACH = 3
 

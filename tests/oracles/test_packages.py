@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -75,6 +76,8 @@ PYTHON_SIGNS = [
 ]
 NODE_VERIFIES = ["aws-sns", "discord", "github", "line", "linear", "mux", "notion", "sanity", "shopify", "webflow"]
 NODE_SIGNS = ["github", "notion", "sanity"]
+LARGE = {"dropbox-sign", "finch", "modern-treasury", "onfido", "orb", "sinch", "telnyx"}
+"""Their packages take seconds to load."""
 VALUES = {
     "adyen": ("1130", "9130"),
     "aws-sns": ("Hello world!", "Hello w0rld!"),
@@ -88,6 +91,11 @@ SETTINGS = {
     "upstash": {"url": URL},
     "google-pubsub": {"audience": "https://example.com/in", "service_account": "push@p.iam.gserviceaccount.com"},
 }
+
+
+def cases_of(names: list[str]) -> Any:
+    """Parameters: all of them, of which large packages are tried if everything is."""
+    return [pytest.param(name, marks=pytest.mark.thorough if name in LARGE else ()) for name in names]
 
 
 def settings_of(scheme: Scheme) -> dict[str, str]:
@@ -171,14 +179,14 @@ def altered(scheme: Scheme, request: HookRequest) -> list[HookRequest]:
     return found
 
 
-@pytest.mark.parametrize("name", PYTHON_VERIFIES)
+@pytest.mark.parametrize("name", cases_of(PYTHON_VERIFIES))
 def test_a_senders_python_package_verifies_what_we_sign(python_judge: Judge, name: str) -> None:
     scheme = schemes.named(name)
     request = sign(scheme, secrets(scheme)[0], bare(scheme), time.time(), settings=settings_of(scheme))
     holds(python_judge, scheme, request)
 
 
-@pytest.mark.parametrize("name", PYTHON_SIGNS)
+@pytest.mark.parametrize("name", cases_of(PYTHON_SIGNS))
 def test_we_verify_what_a_senders_python_package_signs(python_judge: Judge, name: str) -> None:
     scheme = schemes.named(name)
     holds(python_judge, scheme, python_judge.signs(name, secrets(scheme)[2], bare(scheme), settings_of(scheme)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.oracles.conftest import Judge
-from tests.oracles.test_packages import NODE_VERIFIES, PYTHON_VERIFIES, URL, bare, secrets, settings_of
+from tests.oracles.test_packages import NODE_VERIFIES, PYTHON_VERIFIES, URL, bare, cases_of, secrets, settings_of
 from tidings.rules import schemes
 from tidings.rules.schemes import HookRequest, Scheme, Verifier, sign
 
@@ -150,6 +150,8 @@ def compare(judge: Judge, name: str) -> None:
     verifier = Verifier(scheme, public, settings=chosen)
     stricter: list[str] = []
     laxer: list[str] = []
+    # Some take longer to load than a signature of theirs is valid.
+    judge.takes(name, theirs, bare(scheme), chosen)
     for what, request in variants(scheme):
         found = verifier.verify(request, time.time()).ok
         if found != judge.takes(name, theirs, request, chosen):
@@ -159,7 +161,7 @@ def compare(judge: Judge, name: str) -> None:
     assert not any("signed for" in what or "called at" in what for what in stricter + laxer)
 
 
-@pytest.mark.parametrize("name", PYTHON_VERIFIES)
+@pytest.mark.parametrize("name", cases_of(PYTHON_VERIFIES))
 def test_variants_are_judged_as_a_senders_python_package_does(python_judge: Judge, name: str) -> None:
     compare(python_judge, name)
 

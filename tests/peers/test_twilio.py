@@ -12,7 +12,7 @@ from tests.repository import ROOT
 from tidings.config import read_config
 from tidings.testing import TestServer, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 SID = "AC" + "0123456789abcdef" * 2
 MESSAGES = "/2010-04-01/Accounts/{AccountSid}/Messages.json"
