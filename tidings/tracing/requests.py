@@ -1,4 +1,4 @@
-"""A span for each request: as the API's doors tell of it, and around other doors, which know nothing of it."""
+"""A span for each request: the API's doors report theirs, other doors are wrapped and know nothing of it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class TracedRequests:
         return found if found is not None and is_sampled(found.here) else None
 
     def around(self, door: Door, name: str) -> Door:
-        """A door that tells nobody: its requests are traced, too. `name`: the first step of their paths."""
+        """Trace the requests of a door that does not report them. `name`: the first step of their paths."""
         return TracedDoor(self, self._tracing, door, ROUTES[name])
 
 

@@ -47,7 +47,7 @@ class App:
         self._api = ApiDoor(parts, _routes(public.prefix if public else ""))
         self._doors: dict[str, Door] = dict(doors or self._own_doors(parts))
         if (traces := parts.traces) is not None:
-            # The API's doors tell of their requests themselves: what answers most should not go through another.
+            # The API's doors, which take most requests, report them themselves: wrapping each would cost more.
             for name, door in self._doors.items():
                 self._doors[name] = door if isinstance(door, ApiDoor) else traces.around(door, name)
 

@@ -1,4 +1,4 @@
-"""What doors know of traces: whom they tell of a request, if requests are traced (`tracing/requests.py`)."""
+"""How doors report their requests if requests are traced (`tracing/requests.py`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TracedRequest(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Its headers, of each name one."""
+        """Its headers, one value for each name."""
 
     @property
     def request_id(self) -> str:
@@ -40,11 +40,11 @@ class RequestTraces(Protocol):
         """A request's trace; None: it has none. Until `end`, its events are part of that trace."""
 
     def end(self, request: TracedRequest, method: str, path: str, route: str, status: int, began: float) -> None:
-        """It was answered, and has a trace.
+        """Record a request that has a trace and was answered.
 
         `route`: its path's pattern, empty if there is none. `status`: 0 if the caller went away. `began`: seconds of
         `perf_counter`.
         """
 
     def around(self, door: Door, name: str) -> Door:
-        """A door that tells nobody: its requests are traced, too. `name`: the first step of their paths."""
+        """Trace the requests of a door that does not report them. `name`: the first step of their paths."""
