@@ -49,7 +49,7 @@ serve: $(INSTALLED) ## Run a server on DATA (data) and PORT (8080)
 	@$(BIN)/tidings serve --data "$(DATA)" --port "$(PORT)" $(ARGS)
 
 .PHONY: test
-test: $(READY) ## Run every test, PostgreSQL included
+test: $(READY) ## Run the tests, PostgreSQL included; EXAMPLES=all adds the slowest variants and all examples
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: image
