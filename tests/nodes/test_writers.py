@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import Queue
 from threading import Event
 from typing import Any
@@ -183,7 +185,7 @@ def test_a_frozen_neighbour_that_holds_an_item_stops_only_those_who_want_it(pair
         ready.set()
         wrong = refused.get(timeout=30)
         assert isinstance(wrong, Unavailable) and wrong.detail.startswith("Another server is changing the same")
-        assert waits == ["waits"], "it waits once: the others are not held up again"
+        assert len(waits) == 2, "it waits twice, the second time in a hurry; then the others go on without it"
         assert published.result()
         began = time.monotonic()
         for _ in range(4):
@@ -192,6 +194,32 @@ def test_a_frozen_neighbour_that_holds_an_item_stops_only_those_who_want_it(pair
         assert time.monotonic() - began < 1.9, "whoever wants it now holds up the others for a tenth of a second"
         assert node.api.call("GET", "/readyz").status == 200, "the store is well"
     assert node.api.call("PATCH", "/v1/items/counters/held", {"count": 1}).status == 200
+
+
+def test_of_two_that_wait_for_one_another_neither_is_refused(pair: Pair, url: str) -> None:
+    """PostgreSQL looks for deadlocks after a second, as long as a job waits for a lock: either may come first."""
+    server = pair[1].server
+    assert server is not None
+    for ident in ("left", "right"):
+        pair[1].api.put(f"/v1/items/counters/{ident}", {"count": 0})
+    lock = "SELECT seq FROM c_counters WHERE id = %s FOR UPDATE"
+    for _ in range(3):
+        server.writer._waits._until = float("-inf")
+        refused, has_left = Queue[Any](), Event()
+
+        def both(db: Db, has_left: Event = has_left) -> None:
+            db.query("SELECT seq FROM c_counters WHERE id = 'left' FOR UPDATE", {})
+            has_left.set()
+            db.query("SELECT seq FROM c_counters WHERE id = 'right' FOR UPDATE", {})
+
+        with psycopg.connect(url) as other:
+            other.execute(lock, ["right"])
+            reply = partial(lambda to, result, wrong: to.put(wrong), refused)
+            server.writer.submit(NoSavepoint(both, ("counters", "left")), reply)
+            assert has_left.wait(10)
+            with contextlib.suppress(psycopg.errors.DeadlockDetected):
+                other.execute(lock, ["left"])
+        assert refused.get(timeout=30) is None
 
 
 def test_who_waits_for_an_item_behind_another_node_waits_no_longer_than_that_is_bearable(pair: Pair, url: str) -> None:

@@ -254,10 +254,10 @@ class Writer:
             return True
         return False
 
-    def _commit(self, group: list[tuple[Job, Reply]], *, lost: bool = False, careful: bool = False) -> float | None:
+    def _commit(self, group: list[tuple[Job, Reply]], *, lost: int = 0, careful: bool = False) -> float | None:
         """Write a group and reply to its jobs. Returns in how many seconds the rider has more to do.
 
-        `lost`: it is the second time, because another node came first; `careful`: because this job, or another, failed.
+        `lost`: how often another node came first; `careful`: this job, or another, failed.
         """
         self._careful = careful
         self._again, self.appended, self.deliveries, self._lost = False, [], [], None
@@ -266,8 +266,9 @@ class Writer:
         except Exception as wrong:
             numbering.undo(self._db, wrong)
             self._waits.note(wrong)
-            if isinstance(wrong, contention.LOST_RACES) and not lost:
-                return self._commit(self._without_waiting(group, wrong), lost=True, careful=careful)
+            if isinstance(wrong, contention.LOST_RACES) and (not lost or (lost == 1 and isinstance(wrong, Held))):
+                again = self._without_waiting(group, wrong) if lost else group
+                return self._commit(again, lost=lost + 1, careful=careful)
             once_more = len(group) > 1 or (isinstance(group[0][0] if group else None, NoSavepoint) and not careful)
             if once_more and not isinstance(wrong, StoreFull | StoreBusy | Held):
                 # One job that the database refuses must not fail its neighbours; for a lock each would wait again.
@@ -281,7 +282,7 @@ class Writer:
         return more
 
     def _without_waiting(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[tuple[Job, Reply]]:
-        """A group without the job that has waited for a lock in vain: it is refused, or its neighbours waited again."""
+        """A group without the job that has waited twice for a lock: it is refused, or its neighbours waited again."""
         waited, self._lost = self._lost, None
         if waited is None or not isinstance(wrong, Held):
             return group

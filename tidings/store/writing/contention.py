@@ -3,6 +3,9 @@
 A deadlock, a lock that was held for too long, and a unique value that somebody else has just stored are no faults of
 the store. The transaction is undone, and in a new one the jobs see what the other node did: most of them then succeed,
 or refuse with a sentence of their own. A group is written again as a whole, once, then each job alone.
+
+A lock that was held for too long may be half of a deadlock: the other half continues as soon as this transaction is
+undone. So it is tried once more, in a hurry, before the job that wanted it is refused.
 """
 
 from __future__ import annotations
