@@ -57,6 +57,7 @@ wait $probe || { cat /tmp/out.$$; exit 1; }
 echo "begun $begun"; cat /tmp/ready.$$
 echo "user $(sed -n 's/^Uid:\t\([0-9]*\).*/\1/p' "$ROOT/proc/$server/status")"
 within python3 -c "open('/usr/x', 'w')" 2>/dev/null && echo "writable root"
+within /opt/tidings/bin/python -v -c "import tidings.server" 2>&1 | grep -q "^# code object from /" && echo "compiles"
 within $IMAGE_HEALTH_PYTHON -c "$IMAGE_HEALTH" && echo "healthy"
 kill -TERM $server
 status=0; wait $server || status=$?
@@ -168,6 +169,7 @@ def main() -> int:
         for what, is_so in (
             ("it runs as root", seen.get("user") in (None, "0")),
             ("its root can be written to", "writable" in seen),
+            ("each start compiles code again", "compiles" in seen),
             ("its own health check fails", "healthy" not in seen),
             ("SIGTERM does not end it cleanly", seen.get("stopped") != "0"),
             ("it shows no key at its first start", "Keep" not in seen),
