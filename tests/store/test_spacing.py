@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from tests.store.test_heavy import Written
 from tidings.deliver.pace import Pace
 from tidings.store.writer import Writer
-from tidings.store.writing.spacing import NODES_MAX, Spacing
+from tidings.store.writing.spacing import LINGER_SECONDS, LONGEST_SECONDS, NODES_MAX, SHARED_SECONDS, Spacing
 from tidings.testing import until
 
 
@@ -72,3 +73,22 @@ def test_groups_of_several_jobs_are_further_apart_with_several_nodes_and_those_o
     assert not spaced(4, *lone) and spaced(4, *two) and spaced(4, *crowd)
     assert not spaced(4, *crowd, *lone), "the crowd is gone"
     assert not spaced(10 * NODES_MAX, *lone)
+
+
+def apart(nodes: int, took: float) -> float:
+    """How far apart groups are after many that took so many seconds, or a moment more."""
+    spacing = Spacing()
+    spacing.share(nodes)
+    for _ in range(100):
+        spacing.began_at = time.monotonic() - took
+        spacing.committed(3)
+    return spacing.apart
+
+
+def test_groups_of_several_nodes_are_twice_as_far_apart_as_they_take_within_bounds() -> None:
+    assert apart(1, 1.0) == LINGER_SECONDS, "one node waits for nobody's commits"
+    assert apart(4, 0.003) > 2 * 0.0029 > 4 * SHARED_SECONDS
+    assert apart(4, 1.0) == LONGEST_SECONDS, "a slow disk does not make callers wait longer still"
+    new = Spacing()
+    new.share(4)
+    assert new.apart == 4 * SHARED_SECONDS

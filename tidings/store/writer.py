@@ -188,7 +188,7 @@ class Writer:
                 self._heavy.join(group)
                 if self._db.shares:
                     group.sort(key=in_order)
-                began = time.monotonic()
+                began = self.spacing.began_at = time.monotonic()
                 patience = self._commit(group)
                 self._heavy.note(group, began, time.monotonic())
         except Exception:

@@ -11,6 +11,9 @@ groups. Joined nodes commit events one after the other, so what would be a crowd
 and commits of each are SHARED_SECONDS apart for each of them."""
 NODES_MAX = 4
 """With more, none waits for longer."""
+QUEUE_TIMES, LONGEST_SECONDS = 2, 0.008
+"""Most of a commit of one of several nodes is waiting for those of the others, in which nothing gathers: so the next
+group gathers QUEUE_TIMES as long as commits take, up to LONGEST_SECONDS, and finds the queue shorter."""
 
 
 class Spacing:
@@ -18,7 +21,8 @@ class Spacing:
 
     def __init__(self) -> None:
         self._nodes = 1
-        self._committed_at = self._crowd = 0.0
+        self.began_at = self._committed_at = self._crowd = self._took = 0.0
+        """When the present group has begun, by the monotonic clock; its thread says it."""
 
     def share(self, nodes: int) -> None:
         """How many nodes write to this database; from any thread."""
@@ -27,14 +31,21 @@ class Spacing:
     def committed(self, jobs: int) -> None:
         """A group has ended; `jobs`: how many it had."""
         self._committed_at = time.monotonic()
+        self._took += (self._committed_at - self.began_at - self._took) / 16
         self._crowd += (jobs - self._crowd) / 16
+
+    @property
+    def apart(self) -> float:
+        """In a crowd, how many seconds after a commit the next group begins."""
+        if self._nodes == 1:
+            return LINGER_SECONDS
+        return max(LINGER_SECONDS, self._nodes * SHARED_SECONDS, min(QUEUE_TIMES * self._took, LONGEST_SECONDS))
 
     def linger(self) -> bool:
         """In a crowd, wait until the last commit is a while ago; returns whether there was anything to wait for."""
         if self._crowd <= 1 + COMPANIONS / self._nodes:
             return False
-        apart = max(LINGER_SECONDS, self._nodes * SHARED_SECONDS)
-        left = self._committed_at + apart - time.monotonic()
+        left = self._committed_at + self.apart - time.monotonic()
         if left > 0:
             time.sleep(left)
         return left > 0
