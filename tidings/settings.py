@@ -47,29 +47,29 @@ SETTINGS: tuple[Setting, ...] = (
         "standby",
         bool,
         False,
-        "Wait while another server uses the same PostgreSQL database, and take over when it is gone.",
+        "Wait while another server uses the same PostgreSQL database, and take over when that server is gone.",
     ),
     Setting(
         "join",
         bool,
         False,
-        "Work together with the other servers that were started with this on the same PostgreSQL database. It needs "
-        "`secret_key`, the same one for all.",
+        "Work together with the other servers that were started with `join` on the same PostgreSQL database. All of "
+        "them need the same `secret_key`.",
     ),
     Setting(
         "workers",
         int,
         1,
-        "How many processes take calls at the port, on PostgreSQL; more than one work together as with `join`. The "
-        "first one also listens on the port after that, the second one on the next, and so on.",
+        "How many processes take calls at the port; more than one need PostgreSQL, and work together as with `join`. "
+        "The first one also listens on the next port, the second one on the port after that, and so on.",
     ),
     Setting(
         "node_url",
         str,
         "",
-        "With `join` or `workers`: where the other servers reach this one, such as `http://10.0.0.5:8080`; by default "
-        "`http://HOST:PORT` with the address to listen on, or the machine's name if it listens on all addresses. "
-        "Worker 1 is at the port after that, and so on.",
+        "With `join` or `workers`: the URL at which the other servers reach this one, such as `http://10.0.0.5:8080`. "
+        "By default, it has the port and the address to listen on, or the machine's name if the server listens on "
+        "all addresses. Worker 1 has the next port, and so on.",
     ),
     Setting(
         "operator_key", str, "", "The operator's key. If empty, the first start generates one and shows it once.", True
@@ -107,8 +107,8 @@ SETTINGS: tuple[Setting, ...] = (
         "max_hook_bytes",
         int,
         1_048_576,
-        "The largest body of a request to a hook, in bytes, also after decompression. A hook's `max_bytes` can lower "
-        "it. Other writes wait while a body of many megabytes is stored.",
+        "The largest body of a request to a hook, in bytes, which also applies after decompression. A hook's "
+        "`max_bytes` can lower it. Other writes wait while a body of many megabytes is stored.",
     ),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
     Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),
@@ -122,15 +122,15 @@ SETTINGS: tuple[Setting, ...] = (
         "max_whole_import_lines",
         int,
         2_000,
-        "How many lines may be imported whole, each counted as two with `on_conflict` replace or merge; 0 "
-        "means no limit. All other changes wait while the lines are stored.",
+        "How many lines a file that is imported whole may have; with `on_conflict` replace or merge, each counts as "
+        "two. 0 means no limit. All other changes wait while the lines are stored.",
     ),
     Setting(
         "max_open_streams",
         int,
         1_000,
         "How many streams, long polls, imports and exports a server may have open, over all keys. The keys of one "
-        "tenant may have three quarters of them, fewer if other tenants have many.",
+        "tenant may have three quarters of that number, or fewer if other tenants have many open.",
     ),
     Setting(
         "max_open_streams_per_key",
@@ -143,15 +143,15 @@ SETTINGS: tuple[Setting, ...] = (
         "max_calls_per_address",
         int,
         0,
-        "Calls that one address may make to a server in 10 seconds, counted before its key is checked; 0: no limit. "
-        "Behind a proxy all callers have the proxy's address, unless `trusted_proxies` lists it.",
+        "How many calls one address may make to a server in 10 seconds, counted before the key is checked; 0 means no "
+        "limit. Behind a proxy, all callers have the proxy's address, unless `trusted_proxies` lists it.",
     ),
     Setting(
         "public_url",
         str,
         "",
         "The URL at which callers reach the server through a proxy, including the path, such as "
-        "`https://example.com/hooks`. Used in `Location`, `Link`, the document's `servers` and links to "
+        "`https://example.com/hooks`. It is used in `Location`, `Link`, the document's `servers` and links to "
         "streams; if empty, these contain only paths.",
     ),
     Setting(
@@ -171,7 +171,10 @@ SETTINGS: tuple[Setting, ...] = (
         several=True,
     ),
     Setting(
-        "retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."
+        "retention_days",
+        int,
+        30,
+        "Events older than this are dropped once their deliveries have ended; 0 keeps them forever.",
     ),
     Setting(
         "receipt_days",

@@ -31,7 +31,7 @@ TYPES: dict[str, tuple[str, str, str]] = {
         "an object with `name`, `type`, `size` and `base64`; a list of them if `max` is more than 1",
     ),
 }
-"""What people give, what `min` and `max` bound, and what is in the event."""
+"""What people enter, what `min` and `max` bound, and what is in the event."""
 MEMBERS: dict[str, str] = {
     "type": "One of the types above; `text` if omitted.",
     "label": 'The text next to the field. By default, the name, capitalized: `first_name` is shown as "First name".',
@@ -44,10 +44,13 @@ MEMBERS: dict[str, str] = {
     f"file. At most {CHARS_MAX:,} characters and {FILES_MAX} files.",
     "pattern": "A regular expression, without look-around, that the whole text must match.",
     "pattern_help": "The message for input that does not match it.",
-    "options": "What can be chosen: a list of values, or an object of labels by value.",
-    "autocomplete": "What browsers fill in, in HTML's terms: `name`, `postal-code`. The default depends on the type.",
-    "from_query": "Whether the parameter with its name in the page's URL fills it in: `/f/contact?topic=press`.",
-    "accept": "The types of files: `image/*`, `application/pdf`, `.pdf`. They are the browser's claim, not proof.",
+    "options": "What can be chosen: a list of values, or an object that maps each value to its label.",
+    "autocomplete": "What browsers fill in: a value of HTML's `autocomplete` attribute, such as `name` or "
+    "`postal-code`. The default depends on the type.",
+    "from_query": "Whether the field is filled in from the parameter with its name in the page's URL, as in "
+    "`/f/contact?topic=press`.",
+    "accept": "The types of files, such as `image/*`, `application/pdf` or `.pdf`. The type is what the browser "
+    "claims, not proof.",
     "max_bytes": "The maximum size of each file. `max_form_bytes` limits the whole submission.",
 }
 
@@ -56,12 +59,13 @@ def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
     assert tuple(TYPES) == get_args(InputType) and tuple(MEMBERS) == FormField.__struct_fields__
     yield "The fields of a [form](../howto/forms.md), by name: `fields: {NAME: {type: ..., ...}}`, in the order of the"
-    yield "page. A name begins with a letter, and has letters, digits, `_` and `-`. Empty fields are not in the event."
+    yield "page. A name begins with a letter and consists of letters, digits, `_` and `-`. Empty fields are not in the"
+    yield "event."
     yield ""
     yield "## Types"
     yield ""
     yield table(
-        ["type", "people give", "`min` and `max` bound", "in the event's `data`"],
+        ["type", "people enter", "`min` and `max` bound", "in the event's `data`"],
         [(f"`{name}`", *told) for name, told in TYPES.items()],
     )
     yield ""

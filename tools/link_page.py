@@ -31,44 +31,45 @@ Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
 
 RATE = "The maximum number of requests: `5/s`, `100/min`, `1000/h`, or a number per second."
 IN_DOUBT = (
-    "What follows if the response is lost: `retry`, or `park` (the delivery is dead as `in_doubt`). By default, what "
-    "can be repeated safely is repeated: PUT, DELETE, GET, HEAD, and a call with its own `Idempotency-Key`."
+    "What to do if the response is lost: `retry`, or `park` (the delivery is dead, with the outcome `in_doubt`). By "
+    "default, calls that are safe to repeat are repeated: GET, HEAD, PUT, DELETE, and a call with its own "
+    "`Idempotency-Key`."
 )
 LINK = {
     "was": "The link's previous name: it keeps everything under its new one.",
     "description": "Text for people.",
-    "tenant": 'The tenant whose events it gets; `"*"` for all; without it, events without a tenant.',
-    "when": "When it acts, see below.",
-    "filter": "A JSON pattern over `type, subject, data, previous, changed`, as of an "
+    "tenant": 'The tenant whose events it gets, or `"*"` for all tenants; by default, it gets events without a tenant.',
+    "when": "When the link acts; see below.",
+    "filter": "A JSON pattern over `type, subject, data, previous, changed`, like the filter of an "
     "[endpoint](../howto/endpoints.md#choose-which-events-it-gets).",
     "if": "A template: the link acts only if it is true. Otherwise the outcome is `skipped`.",
-    "once": "A template of a key: the link succeeds only once for each.",
-    "split": "A template that becomes a list: a delivery for each element, which templates see as `item`.",
-    "item": "Edit an item of a collection, see below.",
-    "call": "Make an HTTP request, see below.",
-    "mail": "Send a mail, see below.",
-    "emit": "Make events of the responses to `call`, see below.",
+    "once": "A template of a key: the link succeeds only once for each key.",
+    "split": "A template that yields a list: each element has its own delivery, and templates see it as `item`.",
+    "item": "Edit an item of a collection; see below.",
+    "call": "Make an HTTP request; see below.",
+    "mail": "Send a mail; see below.",
+    "emit": "Make events from the responses to `call`; see below.",
     "keep": "`{NAME: TEMPLATE}`: values of the response that are kept for the subject, and read as `mine.NAME`. Null "
-    "deletes one. The templates also see `status`, `headers` and `body`.",
-    "order": "`each` (default): events of one subject in order. `subject`: the same, and only the newest matters. "
-    "`all`: one at a time. `none`. Or a template: events with the same value in order.",
-    "order_max_age_seconds": "How old a failing event may get while those behind it wait "
-    f"({Pacing().order_max_age_seconds:,}).",
+    "deletes a value. The templates also see `status`, `headers` and `body`.",
+    "order": "`each` (default): events of one subject are in order. `subject`: the same, but only the newest matters. "
+    "`all`: one event at a time. `none`: no order. Or a template: events for which it has the same value are in order.",
+    "order_max_age_seconds": "How old a failing event may become while the events behind it wait "
+    f"(default {Pacing().order_max_age_seconds:,}).",
     "rate": RATE,
     "max_in_flight": "The maximum number of requests at the same time "
-    f"({Pacing().max_in_flight}; up to {IN_FLIGHT_MAX:,}).",
+    f"(default {Pacing().max_in_flight}, up to {IN_FLIGHT_MAX:,}).",
     "retry_delays_seconds": "The delay before each attempt, instead of the usual schedule.",
 }
 WHEN = {
     "event": "A type, a pattern such as `orders.*`, or a list of them.",
-    "every": "An interval: `90s`, `15m`, `1h30m`, `2d`.",
+    "every": "An interval, such as `90s`, `15m`, `1h30m` or `2d`.",
     "at": 'A time of day such as `"09:00"`, or a list of them.',
     "cron": "`minute hour day-of-month month day-of-week`.",
-    "days": "Of `at`: `mon-fri`, or `mon,thu`.",
-    "tz": "The zone of `at` and `cron`, such as `Europe/Berlin`; UTC by default.",
-    "missed": "What follows for missed times: `once` (default; one run for all of them) or `skip`.",
-    "hook": "In a file, alone: receive webhooks ([hooks-in-a-file](../howto/hooks-in-a-file.md)).",
-    "form": "In a file, alone: a form that people fill in ([forms](../howto/forms.md)).",
+    "days": "With `at`: the days of the week, such as `mon-fri` or `mon,thu`.",
+    "tz": "The time zone of `at` and `cron`, such as `Europe/Berlin`; UTC by default.",
+    "missed": "What to do about missed times: `once` (default: one run for all of them) or `skip`.",
+    "hook": "In a file only, without other members: receive webhooks ([hooks-in-a-file](../howto/hooks-in-a-file.md)).",
+    "form": "In a file only, without other members: a form that people fill in ([forms](../howto/forms.md)).",
 }
 ITEM = {
     "collection": "The collection.",
@@ -76,24 +77,27 @@ ITEM = {
     "put": "A template of the id: create the item, or replace it.",
     "patch": "A template of the id: change the fields in `data`.",
     "delete": "A template of the id: delete the item.",
-    "data": "The fields: an object of templates, or one template that becomes an object.",
+    "data": "The fields: an object of templates, or one template that yields an object.",
 }
 CALL: dict[str, str] = {
-    "via": "The connection. Without it, the path is a whole URL.",
-    **dict.fromkeys(VERBS, "The method, with the path as a template; exactly one. Values are percent-encoded."),
-    "query": "Parameters: an object of templates. One without a value is left out.",
+    "via": "The connection. Without a connection, the path is a whole URL.",
+    **dict.fromkeys(
+        VERBS, "The method, with the path as a template; there is exactly one. Values are percent-encoded."
+    ),
+    "query": "Parameters: an object of templates. A parameter without a value is left out.",
     "headers": "Headers: an object of templates.",
-    "json": "A body in JSON. `{{ }}` alone keeps its type; a missing value leaves its member out.",
+    "json": "A body in JSON. A text that is only `{{ }}` keeps the type of its value; a member without a value is "
+    "left out.",
     "form": "A form-encoded body: an object of templates.",
     "xml": "A body in XML, as text. Values are escaped.",
     "text": "A body in plain text.",
-    "ok": "A template over `status`, `headers` and `body`: whether the call succeeded. By default 2xx, and not a SOAP "
-    "fault.",
+    "ok": "A template over `status`, `headers` and `body`: whether the call succeeded. By default, a 2xx that is "
+    "not a SOAP fault is a success.",
     "in_doubt": IN_DOUBT,
-    "give_up_on": 'Statuses after which the delivery is dead at once: `[409]`, `["4xx"]`.',
+    "give_up_on": 'Statuses after which the delivery is dead at once, such as `[409]` or `["4xx"]`.',
     "timeout_seconds": "The time limit of a request, instead of the connection's.",
-    "sign": "Sign each request: `standard-webhooks`, or an object, see below.",
-    "pages": "With `emit`: how to get the next page, see below.",
+    "sign": "Sign each request: `standard-webhooks`, or an object; see below.",
+    "pages": "With `emit`: how to get the next page; see below.",
     "gone": "With `emit`: statuses that mean that the record was deleted, such as `[404, 410]`.",
     "empty": "With `emit`: statuses that mean that there are no records, such as `[204]`.",
 }
@@ -108,20 +112,20 @@ PAGES: dict[str, str] = {
 SIGN = {
     "scheme": "One of the [schemes](schemes.md), or your own.",
     "secret": "The secret, or the private key in PEM.",
-    "secrets": "Several: the newest first.",
+    "secrets": "Several secrets, the newest first.",
     "settings": "Other values that the scheme requires.",
 }
 EMIT = {
-    "type": "The type of the events. Without `mode: all`, `.created`, `.updated` or `.deleted` is appended.",
-    "each": "Where the records are in the response: `data.items`, `*` for any member.",
+    "type": "The type of the events. Unless `mode` is `all`, `.created`, `.updated` or `.deleted` is appended.",
+    "each": "Where the records are in the response, such as `data.items`; `*` is any member.",
     "key": "The field that identifies a record, or a template.",
-    "data": "A template of what is kept of a record, and sent in events.",
+    "data": "A template of the part of a record that is kept and sent in events.",
     "mode": "`changes` (default): compare with the mirror. `all`: each record is an event.",
     "only": "The fields that count as a change.",
-    "ignore": "The fields that do not.",
+    "ignore": "The fields that do not count as a change.",
     "deleted": "A template that is true for a deleted record.",
-    "cursor": "How far it has read, see below. Of links with a timer.",
-    "sweep": "How often everything is read, so that missing records count as deleted: `1d`, `true`, or "
+    "cursor": "How a link with a timer knows how far it has read; see below.",
+    "sweep": "How often to read everything, so that missing records count as deleted: `1d`, `true`, or "
     "`{every: 1d, most: 0.2}`.",
 }
 CURSOR = {
@@ -129,8 +133,8 @@ CURSOR = {
     "body": "Where a token is in the response.",
     "header": "The header with a token, such as `ETag`.",
     "clock": "`true`: the time of the last request.",
-    "from": "Where it begins: `now`, or a time.",
-    "overlap": f"How much is read again each time (`{durations.text(OVERLAP_SECONDS)}`).",
+    "from": "Where to begin: `now`, or a time.",
+    "overlap": f"How much to read again each time (default `{durations.text(OVERLAP_SECONDS)}`).",
     "order": "`asc`: the records are sorted by the field, so the cursor moves with each page.",
 }
 MAIL = {
@@ -139,21 +143,22 @@ MAIL = {
     "subject": "The subject.",
     "text": "The text.",
     "html": "The same in HTML; values are escaped.",
-    "in_doubt": "`retry` sends a mail again if the server's response is lost; by default, that is not done.",
+    "in_doubt": "`retry`: send the mail again if the server's response is lost. By default, it is not sent again.",
 }
 CONNECTION = {
-    "base": "The URL before every path.",
+    "base": "The URL that comes before every path.",
     "smtp": "A mail server instead: `smtp://HOST:PORT` or `smtps://HOST:PORT`.",
-    "from": "Of a mail server: whom mails are from.",
+    "from": "With `smtp`: the address that mails are from.",
     "description": "Text for people.",
-    "auth": "The credentials, see below.",
+    "auth": "The credentials; see below.",
     "headers": "Headers of every request. Their values are encrypted at rest and never shown again.",
     "rate": RATE + " All links of the connection share it.",
-    "max_in_flight": f"The maximum number of requests at the same time, over all links (up to {IN_FLIGHT_MAX:,}).",
-    "timeout_seconds": f"The time limit of a request ({TIMEOUT_SECONDS:g}; up to {TIMEOUT_SECONDS_MAX:g}).",
-    "private": "`true`, or a list of ranges: private addresses that it may call.",
+    "max_in_flight": f"The maximum number of requests at the same time, across all links (up to {IN_FLIGHT_MAX:,}).",
+    "timeout_seconds": f"The time limit of a request (default {TIMEOUT_SECONDS:g}, up to {TIMEOUT_SECONDS_MAX:g}).",
+    "private": "The private addresses that it may call: `true` for private and loopback addresses, or a list of "
+    "ranges.",
     "ca": "A certificate authority to trust, in PEM.",
-    "client_certificate": "`{certificate, key}` in PEM, to present.",
+    "client_certificate": "The certificate to present: `{certificate, key}` in PEM.",
 }
 AUTH = {
     "bearer": "A token.",
@@ -168,12 +173,12 @@ OAUTH2 = {
     "id": "The client's id.",
     "secret": "The client's secret.",
     "scope": "Sent to the token endpoint.",
-    "refresh_token": "The first one; later ones are stored as they are rotated.",
-    "key": "Of `jwt_bearer`: the private key, in PEM.",
+    "refresh_token": "The first refresh token; later ones are stored as they are rotated.",
+    "key": "With `jwt_bearer`: the private key, in PEM.",
     "kid": "The key's id.",
-    "alg": "The algorithm; it depends on the key by default.",
-    "audience": "Sent to the token endpoint; of `jwt_bearer`, the JWT's `aud`.",
-    "subject": "Of `jwt_bearer`: the JWT's `sub`.",
+    "alg": "The algorithm; by default, it depends on the key.",
+    "audience": "Sent to the token endpoint; with `jwt_bearer`, the JWT's `aud`.",
+    "subject": "With `jwt_bearer`: the JWT's `sub`.",
     "assertion": "`grant` or `client`: what the JWT is used as.",
     "claims": "More claims of the JWT.",
     "client_auth": "`basic` (default) or `body`: how id and secret are sent.",
@@ -190,9 +195,9 @@ OAUTH1 = {
 }
 TEST = {
     "name": "Text for people.",
-    "event": "The event: `data`, and if they matter `type`, `subject`, `time`, `tenant`, `previous`, `changed`.",
-    "mine": "Kept values.",
-    "expect": "What the link makes of it, or `nothing` ([test-links](../howto/test-links.md)).",
+    "event": "The event: `data` and, if they matter, `type`, `subject`, `time`, `tenant`, `previous`, `changed`.",
+    "mine": "The kept values that templates see as `mine`.",
+    "expect": "What the link should make of the event, or `nothing` ([test-links](../howto/test-links.md)).",
 }
 SEEN = (
     (_named(SCOPE), "every part: the event. `old` is short for `previous`"),
@@ -204,22 +209,27 @@ SEEN = (
         "calls of links with `emit`: the cursor, the time of the request, the number of the page",
     ),
     (_named(OF_ANSWER), "`ok` and `keep`"),
-    (_named(OF_RECORD), "`emit`: a record, and the response that it is from"),
-    (_named(pages.OF_PAGE), "`pages`: the page just read; `name` is that of the element in a SOAP body"),
+    (_named(OF_RECORD), "`emit`: a record, and the response that contains it"),
+    (_named(pages.OF_PAGE), "`pages`: the page just read; `name` is the name of the element in a SOAP body"),
 )
 PARTS: tuple[tuple[str, str, dict[str, str], tuple[str, ...]], ...] = (
     ("A link", "`links: {NAME: {...}}`. It has `when`, and one of `item`, `call` and `mail`.", LINK, links.PARTS),
-    ("`when`", "`event`, one of `every`, `at` and `cron`, or both.", WHEN, ("event", *timers.PARTS, "hook", "form")),
-    ("`item`", "One of the verbs.", ITEM, actions.ITEM_PARTS),
+    (
+        "`when`",
+        "It has `event`, or one of `every`, `at` and `cron`, or both.",
+        WHEN,
+        ("event", *timers.PARTS, "hook", "form"),
+    ),
+    ("`item`", "It has exactly one of `create`, `put`, `patch` and `delete`.", ITEM, actions.ITEM_PARTS),
     ("`call`", "", CALL, (*calls.PARTS, *calls.OF_EMIT)),
     ("`pages` of a call", "", PAGES, pages.PARTS),
     ("`sign` of a call", "", SIGN, signing.PARTS),
     ("`mail`", "", MAIL, mail.PARTS),
     ("`emit`", "", EMIT, mirror.PARTS),
-    ("`cursor` of `emit`", "One of the first four.", CURSOR, mirror.CURSOR_PARTS),
-    ("`tests` of a link", "A list.", TEST, link_tests.PARTS),
+    ("`cursor` of `emit`", "It has one of the first four members.", CURSOR, mirror.CURSOR_PARTS),
+    ("`tests` of a link", "A list of tests.", TEST, link_tests.PARTS),
     ("A connection", "`connections: {NAME: {...}}`. It has `base` or `smtp`.", CONNECTION, connections.PARTS),
-    ("`auth` of a connection", "One of these.", AUTH, authentication.KINDS),
+    ("`auth` of a connection", "It has one of these members.", AUTH, authentication.KINDS),
     ("OAuth 2", "", OAUTH2, oauth2.PARTS),
     ("OAuth 1.0a", "", OAUTH1, oauth1.PARTS),
 )

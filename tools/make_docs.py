@@ -310,7 +310,7 @@ def svix_page() -> str:
         "tidings/web/svix/table.py",
         "What [Svix's SDKs](../howto/from-svix.md) can call, after `/svix/api/v1` or `/api/v1`. The OpenAPI document",
         "is at `/svix/api/v1/openapi.json`, and here: [svix-openapi.json](svix-openapi.json). Refusals are",
-        "`{code, detail}`; of 422, `detail` lists what is wrong, each with its location `loc`.",
+        "`{code, detail}`; in a 422, `detail` lists what is wrong, each with its location `loc`.",
         "",
         table(("call", "Svix's name", "scope", "what it does"), rows),
     )

@@ -31,8 +31,8 @@ def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
     found = schemes.schemes()
     unconfirmed = sum(one.unconfirmed for one in found)
-    yield f"{len(found)} senders' schemes have a name. {unconfirmed} are unconfirmed: they are taken from third-party"
-    yield "code, so check them before you rely on them. You can describe your own scheme in the same form."
+    yield f"{len(found)} senders' schemes can be used by name. {unconfirmed} of them are unconfirmed: they come from"
+    yield "third-party code, so check them before you rely on them. You can describe your own scheme in the same form."
     yield ""
     yield f"Samples are signed at {SIGNED_AT} (seconds since 1970) for `https://example.com/in`, with the secret"
     yield f"`{EXAMPLE_SECRET}`, or with the same bytes in base64 or hex if the scheme requires that, so you can"

@@ -39,7 +39,8 @@ After = Annotated[
 From = Annotated[
     str | None,
     typer.Option(
-        help="With --hook: first send earlier requests, from a time such as 2026-11-21T01:02:03Z, or of the last 2h.",
+        help="With --hook: first send requests received since a time, such as 2026-11-21T01:02:03Z, or within an age, "
+        "such as 2h.",
         metavar="TIME",
     ),
 ]

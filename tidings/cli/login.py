@@ -18,10 +18,10 @@ ProfileName = Annotated[
 
 
 def login(url: Url = None, key: Key = "", profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
-    """Store a server's URL and a key for the commands that call it, once the key is checked.
+    """Store a server's URL and a key for the commands that call it. The key is checked first.
 
-    The file can only be read by you. Without --key, the key is asked for. Commands then use it if no key is given;
-    TIDINGS_PROFILE chooses among several.
+    Only you can read the file that stores them. Without --key, the command asks for the key. Other commands use the
+    stored key if none is given; TIDINGS_PROFILE chooses among several profiles.
     """
     text = key or _asked()
     url = DEFAULT_URL if url is None else url.rstrip("/")

@@ -38,14 +38,14 @@ Table = Annotated[str, typer.Option(help="The outbox's table.", metavar="NAME")]
 def relay(
     database: Database,
     table: Table = TABLE,
-    once: Annotated[bool, typer.Option("--once", help="Publish what is there now, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Publish the events that are there now, and exit.")] = False,
     url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
     """Publish the outbox's events in order, and delete them once they are stored, until SIGTERM or Ctrl-C.
 
-    Without --once, whatever goes wrong is logged and tried again. Several relays do no harm.
+    Without --once, failures are logged and tried again. Running several relays does no harm.
     """
     with session(url, key, as_json, retries=4 if once else 0) as out:
         runner = Relay(connector(database), out.client, table=table)
@@ -60,7 +60,7 @@ def relay(
 
 @cli.command("status")
 def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, as_json: AsJson = False) -> None:
-    """Say what waits in the outbox, since when, and which events the server refused, and why."""
+    """Show how many events wait in the outbox, since when, and which ones the server refused, and why."""
     with closing(_table(database, table)) as outbox:
         waiting, refused = _asked(lambda: (outbox.first(WAITING_MAX), outbox.refused(limit)))
     since = waiting[0].time if waiting else None
@@ -93,7 +93,7 @@ def print_schema(
     dialect: Annotated[str, typer.Argument(help=f"The database's kind: {' or '.join(DIALECTS)}.")],
     table: Table = TABLE,
 ) -> None:
-    """Print the statement that creates the table, for migrations of your own."""
+    """Print the statement that creates the table, for your own migrations."""
     try:
         typer.echo(f"{schema(dialect, table)};")
     except ValueError as wrong:

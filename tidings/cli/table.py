@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidings import __version__
 
-SLOGAN = "You send data in through the API. Tidings sends webhooks and mail, calls APIs."
+SLOGAN = "Send data in through the API; Tidings sends webhooks and mail, and calls APIs."
 SERVER, CALLS, OTHERS = "The server", "Commands that call a server", "Incoming webhooks and forms"
 
 
@@ -47,7 +47,9 @@ COMMANDS = (
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
     Command("verify", "webhooks.verify", OTHERS, "Verify a received webhook, and explain why it fails."),
-    Command("nodes", "local.process.nodes", SERVER, "List the servers that share a database, or end one.", group=True),
+    Command(
+        "nodes", "local.process.nodes", SERVER, "List the servers that share a database, or drain one.", group=True
+    ),
     Command("hooks", "webhooks.hooks", OTHERS, "Hooks: URLs for other systems' webhooks.", group=True),
     Command("forms", "webhooks.forms", OTHERS, "Forms: pages that people fill in.", group=True),
     Command("receipts", "webhooks.receipts", OTHERS, "Receipts: requests to hooks and forms, as received.", group=True),

@@ -97,7 +97,7 @@ class Forbidden(TidingsError):
 
 
 class ForeignOrigin(Forbidden):
-    """A form was submitted from a page of an origin that it does not list. No key is involved."""
+    """A form was submitted from a page whose origin the form does not list. No key is involved."""
 
     title = "This page may not submit the form"
 
@@ -168,13 +168,13 @@ class LimitReached(TidingsError):
 
 
 class Unavailable(TidingsError):
-    """The store cannot take it now. Nothing was stored, or that is uncertain; the same request may be sent again."""
+    """The store cannot take it now. Nothing was stored, or that is uncertain; you can send the same request again."""
 
     code, status, title = "unavailable", 503, "Not possible right now"
 
 
 class Elsewhere(Unavailable):
-    """Only the node that sends can do this, or can do it now. Nothing was done here."""
+    """Only the sender can do this, at least at the moment. Nothing was done here."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, retry_after_seconds=1.0)

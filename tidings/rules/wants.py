@@ -48,11 +48,11 @@ CUT_OFF = Reason(
     is_sent=True,
 )
 BROKEN = Reason("broken", "Its filter failed on this event, so the event is sent without it.", is_sent=True)
-NOT_ROUTED = Reason("not_routed", "The event is being routed at this moment.")
+NOT_ROUTED = Reason("not_routed", "The event is being routed right now.")
 NOT_TRIED = Reason(
     "not_tried", "Its filter was not tried for this response: the filters of other endpoints took too long."
 )
-CHANGED = Reason("changed", "It has been changed since, and would get the event today.")
+CHANGED = Reason("changed", "It has been changed since, and would now get the event.")
 REASONS = (
     *(TESTED, TESTS_ANOTHER, DUE_NOW, DUE_ELSEWHERE, EARLIER, ABOUT_ITSELF),
     *(OTHER_TENANT, OTHER_TYPE, NO_EVENTS, KICKED, FILTERED, CUT_OFF, BROKEN),

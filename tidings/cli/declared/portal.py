@@ -28,10 +28,10 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 def link(
     out: Session,
     tenant: Tenant,
-    read_only: Annotated[bool, typer.Option("--read-only", help="People can look, but change nothing.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Let people look, but not change anything.")] = False,
     expires_in: Annotated[
         str | None,
-        typer.Option(help="How long the link can be opened: 30m, 1h (by default), 7d at most.", metavar="TIME"),
+        typer.Option(help="How long the link can be opened: 30m, 1h (the default), 7d at most.", metavar="TIME"),
     ] = None,
     frame_origin: Annotated[
         list[str] | None,
@@ -41,7 +41,9 @@ def link(
             metavar="ORIGIN",
         ),
     ] = None,
-    return_url: Annotated[str | None, typer.Option(help="The URL that its pages lead back to.", metavar="URL")] = None,
+    return_url: Annotated[
+        str | None, typer.Option(help="The URL that the portal's pages link back to.", metavar="URL")
+    ] = None,
     product: Annotated[str | None, typer.Option(help="The name to show, such as that of your product.")] = None,
     accent: Annotated[str | None, typer.Option(help="The colour of buttons, such as #0a7cff.")] = None,
     logo: Annotated[str | None, typer.Option(help="An image of at most 64 KiB to show.", metavar="FILE")] = None,
@@ -49,7 +51,7 @@ def link(
         str | None, typer.Option(help="A JSON file with the whole theme, or - for stdin.", metavar="FILE")
     ] = None,
 ) -> None:
-    """Make a link that opens the portal of one tenant, once. It is shown only now."""
+    """Make a link that opens the portal of one tenant, once. It is shown only this once."""
     options = given(
         may="read" if read_only else None,
         expires_in=None if expires_in is None else _seconds(expires_in),

@@ -32,7 +32,7 @@ File = Annotated[str | None, typer.Option(help="The settings file; defaults to .
 Keep = Annotated[
     int | None,
     typer.Option(
-        parser=counting, help="Delete the oldest backups in the folder DEST, and keep this many.", metavar="NUMBER"
+        parser=counting, help="Keep this many backups in the folder DEST, and delete the oldest ones.", metavar="NUMBER"
     ),
 ]
 

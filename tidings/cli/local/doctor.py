@@ -38,24 +38,24 @@ def doctor(
         bool,
         typer.Option(
             "--production",
-            help="Also check what production needs: the unit or container, the proxy, backups, who watches.",
+            help="Also check what production needs: the unit or container, the proxy, backups, monitoring.",
         ),
     ] = False,
     left_out: Annotated[
         list[str] | None,
         typer.Option(
-            "--except", help="A point to leave out, named as in the second column; repeatable.", metavar="POINT"
+            "--except", help="A check to leave out, as the second column names it; repeat for more.", metavar="POINT"
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the machine, the data folder, the database and the running server. Nothing is changed.
 
-    Each line is ok, warn or fail, with what to do. The exit status is 1 if any line says fail.
+    Each line says ok, warn or fail, and what to do. The exit status is 1 if any line says fail.
 
-    With --production it also goes through the list of docs/howto/production.md, on the server's own machine. It calls
-    the server by its public URL (--url, or the setting public_url), to see what the proxy does to large bodies, streams
-    and addresses.
+    With --production, it also checks the list in docs/howto/production.md; run it on the server's own machine. It
+    calls the server by its public URL (--url, or the setting public_url), to see what the proxy does to large bodies,
+    streams and addresses.
     """
     # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
     from tidings.cli.local.doctor_local import Finding, look_at_machine

@@ -43,7 +43,7 @@ def restore(
         typer.Option(
             "--trial",
             help="Restore into a temporary folder next to SRC, check that a server could start with it, and remove it. "
-            "SRC may be a folder: its newest backup is tried. The server may run.",
+            "If SRC is a folder, its newest backup is tried. The server can keep running.",
         ),
     ] = False,
     data: Data = None,

@@ -49,9 +49,9 @@ def test(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Try whether the other system is reached, and accepts the credentials. Nothing is changed there.
+    """Test whether the other system can be reached and accepts the credentials. Nothing is changed there.
 
-    The exit status is 1 if it is not reached, or does not accept them.
+    The exit status is 1 if it cannot be reached, or does not accept the credentials.
     """
     with session(url, key, as_json) as out:
         found = out.client.connections.test(name, path)

@@ -25,19 +25,20 @@ Id = Annotated[str, typer.Argument(help="The delivery's id, dlv_...")]
 def list_deliveries(
     out: Session,
     state: Annotated[
-        str | None, typer.Option(help="Only deliveries in this state: waiting, delivered, dead, cancelled or replaced.")
+        str | None,
+        typer.Option(help="Show only deliveries in this state: waiting, delivered, dead, cancelled or replaced."),
     ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Only deliveries to the endpoint with this id.")] = None,
-    link: Annotated[str | None, typer.Option(help="Only deliveries through the link with this name.")] = None,
-    event: Annotated[str | None, typer.Option(help="Only deliveries of the event with this id.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Show only deliveries to the endpoint with this id.")] = None,
+    link: Annotated[str | None, typer.Option(help="Show only deliveries through the link with this name.")] = None,
+    event: Annotated[str | None, typer.Option(help="Show only deliveries of the event with this id.")] = None,
     type: Annotated[
-        str | None, typer.Option(help="Only deliveries of events of this type or pattern, such as 'tasks.*'.")
+        str | None, typer.Option(help="Show only deliveries of events of this type or pattern, such as 'tasks.*'.")
     ] = None,
     outcome: Annotated[
-        str | None, typer.Option(help="Only deliveries whose last attempt had this outcome, such as timeout.")
+        str | None, typer.Option(help="Show only deliveries whose last attempt had this outcome, such as timeout.")
     ] = None,
     status: Annotated[
-        str | None, typer.Option(help="Only deliveries whose last response had this status, such as 422 or 4xx.")
+        str | None, typer.Option(help="Show only deliveries whose last response had this status, such as 422 or 4xx.")
     ] = None,
     since: Since = None,
     until: Until = None,
@@ -70,13 +71,19 @@ def show(out: Session, id: Id) -> None:
     out.answer(delivery, lambda: _show(out, delivery))
 
 
-OptionalId = Annotated[str | None, typer.Argument(help="The delivery's id, dlv_...; without it, all that fit.")]
-OfEndpoint = Annotated[str | None, typer.Option(help="All to the endpoint with this id.")]
-OfLink = Annotated[str | None, typer.Option(help="All through the link with this name.")]
-OfTenant = Annotated[str | None, typer.Option(help="All to endpoints and through links of this tenant.")]
-OfType = Annotated[str | None, typer.Option(help="All of events of this type or pattern, such as 'tasks.*'.")]
-WithOutcome = Annotated[str | None, typer.Option(help="All whose last attempt had this outcome, such as timeout.")]
-WithStatus = Annotated[str | None, typer.Option(help="All whose last response had this status, such as 422 or 5xx.")]
+OptionalId = Annotated[str | None, typer.Argument(help="The delivery's id, dlv_...; without it, all that match.")]
+OfEndpoint = Annotated[str | None, typer.Option(help="All deliveries to the endpoint with this id.")]
+OfLink = Annotated[str | None, typer.Option(help="All deliveries through the link with this name.")]
+OfTenant = Annotated[str | None, typer.Option(help="All deliveries to endpoints and through links of this tenant.")]
+OfType = Annotated[
+    str | None, typer.Option(help="All deliveries of events of this type or pattern, such as 'tasks.*'.")
+]
+WithOutcome = Annotated[
+    str | None, typer.Option(help="All deliveries whose last attempt had this outcome, such as timeout.")
+]
+WithStatus = Annotated[
+    str | None, typer.Option(help="All deliveries whose last response had this status, such as 422 or 5xx.")
+]
 
 
 def _filter(
@@ -96,7 +103,7 @@ def _filter(
 
 
 Filter = Annotated[Json, Together(_filter)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count those that fit.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the deliveries that match.")]
 
 
 @cli.command("retry")
@@ -105,14 +112,15 @@ def retry(
     out: Session,
     id: OptionalId = None,
     *,
-    failed: Annotated[bool, typer.Option("--failed", help="All that are dead; the same as --state dead.")] = False,
-    state: Annotated[str | None, typer.Option(help="All in this state, such as waiting.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All dead deliveries; the same as --state dead.")] = False,
+    state: Annotated[str | None, typer.Option(help="All deliveries in this state, such as waiting.")] = None,
     narrowing: Filter,
     dry_run: DryRun = False,
 ) -> None:
-    """Retry a delivery now, or with --failed and other options all that fit, with a fresh schedule of attempts.
+    """Retry a delivery now, or all that match the options, with a fresh schedule of attempts.
 
-    If it was already delivered, it is sent again. Many are counted first, and retried by the server as a durable job.
+    If it was already delivered, it is sent again. If there are several, they are counted first, and the server retries
+    them as a durable job.
     """
     if id is None:
         if not (failed or state or narrowing):

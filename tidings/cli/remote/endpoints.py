@@ -140,9 +140,9 @@ def create(
 def list_endpoints(
     out: Session,
     state: Annotated[
-        str | None, typer.Option(help="Only endpoints in this state: enabled, paused or disabled.")
+        str | None, typer.Option(help="Show only endpoints in this state: enabled, paused or disabled.")
     ] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's endpoints.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Show only this tenant's endpoints.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List endpoints, newest first."""

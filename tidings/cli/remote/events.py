@@ -18,9 +18,11 @@ cli = typer.Typer(help="Events: what has happened, and where it went.", no_args_
 @calling
 def list_events(
     out: Session,
-    type: Annotated[str | None, typer.Option(help="Only events of this type or pattern, such as 'tasks.*'.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Only events about this subject.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's events.")] = None,
+    type: Annotated[
+        str | None, typer.Option(help="Show only events of this type or pattern, such as 'tasks.*'.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="Show only events about this subject.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Show only this tenant's events.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = LIST_LIMIT,

@@ -64,7 +64,7 @@ Filter = Annotated[
         metavar="NAME=VALUE",
     ),
 ]
-Words = Annotated[str | None, typer.Option("--q", help="Only items that contain all of these words.")]
+Words = Annotated[str | None, typer.Option("--q", help="Show only items that contain all of these words.")]
 Sort = Annotated[str | None, typer.Option(help="The sort order, such as -price,title.")]
 Fields = Annotated[str | None, typer.Option(help="Only these fields, separated by commas.")]
 Tenant = Annotated[str | None, typer.Option(help="The tenant of the items (for keys without a tenant).")]

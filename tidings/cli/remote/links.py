@@ -27,8 +27,8 @@ Name = Annotated[str, typer.Argument(help="The link's name.")]
 @calling
 def list_links(
     out: Session,
-    state: Annotated[str | None, typer.Option(help="Only links in this state: enabled or paused.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's links.")] = None,
+    state: Annotated[str | None, typer.Option(help="Show only links in this state: enabled or paused.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Show only this tenant's links.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List links, by name."""
@@ -80,7 +80,7 @@ def test(
 @cli.command("run")
 @calling
 def run(out: Session, name: Name) -> None:
-    """Run a link that has a timer now, in addition to its scheduled times."""
+    """Run a link with a timer immediately, in addition to its scheduled times."""
     made = out.client.links.run(name)
     out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
 
@@ -103,9 +103,9 @@ def kept(
     out: Session,
     name: Name,
     subject: Annotated[str, typer.Argument(help="The subject of the events.")],
-    tenant: Annotated[str | None, typer.Option(help="Of this tenant's events.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant of the events.")] = None,
 ) -> None:
-    """Show what a link has kept of answers for a subject: `mine` in its templates."""
+    """Show the values that a link has kept from responses for a subject (`mine` in its templates)."""
     found = out.client.links.kept(name, subject, tenant)
     out.answer(found, lambda: out.details(found, subject))
 

@@ -19,9 +19,11 @@ CHANGED_CHARS_MAX = 100
 @calling
 def acts(
     out: Session,
-    about: Annotated[str | None, typer.Option(help="Only acts about the thing with this id or name.")] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Only acts of the key with this id.")] = None,
-    operation: Annotated[str | None, typer.Option(help="Only calls of this operation, such as edit_endpoint.")] = None,
+    about: Annotated[str | None, typer.Option(help="Show only acts about the thing with this id or name.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Show only acts of the key with this id.")] = None,
+    operation: Annotated[
+        str | None, typer.Option(help="Show only calls of this operation, such as edit_endpoint.")
+    ] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = LIST_LIMIT,

@@ -37,7 +37,7 @@ def tallies(
 ) -> None:
     """Show the results of attempts by minute or hour.
 
-    Also the success rate, durations, and the most frequent reasons for failures, each with an example.
+    The output also has the success rate, durations, and the most frequent reasons for failures, each with an example.
     """
     given = {"step": step, "endpoint": endpoint, "link": link, "tenant": tenant, "time__gte": since, "time__lt": until}
     query = {name: value for name, value in given.items() if value is not None}

@@ -27,13 +27,13 @@ def copy(
     source: Annotated[
         str, typer.Option("--from", envvar="SVIX_SERVER_URL", help="The URL of the Svix server.", metavar="URL")
     ] = "",
-    token: Annotated[str, typer.Option(envvar="SVIX_TOKEN", help="A token for it.", metavar="TOKEN")] = "",
+    token: Annotated[str, typer.Option(envvar="SVIX_TOKEN", help="A token of that server.", metavar="TOKEN")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be created and changed.")] = False,
 ) -> None:
     """Copy event types, applications and endpoints with channels, headers, rates and secrets from a Svix server.
 
-    Receivers notice nothing: signatures stay the same. Run it as often as you like: what is the same already is left
-    alone. Nothing is deleted, and nothing is written at Svix. Messages and attempts are not copied.
+    Receivers notice nothing: signatures stay the same. Run it as often as you like: whatever is already the same is
+    left alone. Nothing is deleted, and nothing is written at Svix. Messages and attempts are not copied.
     """
     if not token:
         raise ValueError("a token of the Svix server is required: give one with --token or SVIX_TOKEN")

@@ -79,7 +79,7 @@ def create(
 @calling
 def list_forms(
     out: Session,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's forms.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Show only this tenant's forms.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List forms, by path."""

@@ -73,7 +73,7 @@ def create(
 @calling
 def list_hooks(
     out: Session,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's hooks.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Show only this tenant's hooks.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List hooks, by path."""

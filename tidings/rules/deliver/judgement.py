@@ -121,7 +121,9 @@ _LATER, _NEVER = "a later event may fix that", "retrying would not help"
 SKIPPED = Judgement(outcomes.SKIPPED, "none: nothing was done", "delivered", "not asked", "there was nothing to do")
 _EDITS = (
     SKIPPED,
-    Judgement(outcomes.SPLIT, "none: nothing was sent", "delivered", "not asked", "its elements have deliveries"),
+    Judgement(
+        outcomes.SPLIT, "none: nothing was sent", "delivered", "not asked", "each of its elements has its own delivery"
+    ),
     Judgement(outcomes.TEMPLATE_FAILED, "", "dead", "well", _NEVER),
     Judgement(outcomes.LOOP, "", "dead", "well", _NEVER),
     Judgement(outcomes.ITEM_INVALID, "", "dead", "well", _NEVER),
@@ -204,7 +206,7 @@ OF_MAIL: tuple[Judgement, ...] = (
         ", ".join(map(str, sorted(MAIL_OF_SERVER))),
         "again",
         "failing",
-        "the server, or the password, is wrong for every mail alike",
+        "the server or the password is wrong, for every mail alike",
     ),
     Judgement(outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "it may accept this mail later"),
     Judgement(
@@ -246,16 +248,16 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "The endpoint shows it as `health.held_until`."
     ),
     "hold older": (
-        "The same applies to older messages. Messages that are newer than every failed one are still sent; if the "
-        "endpoint asks for a pause for the first of them too, nothing is sent."
+        "The same applies to older messages. Messages that are newer than every failed one are still sent. If the "
+        "endpoint also answers the first of these with a request to pause, nothing is sent."
     ),
     "gone": "The endpoint is disabled.",
     "not asked": "Nothing was sent, so nothing is known about the endpoint.",
 }
 RULES: tuple[str, ...] = (
     f"If only probes were sent, and the endpoint failed for {health.OUTAGE // SECOND} s or longer, the first success "
-    "makes every delivery that waits for a retry due at once, with a new schedule. Each delivery gets that once, and "
-    "again if it was retried by hand since the success before.",
+    "makes every delivery that waits for a retry due at once, with a new schedule. This happens to a "
+    "delivery only once, and once more if it was retried by hand after the previous such success.",
     "Messages that are newer than every failed one go first, whatever the reason for the failures: a slot is "
     "reserved for them, and they get nearly every turn, as far as the endpoint's order permits.",
     "Once an endpoint has contradicted itself, it delays other messages again only after it has asked "
@@ -270,7 +272,7 @@ RULES: tuple[str, ...] = (
     "As long as only messages older than the last success fail, new ones are sent at once.",
     "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and gives "
     "every delivery that waits for a retry a new schedule. So does resuming an endpoint. Retrying a single delivery "
-    "ends no hold.",
+    "does not end a hold.",
 )
 
 _BY_OUTCOME = {row.outcome.name: row for row in TABLE if row.outcome is not outcomes.BAD_STATUS}

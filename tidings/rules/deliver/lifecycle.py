@@ -59,7 +59,7 @@ MOVES: tuple[Move, ...] = (
         "waiting",
         "park",
         "waiting",
-        ("it held up its line for too long: the ones behind it go ahead, and it is retried separately"),
+        ("it held up its line for too long: the deliveries behind it go ahead, and it is retried separately"),
     ),
     Move("waiting", "exhausted", "dead", "the last planned attempt failed"),
     Move("waiting", "given_up", "dead", "its endpoint gives up on this status (`give_up_on`)"),

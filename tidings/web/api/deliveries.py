@@ -178,10 +178,11 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="deliveries:read",
         summary="Show why deliveries failed lately, grouped by reason",
         help=(
-            "Deliveries whose last attempt failed since `since`, whether they wait for the next one or are dead, are "
-            "grouped by outcome, status and reason (numbers and ids are disregarded), the largest group first, each "
-            "with an example. The newest deliveries are read, up to 1,000 that are dead and 1,000 that wait; "
-            "`is_complete` says whether that was all. A tenant's key gets only its tenant's data."
+            "The deliveries whose last attempt has failed since `since`, and which are dead or wait for the next "
+            "attempt, are grouped by outcome, status and reason. Numbers and ids in reasons are disregarded. The "
+            "largest group is first, and each group has an example. Only the newest deliveries are read, up to 1,000 "
+            "dead and 1,000 waiting ones; `is_complete` says whether that was all. A tenant's key gets only its "
+            "tenant's data."
         ),
         handler=list_reasons,
         tag=TAG,
@@ -241,7 +242,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/deliveries/{id}:cancel",
         scope="deliveries:write",
-        summary="Cancel it",
+        summary="Cancel a delivery",
         help=(
             "A request that is already in flight is not aborted; if it succeeds, the delivery still counts "
             "as delivered."

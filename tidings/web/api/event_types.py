@@ -132,6 +132,6 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_event_type,
         summary="Delete an event type",
-        help="Events of this type are kept, and more can be published, without a check.",
+        help="Events of this type are kept. More can be published; they are then not checked against a schema.",
     ),
 )

@@ -73,7 +73,7 @@ OPERATIONS: tuple[Operation, ...] = (
         run_link,
         at_sender=True,
         whole=True,
-        summary="Run a link with a timer now",
+        summary="Run a link with a timer immediately",
         help="This emits an event as a due time would, and returns it. The link's schedule does not change. A link "
         "never has "
         "two runs at once: the call is refused until the link's last run has ended.",
@@ -111,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Links",
         parameters=(
             Parameter(name="subject", schema={"type": "string"}, help="The subject of the events.", required=True),
-            Parameter(name="tenant", schema={"type": "string"}, help="Of this tenant's events."),
+            Parameter(name="tenant", schema={"type": "string"}, help="The tenant of the events."),
         ),
         response=KeptView,
     ),

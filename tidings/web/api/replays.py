@@ -94,7 +94,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "receivers can drop "
             "duplicates. A link makes its edits and calls again, with the values of those events, so later edits "
             "of an item are overwritten. With `dry_run` nothing is started; the response (status 200) says how many "
-            "would be sent."
+            "deliveries would be sent."
         ),
         handler=create_replay,
         tag=TAG,

@@ -61,7 +61,7 @@ def operation(operations: Sequence[Operation]) -> Operation:
         method="GET",
         path="/llms.txt",
         scope=None,
-        summary="Read what a language model needs to know of this API",
+        summary="Read what a language model needs to know about this API",
         handler=_handler(operations),
         tag="Service",
         internal=True,

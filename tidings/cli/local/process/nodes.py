@@ -28,14 +28,16 @@ SELF = "self"
 Which = Annotated[
     str,
     typer.Argument(
-        help="The server: its name, address or id; `self` is the one with this data folder, with all its workers."
+        help="The server's name, address or id; `self` means the server of this data folder, with all its workers."
     ),
 ]
 After = Annotated[
     int,
-    typer.Option(min=0, max=3_600, metavar="SECONDS", help="When it ends, so that the load balancer notices it first."),
+    typer.Option(
+        min=0, max=3_600, metavar="SECONDS", help="How long to wait, so that the load balancer notices before it exits."
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Do it though no other server would take over.")]
+Force = Annotated[bool, typer.Option("--force", help="Drain it even if no other server would take over.")]
 
 
 @cli.callback()
@@ -94,9 +96,9 @@ def drain(
     database: Database = None,
     config: File = None,
 ) -> None:
-    """End a server without refusing anybody: it gets no new callers, gives its role to another server, and ends.
+    """Stop a server without refusing anybody: it gets no new callers, hands its role to another server, and exits.
 
-    From the next second on its /readyz answers 503. It finishes the requests that arrive, and its exit status is 0.
+    Within a second, its /readyz returns 503. It still serves the requests that arrive, and its exit status is 0.
     --data, --database and --config may also be given before `drain`.
     """
     before: _Given = context.obj

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 _ENDPOINT = {
     "url": "Where the webhooks go: http or https, without a user name. Private addresses are refused by default.",
-    "description": "For people.",
-    "events": "Event types, or patterns such as `orders.*` and `*`; all by default.",
-    "filter": "A pattern that `data` and the other members of an event must match; every event by default.",
+    "description": "Text for people.",
+    "events": "Event types, or patterns such as `orders.*` and `*`; by default all types.",
+    "filter": "A pattern that `data` and the other members of an event must match; by default, every event matches.",
     "headers": "Extra headers of each POST. Their values are encrypted at rest and never shown again.",
     "rate": "The maximum number of POSTs per second; unlimited by default.",
     "max_in_flight": "The maximum number of concurrent POSTs. It starts at 16, and each success allows one more.",
-    "order": "`subject`: events of one subject one at a time, in order; `all`: all events.",
-    "order_max_age_seconds": "How long a failing event may hold up those behind it.",
-    "batch": "Several events in one POST.",
+    "order": "`subject`: events of one subject are sent one at a time, in order; `all`: all events are; `none`: no "
+    "order.",
+    "order_max_age_seconds": "How long a failing event may hold up the events behind it.",
+    "batch": "Send several events in one POST.",
     "body": "`standard`, `cloudevents`, `thin` (only that something happened) or `bare` (the data alone).",
-    "fields": "Paths into `data`: only these are sent; everything by default.",
+    "fields": "Paths into `data`, of the parts to send; by default, everything is sent.",
     "svix_headers": "Also send `svix-id`, `svix-timestamp` and `svix-signature`, for receivers that use Svix's "
     "libraries.",
     "timeout_seconds": "The time limit of one attempt, including the response.",
-    "retry_delays_seconds": "The delay before each attempt, the first included; by default the usual schedule "
+    "retry_delays_seconds": "The delay before each attempt, including the first; by default, the usual schedule "
     "of ten attempts.",
     "give_up_on": "Statuses, or classes such as `4xx`, after which a delivery is dead at once.",
-    "ca": "The only certificate authorities to trust, as PEM; the public ones by default.",
+    "ca": "The only certificate authorities to trust, as PEM; by default, the public ones.",
     "client_certificate": "The certificate to present if the endpoint asks for one (mTLS).",
 }
 _BATCH = {

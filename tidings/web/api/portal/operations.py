@@ -89,12 +89,12 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/tenants/{id}/portal-links",
         scope="keys:write",
-        summary="Make a portal link, with which a tenant's people look after their own endpoints",
+        summary="Make a portal link, which lets a tenant's people look after their own endpoints",
         help=(
             "Open the `url` in a browser, or in a frame on a page of one of the `frame_origins`. It can be opened once "
-            "and is never shown again. It grants only what the calling key may do itself: `read` needs its scopes to "
-            "read endpoints, deliveries, events, event types and replays, and `change` those to write endpoints, "
-            "deliveries and replays too."
+            "and is never shown again. It grants only what the calling key may do itself: `read` requires that the "
+            "key can read endpoints, deliveries, events, event types and replays, and `change` that it can also write "
+            "endpoints, deliveries and replays."
         ),
         handler=create_portal_link,
         tag=TAG,

@@ -56,10 +56,11 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="List who changed what, newest first",
         help=(
-            "Every operation that changes something is recorded in the transaction of the change: the key, the time, "
-            "the operation, and for what it changed in the catalogue (endpoints, links, keys, tenants, hooks ...) the "
-            "members that differ, before and after, as the API shows them, so without secrets. Published events and "
-            "changed items are not acts: they name their key themselves. Acts are kept for `act_days`."
+            "Every operation that changes something is recorded in the transaction of the change, with the key, the "
+            "time and the operation. If it changed the catalogue (endpoints, links, keys, tenants, hooks ...), the act "
+            "also has the members that differ, before and after, as the API shows them, so without secrets. Publishing "
+            "events and changing items are not acts, because events name their key themselves. Acts are kept for "
+            "`act_days`."
         ),
         handler=list_acts,
         tag="Acts",

@@ -53,13 +53,13 @@ async def _start(parts: Parts, request: Request, act: BulkAct) -> Answer:
 
 
 _HELP = (
-    f"With `dry_run` nothing is started; the response (status 200) says how many fit, exactly up to {COUNTED_MAX:,}; "
-    "start the job with its `until`, and what was created after the count is left out. "
-    "Otherwise a durable job starts, which goes through the deliveries in small steps: read its progress at "
-    "`/v1/replays/{id}`, and stop it with `/v1/replays/{id}:cancel`. It acts on each delivery once, and only if it "
-    "still fits then; what is created later is not part of it."
+    "With `dry_run`, nothing is started: the response (status 200) says how many deliveries match, exactly up to "
+    f"{COUNTED_MAX:,}. If you then start the job with the `until` of this response, deliveries that were created after "
+    "the count are left out. Without `dry_run`, a durable job starts, and goes through the deliveries in small steps. "
+    "Read its progress at `/v1/replays/{id}`, and stop it with `/v1/replays/{id}:cancel`. It acts on each delivery "
+    "once, and only if the delivery still matches then. Deliveries that are created later are not part of it."
 )
-_ALSO = ((200, "Nothing was started; the response says how many deliveries fit."),)
+_ALSO = ((200, "Nothing was started; the response says how many deliveries match."),)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -68,7 +68,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/deliveries:retry",
         scope="deliveries:write",
-        summary="Retry all deliveries that fit a filter",
+        summary="Retry all deliveries that match a filter",
         help=f"{_HELP} Deliveries whose endpoint or link is not enabled are left out.",
         handler=retry_deliveries,
         tag=TAG,
@@ -85,7 +85,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/deliveries:cancel",
         scope="deliveries:write",
-        summary="Cancel all waiting deliveries that fit a filter",
+        summary="Cancel all waiting deliveries that match a filter",
         help=_HELP,
         handler=cancel_deliveries,
         tag=TAG,

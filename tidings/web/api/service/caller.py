@@ -59,8 +59,9 @@ OPERATIONS: tuple[Operation, ...] = (
         addressed=True,
         summary="Show the caller as the server sees it",
         help=(
-            "The key, the caller's address, and what proxies said about it. Call it through a proxy to check that the "
-            "proxy passes on the caller's address, and that `trusted_proxies` lists the proxy."
+            "The response has the key, the caller's address, and what proxies said about that address. Call this "
+            "through a proxy to check that the proxy passes on the caller's address, and that `trusted_proxies` lists "
+            "the proxy."
         ),
         handler=show_caller,
         tag="Service",

@@ -93,7 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation(
         "metrics",
         "Read the metrics",
-        "Prometheus text format.",
+        "The response is in the Prometheus text format.",
         metrics,
         scope="metrics:read",
         whole=True,

@@ -124,9 +124,9 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Show the store's size by table, the last backup, the servers and the settings",
         help=(
-            "It takes as long however much is stored: PostgreSQL knows the bytes of its tables and about how many rows "
-            "they have; for SQLite both are estimated from samples. `nodes` has the servers that share a PostgreSQL "
-            "database. Secrets in settings are masked."
+            "The call takes the same time however much is stored: PostgreSQL knows the bytes of its tables and "
+            "roughly how many rows they have; for SQLite, both are estimated from samples. `nodes` has the servers "
+            "that share a PostgreSQL database. Secrets in settings are masked."
         ),
         handler=get_server,
         tag="Service",

@@ -64,10 +64,11 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="deliveries:read",
         summary="Show the results of attempts, minute by minute or hour by hour",
         help=(
-            "For charts: the attempts of each minute or hour, counted by class, with their durations in buckets; "
-            "success rate, mean, p50 and p95 of the range; and the most frequent reasons for failures, each with an "
-            "example. Counts are stored every five seconds. Minutes are kept for 26 hours, hours for 90 days. "
-            "Without a filter, the series is of all links and also has the number of events accepted."
+            "The response has what charts need: the attempts of each minute or hour, counted by class, with their "
+            "durations in buckets; the success rate, mean, p50 and p95 of the range; and the most frequent reasons "
+            "for failures, each with an example. Counts are stored every five seconds. Minutes are kept for 26 hours, "
+            "hours for 90 days. Without a filter, the series covers all links, and also has the number of events "
+            "accepted."
         ),
         handler=get_tallies,
         tag=TAG,
@@ -93,10 +94,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/tallies:links",
         scope="deliveries:read",
-        summary="Show how each endpoint and link has been doing for 24 hours, and what waits for it",
+        summary="Show how each endpoint and link has been doing for 24 hours, and how much waits for it",
         help=(
-            "For each one: success rate and durations of the last 24 hours, each hour in short, how many deliveries "
-            "wait for it (counted up to 1,000), and since when the oldest of them has."
+            "For each endpoint and link, the response has the success rate and the durations of the last 24 hours, a "
+            "summary of each hour, how many deliveries wait (counted up to 1,000), and since when the oldest of them "
+            "has been waiting."
         ),
         handler=list_link_tallies,
         tag=TAG,

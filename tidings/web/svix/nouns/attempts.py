@@ -194,7 +194,7 @@ async def get(parts: Parts, request: Request) -> Answer:
 
 
 async def list_attempted_messages(parts: Parts, request: Request) -> Answer:
-    """List the messages for an endpoint, and how each stands."""
+    """List the messages for an endpoint, and the state of each."""
     endpoint = endpoint_forms.find(parts, request)
     given, name = request.query, f"messages for {endpoint.id}"
     span = span_of(request, int, name)
@@ -222,7 +222,7 @@ async def list_attempted_messages(parts: Parts, request: Request) -> Answer:
 
 
 async def list_attempted_destinations(parts: Parts, request: Request) -> Answer:
-    """List the endpoints that a message is sent to, and how each delivery stands."""
+    """List the endpoints that a message is sent to, and the state of each delivery."""
     tenant = application(parts, request)
     event = await _event(parts, request, tenant)
     name = f"endpoints of {event.id}"

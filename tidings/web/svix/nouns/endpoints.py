@@ -96,7 +96,7 @@ async def get_secret(parts: Parts, request: Request) -> Answer:
 
 
 async def rotate_secret(parts: Parts, request: Request) -> Answer:
-    """Rotate an endpoint's signing secret; the old one signs too until its grace period ends."""
+    """Rotate an endpoint's signing secret; the old one keeps signing until its grace period ends."""
     given: EndpointSecretRotateIn = request.body
     endpoint = find(parts, request, WRITE)
 

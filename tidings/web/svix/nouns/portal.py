@@ -51,7 +51,7 @@ async def expire_all(parts: Parts, request: Request) -> Answer:
 
 
 async def health(parts: Parts, request: Request) -> Answer:
-    """Whether the server answers."""
+    """Check whether the server answers."""
     return Answer(204)
 
 

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--url", default=_setting("TIDINGS_URL") or DEFAULT_URL, help="The Tidings server's URL.")
         parser.add_argument("--key", default=_setting("TIDINGS_KEY"), help="A key with the scope events:write.")
         parser.add_argument("--database", default="default", help="The database that has the outbox.")
-        parser.add_argument("--once", action="store_true", help="Publish what is there now, and end.")
+        parser.add_argument("--once", action="store_true", help="Publish the events that are there now, and exit.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it; SIGTERM and Ctrl-C finish the batch that is under way."""
