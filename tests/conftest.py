@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from chromium import Browser
-from tests import examples
-from tests.compiled import by_one_process
+from tests import examples, forked
 from tests.few import thinned
-from tests.installing import CACHE
 from tests.memory_files import use_memory
 from tests.order import longest_first
 from tests.postgres_server import PostgresServer
@@ -22,6 +20,7 @@ from tests.programs import last_line, needed
 from tests.servers import Running, Servers
 from tests.sqlite_schema import copied_schema
 from tests.warm import warm_starts
+from tests.warm_server import load_server
 from tidings.testing import FakeClock
 
 # Collecting makes a million objects that all stay. To look through them for garbage, again and again, doubles its time.
@@ -42,12 +41,17 @@ def pytest_configure(config: pytest.Config) -> None:
     examples.choose(only_fast_tests=config.option.markexpr == "not slow")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let copies of this process run the tests, where pytest-xdist would start others."""
+    forked.take_over(config, load_server)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Look for garbage again from here on, but not among what was collected."""
     try:
-        with by_one_process(Path(__file__).parent, CACHE / "collecting"):
-            return (yield)
+        return (yield)
     finally:
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -64,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
     items[:], left_out = thinned(items, everything=examples.are_all())
     config.hook.pytest_deselected(items=left_out)
-    items[:] = longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    items[:] = longest_first(items, forked.count(config))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
