@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from tidings.store.joined.others import Others
 
 GARBAGE_THRESHOLD = 20_000
-DRAINED = "this server is being drained, and ends soon"
+DRAINED = "this server is being drained, and exits soon"
 
 log = logging.getLogger("tidings.server")
 
@@ -104,7 +104,7 @@ class Server:
         *,
         wants_to_send: bool = True,
     ) -> None:
-        """`wants_to_send`: if it has joined others, it becomes the one that sends, if there is none."""
+        """`wants_to_send`: if it has joined others and none of them sends, it becomes the sender."""
         self.settings = settings
         self._import_limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         self.clock = clock or SystemClock()
@@ -115,7 +115,7 @@ class Server:
         self._others: Others | None = None
         self._chance = chance
         self.draining: int | None = None
-        """In how many seconds it ends, if somebody has asked it to."""
+        """In how many seconds it exits, if somebody has asked it to."""
         self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: self.stop_in(seconds)
         self.on_free: Callable[[], None] = lambda: None  # from a thread, as long as it takes in and no other node sends
         self._reach: Reach | None = None
@@ -186,7 +186,7 @@ class Server:
         self._tasks = Tasks(cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
 
     def _start_beat(self, engine: Engine) -> None:
-        """Of nodes that share a database, say that this one works."""
+        """If nodes share the database, report that this one works."""
         if engine.node is not None:
             own = Own(id=engine.node, version=__version__, joined=engine.joined, sends=self.sends)
             own.draining = self.draining
@@ -196,7 +196,7 @@ class Server:
             beat.start()
 
     def _follow_others(self, engine: Engine, catalog: Catalog, feed: Feed, router: Router) -> None:
-        """If this node has joined others: hear of what they write."""
+        """If this node has joined others, learn what they write."""
         if engine.joined:
             # Imported here: it loads PostgreSQL's driver.
             from tidings.store.joined.others import Others
@@ -220,7 +220,7 @@ class Server:
         return Replaying(self.writer, catalog, self.clock, self.deliver.notice, bulk=bulk)
 
     def _http_client(self, networks: address.Networks) -> HttpClient:
-        """The door outwards."""
+        """The client for outgoing HTTP requests."""
         return HttpClient(
             lambda ip: address.refusal(ip, networks),
             f"Tidings/{__version__}",
@@ -230,7 +230,7 @@ class Server:
         )
 
     def _declared(self, catalog: Catalog, jobs: tuple[Writer, Readers, Clock]) -> tuple[Collections, Links]:
-        """What a file declares, and what carries that out."""
+        """The declarations of a file, and the part that carries them out."""
         collections, links = Collections(catalog, self.clock), self._links(catalog)
         self.whole_file = WholeFile(collections, links)
         self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
@@ -288,7 +288,7 @@ class Server:
         )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
+        """Serve until `stop`, then finish the work in progress. `ready` is called once requests are accepted."""
         socket = opened(self.settings.host, self.port)
         app = await self.begin(socket.getsockname()[1])
         http = http_server(app, socket)
@@ -305,7 +305,7 @@ class Server:
         await self.end()
 
     async def begin(self, port: int) -> App:
-        """Start everything; the application that is returned takes requests on this port. Raises StoreError."""
+        """Start everything. Returns the application that takes requests on this port. Raises StoreError."""
         self._loop, self.port = asyncio.get_running_loop(), port
         self.stopping = asyncio.Event()
         if self.failed:
@@ -327,18 +327,18 @@ class Server:
         return app
 
     async def finish(self) -> None:
-        """Let what waits or takes long end, so that requests do. New ones are still taken."""
+        """End long polls, streams and other long work, so that their requests end. New requests are still taken."""
         self._tasks.declaring.break_off()
         await self._app.stop()
 
     async def end(self) -> None:
-        """After the last request: stop the background tasks."""
+        """Stop the background tasks, after the last request."""
         await self._tasks.stop()
 
     def stop(self) -> None:
-        """Ask `run` to end; may be called from a signal handler or another thread."""
+        """Ask `run` to return; may be called from a signal handler or another thread."""
         if self._loop is not None:
-            # A stage may break when the loop has ended already.
+            # A stage may break after the loop has ended.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self.stopping.set)
 
@@ -358,14 +358,14 @@ class Server:
             self._reach.reached(event)
 
     def _drain(self, seconds: int, is_followed: bool) -> None:
-        """Somebody has asked this server to end."""
-        log.warning("this server was asked to end in %d s; /readyz sends new callers elsewhere", seconds)
+        """Somebody has asked this server to exit."""
+        log.warning("this server was asked to exit in %d s; /readyz sends new callers elsewhere", seconds)
         self.draining = seconds
         if self._loop is not None:
             self.on_drain(seconds, is_followed)
 
     def stop_in(self, seconds: float) -> None:
-        """Ask `run` to end after a while; from any thread."""
+        """Ask `run` to return after a while; from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.stopping.set)
 
@@ -378,7 +378,7 @@ class Server:
         self.stop()
 
     def close(self) -> None:
-        """Finish in order: what is in flight, what is to be written, then the connections."""
+        """Finish in order: requests in flight, then writes, then the connections."""
         self.deliver.stop()
         self._fetcher.stop()
         self._names.close()

@@ -79,9 +79,9 @@ def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path: Path, run: Run, f
     before = set(tmp_path.iterdir())
     for name in ("pipe", "link"):
         said = backup(run, tmp_path / name, "--data", folder, "--force", ok=False)
-        assert "is not a file, and nothing may take its place" in said
+        assert "is not a regular file, so it cannot be replaced" in said
         said = backup(run, tmp_path / "x.db", "--with-key", tmp_path / name, "--data", folder, ok=False)
-        assert "is not a file" in said
+        assert "is not a regular file" in said
     assert "DEST is empty" in backup(run, "", "--data", folder, ok=False)
     assert set(tmp_path.iterdir()) == before
     (tmp_path / "real.db").touch()

@@ -123,7 +123,7 @@ def test_tests_of_calls_mails_and_edits_pass(run: Run, read: Read, tmp_path: Pat
         (
             MAIL,
             {"event": {"data": {"lines": ["a@b.c", "b@b.c"]}}, "expect": {"to": "a@b.c"}},
-            "1 expected, and it makes 2",
+            "1 expected, but it makes 2",
         ),
         (ITEM, {"event": {"data": {"id": "x"}}, "expect": {"patch": "x"}}, 'expected patch "x", but it is put "x"'),
     ],

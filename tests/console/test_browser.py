@@ -51,10 +51,10 @@ def test_the_failing_endpoint_is_found_understood_and_retried_until_it_is_clear(
     assert "Attempt 1: bad status 503" in text(browser)
     receiver.answer(204, path="/bad")
     click(browser, "Retry now")
-    browser.until("document.getElementById('main').innerText.includes('Delivered with attempt')")
+    browser.until("document.getElementById('main').innerText.includes('Delivered on attempt')")
     browser.open(f"{server.url}/console/endpoints/{ids['bad']}")
     until(lambda: api.get("/v1/deliveries", endpoint=ids["bad"], state="waiting")["data"] == [], "sent")
-    browser.until("document.querySelector('.sentence').innerText.startsWith('It is well')")
+    browser.until("document.querySelector('.sentence').innerText.startsWith('It is healthy')")
 
 
 def test_all_that_fit_are_counted_and_retried(

@@ -119,7 +119,7 @@ def test_an_endpoint_leads_to_all_that_is_its_own_and_names_who_changed_it(
     acts = operator.get(f"/acts?about={made}")
     assert ">Nina" in acts and f'href="/console/endpoints/{made}">{receiver.url("/nina")[7:]}' in acts
     page = operator.act(f"/endpoints/{made}/probe")
-    assert "Nothing waits for it." in page
+    assert "Nothing is waiting for it." in page
     link = operator.get("/links/served")
     assert 'href="/console/deliveries?link=served&amp;state=dead"' in link and "put link, by operator" in link
 
@@ -307,7 +307,7 @@ def test_why_deliveries_are_left_out_of_a_retry_is_counted() -> None:
         "9 are next in line for their first attempt and 4 wait behind an earlier one. They are sent without a retry"
     )
     assert left_out_in_words([one("paused", attempts=3)]).endswith(
-        "disabled. It is sent without a retry; resuming it sends what waits for it"
+        "disabled. It is sent without a retry; resuming it sends its waiting deliveries"
     )
     assert left_out_in_words([one(attempts=1)]) == ""
 

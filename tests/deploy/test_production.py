@@ -125,7 +125,7 @@ def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, t
         return wrong(data.look_at_data(settings, at))
 
     found = judged()
-    assert "No backup was ever made" in found["backup"] and "No backup was ever restored" in found["trial"]
+    assert "No backup was ever made" in found["backup"] and "No backup has ever been restored" in found["trial"]
     assert "No copy of" in found["secret"]
     here = ("--data", str(folder))
     assert run("backup", str(kept), "--with-key", str(keys / "kept.key"), *here).exit_code == 0
@@ -133,13 +133,13 @@ def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, t
     assert said.exit_code == 0 and "0 events and 1 endpoint, every secret opens" in said.stdout
     assert len(list(kept.iterdir())) == 1, "nothing is left of the trial"
     found = judged()
-    assert set(found) - {"volume"} == {"backup"} and "on the disk of the data" in found["backup"]
+    assert set(found) - {"volume"} == {"backup"} and "on the same disk as the data" in found["backup"]
     assert "2.0 days ago" in judged(now + 2 * DAY)["backup"]
-    assert "No backup was restored on trial for 39 days" in judged(now + 39 * DAY + HOUR)["trial"]
+    assert "No backup has been restored on trial for 39 days" in judged(now + 39 * DAY + HOUR)["trial"]
     (kept / "secret.key").write_bytes((keys / "kept.key").read_bytes())
     assert "is the secret key, next to the backups" in judged()["secret"]
     next(kept.glob("*.db")).unlink()
-    assert "but is gone" in judged()["backup"]
+    assert "but no longer exists" in judged()["backup"]
     assert "there is no backup in" in run("restore", str(kept), "--trial", *here).stderr
     assert run("backup", str(folder), *here).exit_code == 0
     assert "inside the data folder" in judged(now + HOUR)["backup"]

@@ -203,16 +203,16 @@ def test_what_was_passed_on_is_not_passed_on_again(nodes: Nodes, taker: TestServ
     # Under its own name, not even that.
     known.sender = Sender("taker", taker.url, 0.0)
     forget(taker)
-    assert taker.api.call("GET", "/v1/links").json["detail"].startswith("No node sends at this moment")
+    assert taker.api.call("GET", "/v1/links").json["detail"].startswith("No node is sending right now")
     forget(taker)
 
 
 @pytest.mark.parametrize(
     ("sender", "said"),
     [
-        (None, "No node sends"),
+        (None, "No node is sending"),
         (Sender("gone", "http://127.0.0.1:9", 0.0), "cannot be reached"),
-        (Sender("silent", "http://127.0.0.1:9", 10.5), "No node sends"),
+        (Sender("silent", "http://127.0.0.1:9", 10.5), "No node is sending"),
         (Sender("odd", "file:///etc/passwd", 0.0), "cannot be reached"),
         (Sender("odd", "http://someone@127.0.0.1:9", 0.0), "cannot be reached"),
         (Sender("odd", "127.0.0.1", 0.0), "cannot be reached"),
@@ -261,7 +261,7 @@ def test_an_answer_that_cannot_be_read_is_a_sentence(nodes: Nodes, taker: TestSe
     with other_sender(nodes, answers(data)):
         reply = taker.api.call("POST", "/v1/links/x:pause")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
-    assert "Whether it carried the request out is unknown" in reply.json["detail"]
+    assert "It is unknown whether it was carried out" in reply.json["detail"]
 
 
 @pytest.mark.parametrize(

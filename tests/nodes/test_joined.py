@@ -77,7 +77,7 @@ def test_a_drain_names_one_server(tmp_path: Path, migrated_url: str) -> None:
         unknown = drained(made[0], named, "tidings@app:2")
         assert (
             unknown.exit_code == 1
-            and "No server that was heard of lately has the name, address or id" in unknown.output
+            and "No server that was heard from lately has the name, address or id" in unknown.output
         )
         _, (other,) = split(migrated_url, made)
         assert drained(other, named, "self", "--after", "0").exit_code == 0
@@ -116,7 +116,7 @@ def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, migrated
         return {each.detail: each.state for each in look_at_nodes(read_settings(settings, {}))}
 
     with joined(tmp_path, migrated_url, 1) as [first]:
-        assert "1 server was heard of on this database" in next(iter(found(first)))
+        assert "1 server was heard from on this database" in next(iter(found(first)))
         with Node(tmp_path / "far", migrated_url, node_url="http://127.0.0.1:1") as far:
             far.start()
             said = found(first)

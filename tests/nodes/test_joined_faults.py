@@ -52,7 +52,7 @@ def test_a_frozen_sender_is_replaced_and_sends_nothing_when_it_wakes(tmp_path: P
         until(lambda: len(receiver.requests()) > 5, "some have arrived")
         _freeze(first)
         took = is_soon(lambda: sender(migrated_url) == other.url, "the other one sends", 20)
-        assert took < 13 and "was not heard of for 10 s: its session was ended" in other.log
+        assert took < 13 and "was not heard from for 10 s: its session was ended" in other.log
         until(lambda: {each.id for each in receiver.requests()} == set(sent), "all have arrived", 40)
         before, logged = len(receiver.requests()), len(first.log)
         _wake(first)

@@ -100,7 +100,7 @@ def test_a_sender_that_was_replaced_ends_and_its_successor_sends(join: Join, mig
     end(migrated_url, db)
     successor, _ = join()
     assert successor.sends
-    with pytest.raises(Superseded, match="another node sends now"):
+    with pytest.raises(Superseded, match="another node is the sender now"):
         speaks(db)
     with pytest.raises(Superseded):
         speaks(db)

@@ -32,7 +32,7 @@ def test_a_browser_gets_a_page_that_tries_again(anybody: Api, path: str) -> None
     assert reply.headers["content-type"].startswith("text/html")
     page = reply.body.decode()
     assert '<meta http-equiv="refresh" content="2">' in page
-    assert "No node sends at this moment; within seconds one does." in page
+    assert "No node is sending right now; one should take over within seconds." in page
     assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
     # It looks like the others: its files come from this node.
     for url in re.findall(r'(?:href|src)="([^"]*/@/[^"]*)"', page):

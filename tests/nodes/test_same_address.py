@@ -69,8 +69,8 @@ def test_nodes_that_find_one_another_at_one_address_later_say_so(
             beat = two.server._beat
             assert beat is not None
             beat.own.address = "http://10.0.0.5:8080"
-            until(lambda: len(said(caplog, "says that it is at http://10.0.0.5:8080")) == 2, "both say so, once")
-        until(lambda: len(said(caplog, "no other server says any longer")) > 0, "and that it is over")
+            until(lambda: len(said(caplog, "is registered at http://10.0.0.5:8080")) == 2, "both say so, once")
+        until(lambda: len(said(caplog, "no other server is registered at")) > 0, "and that it is over")
 
 
 def said(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:

@@ -95,7 +95,7 @@ def test_a_frozen_server_is_ended_and_stands_by_when_it_wakes(two: tuple[Process
     first.process.send_signal(signal.SIGSTOP)
     try:
         second.wait_until_ready()
-        assert "was not heard of for 10 s: its session was ended" in second.log
+        assert "was not heard from for 10 s: its session was ended" in second.log
         assert second.api.call("GET", f"/v1/events/{event}").status == 200
         second.api.publish("step")
     finally:
@@ -219,7 +219,7 @@ def test_sqlite_has_no_standby(tmp_path: Path) -> None:
         ({"node_url": "http://a:8080"}, "node_url is only for servers that work together"),
         (
             {"join": True, "database": "postgresql://h/d", "secret_key": KEY, "node_url": "http://a:8080/hooks"},
-            "is not the URL of a server, without a path",
+            "must be a server's URL without a path",
         ),
     ],
 )

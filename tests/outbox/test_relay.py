@@ -208,7 +208,7 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
     with shop.transaction() as connection:
         shop.run(connection, "UPDATE tidings_outbox SET type = 'endpoint.mine' WHERE type = 'parcels.mine'")
     assert run("status").stdout.startswith("2 waiting, the first since 20")
-    assert run("relay", "--once", *at).stdout == "2 events left the outbox.\n"
+    assert run("relay", "--once", *at).stdout == "2 events were published from the outbox.\n"
     said = json.loads(run("status", "--json").stdout)
     assert (said["waiting"], said["refused"][0]["type"]) == (0, "endpoint.mine")
     assert "are published by Tidings itself" in run("status").stdout.replace("\n", " ")
@@ -230,7 +230,7 @@ def test_djangos_command_publishes_with_the_projects_settings(
     add(shop, tenant, ("orders.paid", {}))
     monkeypatch.setattr(sys, "stdout", printed := io.StringIO())
     call_command("tidings_relay", "--once", "--url", server.url, "--key", server.api.key, stdout=printed)
-    assert printed.getvalue() == "1 event left the outbox.\n"
+    assert printed.getvalue() == "1 event was published from the outbox.\n"
     assert len(stored(server, tenant)) == 1
     add(shop, tenant, ("orders.paid", {}))
     for wrong, reason in {

@@ -89,7 +89,7 @@ def test_what_was_missed_is_counted_and_sent(api: Api, receiver: Receiver, clock
     assert drawn_again in customer.call(one).body.decode(), "its attempts are counted in some seconds"
     clock.advance(60)
     assert drawn_again not in customer.call(one).body.decode()
-    assert "It is sent again now." in customer.act(f"/log/{delivery}/retry")
+    assert "It is being sent again." in customer.act(f"/log/{delivery}/retry")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def relay(
         runner = Relay(connector(database), out.client, table=table)
         if once:
             count = _asked(runner.drain)
-            out.answer({"done": count}, lambda: out.say(f"{counted(count, 'event')} left the outbox."))
+            were = "was" if count == 1 else "were"
+            out.answer({"done": count}, lambda: out.say(f"{counted(count, 'event')} {were} published from the outbox."))
             return
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         out.say("The relay runs. Stop it with Ctrl-C.")

@@ -161,7 +161,7 @@ def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: 
         try:
             follow_up = flight.action.follow(flight.events, reply, now)
         except Exception as wrong:
-            log.error("what follows from a success is lost: %s", why(wrong))
+            log.error("the follow-ups of a success are lost: %s", why(wrong))
             return
         if follow_up is not None:
             settlement.follow_ups.append(follow_up)

@@ -23,7 +23,7 @@ from tidings.store.log.events import Publication, append
 ATTEMPT_COLUMNS = Attempt.__struct_fields__
 """The table's columns are named like the struct's fields."""
 HASTENED_PER_STEP = 1_000
-NOT_STORED = "What the other system said could not be stored."
+NOT_STORED = "The other system's response could not be stored."
 _NOT_NOW = (StoreBusy, StoreFull, StoreDamaged, Contended)
 """What is wrong with the store, and not with what is to be stored."""
 
@@ -240,7 +240,7 @@ class Settlement:
         except _NOT_NOW:
             raise
         except Exception:
-            log.exception("what follows from a success could not be stored, and is lost")
+            log.exception("the follow-ups of a success could not be stored, and are lost")
             return ()
 
     def _missing(self, db: Db) -> list[Attempt]:

@@ -50,13 +50,13 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, Headers]:
         first, *lines = text[:-4].split("\r\n")
         status = _STATUS.fullmatch(first)
         if status is None:
-            raise ValueError("this is not a response of HTTP/1.1")
+            raise ValueError("this is not an HTTP/1.1 response")
         fields = [_FIELD.fullmatch(line) for line in lines]
         headers = [(each[1].lower(), each[2].rstrip(" \t")) for each in fields if each is not None]
         if len(headers) != len(lines):
             raise ValueError("the response has a line that is not a header")
         if status[1] == "101":
-            raise ValueError("nobody asked for another protocol")
+            raise ValueError("the response switches protocols, which was not requested")
         if not status[1].startswith("1"):
             return int(status[1]), headers
     raise ValueError("there are too many interim responses")
@@ -87,13 +87,13 @@ class Framing(msgspec.Struct, frozen=True):
             return cls(0, is_chunked=False, keeps_alive=not closes)
         if codings:
             if lengths or codings != ["chunked"]:
-                raise ValueError("the response is framed in two ways, or in one that is unknown here")
+                raise ValueError("the response gives its length in two ways, or in one that is unknown here")
             return cls(None, is_chunked=True, keeps_alive=not closes)
         if not lengths:
             return cls(None, is_chunked=False, keeps_alive=False)
         (length,) = lengths if len(lengths) == 1 else ("",)
         if not is_digits(length) or len(length) > DIGITS_MAX:
-            raise ValueError("the response has no length that can be read")
+            raise ValueError("the response's length cannot be read")
         return cls(int(length), is_chunked=False, keeps_alive=not closes)
 
     async def pieces(self, reader: asyncio.StreamReader) -> AsyncGenerator[bytes]:
@@ -103,7 +103,7 @@ class Framing(msgspec.Struct, frozen=True):
                 async for piece in _exactly(reader, size):
                     yield piece
                 if await reader.readexactly(2) != b"\r\n":
-                    raise ValueError("a chunk does not end where it said")
+                    raise ValueError("a chunk does not end where its size says")
             for _ in range(TRAILER_LINES_MAX):
                 if await reader.readuntil(b"\r\n") == b"\r\n":
                     return
@@ -128,5 +128,5 @@ async def _exactly(reader: asyncio.StreamReader, size: int) -> AsyncIterator[byt
 def _size(line: bytes) -> int:
     found = _CHUNK.fullmatch(line) if len(line) <= CHUNK_LINE_BYTES_MAX else None
     if found is None:
-        raise ValueError("a chunk has no size that can be read")
+        raise ValueError("a chunk's size cannot be read")
     return int(found[1], 16)

@@ -105,7 +105,7 @@ class _Body:
         if length is None:
             await self._write(b"0\r\n\r\n")
         elif sent != length and not self._is_answered:
-            raise BrokenOff("the body has another length than it said")
+            raise BrokenOff("the body's length differs from its Content-Length")
 
     async def _write(self, data: bytes) -> None:
         writer = self._connection.writer

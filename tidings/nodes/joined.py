@@ -162,7 +162,7 @@ class Joined:
                 return None
             self._free.clear()
             if await asyncio.to_thread(self._take_turn):
-                log.warning("no server sends: this one starts again to do it")
+                log.warning("no server is sending: this one restarts to become the sender")
                 return True
 
     def _take_turn(self) -> bool:
@@ -173,7 +173,7 @@ class Joined:
                 self._turn = turn
                 return True
         except StoreError as wrong:
-            log.warning("the database cannot be asked who sends: %s", wrong)
+            log.warning("the database cannot be asked which server sends: %s", wrong)
             turn.end()
         return False
 
@@ -221,14 +221,14 @@ class Joined:
 
     def _note(self, wrong: StoreError | None) -> None:
         if wrong is not None and self._wrong is None:
-            log.error("this server cannot start again yet: %s", wrong)
+            log.error("this server cannot restart yet: %s", wrong)
         self._wrong = wrong
 
     def _why(self) -> str:
         if self._draining is not None:
             return f"{DRAINED[0].upper()}{DRAINED[1:]}."
         if self._wrong is None:
-            return "This server takes another role, and is back in a moment."
+            return "This server is changing its role, and will be back in a moment."
         return f"This server cannot use the database: {self._wrong.detail}."
 
     def _call(self, act: Callable[[], None]) -> None:

@@ -92,11 +92,11 @@ class StandingBy:
             free = watch.look()
         except StoreError as wrong:
             if self._wrong is None:
-                log.error("the database cannot be asked who works: %s", wrong)
+                log.error("the database cannot be asked which server works: %s", wrong)
             self._wrong = wrong
             return False
         if watch.own.draining is not None:
-            log.warning("this server was asked to end")
+            log.warning("this server was asked to exit")
             self.stop()
             return False
         if self._wrong is not None:

@@ -231,7 +231,7 @@ class Supervisor:
             self._status = REFUSED if status in (0, REFUSED) else BROKEN
             self._stop()
         elif worker.drains and status == 0 and self._is_drained():
-            log.info("worker %d has ended, as all were asked to", worker.number)
+            log.info("worker %d has exited, as all workers were asked to", worker.number)
         else:
             now = time.monotonic()
             pause = 0.0 if worker.drains else worker.restarts.ended(now)
@@ -252,7 +252,7 @@ class Supervisor:
     def _give_up(self, now: float) -> None:
         if self._is_stopping or not is_hopeless(now, self._ready_until):
             return
-        self.refusal = f"no worker was ready for a minute; at last, {self._last}"
+        self.refusal = f"no worker was ready for a minute; in the end, {self._last}"
         self._status = BROKEN
         self._stop()
 

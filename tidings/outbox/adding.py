@@ -135,7 +135,8 @@ def _check_transaction(connection: Any) -> None:
         "sqlalchemy": "an isolation level other than AUTOCOMMIT",
     }[kind_of(connection)]
     raise RuntimeError(
-        "The event would be committed by itself, even if the change that it is about were rolled back. Make the change "
+        "The event would be committed on its own, even if the change that it is about were rolled back. Make the "
+        "change "
         f"and add the event in one transaction: {how}"
     )
 

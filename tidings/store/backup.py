@@ -35,7 +35,10 @@ Progress = Callable[[int, int], None]
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of a store. `secret_mark`: of the key that seals its secrets; None: older than marks."""
+    """The content of a store.
+
+    `secret_mark`: the mark of the key that seals its secrets; None if it is older than marks.
+    """
 
     schema: int
     events: int
@@ -53,9 +56,10 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def back_up(source: Path, destination: Path, now: Micros, progress: Progress, *, replace: bool = False) -> Copied:
-    """Copy the store as it is at this moment to `destination`: a file, or a folder that gets one named by the time.
+    """Copy the store as it is now to `destination`: a file, or a folder, in which the copy is named after the time.
 
-    A server may write to it meanwhile. Raises StoreError and OSError; then no file has that name, or the old one.
+    A server may write to it meanwhile. Raises StoreError and OSError; then that name is still free, or has the old
+    file.
     """
     begun = time.monotonic()
     if not source.is_file() or not source.stat().st_size:
@@ -75,7 +79,7 @@ def back_up(source: Path, destination: Path, now: Micros, progress: Progress, *,
 def restore(
     source: Path, target: Path, now: Micros, progress: Progress, *, replace: bool = False
 ) -> tuple[Copied, str]:
-    """Replace a database, whose lock the caller holds, by a copy. Also returns where the old one went, or "".
+    """Replace a database, whose lock the caller holds, with a copy. Also returns where the old one was moved, or "".
 
     Raises StoreError, and OSError; the old database then stays in place.
     """
@@ -138,9 +142,9 @@ def put_key(key: bytes, path: Path, now: Micros) -> None:
 
 
 def refuse_special(path: Path) -> None:
-    """Raise StoreError for a device, a pipe or a folder, which a file would take the place of, also of /dev/null."""
+    """Raise StoreError for a device (even /dev/null), a pipe or a folder, which a file would replace."""
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is not a file, and nothing may take its place. Name a new file")
+        raise StoreError(f"{path} is not a regular file, so it cannot be replaced. Name a new file")
 
 
 def _target(destination: Path, now: Micros) -> Path:
@@ -160,7 +164,7 @@ def _copy(
     with _partial(target) as (partial, fd):
 
         def slice_done(done: int, size: int) -> None:
-            # All at once at the end, it would delay the syncs of a server that writes to the same disk.
+            # A single sync at the end would delay those of a server that writes to the same disk.
             _sync_data(fd)
             progress(done, size)
 
@@ -203,7 +207,8 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 @contextlib.contextmanager
 def _partial(target: Path) -> Iterator[tuple[Path, int]]:
-    """An empty file beside the target, open and locked, so that nothing takes it for the rest of a killed copy."""
+    """An empty file next to the target, open and locked, so that it is not mistaken for the remains of a killed
+    copy."""
     for left in target.parent.glob(f"*{PARTIAL}"):
         if left.name == f"{target.name}{PARTIAL}" or _OURS.fullmatch(left.name):
             _clear(left)
@@ -223,7 +228,7 @@ def _partial(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _clear(left: Path) -> None:
-    """Remove the rest of a killed copy, unless it is still being written."""
+    """Remove the remains of a killed copy, unless it is still being written."""
     with contextlib.suppress(OSError):
         fd = os.open(left, os.O_RDWR)
         try:
@@ -286,7 +291,7 @@ def named_by_time(folder: Path) -> list[Path]:
 def delete_oldest(made: Path, keep: int) -> list[Path]:
     """Delete the oldest backups next to one that was just made; returns them. Files with other names stay.
 
-    Their names sort by time. The one that was just made stays even if a clock that was wrong has made later ones.
+    Their names sort by time. The new one is kept even if a wrong clock has given others later names.
     Raises OSError.
     """
     others = [path for path in named_by_time(made.parent) if path.name != made.name]

@@ -18,18 +18,18 @@ Dialect = str
 """`sqlite` or `postgres`."""
 Stamp = Callable[[Sequence[Event]], None]
 LOCK_SECONDS = 2
-"""How long a write waits for what another session has locked."""
+"""How long a write waits for rows that another session has locked."""
 FRESH_MAX = 5_000
 """How many appended events, and deliveries, a transaction remembers: as many as the route stage takes in one step."""
 Mark = tuple[dict[str, int], dict[str, int], int, int, list[Row] | None, int, int]
 
 
 def no_rest() -> None:
-    """The `rest` of connections that are needed for something else: it does not pause."""
+    """The `rest` of connections without their own: it does not pause."""
 
 
 NO_HOOKS: tuple[Callable[[], None], Stamp | None] = (no_rest, None)
-"""`rest` and `stamp` of a connection that nobody has given others."""
+"""The `rest` and `stamp` of a connection that was given no others."""
 
 
 class StoreError(Exception):
@@ -59,7 +59,7 @@ class Taken(StoreBusy):
 
 
 class Superseded(StoreBusy):
-    """Another server has written to the database since this one did: what this one has in memory no longer counts."""
+    """Another server has written to the database since this one did, so what this one has in memory is out of date."""
 
 
 class Lost(StoreBusy):
@@ -75,7 +75,7 @@ class TooLong(StoreError):
 
 
 class NotSingle(StoreError):
-    """A job that was to ask once asks again; it may be repeated on a reader thread."""
+    """A job that should run one statement runs another; it may be repeated on a reader thread."""
 
 
 class Outdated(StoreError):
@@ -83,11 +83,14 @@ class Outdated(StoreError):
 
 
 class Contended(StoreError):
-    """Another node came first, as with a deadlock. A new transaction sees what it did: it may be done again."""
+    """Another node came first, as in a deadlock.
+
+    Repeat the work in a new transaction, which sees what that node did.
+    """
 
 
 class Held(Contended):
-    """Something that this transaction needs was locked by another for too long."""
+    """Another transaction held a lock that this one needs for too long."""
 
 
 class UniqueViolation(StoreError):
@@ -101,16 +104,17 @@ class Behind(Contended):
 class Positions:
     """What a journal's writer knows without asking: counters and cursors, and what it has just appended.
 
-    Nobody else moves them. What moved is stored once for each transaction (`journal.store`).
+    Nobody else moves them. Those that moved are stored once per transaction (`journal.store`).
     """
 
     def __init__(self, own: frozenset[str], *, keeps: bool = False) -> None:
-        """`own`: what this node alone moves; `keeps`: events are numbered at the end (store/log/numbering.py)."""
+        """`own`: those that only this node moves; `keeps`: events get their numbers at the end
+        (store/log/numbering.py)."""
         self.own = own
         self.kept: list[Row] | None = [] if keeps else None
-        """The events of this transaction that have no number yet; None: they have theirs at once."""
+        """The events of this transaction that have no number yet; None if events are numbered at once."""
         self.kept_at = self.spilled = 0
-        """When they were kept, and how many were copied into the temporary table."""
+        """When they were kept, and how many of them were copied into the temporary table."""
         self.known: dict[str, int] = {}
         self.moved: dict[str, int] = {}
         """Those of `known` that are not stored yet."""
@@ -121,7 +125,10 @@ class Positions:
         self._ended = True
 
     def begin(self) -> None:
-        """A transaction begins. If the one before did not reach its `end`, it was undone: all is read again."""
+        """A transaction begins.
+
+        If the previous one did not reach its `end`, it was undone, so everything is read again.
+        """
         if not self._ended:
             self.known, self.moved = {}, {}
         self.fresh, self.deliveries, self._ended = [], [], False
@@ -136,7 +143,7 @@ class Positions:
         self.known[name] = self.moved[name] = to
 
     def append(self, rows: list[tuple[Any, ...]]) -> None:
-        """Remember events that were appended; once they are too many, no more of this transaction."""
+        """Remember events that were appended. Once there are too many, remember none of this transaction."""
         if len(self.fresh) <= FRESH_MAX:
             self.fresh += rows
 
@@ -146,13 +153,13 @@ class Positions:
             self.deliveries += rows
 
     def mark(self) -> Mark:
-        """What `back` returns to, if a part of the transaction is undone."""
+        """The state that `back` returns to if a part of the transaction is undone."""
         kept = self.kept
         counts = len(self.fresh), len(self.deliveries)
         return dict(self.known), dict(self.moved), *counts, kept, len(kept or ()), self.spilled
 
     def back(self, mark: Mark) -> None:
-        """A part of the transaction was undone: all is as it was at the mark."""
+        """A part of the transaction was undone: return to the state at the mark."""
         self.known, self.moved = dict(mark[0]), dict(mark[1])
         del self.fresh[mark[2] :], self.deliveries[mark[3] :]
         self.kept, self.spilled = mark[4], mark[6]
@@ -175,13 +182,13 @@ class Db(Protocol):
     watched: dict[str, Watch]
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]
-    """To be called now and then by jobs that compute a lot: a reader's pauses there (store/readers.py)."""
+    """Jobs that compute a lot call this now and then; a reader's job pauses there (store/readers.py)."""
     stamp: Stamp | None
     """Called with new events before they are stored, to set the traces that they belong to."""
 
     @property
     def session(self) -> int | None:
-        """The number of its session in the database, if it has such; None while it has none."""
+        """The number of its session in the database; None while it has none, or if the engine has no sessions."""
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         """The first row, or None."""
@@ -199,10 +206,10 @@ class Db(Protocol):
         """Run a composed statement that returns no rows; returns how many it changed. As `query`: no caller's input."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Append many rows in one go. Raises UniqueViolation."""
+        """Append many rows at once. Raises UniqueViolation."""
 
     def append(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """As `insert`, for rows that nothing refuses: they may be sent with the transaction's next statement."""
+        """As `insert`, for rows that cannot be refused: they may be sent with the transaction's next statement."""
 
     def run_later(self, name: str, /, **params: Any) -> None:
         """Run a statement whose result nobody needs: it may be sent with the transaction's next one."""
@@ -254,9 +261,9 @@ class AwaitedReads(Protocol):
     """Connections whose statements an event loop can await."""
 
     async def run_all(self, jobs: Sequence[Callable[[Db], Any]]) -> list[Outcome]:
-        """Run jobs that read with one statement each. They are begun twice.
+        """Run jobs that read with one statement each. Each job is begun twice.
 
-        An outcome is Lost, Outdated or NotSingle where a reader thread may repeat the job.
+        The outcome is Lost, Outdated or NotSingle if a reader thread may repeat the job.
         """
 
     def close(self) -> None:
@@ -264,7 +271,7 @@ class AwaitedReads(Protocol):
 
 
 class UnsharedEngine:
-    """What an engine says whose database is one file, opened by one process."""
+    """The answers of an engine whose database is one file, opened by one process."""
 
     node = None
     joined, sends, wants_to_send = False, True, True
@@ -279,13 +286,13 @@ class UnsharedEngine:
             self._opened.close()
 
     def timeline(self) -> None:
-        """None: a file that is put in place of another does not say so."""
+        """None: a file cannot tell that it has replaced another."""
 
     def note_reached(self, event: int) -> None:
         """Nothing: a file that is replaced under a server is noticed by its number (open_files.py)."""
 
     def claim(self, db: Db) -> None:
-        """The lock of the file is enough: it ends with the process, and nobody takes it meanwhile."""
+        """The lock on the file is enough: it lasts as long as the process, and nobody can take it in the meantime."""
 
 
 class Engine(Protocol):
@@ -299,7 +306,10 @@ class Engine(Protocol):
 
     @property
     def sends(self) -> bool:
-        """Whether this node routes and sends. Of joined ones, one does: its writer's session holds the lock for it."""
+        """Whether this node routes and sends.
+
+        One joined node does: the one whose writer's session holds the lock for it.
+        """
 
     @property
     def wants_to_send(self) -> bool:
@@ -310,7 +320,7 @@ class Engine(Protocol):
         """The id of this node among those that share the database, made at each start; None: nobody shares it."""
 
     def timeline(self) -> str | None:
-        """What changes if the whole database is restored or promoted, as its writer found it; None: nobody says."""
+        """What its writer found: a value that changes if the database is restored or promoted; None if unknown."""
 
     def writer(self) -> Db:
         """A connection for the one writer thread. Raises StoreError if the store would lose acknowledged data."""
@@ -319,25 +329,25 @@ class Engine(Protocol):
         """Use this connection for the next writer; of joined nodes that start at once, the sender stays the sender."""
 
     def note_reached(self, event: int) -> None:
-        """This event is known to be stored: a database that is found to end before it went back in time."""
+        """This event is known to be stored. A database that later ends before it went back in time."""
 
     def claim(self, db: Db) -> None:
-        """Write down that this node writes now: of others that come back, each has to start again."""
+        """Record that this node is now the writer: any other that comes back has to start again."""
 
     def reader(self) -> Db:
         """A connection for reading; it sees what was committed."""
 
     def brief_reader(self) -> BriefDb | None:
-        """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
+        """A connection whose reads raise TooLong rather than take more than a moment; None if that is impossible."""
 
     def awaited_reads(self) -> AwaitedReads | None:
-        """What reads for an event loop without a thread; None: nothing needs it."""
+        """Connections that an event loop reads from without a thread; None if the engine needs none."""
 
     def builder(self) -> Builder:
         """A connection that builds indexes next to the writer. Raises StoreError if only the writer may write."""
 
     def check_safety(self) -> None:
-        """The same check without a writer, such as next to a running server. Raises StoreError."""
+        """The same check without a writer, for example next to a running server. Raises StoreError."""
 
     def close(self) -> None:
         """Release everything."""

@@ -1,11 +1,11 @@
-"""The catalogue: links, connections, hooks, forms, keys, event types, tenants, collections, in memory beside the store.
+"""The catalogue: links, connections, hooks, forms, keys, event types, tenants, collections, also kept in memory.
 
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
-`put_` and `drop_` methods with its connection; that also records, in the same transaction, what has changed
+`put_` and `drop_` methods with its connection; in the same transaction, the method also records what has changed
 (`catalog_change`). The numbers of these changes are the catalogue's version, which lives in the store: a process that
-holds a snapshot of version 7 reads again what the changes after 7 name, whichever process made them. The writer does so
-after each commit of its own, before anybody is answered. Where other nodes write as well, a group is only committed if
-the catalogue was at its beginning what this node takes it for (`begin`), and a change of it only on top of the last.
+holds a snapshot of version 7 reads again whatever the changes after 7 name, no matter which process made them. The
+writer does this after each of its commits, before anybody gets a response. If other nodes write as well, a group is
+committed only if this node's snapshot was current when the group began (`begin`), and a change only on top of the last.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ CHANGES_KEPT = 50_000
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The catalogue at one moment. `version` is the number of the last change that is in it."""
+    """The catalogue at one moment. `version` is the number of the last change that it includes."""
 
     version: int
     links: dict[int, AnyLink]
-    """By number, of every kind, deleted ones included: deliveries name them."""
+    """Links of every kind by number, including deleted ones, because deliveries name them."""
     endpoints_by_id: dict[str, Endpoint]
     """By id, without deleted ones and other kinds of links."""
     keys: dict[str, Key]
@@ -79,7 +79,7 @@ class Catalog:
 
     def load(self, db: Db) -> None:
         """Read everything. Raises StoreError if the secrets cannot be opened."""
-        # First the version: what changes in the meantime is then read twice rather than never.
+        # The version comes first, so that what changes in the meantime is read twice rather than never.
         version = db.one("catalog_version")
         links = {row[0]: rows.link_of(row, self.sealer) for row in db.all("links")}
         keys = {row[0]: rows.key_of(row, self.now.keys.get(row[0])) for row in db.all("keys")}
@@ -137,27 +137,27 @@ class Catalog:
                 forms_by_path=dict(now.forms_by_path),
             )
             self._publish(fresh, self._read(db, fresh, changes))
-        # Only now: another thread that finds nothing written finds the new snapshot (`is_current`).
+        # Only now, so that another thread which sees no pending write sees the new snapshot (`is_current`).
         self._written = set()
 
     def begin(self, db: Db) -> None:
-        """In a transaction that works with `now`: it fails with Behind if that is out of date at this moment.
+        """Make a transaction that works with `now` fail with Behind if that is out of date.
 
-        Nobody waits for the answer: it comes with that of the transaction's next statement.
+        Nobody waits for the result: it arrives with that of the transaction's next statement.
         """
         if db.shares and self.now.version >= 0:
             db.run_later("catalog_expect", version=self.now.version + db.noted)
 
     def lock(self, db: Db) -> None:
-        """The same without a failure: until the transaction ends, other nodes change nothing. Reads what they did.
+        """As `begin`, but never fails: it reads other nodes' changes, and they make no more until the transaction ends.
 
-        In two statements: one that waits for the lock does not see what it waited for.
+        It takes two statements, because the one that waits for the lock does not see the changes that it waited for.
         """
         db.all("catalog_lock")
         self.catch_up(db)
 
     def _read(self, db: Db, fresh: Snapshot, changes: Iterable[Row]) -> list[AnyLink]:
-        """Read what changed into a snapshot, in sets what can change by the hundred; returns the links."""
+        """Read what changed into a snapshot, many things of a kind together; returns the links."""
         named: dict[str, dict[str, None]] = {}
         for _, kind, name in changes:
             named.setdefault(kind, {})[name] = None
@@ -189,13 +189,13 @@ class Catalog:
         return [rows.keep_link(fresh.links, fresh.endpoints_by_id, link) for link in changed]
 
     def _writes(self, kind: str) -> bool:
-        """Whether such things were changed since `now`. Reading them all again takes long, so only then it is done."""
+        """Whether such things changed since `now`. Reading them all again takes long, so it is done only then."""
         return self.now.version < 0 or any(each == kind for each, _ in self._written)
 
     def _note(self, db: Db, kind: str, *names: str) -> None:
         """Record changes, in the transaction that makes them."""
         self._written.update((kind, name) for name in names)
-        # One row for all nodes: changes of the catalogue wait for one another, so versions are in order.
+        # All nodes share one row, so changes to the catalogue wait for one another, and versions are in order.
         row = db.one("numbers_take", name="catalog", journal=0, count=len(names))
         assert row is not None
         first = row[0] - len(names) + 1
@@ -246,7 +246,7 @@ class Catalog:
         self.put_links(db, [link])
 
     def delete_links(self, db: Db, links: Sequence[AnyLink]) -> None:
-        """Mark links as deleted; nothing else of them is written."""
+        """Mark links as deleted; nothing else about them is written."""
         if links:
             self._note(db, "link", *(str(link.num) for link in links))
             names = ("num", "mode", "reason", "revision", "updated", "deleted")
@@ -275,14 +275,14 @@ class Catalog:
             db.many("key_put", [rows.key_fields(key) for key in keys])
 
     def revoke_key(self, db: Db, ident: str, now: Micros) -> None:
-        """Refuse a key from now on, as the present transaction sees it; `now` is without what that has made."""
+        """Refuse a key from now on. Finds it as the present transaction sees it, which may be newer than `now`."""
         for row in db.all("keys_changed", names=rows.listed([ident])):
             key = rows.key_of(row)
             if key.revoked is None:
                 self.put_key(db, msgspec.structs.replace(key, revoked=now))
 
     def drop_keys(self, db: Db, idents: Sequence[str]) -> None:
-        """Forget keys, which nothing names any more."""
+        """Drop keys that nothing refers to any more."""
         if idents:
             self._note(db, "key", *idents)
             db.many("key_drop", [{"id": ident} for ident in idents])
@@ -325,9 +325,9 @@ class Catalog:
         return {row[0]: rows.collection_of(row) for row in db.all("collections")}
 
     def is_current(self, collection: Collection) -> bool:
-        """Whether the collection is declared so, also in the writer's present transaction.
+        """Whether this is still the collection's declaration, also in the writer's present transaction.
 
-        Any thread may ask: after it has read, and in this order, so that it hears of a change that it may have seen.
+        Any thread may ask, but only after it has read: then it learns of any change that its read may have seen.
         """
         name = collection.name
         return ("collection", name) not in self._written and self.now.collections.get(name) is collection
@@ -359,7 +359,7 @@ class Catalog:
         db.run("hook_put", **rows.hook_fields(hook, self.sealer))
 
     def drop_hook(self, db: Db, ident: str) -> None:
-        """Delete a hook; its receipts stay as long as any."""
+        """Delete a hook; its receipts are kept as long as any others."""
         self._note(db, "hook", ident)
         db.run("hook_drop", id=ident)
 
@@ -378,7 +378,7 @@ class Catalog:
         db.run("form_put", **rows.form_fields(form))
 
     def drop_form(self, db: Db, ident: str) -> None:
-        """Delete a form; what was submitted stays as long as any."""
+        """Delete a form; its submissions are kept as long as any others."""
         self._note(db, "form", ident)
         db.run("form_drop", id=ident)
 

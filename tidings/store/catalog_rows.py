@@ -53,7 +53,7 @@ def hook_fields(hook: Hook, sealer: Sealer) -> dict[str, Any]:
 def link_of(row: Row, sealer: Sealer, before: AnyLink | None = None) -> AnyLink:
     """The link of a row. Raises StoreError if its secrets cannot be opened, or if it is of an unknown kind.
 
-    `before`: as it was. One that is deleted is otherwise as before, so its secrets are not opened again.
+    `before`: the link as it was. A deleted link is otherwise unchanged, so its secrets are not opened again.
     """
     num, ident, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
     if before is not None and deleted is not None:
@@ -204,7 +204,7 @@ def collection_fields(collection: Collection) -> dict[str, Any]:
 
 
 def key_of(row: Row, before: Key | None = None) -> Key:
-    """A key. `before`: as it was; of a key, only its permits change, and whether it is revoked."""
+    """A key. `before`: the key as it was; only its permits, and whether it is revoked, can change."""
     ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins, shared = row
     if before is not None and before.hash == digest:
         return msgspec.structs.replace(before, revoked=revoked, permits=_permits(permits))
@@ -226,7 +226,10 @@ def key_of(row: Row, before: Key | None = None) -> Key:
 
 @lru_cache(maxsize=4_096)
 def _permits(text: str) -> tuple[Permit, ...]:
-    """The permits of a row. Thousands of keys may have the same ones: they are read once, and take room once."""
+    """The permits of a row.
+
+    Thousands of keys may have the same permits, which are then parsed and stored in memory once.
+    """
     return msgspec.json.decode(text, type=tuple[Permit, ...])
 
 
@@ -247,9 +250,9 @@ def listed(things: Iterable[Any]) -> str:
 
 
 def keep_at_path(things: dict[str, AtPath], by_path: dict[str, AtPath], ident: str, thing: AtPath | None) -> None:
-    """Keep or remove what has an id, and a path while it is enabled."""
+    """Keep or remove something that has an id, and also a path while it is enabled."""
     before = things.get(ident)
-    # Another one may have taken its path since: what changed is read again one by one.
+    # Something else may have taken its path since then, as changes are read one by one.
     if before is not None and by_path.get(before.options.path) is before:
         del by_path[before.options.path]
     keep(things, ident, thing)
@@ -266,7 +269,7 @@ def keep(things: dict[str, T], name: str, thing: T | None) -> None:
 
 
 def keep_link(links: dict[int, AnyLink], endpoints: dict[str, Endpoint], link: AnyLink) -> AnyLink:
-    """Keep a link, and return it; among the endpoints only as long as it is one."""
+    """Keep a link, and return it; it is among the endpoints only as long as it is one."""
     links[link.num] = link
     keep(endpoints, link.id, link if is_open_endpoint(link) else None)
     return link
@@ -284,6 +287,9 @@ def keep_key(keys: dict[str, Key], by_hash: dict[str, Key], ident: str, row: Row
 
 
 def stored_version(db: Db) -> int:
-    """The version in the store. As a write job, if other nodes write as well: this node has read it from then on."""
+    """The version in the store.
+
+    If other nodes write as well, this is a write job: from then on, this node is known to have read it.
+    """
     row = db.one("catalog_version")
     return 0 if row is None else int(row[0])

@@ -23,7 +23,7 @@ from tidings.store.base import StoreBusy, StoreError
 
 PRIVATE = 0o600
 PARTIAL = ".partial"
-"""The end of the name of a database that is being copied: what a backup or a restore has under way, or left."""
+"""How the name of an unfinished copy ends: one that a backup or restore is making, or has left behind."""
 BACKUPS = "backups.json"
 """The record of backups, in the data folder."""
 _CONTENT_BYTES = 4_096
@@ -57,7 +57,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def refuse_partial(database: Path) -> None:
-    """Raise StoreError if an interrupted restore left its copy beside the database, which is then not the restored one.
+    """Raise StoreError if an interrupted restore left its copy next to the database, which is then not the restored
+    one.
 
     Raises StoreError.
     """
@@ -79,7 +80,7 @@ def refuse_partial(database: Path) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file that only its owner may read, whatever the umask; one that is there stays. Raises OSError."""
+    """Make an empty file that only its owner may read, whatever the umask; an existing one is kept. Raises OSError."""
     with contextlib.suppress(FileExistsError):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
         try:
@@ -103,10 +104,13 @@ def close_to_others(path: Path) -> None:
 
 
 class FileLock:
-    """A lock that the system drops with the process. Its file names the holder, so that others can say who it is."""
+    """A lock that the system releases when the process ends.
+
+    Its file names the holder, so that others can report it.
+    """
 
     def __init__(self, path: Path, what: Path, option: str) -> None:
-        """`what` it protects, and the option that names another. Raises StoreBusy if it is taken."""
+        """`what` it protects, and the `option` that chooses another. Raises StoreBusy if it is taken."""
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError as wrong:
@@ -120,7 +124,7 @@ class FileLock:
             os.close(self._fd)
             raise self._taken(_who(holder)) from None
         self.before = self.content()
-        """What the last holder left in the file."""
+        """The text that the last holder left in the file."""
         self._write({**self.before, "pid": os.getpid(), "since": moment.to_text(moment.SystemClock().now())})
 
     def content(self) -> dict[str, Any]:
@@ -143,9 +147,9 @@ class FileLock:
         self._write({**self.content(), name: value})
 
     def also_inode(self, path: Path) -> None:
-        """Lock the file itself too: another name or another mount of it has another lock file. Raises StoreBusy.
+        """Lock the file itself too, since another name or mount of it has a different lock file. Raises StoreBusy.
 
-        The lock belongs to this descriptor (F_OFD_SETLK), so that SQLite's locks on the same file do not end it.
+        The lock belongs to this descriptor (F_OFD_SETLK), so SQLite's locks on the same file do not release it.
         """
         if sys.platform != "linux" or self._inode_fd is not None:
             return
@@ -162,7 +166,7 @@ class FileLock:
         self._inode_fd = fd
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         if self._inode_fd is not None:
             os.close(self._inode_fd)
             self._inode_fd = None
@@ -216,7 +220,7 @@ def read_backups(folder: Path) -> BackupRecord:
 
 
 def note_backup(folder: Path, **changes: str | Micros) -> None:
-    """Change the record. Nothing fails if it cannot be written: the doctor will then miss a backup."""
+    """Change the record. If it cannot be written, nothing fails; the doctor just does not know about the backup."""
     with contextlib.suppress(OSError):
         write_whole(
             folder / BACKUPS, msgspec.json.encode(msgspec.structs.replace(read_backups(folder), **changes)) + b"\n"
@@ -225,7 +229,8 @@ def note_backup(folder: Path, **changes: str | Micros) -> None:
 
 
 def give_to_owner_of(folder: Path, file: Path) -> None:
-    """As root, give a file of root's to the owner of a folder: the server there need not run as root. Raises OSError.
+    """As root, give root's file to the owner of its folder, since the server there need not run as root. Raises
+    OSError.
 
     Does nothing as another user.
     """

@@ -1,4 +1,4 @@
-"""The kinds of write jobs, and the line in which those that may take long wait.
+"""The kinds of write jobs, and the queue for those that may take long.
 
 A heavy job has a group to itself. Before the next one, everything else in the queue is written; if there was something,
 other jobs run for as long as the heavy job took. So a small write waits for one heavy job at most, however many there
@@ -16,11 +16,11 @@ from tidings.store.base import Db
 from tidings.store.log import events
 
 Order = tuple[str, ...]
-"""Where a job comes among those of its group: the names of what it locks. All nodes lock in this order."""
+"""A job's place in its group: the names of what it locks. All nodes lock in this order."""
 
 
 class Ordered:
-    """A write job that locks something of its own. `order`: its names; empty: it does not matter."""
+    """A write job that locks something. `order`: the names of what it locks; empty if the order does not matter."""
 
     __slots__ = ("order", "run")
 
@@ -30,21 +30,24 @@ class Ordered:
 
 class NoSavepoint(Ordered):
     """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
-    row. Should anything else go wrong in it, its group is written again, each job alone and with a savepoint."""
+    row. If it fails in any other way, its group is written again, each job on its own and with a savepoint."""
 
     __slots__ = ()
 
 
 class Whole(NoSavepoint):
-    """The same of a write job that refuses nothing at all: whatever goes wrong in it, it is written again, alone."""
+    """A write job that never refuses anything: whatever goes wrong in it, it is written again, on its own."""
 
     __slots__ = ()
 
 
 class Heavy:
-    """A write job that may take long. It is alone in its transaction, and it waits for its turn: between two of them
-    everything else that is queued is written, and others continue for as long as the last one took, if there is more.
-    `turn`: whose it is; those who have heavy jobs take turns."""
+    """A write job that may take long.
+
+    It is alone in its transaction, and waits for its turn: between two heavy jobs, everything else in the queue is
+    written, and if more arrives, others continue for as long as the last heavy job took. `turn`: whose job it is;
+    tenants with heavy jobs take turns.
+    """
 
     __slots__ = ("run", "turn")
 
@@ -63,7 +66,7 @@ Reply = Callable[[Any, Exception | None], None]
 
 
 def in_order(entry: tuple[Job, Reply]) -> Order:
-    """What a group is sorted by where other nodes write, too: first what locks nothing, each in order of arrival."""
+    """The key that sorts a group if other nodes write too: jobs that lock nothing come first, in order of arrival."""
     job = entry[0]
     return job.order if isinstance(job, Ordered) else ()
 
@@ -85,7 +88,7 @@ AROUND: ContextVar[Callable[[Job], Job] | None] = ContextVar("around", default=N
 
 
 class HeavyQueue:
-    """Heavy jobs that wait, when the next may go, and jobs that wait for a group. Belongs to the writer's thread."""
+    """Waiting heavy jobs, when the next may run, and jobs that wait for a group. Belongs to the writer's thread."""
 
     def __init__(self) -> None:
         self._offered: deque[tuple[Job, Reply]] = deque()
@@ -101,15 +104,15 @@ class HeavyQueue:
 
     @property
     def due(self) -> float | None:
-        """When the next may go, on the clock of `time.monotonic`; None: there is none."""
+        """When the next may run, on the clock of `time.monotonic`; None if there is none."""
         return self._not_before if self.count else None
 
     def is_due(self, now: float) -> bool:
-        """Whether one waits that may go."""
+        """Whether one is waiting that may run now."""
         return self.count > 0 and now >= self._not_before
 
     def goes_first(self, now: float) -> bool:
-        """Whether one is due before everything else that is queued: the last group was not a heavy one."""
+        """Whether one is due before everything else in the queue, because the last group was not a heavy job."""
         return not self._last_is_heavy and self.is_due(now)
 
     def put(self, entry: tuple[Job, Reply]) -> None:
@@ -120,7 +123,7 @@ class HeavyQueue:
         self.count += 1
 
     def take(self) -> tuple[Job, Reply]:
-        """The next job; its tenant's next turn comes after all others."""
+        """Take the next job; its tenant's next turn comes after all others."""
         turn = next(iter(self._turns))
         waiting = self._turns.pop(turn)
         entry = waiting.popleft()
@@ -130,11 +133,11 @@ class HeavyQueue:
         return entry
 
     def offer(self, entry: tuple[Job, Reply]) -> None:
-        """Let a job that nobody waits for wait for the next group; from any thread."""
+        """Queue a job that nobody waits for until the next group is written; from any thread."""
         self._offered.append(entry)
 
     def join(self, group: list[tuple[Job, Reply]]) -> None:
-        """Add those to a group, unless it is a heavy job, which is alone in its transaction."""
+        """Add such jobs to a group, unless the group is a heavy job, which is alone in its transaction."""
         if self._offered and not (group and type(group[0][0]) is Heavy):
             group += self._take_offered()
 
@@ -146,7 +149,7 @@ class HeavyQueue:
         return [self._offered.popleft() for _ in range(len(self._offered))]
 
     def note(self, group: list[tuple[Job, Reply]], began: float, ended: float) -> None:
-        """A group was written. Where others wrote after a heavy job, they continue for as long as it took."""
+        """A group was written. If others wrote after a heavy job, they continue for as long as it took."""
         self._last_is_heavy = len(group) == 1 and isinstance(group[0][0], Heavy)
         if self._last_is_heavy:
             self._ended, self._took = ended, ended - began

@@ -16,13 +16,13 @@ from tidings.store.base import Db, Engine, Positions
 COUNTER_BITS, JOURNAL_BITS = 34, 8
 JOURNALS_MAX = 1 << JOURNAL_BITS
 MOVED_HERE = frozenset({"event", "delivery", "route", "deliver", "tallied", "tally"})
-"""What only `take` and `move` change, so that the writer of a node that works alone needs to read it once."""
+"""What only `take` and `move` change, so the writer of a node that works alone needs to read it only once."""
 MOVED_BY_SENDER = MOVED_HERE - {"event"}
-"""The same of joined nodes: only the one that sends. Events are numbered by all (store/log/numbering.py)."""
+"""Of these, what only the sender changes if nodes are joined. All of them number events (store/log/numbering.py)."""
 GAPS = "gaps"
 """The fact in the store that names the gaps."""
 GAP_LEAST = 1 << 18
-"""Between fewer numbers there is no gap (docs/decisions/0071), so the fact need not be read."""
+"""A range of fewer numbers has no gap (docs/decisions/0071), so the fact need not be read."""
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ def end(journal: int) -> int:
 
 
 def known_to(engine: Engine) -> Positions:
-    """What the writer of a node knows without asking."""
+    """The positions that a node's writer knows without asking."""
     if not engine.joined:
         return Positions(MOVED_HERE)
     return Positions(MOVED_BY_SENDER if engine.sends else frozenset(), keeps=True)

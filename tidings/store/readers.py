@@ -1,8 +1,9 @@
-"""Reading next to the writer: a few threads with a connection each.
+"""Reading next to the writer: a few threads, each with a connection.
 
 Handing a look-up of ten microseconds to a thread and back costs ten times that, so where the engine can promise to be
-brief it is done at once, on the event loop's own connection; what turns out to take longer goes to a thread after all.
-Where each statement waits for a socket, the event loop awaits those jobs that have only one (engines/gathering.py).
+brief it is done at once, on the event loop's own connection; a read that turns out to take longer goes to a thread
+after all. If each statement waits for a socket, the event loop awaits the jobs that have only one
+(engines/gathering.py).
 
 A job that computes a lot, such as a plan of hundreds of declarations, calls `rest` of its connection now and then.
 A thread that needs the interpreter waits for each thread that computes, up to 5 ms, whenever it comes back from the
@@ -28,11 +29,11 @@ from tidings.store.share_queue import ShareQueue
 
 THREADS = 5
 OWN_READS = ""
-"""The turn in which the server's own reads run: no tenant's, nor the operator's, who may read a lot."""
+"""The turn in which the server's own reads run. It is not a tenant's, nor the operator's, who may read a lot."""
 TRIES_MAX = 10
-"""How often a read is begun, if tables change under it each time."""
+"""How many times a read is tried if tables change under it each time."""
 REST_SECONDS = 0.05
-"""A tenant whose brief read took too long has its reads run by threads for this time: the attempt is lost."""
+"""For this long, threads run the reads of a tenant whose brief read took too long, since that attempt was wasted."""
 COMPUTE_SECONDS = 0.002
 """After this time, a job that computes pauses."""
 PAUSE_SECONDS_MAX = 0.02
@@ -53,13 +54,13 @@ class _Computing:
         self._local.began, self._local.computes = time.monotonic(), False
 
     def end(self) -> None:
-        """This thread has done its job, or pauses."""
+        """This thread has finished its job, or pauses."""
         if self._local.computes:
             self._local.computes = False
             self._one.release()
 
     def rest(self) -> None:
-        """Pause for as long as this thread has computed, and until no other one does."""
+        """Pause for as long as this thread has computed, and until no other thread computes."""
         took = time.monotonic() - self._local.began
         if took < COMPUTE_SECONDS:
             return
@@ -85,9 +86,9 @@ class Readers:
         self._awaiting = None if self._awaited is None else Awaiting(self._awaited, self._places)
 
     async def call(self, job: Callable[[Db], T], tenant: str | None = None, *, single: bool = False) -> T:
-        """Run `job` in the tenant's turn and await its result; it may be begun twice. `single`: see `brief`.
+        """Run `job` in the tenant's turn and await its result; it may be started twice. `single`: see `brief`.
 
-        Raises what it raised, or Unavailable where the store refused.
+        Raises what it raised, or Unavailable if the store refused.
         """
         await self._places.take(tenant)
         reading = self._pool.submit(self.run, job, single=single)
@@ -102,14 +103,14 @@ class Readers:
                 reading.add_done_callback(lambda done: self._left(loop, tenant))
 
     def _left(self, loop: asyncio.AbstractEventLoop, tenant: str | None) -> None:
-        # A server that has stopped meanwhile has closed its loop.
+        # A server that has stopped in the meantime has closed its loop.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._places.leave, tenant)
 
     async def brief(self, job: Callable[[Db], T], tenant: str | None = None, *, single: bool = False) -> T:
-        """As `call`, for what is likely to be a few steps along an index. `job` may be begun twice.
+        """As `call`, for jobs that probably take a few steps along an index. `job` may be started twice.
 
-        `single`: it runs one statement, which sees one moment also without a transaction around it.
+        `single`: it runs one statement, which sees one moment even without a transaction.
         """
         if self._brief is not None and (not self._rests or self._may_try(tenant)):
             try:
@@ -120,7 +121,7 @@ class Readers:
             except TooLong:
                 self._rests[tenant] = time.monotonic() + REST_SECONDS
             except Outdated:
-                # A thread reads it, as often as it takes.
+                # A thread reads it, repeatedly if necessary.
                 pass
             except StoreError as wrong:
                 raise _unreadable(wrong) from wrong
@@ -143,7 +144,7 @@ class Readers:
         return True
 
     def run(self, job: Callable[[Db], T], *, single: bool = False) -> T:
-        """Run `job` in this thread, in one read transaction, so that all it sees is of one moment."""
+        """Run `job` in this thread, in one read transaction, so that everything it sees is from one moment."""
         try:
             db: Db | None = getattr(self._local, "db", None)
             if db is None:
@@ -184,7 +185,7 @@ class Readers:
             db.rollback()
 
     def close(self) -> None:
-        """Wait for what runs, then close the connections."""
+        """Wait for running jobs, then close the connections."""
         self._pool.shutdown(wait=True)
         for db in self._open:
             db.close()

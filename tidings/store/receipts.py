@@ -18,7 +18,7 @@ FIRST, LAST = "", "rcp_" + "z" * 26
 
 COUNTED_MAX = 100_000
 SEALED = "sealed:"
-"""How the text of sealed headers begins; others are a JSON array."""
+"""The prefix of sealed headers; others are a JSON array."""
 
 _HEAD = msgspec.json.Decoder(tuple[str, tuple[tuple[str, str], ...]])
 _HEADERS = msgspec.json.Decoder(tuple[tuple[str, str], ...])
@@ -43,7 +43,7 @@ class ReceiptRow(NamedTuple):
 
 
 class ReceiptQuery(NamedTuple):
-    """Which receipts a list shows. None: no matter which."""
+    """Which receipts a list shows. None means any."""
 
     tenant: str | None = None
     hook: str | None = None
@@ -54,14 +54,14 @@ class ReceiptQuery(NamedTuple):
 
 
 class ReceiptHeads:
-    """The heads of requests on their way into rows and back. Those that hold a credential are sealed."""
+    """Converts the heads of requests to rows and back. Those that contain a credential are sealed."""
 
     def __init__(self, sealer: Sealer) -> None:
-        # A key of their own: there are far more of them than of secrets.
+        # They have a separate key, because there are far more of them than secrets.
         self._sealer = Sealer(sealer.derived("receipts"))
 
     def fields(self, receipt: Receipt, key: str | None = None, *, sealed: bool) -> dict[str, Any]:
-        """The parameters of `put`. `key` names the delivery; `sealed`: the sender shows the secret itself."""
+        """The parameters of `put`. `key` identifies the delivery; `sealed`: the sender sends the secret itself."""
         fields = msgspec.structs.asdict(receipt)
         fields["key"] = key
         del fields["sealed"]
@@ -90,12 +90,12 @@ class ReceiptHeads:
 
 
 def put(db: Db, fields: dict[str, Any]) -> bool:
-    """Keep a request; False if its delivery, which its key names, is there already."""
+    """Keep a request; False if its delivery, identified by its key, was already received."""
     return db.run("receipt_put", **fields) == 1
 
 
 def accept(db: Db, receipt: Receipt, key: str | None, event: str) -> bool:
-    """Let a refused request in; False if that was done before, or its delivery came in another way."""
+    """Let a refused request in; False if that was done before, or if its delivery has arrived in another way."""
     return db.run("receipt_accept", id=receipt.id, key=key, event=event) == 1
 
 
@@ -139,13 +139,14 @@ def count(db: Db, query: ReceiptQuery) -> int | None:
 
 
 def trim(db: Db, hook: str, most: int, size: int) -> int:
-    """Of a hook's refused requests keep `most`, with bodies of `size` bytes together; how many went.
+    """Keep at most `most` of a hook's refused requests, with bodies of `size` bytes in all; returns how many were
+    dropped.
 
-    The newest of each address stay first, so that many of one do not drive out the few of another.
+    Each address keeps its newest ones first, so that many from one address do not drive out the few of another.
     """
     return db.run("refusals_trim", hook=hook, count=most, size=size)
 
 
 def prune(db: Db, before: Micros, most: int, *, refused: bool = False) -> int:
-    """Drop some receipts from before a time, those of events or those that were refused; how many went."""
+    """Drop some receipts from before a time, of either accepted or refused requests; returns how many were dropped."""
     return db.run("refusals_prune" if refused else "receipts_prune", before=lowest_id("rcp", before), count=most)

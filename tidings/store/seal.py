@@ -22,7 +22,7 @@ MARK_CHARS = 16
 
 
 class Sealer:
-    """Encrypts and decrypts small texts with one key. `mark` tells keys apart without giving anything of them away."""
+    """Encrypts and decrypts small texts with one key. `mark` tells keys apart without revealing anything about them."""
 
     def __init__(self, key: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -41,7 +41,7 @@ class Sealer:
         return VERSION + nonce + self._aead.encrypt(nonce, plain, owner.encode())
 
     def open(self, sealed: bytes, owner: str) -> bytes:
-        """Decrypt. Raises StoreError if the key is another or the bytes were changed."""
+        """Decrypt. Raises StoreError if the key is a different one or the bytes were changed."""
         from cryptography.exceptions import InvalidTag
 
         nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
@@ -80,7 +80,10 @@ def refuse_other(mark: str, sealer: Sealer, given: str | None, folder: Path) -> 
 
 
 def keep_mark(db: Db, sealer: Sealer) -> str:
-    """Store the mark of the key, as a write job. Returns the mark in the store: another node's key may come first."""
+    """Store the mark of the key, as a write job.
+
+    Returns the mark in the store, as another node's may have been stored first.
+    """
     db.run("store_fact_keep", name=KEY_MARK, value=sealer.mark)
     row = db.one("store_fact", name=KEY_MARK)
     assert row is not None
@@ -88,7 +91,7 @@ def keep_mark(db: Db, sealer: Sealer) -> str:
 
 
 def plain_until(db: Db, name: str) -> int:
-    """The last number of a counter (`event`, `delivery`) that callers got unsealed, as a write job.
+    """As a write job: the last number of a counter (`event`, `delivery`) that callers got unsealed.
 
     A version that seals checks once, at its first start: older numbers are still accepted, and guessing beyond them is
     useless.
@@ -119,7 +122,7 @@ def load_key(given: str | None, folder: Path) -> bytes:
 
 
 def read_key(path: Path) -> bytes:
-    """The key in a file. Raises StoreError if it holds none, or is readable by others; OSError."""
+    """The key in a file. Raises StoreError if it contains none, or is readable by others; also OSError."""
     text = path.read_bytes()
     if not text.strip():
         raise StoreError(

@@ -8,7 +8,7 @@ from tidings.rules.share import Share, Turns
 
 
 class ShareQueue:
-    """Hands a share out to its waiters. Belongs to one event loop."""
+    """Hands out a share to its waiters. Belongs to one event loop."""
 
     def __init__(self, share: Share) -> None:
         self.share = share
@@ -20,11 +20,11 @@ class ShareQueue:
         return self._turns.waiting
 
     def take_now(self, tenant: str | None, amount: int = 1) -> bool:
-        """Take it if the tenant may and nobody waits."""
+        """Take a part now, if the tenant may and nobody waits."""
         return not self._turns.waiting and self.share.take(tenant, amount)
 
     async def take(self, tenant: str | None, amount: int = 1) -> None:
-        """Take it, now or in turn; the caller then calls `leave`."""
+        """Take a part, now or in turn; the caller must call `leave` afterwards."""
         if self.take_now(tenant, amount):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -38,7 +38,7 @@ class ShareQueue:
             raise
 
     def leave(self, tenant: str | None, amount: int = 1) -> None:
-        """Give it back, and let others have it."""
+        """Give the part back, so that others can have it."""
         self.share.give_back(tenant, amount)
         self._admit()
 

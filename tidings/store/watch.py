@@ -1,4 +1,4 @@
-"""Which rows of a table are written while somebody goes through it: what was taken from them before is out of date."""
+"""Which rows of a table are written while a job goes through it: what the job took from them before is out of date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Gone = tuple[str, str]
 
 
 class Watch:
-    """The rows of one table of items that were changed or deleted since it began, by `seq`; new ones have higher ones.
+    """The rows of one table of items that were changed or deleted since it began, by `seq`; new rows have higher ones.
 
     Belongs to the writer's thread. It may name rows whose change was rolled back.
     """
@@ -36,7 +36,7 @@ class Watch:
             self._noted[seq] = self._moment
 
     def noted(self) -> tuple[list[int], int]:
-        """The rows that were noted and not settled, and the present moment, which ends."""
+        """The rows that were noted and not settled, and the present moment, which this call ends."""
         moment, self._moment = self._moment, self._moment + 1
         return list(self._noted), moment
 

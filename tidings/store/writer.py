@@ -1,9 +1,9 @@
 """The one writer: concurrent writes share one transaction and one fsync (group commit).
 
-A job is a function of a connection. The jobs of a group run in one transaction, each in its own savepoint, so that a
-failing one harms no other. Publications are appended together. Heavy jobs have a group to themselves, in turn with all
-others (`store/jobs.py`). Before each commit the *rider* runs in the same transaction (the route stage), after each
-commit the listeners are called.
+A job is a function of a connection. The jobs of a group run in one transaction, each in its own savepoint, so that one
+that fails does not affect the others. Publications are appended together. Heavy jobs have a group to themselves, in
+turn with all others (`store/jobs.py`). Before each commit the *rider* (the route stage) runs in the same transaction;
+after each commit the listeners are called.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from tidings.store.writing.spacing import Spacing
 
 GROUP_JOBS_MAX = 1_000
 GROUP_EVENTS_MAX = 2_000
-"""Fewer than the route stage takes in one step, so that it never falls behind publishing."""
+"""Fewer events than the route stage takes in one step, so that it never falls behind publishing."""
 QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
 PROBE_SECONDS = 1.0
-"""Only one probe in this time writes, so that asking more often costs nothing."""
+"""Only one probe in this time writes, so that frequent probes cost nothing."""
 PROBE_BYTES = 64 * 1024
-"""On a full disk there is too little left for an ordinary write."""
+"""On a full disk there is too little space left for an ordinary write."""
 AGAIN_SECONDS = 1.0
-"""After the store refused a group: when the rider and the hooks run next, if nothing is written before."""
+"""How long after the store refused a group the rider and the hooks run again, if nothing is written before."""
 
 T = TypeVar("T")
 
 Answered = tuple[Reply, Any, Exception | None]
-"""A job's reply, and what it is called with."""
+"""A job's reply, and the arguments that it is called with."""
 Rider = Callable[[Db], float | None]
-"""Runs at the end of each group; returns in how many seconds it has more to do, None if it has not."""
+"""Runs at the end of each group; returns in how many seconds it has more to do, or None if it has nothing."""
 log = logging.getLogger("tidings.writer")
 
 
@@ -73,11 +73,11 @@ class Writer:
         self.groups = self.jobs = self.failures = 0
         self._probed_at = -PROBE_SECONDS
         self.refusal: StoreError | None = None
-        """Why writes are refused: the error of the last one; None: it succeeded."""
+        """Why writes are refused: the error of the last one; None if it succeeded."""
         self._again = self._broken = self._careful = False
         self.news = False, False  # whether it has appended events, and whether it has changed the catalogue
         self._lost: Reply | None = None
-        """Whose job failed because of another node, in a group that is to be written again."""
+        """The jobs that failed because of another node, in a group that will be written again."""
         self._db: Db = engine.writer()
         self._sends = engine.sends
         self._positions = self._db.positions = journal.known_to(engine)
@@ -97,14 +97,14 @@ class Writer:
         self._before_replies.append(hook)
 
     def keep_up(self, shared: contention.Shared) -> None:
-        """Write groups only with what nodes have in common, the catalogue, as it is at their beginning."""
+        """Write each group only if what the nodes share, the catalogue, is up to date at its beginning."""
         self._shared = shared
         self.before_replies(shared.refresh)
         if self._db.shares and not self._sends:
             self._db.watched = AskedFirst(self._db, shared.begin)
 
     def submit(self, job: Job, reply: Reply) -> None:
-        """Queue a job; `reply(result, error)` is called from the writer's thread once that is durable."""
+        """Queue a job; `reply(result, error)` is called from the writer's thread once the result is durable."""
         if self._queue.qsize() + self._heavy.count > QUEUE_JOBS_MAX:
             reply(None, Unavailable("Too many writes are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS))
             return
@@ -113,7 +113,7 @@ class Writer:
             self._refuse_queued()
 
     def offer(self, job: Job, reply: Reply) -> None:
-        """The same for a job that nobody waits for: it is written with the next group, which it does not cause."""
+        """The same for a job that nobody waits for: it is written with the next group, but does not start one."""
         self._heavy.offer((job, reply))
         if self._broken:
             self._refuse_queued()
@@ -141,7 +141,7 @@ class Writer:
         return await self.ask(job if around is None else around(job), asyncio.get_running_loop())
 
     def ask(self, job: Job, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
-        """The same as a future of the loop that runs here: what is written for each event saves the detour."""
+        """The same, as a future of the running loop: writes that happen for each event save the detour."""
         future: asyncio.Future[Any] = loop.create_future()
         self.submit(job, Awaited(self._thread, self._resolved, loop, future))
         return future
@@ -155,7 +155,7 @@ class Writer:
         self._probed_at = time.monotonic()
 
     def speak(self) -> None:
-        """Use the connection, so that the database sees it alive, and a lost one is replaced."""
+        """Use the connection, so that the database sees that it is alive, and a lost one is replaced."""
         self.submit(lambda db: None, lambda result, wrong: None)
 
     def close(self, timeout_seconds: float = 8.0) -> None:
@@ -173,12 +173,12 @@ class Writer:
 
     @property
     def session(self) -> int | None:
-        """The number of its session in the database at this moment, if it has such."""
+        """The number of its present session in the database, if it has one."""
         return self._db.session
 
     @property
     def alive(self) -> bool:
-        """Whether it takes jobs."""
+        """Whether it accepts jobs."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
@@ -210,7 +210,7 @@ class Writer:
             self._resolved.tell()
 
     def _gather(self, patience: float | None) -> list[tuple[Job, Reply]] | None:
-        """The next group, waited for as long as `patience` (None: forever). Empty: there is a retry; None: stop."""
+        """Wait for the next group, as long as `patience` (None: forever). Empty if there is a retry; None to stop."""
         group: list[tuple[Job, Reply]] = []
         if patience is None and self._again:
             patience = AGAIN_SECONDS
@@ -233,7 +233,7 @@ class Writer:
                 return group
 
     def _fill(self, group: list[tuple[Job, Reply]], patience: float | None) -> bool:
-        """Take what is queued, and wait only for the first. False: the group is full, or no more is to come."""
+        """Take what is queued; wait only for the first. False if the group is full, or no more will arrive."""
         take = self._queue.get_nowait if patience == 0 else partial(self._queue.get, timeout=patience)
         events_taken = 0
         try:
@@ -282,7 +282,8 @@ class Writer:
         return more
 
     def _without_waiting(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[tuple[Job, Reply]]:
-        """A group without the job that has waited twice for a lock: it is refused, or its neighbours waited again."""
+        """The group without a job that has waited twice for a lock: that job is refused, or its neighbours would
+        wait again."""
         waited, self._lost = self._lost, None
         if waited is None or not isinstance(wrong, Held):
             return group
@@ -291,7 +292,7 @@ class Writer:
         return [entry for entry in group if entry[1] is not waited]
 
     def _write(self, group: list[tuple[Job, Reply]], locked: bool) -> tuple[list[Answered], float | None]:
-        """One transaction for the group: its jobs, then the rider. Raises what the store refuses it with."""
+        """One transaction for the group: its jobs, then the rider. Raises the store's error if that refuses."""
         self._db.begin()
         self._positions.begin()
         contention.begin(self._shared, self._db, locked)
@@ -301,7 +302,7 @@ class Writer:
         more = None if self._rider is None else self._rider(self._db)
         journal.store(self._db)
         contention.end(self._shared, self._db)
-        # The rider routes only what has its number.
+        # The rider routes only events that have their numbers.
         self.news = events.number(self._db), self._db.noted > 0
         more = 0.0 if self.news[0] and self._rider is not None else more
         self._db.commit()
@@ -312,13 +313,13 @@ class Writer:
         return answers, more
 
     def _refused(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[Answered]:
-        """The answers of a group that could not be written."""
+        """The replies for a group that could not be written."""
         self.appended = []
         if not isinstance(wrong, contention.LOST_RACES):
             self.failures += 1
             self.refusal = wrong if isinstance(wrong, StoreError) else self.refusal
         if isinstance(wrong, Superseded):
-            # What is in memory is of a past that no longer counts.
+            # What is in memory is out of date.
             self._on_failure()
         # The rider's remaining work is remembered, even if nothing is written for a while.
         self._again = True
@@ -327,7 +328,7 @@ class Writer:
         return [(reply, None, refusal) for _, reply in group]
 
     def _answer(self, answers: list[Answered]) -> None:
-        """Announce what was written, first to those who must know before any caller does."""
+        """Announce what was written, first to those that must know before any caller does."""
         try:
             for hook in self._before_replies:
                 hook(self._db)
@@ -345,7 +346,7 @@ class Writer:
             listener()
 
     def _mind_recovery(self, group: list[tuple[Job, Reply]], answers: list[Answered]) -> None:
-        """Writes were refused, and this group succeeded: is everything well again?"""
+        """Writes were refused, and this group succeeded: check whether the store works again."""
         if any(error is not None for _, _, error in answers):
             return
         skipped = Probe if isinstance(self.refusal, StoreDamaged) else ()

@@ -180,16 +180,18 @@ def _look_at_postgres(engine: Engine) -> Iterator[Finding]:
 def _schema(db: Db | SqliteFile) -> Finding:
     """What a start of this version would do to the schema. Raises StoreError."""
     if is_empty(db):
-        return Finding("ok", "schema", "The database has no schema yet: the first start makes it.")
+        return Finding("ok", "schema", "The database has no schema yet: the first start creates it.")
     found = plan(db)
     if found.refusal is not None:
         return Finding("fail", "schema", f"The database {found.refusal}. Start that version, or restore a backup.")
     said = f"The schema is {found.schema}."
     if found.newer:
-        said += " It is newer than this version, which can run with what was added. Going back is possible."
+        said += (
+            " It is newer than this version, but this version can run with what was added, so you can go back to it."
+        )
     if found.missing:
         ends = [name for name, adds in found.missing.items() if not adds]
-        said += f" A start applies {', '.join(found.missing)}. "
+        said += f" The next start applies {', '.join(found.missing)}. "
         said += (
             f"Versions that do not know {ends[-1]} cannot start afterwards: make a backup first."
             if ends
@@ -207,7 +209,7 @@ def _nodes(engine: Engine) -> Iterator[Finding]:
         db.close()
     for node in found:
         does = f"{'is ' if node.role == 'gone' else ''}{node.role}"
-        said = f"{node.name} (version {node.version}) {does}; it was last heard {node.seconds:.0f} s ago."
+        said = f"{node.name} (version {node.version}) {does}; it was last heard from {node.seconds:.0f} s ago."
         yield Finding("warn" if node.seconds > nodes.PROOF_SECONDS else "ok", "server", said)
 
 

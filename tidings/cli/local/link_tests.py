@@ -141,7 +141,7 @@ def _differences(expected: Any, made: list[dict[str, Any]] | str) -> Iterator[st
         return
     several = expected if type(expected) is list else [expected]
     if len(several) != len(made):
-        yield f"{len(several)} expected, and it makes {len(made)} deliveries"
+        yield f"{len(several)} expected, but it makes {len(made)} deliveries"
         return
     for number, (want, have) in enumerate(zip(several, made, strict=True), 1):
         where = f"of delivery {number}, " if len(made) > 1 else ""

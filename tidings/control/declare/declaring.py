@@ -162,7 +162,7 @@ class Declaring:
     def _at_once(self, ask: Ask, db: Db) -> Shown:
         asked = ask(db)
         if db.watched and is_watched(db, self._collections.planned(db, asked.wish).plan):
-            raise _Busy("Another declaration of the collection is being carried out.")
+            raise _Busy("Another declaration of the collection is in progress.")
         with alter.without_waiting(db):
             return self._collections.apply(db, asked.wish, plan_name=asked.plan, drop_values=asked.drop_values)
 

@@ -209,8 +209,8 @@ def _check_open(link: PortalLink, now: Micros) -> None:
         )
     if link.opened is not None:
         raise Unauthorized(
-            "This portal link was already opened, and each works only once. Ask for a new one where you got it. If it "
-            "was not you who opened it, say so there: they can end that session.",
+            "This portal link was already opened, and each works only once. Ask for a new one where you got it. If "
+            "you did not open it, tell the people who gave you the link: they can end that session.",
             code="portal_link_used",
         )
     if link.expires <= now:

@@ -115,7 +115,7 @@ class CallAction:
         try:
             more = self._scopes.more(event, carried[0].number)
             if self._keep is not None and self._scopes.key(event, more) is None:
-                raise TemplateFailed("/keep", "the event has no subject to keep something for.")
+                raise TemplateFailed("/keep", "the event has no subject to keep values for.")
             scope = scope_with(event, more, self.auth)
             skipped = self.guarding.skipped(scope)
             if skipped is not None:

@@ -79,7 +79,7 @@ def node_url(text: str) -> None:
     if text and (
         match is None or match[2] or len(text) > URL_CHARS_MAX or (is_digits(port) and not 0 < int(port) < 65_536)
     ):
-        detail = f"{text[:100]!r} is not the URL of a server, without a path. Write one such as http://10.0.0.5:8080."
+        detail = f"{text[:100]!r} must be a server's URL without a path, such as http://10.0.0.5:8080."
         raise Refused("", "node_url", detail)
 
 

@@ -60,7 +60,7 @@ def date(meter: RenderingMeter, value: Any, form: Any = "%Y-%m-%d", zone: Any = 
         return ""
     form, zone = text(form, meter), text(zone, meter)
     if len(form) > FORM_CHARS_MAX:
-        raise ValueError(f"the form of a date has at most {FORM_CHARS_MAX} characters")
+        raise ValueError(f"a date format has at most {FORM_CHARS_MAX} characters")
     try:
         found = ZoneInfo(zone)
     except (OSError, ValueError):
@@ -110,24 +110,24 @@ def tojson(meter: RenderingMeter, value: Any, indent: Any = 0) -> str:
 
 
 def format_(meter: RenderingMeter, form: Any, /, *several: Any, **named: Any) -> str:
-    """Values in a printf form, such as `'%.2f' | format(data.amount / 100)`."""
+    """Values in a printf format, such as `'%.2f' | format(data.amount / 100)`."""
     form = text(form, meter)
     given = {name: _printable(each, meter) for name, each in named.items()}
     listed = [_printable(each, meter) for each in several]
     longest = max((len(each) for each in (*listed, *given.values()) if type(each) is str), default=0)
     for specifier in _SPECIFIER.finditer(form):
         if not specifier[4]:
-            raise ValueError(f"{form[specifier.start() :][:10]!r} is not a printf form such as %d, %.2f or %s")
+            raise ValueError(f"{form[specifier.start() :][:10]!r} is not a printf format such as %d, %.2f or %s")
         widths = [int(each) for each in (specifier[2], specifier[3]) if each and len(each) < 6]
         if len(widths) < bool(specifier[2]) + bool(specifier[3]) or any(each > WIDTH_MAX for each in widths):
-            raise ValueError(f"the widths of a form can be at most {WIDTH_MAX:,}")
+            raise ValueError(f"the field widths of a format can be at most {WIDTH_MAX:,}")
         meter.spend(STEP + sum(widths) + (longest if specifier[4] == "s" else _FLOAT_CHARS))
     try:
         made = str(form % (given or tuple(listed)))
     except (TypeError, KeyError, OverflowError) as wrong:
-        raise ValueError(f"the form {form[:50]!r} does not fit its values: {wrong}") from None
+        raise ValueError(f"the format {form[:50]!r} does not fit its values: {wrong}") from None
     if _NO_TEXT.search(made):
-        raise ValueError(f"the form {form[:50]!r} makes a character that no text can contain")
+        raise ValueError(f"the format {form[:50]!r} makes a character that no text can contain")
     return made
 
 

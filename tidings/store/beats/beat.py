@@ -29,7 +29,7 @@ class Beat:
         reached: Callable[[int], None] = lambda event: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`db` opens the connection; `session`: the writer's at this moment; `speak`: makes the writer use it.
+        """`db` opens the connection; `session` returns the writer's current session; `speak` makes the writer use it.
 
         `reached` is called with the last event that the database shows to others, so that no failover loses it. `now`:
         this machine's clock, in seconds since the epoch.
@@ -40,14 +40,14 @@ class Beat:
         self.on_free: Callable[[], None] = lambda: None
         """Called in the thread of a joined node that takes in, as long as the sender's lock is free."""
         self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: None
-        """Called once if somebody has asked this node to end: with the seconds until then, and whether another one
+        """Called once if somebody has asked this node to exit: with the seconds until then, and whether another one
         would send."""
         self.on_nodes: Callable[[int], None] = lambda count: None
-        """Called with each beat: with how many nodes write to the database."""
+        """Called at each beat with the number of nodes that write to the database."""
         self.imports: Callable[[], int] = lambda: 0
         """How many files of items are on their way in."""
         self.wrong_clock: str | None = None
-        """Why this server should take no calls at this moment: its clock."""
+        """Why this server should take no calls now: a sentence about its wrong clock."""
         self._proof, self._patience, self._line = Proof(), Patience(), Line()
         self._beaten_session: int | None = None
         self._twin: str | None = None
@@ -73,7 +73,7 @@ class Beat:
             self._thread.join(nodes.BEAT_SECONDS)
 
     def close(self) -> None:
-        """After the writer has ended: say that this node has, unless the database is silent, and close."""
+        """After the writer has ended, report that this node has ended, unless the database is silent, and close."""
         if self._thread.is_alive():
             return
         if self._proof.holds(uptime(), self._proven_session):
@@ -87,14 +87,14 @@ class Beat:
         holds = self._proof.holds(now, self._proven_session) and self.own.sends
         if holds:
             if self._rests_said:
-                log.warning("the database says again that this server holds the pen: sending continues")
+                log.warning("the database confirms again that this server holds the pen: sending continues")
             self._rests_at, self._rests_said = None, False
         elif self.own.sends and not self._rests_said:
             self._rests_at = now if self._rests_at is None else self._rests_at
             # One that was frozen does not know yet whether it was replaced, and will say that instead.
             if self._has_failed or now - self._rests_at >= nodes.SILENT_SECONDS:
                 self._rests_said = True
-                log.error("the database does not say that this server holds the pen: sending rests")
+                log.error("the database does not confirm that this server holds the pen: sending pauses")
         return holds
 
     def beat(self) -> None:
@@ -121,7 +121,7 @@ class Beat:
             self.on_drain(self.own.draining, self._is_followed())
 
     def _is_followed(self) -> bool:
-        """Whether another node would take the role of this one: not if that one is to end as well."""
+        """Whether another node would take over this one's role. A node that is to exit as well does not count."""
         if not self._must_send:
             return False
         there = [each for each in nodes.seen(self._db) if each.role == "takes in" and not each.draining]
@@ -135,17 +135,17 @@ class Beat:
             log.warning("this machine's clock agrees with the database's again")
 
     def _find_twin(self) -> None:
-        """Say once if another node says that it is at this one's address. Raises StoreError."""
+        """Log once if another node is registered at this one's address. Raises StoreError."""
         before, self._twin = self._twin, nodes.at_same_address(self._db, self.own)
         if self._twin is not None and before is None:
             log.error(
-                "%s says that it is at %s, as this server does: what is passed on to one may reach the other. Set "
-                "node_url to where the other servers reach each",
+                "%s is registered at %s, as is this server, so requests passed on to one may reach the other. Set "
+                "node_url on each to an address where the other servers reach it",
                 self._twin,
                 self.own.address,
             )
         elif self._twin is None and before is not None:
-            log.warning("no other server says any longer that it is at %s", self.own.address)
+            log.warning("no other server is registered at %s any longer", self.own.address)
 
     def _run(self) -> None:
         beats, next_beat = 0, uptime() + nodes.BEAT_SECONDS
@@ -164,12 +164,12 @@ class Beat:
                 log.warning("a beat failed: %s", wrong)
                 self._has_failed = True
                 if isinstance(wrong, Lost):
-                    # The connection broke while nobody used it. The next one either is not lost, or cannot be opened.
+                    # The connection broke while nobody used it. The next one either works, or cannot be opened.
                     next_beat = uptime()
 
     @property
     def _proven_session(self) -> int | None:
-        """Of joined nodes, a proof is about one session of the writer."""
+        """If nodes are joined, a proof applies to one session of the writer."""
         return self._session() if self.own.joined else None
 
     @property
@@ -189,7 +189,7 @@ class Beat:
         return nodes.RESUME_SECONDS if waits else nodes.LOOK_SECONDS
 
     def _look(self) -> None:
-        """Of those that take in, one after another tries to become the sender if there is none. Raises StoreError."""
+        """If there is no sender, the nodes that take in try to become it, one after another. Raises StoreError."""
         if not self._looks:
             return
         if not self._patience.may_try(uptime()) or nodes.held(self._db).sender is not None:

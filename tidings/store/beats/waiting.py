@@ -12,7 +12,7 @@ from tidings.store.engines.nodes import Own, uptime
 
 
 class Turn:
-    """The turn to become the sender, which one node after the other gets: so they do not all start again at once."""
+    """The turn to become the sender. Nodes get it one after the other, so that they do not all start again at once."""
 
     def __init__(self, db: Callable[[], Db]) -> None:
         self._open = db
@@ -21,7 +21,7 @@ class Turn:
     def take(self) -> bool:
         """Whether this node has the turn, and the sender's lock is still free. Raises StoreError."""
         db = self._db = self._open()
-        # A node that freezes now does not keep the others from theirs.
+        # A node that freezes now does not keep the others from their turns.
         db.execute(f"SET idle_session_timeout = '{nodes.TURN_SECONDS}s'", {})
         taken = bool(db.query("SELECT pg_try_advisory_lock(:turn)", {"turn": nodes.TURN})[0][0])
         if taken and nodes.held(db).sender is None:
@@ -30,14 +30,14 @@ class Turn:
         return False
 
     def end(self) -> None:
-        """Leave it to others."""
+        """Leave the turn to others."""
         if self._db is not None:
             self._db.close()
             self._db = None
 
 
 class Standby:
-    """The looks of a server that stands by, all from one thread."""
+    """The checks of a server that stands by, all from one thread."""
 
     def __init__(self, db: Callable[[], Db], own: Own) -> None:
         self._open, self.own = db, own
@@ -48,14 +48,15 @@ class Standby:
     def look(self) -> bool:
         """Whether the pen is free, and it is this node's turn to take it. Raises StoreError.
 
-        Once a second: beat, then end who holds the pen and is frozen.
+        Once a second: beat, then end the session of a frozen holder of the pen.
         """
         if self._db is None:
             self._db = self._open()
         db, now = self._db, uptime()
         if now >= self._beats_at:
             self._beats_at = now + nodes.BEAT_SECONDS
-            # Nobody may have migrated the database, or an older version works there; its session ends by its timeouts.
+            # Perhaps nobody has migrated the database yet, or an older version works there; its session ends by its
+            # timeouts.
             if nodes.has_nodes(db, nodes.LAST_COLUMN):
                 nodes.beat(db, self.own, None)
                 nodes.end_frozen(db, self.own.id, self._patience, nodes.held(db))

@@ -14,13 +14,13 @@ from tidings.store.base import Db
 from tidings.store.catalog import CHANGES_KEPT, Catalog, Snapshot
 
 CHANGES_MAX = 50
-"""How many changed things of one act are kept with what was before and after."""
+"""For how many changed things an act keeps the state before and after."""
 COUNTED_MAX = 100_000
 LAST_ID = "act_z"
 
 
 class StoredAct(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what. `changes`: JSON; `changes_total`: of how many things."""
+    """Who did what. `changes`: JSON; `changes_total`: how many things changed."""
 
     id: str
     time: Micros
@@ -43,7 +43,7 @@ class ActQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changed(NamedTuple):
-    """A thing of the catalogue that a transaction has changed; None: it did not exist, or does not any more."""
+    """A thing of the catalogue before and after a transaction's change; None if it did not exist then."""
 
     kind: str
     name: str
@@ -58,7 +58,8 @@ def version(db: Db) -> int:
 
 
 def changed_since(db: Db, catalog: Catalog, number: int) -> tuple[list[Changed], int]:
-    """What the present transaction has changed after a version, the first CHANGES_MAX things; and how many in all."""
+    """The first CHANGES_MAX things that this transaction has changed after a version, and how many it changed in
+    all."""
     found = db.all("catalog_changes", after=number, count=CHANGES_KEPT)
     named = list(dict.fromkeys((kind, name) for _, kind, name in found))
     shown = named[:CHANGES_MAX]
@@ -77,7 +78,7 @@ def put(db: Db, act: StoredAct, about: frozenset[str]) -> None:
 
 
 def page(db: Db, query: ActQuery, past: str | None, limit: int, *, oldest_first: bool) -> list[StoredAct]:
-    """Acts by id, and so by time: newest first, with ids below `past`, or the other way round."""
+    """Acts by id, and therefore by time: newest first with ids below `past`, or oldest first with ids above it."""
     bounds = _bounds(query)
     if past is not None:
         bounds["after" if oldest_first else "before"] = past
@@ -86,14 +87,14 @@ def page(db: Db, query: ActQuery, past: str | None, limit: int, *, oldest_first:
 
 
 def count(db: Db, query: ActQuery) -> int | None:
-    """How many there are; None: too many to count."""
+    """How many there are; None if there are too many to count."""
     row = db.one("acts_count", count=COUNTED_MAX + 1, **_bounds(query))
     total = 0 if row is None else int(row[0])
     return total if total <= COUNTED_MAX else None
 
 
 def prune(db: Db, before: Micros, most: int) -> int:
-    """Drop a step of the acts before a time; how many."""
+    """Drop a step of the acts before a time; returns how many."""
     old = [{"id": row[0]} for row in db.all("acts_old", before=lowest_id("act", before), count=most)]
     if old:
         db.many("act_about_drop", old)
@@ -136,7 +137,7 @@ def _before(now: Snapshot) -> dict[str, Any]:
 
 
 def _after(db: Db, catalog: Catalog, kind: str, names: list[str]) -> Iterator[tuple[str, Any]]:
-    """The things as the present transaction sees them, in sets where there may be hundreds."""
+    """The things as the present transaction sees them. Kinds that may have hundreds are read together."""
     if kind == "link":
         links = [rows.link_of(row, catalog.sealer) for row in db.all("links_changed", names=rows.listed(names))]
         yield from ((str(link.num), link) for link in links if link.deleted is None)

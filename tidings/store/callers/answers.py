@@ -11,7 +11,7 @@ KEPT: Micros = DAY
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer as it was given. `fingerprint` names the request that it answers."""
+    """A response as it was sent. `fingerprint` identifies the request that it belongs to."""
 
     fingerprint: str
     status: int
@@ -20,7 +20,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(db: Db, key: str, idempotency_key: str, now: Micros) -> Kept | None:
-    """The answer given under this key within the last 24 hours."""
+    """The response sent for this key within the last 24 hours."""
     row = db.one("answer_find", key=key, idempotency_key=idempotency_key, since=now - KEPT)
     if row is None:
         return None
@@ -29,25 +29,26 @@ def find(db: Db, key: str, idempotency_key: str, now: Micros) -> Kept | None:
 
 
 def claim(db: Db, key: str, idempotency_key: str, fingerprint: str, now: Micros) -> Kept | None:
-    """The answer given under this key before. None: the caller is the first, and has to `keep` one or `release`.
+    """The response sent earlier for this key. None if the caller is the first, which then has to `keep` one or
+    `release`.
 
-    On a database that others write to as well, this waits for another transaction that has claimed the same.
+    If other nodes write to the database, this waits for another transaction that has claimed the same key.
     """
     named = {"key": key, "idempotency_key": idempotency_key}
     while not db.run("answer_claim", **named, fingerprint=fingerprint, created=now, since=now - KEPT):
         if (before := find(db, key, idempotency_key, now)) is not None:
             return before
-        # Somebody has taken it back, or dropped it as too old, since.
+        # It has been released or dropped as too old since then.
     return None
 
 
 def release(db: Db, key: str, idempotency_key: str) -> None:
-    """Take a claim back: what was asked for was refused."""
+    """Release a claim: the request was refused."""
     db.run_later("answer_drop", key=key, idempotency_key=idempotency_key)
 
 
 def keep(db: Db, key: str, idempotency_key: str, kept: Kept, now: Micros) -> None:
-    """Keep the answer of what was claimed, and drop old ones."""
+    """Keep the response to a claimed request, and drop old ones."""
     db.run_later("answers_prune", before=now - KEPT)
     db.run_later(
         "answer_put",

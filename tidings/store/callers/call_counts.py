@@ -1,6 +1,6 @@
-"""How many calls a key made in a window of time, kept where a restart should not reset that.
+"""How many calls a key made in a window of time, for limits that a restart should not reset.
 
-Where several nodes work at once, the count is of what they have reserved (rules/limits/reserves.py).
+If several nodes work at once, the calls that they have reserved are counted (rules/limits/reserves.py).
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ def read(db: Db) -> list[CallCount]:
 
 
 def put(db: Db, counts: Iterable[CallCount]) -> None:
-    """Keep these instead of earlier ones of their key and length."""
+    """Keep these instead of earlier ones with the same key and length."""
     db.many("call_count_put", [msgspec.structs.asdict(each) for each in counts])
 
 
 def reserve(db: Db, ask: Ask) -> Got:
-    """Reserve a chunk, in one statement, so that no lock is held while an answer is under way."""
+    """Reserve a chunk, in one statement, so that no lock is held while its result is on the way."""
     named = {"key": ask.owner, "seconds": ask.seconds, "start": ask.start}
     row = db.one("call_count_reserve", **named, limit=ask.limit, most=ask.most)
     while row is None:
-        # There is none yet, or retention has just removed the one of an earlier window.
+        # There is no row yet, or retention has just removed that of an earlier window.
         db.run("call_count_begin", **named)
         row = db.one("call_count_reserve", **named, limit=ask.limit, most=ask.most)
     return Got(row[0], int(row[1]), int(row[2]))
 
 
 def give_back(db: Db, rest: Rest) -> None:
-    """Give back what was reserved and is not needed."""
+    """Give back calls that were reserved but not needed."""
     db.run("call_count_give_back", key=rest.owner, seconds=rest.seconds, start=rest.start, calls=rest.calls)

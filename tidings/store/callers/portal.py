@@ -80,7 +80,7 @@ def revoke_all(db: Db, catalog: Catalog, tenant: str, now: Micros) -> int:
 
 
 def sessions(db: Db, tenant: str) -> int:
-    """How many keys of a tenant belong to sessions and were not revoked."""
+    """How many of a tenant's keys belong to sessions and are not revoked."""
     row = db.one("portal_sessions_of_tenant", tenant=tenant)
     return 0 if row is None else int(row[0])
 
@@ -93,7 +93,7 @@ def prune_sessions(db: Db, catalog: Catalog, before: Micros, count: int) -> int:
 
 
 def prune(db: Db, before: Micros, count: int) -> int:
-    """Drop links that ended before a time, whose sessions' keys are gone; returns how many."""
+    """Drop links that ended before a time and whose sessions' keys were dropped; returns how many."""
     rows = db.all("prune_portal_candidates", before=before, count=count)
     for row in rows:
         db.run("prune_portal_link", id=row[0])

@@ -1,8 +1,9 @@
 """Reads of PostgreSQL that an event loop awaits, one statement each.
 
 Handing a read to a thread and back costs several times the statement itself, mostly in waiting for the interpreter.
-Here the statement is sent, others are served, and its rows are taken when they have come: nothing waits, however slow
-or distant the database is. A job cannot pause, so it is run twice: first to see what it asks, then with the rows.
+Here the statement is sent, others are served, and its rows are taken when they have arrived, so nothing blocks,
+however slow or distant the database is. A job cannot pause, so it is run twice: first to see what it asks, then with
+the rows.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class PostgresReads:
         answers = await self._answers(list(asked.values()))
         for (index, _), answer in zip(asked.items(), answers, strict=True):
             if isinstance(answer, StoreError):
-                # The job has the last word, as it has where it asks a connection.
+                # The job has the last word, as it does with a real connection.
                 outcomes[index] = _outcome(jobs[index], _Refusing(answer))
             elif len(answer) > ROWS_MAX:
                 outcomes[index] = await asyncio.to_thread(_outcome, jobs[index], _Answering(answer))
@@ -76,11 +77,11 @@ class PostgresReads:
             session.close()
             return [Lost(wrong.detail, because=wrong.because) for _ in asked]
         except BaseException:
-            # Nobody waits for the rows any more, but they may still come.
+            # Nobody waits for the rows any more, but they may still arrive.
             session.close()
             raise
         if any(isinstance(answer, StoreError) for answer in answers):
-            # What it has prepared may be of other tables than those after this.
+            # Its prepared statements may be about tables that have changed since.
             session.close()
         else:
             self._idle.append(session)
@@ -97,7 +98,7 @@ class PostgresReads:
 
 
 class _Session:
-    """One connection in pipeline mode, and the statements that are under way on it."""
+    """One connection in pipeline mode, and its statements in progress."""
 
     def __init__(self, conn: psycopg.Connection[Row], loop: asyncio.AbstractEventLoop) -> None:
         self._conn, self._pgconn, self._loop = conn, conn.pgconn, loop
@@ -108,7 +109,7 @@ class _Session:
         self._fd = self._pgconn.socket
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
-        # Also while it is idle, so that its end is noticed then.
+        # Also while it is idle, so that a lost connection is noticed.
         loop.add_reader(self._fd, self._on_readable)
 
     def is_usable(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -116,10 +117,10 @@ class _Session:
         return self._loop is loop and not self._conn.closed and len(self._prepared) < PREPARED_MAX
 
     async def ask(self, asked: Sequence[_Asked]) -> list[pq.abc.PGresult]:
-        """The results of some statements. Raises StoreBusy where the connection broke."""
+        """The results of some statements. Raises StoreBusy if the connection broke."""
         with translated():
             prepares = [self._send(each) for each in asked]
-            # One for all: if one fails, those behind it are not run.
+            # One sync for all: if a statement fails, those after it are not run.
             self._pgconn.pipeline_sync()
             self._done, self._results = self._loop.create_future(), []
             if self._pgconn.flush():
@@ -136,7 +137,7 @@ class _Session:
         return found
 
     def rows(self, results: Sequence[pq.abc.PGresult]) -> list[list[Row] | StoreError]:
-        """What each result has, as Python values."""
+        """The rows of each result, as Python values."""
         found: list[list[Row] | StoreError] = []
         for result in results:
             try:
@@ -152,7 +153,7 @@ class _Session:
         return found
 
     def close(self) -> None:
-        """End it, whatever is under way."""
+        """Close it, even if statements are in progress."""
         with contextlib.suppress(RuntimeError):
             # The loop may have been closed before.
             self._loop.remove_reader(self._fd)
@@ -160,7 +161,7 @@ class _Session:
         self._conn.close()
 
     def _send(self, asked: _Asked) -> bool:
-        """Queue one statement; whether it was prepared before."""
+        """Queue one statement; returns whether it was already prepared."""
         text, names = numbered(asked.sql)
         transformer = self._transformer
         values = transformer.dump_sequence([asked.params[name] for name in names], [PyFormat.AUTO] * len(names))
@@ -198,7 +199,7 @@ class _Session:
             self._break(wrong)
 
     def _break(self, wrong: psycopg.Error) -> None:
-        """The connection is gone."""
+        """The connection is lost."""
         self.close()
         done, self._done = self._done, None
         if done is not None and not done.done():
@@ -213,7 +214,7 @@ class _Asked(Exception):
 
 
 class _Asking:
-    """A connection that only shows what is asked."""
+    """A stand-in connection: it runs nothing, and reports the statement that a job would run."""
 
     dialect = "postgres"
     journal = 0
@@ -242,7 +243,7 @@ class _Asking:
 
 
 class _Answering(_Asking):
-    """A connection that has the rows of the only statement."""
+    """A stand-in connection that has the rows of the only statement."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         super().__init__()
@@ -256,7 +257,7 @@ class _Answering(_Asking):
 
 
 class _Refusing(_Asking):
-    """A connection that refuses what is asked."""
+    """A stand-in connection whose only statement fails."""
 
     def __init__(self, wrong: StoreError) -> None:
         super().__init__()

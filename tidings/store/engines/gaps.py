@@ -1,11 +1,12 @@
-"""What a start does if its database went back in time: a backup was restored, or PostgreSQL to an earlier moment.
+"""What a start does if its database went back in time: a backup was restored, or PostgreSQL was reset to an earlier
+moment.
 
 Readers and receivers then know of events that the database does not know. Ids carry time and chance, so they do not
 repeat. But a cursor of the feed is a number, and numbers would be given out again, to other events: a reader that
 continues from its cursor would miss those. So the counter jumps over every number that may have been used, and cursors
 in this *gap* are refused (docs/decisions/0071).
 
-Three things tell that a database went back: the note that each server keeps in its data folder, how far it had come;
+Three things show that a database went back: each server's note in its data folder of how far the database had come;
 the fact that `tidings restore` leaves in the restored database; and PostgreSQL's own timeline.
 """
 
@@ -28,11 +29,11 @@ RESTORED, TIMELINE = "restored", "timeline"
 """Facts in the store: that it is a restored backup; the timeline of PostgreSQL when it was last opened."""
 EVENTS_PER_SECOND_MAX = 20_000
 MARGIN = 1 << 20
-"""How many numbers may have been used since the note was kept, a second before at most."""
+"""How many numbers may have been used since the note was kept, which is at most a second old."""
 ROOM_PART = 4
 """A jump takes at most this part of the numbers that are left."""
 FAILOVER_SECONDS = 120
-"""A timeline that changed within this time of the last use is rather a failover, which loses nothing."""
+"""If the timeline changed within this time of the last use, it was probably a failover, which loses nothing."""
 
 log = logging.getLogger("tidings.store")
 
@@ -45,7 +46,7 @@ class HowFar(msgspec.Struct, frozen=True):
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """That a backup was restored, and what moment it shows."""
+    """A note that a backup was restored, and the moment that it shows."""
 
     at: Micros
     of: Micros
@@ -54,9 +55,9 @@ class Restored(msgspec.Struct, frozen=True):
 def gap_after_restore(
     db: Db, folder: HowFar | None, seen: Micros | None, now: Micros, timeline: str | None = None
 ) -> Gap | None:
-    """At a start, as a write job: jump over numbers that may have been used, and say so. None: nothing went back.
+    """At a start, as a write job: jump over numbers that may have been used, and report it. None if nothing went back.
 
-    `folder`: what the data folder notes. `seen`: when the store was last in use, as it says itself.
+    `folder`: the note in the data folder. `seen`: when the store was last in use, according to itself.
     """
     head, last = journal.position(db, "event"), _last_time(db, seen)
     restored = _fact(db, RESTORED, Restored)
@@ -105,14 +106,17 @@ MISSING = (
 
 
 def mark_restored(db: Db, at: Micros, seen_fact: str) -> None:
-    """Leave word in a restored database, for its first start. `seen_fact`: what says when it was last in use."""
+    """Leave a note in a restored database, for its first start.
+
+    `seen_fact`: the fact that says when it was last in use.
+    """
     row = db.one("store_fact", name=seen_fact)
     of = _last_time(db, None if row is None else int(row[0]))
     db.run("store_fact_put", name=RESTORED, value=_encode(Restored(at, of)))
 
 
 def reached(note: Any) -> HowFar | None:
-    """What a data folder notes; None if it notes nothing of the kind."""
+    """A data folder's note of how far the database had come; None if it has none."""
     try:
         return msgspec.convert(note, HowFar)
     except msgspec.ValidationError:
@@ -120,9 +124,9 @@ def reached(note: Any) -> HowFar | None:
 
 
 def _jump(db: Db, head: int, until: int) -> Gap:
-    """Move the counter, and with it the stages that had come to its end."""
+    """Move the counter, and with it the stages that had reached its end."""
     if db.shares:
-        # Other nodes may have moved it meanwhile; from now on they wait.
+        # Other nodes may have moved it in the meantime; from now on they wait.
         row = db.one("cursor_lock", name="event", journal=db.journal)
         assert row is not None
         head, until = int(row[0]), until + int(row[0]) - head

@@ -1,4 +1,4 @@
-"""Reads of one statement that the event loop awaits, grouped: while some are under way, the next ones gather.
+"""Reads of one statement that the event loop awaits, in groups: while one group is in progress, the next one gathers.
 
 Each tenant has its own line, so that a slow read keeps only reads of its tenant waiting; after PATIENCE_SECONDS they
 get another worker, if the tenant may have one.
@@ -16,9 +16,9 @@ from tidings.store.share_queue import ShareQueue
 
 T = TypeVar("T")
 GROUP_MAX = 32
-"""This many statements are sent at once."""
+"""The maximum number of statements sent at once."""
 CROWD = 16
-"""With this many waiting, a second worker asks while the first one answers."""
+"""With this many waiting, a second worker sends while the first one still waits for its results."""
 PATIENCE_SECONDS = 0.005
 
 Entry = tuple[Callable[[Db], Any], asyncio.Future[Any]]
@@ -56,7 +56,7 @@ class Awaiting:
         if line.entries and line.groups == groups:
             self._start(line, tenant)
         elif line.entries:
-            # A group was taken, and these came after it: without a new timer they would wait for its end.
+            # A group was taken, and these arrived after it: without a new timer they would wait until it ends.
             self._set_timer(line, tenant)
 
     def _start(self, line: _Line, tenant: str | None) -> None:

@@ -39,7 +39,7 @@ _POSTGRES_WORDS = (
 
 
 def is_empty(db: Any) -> bool:
-    """Whether the database has nothing of ours. Writes nothing."""
+    """Whether the database has nothing of Tidings in it. Writes nothing."""
     if db.query(_TABLE[db.dialect], {})[0][0] is None:
         return True
     return not db.query("SELECT 1 FROM migration LIMIT 1", {})
@@ -48,7 +48,7 @@ def is_empty(db: Any) -> bool:
 def migrate(db: Any) -> list[str]:
     """Bring the database to the present schema. Returns the names of the files applied.
 
-    Raises StoreError if the database is of a newer version that this one cannot run beside.
+    Raises StoreError if a newer version has changed the database so that this one cannot run on it.
     """
     db.script(
         _words(
@@ -90,9 +90,9 @@ class SchemaPlan(msgspec.Struct, frozen=True, kw_only=True):
     newer: int
     """How many it has that this version does not know."""
     missing: dict[str, bool]
-    """Those that a start applies, in order, by name: whether older versions can run with it."""
+    """The migrations that a start applies, in order: by name, whether older versions can run with it."""
     refusal: str | None
-    """Why this version does not start on it, after "this database"; None: it does."""
+    """Why this version does not start on it, as the rest of a sentence after "this database"; None if it does."""
 
 
 def plan(db: Any) -> SchemaPlan:

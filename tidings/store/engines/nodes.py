@@ -1,8 +1,8 @@
-"""The rows in which nodes on one PostgreSQL database say that they live, and the locks that say what each may do.
+"""The rows in which nodes on one PostgreSQL database report that they live, and the locks that say what each may do.
 
 A session that writes holds the pen (store/engines/pen.py): exclusively if its node works alone, shared with others if
-it has joined them. Of the joined ones one holds the sender's lock as well. A node that loses the session cannot commit,
-so the lock is the fence. Beats (store/beats/) decide who *should* hold it.
+it has joined them. One of the joined nodes holds the sender's lock as well. A node that loses the session cannot
+commit, so the lock is the fence. Beats (store/beats/) decide who *should* hold it.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from tidings.store.base import Db, StoreError
 PEN = 0x7469_6469_6E67_73
 """The advisory lock that a writer holds for as long as it is connected: alone, or shared with other joined nodes."""
 SENDER = 0x7469_6469_6E67_7373
-"""The advisory lock of the one joined node that routes and sends: its writer's session holds it, too."""
+"""The advisory lock of the one joined node that routes and sends; its writer's session holds it too."""
 OPENING = 0x7469_6469_6E67_736F
 """The advisory lock of the one joined node that brings the database to the present schema."""
 TURN = 0x7469_6469_6E67_7374
 """The advisory lock of the one node that is about to become the sender."""
 BEAT_SECONDS = beats.BEAT_SECONDS
 LOOK_SECONDS = 0.2
-"""How long a lock is free at most before that is seen."""
+"""How long it takes at most to notice that a lock is free."""
 RESUME_SECONDS = 0.05
-"""How long a sender that has lost its session, and got another, waits at most until it asks whether it may send."""
+"""How long a sender that has lost its session and got another waits at most before it asks whether it may send."""
 PROOF_SECONDS = beats.PROOF_SECONDS
 FROZEN_SECONDS = beats.FROZEN_SECONDS
 SILENT_SECONDS = 5.0
-"""How long sending may rest before the log says so, if no beat has failed: longer than a lock is waited for."""
+"""How long sending may pause before the log says so, if no beat has failed; longer than the wait for a lock."""
 LAST_COLUMN = "imports"
 """Of the table `node`: what a beat writes last."""
 ADDRESS_BEATS = 5
-"""How many beats pass until one looks whether another node says that it is at the same address."""
+"""After how many beats a node checks whether another one is registered at its address."""
 SPEAK_BEATS = 3
-"""So often a beat makes the writer say something: its session ends after a while of silence (pen.TIMEOUTS)."""
+"""After how many beats one makes the writer use its session, which ends after some silence (pen.TIMEOUTS)."""
 TURN_SECONDS = 5
-"""How long a node that became silent at its turn keeps others from theirs."""
+"""How long a node that fell silent in its turn keeps others from theirs."""
 FORGET_SECONDS = 86_400.0
 CLOCK_SECONDS = 300
 """A machine whose clock differs more than this from the database's takes no calls."""
@@ -52,7 +52,7 @@ log = logging.getLogger("tidings.nodes")
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 Role = Literal["works", "sends", "takes in", "stands by", "gone"]
-"""What a node does: alone; among joined ones; or nothing, while another works. `gone`: its session has ended."""
+"""What a node does: alone; among joined nodes; or nothing, while another works. `gone`: its session has ended."""
 WORKING = ("works", "sends")
 
 _LOCKS = """
@@ -80,8 +80,11 @@ JOIN pg_stat_activity AS a ON a.pid = n.session AND a.application_name = n.name 
 WHERE a.pid = ANY (:pids) AND n.seen < {_NOW} - :patience
     AND EXISTS (SELECT 1 FROM node AS me WHERE me.id = :id AND me.seen > {_NOW} - :beaten)
 """  # noqa: S608 -- our own text
-"""Another session that got the same number after it is spared: name and start have to match, too. So is everybody if
-the node that asks was itself frozen after its last beat: commits may hang since then."""
+"""Name and start have to match too, so another session that got the same number later is spared.
+
+Every session is spared if the node that asks was itself frozen after its last beat, since commits may have been
+hanging since then.
+"""
 _FORGET = f"""
 DELETE FROM node AS n
 WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = n.session)
@@ -91,14 +94,14 @@ SELECT n.id, n.name, n.version, n.session, {_NOW} - n.seen, to_jsonb(n) ->> 'rol
     to_jsonb(n) ->> 'draining', (to_jsonb(n) ->> 'imports')::integer
 FROM node AS n
 """  # noqa: S608 -- our own text
-"""By way of JSON, since an older schema has fewer columns."""
+"""Through JSON, because an older schema has fewer columns."""
 
 
 class Locks(msgspec.Struct, frozen=True):
     """Which sessions hold what, at one moment."""
 
     pens: dict[int, bool]
-    """Those with the pen, and whether one has it alone."""
+    """The sessions that hold the pen, and whether each holds it alone."""
     sender: int | None
 
 
@@ -113,7 +116,7 @@ class Own(msgspec.Struct, kw_only=True):
     sends: bool = True
     """Whether it is the one that routes and sends."""
     draining: int | None = None
-    """In how many seconds it ends, if it was asked to."""
+    """In how many seconds it exits, if it was asked to."""
     imports: int = 0
     """How many files of items are on their way in."""
 
@@ -124,7 +127,7 @@ class Own(msgspec.Struct, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that was heard of lately."""
+    """A node that was heard from lately."""
 
     id: str
     name: str
@@ -132,9 +135,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     address: str | None
     draining: bool
-    """It was asked to end, and gets no new callers."""
+    """It was asked to exit, and gets no new callers."""
     seconds: float
-    """Since it was last heard of."""
+    """How long ago it was last heard from."""
     imports: int = 0
 
     @property
@@ -144,12 +147,12 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def peer(self) -> Peer:
-        """The same for those that wait for one place."""
+        """Equal for nodes that wait for the same place."""
         return Peer(self.id, self.seconds, self.draining)
 
     @property
     def may_follow(self) -> bool:
-        """Whether it works, or would take over from one that is gone."""
+        """Whether it works, or would take over from a node that has ended."""
         return self.role != "gone" and not self.draining and self.seconds < PROOF_SECONDS
 
 
@@ -160,18 +163,18 @@ class Sender(NamedTuple):
     address: str
     """Such as `http://10.0.0.2:8000`."""
     heard_seconds: float
-    """How long ago it was last heard of."""
+    """How long ago it was last heard from."""
 
 
 def uptime() -> float:
-    """Seconds by a clock that nobody sets, and that continues while the machine sleeps."""
+    """Seconds on a clock that nobody sets, and that keeps running while the machine sleeps."""
     return time.clock_gettime(_CLOCK)
 
 
 def beat(db: Db, own: Own, session: int | None) -> float:
-    """This node lives; `session` is its writer's, None: it stands by. Raises StoreError if that is not committed.
+    """Record that this node lives. `session` is its writer's; None if it stands by. Raises StoreError if not committed.
 
-    Returns the database's time in seconds since the epoch. Notes in `own` if somebody has asked it to end.
+    Returns the database's time in seconds since the epoch. Notes in `own` if somebody has asked it to exit.
     """
     role = "stands by" if session is None else own.role
     values = {"id": own.id, "version": own.version, "session": session, "address": own.address, "role": role}
@@ -187,7 +190,7 @@ def held(db: Db) -> Locks:
 
 
 def end_frozen(db: Db, me: str, patience: Patience, locks: Locks) -> None:
-    """After the beat of this node: if it may, end the sessions with the pen of those not heard of for FROZEN_SECONDS.
+    """After this node's beat, if it may: end sessions that hold the pen and were not heard from for FROZEN_SECONDS.
 
     Raises StoreError.
     """
@@ -197,11 +200,11 @@ def end_frozen(db: Db, me: str, patience: Patience, locks: Locks) -> None:
     pids = f"{{{','.join(map(str, locks.pens))}}}"
     values = {"pids": pids, "patience": int(FROZEN_SECONDS * SECOND), "id": me}
     for name, _ in db.query(_END_FROZEN, values | {"beaten": int(2 * BEAT_SECONDS * SECOND)}):
-        log.warning("%s was not heard of for %.0f s: its session was ended", name, FROZEN_SECONDS)
+        log.warning("%s was not heard from for %.0f s: its session was ended", name, FROZEN_SECONDS)
 
 
 def forget_old(db: Db) -> None:
-    """Remove nodes that are gone for a day."""
+    """Remove nodes that ended more than a day ago."""
     db.execute(_FORGET, {"patience": int(FORGET_SECONDS * SECOND)})
 
 
@@ -211,7 +214,8 @@ def forget(db: Db, node: str) -> None:
 
 
 def wrong_clock(ahead_seconds: float) -> str | None:
-    """Why a machine takes no calls if its clock is ahead of the database's (below zero: behind); None: it does."""
+    """Why a machine whose clock is ahead of the database's (below zero: behind) takes no calls; None if it takes
+    them."""
     if abs(ahead_seconds) <= CLOCK_SECONDS:
         return None
     off = f"{abs(ahead_seconds) / 60:.0f} minutes {'ahead of' if ahead_seconds > 0 else 'behind'}"
@@ -222,7 +226,7 @@ def wrong_clock(ahead_seconds: float) -> str | None:
 
 
 def seen(db: Db) -> list[Seen]:
-    """The nodes that were heard of within FROZEN_SECONDS, or hold the pen: who works first, then by name.
+    """The nodes that were heard from within FROZEN_SECONDS or hold the pen: those that work first, then by name.
 
     On SQLite, none.
     """
@@ -253,12 +257,15 @@ def sender(db: Db) -> Sender | None:
 
 
 def imports_elsewhere(db: Db, own: str) -> int:
-    """How many files of items are on their way into the other nodes than the one with this id."""
+    """How many files of items are being imported at nodes other than the one with this id."""
     return sum(each.imports for each in seen(db) if each.id != own and each.role in ("sends", "takes in"))
 
 
 def _role(session: int | None, said: str | None, locks: Locks) -> Role:
-    """What the locks say; of a node without any, what it said last. One of an older version says nothing."""
+    """A node's role by its locks; without any, the role that it reported last.
+
+    A node of an older version reports none.
+    """
     if session is not None and session == locks.sender:
         return "sends"
     if session is None:
@@ -269,9 +276,10 @@ def _role(session: int | None, said: str | None, locks: Locks) -> Role:
 
 
 def refuse_same_address(db: Db, own: Own) -> None:
-    """Raise StoreError if another server says that it is reached where this one says that.
+    """Raise StoreError if another server is registered at this one's address.
 
-    One that has just ended is in the table for a moment longer: only one that still lives after HEARD_SECONDS counts.
+    A server that has just ended stays in the table for a moment, so only one that still lives after HEARD_SECONDS
+    counts.
     """
     patience_until = uptime() + beats.HEARD_SECONDS + BEAT_SECONDS
     while (name := at_same_address(db, own)) is not None:
@@ -284,12 +292,12 @@ def refuse_same_address(db: Db, own: Own) -> None:
 
 
 def machine(name: str) -> str:
-    """The machine of a node, by the node's name."""
+    """The machine that a node runs on, from the node's name."""
     return name.rpartition(":")[0]
 
 
 def at_same_address(db: Db, own: Own) -> str | None:
-    """The name and id of another joined node that was just heard of, and says that it is at this one's address."""
+    """The name and id of another joined node that was just heard from and is registered at this one's address."""
     for each in seen(db):
         is_other = each.id != own.id and each.role in ("sends", "takes in") and each.seconds < beats.HEARD_SECONDS
         if is_other and _is_same_place(each.address, own.address):
@@ -305,9 +313,9 @@ def _is_same_place(one: str | None, other: str | None) -> bool:
 
 
 def drain(db: Db, which: str, after_seconds: int, *, force: bool = False) -> Seen:
-    """Ask a node to end, by its name, address or id. Raises StoreError, also if nobody would follow it.
+    """Ask a node to exit, by its name, address or id. Raises StoreError, also if no other node would take over.
 
-    `force`: though nobody would.
+    `force`: do it even so.
     """
     found = [each for each in _there(db) if which in (each.name, each.address, each.id)]
     if not found:
@@ -320,7 +328,10 @@ def drain(db: Db, which: str, after_seconds: int, *, force: bool = False) -> See
 
 
 def drain_all(db: Db, ids: Collection[str], after_seconds: int, *, force: bool = False) -> list[Seen]:
-    """Ask the nodes with these ids to end, at the same time. Raises StoreError, also if nobody would follow them."""
+    """Ask the nodes with these ids to exit, at the same time.
+
+    Raises StoreError, also if no other node would take over.
+    """
     found = [each for each in _there(db) if each.id in ids]
     if not found:
         raise _unknown(db, ", ".join(ids))
@@ -336,7 +347,7 @@ def _there(db: Db) -> list[Seen]:
 
 def _unknown(db: Db, which: str) -> StoreError:
     known = ", ".join(sorted(each.name for each in _there(db))) or "none"
-    return StoreError(f"no server that was heard of lately has the name, address or id {which!r}; there are: {known}")
+    return StoreError(f"no server that was heard from lately has the name, address or id {which!r}; there are: {known}")
 
 
 def _drain(db: Db, found: list[Seen], after_seconds: int, *, force: bool) -> None:
@@ -349,7 +360,7 @@ def _drain(db: Db, found: list[Seen], after_seconds: int, *, force: bool) -> Non
 
 
 def has_nodes(db: Db, column: str | None = None) -> bool:
-    """Whether the database has the table of nodes, and in it this column: an older version may work there."""
+    """Whether the database has the table of nodes, with this column; if not, an older version may work there."""
     if column is None:
         return bool(db.query("SELECT to_regclass('node') IS NOT NULL", {})[0][0])
     asked = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('node') AND attname = :column"

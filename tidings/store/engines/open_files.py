@@ -11,7 +11,7 @@ from pathlib import Path
 from tidings.store.base import StoreBusy
 
 LOOK_SECONDS = 1.0
-"""A check costs a few microseconds per file, and hands the interpreter over: not before every commit."""
+"""A check costs a few microseconds per file, and releases the interpreter, so not every commit is preceded by one."""
 REFUSED = "the database file was removed or replaced while the server is running"
 
 Ident = tuple[int, int]
@@ -39,7 +39,7 @@ class OpenFiles:
         self._moved = False
 
     def check(self, rescue: Callable[[], None]) -> None:
-        """Before a commit: check, if the last check is a while ago or found something wrong. Raises Moved.
+        """Before a commit: check, if the last check was a while ago or found something wrong. Raises Moved.
 
         `rescue` is called if a name points elsewhere: it completes the open file.
         """
@@ -67,12 +67,12 @@ class OpenFiles:
         self._looked, self._commits, self._moved = now, 1, False
 
     def check_opening(self) -> None:
-        """Before another connection is opened by this name. Raises Moved."""
+        """Check before another connection is opened by this name. Raises Moved."""
         if ident(self._path) != self._open[self._path]:
             raise Moved(REFUSED, because=str(self._path))
 
     def _look(self) -> Path | None:
-        """The first file that is not the one that is open."""
+        """The first file whose name no longer points to the open one."""
         for path, opened in self._open.items():
             found = ident(path)
             if opened is None:
@@ -83,7 +83,7 @@ class OpenFiles:
 
 
 def ident(path: Path) -> Ident | None:
-    """Which file a name points to; None: none."""
+    """Which file a name points to; None if it points to none."""
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Open a store by its URL: the one list of engines, and what keeps a second server and a lost database away."""
+"""Open a store by its URL: the one list of engines, and the checks against a second server and a lost database."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_engine(
 ) -> Engine:
     """The engine for `sqlite:FILE` (relative to the data folder) or `postgresql://...`, brought to the present schema.
 
-    `joined`: it works together with other joined nodes; `wants_to_send`: it routes and sends if nobody does.
+    `joined`: it works together with other joined nodes; `wants_to_send`: it routes and sends if no other node does.
     `keeps`: its connection is the writer's; if not, it is closed, unless the node is joined.
     Raises StoreError if the database cannot be used, would lose acknowledged data, or is not as `expected`.
     """
@@ -81,7 +81,10 @@ def _open(engine: Engine, db: Db, folder: Path, expected: Expected) -> None:
 
 
 def _join(url: str, folder: Path, expected: Expected, wants_to_send: bool) -> Engine:
-    """The same of a joined node. Its writer's session stays open: with another one, another node could be sender."""
+    """The same for a joined node.
+
+    Its writer's session stays open: if it got another one, another node could be the sender.
+    """
     if sqlite_file(url, folder) is not None:
         raise StoreError("--join requires a PostgreSQL database: an SQLite file belongs to one server")
     engine = shared_engine(url, joined=True, wants_to_send=wants_to_send)
@@ -113,7 +116,7 @@ def shared_engine(url: str, *, joined: bool = False, wants_to_send: bool = True)
 
 @contextmanager
 def driver_needed() -> Iterator[None]:
-    """Around the import of what uses psycopg. Raises StoreError if that, or the libpq that it needs, is missing."""
+    """Wrap an import that uses psycopg. Raises StoreError if psycopg, or the libpq that it needs, is missing."""
     try:
         yield
     except ImportError as wrong:
@@ -142,7 +145,7 @@ def lock_folder(folder: Path) -> FileLock:
 
 
 def lock_database(url: str, folder: Path) -> FileLock | None:
-    """Keep a second server away from the same SQLite file, whatever its data folder and by whatever name.
+    """Keep a second server away from the same SQLite file, whichever data folder or name it uses.
 
     None: on PostgreSQL the writer holds the lock. Raises StoreBusy.
     """
@@ -177,7 +180,7 @@ def note_node(node: str, lock: FileLock) -> None:
 
 
 def note_workers(folder: Path, count: int, lock: FileLock) -> None:
-    """Remember that the folder is that of several nodes, and what a single one has left in it, in each of theirs.
+    """Remember that several nodes use the folder, and copy what a single one has left in it into each of theirs.
 
     Raises StoreBusy if one of an earlier start still runs.
     """
@@ -197,7 +200,7 @@ def worker_folders(folder: Path, count: int) -> list[Path]:
 
 
 def note_draining(folder: Path, *, asked: bool) -> None:
-    """Say that all nodes of this folder were asked to end, so that none is started again; or that they were not.
+    """Record whether all nodes of this folder were asked to exit, so that none is started again.
 
     Raises OSError.
     """
@@ -209,12 +212,12 @@ def note_draining(folder: Path, *, asked: bool) -> None:
 
 
 def is_draining(folder: Path) -> bool:
-    """Whether all nodes of this folder were asked to end."""
+    """Whether all nodes of this folder were asked to exit."""
     return (folder / DRAINING).exists()
 
 
 def nodes_of(folder: Path) -> list[str]:
-    """The ids of the nodes that run with this folder, or did last; none if none has."""
+    """The ids of the nodes that run with this folder, or last did; empty if none ever has."""
     noted = FileLock.content_of(folder / FOLDER_LOCK)
     folders = worker_folders(folder, noted.get(WORKERS) or 0)
     found = [FileLock.content_of(each / FOLDER_LOCK).get(NODE) for each in folders] if folders else [noted.get(NODE)]
@@ -227,7 +230,7 @@ def reached_before(url: str, folder: Path, lock: FileLock) -> HowFar | None:
 
 
 def _place(url: str, folder: Path) -> str:
-    """Which database that is, without a password."""
+    """Which database this is, without a password."""
     file = sqlite_file(url, folder)
     if file is not None:
         return f"sqlite:{file.resolve()}"

@@ -1,10 +1,10 @@
-"""The pen: the lock that lets one server write to a PostgreSQL database, and what is to be known before it is taken.
+"""The pen: the lock that lets one server write to a PostgreSQL database, and what to check before taking it.
 
-The writer's own session holds it, so a server that has lost the session cannot commit. Who takes it again after that
-may find that another server wrote meanwhile: what it has in memory is then of a past that no longer counts.
+The writer's own session holds it, so a server that has lost the session cannot commit. A server that takes it again
+may find that another one wrote in the meantime: what it has in memory is then out of date.
 
 Joined nodes share the pen, so that they and a server that works alone refuse one another. One of them also holds the
-sender's lock, in the same session; what is said above then applies to that lock (docs/decisions/0073).
+sender's lock, in the same session; the above then applies to that lock (docs/decisions/0073).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PEN_SECONDS = 3
 OPENING_SECONDS = 600
 """How long a joined node waits for another one that changes the schema."""
 WRITER = "writer"
-"""The fact in the store that names the node which took the pen last."""
+"""The fact in the store that names the node that last took the pen."""
 ON = "writer_on"
-"""The fact that names the timeline of the database on which it did."""
+"""The fact that names the database's timeline at that time."""
 
 TIMEOUTS = {
     "idle_in_transaction_session_timeout": 15,
@@ -40,8 +40,8 @@ TIMEOUTS = {
     "client_connection_check_interval": 5,
     "lock_timeout": LOCK_SECONDS,
 }
-"""Seconds. A frozen server loses its session, and with it the pen; a running one says something every 3 s. Who holds a
-lock for too long must not stop a whole group (store/writing/contention.py)."""
+"""Seconds. A frozen server loses its session, and with it the pen; a running one uses it every 3 s. A session that
+holds a lock for too long must not stop a whole group (store/writing/contention.py)."""
 _SAFE = {
     "fsync": {"on"},
     "full_page_writes": {"on"},
@@ -50,7 +50,7 @@ _SAFE = {
 
 
 Session = tuple[int, datetime]
-"""A session of the database: its number, which others may get after it, and when it began."""
+"""A session of the database: its number, which later ones may reuse, and when it began."""
 
 
 class Holder(msgspec.Struct):
@@ -62,25 +62,25 @@ class Holder(msgspec.Struct):
     wants_to_send: bool = True
     """Whether it becomes the sender if there is none when its first session begins."""
     sends: bool | None = None
-    """Whether it is the sender; None: it has had no session yet. A server that works alone does not ask."""
+    """Whether it is the sender; None if it has had no session yet. A server that works alone does not ask."""
     claimed: bool = False
-    """Whether the database names it as the one that wrote last; of joined nodes, that sent last."""
+    """Whether the database names it as the last writer; among joined nodes, as the last sender."""
     reached: int = 0
     """The last event that is known to be stored."""
     superseded: Superseded | None = None
-    """Why it never writes again."""
+    """Why it must never write again."""
     begun: bool = False
-    """Whether what a server asks of its database once, before it writes, was asked."""
+    """Whether the checks that a server makes once, before it writes, were made."""
     timeline: str | None = None
     """The identity of the PostgreSQL server and of its history; None if this user may not know it."""
 
 
 def begin(conn: psycopg.Connection[Row], url: str, holder: Holder) -> None:
-    """Ask what is asked once, before the pen is taken. Raises StoreBusy if nobody should write to this database."""
+    """Make the checks before the pen is first taken. Raises StoreBusy if nobody should write to this database."""
     if not holder.begun:
         refuse_wrong_clock(conn)
         refuse_pooler(conn, url)
-        # Some who offer PostgreSQL as a service keep this to themselves.
+        # Some providers of PostgreSQL as a service do not reveal this.
         kept = (
             psycopg.errors.InsufficientPrivilege,
             psycopg.errors.UndefinedFunction,
@@ -150,7 +150,7 @@ def refuse_pooler(ours: psycopg.Connection[Row], url: str) -> None:
 def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = None) -> Session:
     """Make this connection the writer's. Closes it and raises Taken or Superseded if it must not write.
 
-    `lost`: the session that it replaces. After a network failure the database may still keep it, with the pen.
+    `lost`: the session that it replaces. After a network failure, it may still exist and hold the pen.
     """
     if holder.superseded is not None:
         conn.close()
@@ -177,7 +177,7 @@ def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = N
         )
         raise holder.superseded
     for name, seconds in TIMEOUTS.items():
-        # An older server, or a system that cannot do it, goes without.
+        # Older servers, and systems that do not support it, do without.
         with contextlib.suppress(psycopg.Error):
             conn.execute(f"SET {name} = '{seconds}s'".encode())
     row = conn.execute(_SESSION_BEGAN).fetchone()
@@ -186,27 +186,27 @@ def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = N
 
 
 def _join(conn: psycopg.Connection[Row], holder: Holder) -> None:
-    """Share the pen with other joined nodes, and be the sender: the first time if there is none, then as before."""
+    """Share the pen with other joined nodes; become the sender, at first if there is none, later if it was."""
     if not _locked(conn, _TRY_SHARED, PEN):
         found = _writer(conn)
         conn.close()
         raise Taken(
             f"this database is in use by a server that was started without --join{_named(found)}; "
-            "stop that one and start it with --join too, or start this one without, with --standby"
+            "stop that one and start it with --join too, or start this one with --standby instead of --join"
         )
     if holder.sends is None:
         holder.sends = holder.wants_to_send and _first(conn, holder)
     elif holder.sends and not _locked(conn, _TRY, SENDER):
         found = _writer(conn, SENDER)
         conn.close()
-        holder.superseded = Superseded(f"another node sends now{_named(found)}; this one starts again")
+        holder.superseded = Superseded(f"another node is the sender now{_named(found)}; this one restarts")
         raise holder.superseded
 
 
 def _first(conn: psycopg.Connection[Row], holder: Holder) -> bool:
-    """Whether it becomes the sender with its first session: if there is none, and none that may still send.
+    """Whether its first session makes it the sender: there must be no sender, nor one that may still send.
 
-    After a failover all locks are free, also of one cut off from the new primary: it sends until its proof ends.
+    After a failover all locks are free, even if the old sender is cut off and sends until its proof ends.
     """
     if holder.timeline is not None and bool(_ask(conn, _HAS_NODES, [])):
         patience = int(PROOF_SECONDS * SECOND)
@@ -216,7 +216,7 @@ def _first(conn: psycopg.Connection[Row], holder: Holder) -> bool:
 
 
 def claim(db: Db, holder: Holder) -> None:
-    """Store which node sends, or works alone, and on which timeline of the database: a failover begins another."""
+    """Store which node sends or works alone, and on which timeline of the database: a failover begins a new one."""
     db.run("store_fact_put", name=WRITER, value=holder.node)
     if holder.timeline is not None:
         db.run("store_fact_put", name=ON, value=str(db.query(f"SELECT {_LINE}", {})[0][0]))
@@ -224,7 +224,7 @@ def claim(db: Db, holder: Holder) -> None:
 
 
 def _locked(conn: psycopg.Connection[Row], attempt: LiteralString, lock: int) -> bool:
-    """Whether it got the lock. PostgreSQL notices only after a moment that the last holder has gone."""
+    """Whether it got the lock. PostgreSQL takes a moment to notice that the last holder has gone."""
     patience_until = time.monotonic() + PEN_SECONDS
     while not _ask(conn, attempt, [lock]):
         if time.monotonic() > patience_until:
@@ -234,7 +234,7 @@ def _locked(conn: psycopg.Connection[Row], attempt: LiteralString, lock: int) ->
 
 
 def wait_to_open(conn: psycopg.Connection[Row]) -> None:
-    """Of joined nodes that start, only one at a time changes the schema. Raises Taken after OPENING_SECONDS."""
+    """Wait until no other joined node that starts is changing the schema. Raises Taken after OPENING_SECONDS."""
     patience_until = time.monotonic() + OPENING_SECONDS
     while not _ask(conn, _TRY, [OPENING]):
         if time.monotonic() > patience_until:
@@ -257,7 +257,7 @@ SELECT 1 FROM node AS n JOIN store AS s ON s.name = %s AND s.value <> {_LINE}
 WHERE to_jsonb(n) ->> 'role' = 'sends' AND n.id <> %s
     AND n.seen > EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 - %s
 """  # noqa: S608 -- our own text
-"""Whether the last sender was heard of a moment ago, on another timeline: before a failover."""
+"""Whether the last sender was heard from a moment ago on another timeline, that is, before a failover."""
 _HEAD: LiteralString = "SELECT position FROM cursor WHERE name = 'event' AND journal = 0"
 _SESSION: LiteralString = "SELECT pg_backend_pid()"
 _SESSION_BEGAN: LiteralString = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -273,7 +273,7 @@ def _refuse_second(conn: psycopg.Connection[Row], holder: Holder) -> NoReturn:
     end = f"pg_terminate_backend({found[0]})" if found else "pg_terminate_backend(...)"
     if holder.claimed:
         holder.superseded = Superseded(
-            f"another Tidings server has taken over this database{_named(found)}; this one ends"
+            f"another Tidings server has taken over this database{_named(found)}; this one exits"
         )
         raise holder.superseded
     if found is not None and found[2]:
@@ -313,7 +313,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 
 
 def _writer(conn: psycopg.Connection[Row], lock: int = PEN) -> tuple[int, str, bool] | None:
-    """Who holds a lock: the session's number; in words from where, since when, and when last heard; if it is joined."""
+    """Who holds a lock: the session's number; in words its origin, start and last beat; whether it is joined."""
     row = conn.execute(_HOLDER, [lock]).fetchone()
     if row is None:
         return None
@@ -332,7 +332,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     bytes: int
     schema: int | None
-    """The last migration; None: nothing of Tidings is in it."""
+    """The last migration; None if the database has nothing of Tidings in it."""
     secret_mark: str | None
     archives: bool
     """Whether it archives its WAL, so that it can be restored to any moment."""
@@ -374,7 +374,7 @@ class Durability(msgspec.Struct, frozen=True, kw_only=True):
     archived_at: str | None
     """When WAL was last archived, if it ever was."""
     archive_failing: str | None
-    """Since when archiving fails, if it does."""
+    """Since when archiving has been failing, if it has."""
 
 
 def durability(url: str) -> Durability:

@@ -1,4 +1,4 @@
-"""Where a data folder is and whose it is: what a start refuses or warns of, and what `tidings doctor` judges."""
+"""Where a data folder is and whose it is: what a start refuses or warns about, and what `tidings doctor` checks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 def mount_of(path: Path, mounts: str | None = None) -> Mount | None:
-    """The mount that a path is on; None if this system does not say. `mounts`: the text of /proc/self/mountinfo."""
+    """The mount that a path is on; None if this system does not tell. `mounts`: the text of /proc/self/mountinfo."""
     try:
         mounts = MOUNTS.read_text() if mounts is None else mounts
     except OSError:
@@ -47,7 +47,7 @@ def mount_of(path: Path, mounts: str | None = None) -> Mount | None:
             continue
         point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), fields[4])
         within = point == "/" or wanted == point or wanted.startswith(f"{point}/")
-        # Of two mounts on one point the later one covers the other.
+        # If two mounts have the same mount point, the later one hides the other.
         if within and (best is None or len(point) >= len(best.point)):
             best = Mount(point, after.split(" ")[0])
     return best
@@ -77,7 +77,10 @@ def shared(folder: Path, mount: Mount | None) -> str | None:
 
 
 def warn_of_place(folder: Path, *, holds_database: bool) -> None:
-    """Log what is wrong with the place of a data folder, at a start. Memory is left alone: who uses it, means it."""
+    """At a start, log what is wrong with the place of a data folder.
+
+    A file system in memory is fine: it is used on purpose.
+    """
     mount = mount_of(folder)
     said = [passing(folder, mount) if mount is not None and mount.kind in LAYERS else None]
     said += [shared(folder, mount) if holds_database else None]
@@ -94,7 +97,7 @@ def refuse_closed(folder: Path, files: Iterable[Path]) -> None:
     if there.is_dir() and not _may(there, os.R_OK | os.W_OK | os.X_OK):
         raise StoreError(_closed(there, folder))
     for file in files:
-        # A link that leads nowhere is for others to explain.
+        # A broken link is reported elsewhere.
         if file.is_file() and not _may(file, os.R_OK if file.name == KEY_FILE else os.R_OK | os.W_OK):
             raise StoreError(_closed(file, folder))
 
@@ -105,7 +108,7 @@ def owner_of(path: Path) -> str:
 
 
 def user(number: int) -> str:
-    """A user as people write it: `tidings (user 10001)`, or the number alone if it has no name here."""
+    """A user as people write one: `tidings (user 10001)`, or the number alone if it has no name here."""
     try:
         return f"{pwd.getpwuid(number).pw_name} (user {number})"
     except KeyError:

@@ -45,12 +45,12 @@ PUT_OFF_MAX = 64
 MANY_MAX = 500
 """How many statements leave in one round trip."""
 APPENDED_ROWS_MAX, APPENDED_CHARS_MAX = 256, 256 * 1024
-"""What is more is copied: that takes a round trip of its own, but less for each row."""
+"""More than that is sent with COPY, which takes another round trip, but less time per row."""
 _json = msgspec.json.Encoder().encode
 
 
 class PostgresDb:
-    """One connection. Not shared between threads at the same time. Reconnects after it was lost."""
+    """One connection. Not to be used by two threads at once. Reconnects after it was lost."""
 
     dialect = "postgres"
     journal = 0
@@ -58,24 +58,24 @@ class PostgresDb:
     positions: Positions | None = None
 
     def __init__(self, url: str, *, readonly: bool = False, holder: pen.Holder | None = None) -> None:
-        """`holder`: who holds the pen with this connection; None: it writes without the pen, such as indexes."""
+        """`holder`: who holds the pen with this connection; None if it writes without the pen, for example indexes."""
         self._url = url
         self._readonly = readonly
         self._holder = holder
         self.shares = holder is not None and holder.joined
         self._pen_session: pen.Session | None = None
-        """The session that holds the pen, or the last that did."""
+        """The session that holds the pen, or was the last to hold it."""
         self._sql = statements("postgres")
         self.watched: dict[str, Watch] = {}
         self.rest, self.stamp = NO_HOOKS
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
         self._outdated = False
-        """Whether what was prepared on this connection may be of other tables than those after a rollback."""
+        """Whether statements prepared on this connection may be about tables as they no longer are after a rollback."""
         self._later: list[Statement] = []
         """Statements of this transaction that nobody waits for: they are sent with the next one."""
         self._unbegun = False
-        """Nothing of this transaction was sent yet, not even its BEGIN."""
+        """Nothing of this transaction has been sent yet, not even its BEGIN."""
         self._connect()
 
     def one(self, name: str, /, **params: Any) -> Row | None:
@@ -154,7 +154,7 @@ class PostgresDb:
             said = self._executed("COMMIT").message
         except StoreError as wrong:
             if not alone and not isinstance(wrong, StoreBusy):
-                # PostgreSQL refused what was put off, and did nothing after it.
+                # PostgreSQL refused a statement that was put off, and ran none after it.
                 raise
             raise type(wrong)(wrong.detail, unknown=True, because=wrong.because) from wrong
         finally:
@@ -179,14 +179,14 @@ class PostgresDb:
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
-        # What was put off before may not fail inside.
+        # Statements that were put off before must not fail inside.
         self._plain("SAVEPOINT s")
         noted = self.noted
         mark = None if self.positions is None else self.positions.mark()
         try:
             yield
             if self._later:
-                # What was put off fails inside, or not at all.
+                # Statements that were put off fail inside, or not at all.
                 self._plain("RELEASE SAVEPOINT s")
             else:
                 self._put_off("RELEASE SAVEPOINT s", None)
@@ -225,7 +225,7 @@ class PostgresDb:
 
     @contextlib.contextmanager
     def opening(self) -> Iterator[bool]:
-        """Of joined nodes that start, the one that may change the schema; whether others work there already."""
+        """Among joined nodes that start, hold the right to change the schema; gives whether others work there."""
         with self._session() as conn:
             pen.wait_to_open(conn)
             others = pen.has_others(conn)
@@ -253,9 +253,9 @@ class PostgresDb:
             return self._sent(later, sql, params)
         except Lost:
             if not self._unbegun or sql == "COMMIT":
-                # With its COMMIT, the transaction may be stored.
+                # Its COMMIT was sent, so the transaction may be stored.
                 raise
-            # The same, unnoticed: nothing of this transaction was under way.
+            # The same, but unnoticed: nothing of this transaction had been sent.
             return self._sent(later, sql, params)
         finally:
             self._unbegun = False
@@ -298,7 +298,7 @@ class PostgresDb:
         """The connection, opened again if it was lost."""
         if self._conn is None or self._conn.closed:
             if self._inside and not self._unbegun:
-                # A new connection is not in this transaction: what follows would be stored alone.
+                # A new connection is not in this transaction: the following statements would be stored on their own.
                 raise StoreBusy("the connection to PostgreSQL was lost in the middle of a transaction")
             self._connect()
         assert self._conn is not None
@@ -310,14 +310,14 @@ class PostgresDb:
             raise
         except StoreBusy as wrong:
             if self._conn.closed or ends_session(wrong.__cause__):
-                # Its last words may come before the end of the connection.
+                # Its last message may arrive before the connection ends.
                 self._conn.close()
                 raise Lost(wrong.detail, because=wrong.because) from wrong
             raise
 
 
 def _has_ended(conn: psycopg.Connection[Row]) -> bool:
-    """Whether an idle connection has ended: PostgreSQL says nothing else unasked."""
+    """Whether an idle connection has ended: PostgreSQL sends nothing else unasked."""
     return not conn.closed and bool(select.select([conn.fileno()], [], [], 0)[0])
 
 
@@ -373,7 +373,7 @@ class PostgresEngine:
         return PostgresDb(self._url, readonly=True)
 
     def brief_reader(self) -> None:
-        """None: each statement waits for an answer over a socket."""
+        """None: each statement waits for a response over a socket."""
 
     def awaited_reads(self) -> PostgresReads:
         return PostgresReads(self._url)

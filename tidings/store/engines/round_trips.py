@@ -1,7 +1,8 @@
-"""One round trip with PostgreSQL: several statements leave at once, and all results are taken when they have come.
+"""One round trip with PostgreSQL: several statements are sent at once, and all results are taken when they have
+arrived.
 
 psycopg's own pipeline asks the socket after each statement, which costs more than most statements, and wakes PostgreSQL
-for each. So this uses its libpq directly, as reads that an event loop awaits do (`awaited.py`).
+for each. So this uses libpq directly, as do the reads that an event loop awaits (`awaited.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tidings.store.base import Row
 
 Statement = tuple[str, Mapping[str, Any] | None]
 PREPARED_FROM = 3
-"""A statement is prepared when it runs for this time."""
+"""A statement is prepared when it runs for the nth time, with this n."""
 PREPARED_MAX = 300
 SEEN_MAX = 2_000
 Key = tuple[bytes, tuple[int, ...]]
@@ -31,7 +32,7 @@ _PARAM = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Returned:
-    """What a statement came to."""
+    """The result of a statement."""
 
     def __init__(self, result: pq.abc.PGresult, transformer: Any) -> None:
         self._result, self._transformer = result, transformer
@@ -56,7 +57,7 @@ class Returned:
 
     @property
     def message(self) -> str:
-        """What it was, in PostgreSQL's words, such as COMMIT."""
+        """The command that it was, as PostgreSQL reports it, such as COMMIT."""
         return (self._result.command_status or b"").decode()
 
 
@@ -73,12 +74,12 @@ class RoundTrips:
         self._names = 0
 
     def run(self, statements: Sequence[Statement]) -> Returned:
-        """Run them in one round trip; returns what the last one came to. Raises psycopg's errors.
+        """Run them in one round trip; returns the result of the last one. Raises psycopg's errors.
 
-        If one fails, those behind it are not run.
+        If one fails, those after it are not run.
         """
         pgconn = self._pgconn
-        # First of all, for what cannot be written as a parameter is refused here.
+        # This comes first, because values that cannot be parameters are refused here.
         dumped = [self._dump(sql, params) for sql, params in statements]
         new: list[Key] = []
         try:
@@ -91,12 +92,12 @@ class RoundTrips:
             if pgconn.status != pq.ConnStatus.BAD:
                 pgconn.exit_pipeline_mode()
         except BaseException:
-            # What was sent may still be answered.
+            # Results may still arrive for the statements that were sent.
             pgconn.finish()
             raise
         if failed is not None:
             for key in new:
-                # Perhaps it was not prepared any more.
+                # Perhaps it was no longer prepared.
                 self._prepared.pop(key, None)
             raise error_from_result(failed, self._encoding)
         assert last is not None
@@ -136,7 +137,7 @@ class RoundTrips:
         pgconn.send_query_prepared(name, values, formats)
 
     def _flush(self) -> None:
-        """Send everything; what comes meanwhile is taken, or both sides could wait for each other."""
+        """Send everything, and take what arrives in the meantime; otherwise both sides could wait for each other."""
         while self._pgconn.flush():
             self._wait(select.POLLIN | select.POLLOUT)
 

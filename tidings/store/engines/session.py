@@ -16,11 +16,11 @@ from tidings.store.base import Behind, Contended, Held, Outdated, StoreBusy, Sto
 
 CONNECT_SECONDS = 5
 _LAST_WORDS = ("57P01", "57P02", "57P03", "57P05", "25P03")
-"""SQLSTATE of the end of a session: shutdown, crash, start, and idle for too long."""
+"""The SQLSTATEs with which a session ends: shutdown, crash, start, and idle for too long."""
 
 
 def with_defaults(url: str) -> str:
-    """The URL with what a connection needs to notice that the other side is gone, unless it says otherwise."""
+    """The URL, with parameters (unless it sets them) by which a connection notices that the other side is gone."""
     return _with_defaults(url, os.getpid())
 
 
@@ -36,7 +36,7 @@ def _with_defaults(url: str, pid: int) -> str:
         "tcp_user_timeout": "10000",
     }
     if has_several_hosts(url):
-        # Of a primary and its replicas, only the primary takes writes.
+        # Only the primary accepts writes, not its replicas.
         wanted["target_session_attrs"] = "read-write"
     return make_conninfo("", **{**wanted, **given})
 
@@ -83,7 +83,7 @@ def translated() -> Iterator[None]:
     except psycopg.errors.DivisionByZero as wrong:
         raise Behind("the catalogue was changed by another server") from wrong
     except psycopg.errors.ProgramLimitExceeded as wrong:
-        # Such as a key that no index takes: it would be refused again.
+        # For example a key that no index accepts: it would be refused again.
         raise StoreError("PostgreSQL refused", because=str(wrong).strip()) from wrong
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
         raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong

@@ -36,7 +36,7 @@ from tidings.store.watch import Watch
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
 BRIEF_CACHE_KIB = 64 * 1024
-"""For the one connection that reads for the event loop, which must not wait for the system's cache page by page."""
+"""For the one connection that reads for the event loop, which must not fetch page by page from the system's cache."""
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 COPIED_PAGES = 2_000
@@ -47,7 +47,7 @@ BRIEF_TIMES = 10
 
 
 class SqliteDb:
-    """One connection. Not shared between threads at the same time."""
+    """One connection. Not to be used by two threads at once."""
 
     dialect = "sqlite"
     journal = 0
@@ -157,8 +157,8 @@ class SqliteDb:
     def _rescue(self) -> None:
         """Undo the transaction, and move the journal's content into the open file.
 
-        That file is whole then, wherever it was moved to; and the journal, whose name stays, is empty: it cannot be
-        taken for the journal of another file that was put in the place.
+        That file is then complete, wherever it was moved. The journal keeps its name but is empty, so it cannot be
+        mistaken for the journal of a file that was put in its place.
         """
         self.rollback()
         with contextlib.suppress(apsw.Error):
@@ -207,7 +207,7 @@ class SqliteDb:
         self._db.pragma("cache_size", -BRIEF_CACHE_KIB)
 
     def start_brief(self) -> None:
-        """Restart the count, for a single statement without a transaction: it sees one moment anyway."""
+        """Restart the count, for a single statement without a transaction, which sees one moment anyway."""
         self._left, self._ending = BRIEF_TIMES, False
 
     def script(self, sql: str) -> None:
@@ -247,7 +247,7 @@ class SqliteEngine(UnsharedEngine):
 
     def _reader(self) -> SqliteDb:
         if self._files is not None:
-            # Opening would create a new file, or read another one with our journal.
+            # Opening it would create a new file, or read a different one with our journal.
             self._files.check_opening()
         return SqliteDb(str(self._path), readonly=True)
 
@@ -278,14 +278,14 @@ class SqliteEngine(UnsharedEngine):
 
 
 class SqliteFile:
-    """A database file that is only read: to look into it, to check it, and to copy it as of one moment, also while a
+    """A database file that is only read: to inspect it, to check it, and to copy it as of one moment, even while a
     server writes to it. Its folder may be read-only."""
 
     dialect = "sqlite"
     journal = 0
 
     def __init__(self, path: Path, *, still: bool = False) -> None:
-        """`still`: nobody writes to it, so that nothing has to be made next to it. Raises StoreError."""
+        """`still`: nobody writes to it, so no file has to be made next to it. Raises StoreError."""
         wal = path.with_name(f"{path.name}-wal")
         whole = "&immutable=1" if still and not (wal.exists() and wal.stat().st_size) else ""
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -293,7 +293,7 @@ class SqliteFile:
         try:
             self._db = apsw.Connection(f"file:{quote(str(path.absolute()))}?mode=ro{whole}", flags=flags)
             self._db.set_busy_timeout(BUSY_MS)
-            # Python handles signals only between two calls: this lets long checks be cancelled.
+            # Python handles signals only between two calls, so this makes long checks interruptible.
             self._db.set_progress_handler(lambda: False, 100_000)
             self._db.execute("BEGIN")
             self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
@@ -306,7 +306,7 @@ class SqliteFile:
             return self._db.execute(sql, params).fetchall()
 
     def damage(self) -> str | None:
-        """What is wrong with it, as far as SQLite can tell; None if nothing is. Reads the whole file."""
+        """What is wrong with it, as far as SQLite can tell; None if nothing is wrong. Reads the whole file."""
         try:
             found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(3)")]
         except (apsw.CorruptError, apsw.NotADBError) as wrong:

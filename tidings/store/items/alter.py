@@ -27,12 +27,12 @@ _THERE = {
 
 
 class InUse(Unavailable):
-    """A table that has to be altered is being read: on PostgreSQL, everybody would wait for that."""
+    """A table that has to be altered is being read. On PostgreSQL, everybody would wait until that read ends."""
 
 
 @contextlib.contextmanager
 def without_waiting(db: Db, milliseconds: int = LOCK_MILLISECONDS) -> Iterator[None]:
-    """Alter tables inside of it, unless somebody reads them for longer than a moment. Raises InUse."""
+    """Tables are altered inside this context. Raises InUse if somebody reads them for longer than a moment."""
     if db.dialect != "postgres":
         yield
         return
@@ -46,9 +46,9 @@ def without_waiting(db: Db, milliseconds: int = LOCK_MILLISECONDS) -> Iterator[N
 
 
 def keep_others_out(db: Db, plan: Plan) -> None:
-    """Where other nodes write as well: from now on to the end of the transaction they wait to write these items.
+    """If other nodes write as well: until the end of the transaction, they wait to write these items.
 
-    What they have waited for they then write again, as of the new declaration (store/writing/contention.py, `end`).
+    Then they begin again and write as the new declaration says (store/writing/contention.py, `end`).
     """
     if db.shares and plan.steps and plan.present:
         names = ", ".join(sorted(map(tables.table, plan.present.values())))
@@ -56,7 +56,7 @@ def keep_others_out(db: Db, plan: Plan) -> None:
 
 
 def carry_out(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
-    """Do all steps; the collections that were made or changed, by name, with their tables.
+    """Do all steps. Returns the collections that were made or changed, by name, with their tables.
 
     The plan was inspected (inspect.py) in this transaction. Raises StoreError.
     """
@@ -75,7 +75,7 @@ def carry_out(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
 
 
 def _carried_out_beside_others(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
-    """The same where other nodes read meanwhile: the tables that they read stay as they are, and go later."""
+    """The same if other nodes read in the meantime: the tables that they read are left unchanged, and dropped later."""
     made = {}
     for pair in plan.pairs:
         name = pair.after.name
@@ -108,7 +108,7 @@ def named(db: Db, collection: Collection) -> Collection:
 
 
 def in_place(db: Db, plan: Plan, pair: Pair) -> Collection:
-    """Alter a table without its rows, which needs no other one (successor.py, `is_needed`)."""
+    """Alter a table without touching its rows, when it needs no successor (successor.py, `is_needed`)."""
     table = tables.table(pair.after)
     steps = [step for step in plan.steps_of(pair) if isinstance(step, AddField | DropField | RenameField)]
     if steps:
@@ -133,7 +133,7 @@ def drop(db: Db, table: str) -> None:
 
 
 def discard(db: Db, collections: Iterable[Collection]) -> None:
-    """Leave these collections' tables to those who drop tables beside the work (control/declare/discarded.py)."""
+    """Leave these collections' tables to the background job that drops tables (control/declare/discarded.py)."""
     _list(db, "discarded_put", map(tables.bare, collections))
 
 
@@ -153,7 +153,8 @@ def _list(db: Db, statement: str, names: Iterable[str]) -> None:
 
 
 def lessen(table: str, db: Db, most: int) -> bool:
-    """On SQLite, take an index or some rows away from a (quoted) table that goes; whether there is more of it."""
+    """On SQLite, remove an index or some rows of a (quoted) table that is being dropped; returns whether any are
+    left."""
     bare = {"name": table.strip('"')}
     if not db.query("SELECT 1 FROM sqlite_schema WHERE name = :name", bare):
         return False
@@ -166,7 +167,7 @@ def lessen(table: str, db: Db, most: int) -> bool:
 
 
 def _put_aside(db: Db, collection: Collection) -> str:
-    """Free the names of a table, of its indexes and of its words; what it is called now."""
+    """Free the names of a table, its indexes and its words; returns its new name."""
     table = tables.table(collection)
     aside = f'{table[:-1]}__before"'
     for name in indexes.present(db, collection):

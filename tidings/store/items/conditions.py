@@ -27,7 +27,8 @@ class Where:
         for part in parts:
             self._parts.append(self._sql(part, positive=True))
             if isinstance(part, Compare) and part.field == "tenant" and part.op == "eq" and part.value:
-                # The indexes of one tenant contain only rows with a tenant, and are used only if the condition says so.
+                # The indexes for one tenant contain only rows with a tenant, and are used only if the condition says
+                # so.
                 self._parts.append("tenant <> ''")
 
     def add_sql(self, sql: str, **values: Any) -> None:
@@ -47,7 +48,7 @@ class Where:
         return " AND ".join(self._parts) or "TRUE"
 
     def _sql(self, condition: Condition, *, positive: bool = False) -> str:
-        """`positive`: it is in a place where unknown is as good as false, so an index may be used."""
+        """`positive`: it is in a place where unknown counts as false, so an index may be used."""
         if isinstance(condition, Compare):
             return self._compare(condition, positive=positive)
         if isinstance(condition, Both):
@@ -83,7 +84,7 @@ class Where:
         has_null = len(there) < len(values)
         parts = [f"{name} {'NOT ' if negated else ''}IN ({', '.join(there)})"] if there else []
         if negated:
-            # Null is in the list or not, as any other value.
+            # Null is in the list or not, like any other value.
             null = f"{name} IS {'NOT ' if has_null else ''}NULL"
             return f"({' AND '.join([null, *parts])})" if has_null else f"({' OR '.join([null, *parts])})"
         if has_null:

@@ -1,12 +1,13 @@
-"""A collection that passes to another declaration while its items are read and written.
+"""Moving a collection to another declaration while its items are read and written.
 
-What holds the writer is short: each method is a write job of its own, and touches the given number of rows. Rows are
+The writer is held only briefly: each method is a separate write job, and touches the given number of rows. Rows are
 taken as they are found, in the order of `seq`, and a watch notes which of them are written meanwhile. These are taken
-again, pass by pass, each as of its beginning; the last pass is one job, and ends with the new declaration in force.
-A collection that was not written since its last pass needs no statement in that job, so there may be hundreds.
+again, pass by pass, each as of its beginning; the last pass is one job, and ends with the new declaration in force. A
+collection that was not written since its last pass needs no statement in that job, so one declaration can move
+hundreds.
 
-Nothing of it counts before that: the table that is filled is listed as discarded until then, so that whatever is left
-of it after a crash goes. A job may run twice, so no method keeps progress in memory; the caller does.
+None of this counts before that: until then, the table being filled is listed as discarded, so that its remains are
+dropped after a crash. A job may run twice, so no method keeps progress in memory; the caller does.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from tidings.store.items.successor import ITEM, Successor, is_needed
 from tidings.store.watch import Watch
 
 SLICE_BYTES = 1024 * 1024
-"""A job takes so much at most, but at least one row."""
+"""A job takes at most this much, but at least one row."""
 BYTES_AS_ROW = 2_000
-"""This many bytes take about as long as a row does."""
+"""This many bytes take about as long as one row."""
 LAST_ROWS = 500
 """How many rows the last job takes."""
 RETRY_AFTER_SECONDS = 5.0
@@ -40,7 +41,7 @@ _GONE = {
 
 
 class Late(Unavailable):
-    """The items are not as they were found, or too many of them have changed: look again, or make another pass."""
+    """The items are not as they were found, or too many of them have changed: inspect again, or make another pass."""
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -51,13 +52,13 @@ class Pass(msgspec.Struct, frozen=True):
     top: int = 0
     """The last of the new ones."""
     rows: int = 0
-    """How many rows there were, if it was done in one job."""
+    """How many rows it took, if it was done in one job."""
     writes: tuple[int, ...] | None = None
-    """After it nothing was left: what the watches had counted then."""
+    """What the watches had counted when nothing was left after it."""
 
 
 class Handover:
-    """One collection that passes to another declaration."""
+    """The handover of one collection to another declaration."""
 
     last_rows = LAST_ROWS
 
@@ -74,17 +75,17 @@ class Handover:
         self.last = Pass()
         """The last pass that was done. The caller keeps it."""
         self.high = 0
-        """The last row that was there when all were inspected, and may be taken as it was found."""
+        """The last row that existed when all were inspected, and that may be taken as it was found."""
         self.successor: Successor | None = None
         self._plan, self._now, self._watched, self._replaces = plan, now, watched, replaces
         self._source = tables.table(pair.before)
         asked = [each for each in plan.requirements if each.collection == pair.before.name and each.what == "exists"]
         self._references = [(each, tables.table(plan.present[each.target])) for each in asked if each.target]
         self._empty: list[Field] = []
-        """Those that go and had no values."""
+        """Fields that will be dropped and had no values."""
 
     def found(self, db: Db, counts: Sequence[int]) -> None:
-        """What was found of all items, in the transaction that is open, since they are watched: `Findings.counts`."""
+        """The findings for all items since they are watched, in the open transaction: `Findings.counts`."""
         self.high = self.high or self._top(db)
         steps = zip(self._plan.steps, counts, strict=True)
         own = [(step, count) for step, count in steps if step.collection == self.pair.after.name]
@@ -100,7 +101,7 @@ class Handover:
         return made
 
     def take(self, db: Db, after: int, top: int, most: int) -> int | None:
-        """Take rows beyond `after`, up to `top`, `most` at most; the last of them. None if there are none.
+        """Take rows beyond `after`, up to `top`, at most `most`; returns the last of them, or None if there are none.
 
         Raises Late if they do not fit.
         """
@@ -126,20 +127,23 @@ class Handover:
         return (self._watched[self._source].writes, *gone)
 
     def start_pass(self, db: Db) -> Pass:
-        """What there is to take now; `last` is done."""
+        """Returns what there is to take now; `last` is done."""
         watch = self._watched[self._source]
         watch.settle(self.last.noted, self.last.moment)
         noted, moment = watch.noted()
         return Pass(noted, moment, max(self._top(db), self.cursor))
 
     def forget(self, db: Db, seqs: Sequence[int]) -> None:
-        """Take away what was made of these rows: all noted ones before the first is taken again, so that no two rows
-        of different moments have one unique value."""
+        """Remove the rows made from these.
+
+        All noted rows are removed before the first is taken again, so that no two rows of different moments have the
+        same unique value.
+        """
         if self.successor is not None:
             self.successor.forget(db, seqs)
 
     def again(self, db: Db, seqs: Sequence[int], moment: int) -> None:
-        """Take these rows again, if they are there and were not noted later. Raises Late if they do not fit."""
+        """Take these rows again, if they still exist and were not noted later. Raises Late if they do not fit."""
         later = set(self._watched[self._source].later(seqs, moment))
         where = f"{ITEM}.seq IN {tables.listed(db.dialect)}"
         params = tables.listing([seq for seq in seqs if seq not in later])
@@ -147,7 +151,7 @@ class Handover:
         self._fill(db, where, params)
 
     def finish(self, db: Db, most: int) -> Pass | None:
-        """A whole pass in one job; None, and nothing is done, if that is more than `most` rows. Raises Late."""
+        """Do a whole pass in one job; if it has more than `most` rows, do nothing and return None. Raises Late."""
         found = self.start_pass(db)
         if len(found.noted) > most or (found.noted and self._bytes(db, found.noted) > SLICE_BYTES):
             return None
@@ -170,19 +174,19 @@ class Handover:
         return msgspec.structs.replace(found, rows=rows, writes=self._writes())
 
     def end(self, db: Db) -> Collection:
-        """The change itself, once nothing is left; the collection with its table."""
+        """Make the change itself, once nothing is left; returns the collection with its table."""
         if self.successor is None:
             return alter.in_place(db, self._plan, self.pair)
         return self.successor.collection
 
     def _top(self, db: Db) -> int:
         """The last row that there is."""
-        return int(db.query(f"SELECT COALESCE(MAX(seq), 0) FROM {self._source}", {})[0][0])  # noqa: S608 -- our own names
+        return int(db.query((f"SELECT COALESCE(MAX(seq), 0) FROM {self._source}"), {})[0][0])  # noqa: S608 -- our own names
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _end(self, db: Db, after: int, top: int, most: int) -> int | None:
-        """The last of the next rows, `most` at most and not too large together."""
+        """The last of the next rows: at most `most`, and not too large together."""
         where = "seq > :after AND seq <= :top ORDER BY seq LIMIT :most"
         sql = f"SELECT seq, {_size(db, self.pair.before)} FROM {self._source} WHERE {where}"  # noqa: S608 -- our own names
         until, left = None, SLICE_BYTES
@@ -194,7 +198,7 @@ class Handover:
         return until
 
     def _count(self, db: Db, after: int, top: int, most: int) -> int:
-        """How many rows there are beyond `after`, up to `top`, as far as they are not more than `most`."""
+        """How many rows there are beyond `after`, up to `top`; counts no further than `most`."""
         part = f"SELECT 1 AS one FROM {self._source} WHERE seq > :after AND seq <= :top LIMIT :most"  # noqa: S608 -- our own names
         params = {"after": after, "top": top, "most": most}
         return int(db.query(f"SELECT COUNT(*) FROM ({part}) AS part", params)[0][0])  # noqa: S608 -- our own names
@@ -218,7 +222,8 @@ class Handover:
             raise late(self.pair) from wrong
 
     def _check_gone(self, db: Db) -> None:
-        """Whether an item refers to one that was deleted since it was found, by a reference that is not in force."""
+        """Whether an item refers, by a reference that is not yet in force, to one that was deleted since it was
+        found."""
         for requirement, target in self._references:
             gone = self._watched[target].gone
             if not gone or requirement.before is None:
@@ -240,19 +245,19 @@ def late(pair: Pair) -> Late:
 
 
 def weight(db: Db, collection: Collection, most: int) -> int:
-    """How many rows a collection has, a large one counted for several, as far as they are not more than `most`.
+    """How many rows a collection has, a large one counting as several; counts no further than `most`.
 
-    For a reader, if there may be many.
+    Use a reader for this if there may be many.
     """
     part = f"SELECT {_size(db, collection, unpacked=True)} AS size FROM {tables.table(collection)} LIMIT :most"  # noqa: S608 -- our own names
-    [(count, size)] = db.query(f"SELECT COUNT(*), COALESCE(SUM(size), 0) FROM ({part}) AS part", {"most": most + 1})  # noqa: S608 -- our own names
+    [(count, size)] = db.query((f"SELECT COUNT(*), COALESCE(SUM(size), 0) FROM ({part}) AS part"), {"most": most + 1})  # noqa: S608 -- our own names
     return int(count) + int(size) // BYTES_AS_ROW
 
 
 def _size(db: Db, collection: Collection, *, unpacked: bool = False) -> str:
-    """The SQL of how large a row is, by what may be large in it.
+    """The SQL for the size of a row, from the columns that may be large.
 
-    PostgreSQL packs large values; what is in its JSON `unpacked`, it cannot say without unpacking it.
+    PostgreSQL compresses large values, and must decompress JSON to tell its size (`unpacked`).
     """
     sizes = ["0"]
     for field in collection.fields:

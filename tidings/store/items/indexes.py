@@ -1,4 +1,5 @@
-"""Which indexes the tables of items have, and which they should have (tables.py): compared, moved, made and dropped."""
+"""The indexes that the tables of items have, and those that they should have (tables.py): compared, moved, made,
+dropped."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     missing: tuple[Index, ...]
     unneeded: tuple[str, ...]
-    """Also invalid ones, which a crash in the middle of their making has left."""
+    """Including invalid ones, which a crash left half made."""
 
 
 def present(db: Db, collection: Collection) -> dict[str, bool]:
-    """The names of the indexes that we made of a table, and whether they can be used."""
+    """The names of the indexes that we made for a table, and whether each can be used."""
     rows = db.query(_PRESENT[db.dialect], {"name": tables.bare(collection)})
     return {str(name): bool(usable) for name, usable in rows if tables.is_index(str(name))}
 
@@ -43,7 +44,7 @@ def difference(db: Db, collection: Collection) -> Difference:
 
 
 def move(db: Db, pair: Pair) -> None:
-    """Before columns change: drop indexes that the table will not have, and have the others follow their new names."""
+    """Before columns change: drop indexes that the table will not have, and rename the others to match."""
     wanted = {index.name for index in tables.indexes(pair.after, db.dialect)}
     follows = dict(
         zip(
@@ -61,13 +62,13 @@ def move(db: Db, pair: Pair) -> None:
 
 
 def _moved(pair: Pair) -> Collection:
-    """The collection before, with the names that it and its fields have after."""
+    """The old collection, with the names that it and its fields will have."""
     after = {source.name: field.name for field in pair.after.fields if (source := pair.source(field.name)) is not None}
 
     def name(old: str) -> str:
         if old in OWN_TIMES:
             return old
-        # A field that goes keeps away from one that comes under its name; no field is called so.
+        # A dropped field must not be confused with a new one of its name, so it gets a name that no field can have.
         return after.get(old, f"{old}-gone")
 
     questions = tuple(

@@ -42,7 +42,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inspect(db: Db, plan: Plan) -> Findings:
-    """Look at the present items, in the transaction that is open. Raises StoreError."""
+    """Inspect the present items, in the open transaction. Raises StoreError."""
     look = Inspection(db, plan.present)
     pairs = {pair.after.name: pair for pair in plan.pairs}
 
@@ -73,7 +73,7 @@ def inspect(db: Db, plan: Plan) -> Findings:
 def still_fits(db: Db, plan: Plan, pair: Pair, kept: Sequence[Field], where: str, params: dict[str, Any]) -> bool:
     """Whether the items `where` (SQL) are as `inspect` found all of them, after some have changed.
 
-    `kept`: fields that go, of which it found no values. That no two items have one unique value is not asked.
+    `kept`: fields to be dropped in which it found no values. Whether unique values are repeated is not checked.
     """
     look = Inspection(db, plan.present, where, params)
     asked = [each for each in plan.requirements if each.collection == pair.before.name and each.what != "unique"]
@@ -83,7 +83,7 @@ def still_fits(db: Db, plan: Plan, pair: Pair, kept: Sequence[Field], where: str
 
 
 class Inspection:
-    """Asks for the items of collections: all of them, or those `where` (SQL) says."""
+    """Queries the items of collections: all of them, or those that match `where` (SQL)."""
 
     def __init__(
         self, db: Db, present: Mapping[str, Collection], where: str = "", params: dict[str, Any] | None = None
@@ -96,14 +96,14 @@ class Inspection:
         return tables.table(self._present[collection])
 
     def rows(self, shown: str, collection: str, where: str, tail: str = "", **params: Any) -> list[Row]:
-        """Those of them that fit `where`."""
+        """The rows that match `where`."""
         both = " AND ".join(part for part in (where, self._where) if part)
         whole = f" WHERE {both}" if both else ""
         sql = f"SELECT {shown} FROM {self.table(collection)} AS item{whole} {tail}"  # noqa: S608 -- our own names
         return self.db.query(sql, {**self._params, **params})
 
     def count(self, collection: str, where: str = "") -> int:
-        """How many fit `where`."""
+        """How many rows match `where`."""
         return int(self.rows("COUNT(*)", collection, where)[0][0])
 
     def such(self, collection: str, where: str) -> tuple[int, list[str]]:
@@ -204,7 +204,7 @@ def _values(look: Inspection, requirement: Requirement) -> Iterator[tuple[str, A
 
 
 def _fitting(requirement: Requirement) -> Callable[[Any], bool]:
-    """Whether a value that the field has may be one of the changed field."""
+    """Whether a value of the field is valid for the changed field."""
     field, before = requirement.after, requirement.before
     validator = compiled(field_schema(field))
     if before is not None and (before.type, field.type) == ("integer", "number"):
@@ -218,7 +218,7 @@ def _fitting(requirement: Requirement) -> Callable[[Any], bool]:
 
 
 def _decimal(value: str | float) -> str:
-    """A number or text as the decimal that it becomes; a text that is not one is unchanged."""
+    """The decimal that a number or text becomes; other texts are unchanged."""
     if isinstance(value, str) and not is_bound("decimal", value):
         return value
     return decimals.plain(decimals.of(value))

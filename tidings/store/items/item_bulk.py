@@ -1,4 +1,4 @@
-"""Many items of one collection at once: found by pairs of a value and a tenant, written in one statement for all."""
+"""Many items of one collection at once: found by pairs of a value and a tenant, and written in one statement."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Pairs = set[Pair]
 def there(
     db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS, lock: Lock = ""
 ) -> Pairs:
-    """Which of these values of a field (or of `id`) some item of the tenant that fits `seen` has."""
+    """Which of these values of a field (or of `id`) occur in an item of the tenant that matches `seen`."""
     return {(value, tenant) for _, value, tenant in holders(db, table, name, pairs, seen, lock)}
 
 
 def holders(
     db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS, lock: Lock = ""
 ) -> list[tuple[int, Any, str]]:
-    """The number, the value and the tenant of the items that have one of these values and fit `seen`."""
+    """The number, the value and the tenant of the items that have one of these values and match `seen`."""
     found: list[tuple[int, Any, str]] = []
     unpack = table.unpack.get(name)
     for start in range(0, len(pairs), VALUES_MAX):
@@ -58,14 +58,14 @@ def items(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], lock: Lock
 def referrers(
     db: Db, table: ItemTable, name: str, to: ItemTable, pairs: Sequence[Pair], most: int
 ) -> dict[Pair, list[int]]:
-    """Which items of `table`, `most` at most, refer with a field to each of these items of `to` (their ids)."""
+    """Which items of `table` (at most `most`) refer by a field to each of these items of `to`, given by id."""
     made = "json_group_array" if table.dialect == "sqlite" else "json_agg"
     refer = f"SELECT other.seq FROM {table.name} AS other WHERE other.{column(name)} = v AND other.tenant = t"  # noqa: S608 -- our own names
     few = f"SELECT CAST({made}(few.seq) AS TEXT) FROM ({refer} LIMIT {most}) AS few"  # noqa: S608 -- our own names
     found: dict[Pair, list[int]] = {}
     for start in range(0, len(pairs), VALUES_MAX):
         head, values = _asked(pairs[start : start + VALUES_MAX], "id", to)
-        for value, tenant, seqs in db.query(f"{head} SELECT v, t, ({few}) FROM asked", values):  # noqa: S608 -- our own names
+        for value, tenant, seqs in db.query((f"{head} SELECT v, t, ({few}) FROM asked"), values):  # noqa: S608 -- our own names
             found[value, tenant] = msgspec.json.decode(seqs or "[]")
     return found
 
@@ -73,7 +73,7 @@ def referrers(
 def insert(db: Db, table: ItemTable, rows: Sequence[Row], seqs: Sequence[int] = ()) -> None:
     """Store new items (at least one), whose ids and unique values are known to be free, as values of `columns`.
 
-    `seqs`: their numbers, if they have some, which is possible on PostgreSQL alone.
+    `seqs`: their numbers, if they already have them, which is possible only on PostgreSQL.
     """
     if db.watched:
         table.grow(db)
@@ -97,7 +97,7 @@ def insert(db: Db, table: ItemTable, rows: Sequence[Row], seqs: Sequence[int] = 
 
 
 def update(db: Db, table: ItemTable, changed: Sequence[Item]) -> None:
-    """Replace what is stored of these items, whose unique values are known to be free."""
+    """Replace the stored values of these items, whose unique values are known to be free."""
     if not changed:
         return
     if db.watched:
@@ -130,7 +130,7 @@ def clear(db: Db, table: ItemTable, name: str, seqs: Sequence[int]) -> None:
         if db.watched:
             table.note(db, seqs)
         where = f"seq IN {tables.listed(db.dialect)}"
-        db.execute(f"UPDATE {table.name} SET {column(name)} = NULL WHERE {where}", tables.listing(seqs))  # noqa: S608 -- our own names
+        db.execute((f"UPDATE {table.name} SET {column(name)} = NULL WHERE {where}"), tables.listing(seqs))  # noqa: S608 -- our own names
 
 
 def delete(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
@@ -138,7 +138,7 @@ def delete(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
     if seqs:
         if db.watched:
             table.note(db, seqs, gone=True)
-        db.execute(f"DELETE FROM {table.name} WHERE seq IN {tables.listed(db.dialect)}", tables.listing(seqs))  # noqa: S608 -- our own names
+        db.execute((f"DELETE FROM {table.name} WHERE seq IN {tables.listed(db.dialect)}"), tables.listing(seqs))  # noqa: S608 -- our own names
         if table.dialect == "sqlite" and tables.has_words(table.collection):
             _drop_words(db, table, seqs)
 
@@ -155,14 +155,14 @@ def _having(
     # The pairs lead: each is looked up along the index.
     join = f"FROM asked CROSS JOIN {table.name} WHERE {asked_column(name)} = v AND tenant = t AND {where.text}"
     if locked := locking(db, lock, table.name):
-        # In one order everywhere, so that no two nodes wait for each other.
+        # Everywhere in the same order, so that no two nodes wait for each other.
         join += f" ORDER BY seq{locked}"
     return db.query(f"{head} SELECT {shown} {join}", {**values, **where.values})
 
 
 def _asked(pairs: Sequence[Pair], name: str, table: ItemTable) -> tuple[str, dict[str, Any]]:
     """The head of a statement that asks for pairs, `v` and `t` of `asked`, with its values."""
-    # PostgreSQL would take what the driver sends for a text.
+    # Otherwise PostgreSQL would treat what the driver sends as text.
     shape = f"(CAST(:p%d AS {_kind(table, name)}), :t%d)" if table.dialect == "postgres" else "(:p%d, :t%d)"
     marks = ", ".join([shape % (index, index) for index in range(len(pairs))])
     values = {f"p{index}": pair[0] for index, pair in enumerate(pairs)}
@@ -177,7 +177,7 @@ def _kind(table: ItemTable, name: str) -> str:
 
 
 def _update_postgres(db: Db, table: ItemTable, names: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """All in one statement, from one parameter; objects and arrays come as texts, which keeps them as they are."""
+    """All in one statement, from one parameter; objects and arrays are sent as texts, so they are stored unchanged."""
     kinds = {column(field.name): _kind(table, field.name) for field in table.collection.fields}
     parts, pairs = ["seq BIGINT"], []
     for place, name in enumerate(names):
@@ -199,7 +199,7 @@ def _put_words(db: Db, table: ItemTable, texts: Sequence[tuple[int, str]]) -> No
 
 
 def _drop_words(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
-    db.execute_many(f"DELETE FROM {table.words} WHERE rowid = :seq", [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
+    db.execute_many((f"DELETE FROM {table.words} WHERE rowid = :seq"), [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
 
 
 def _next_seq(db: Db, table: ItemTable) -> int:

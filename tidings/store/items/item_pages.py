@@ -1,8 +1,8 @@
-"""Pages of items: in any order of sortable fields, continuing where the previous page ended.
+"""Pages of items, in any order of sortable fields, each continuing where the previous page ended.
 
-A position is what the last item is sorted by, and its `seq`, so things that come and go shift no page, and the last
-page of a million costs what the first one costs: an index is entered at the position (keyset). Null comes before
-everything else.
+A position is the values that the last item is sorted by, and its `seq`, so items that are added or deleted shift no
+page, and the last page of a million costs what the first one costs: an index is entered at the position (keyset). Null
+comes before everything else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CREATED = "created"
 class Order(msgspec.Struct, frozen=True):
     """One part of an order. `nullable`: some items may have no value there.
 
-    `by_time`: CREATED by its time rather than by `seq`, for lists that also ask for a time: one index serves both.
+    `by_time`: CREATED by its time rather than by `seq`, for lists that also filter by time: one index serves both.
     """
 
     name: str
@@ -45,7 +45,8 @@ Position = Sequence[Any]
 def page(
     db: Db, table: ItemTable, where: Where, order: Sequence[Order], after: Position | None, limit: int
 ) -> list[Row]:
-    """At most `limit` rows (of `table.select`) that fit `where`, in `order` (without parts: of creation), after it."""
+    """At most `limit` rows (of `table.select`) that match `where`, after a position in `order` (by creation, if
+    empty)."""
     found: list[Row] = []
     for condition, values in _segments(order, after):
         sql = f"{table.select} WHERE {where.text}"
@@ -59,17 +60,17 @@ def page(
 
 
 def is_one_statement(order: Sequence[Order], after: Position | None) -> bool:
-    """Whether `page` asks the store once, so that what it sees is of one moment by itself."""
+    """Whether `page` runs a single statement, which always sees one moment."""
     return len(_segments(order, after)) == 1
 
 
 def position(table: ItemTable, order: Sequence[Order], row: Row) -> list[Any]:
-    """Where the page that ends with this row ends."""
+    """The position of a page that ends with this row."""
     return [*(table.value(row, part.name) for part in order if not part.is_seq), row[0]]
 
 
 def _sorted(order: Sequence[Order]) -> list[Order]:
-    """The parts that are columns: after `created` nothing is left to decide."""
+    """The parts that are columns; `created` decides everything, so parts after it are left out."""
     found = []
     for part in order:
         if part.is_seq:
@@ -86,13 +87,13 @@ def _order_by(order: Sequence[Order]) -> str:
 
 
 def _is_seq_down(order: Sequence[Order]) -> bool:
-    """The direction of `seq`: that of `created`, or, if it only breaks ties, that of the last part."""
+    """The direction of `seq`: that of `created`, or that of the last part if `seq` only breaks ties."""
     created = next((part for part in order if part.name == CREATED), None)
     return (created or order[-1]).down if order else False
 
 
 def _segments(order: Sequence[Order], after: Position | None) -> list[tuple[str, dict[str, Any]]]:
-    """Conditions, to be used one after the other, each of which walks along an index from its starting point."""
+    """Conditions to use one after the other; each walks along an index from its starting point."""
     if after is None:
         return [("", {})]
     columns, down = _sorted(order), _is_seq_down(order)
@@ -116,7 +117,7 @@ def _of_one(part: Order, value: Any, sign: str, values: dict[str, Any]) -> list[
 
 
 def _lexicographic(columns: Sequence[Order], after: Position, sign: str) -> str:
-    """Several parts with directions of their own: later in the first, or equal there and later in the second ..."""
+    """For several parts with different directions: later in the first, or equal there and later in the second ..."""
     choices: list[str] = []
     equal: list[str] = []
     for index, part in enumerate(columns):
@@ -129,7 +130,7 @@ def _lexicographic(columns: Sequence[Order], after: Position, sign: str) -> str:
     first, value = columns[0], after[0]
     bound = ""
     if value is not None and not first.down:
-        # Said apart, since an index can be entered there.
+        # Stated separately, because an index can be entered there.
         bound = f"{asked_column(first.name)} >= :k0 AND "
     return f"{bound}({' OR '.join(f'({choice})' for choice in choices)})"
 

@@ -1,6 +1,6 @@
-"""The items of one collection: read, written, and looked for. Statements are composed once per collection.
+"""The items of one collection: read, written and searched. Statements are composed once per collection.
 
-What a caller sends goes only through parameters; names of tables and columns are those of checked declarations.
+Callers' input goes only into parameters; names of tables and columns are from checked declarations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ COUNTED_MAX = 1_000_000
 FINDS_MAX = 1_000
 
 Lock = Literal["", "share", "change", "delete"]
-"""Until the transaction ends, other nodes may not delete the rows that are read; nor change them; nor refer to them."""
+"""What other nodes may not do to the rows read, until the transaction ends: delete them; also change them; also
+refer to them."""
 _LOCKS: dict[Lock, str] = {
     "": "",
     "share": " FOR KEY SHARE",
@@ -31,7 +32,7 @@ _LOCKS: dict[Lock, str] = {
 
 
 def locking(db: Db, lock: Lock, of: str = "") -> str:
-    """The end of a SELECT of a write job that acts on what it has read. Nothing where one node alone writes."""
+    """The end of a SELECT in a write job that acts on what it has read; empty if only one node writes."""
     return f"{_LOCKS[lock]}{of and f' OF {of}'}" if lock and db.shares else ""
 
 
@@ -52,7 +53,7 @@ class ItemTable:
         self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
         shown = [*OWN_COLUMNS, *(self._shown(field.name, field.type) for field in collection.fields)]
         self.shown = ", ".join(shown)
-        """What `item` reads, as SQL."""
+        """The columns that `item` reads, as SQL."""
         self.select = f"SELECT {self.shown} FROM {self.name}"  # noqa: S608 -- checked names
         self.indexes = tables.indexes(collection, dialect)
         self._insert, self._update = self._writes()
@@ -74,7 +75,7 @@ class ItemTable:
         return value if value is None or convert is None else convert(value)
 
     def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "", lock: Lock = "") -> list[Item]:
-        """The item with this id that matches `seen`. If several do: the one of `tenant`, or two of them."""
+        """The item with this id that matches `seen`. If several match, that of `tenant`, or two of them."""
         sql, asked = self._finding(seen)
         rows = db.query(sql + locking(db, lock), {**asked, "id": ident})
         if len(rows) > 1 and tenant:
@@ -96,7 +97,7 @@ class ItemTable:
         return known
 
     def of_tenant(self, db: Db, ident: str, tenant: str, lock: Lock = "") -> Item | None:
-        """The item with this id of exactly this tenant."""
+        """Exactly this tenant's item with this id."""
         sql = f"{self.select} WHERE id = :id AND tenant = :tenant{locking(db, lock)}"
         rows = db.query(sql, {"id": ident, "tenant": tenant})
         return self.item(rows[0]) if rows else None
@@ -114,7 +115,7 @@ class ItemTable:
         return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}{end}", where.values)]
 
     def insert(self, db: Db, item: Item) -> int:
-        """Store a new item; its place in the order of creation, or 0 where the engine chooses that later."""
+        """Store a new item. Returns its place in the order of creation, or 0 if the engine chooses it later."""
         params = self._params(item)
         if db.watched:
             self.grow(db)
@@ -127,7 +128,7 @@ class ItemTable:
         return seq
 
     def update(self, db: Db, item: Item) -> None:
-        """Replace what is stored of an item. Raises UniqueTaken."""
+        """Replace the stored values of an item. Raises UniqueTaken."""
         params = self._params(item) | {"seq": item.seq}
         if db.watched:
             self.note(db, (item.seq,))
@@ -145,13 +146,13 @@ class ItemTable:
             self._drop_words(db, seq)
 
     def grow(self, db: Db) -> None:
-        """New items are about to be stored: a job that goes through the table has to know."""
+        """Note that new items are about to be stored, for jobs that go through the table."""
         watch = db.watched.get(self.name)
         if watch is not None:
             watch.grow()
 
     def note(self, db: Db, seqs: Sequence[int], *, gone: bool = False) -> None:
-        """These items are about to be written or deleted: a job that goes through the table has to know."""
+        """Note that these items are about to be written or deleted, for jobs that go through the table."""
         watch = db.watched.get(self.name)
         if watch is None:
             return
@@ -161,17 +162,17 @@ class ItemTable:
             watch.gone.update((row[0], row[1]) for row in db.query(sql, tables.listing(seqs)))
 
     def taken(self, db: Db, field: str, value: Any, tenant: str, but: int) -> bool:
-        """Whether another item of the tenant than `but` has this value; of a reference: whether it refers there."""
+        """Whether an item of the tenant other than `but` has this value; for a reference, whether it refers there."""
         sql = f"SELECT 1 FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
         return bool(db.query(sql, {"value": value, "tenant": tenant, "but": but}))
 
     def referrers(self, db: Db, field: str, value: Any, tenant: str, most: int) -> list[int]:
-        """Which items of the tenant, at most `most`, have this value."""
+        """The items of the tenant that have this value, at most `most`."""
         sql = f"SELECT seq FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant LIMIT {most}"  # noqa: S608
         return [int(row[0]) for row in db.query(sql, {"value": value, "tenant": tenant})]
 
     def holder(self, db: Db, field: str, value: Any, tenant: str, but: int) -> int | None:
-        """Which item of the tenant, other than `but`, has this unique value."""
+        """The item of the tenant, other than `but`, that has this unique value."""
         sql = f"SELECT seq FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
         rows = db.query(sql, {"value": value, "tenant": tenant, "but": but})
         return int(rows[0][0]) if rows else None
@@ -180,10 +181,10 @@ class ItemTable:
         """Write one unique field alone, for as long as a write job moves its value."""
         if db.watched:
             self.note(db, (seq,))
-        db.execute(f"UPDATE {self.name} SET {column(field)} = :value WHERE seq = :seq", {"value": value, "seq": seq})  # noqa: S608
+        db.execute((f"UPDATE {self.name} SET {column(field)} = :value WHERE seq = :seq"), {"value": value, "seq": seq})  # noqa: S608
 
     def count(self, db: Db, where: Where) -> int | None:
-        """How many fit; None: more than are counted."""
+        """How many match; None if there are more than are counted."""
         sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {self.name} WHERE {where.text} LIMIT :most) AS part"  # noqa: S608
         total = int(db.query(sql, {**where.values, "most": COUNTED_MAX + 1})[0][0])
         return total if total <= COUNTED_MAX else None
@@ -199,7 +200,7 @@ class ItemTable:
             where.add_sql("words @@ CAST(:words AS tsquery)", words=text)
 
     def words_of(self, item: Item) -> str:
-        """What `q` finds an item by."""
+        """The words by which `q` finds an item."""
         return words(item.values[name] for name in self._searchable)
 
     def row(self, item: Item) -> tuple[Any, ...]:
@@ -240,7 +241,7 @@ class ItemTable:
         return f"CAST({column(name)} AS TEXT)" if is_cast else column(name)
 
     def _put_words(self, db: Db, seq: int, text: str) -> None:
-        db.execute(f"INSERT INTO {self.words} (rowid, words) VALUES (:seq, :words)", {"seq": seq, "words": text})  # noqa: S608
+        db.execute((f"INSERT INTO {self.words} (rowid, words) VALUES (:seq, :words)"), {"seq": seq, "words": text})  # noqa: S608
 
     def _drop_words(self, db: Db, seq: int) -> None:
         db.execute(f"DELETE FROM {self.words} WHERE rowid = :seq", {"seq": seq})  # noqa: S608

@@ -1,4 +1,4 @@
-"""Where several nodes write items: none but the sender does so while a collection is declared differently.
+"""If several nodes write items: only the sender does so while a collection is being declared differently.
 
 A declaration over many rows notes in memory what is written in the meantime (store/watch.py). So the sender's session
 holds an advisory lock exclusively from its first transaction to its last. (One over few rows locks the tables.)
@@ -20,10 +20,11 @@ MOVING = 0x7469_6469_6E67_736D
 
 
 class AskedFirst(dict[str, Watch]):
-    """In place of `Db.watched` at a node that takes in: what writes items asks it for the watch of their table."""
+    """Replaces `Db.watched` at a node that takes in: a job that writes items first asks it for the watch of their
+    table."""
 
     def __init__(self, db: Db, begin: Callable[[Db], None]) -> None:
-        """`begin`: has the transaction fail if the catalogue in memory is not that of the store."""
+        """`begin`: makes the transaction fail if the catalogue in memory differs from the stored one."""
         super().__init__()
         self._db, self._begin = db, begin
 
@@ -31,22 +32,28 @@ class AskedFirst(dict[str, Watch]):
         return True
 
     def get(self, table: str, /, *default: object) -> None:  # type: ignore[override]
-        """Take the lock for this transaction. Raises Elsewhere. Each time: with a savepoint, a lock is rolled back."""
+        """Take the lock for this transaction, each time, because a savepoint's rollback releases it.
+
+        Raises Elsewhere.
+        """
         row = self._db.one("moving_share", lock=MOVING)
         if row is None or not row[0]:
             raise Elsewhere("A collection is being declared, so only the node that sends writes items.")
-        # What was known of the collection before the lock was there may be outdated.
+        # What was known about the collection before the lock was taken may be outdated.
         self._begin(self._db)
 
 
 def hold(db: Db) -> None:
-    """Until `release`, or until the session ends, other nodes write no items. Raises Contended if they still do."""
+    """Keep other nodes from writing items until `release` or the end of the session.
+
+    Raises Contended if one is writing.
+    """
     if db.shares and not held(db):
         db.all("moving_hold", lock=MOVING)
 
 
 def held(db: Db) -> bool:
-    """Whether other nodes have written no items since `hold`. Without others, nobody has."""
+    """Whether other nodes have written no items since `hold`; always true if there are no others."""
     return not db.shares or db.one("moving_held", lock=MOVING) is not None
 
 

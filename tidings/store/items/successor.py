@@ -1,4 +1,4 @@
-"""A table that replaces another: how each of its rows is made from a row of the old one.
+"""A table that replaces another, and how each of its rows is made from a row of the old one.
 
 A declaration that changes columns, values, words or indexes alters no table: another one is made, filled, and then read
 and written instead. So there is one way for every change, on both engines, and it works in slices.
@@ -40,7 +40,10 @@ _CONVERTED = {
 
 
 def is_needed(plan: Plan, pair: Pair, dialect: Dialect) -> bool:
-    """Whether a changed collection needs another table. If not, its table stays, or is altered without its rows."""
+    """Whether a changed collection needs another table.
+
+    If not, its table is kept, or altered without touching its rows.
+    """
     steps = plan.steps_of(pair)
     if _searched(pair) or any(_rewrites(step, dialect) for step in steps):
         return True
@@ -50,7 +53,7 @@ def is_needed(plan: Plan, pair: Pair, dialect: Dialect) -> bool:
             return True
         before = {index.name for index in tables.indexes(pair.before, dialect)}
         return any(index.name not in before for index in tables.indexes(pair.after, dialect))
-    # Other indexes than unique ones are built next to the writer (control/indexes.py).
+    # Indexes other than unique ones are built next to the writer (control/indexes.py).
     sources = [(field, pair.source(field.name)) for field in pair.after.fields]
     return any(
         (field.unique and not (was and was.unique)) or (field.to is not None and was is not None and was.to is None)
@@ -74,9 +77,9 @@ def _searched(pair: Pair) -> bool:
 
 
 class Successor:
-    """One such table: that of `collection`, which has the rows of the table `source`.
+    """One such table: the new table of `collection`, with the rows of the table `source`.
 
-    Its rows are made as the plan's steps for the pair say. Rows that the steps change are of the time `now`.
+    Its rows are made as the plan's steps for the pair say. Rows that the steps change get the time `now`.
     """
 
     def __init__(
@@ -106,7 +109,7 @@ class Successor:
             db.execute(sql, {})
 
     def fill(self, db: Db, where: str, params: dict[str, Any]) -> None:
-        """Make rows of the rows `where` (SQL over `item`). Raises UniqueViolation."""
+        """Make rows from those that match `where` (SQL over `item`). Raises UniqueViolation."""
         found = self._found_words(db, where, params)
         columns, shown, source = self._columns, self._shown, f"{self.source} AS {ITEM}"
         params = {**self._params, **params}
@@ -124,12 +127,12 @@ class Successor:
 
     def forget(self, db: Db, seqs: Sequence[int]) -> None:
         """Remove these rows again."""
-        db.execute(f"DELETE FROM {self.name} WHERE seq IN {tables.listed(self._dialect)}", tables.listing(seqs))  # noqa: S608 -- our own names
+        db.execute((f"DELETE FROM {self.name} WHERE seq IN {tables.listed(self._dialect)}"), tables.listing(seqs))  # noqa: S608 -- our own names
         if self._searched and self._dialect == "sqlite":
-            db.execute_many(f"DELETE FROM {self._words} WHERE rowid = :seq", [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
+            db.execute_many((f"DELETE FROM {self._words} WHERE rowid = :seq"), [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
 
     def take_numbers(self, db: Db) -> None:
-        """Have the next item numbered as the table before would have numbered it, so that no number is used twice."""
+        """Number the next item as the previous table would have, so that no number is used twice."""
         names = {"source": self.source, "name": self.name}
         if self._dialect == "postgres":
             there = "nextval(pg_get_serial_sequence(:source, 'seq'))"

@@ -17,14 +17,14 @@ from tidings.rules.items.field import INDEXED_CHARS, OWN_TIMES, asked_field
 from tidings.store.base import Dialect
 
 _ASKED = ("id", "tenant", "created", "updated")
-"""Columns of ours that conditions and orders name."""
+"""Our own columns that conditions and orders can name."""
 OWN_COLUMNS = ("seq", "id", "tenant", "revision", "created", "updated")
 FOR_GOOD = ("id", "tenant", "created")
 """Columns that never change."""
 
 _INDEX = re.compile(r"ix_[0-9a-f]{24}")
 ENTRY_BYTES_MAX = 2_400
-"""Of the fields in one index: PostgreSQL takes entries of 2,704 bytes, with what belongs to them."""
+"""For the fields in one index: PostgreSQL accepts entries of 2,704 bytes, including their overhead."""
 
 _TYPES: dict[FieldType, tuple[str, str]] = {
     "string": ("TEXT", 'TEXT COLLATE "C"'),
@@ -44,7 +44,7 @@ _TYPES: dict[FieldType, tuple[str, str]] = {
 
 
 class Index(msgspec.Struct, frozen=True):
-    """One index of a table of items. `columns` are SQL; `where`: it holds only such rows."""
+    """One index of a table of items. `columns` are SQL; `where`: it contains only rows that match this."""
 
     name: str
     columns: tuple[str, ...]
@@ -83,7 +83,7 @@ def column(field: str) -> str:
 
 
 def asked_column(name: str) -> str:
-    """The column of what may be asked for: one of ours, or that of a declared field, which may be called `seq`."""
+    """The column for a name in a query: one of ours, or that of a declared field, which may be called `seq`."""
     return name if name in _ASKED else column(name)
 
 
@@ -93,7 +93,7 @@ def column_type(field: Field, dialect: Dialect) -> str:
 
 
 def listed(dialect: Dialect) -> str:
-    """The SQL of a set of `seq`, which `listing` gives: one parameter, however many they are."""
+    """The SQL for a set of `seq` values, given by `listing`: one parameter, however many there are."""
     if dialect == "sqlite":
         return "(SELECT value FROM json_each(:seqs))"
     return "(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:seqs AS JSON)))"
@@ -105,7 +105,7 @@ def listing(seqs: Sequence[int]) -> dict[str, Any]:
 
 
 def has_words(collection: Collection) -> bool:
-    """Whether `q` finds anything in it."""
+    """Whether `q` searches any of its fields."""
     return any(field.searchable for field in collection.fields)
 
 
@@ -132,9 +132,9 @@ def complete(collection: Collection, dialect: Dialect) -> list[str]:
 
 
 def add_words(collection: Collection, dialect: Dialect) -> list[str]:
-    """The statements that make the (empty) place for the words of `q`; PostgreSQL's index is one of `indexes`."""
+    """The statements that create the empty place for the words of `q`; PostgreSQL's index is one of `indexes`."""
     if dialect == "sqlite":
-        # Contentless: the words are only found by, never read. Prefixes of two and three letters have an index.
+        # Contentless, as the words are searched but never read. Prefixes of two and three letters have an index.
         options = "words, content='', contentless_delete=1, prefix='2 3', tokenize='ascii'"
         return [f"CREATE VIRTUAL TABLE {words_table(table(collection))} USING fts5({options})"]
     return [f"ALTER TABLE {table(collection)} ADD COLUMN words TSVECTOR"]
@@ -154,7 +154,7 @@ def indexes(collection: Collection, dialect: Dialect) -> list[Index]:
         if field.filterable or field.sortable or field.type == "reference":
             found += _ordered(collection, name, dialect)
     for question in collection.questions:
-        # What must be equal comes first; of ranges an index can serve one.
+        # Parameters that must be equal come first; an index can serve only one range.
         parts = sorted((parameter.partition("__") for parameter in question.parameters), key=lambda part: part[2] != "")
         fields = _that_fit([asked for part in parts if (asked := asked_field(collection, part[0])) is not None])
         if len(fields) > 1:
@@ -165,7 +165,8 @@ def indexes(collection: Collection, dialect: Dialect) -> list[Index]:
 
 
 def _ordered(collection: Collection, name: str, dialect: Dialect) -> list[Index]:
-    """What lists by a column need: their order ends with `seq`, and those of one tenant have an index of their own."""
+    """The columns that lists sorted by a column need: they end with `seq`, and lists of one tenant have their own
+    index."""
     part = name if dialect == "sqlite" else f"{name} NULLS FIRST"
     return [
         _index(collection, (part, "seq")),
@@ -179,7 +180,7 @@ def is_index(name: str) -> bool:
 
 
 def _that_fit(fields: list[Field]) -> tuple[str, ...]:
-    """The columns of as many of these fields as an entry of an index has room for, each once."""
+    """The columns of as many of these fields as fit into an index entry, each once."""
     left = ENTRY_BYTES_MAX
     found: dict[str, None] = {}
     for field in fields:

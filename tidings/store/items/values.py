@@ -1,4 +1,4 @@
-"""Values of items as JSON has them, and as their columns keep them."""
+"""Values of items in JSON, and as their columns store them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidings.store.items import tables
 
 
 def stored(field: Field, value: Any, dialect: Dialect) -> Any:
-    """A (right) JSON value as the field's column keeps it: times as Micros, objects and arrays as JSON text."""
+    """A valid JSON value as the field's column stores it: times as Micros, objects and arrays as JSON text."""
     if value is None:
         return None
     if field.type == "datetime":
@@ -33,7 +33,7 @@ def stored(field: Field, value: Any, dialect: Dialect) -> Any:
 
 
 def shown(field: Field, value: Any) -> Any:
-    """A column's value as JSON has it; objects and arrays as `selected` reads them."""
+    """A column's value in JSON; objects and arrays as `selected` reads them."""
     if value is None:
         return None
     if field.type == "datetime":

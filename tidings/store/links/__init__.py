@@ -1,1 +1,1 @@
-"""What links remember: when their timers are due."""
+"""What links remember: when their timers are due, what their polls have read, and values that they keep."""

@@ -1,6 +1,7 @@
-"""What links keep of answers, by subject: the other system's id of a record. It outlives edits of links.
+"""Values that links keep from responses, by subject, such as another system's id for a record. They outlive edits of
+links.
 
-Links through one connection share it, because they act on the same records; a link without a connection has its own.
+Links through one connection share them, because they act on the same records; a link without one has its own.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def of(db: Db, key: KeptKey) -> dict[str, Any]:
 
 
 def merged(values: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
-    """The values with later ones; null forgets a name."""
+    """The values merged with later ones; null removes a name."""
     return {name: value for name, value in {**values, **later}.items() if value is not None}
 
 
 def put(db: Db, key: KeptKey, values: dict[str, Any], now: Micros) -> None:
-    """Store the values; nothing is stored of none."""
+    """Store the values; if there are none, store nothing."""
     if values:
         db.run("kept_put", **key._asdict(), value=encode(values).decode(), updated=now)
     else:
@@ -56,18 +57,18 @@ def put(db: Db, key: KeptKey, values: dict[str, Any], now: Micros) -> None:
 
 
 def row_of(db: Db, key: KeptKey) -> KeptRow | None:
-    """What is kept for a subject, as it is stored."""
+    """The stored row of a subject."""
     row = db.one("kept", **key._asdict())
     return None if row is None else KeptRow(tenant=key.tenant, subject=key.subject, values=row[0], updated=row[1])
 
 
 def forget(db: Db, space: str, subject: str | None) -> int:
-    """Forget everything, or what is kept for one subject. Returns for how many subjects that was."""
+    """Delete everything, or the values of one subject. Returns how many subjects that affected."""
     return db.run("kept_forget", space=space, subject=subject)
 
 
 def rename(db: Db, before: str, after: str) -> None:
-    """A link has another name. Only one without a connection has its own memory."""
+    """Rename a link. Only one without a connection has its own memory."""
     old, new = space(before, None), space(after, None)
     if db.one("kept_any", space=old) is not None:
         db.run("kept_forget", space=new, subject=None)

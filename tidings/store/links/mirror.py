@@ -21,7 +21,7 @@ class Mirror(NamedTuple):
 
 
 def of(db: Db, tenant: str | None, type: str) -> Mirror:
-    """The mirror of a type of events; it is made if there is none. A write job."""
+    """The mirror of a type of events, made if there is none. A write job."""
     found = known(db, tenant, type)
     if found is None:
         db.run("mirror_new", tenant=tenant or "", type=type)
@@ -37,7 +37,7 @@ def known(db: Db, tenant: str | None, type: str) -> Mirror | None:
 
 
 def difference(db: Db, mirror: Mirror | None, counted: Counted, observed: Sequence[Observation]) -> Differences:
-    """What observations would change. None: a mirror that is not there holds nothing."""
+    """What observations would change. A mirror of None is missing, and holds nothing."""
     held: dict[str, Mirrored] = {}
     keys = list(dict.fromkeys(each.key for each in observed)) if mirror is not None else []
     for start in range(0, len(keys), KEYS_PER_STEP):
@@ -63,7 +63,7 @@ def observe(db: Db, mirror: Mirror, counted: Counted, observed: Sequence[Observa
 
 
 def begin_sweep(db: Db, mirror: Mirror) -> Mirror:
-    """A full read begins: what it does not see is missing. An earlier one that did not end counts for nothing."""
+    """A full read begins: records that it does not see are missing. An earlier one that did not end is discarded."""
     begun = Mirror(mirror.number, mirror.sweep + 1, True)
     db.run("mirror_sweep", mirror=begun.number, sweep=begun.sweep, sweeping=1)
     return begun
@@ -75,7 +75,7 @@ def end_sweep(db: Db, mirror: Mirror) -> None:
 
 
 def counts(db: Db, mirror: Mirror) -> tuple[int, int]:
-    """How many records there are, and how many of them the present full read has not seen."""
+    """How many records there are, and how many the present full read has not seen."""
     row = db.one("mirrored_counts", mirror=mirror.number, seen=mirror.sweep)
     return (0, 0) if row is None else (int(row[0]), int(row[1]))
 

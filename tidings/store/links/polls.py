@@ -1,4 +1,4 @@
-"""How far each poll has read, by the name of its link: it outlives edits of the link."""
+"""How far each poll has read, by the name of its link, so that it outlives edits of the link."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class PollRow(msgspec.Struct, frozen=True, kw_only=True):
 
     link: str
     cursor: Any = None
-    """None: it never read anything."""
+    """None if it has never read anything."""
     filled: bool = False
     """Whether a run has read everything since it began."""
     swept: Micros | None = None
-    """When the last full read began that ended."""
+    """When the last completed full read began."""
     run: str | None = None
     """The attempt that read last, and the number of pages that it has read."""
     page: int = 0
@@ -44,7 +44,7 @@ def put(db: Db, row: PollRow) -> None:
 
 
 def move(db: Db, by: Micros) -> None:
-    """The clock was set: full reads are due when they were."""
+    """The clock was set: full reads stay due when they were."""
     db.run("polls_move", by=by)
 
 
@@ -54,7 +54,7 @@ def forget(db: Db, link: str) -> bool:
 
 
 def rename(db: Db, before: str, after: str) -> None:
-    """The link has another name. What a deleted link of that name had read is forgotten."""
+    """Rename the link. What a deleted link of that name had read is dropped."""
     if db.one("poll", link=before) is not None:
         db.run("poll_drop", link=after)
         db.run("poll_rename", before=before, after=after)

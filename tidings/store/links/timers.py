@@ -14,7 +14,7 @@ class TimerRow(msgspec.Struct, frozen=True, kw_only=True):
     link: int
     due: Micros
     look: Micros | None
-    """When to check it next; None: its link is paused."""
+    """When to check it next; None if its link is paused."""
     last: Micros | None = None
     """When its last run was due."""
     run: str | None = None
@@ -22,7 +22,7 @@ class TimerRow(msgspec.Struct, frozen=True, kw_only=True):
     wall: bool
     """Whether it is due at times of day, which stay the same when the clock is set."""
     kick: str | None = None
-    """The id of an event that lets it run now; None: there was none since its last run began."""
+    """The id of an event that makes it run now; None if there was none since its last run began."""
     kick_hops: int = 0
 
 
@@ -38,7 +38,7 @@ def to_check(db: Db, now: Micros, count: int) -> list[TimerRow]:
 
 
 def next_look(db: Db) -> Micros | None:
-    """When to check next; None: there is nothing to check."""
+    """When to check next; None if there is nothing to check."""
     row = db.one("timer_next")
     return None if row is None else int(row[0])
 
@@ -49,7 +49,10 @@ def put(db: Db, row: TimerRow) -> None:
 
 
 def kick(db: Db, link: int, event: int, now: Micros) -> None:
-    """An event (its number) lets the link run now, or after the present run. Several before that become one run."""
+    """An event, given by its number, makes the link run now or after the present run.
+
+    Several before that become one run.
+    """
     db.run("timer_kick", link=link, event=event, now=now)
 
 
@@ -65,7 +68,7 @@ def move(db: Db, by: Micros) -> list[TimerRow]:
 
 
 def is_running(db: Db, row: TimerRow) -> bool:
-    """Whether the last run has not ended: its delivery was not made or tried yet, or waits for another try."""
+    """Whether the last run is still going: its delivery was not made or tried yet, or waits for another try."""
     if row.run is None:
         return False
     runs = db.all("timer_run", link=row.link, run=row.run)

@@ -12,7 +12,7 @@ _COLUMNS = ("number", "event", "link", "created")
 
 
 class Appended:
-    """How many deliveries this process has appended: a commit after which it is the same has none to read."""
+    """How many deliveries this process has appended. If a commit did not change it, there are none to read."""
 
     total = 0
 

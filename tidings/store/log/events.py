@@ -21,9 +21,9 @@ assert COLUMNS[0] == "id" and COLUMNS[-2:] == ("seq", "created")
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """Events of one caller: stored all or none. `ids_given`: the caller chose ids, so they may be repeats.
+    """Events of one caller, stored all or none. `ids_given`: the caller chose ids, so they may be repeats.
 
-    `untimed`: the indexes of those whose time the caller left out; a repeat of one has the time that is stored.
+    `untimed`: the indexes of those whose time the caller omitted; a repeat of such an event gets the stored time.
     """
 
     events: tuple[Event, ...]
@@ -39,7 +39,10 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class IdsTaken(Conflict):
-    """Some events have the ids of others. `taken`: their indexes in the publication, each with a sentence."""
+    """Some events have ids that other events already use.
+
+    `taken`: their indexes in the publication, each with a sentence.
+    """
 
     def __init__(self, taken: list[tuple[int, str]]) -> None:
         self.taken = taken
@@ -68,7 +71,7 @@ def joined(publications: Sequence[Publication]) -> Publication:
 
 
 def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Stored | IdsTaken]:
-    """Append the publications of one group. For each, the stored event, or why it was refused.
+    """Append the publications of one group. Returns for each what was stored, or why it was refused.
 
     An event whose id is known is a repeat if everything else that the caller sent is the same; otherwise the id is
     taken.
@@ -90,7 +93,7 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Sto
 def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
     """Append events, at least one, whose ids are known to be new. Each gets its `seq`, valid once it is stored.
 
-    At a joined node they are kept, and numbered in the store right before the commit (`number`).
+    A joined node keeps them in memory, and numbers them in the store right before the commit (`number`).
     """
     if db.stamp is not None:
         db.stamp(fresh)
@@ -107,12 +110,15 @@ def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
 
 
 def number(db: Db) -> bool:
-    """Append what was kept in this transaction: its last statement before COMMIT. Returns whether there was any."""
+    """Append the events kept in this transaction, as its last statement before COMMIT.
+
+    Returns whether there were any.
+    """
     return numbering.number(db, COLUMNS)
 
 
 def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
-    """The events with these numbers, with what a webhook's body needs."""
+    """The events with these numbers, with everything that a webhook's body needs."""
     return [
         Event(
             seq=row[0],
@@ -137,7 +143,7 @@ def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
 Content = tuple[Micros, str, str | None, str | None, str]
 Known = dict[tuple[str, str | None], Content]
 _PARTS = ("time", "type", "subject", "collection", "data")
-"""What a repeat has in common with the first, in the order of a Content; id and tenant name it."""
+"""The parts that a repeat has in common with the first event, in the order of a Content; id and tenant identify it."""
 _PARTS_AT = [COLUMNS.index(part) for part in _PARTS]
 _TENANT_AT = COLUMNS.index("tenant")
 _DIFFERENT = {part: f"a different {part}" for part in _PARTS} | {"data": "different data"}

@@ -1,4 +1,4 @@
-"""The last attempts that failed, to be grouped by their reasons: a bounded number, newest deliveries first."""
+"""Deliveries whose last attempt failed, to be grouped by reason: a bounded number, newest first."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from tidings.store.base import Db
 from tidings.store.log.lists import ABOVE_ALL, LINKS_MERGED_MAX, newest_of
 
 SCANNED_MAX = 10_000
-"""For many links: how many deliveries that are dead, and as many that wait, are considered, others' included."""
+"""For many links: how many dead deliveries, and as many waiting ones, are considered, including those of other
+links."""
 LOOKED_MAX = 500
-"""Of how many of each the last attempt is read."""
+"""For how many of each the last attempt is read."""
 WINDOW = 1_000
 FAILED: tuple[State, ...] = ("dead", "waiting")
-"""What a failed attempt leaves behind."""
+"""The states in which a failed attempt leaves a delivery."""
 OF_ALL = {"dead": "numbers_ended_dead", "waiting": "numbers_waiting"}
 
 
@@ -35,7 +36,7 @@ class FailedDelivery(NamedTuple):
 
 
 class FailedDeliveries(NamedTuple):
-    """The failures found. `is_complete`: there were no more to look at."""
+    """The failures found. `is_complete`: there were no more to read."""
 
     found: list[FailedDelivery]
     is_complete: bool
@@ -46,7 +47,7 @@ def since(
 ) -> FailedDeliveries:
     """Deliveries that are dead, or wait for another attempt, and whose last attempt was at `at` or later.
 
-    `links`: only theirs; None: all.
+    `links`: return only theirs; None for all.
     """
     found: dict[int, FailedDelivery] = {}
     is_complete = True
@@ -61,7 +62,7 @@ def since(
 
 
 def last(db: Db, numbers: list[int], at: Micros, states: Collection[str] = FAILED) -> list[FailedDelivery]:
-    """Of these deliveries, those that their last attempt, at `at` or later, left in one of these states."""
+    """Those of these deliveries whose last attempt was at `at` or later and left them in one of these states."""
     rows = db.all("last_attempts", numbers=json.dumps(numbers), since=at)
     return [
         FailedDelivery(number, link, created, tried, outcome, status, reason, waiting is not None)
@@ -71,7 +72,7 @@ def last(db: Db, numbers: list[int], at: Micros, states: Collection[str] = FAILE
 
 
 def _numbers(db: Db, state: State, links: frozenset[int] | None, most: int, scanned_max: int) -> tuple[list[int], bool]:
-    """The newest numbers of these links that may be in a state, and whether these are all."""
+    """The newest numbers of these links' deliveries that may be in a state, and whether these are all."""
     if links is not None and len(links) <= LINKS_MERGED_MAX:
         mine, end = newest_of(db, state, links, most)
         return mine[:most], end is None and len(mine) <= most

@@ -15,26 +15,29 @@ from tidings.store.base import Db, Row
 SCANNED_MAX = 20_000
 WINDOW_MAX = 5_000
 PAGE_BYTES_MAX = 8 * 1024 * 1024
-"""A page holds fewer events than asked for rather than much more than this."""
+"""A page has fewer events than requested rather than many more bytes than this."""
 FIRST_CHUNK = 16
 CHUNK_MAX = 500
 COUNTED_MAX = 1_000_000
-"""Only this many events are counted if an index alone suffices."""
+"""The maximum number of events that are counted if an index alone suffices."""
 JUDGED_MAX = 100_000
-"""Only this many events are checked one by one for a count."""
+"""The maximum number of events that are checked one by one for a count."""
 ABOVE_ALL = 1 << 62
 TIME_END: Micros = 1 << 62
 BETWEEN = " AND time >= :since AND time < :until"
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events. Every given field narrows; `tenant` is the only one that may be asked for (None: all)."""
+    """Which events to return.
+
+    Every given field narrows; `tenant` is the only tenant whose events may be returned (None: all).
+    """
 
     tenant: str | None = None
     collection: str | None = None
     types: frozenset[str] | None = None
     beginnings: tuple[str, ...] = ()
-    """Beside `types`, which is set then: types that begin so, such as `tasks.`."""
+    """Together with `types`: prefixes of further types, such as `tasks.`."""
     subject: str | None = None
     since: Micros | None = None
     until: Micros | None = None
@@ -45,7 +48,7 @@ Header = Row
 
 
 class FeedPage(msgspec.Struct, frozen=True):
-    """Events in the order asked for. Everything up to `position` was read; `more`: the end was not reached."""
+    """Events in the requested order. Everything up to `position` was read; `more`: the end was not reached."""
 
     events: list[Event]
     position: int
@@ -69,7 +72,7 @@ def preceding(db: Db, query: EventQuery, before: int, limit: int) -> FeedPage:
 
 
 def count(db: Db, query: EventQuery) -> int | None:
-    """How many there are; None: counting would read too many."""
+    """How many there are; None if counting would read too many."""
     base, value, exact = _index(query)
     timed = query.since is not None or query.until is not None
     if timed:
@@ -85,7 +88,7 @@ def count(db: Db, query: EventQuery) -> int | None:
 
 
 def headers(db: Db, after: int, limit: int) -> tuple[list[Header], int, bool]:
-    """What events after a position are about, without their data; the position reached, and whether there are more."""
+    """The headers of events after a position, without data; the position reached; and whether there are more."""
     rows = db.all("event_headers", after=after, count=limit)
     if len(rows) == limit:
         return rows, rows[-1][0], True
@@ -93,7 +96,7 @@ def headers(db: Db, after: int, limit: int) -> tuple[list[Header], int, bool]:
 
 
 def by_id(db: Db, ident: str, tenant: str | None) -> Event | None:
-    """The event with this id. Without a tenant: the one without, else the first of any tenant's."""
+    """The event with this id. If no tenant is given: the one without a tenant, otherwise the first of any tenant's."""
     rows = [row for row in db.all("events_with_id", id=ident) if tenant is None or row[1] == tenant]
     rows.sort(key=lambda row: (row[1] is not None, row[0]))
     return shown(db, [rows[0][0]])[0] if rows else None
@@ -137,7 +140,7 @@ def pruned(db: Db) -> int:
 def _scan(
     db: Db, query: EventQuery, after: int, before: int, limit: int, *, newest_first: bool
 ) -> tuple[list[int], int, bool]:
-    """Walk along the narrowest index in windows, and keep the numbers of what fits."""
+    """Walk along the narrowest index in windows, and keep the numbers of events that match."""
     if query.since is not None or query.until is not None:
         span = db.one("event_span", since=query.since or 0, until=query.until or TIME_END)
         first, last = span if span is not None and span[0] is not None else (1, 0)
@@ -168,7 +171,7 @@ def _scan(
 
 
 def _index(query: EventQuery) -> tuple[str, dict[str, Any], bool]:
-    """The condition to walk along, its values, and whether nothing else is asked."""
+    """The condition to walk along, its values, and whether it covers the whole query."""
     timeless = query.since is None and query.until is None
     if query.subject is not None:
         alone = timeless and query.tenant is None and query.types is None and query.collection is None
@@ -186,7 +189,7 @@ def _index(query: EventQuery) -> tuple[str, dict[str, Any], bool]:
 def fits(
     query: EventQuery, tenant: str | None, kind: str, subject: str | None, time: Micros, collection: str | None
 ) -> bool:
-    """Whether an event is one of those asked for."""
+    """Whether an event matches the query."""
     return (
         (query.tenant is None or tenant == query.tenant)
         and (query.collection is None or collection == query.collection)
@@ -198,7 +201,7 @@ def fits(
 
 
 def _load(db: Db, seqs: list[int], bytes_max: int) -> tuple[list[Event], bool]:
-    """The events in the order of `seqs`, and whether all of them are there: what is large is read in small chunks."""
+    """The events in the order of `seqs`, and whether all of them are there. Large events are read in small chunks."""
     found: list[Event] = []
     size = 0
     chunk = FIRST_CHUNK

@@ -1,7 +1,8 @@
-"""Lists of deliveries for people: newest or oldest first, in pages, by state, endpoint, event and time; and counted.
+"""Lists of deliveries for people: newest or oldest first, in pages, filtered by state, endpoint, event and time; and
+counted.
 
-A state is not a column (it follows from the last attempt and the row in `waiting`), so a page is made of candidates:
-numbers from the cheapest places that hold every match, merged in the page's order, then judged one by one.
+A state is not a column (it follows from the last attempt and the row in `waiting`), so a page is made from candidates:
+numbers from the cheapest sources that contain every match, merged in the page's order, then checked one by one.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ from tidings.store.catalog import Snapshot
 
 SCANNED_PER_PAGE_MAX = 5_000
 COUNTED_MAX = 1_000_000
-"""Only this many rows are counted if an index alone suffices."""
+"""The maximum number of rows that are counted if an index alone suffices."""
 JUDGED_MAX = 10_000
-"""Only this many rows are checked one by one for a count."""
+"""The maximum number of rows that are checked one by one for a count."""
 WINDOW_MIN, WINDOW_MAX = 100, 1_000
 LINKS_MERGED_MAX = 50
-"""The lists of at most this many links are merged; those of more are found among those of all links."""
+"""Up to this many links, their lists are merged; beyond that, their deliveries are found among those of all links."""
 SHARE_MIN = 20
-"""Of each of several links, at least this many numbers are read."""
+"""If there are several links, at least this many numbers are read for each."""
 ABOVE_ALL = 1 << 62
 
 Numbers = tuple[list[int], int | None]
-"""Numbers in the page's order, and up to where these are all; None: to the end."""
+"""Numbers in the page's order, and up to where they are complete; None: to the end."""
 Source = Callable[[int, int, int], Numbers]
-"""From `after`, `before` and about how many to the first numbers in between."""
+"""Takes `after`, `before` and about how many; returns the first numbers in between."""
 Ways = tuple[str, str]
 """A statement that lists the newest first, and its twin that lists the oldest first."""
 _ALL: Ways = ("numbers_all", "numbers_all_up")
@@ -52,7 +53,7 @@ _ENDED: dict[str | None, Ways] = {
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What to list. `links`: only these (None: all). Only numbers above `after` and below `before` (the cursor)."""
+    """What to list: deliveries of `links` (None: all), with numbers above `after` and below `before` (the cursor)."""
 
     links: frozenset[int] | None = None
     state: State | None = None
@@ -77,7 +78,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery with what its last attempt left. `due`: None if it is not waiting, or is held behind another."""
+    """A delivery, with the result of its last attempt. `due`: None if it is not waiting, or is held behind another."""
 
     number: int
     event: int
@@ -93,13 +94,13 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     due: Micros | None = None
     held: bool = False
     element: str | None = None
-    """What of the event it is about, as JSON; None: the whole event."""
+    """The element of the event that it is about, as JSON; None for the whole event."""
 
 
 def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[DeliveryRow], int | None]:
-    """One page, and the number from which the next one continues (None: this is the last).
+    """One page, and the number from which the next one continues (None if this is the last).
 
-    A page may hold fewer than `limit`, even none, and still have a next one: it reads a bounded number of rows.
+    A page may have fewer than `limit`, even none, and still have a next one, because it reads a bounded number of rows.
     """
     after, before = _span(db, query)
     sources = _sources(db, query)
@@ -115,14 +116,14 @@ def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[D
         if last is None:
             return found, None
         after, before = (last, before) if query.oldest_first else (after, last)
-        # Where few match, a few large windows take a fraction of the time of many small ones.
+        # If few match, a few large windows take a fraction of the time of many small ones.
         window = min(WINDOW_MAX, 2 * window)
         db.rest()
     return found, after if query.oldest_first else before
 
 
 def count(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> int | None:
-    """How many there are, ignoring cursors; None: counting would read too many."""
+    """How many there are, ignoring cursors; None if counting would read too many."""
     query = msgspec.structs.replace(query, after=-1, before=ABOVE_ALL)
     after, before = _span(db, query)
     links = query.links
@@ -166,7 +167,8 @@ def rows_of(db: Db, snapshot: Snapshot, numbers: Iterable[int]) -> list[Delivery
 
 
 def _with_lines(db: Db, snapshot: Snapshot, rows: list[DeliveryRow]) -> list[DeliveryRow]:
-    """In strict order, what was never tried is held, though no row says so, while an earlier one waits for a retry."""
+    """In strict order, while an earlier delivery waits for a retry, later untried ones are held, though no row says
+    so."""
     heads: dict[int, int] = {}
     for link in {row.link for row in rows if row.state == "waiting" and not row.attempts}:
         known = snapshot.links.get(link)
@@ -184,13 +186,13 @@ def _with_lines(db: Db, snapshot: Snapshot, rows: list[DeliveryRow]) -> list[Del
 
 
 def of_event(db: Db, snapshot: Snapshot, seq: int, most: int) -> list[DeliveryRow]:
-    """The first deliveries of an event, `most` of them, oldest first."""
+    """The first deliveries of an event, at most `most`, oldest first."""
     numbers = [row[0] for row in db.all("numbers_of_seq", seq=seq, count=most)]
     return rows_of(db, snapshot, numbers)[::-1]
 
 
 def waiting_count(db: Db, link: int) -> int:
-    """How many deliveries wait for a link. Counts rows: for lists of endpoints only where asked for."""
+    """How many deliveries wait for a link. It counts rows, so lists of endpoints use it only on request."""
     row = db.one("waiting_count", journal=db.journal, link=link)
     return 0 if row is None else int(row[0])
 
@@ -216,7 +218,7 @@ def number_since(db: Db, statement: str, since: Micros) -> int:
 
 
 def _span(db: Db, query: DeliveryQuery) -> tuple[int, int]:
-    """Between which two numbers all that is asked for lies."""
+    """The two numbers between which all matches lie."""
     after, before = query.after, query.before
     if query.since is not None:
         after = max(after, number_since(db, "first_delivery_since", query.since) - 1)
@@ -281,9 +283,9 @@ def _merged(
     before: int,
     count: int,
 ) -> Numbers:
-    """The first numbers of a few links, each beyond its cursor.
+    """The first numbers of a few links, each beyond that link's cursor.
 
-    Of each link only its share is read, and some more: they are complete up to where the first link's rows ran out.
+    Only a share, and some more, is read per link: the result is complete up to where one link's rows first ran out.
     """
     share = count if len(cursors) <= 1 else max(SHARE_MIN, 2 * count // len(cursors))
     part = json.dumps([{"link": link, "after": cursor} for link, cursor in cursors.items()])
@@ -298,7 +300,7 @@ def _merged(
 
 
 def matches(row: DeliveryRow, query: DeliveryQuery) -> bool:
-    """Whether a delivery, as it stands now, is one that is asked for; numbers do not count."""
+    """Whether a delivery in its present state matches the query; numbers are ignored."""
     return (
         (query.links is None or row.link in query.links)
         and (query.state is None or row.state == query.state)
@@ -356,7 +358,7 @@ def _attempt(number: int, row: Row) -> Attempt:
 
 
 def routed(db: Db, tenant: str | None) -> int:
-    """Up to which event all of a tenant's ('': those without one; None: of anybody's) are routed."""
+    """Up to which event all of a tenant's events are routed ('': those without a tenant; None: everybody's)."""
     position = journal.position(db, "route")
     first = db.one("route_aside_first", tenant=tenant)
     return position if first is None or first[0] is None else min(position, int(first[0]))

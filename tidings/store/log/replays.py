@@ -15,7 +15,7 @@ COUNTED_MAX = 100_000
 
 
 def put(db: Db, replay: Replay) -> None:
-    """Create it, or write how far it has come."""
+    """Create a replay, or store its progress."""
     db.run("replay_put", **msgspec.structs.asdict(replay))
 
 
@@ -26,12 +26,12 @@ def read(db: Db, replay_id: str) -> Replay | None:
 
 
 def running(db: Db) -> list[tuple[str, bool]]:
-    """The ids of those that have not ended, oldest first, and whether each is a bulk job."""
+    """The ids of replays that have not ended, oldest first, and whether each is a bulk job."""
     return [(row[0], row[1] is not None) for row in db.all("replays_running")]
 
 
 def under_way(db: Db, newest: int, most: int) -> list[Replay]:
-    """Those of the `newest` that have not ended, at most `most` of them, oldest first."""
+    """The replays among the `newest` that have not ended, at most `most`, oldest first."""
     return [_replay(row) for row in db.all("replays_under_way", newest=newest, count=most)]
 
 
@@ -66,7 +66,7 @@ def _params(query: ReplayQuery) -> dict[str, Any]:
 
 
 def _listed(links: frozenset[int]) -> str:
-    """As text between commas, which both engines can search."""
+    """Values as text between commas, which both engines can search."""
     return f",{','.join(map(str, sorted(links)))},"
 
 

@@ -1,7 +1,7 @@
-"""How large each table is, at a cost that does not grow with it: PostgreSQL knows, for SQLite it is estimated.
+"""How large each table is, at a cost that does not grow with its size: PostgreSQL knows; for SQLite it is estimated.
 
 SQLite only knows the size of its file. The number of a table's rows is estimated from parts of its range of keys, and
-what a row takes from a sample at both ends: its columns and those of its indexes.
+the size of a row from a sample at both ends, which includes its columns and its index entries.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import msgspec
 from tidings.store.base import Db
 
 SAMPLED = 200
-"""Rows, at each end of a table."""
+"""The number of rows sampled at each end of a table."""
 COUNTED_MAX = 10_000
 """Rows of tables without a range of keys are counted up to this many."""
 ROW_BYTES, VALUE_BYTES, NUMBER_BYTES = 4, 1, 5
-"""What SQLite adds for a row and for a value, and what its number in an index takes."""
+"""The bytes that SQLite adds for a row and for a value, and those of a row's number in an index."""
 SPARSE = ("waiting", "part", "link_state", "timer")
-"""Tables whose keys are numbers of other tables' rows, and which are mostly short: they are counted."""
+"""Tables keyed by row numbers of other tables, and mostly short: their rows are counted."""
 SPLITS, WINDOW = 24, 200
-"""A range of keys is split this often, and this many keys of each part are looked at."""
+"""How many times a range of keys is split, and how many keys of each part are read."""
 
 
 class TableSize(msgspec.Struct, frozen=True, kw_only=True):
     """A table with its indexes. `bytes`: None if unknown. `is_estimate`: neither number is exact.
 
-    `is_more`: it has more than `rows`, and how many is unknown.
+    `is_more`: it has more than `rows`; how many more is unknown.
     """
 
     name: str
@@ -73,7 +73,7 @@ def _sqlite(db: Db) -> StoreSize:
 
 
 def _fitting(tables: list[TableSize], file_bytes: int) -> list[TableSize]:
-    """The same, no larger together than the file that they are in."""
+    """The sizes, reduced to fit the file that contains them."""
     whole = sum(each.bytes or 0 for each in tables)
     if whole <= file_bytes:
         return tables
@@ -101,9 +101,9 @@ def _sampled(db: Db, table: str) -> TableSize:
 
 
 def _row_bytes(db: Db, table: str, order: str) -> int:
-    """What a row takes with its entries in indexes, by a sample. `order`: the column whose ends are sampled, if any."""
+    """The size of a row with its index entries, from a sample. `order`: the column whose ends are sampled, if any."""
     columns = [row[1] for row in db.query(f"PRAGMA table_info({_quoted(table)})", {})]
-    # The columns get other names: ORDER BY would sort all rows by what it finds under the name of a length.
+    # The columns get other names; otherwise ORDER BY would sort all rows by a length of the same name.
     lengths = ", ".join(f"LENGTH(CAST({_quoted(each)} AS BLOB)) AS l{at}" for at, each in enumerate(columns))
     means = ", ".join(f"AVG(COALESCE(l{at}, 0))" for at in range(len(columns)))
     ways = (f"ORDER BY {order} ASC", f"ORDER BY {order} DESC") if order else ("",)

@@ -1,6 +1,7 @@
-"""How everything stands: what waits and since when, what died lately, which timers failed, which requests were refused.
+"""The state of everything: what waits and since when, what died lately, which timers failed, which requests were
+refused.
 
-Every look-up reads a bounded number of rows along an index, so that it costs the same however much is stored.
+Every look-up reads a bounded number of rows along an index, so it costs the same however much is stored.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ROWS_MAX = 1_000
 COUNTED_MAX = 1_000
 """Waiting deliveries are counted up to this many."""
 SIZE_MAX = 50_000
-"""How far the backlog of a link that is behind is counted, to say when all will be sent."""
+"""How far the backlog of a link that lags is counted, to predict when all of it will be sent."""
 LINKS_PER_LOOK = 50
 DEAD_MAX = 200
 REPLAYS_NEWEST, REPLAYS_MAX = 1_000, 20
@@ -41,7 +42,7 @@ class Oldest(NamedTuple):
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for one link. `count`: up to COUNTED_MAX; `is_more`: there are more. `failure`: the last one."""
+    """What waits for one link. `count`: up to COUNTED_MAX; `is_more`: there are more; `failure`: the last one."""
 
     oldest: Oldest | None
     count: int
@@ -73,7 +74,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """When the first of them was stored."""
     deliver_lag: int
     first: dict[int, Oldest]
-    """By link the oldest delivery, as far as it is among the first that wait for any link."""
+    """By link, its oldest delivery, if that is among the first that wait for any link."""
     dead: list[FailedDelivery]
     dead_is_complete: bool
     timers_failed: list[tuple[int, Micros, str | None]]
@@ -86,7 +87,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(db: Db, since: Micros) -> Standing:
-    """What is known without going through the links. `since`: what counts as lately."""
+    """The facts that do not require going through the links. `since`: when "lately" begins."""
     db.run_later("plan_by_index")
     at = journal.positions(db)
     route_lag = journal.events_between(db, at["route"], at["event"])
@@ -115,7 +116,7 @@ def jobs_under_way(db: Db) -> list[Replay]:
 
 
 def lagging(db: Db) -> dict[int, int]:
-    """By link, from where it reads its own backlog: the lower, the older."""
+    """By link, the position from which it reads its own backlog; a lower one is older."""
     return {row[0]: row[1] for row in db.all("links_lagging")}
 
 
@@ -142,7 +143,7 @@ def sizes(db: Db, cursors: Mapping[int, int]) -> dict[int, int]:
 
 
 def backlogs_of_many(db: Db, links: Collection[int], cursors: Mapping[int, int]) -> dict[int, Backlog]:
-    """The same of many links: only those for which anything waits are looked at one by one."""
+    """The same for many links: only those for which something waits are read one by one."""
     db.run_later("plan_by_index")
     head = journal.position(db, "deliver")
     busy = {row[0] for row in db.all("links_busy", links=json.dumps(list(links)), head=head)}

@@ -1,6 +1,6 @@
 """Tallies in the store: added to by settlements, read as series, dropped once they are old.
 
-Rows of minutes and of hours are written together, so hours are complete at any time and nothing needs to be folded.
+Rows of minutes and of hours are written together, so hours are always complete and nothing needs to be summed up later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tidings.store import journal
 from tidings.store.base import Db
 
 ALL = 0
-"""The number that no link has: all links together."""
+"""A number that no link has; it stands for all links together."""
 MINUTE_SECONDS, HOUR_SECONDS = 60, 3_600
 MINUTES_KEPT: Micros = 26 * HOUR
 HOURS_KEPT: Micros = 90 * DAY
@@ -110,7 +110,7 @@ def series(db: Db, links: Collection[int], seconds: int, since: Micros, until: M
 
 
 def by_link(db: Db, links: Collection[int], since: Micros, until: Micros) -> dict[int, list[TallyRow]]:
-    """Of each link the tallies of its hours, oldest first."""
+    """For each link, the tallies of its hours, oldest first."""
     found: dict[int, list[TallyRow]] = {}
     for row in db.all("tally_of_links", links=json.dumps(list(links)), since=since, until=until):
         found.setdefault(row[0], []).append(TallyRow(row[1], row[2:]))
@@ -118,7 +118,7 @@ def by_link(db: Db, links: Collection[int], since: Micros, until: Micros) -> dic
 
 
 def sums(db: Db, links: Collection[int], since: Micros) -> dict[int, Sequence[int]]:
-    """Of each of these links, its minutes since then added up; only links for which something happened."""
+    """For each of these links, the sum of its minutes since then; only links for which something happened."""
     rows = db.all("tally_sums", links=json.dumps(list(links)), since=since)
     return {row[0]: [int(value) for value in row[1:]] for row in rows}
 
@@ -133,7 +133,7 @@ def reasons(db: Db, links: Collection[int] | None, since: Micros, until: Micros,
 
 
 def prune(db: Db, now: Micros, count: int) -> int:
-    """Drop a step of what is too old; how many rows."""
+    """Drop a step of what is too old; returns how many rows."""
     dropped = db.run("tally_prune", seconds=MINUTE_SECONDS, before=now - MINUTES_KEPT, count=count)
     dropped += db.run("tally_prune", seconds=HOUR_SECONDS, before=now - HOURS_KEPT, count=count)
     return dropped + db.run("tally_reason_prune", before=now - HOURS_KEPT, count=count)

@@ -17,7 +17,7 @@ class Trail(NamedTuple):
 
 
 def of(db: Db, event: Event, most: int) -> Trail:
-    """The trail that an event is part of; at most `most` events of it. All of them belong to one tenant."""
+    """The trail that an event is part of, up to `most` events. All of them belong to one tenant."""
     first = event
     for _ in range(HOPS_MAX + 1):
         before = None if first.cause is None else _one(db, first.cause, event.tenant)
@@ -37,7 +37,7 @@ def of(db: Db, event: Event, most: int) -> Trail:
 
 
 def reason(db: Db, delivery: int, n: int) -> str | None:
-    """Why an attempt came to its outcome, in a sentence."""
+    """Why an attempt had its outcome, as a sentence."""
     row = db.one("attempt_reason", delivery=delivery, n=n)
     return None if row is None else row[0]
 

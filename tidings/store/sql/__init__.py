@@ -1,1 +1,1 @@
-"""Named statements (`-- name: x`), the ones that must differ between SQLite and PostgreSQL side by side."""
+"""Named statements (`-- name: x`), with those that must differ between SQLite and PostgreSQL side by side."""

@@ -279,7 +279,9 @@ def _stuck(link: AnyLink, first: Oldest, backlog: Backlog, now: Micros) -> Healt
     return HealthProblem(
         what="link",
         state="attention",
-        sentence=f"{_capital(called(link))} has tried an event for {age(now - first.created)}; {_waiting(backlog)}.",
+        sentence=(
+            f"{_capital(called(link))} has been trying one event for {age(now - first.created)}; {_waiting(backlog)}."
+        ),
         reason=backlog.failure[2],
         advice=f"It is retried. See: tidings links runs {link.name}",
         **_since(first.created, now),

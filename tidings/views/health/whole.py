@@ -135,7 +135,7 @@ def _well(
     are = "is" if endpoints + links == 1 else "are"
     if rates is not None and rates.accepted >= 1:
         waits = f"{rates.accepted:,.0f} events a second, {waits}"
-    first = f"Nothing needs you yet: {' and '.join(unsettled)}; {waits}." if unsettled else f"All is well: {waits}."
+    first = (f"Nothing needs you yet: {' and '.join(unsettled)}; {waits}.") if unsettled else f"All is well: {waits}."
     return first + (f" {' and '.join(paused)} {are} paused." if paused else "")
 
 

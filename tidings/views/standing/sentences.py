@@ -28,14 +28,14 @@ def _first(found: EndpointView, tally: LinkTally | None) -> str:
         why = "" if tally is None or not tally.last_failure else f" {_ended(tally.last_failure)}"
         return f"It has been failing since {since[11:16]} UTC.{why}"
     if tally is None or not tally.total.attempts:
-        return "It is well; nothing was sent in the last 24 hours."
+        return "It is healthy; nothing was sent in the last 24 hours."
     rate, count = tally.total.success_rate or 0, tally.total.attempts
     attempts = f"{count:,} {'attempt' if count == 1 else 'attempts'} in 24 hours"
     if refused := refused_in_words(found, tally):
         return refused
     if rate >= WELL:
-        return f"It is well: {rate:.1%} of {attempts} succeeded."
-    return f"It is well again; {rate:.1%} of {attempts} succeeded."
+        return f"It is healthy: {rate:.1%} of {attempts} succeeded."
+    return f"It is healthy again; {rate:.1%} of {attempts} succeeded."
 
 
 def refused_in_words(found: EndpointView, tally: LinkTally) -> str:
@@ -62,7 +62,7 @@ def _disables(found: EndpointView, now: Micros) -> str:
     at = found.health.disables_at
     if not isinstance(at, str) or moment.from_text(at) <= now:
         return ""
-    return f"It will be disabled on {at[:10]} at {at[11:16]} UTC unless something succeeds before."
+    return f"It will be disabled on {at[:10]} at {at[11:16]} UTC unless something succeeds before then."
 
 
 def _ended(reason: str) -> str:

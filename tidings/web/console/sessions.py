@@ -34,7 +34,7 @@ ENDED_MAX = 10_000
 NOTICES_MAX = 1_000
 _HASH_CHARS = 16
 _OWNER = "a session"
-_REFUSED_CODE = "This link was used already, or is older than five minutes. Run `tidings console` again."
+_REFUSED_CODE = "This link was already used, or is older than five minutes. Run `tidings console` again."
 
 
 class ConsoleSession(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ HEAD = """\
 - Bodies and answers are JSON. Lists are `{"data": [...], "next_cursor": ...}`: pass `cursor` for the next page.
   `fields` chooses members, `sort` the order; filters are parameters, such as `state=failed` or
   `time__gte=2026-01-01T00:00:00Z`.
-- A refusal is a problem (RFC 9457) with `code`, `detail` and `errors`, each with the `pointer` of its place.
+- A refusal is a problem (RFC 9457) with `code`, `detail` and `errors`; each error has a `pointer` to the wrong value.
 - Send `Idempotency-Key` with a POST, or an event's own `id`, and it can be repeated safely.
 - Webhooks are signed as Standard Webhooks: verify the raw body before parsing it.
 

@@ -97,9 +97,9 @@ class McpHandler:
             name = _read(params, "name", str, "")
             arguments = _read(params, "arguments", dict[str, msgspec.Raw], {})
             if self._is_elsewhere(tools, name, request):
-                raise Elsewhere("This tool is for the node that sends.")
+                raise Elsewhere("Only the node that sends can run this tool.")
             return await _called(tools, name, arguments, request)
-        raise _Wrong(NO_METHOD, f"There is no method {method[:100]}; this server has tools alone.")
+        raise _Wrong(NO_METHOD, f"There is no method {method[:100]}; this server offers only tools.")
 
     def _is_elsewhere(self, tools: AssistantTools, name: str, request: Request) -> bool:
         if self._parts is None or self._parts.forwarding is None:
@@ -117,14 +117,14 @@ def _initialized(asked: str, request: Request) -> dict[str, Any]:
         "serverInfo": {"name": "tidings", "title": "Tidings", "version": __version__},
         "instructions": (
             f"These tools call a Tidings server with the key {key.name!r} {whose}, and can do what this key may do. "
-            "Lists come in pages: pass next_cursor as cursor. An error names the place of each mistake."
+            "Lists come in pages: pass next_cursor as cursor. An error points to each mistake."
         ),
     }
 
 
 async def _listed(tools: AssistantTools, cursor: str, request: Request) -> dict[str, Any]:
     if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
-        raise _Wrong(WRONG_PARAMS, "The cursor is not one of this server.")
+        raise _Wrong(WRONG_PARAMS, "The cursor is not from this server.")
     start, all_ = int(cursor or 0), await tools.all(request.key)
     page: dict[str, Any] = {"tools": all_[start : start + PAGE]}
     if start + PAGE < len(all_):

@@ -70,7 +70,7 @@ OF_CONNECTIONS = {
 }
 """Headers about one connection (RFC 9110, 7.6.1)."""
 
-UNKNOWN = "Whether it carried the request out is unknown: look before you repeat it, or repeat it with its key."
+UNKNOWN = "It is unknown whether it was carried out: check before you repeat it, or repeat it with its Idempotency-Key."
 _AS_IT_IS = "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"
 """A query was never decoded, so only what is not ASCII is encoded."""
 
@@ -127,7 +127,7 @@ class Forwarding:
         body = await _body(parts, arrived)
         share, host = self._share if body.pieces is None else self._large, arrived.client.rpartition(":")[0]
         if not share.take(host):
-            raise _unavailable("Too many requests to the node that sends are under way.")
+            raise _unavailable("Too many requests to the node that sends are in progress.")
         try:
             sender = await self._sender(parts)
             request = self._request(parts, arrived, sender, body)
@@ -158,7 +158,7 @@ class Forwarding:
             await asyncio.shield(self._asking)
         known = self._known
         if known is None or time.monotonic() >= self._known_until or known.node == self._node:
-            raise _unavailable("No node sends at this moment; within seconds one does.")
+            raise _unavailable("No node is sending right now; one should take over within seconds.")
         return known
 
     async def _ask(self, parts: Parts) -> None:

@@ -81,7 +81,7 @@ def nodes(
         ]
         typer.echo("\n".join([*layout.table(shown, COLUMNS, width()), *unreached(found)]))
     else:
-        typer.echo("No server was heard of lately.")
+        typer.echo("No server has been heard from lately.")
     if not any(each.works for each in found):
         raise typer.Exit(FAILED)
 
@@ -113,7 +113,7 @@ def drain(
     except (StoreError, OSError) as wrong:
         fail(reason(wrong))
     for each in found:
-        typer.echo(f"{each.name} is being drained, and ends in {after} s.")
+        typer.echo(f"{each.name} is being drained, and will exit in {after} s.")
 
 
 def _drain_own(db: Db, settings: Settings, after: int, *, force: bool) -> list[Seen]:
@@ -143,7 +143,7 @@ def unreached(found: list[Seen]) -> Iterator[str]:
         return
     for each in joined:
         if each.address is not None and is_loopback(urlsplit(each.address).hostname or ""):
-            yield f"{each.name} is at {each.address}, which only its own machine reaches: set its node_url."
+            yield f"{each.name} is at {each.address}, which can be reached only from its own machine: set its node_url."
 
 
 class _Given(NamedTuple):

@@ -40,7 +40,7 @@ class Stop:
     def ask(self) -> None:
         """Ask it to stop, as the first signal does; from any thread."""
         self.asked = True
-        notify("STOPPING=1", "STATUS=Stops once what is in flight has ended.")
+        notify("STOPPING=1", "STATUS=Stops once the requests in flight have ended.")
         if self._ended is not None:
             self._ended.stop()
 

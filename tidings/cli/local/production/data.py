@@ -74,19 +74,19 @@ def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
             "fail", "backup", f"{made}, inside the data folder: whatever destroys one destroys both. Move it."
         )
     if file.parent.is_dir() and not file.is_file():
-        return Finding("fail", "backup", f"{made}, but is gone. Make another, and find out who deletes them.")
+        return Finding("fail", "backup", f"{made}, but no longer exists. Make another, and find out what deletes them.")
     if file.is_file() and file.stat().st_dev == folder.stat().st_dev:
-        return Finding("warn", "backup", f"{made}, but on the disk of the data. Copy it to another machine.")
+        return Finding("warn", "backup", f"{made}, but is on the same disk as the data. Copy it to another machine.")
     return Finding("ok", "backup", f"{made}.")
 
 
 def _trial(kept: BackupRecord, now: Micros) -> Finding:
     how = "tidings restore --trial FILE"
     if kept.tried_at is None:
-        return Finding("fail", "trial", f"No backup was ever restored to see that it works. Run: {how}")
+        return Finding("fail", "trial", f"No backup has ever been restored to check that it works. Run: {how}")
     if now - kept.tried_at > TRIAL_DAYS * DAY:
         days = (now - kept.tried_at) // DAY
-        return Finding("fail", "trial", f"No backup was restored on trial for {days} days. Run: {how}")
+        return Finding("fail", "trial", f"No backup has been restored on trial for {days} days. Run: {how}")
     return Finding("ok", "trial", f"{kept.tried} was restored on trial at {moment.to_text(kept.tried_at)[:19]}Z.")
 
 
@@ -111,7 +111,7 @@ def _postgres(settings: Settings, now: Micros) -> Iterator[Finding]:
     elif found.archived_at is None:
         yield Finding("fail", "backup", "PostgreSQL has not archived any WAL yet. Try: SELECT pg_switch_wal()")
     else:
-        yield Finding("ok", "backup", f"PostgreSQL archives its WAL; it did so last at {found.archived_at}.")
+        yield Finding("ok", "backup", f"PostgreSQL archives its WAL; it last did so at {found.archived_at}.")
 
 
 def _replica(found: Durability) -> Finding:
@@ -126,7 +126,9 @@ def _replica(found: Durability) -> Finding:
     if not found.synchronous:
         names = found.standby_names
         return Finding(
-            "fail", "replica", f"No replica of {names} is connected, so commits hang, or wait for nobody. Start one."
+            "fail",
+            "replica",
+            f"No replica of {names} is connected, so commits hang, or do not wait. Start one.",
         )
     return Finding("ok", "replica", f"Commits wait for a synchronous replica ({', '.join(found.synchronous)}).")
 
@@ -144,7 +146,7 @@ def _key(settings: Settings, kept: BackupRecord, file: Path | None) -> Finding:
                 return Finding("fail", "secret", f"{said}: the first start makes a key.")
             advice = "Put it back from your copy, or set that variable to it"
             return Finding("fail", "secret", f"{said}, but only that key opens the database's secrets. {advice}.")
-        advice = "Give this command the variables of the server; beside a unit: set -a; . /etc/tidings.env; set +a"
+        advice = "Give this command the variables of the server; with a unit: set -a; . /etc/tidings.env; set +a"
         return Finding("fail", "secret", f"{said} for this command, but a server runs with a secret key. {advice}")
     if kept.key_copied_at is None:
         advice = (

@@ -39,12 +39,12 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
     own = Sealer(load_key(settings.secret_key, settings.folder)).mark if settings.secret_key else None
     if None not in (mark, own) and mark != own:
         said = (
-            f"The secret key has the mark {own}, but that of the other servers {mark}. Give all of them the same one."
+            f"The secret key here has the mark {own}, but the other servers' has {mark}. Give all of them the same key."
         )
         yield Finding("fail", "nodes", said)
     if len(there) < 2:
         said = (
-            f"{len(there)} server was heard of on this database: if it is gone, no other one works. Start a second one"
+            f"{len(there)} server was heard from on this database: if it fails, no other takes over. Start a second one"
         )
         yield Finding("warn", "nodes", f"{said} (docs/howto/several-servers.md).")
     twice = {address for address, count in Counter(each.address for each in there).items() if count > 1}
@@ -58,7 +58,7 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
             said = (
                 f"{each.name} does not answer at {each.address}: {why}. Open that port between the servers, or set its"
             )
-            yield Finding("fail", "nodes", f"{said} node_url to where they reach it.")
+            yield Finding("fail", "nodes", f"{said} node_url to an address where they reach it.")
         else:
             yield Finding("ok", "nodes", f"{each.name} answers at {each.address}.")
 

@@ -28,7 +28,7 @@ MADE_UP, MADE_UP_FORWARDED = "192.0.2.77", "192.0.2.78"
 """Addresses for documentation (RFC 5737), which nobody has."""
 OWN_LOGIN = "The proxy asks for its own password, so no caller's key reaches the server. Remove auth_basic or the like."
 NO_AUTHORIZATION = (
-    "The proxy removes the Authorization header, so no caller's key reaches the server. Let it pass it on."
+    "The proxy removes the Authorization header, so no caller's key reaches the server. Let it pass the header on."
 )
 CACHES = (
     "The proxy caches responses, so one caller can get what only another one may read. Switch its cache off; nginx: "

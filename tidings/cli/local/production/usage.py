@@ -40,7 +40,7 @@ def _known(url: str, known: str) -> Finding:
         try:
             client.exchange(ClientRequest("GET", "/v1/keys", {"limit": 1})).value()
         except Unauthorized:
-            return Finding("ok", "keys", "No key of the documentation's examples is valid.")
+            return Finding("ok", "keys", "None of the keys in the documentation's examples is valid.")
     return Finding(
         "fail",
         "keys",
@@ -52,13 +52,13 @@ def _known(url: str, known: str) -> Finding:
 def _with_key(url: str, key: str) -> Iterator[Finding]:
     if len(key) < KEY_CHARS_MIN:
         said = (
-            f"The key given here has only {len(key)} characters, which can be guessed. Choose one of {KEY_CHARS_MIN}."
+            f"The key given here has only {len(key)} characters, so it can be guessed. Choose one with {KEY_CHARS_MIN}."
         )
         yield Finding("fail", "keys", said)
     with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
         others = [each for each in islice(client.keys(limit=KEYS_MAX), KEYS_MAX) if each["name"] != "operator"]
         if others:
-            yield Finding("ok", "keys", f"Applications have keys of their own ({counted(len(others), 'key')}).")
+            yield Finding("ok", "keys", f"Applications have their own keys ({counted(len(others), 'key')}).")
         else:
             advice = "tidings keys create NAME --scope events:write"
             said = "There is only the operator's key, which may do everything. Give each application its own"

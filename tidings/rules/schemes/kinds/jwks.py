@@ -59,7 +59,7 @@ def trusted(url: str, hosts: tuple[str, ...], path: re.Pattern[str] | None = Non
     if not (plain and ordinary and any(re.fullmatch(pattern, host) for pattern in hosts)):
         raise Unfit("untrusted_url", f"{url[:200]!r} is not an https URL on a host that this scheme trusts.")
     if path is not None and not path.fullmatch(split.path):
-        raise Unfit("untrusted_url", f"{url[:200]!r} is not where this sender has its certificates.")
+        raise Unfit("untrusted_url", f"{url[:200]!r} is not where this sender publishes its certificates.")
 
 
 class KeySet:

@@ -156,7 +156,9 @@ async def portal_link(visit: PageVisit) -> View:
     """A link with which the tenant's people look after their endpoints; its token is shown once."""
     made = await visit.do("create_portal_link", visit.path, {})
     view = await tenant(visit)
-    note = "Send it to the tenant. It opens once, and can be opened until it expires; its token is shown only now."
+    note = (
+        "Send it to the tenant. It opens once, and can be opened until it expires; its token is shown only this once."
+    )
     secret = {"title": "The portal link", "text": made.url, "note": note}
     return View(view.template, view.title, view.sentence, {**view.values, "secret": secret}, view.state)
 
@@ -203,7 +205,7 @@ async def make_key(visit: PageVisit) -> View:
     body: dict[str, Any] = {name: given[name] for name in ("name", "tenant", "expires") if given.get(name)}
     body["scopes"] = [each.strip() for each in given.get("scopes", "").split(",") if each.strip()]
     made = await visit.do("create_key", None, body)
-    note = "It is shown only now: nothing but its hash is kept."
+    note = "It is shown only this once: nothing but its hash is kept."
     return detail(
         made.name or made.id,
         "The key is made.",
@@ -224,7 +226,7 @@ async def key(visit: PageVisit) -> View:
     permits = msgspec.json.encode(found.permits)
     return detail(
         found.name or found.id,
-        "It was revoked." if found.revoked else "It is in force.",
+        "It was revoked." if found.revoked else "It is valid.",
         ("/keys", "Keys"),
         found.id,
         actions=[button(f"{where}/revoke", "Revoke", "danger", asked)] if may_revoke else [],

@@ -32,8 +32,8 @@ RETRIED = ("dead", "waiting", "cancelled")
 _SAID = {"dead": "ended dead", "waiting": "wait", "cancelled": "were cancelled"}
 _NOT_ENABLED = "their endpoint or link is paused, disabled or deleted. Resume it first"
 _IN_TURN = (
-    "what is next in line, or behind an earlier one, is sent without a retry, and what is for a paused or disabled "
-    "endpoint once that is resumed"
+    "deliveries that are next in line, or behind an earlier one, are sent without a retry, and those for a paused or "
+    "disabled endpoint once it is resumed"
 )
 _REASONS = (
     ("first", "is next in line for its first attempt", "are next in line for their first attempt"),
@@ -133,7 +133,7 @@ def left_out_in_words(waiting: Sequence[Any]) -> str:
     """Why some of these cannot be retried: `9 are next in line and 4 wait behind an earlier one, ...`."""
     counts = Counter(_left_out_because(each) for each in waiting)
     said = [f"{counts[why]:,} {one if counts[why] == 1 else some}" for why, one, some in _REASONS if counts[why]]
-    resumed = "; resuming it sends what waits for it" if counts["stopped"] else ""
+    resumed = "; resuming it sends its waiting deliveries" if counts["stopped"] else ""
     they = "It is" if len(said) == 1 and said[0].startswith("1 ") else "They are"
     return f"{' and '.join(said)}. {they} sent without a retry{resumed}" if said else ""
 
@@ -175,7 +175,9 @@ def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
         which = _SAID.get(each.state, "match")
         notes.append(f"{left:,} of the {each.listed:,} that {which} {'is' if left == 1 else 'are'} left out: {why}.")
     elif not each.count and each.state == "dead" and not is_alone:
-        notes.append("None that match ended dead. What waits is tried again by itself; a retry sends it now.")
+        notes.append(
+            "None that match ended dead. Waiting deliveries are retried automatically; a retry sends them now."
+        )
     elif not each.count and is_alone:
         notes.append(f"None that match are {each.state}.")
     return notes

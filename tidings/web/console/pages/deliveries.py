@@ -142,7 +142,7 @@ def _says(found: Any, now: moment.Micros) -> str:
     last = found.attempts[-1] if found.attempts else None
     why = "" if last is None or not last.reason else f" {last.reason}"
     if found.state == "delivered":
-        return f"Delivered with attempt {last.n}." if last else "Delivered."
+        return f"Delivered on attempt {last.n}." if last else "Delivered."
     if found.state == "waiting":
         waits = wait_in_words(found, now)
         return f"It waits for its next attempt.{why} {waits}" if last else f"It has not been tried yet. {waits}"
@@ -157,7 +157,7 @@ def _buttons(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
     where = to("deliveries", found.id)
     buttons = [button(f"{where}/retry", "Retry now", "main" if found.state in ("dead", "waiting") else "")]
     if found.state == "waiting":
-        buttons.append(button(f"{where}/cancel", "Cancel", "danger", "Send this no more?"))
+        buttons.append(button(f"{where}/cancel", "Cancel", "danger", "Cancel this delivery? It will not be sent."))
     return buttons
 
 

@@ -22,7 +22,7 @@ async def create(visit: PageVisit) -> Done:
 async def pause(visit: PageVisit) -> Done:
     """Pause it."""
     await visit.do("pause_endpoint", visit.path, {"reason": visit.posted.get("reason") or None})
-    return Done(to("endpoints", visit.path["id"]), "Paused: what comes for it will wait.")
+    return Done(to("endpoints", visit.path["id"]), "Paused: new events for it will wait.")
 
 
 async def resume(visit: PageVisit) -> Done:
@@ -31,10 +31,13 @@ async def resume(visit: PageVisit) -> Done:
     standing = await visit.maybe("list_link_tallies", endpoint=visit.path["id"]) if missed == "cancel" else None
     tally = standing["data"][0] if standing and standing["data"] else None
     await visit.do("resume_endpoint", visit.path, {"missed": missed})
-    said = "Resumed: what waited is being sent."
+    said = "Resumed: the waiting deliveries are being sent."
     if missed == "cancel":
         many = f" ({tally.waiting:,}{'+' if tally.waiting_is_more else ''})" if tally else ""
-        said = f"Resumed: what waited{many} was cancelled. It is listed at Cancelled, and can be retried from there."
+        said = (
+            f"Resumed: the waiting deliveries{many} were cancelled. They are listed under Cancelled, and can "
+            "be retried there."
+        )
     return Done(to("endpoints", visit.path["id"]), said)
 
 
@@ -42,7 +45,9 @@ async def probe(visit: PageVisit) -> Done:
     """Try the oldest waiting delivery now."""
     found = await visit.get("list_deliveries", endpoint=visit.path["id"], state="waiting", limit=1, sort="created")
     if not found["data"]:
-        return Done(to("endpoints", visit.path["id"]), "Nothing waits for it. Send a test to see whether it answers.")
+        return Done(
+            to("endpoints", visit.path["id"]), ("Nothing is waiting for it. Send a test to see whether it answers.")
+        )
     await visit.do("retry_delivery", {"id": found["data"][0].id})
     return Done(to("endpoints", visit.path["id"]), "The oldest waiting delivery is being sent now.")
 

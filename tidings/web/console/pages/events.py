@@ -46,7 +46,7 @@ async def events(visit: PageVisit) -> View:
                 filled("time__gte", "From", given.get("time__gte", "")),
                 filled("time__lt", "Until", given.get("time__lt", "")),
             ],
-            "tables": [table(("Event", "Subject", "Tenant", "Accepted"), rows, "No event is here.")],
+            "tables": [table(("Event", "Subject", "Tenant", "Accepted"), rows, "No events to show.")],
             "pages": pages(visit, "/events", found, *FILTERS, is_by_time=True),
             "new": _new(visit),
         },
@@ -122,7 +122,7 @@ def _who(found: Any, names: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
     return [
         table(("Who", "State", "Attempts", "Next"), got, "Nobody got it.", "Who got it"),
-        table(("Who", "Why not"), missed, "Everyone who could get it did.", "Who did not get it, and why"),
+        table(("Who", "Why not"), missed, "Everyone that could get it did.", "Who did not get it, and why"),
     ]
 
 
@@ -217,8 +217,8 @@ async def send(visit: PageVisit) -> Done:
     counted = await visit.do("create_replay", None, {**body, "dry_run": True})
     if counted.would_send != 1:
         raise Invalid(
-            f"{counted.would_send:,} events that this endpoint wants were stored at that moment, so this one cannot be "
-            "sent alone. If its types or filter leave it out, change them first; or send a time range from its page."
+            f"{counted.would_send:,} matching events were stored at that moment. If the endpoint's types or filter "
+            "exclude it, change those first, or replay a time range from the endpoint's page."
         )
     made = await visit.do("create_replay", None, body)
     return Done(to("jobs", made.id), "It is being sent.")

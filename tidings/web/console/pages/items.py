@@ -110,7 +110,7 @@ async def items(visit: PageVisit) -> View:
         if given
         else "It has no items yet.",
         to("items", name),
-        table((*columns, "Changed") if columns else ("Item", "Changed"), rows, "No item is here."),
+        table((*columns, "Changed") if columns else ("Item", "Changed"), rows, "No items to show."),
         fields=_filters(declared["fields"], given),
         pages=pages(visit, to("items", name), found, *given),
         new=new,
@@ -171,7 +171,7 @@ async def item(visit: PageVisit) -> View:
         (to("items", name), name),
         str(found.get("tenant") or ""),
         actions=actions,
-        tables=[table(("Event", "Changed", "By", "Time"), rows, "No change is in the log.", "History")],
+        tables=[table(("Event", "Changed", "By", "Time"), rows, "The log has no changes.", "History")],
         texts=[shown("Whole", answer if isinstance(answer, bytes) else msgspec.json.encode(answer))],
         list=[fact(key, _value(value)) for key, value in found.items() if key not in ("created", "updated")]
         + [fact("created", found.get("created"), "time"), fact("updated", found.get("updated"), "time")],

@@ -52,7 +52,7 @@ async def links(visit: PageVisit) -> View:
         if rows
         else "There are no links yet: a link calls an API, sends mail or edits an item when something happens.",
         "/links",
-        table(("Link", "State", "When", "Does", "Waiting", "24 hours", "Changed"), rows, "No link is here."),
+        table(("Link", "State", "When", "Does", "Waiting", "24 hours", "Changed"), rows, "No links to show."),
         state="attention" if failing else "ok" if rows else "",
         fields=[
             chosen("state", "State", given.get("state", ""), ("enabled", "paused", "disabled")),
@@ -139,8 +139,8 @@ def _says(found: Any, tally: Any, dead: str) -> str:
         return f"It has been failing since {tally.failing_since[11:16]} UTC. {tally.last_failure or ''}{waits}"
     if tally is not None and tally.total.attempts:
         rate = tally.total.success_rate or 0
-        return f"It is well: {rate:.1%} of {tally.total.attempts:,} attempts in 24 hours succeeded.{waits}"
-    return f"It is well; it did nothing in the last 24 hours.{waits}"
+        return f"It is healthy: {rate:.1%} of {tally.total.attempts:,} attempts in 24 hours succeeded.{waits}"
+    return f"It is healthy; it did nothing in the last 24 hours.{waits}"
 
 
 def _buttons(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _buttons(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
     if found.state == "enabled":
         if isinstance(found.next_due, str):
             buttons.append(button(f"{where}/run", "Run now", "main"))
-        buttons.append(button(f"{where}/pause", "Pause", confirm="Pause this link? What it would do will wait."))
+        buttons.append(button(f"{where}/pause", "Pause", confirm="Pause this link? New events will wait."))
     else:
         buttons.append(button(f"{where}/resume", "Resume", "main"))
     if found.emit is not None:

@@ -57,7 +57,7 @@ async def hooks(visit: PageVisit) -> View:
         "Hooks",
         told if rows else "There are no hooks yet: a hook is a URL that other systems send their webhooks to.",
         "/hooks",
-        table(("Hook", "Scheme", "Becomes", "State", "Changed"), rows, "No hook is here."),
+        table(("Hook", "Scheme", "Becomes", "State", "Changed"), rows, "No hooks to show."),
         table(RECEIPT_HEADINGS, [_receipt_row(each) for each in refused["data"]], "Nothing was refused.", "Refusals"),
         fields=[filled("tenant", "Tenant", given.get("tenant", ""))],
         pages=pages(visit, "/hooks", found, "tenant"),
@@ -129,7 +129,7 @@ async def receipts(visit: PageVisit) -> View:
     which = "was refused" if is_refused else "came"
     return listing(
         "Refused requests" if is_refused else "Requests",
-        f"{count} {'were refused' if is_refused else 'came'}, newest first." if rows else f"Nothing {which}.",
+        f"{count} {'were refused' if is_refused else 'arrived'}, newest first." if rows else f"Nothing {which}.",
         "/receipts",
         table(RECEIPT_HEADINGS, rows, f"Nothing {which}."),
         fields=[
@@ -191,7 +191,7 @@ async def receipt(visit: PageVisit) -> View:
 async def retry_refusal(visit: PageVisit) -> Done:
     """Check a refused request again, as of when it arrived."""
     await visit.do("retry_refusal", visit.path)
-    return Done(to("receipts", visit.path["id"]), "It was accepted now, and is an event.")
+    return Done(to("receipts", visit.path["id"]), "It was accepted, and is now an event.")
 
 
 async def forms(visit: PageVisit) -> View:
@@ -213,7 +213,7 @@ async def forms(visit: PageVisit) -> View:
         "Forms",
         said if rows else "There are no forms yet: a form is a page that people fill in.",
         "/forms",
-        table(("Form", "Fields", "Becomes", "State", "Changed"), rows, "No form is here."),
+        table(("Form", "Fields", "Becomes", "State", "Changed"), rows, "No forms to show."),
         fields=[filled("tenant", "Tenant", visit.query.get("tenant", ""))],
         pages=pages(visit, "/forms", found, "tenant"),
     )

@@ -41,7 +41,7 @@ def filter_of(rows: list[Row]) -> dict[str, Any] | None:
         if not all(steps):
             raise Invalid(f"{row.field[:100]!r} is not a field. Write its path, such as data.total.")
         if row.operator not in _NAMES:
-            raise Invalid("Choose how to compare from the list.")
+            raise Invalid("Choose a comparison from the list.")
         at = made
         for step in steps:
             at = at.setdefault(step, {})

@@ -67,7 +67,7 @@ async def retry(visit: PortalVisit) -> Next:
     """Send it again."""
     await _own(visit)
     await visit.do("retry_delivery", visit.path)
-    return Next(f"/log/{visit.path['id']}", "It is sent again now.")
+    return Next(f"/log/{visit.path['id']}", "It is being sent again.")
 
 
 async def cancel(visit: PortalVisit) -> Next:

@@ -72,7 +72,7 @@ async def stats(parts: Parts, request: Request) -> Answer:
             )
             found = await parts.deliveries.page(request.caller, query, endpoint=endpoint.id, count=True)
             if found.total is None:
-                detail = "There are too many messages to count. Ask for a shorter time, from a later since on."
+                detail = "There are too many messages to count. Ask for a shorter range, with a later `since`."
                 raise Invalid.of_parameter("since", "out_of_range", detail)
             counts[name] += found.total
     return Answer(200, EndpointStats(**counts, sending=0))

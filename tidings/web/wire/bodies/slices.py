@@ -43,7 +43,7 @@ def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
         return [Slice(0, raw)]
     for index, element in enumerate(elements):
         if len(element) > element_bytes_max:
-            detail = f"Each of {listing.member} may have at most {element_bytes_max:,} bytes, as on its own."
+            detail = f"Each of {listing.member} may have at most {element_bytes_max:,} bytes, as if it were sent alone."
             place = Place(pointer=f"/{listing.member}/{index}", code="too_large", detail=detail)
             raise TooLarge(detail, errors=[place])
     if len(raw) <= SLICE_BYTES:

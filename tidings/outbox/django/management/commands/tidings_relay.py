@@ -19,7 +19,7 @@ from tidings.outbox.relay import Relay
 class Command(BaseCommand):
     """The relay, with the project's own database settings."""
 
-    help = "Publish the events of the outbox to Tidings, until stopped."
+    help = "Publish the outbox's events to Tidings, until stopped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What can be chosen; the settings TIDINGS_URL and TIDINGS_KEY, or variables of that name, are the defaults."""
@@ -45,7 +45,7 @@ class Command(BaseCommand):
                 count = relay.drain()
             except (ClientError, DatabaseError) as wrong:
                 raise CommandError(str(wrong)) from wrong
-            self.stdout.write(f"{count:,} event{'' if count == 1 else 's'} left the outbox.")
+            self.stdout.write(f"{count:,} event{' was' if count == 1 else 's were'} published from the outbox.")
 
 
 def _setting(name: str) -> str:

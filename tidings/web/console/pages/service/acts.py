@@ -102,7 +102,7 @@ def _target(each: Any) -> tuple[str, str]:
     if ident := _IN_PATH.search(each.path):
         return ident[0], to(_PREFIXES[ident[1]], ident[0])
     if each.operation in JOBS.values() or each.operation == REPLAY:
-        return "its job is at Jobs", "/jobs"
+        return "its job is listed under Jobs", "/jobs"
     return each.path, ""
 
 

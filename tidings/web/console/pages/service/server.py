@@ -51,7 +51,7 @@ async def server(visit: PageVisit) -> View:
             fact("Free on its disk", "" if store.free_bytes is None else f"{store.free_bytes / 1e9:,.1f} GB"),
             fact("Delivers", "" if stages is None else "yes" if stages.deliver_alive else "no"),
             fact("Events not routed yet", "" if stages is None else f"{stages.unrouted_events:,}"),
-            fact("Deliveries not looked at yet", "" if stages is None else f"{stages.unseen_deliveries:,}"),
+            fact("Deliveries not reached yet", "" if stages is None else f"{stages.unseen_deliveries:,}"),
             fact("Endpoints", _modes(report.endpoints)),
             fact("Links", _modes(report.links)),
             fact("As of", report.time, "time"),
@@ -101,7 +101,7 @@ async def store(visit: PageVisit) -> View:
     said = said if backup.made else "No backup made by tidings backup is known."
     return detail(
         "Store and settings",
-        f"The store takes {size(found.store.bytes)}. {said}",
+        f"The store takes up {size(found.store.bytes)}. {said}",
         ("/server", "Server"),
         state="ok" if backup.made else "attention",
         tables=tables,
