@@ -1,4 +1,4 @@
-"""Our own mistakes while a delivery is worked on: they end that delivery, with a line in the log, and nothing else."""
+"""Bugs of ours while a delivery is processed end only that delivery, with a line in the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger("tidings.deliver")
 
 
 def contained(step: Callable[..., None], failed: Callable[[Exception], None]) -> Callable[..., None]:
-    """A step; if it raises, `failed` is called with what it raised."""
+    """Wrap a step: if it raises, `failed` is called with what it raised."""
 
     def taken(*given: Any) -> None:
         try:
@@ -24,7 +24,10 @@ def contained(step: Callable[..., None], failed: Callable[[Exception], None]) ->
 
 
 def why(wrong: Exception) -> str:
-    """What is said about it to people: what a ValueError says; anything else is a mistake of ours, for the log."""
+    """What people are shown: the text of a ValueError.
+
+    Anything else is a bug of ours, whose details go into the log.
+    """
     if isinstance(wrong, ValueError):
         return str(wrong)
     log.error("a delivery could not be worked on", exc_info=wrong)

@@ -1,7 +1,7 @@
-"""What a node that takes in has in place of the deliver stage: another node delivers, so this one knows no lanes.
+"""What a node that takes in has instead of the deliver stage: another node delivers, so this one knows no lanes.
 
-What it can say about lanes is what the sender has stored of them. What is about lanes themselves, the sender answers:
-those operations are marked `at_sender` in the menu, and never get here.
+It knows about lanes only what the sender has stored. Operations on lanes themselves are marked `at_sender` in the
+menu, so the sender answers them, and they never get here.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class DeliverElsewhere:
         return []
 
     def snapshot(self) -> dict[int, LaneView]:
-        """No lanes are here."""
+        """There are no lanes here."""
         return {}
 
     def lane(self, link: int) -> LaneView | None:
-        """None is here, as for a link through which nothing was sent yet."""
+        """None, as for a link through which nothing was sent yet."""
         return None
 
 

@@ -1,6 +1,6 @@
-"""All lanes, and how deliveries get into them: the head of the line, a lane's own backlog, and retries that are due.
+"""All lanes, and how deliveries get into them: from the head of the line, a lane's own backlog, and due retries.
 
-A delivery that has not ended is in one of these places, and moving it takes it out of the previous one:
+A delivery that has not ended is in exactly one of these places:
 
 1. Beyond the head: it has a number above `_head`, and nobody has read it.
 2. In its lane: queued, due, held or in flight. Its number is in the lane's `busy`, and in `outstanding` if it came from
@@ -10,9 +10,10 @@ A delivery that has not ended is in one of these places, and moving it takes it 
 4. In the table `waiting`, with the time at which it is due, or held behind another.
 5. In the backlog of a lane that lags: above the lane's `read_to`, up to `_head`.
 
-So a stored cursor passes nothing that a crash would lose: the stage's ends before the oldest in `outstanding`, a lane's
-before the oldest that it has read from its backlog. A start reads on from both and leaves out what has an attempt. What
-was in flight is sent again, with the same id. One settlement at a time keeps cursors behind the facts.
+So a stored cursor passes nothing that a crash would lose: the stage's ends before the oldest in `outstanding`, a
+lane's before the oldest that it has read from its backlog. A start reads on from both and leaves out what has an
+attempt. Whatever was in flight is sent again, with the same id. There is only one settlement at a time, so cursors
+never run ahead of the facts.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ from tidings.store.log import deliveries
 
 HEAD_ROWS = 500
 HEAD_SECONDS = 0.03
-"""How long a round may spend reading what has to wait anyway, since others' work is behind it."""
+"""How long a round may spend reading deliveries that have to wait anyway, since other work is waiting behind it."""
 MANY_LANES = 64
 CURSOR_STEP = 1_000
 NEW_MAX = 10_000
@@ -76,7 +77,7 @@ class Lanes:
         tools: Tools,
         traced: Traced | None = None,
     ) -> None:
-        """`traced`: makes an action into one that is traced."""
+        """`traced`: wraps an action so that it is traced."""
         self._db, self._shares, self.tools, self._traced = db, shares, tools, traced
         self.by_link: dict[int, Lane] = {}
         self.active: dict[int, Lane] = {}
@@ -92,18 +93,18 @@ class Lanes:
         self._catalog = catalog
         self._store = LaneStore(db, self.events)
         self._gates: dict[str, Gate] = {}
-        """By the id of the connection that they are of: one that is declared again begins from scratch."""
+        """By the id of their connection: the gate of one that is declared again starts from scratch."""
         self._families: dict[tuple[str, str, str | None], Family] = {}
         self._connections = catalog.now.connections
         self._connected: dict[int, Connection | None] = {}
-        """The connections that the links' requests are made for, by the link."""
+        """By link, the connection that its requests are made for."""
         for link in catalog.now.links.values():
             if link.deleted is None:
                 self._lane(link)
         self._restore(now)
 
     def committed(self, new: list[Event], made_for_them: list[Row]) -> bool:
-        """New events and deliveries were committed, or something else. Returns whether there are deliveries to take.
+        """Events and deliveries, or something else, were committed. Returns whether there are deliveries to take.
 
         Called by the writer's thread.
         """
@@ -146,7 +147,7 @@ class Lanes:
         return more
 
     def _take_new(self) -> list[Row]:
-        """What was just committed, if it is next at the head of the line: then it need not be read."""
+        """Take what was just committed, if it is next at the head of the line and so need not be read."""
         rows, number = list[Row](), self._head
         while self._new and len(rows) < HEAD_ROWS:
             row = self._new.popleft()
@@ -154,13 +155,14 @@ class Lanes:
                 number += 1
                 rows.append(row)
             elif row[0] > number:
-                # Some before it were not passed on: the store has them all.
+                # Some before it were not passed on; the store has them all.
                 self._new.clear()
                 return []
         return rows
 
     def _pass_by(self) -> None:
-        """Far behind: skip what only joins the backlog of lagging lanes; it is in the store, and will be read later."""
+        """If far behind: skip deliveries that only join the backlog of lagging lanes; they are in the store, and are
+        read later."""
         lagging = [lane for lane in self.by_link.values() if lane.lagging and lane.flights and not lane.health.open]
         if len(lagging) < MANY_LANES or self._head < self._horizon:
             return
@@ -177,11 +179,11 @@ class Lanes:
         try:
             return serve(lane, now, launch, settlement, self._store, chance, self._head)
         finally:
-            # Even if the store broke in the middle: what was chosen stays chosen.
+            # Even if the store failed in the middle: what was chosen stays chosen.
             self._shares.chosen(lane.tenant, len(launch) - before)
 
     def update(self, changed: list[AnyLink], now: Micros, settlement: Settlement) -> None:
-        """Links or connections have changed: edits hold from the next attempt on."""
+        """Links or connections have changed: edits apply from the next attempt on."""
         for link in changed:
             lane = self.by_link.get(link.num)
             if lane is None:
@@ -200,7 +202,8 @@ class Lanes:
                 self._edited(lane, lane.link, now, settlement)
 
     def catch_up(self, lane: Lane, now: Micros, settlement: Settlement) -> None:
-        """A reply that comes after an edit is judged after it, even if the message about the edit was not read yet."""
+        """A reply that arrives after an edit is judged after it, even if the message about the edit was not read
+        yet."""
         link = self._catalog.now.links.get(lane.num)
         if link is not None and link.revision > lane.link.revision:
             self.update([link], now, settlement)
@@ -210,7 +213,7 @@ class Lanes:
         self._probe(link, now, free=False)
 
     def resume(self, link: int, now: Micros, settlement: Settlement) -> None:
-        """Everything is to continue: a hold ends, and what waits for a retry is due now."""
+        """Everything continues: a hold ends, and deliveries that wait for a retry are due now."""
         if self._probe(link, now, free=True):
             settlement.hasten(link, now)
 
@@ -255,7 +258,8 @@ class Lanes:
             settlement.cursor = self._stored = cursor
 
     def settled(self, settlement: Settlement, next_one: Settlement) -> None:
-        """It is stored: its deliveries may be read from the store again, unless more results are on their way there."""
+        """A settlement is stored: its deliveries may be read from the store again, unless more results are on their
+        way there."""
         later: set[int] | None = None
         for link, pairs in groupby(settlement.numbers, itemgetter(0)):
             lane = self.by_link.get(link)
@@ -292,7 +296,7 @@ class Lanes:
         """New deliveries of one link, in order."""
         lane = self.by_link.get(link)
         if lane is None:
-            # Not what the last message said: a delivery may be read before the message about its link arrives.
+            # The last message may be outdated: a delivery can be read before the message about its link arrives.
             known = self._catalog.now.links.get(link)
             if known is None or known.deleted is not None:
                 return
@@ -335,7 +339,7 @@ class Lanes:
         return action if self._traced is None else self._traced(link, action)
 
     def look_at(self, lane: Lane) -> None:
-        """In the next round, and at those that share its gate, which may be open now."""
+        """Serve a lane in the next round, and those that share its gate, which may be open now."""
         self.active[lane.num] = lane
         if lane.gate.shared:
             self.active.update((num, self.by_link[num]) for num in lane.gate.nums)
@@ -347,7 +351,7 @@ class Lanes:
         if not lane.sendable:
             lane.fall_back(self.outstanding.pop, now)
         elif lane.mended:
-            # What failed may work now: everything that waits for a retry continues at once.
+            # What failed may work now, so everything that waits for a retry continues at once.
             lane.mend(now)
             settlement.hasten(lane.num, now)
         if was.mode != link.mode and lane.sendable:
@@ -366,7 +370,7 @@ class Lanes:
                 continue
             lane.restore(stored_health(row), row[13], Setbacks(row[14], row[15], Trust(bool(row[16]), bool(row[17]))))
             if row[1] is not None:
-                # What came from the head and was in flight is before the lane's own cursor.
+                # Deliveries that came from the head and were in flight are before the lane's own cursor.
                 lane.lag_from(min(row[1], self._head))
         for link, due in self._db.all("waiting_links"):
             lane = self.by_link.get(link)

@@ -32,7 +32,7 @@ UNREAD = "There was a response, but it could not be processed:"
 log = logging.getLogger("tidings.deliver")
 
 ANSWER_SHOWN = 1_000
-"""How much of the last response that was a failure is remembered for reports."""
+"""How much of the last failed response is remembered for reports."""
 DOUBT: Micros = 5 * MINUTE
 """If something succeeded this recently, a batch may have failed because of a single event in it."""
 
@@ -47,7 +47,7 @@ _MORE: dict[Cause, str] = {
 
 
 class Flight(msgspec.Struct, gc=False):
-    """One request under way: the deliveries in it, when it left, and its headers as shown."""
+    """One request in flight: its deliveries, when it left, and its headers as shown."""
 
     lane: Lane
     items: list[Queued]
@@ -61,13 +61,13 @@ class Flight(msgspec.Struct, gc=False):
     action: Action
     """The lane's action when it left: a request is judged by the action that sent it."""
     events: Sequence[Event] = ()
-    """Its events, if anything may follow from it."""
+    """Its events, if a success can have follow-ups."""
     told: Callable[[Result, Micros], None] | None = None
-    """Called with its result, if somebody asks."""
+    """Called with its result, if given."""
 
 
 def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:
-    """Record the result of a flight. Returns the items whose subjects are free again."""
+    """Record the result of a request. Returns the items whose subjects are free again."""
     lane = flight.lane
     kept = result.answer[:ANSWER_BYTES_KEPT]
     answer = kept.decode("utf-8", "replace").replace("\x00", "\ufffd") if kept else None
@@ -110,7 +110,7 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
 def _all_delivered(
     flight: Flight, result: Result, answer: str | None, now: Micros, settlement: Settlement
 ) -> list[Queued]:
-    """The same where all is well, in a fraction of the time."""
+    """The same for a success, in a fraction of the time."""
     lane = flight.lane
     _succeeded(lane, flight.items, now, settlement)
     state = lifecycle.fate("success")
@@ -140,9 +140,9 @@ def _attempt(flight: Flight, item: Queued, result: Result, state: State, answer:
 
 
 def judged(flight: Flight, reply: Any, now: Micros) -> Result:
-    """The result of a flight. If its action fails to judge the answer, nobody knows what the request has done.
+    """The result of a request. If its action fails to judge the response, nobody knows what the request has done.
 
-    What another system says may be part of the reason; a NUL in it could not be stored.
+    The reason may quote another system, and a NUL in it could not be stored.
     """
     try:
         found = flight.action.judge(reply, now)
@@ -156,7 +156,7 @@ def judged(flight: Flight, reply: Any, now: Micros) -> Result:
 
 
 def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: Settlement) -> None:
-    """Let the action say what follows from a success; it is stored with the attempt."""
+    """Have the action determine the follow-up of a success; it is stored with the attempt."""
     if result.judged.message == "delivered":
         try:
             follow_up = flight.action.follow(flight.events, reply, now)
@@ -170,7 +170,8 @@ def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: 
 
 
 def _splits(flight: Flight, result: Result, now: Micros) -> bool:
-    """Whether it says nothing about the single deliveries: there were several, and one may have spoiled it for all."""
+    """Whether the result says nothing about single deliveries: there were several, and one may have spoiled it for
+    all."""
     if len(flight.items) == 1:
         return False
     lane, said = flight.lane, result.judged.endpoint
@@ -182,7 +183,7 @@ def _splits(flight: Flight, result: Result, now: Micros) -> bool:
 def _cause(
     flight: Flight, item: Queued, result: Result, splits: bool, now: Micros, chance: Chance
 ) -> tuple[Cause, Micros]:
-    """What this attempt did to a delivery, and when it is due if the table says that it waits."""
+    """The effect of this attempt on a delivery, and when it is due if the table says that it waits."""
     lane, judged = flight.lane, result.judged
     if judged.message == "delivered":
         return "success", now
@@ -210,7 +211,7 @@ def _cause(
 
 
 def _settles(flight: Flight, result: Result) -> bool:
-    """Whether this was the last answer to a message that others wait for in line, and is only about that message."""
+    """Whether this was the last response to a message that others wait for in line, and concerns only that message."""
     lane, item = flight.lane, flight.items[-1]
     if result.judged.endpoint != "silent" or not (lane.ordered_all or lane.ordered_by_subject):
         return False
@@ -245,7 +246,7 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
 
 
 def _succeeded(lane: Lane, ended: Sequence[Queued], now: Micros, settlement: Settlement) -> None:
-    """A request succeeded. If that ends an outage, what waits for a retry is due at once."""
+    """A request succeeded. If that ends an outage, deliveries that wait for a retry are due at once."""
     if lane.health.open and (recovery := setbacks.recovered(lane, now)) is not None:
         settlement.hasten(lane.num, recovery)
     lane.succeeded(now, ended)
@@ -260,7 +261,7 @@ def _mind_health(
     answer: str | None,
     settlement: Settlement,
 ) -> None:
-    """What the answer says about the endpoint."""
+    """Record what the response says about the endpoint."""
     lane, said = flight.lane, result.judged.endpoint
     if said == "well":
         _succeeded(lane, (), now, settlement)
@@ -268,7 +269,7 @@ def _mind_health(
     if said == "not asked":
         return
     if flight.left < lane.edited_at and said != "gone":
-        # It is about the endpoint as it was.
+        # The response is about the endpoint as it was.
         return
     lane.setbacks.failed(flight.items[-1].created, now, now - flight.left)
     lane.setbacks.noted(
@@ -339,7 +340,7 @@ def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: S
 def there(
     lane: Lane, items: list[Queued], found: dict[int, Event], now: Micros, settlement: Settlement
 ) -> list[Queued]:
-    """Those of a request whose events are still kept; record of the others that they cannot be sent."""
+    """The deliveries of a request whose events are still kept; records that the others cannot be sent."""
     kept = [item for item in items if item.event in found]
     if lost := [item for item in items if item.event not in found]:
         unsendable(lane, lost, now, "the event is no longer kept", settlement, flown=not kept)
@@ -351,7 +352,7 @@ def unsendable(
 ) -> None:
     """Record that no request could be built for these: retrying would not help.
 
-    `flown`: they were a whole request, so its place in flight is free again.
+    `flown`: they were a complete request, so its place in flight is free again.
     """
     lane.unsent(items, flown=flown)
     for item in items:

@@ -1,4 +1,4 @@
-"""What runs of several requests need: write jobs, whether the link is still there, and their turn at its gate."""
+"""What runs of several requests need: write jobs, whether the link still exists, and their turn at its gate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Runs:
         now: Callable[[], Micros],
         hear: Callable[[Callable[[], None]], None],
     ) -> None:
-        """`hear`: has something called in the deliver thread; may be called from any thread."""
+        """`hear`: makes the deliver thread call something; may be called from any thread."""
         self._catalog, self._lanes, self.now, self._hear = catalog, lanes, now, hear
         self._waiting: list[tuple[Micros, Callable[[], None]]] = []
         self.jobs = Jobs(writer, hear)
@@ -35,7 +35,7 @@ class Runs:
         return now is not None and now.revision == link.revision and now.mode == "enabled" and not self.is_stopping
 
     def through_gate(self, link: int, go: Callable[[], None]) -> None:
-        """Call `go` once the link's gate lets it pass; a pause that it was asked for ends first."""
+        """Call `go` once the link's gate lets it pass, which is after any pause."""
         now, lane = self.now(), self._lanes().by_link.get(link)
         if lane is None:
             # The link was deleted.

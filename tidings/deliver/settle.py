@@ -25,19 +25,19 @@ ATTEMPT_COLUMNS = Attempt.__struct_fields__
 HASTENED_PER_STEP = 1_000
 NOT_STORED = "The other system's response could not be stored."
 _NOT_NOW = (StoreBusy, StoreFull, StoreDamaged, Contended)
-"""What is wrong with the store, and not with what is to be stored."""
+"""Errors that are about the store, and not about what is to be stored."""
 
 log = logging.getLogger("tidings.deliver")
 
 
 class FollowUp(Protocol):
-    """What else follows from an attempt. Applied by the writer in the transaction that stores the attempt."""
+    """A further effect of an attempt. Applied by the writer in the transaction that stores the attempt."""
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
         """Write it; returns the events to publish. Raises StoreError; then nothing of the transaction is stored.
 
-        It may be applied again after a commit whose answer was lost, so it must change nothing the second time, and its
-        events must have the same ids.
+        It may be applied again after a commit whose result was lost, so the second time it must change nothing, and
+        its events must have the same ids.
         """
 
 
@@ -52,7 +52,7 @@ class Emit(msgspec.Struct, frozen=True):
 
 
 class FollowUps(msgspec.Struct, frozen=True):
-    """Several follow-ups. `stored`: what to call, in the deliver thread, once they are."""
+    """Several follow-ups. `stored`: what to call in the deliver thread once they are stored."""
 
     parts: tuple[FollowUp, ...]
     stored: tuple[Callable[[], None], ...]
@@ -92,19 +92,21 @@ class Settlement:
         self.states: dict[int, LinkState] = {}
         self.follow_ups: list[FollowUp] = []
         self.hastened: dict[int, Micros | Recovery] = {}
-        """By link: what waits for another try is due at this moment, for the link was edited, resumed, or recovered."""
+        """By link: when deliveries that wait for a retry are due, because the link was edited, resumed, or
+        recovered."""
         self.freed: dict[int, Micros] = {}
-        """By link: held deliveries may go, because the link is no longer ordered."""
+        """By link: held deliveries may be sent, because the link is no longer ordered."""
         self.half_hastened: list[int] = []
         self.half_freed: list[int] = []
-        """Links that had more than one step could take."""
+        """Links that had more of these than one step could take."""
         self.cursor: int | None = None
         self.again = False
-        """It was tried before, and some of it may have been stored."""
+        """Whether it was tried before, so that some of it may have been stored."""
         self.singly = False
-        """The store refused something in it, so that each attempt and each follow-up is written by itself."""
+        """Whether the store refused something in it, so that each attempt and each follow-up is written separately."""
         self.owed: Micros = 0
-        """By how much the clock was set while it was on its way to the store, where all due times were moved too."""
+        """By how much the clock was set while it was on its way to the store, where all due times were moved as
+        well."""
         self.unsent: list[tuple[int, int, str, str | None, Micros]] = []
         """(link, delivery, outcome, reason, created) of what ended without a request, until it is tallied."""
         self.tallies: list[tallies.TallyBatch] = []
@@ -127,22 +129,22 @@ class Settlement:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether anybody waits for it, or other events follow from it."""
+        """Whether anybody waits for it, or it publishes events."""
         return bool(self.after or self.follow_ups)
 
     def ended_unsent(self, link: int, created: Micros, attempt: Attempt) -> None:
-        """Record what ended a delivery without a request."""
+        """Record that a delivery ended without a request, and why."""
         self.attempts.append(attempt)
         self.numbers.append((link, attempt.delivery))
         self.unsent.append((link, attempt.delivery, attempt.outcome, attempt.reason, created))
 
     def end(self, delivery: int) -> None:
-        """Its row in `waiting` is deleted, also one that this very settlement would store."""
+        """A delivery's row in `waiting` will be deleted, including one that this settlement would store."""
         self.waiting.pop(delivery, None)
         self.ended.append(delivery)
 
     def hasten(self, link: int, at: Micros | Recovery) -> None:
-        """What waits for another try is due at once. After an edit, that is everything."""
+        """Deliveries that wait for a retry are due at once; after an edit, all that wait."""
         before = self.hastened.get(link)
         if isinstance(at, Recovery) and before is not None:
             at = Recovery(at.at, min(before.since, at.since)) if isinstance(before, Recovery) else max(before, at.at)
@@ -155,7 +157,7 @@ class Settlement:
             self.hasten(link, earlier.hastened[link])
 
     def merge(self, later: Settlement, wrong: Exception | None = None) -> None:
-        """Add the later results to this one, which could not be written. `wrong`: why."""
+        """Add later results to this settlement, which could not be written. `wrong`: why."""
         self.again = True
         self.singly |= wrong is not None and not isinstance(wrong, Unavailable)
         self.move(self.owed)
@@ -186,7 +188,7 @@ class Settlement:
         self.freed = {link: at + by for link, at in self.freed.items()}
 
     def run_after(self) -> None:
-        """Notify those who wait for this."""
+        """Notify those that wait for this."""
         after, self.after = self.after, []
         for call in after:
             call()

@@ -48,7 +48,7 @@ from tidings.store.writer import Writer
 
 LOOK_AGAIN_SECONDS, UNSETTLED_MAX = 1.0, 5_000
 CHOOSE_SECONDS = 0.003
-"""How long a round goes through lanes before the chosen requests leave; the other lanes are next."""
+"""How long a round goes through lanes before the chosen requests are sent; the other lanes come next."""
 STOP_SECONDS, ABANDON_SECONDS, CANCEL_SECONDS, TRY_SECONDS = 6.0, 0.5, 10.0, 150.0
 
 log = logging.getLogger("tidings.deliver")
@@ -91,7 +91,7 @@ class Deliver:
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
     def start(self, *, in_thread: bool = True) -> None:
-        """Read where the last run ended, then take turns in a thread, or as somebody else asks. Raises StoreError."""
+        """Read where the last run ended, then run rounds in a thread, or when called for. Raises StoreError."""
         self._db: Db = self._engine.reader()
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
@@ -130,11 +130,11 @@ class Deliver:
             self._client.wake()
 
     def notice(self, link: int) -> None:
-        """Something of this link is due now by hand: look again, and probe now if it is failing."""
+        """Somebody made something of this link due now: serve it again, and probe now if it is failing."""
         self._tell(lambda: self._lanes.notice(link, self._now()))
 
     def resume(self, link: int) -> None:
-        """All that waits for this link is due now, even if it waits for a retry or the endpoint asked for a pause."""
+        """Everything that waits for this link is due now, even retries, and even if the endpoint asked for a pause."""
         self._tell(lambda: self._lanes.resume(link, self._now(), self._settlement))
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
@@ -143,7 +143,7 @@ class Deliver:
         return await asked(lambda tell: self._tell(partial(ask, numbers, tell)), CANCEL_SECONDS, late)  # type: ignore[no-any-return]
 
     async def try_out(self, trial: Trial) -> Any:
-        """What a trial comes to, from an event loop. Raises Unavailable."""
+        """Run a trial, from an event loop; returns its result. Raises Unavailable."""
         late, ask = "The other system did not answer in time.", partial(begin, trial, self._lanes, self._now)
         return await asked(lambda tell: self._tell(partial(ask, tell)), TRY_SECONDS, late)
 
@@ -167,7 +167,7 @@ class Deliver:
         self._hear(message)
 
     def _hear(self, message: Callable[[], None]) -> None:
-        """Something that belongs to work under way; from the writer's thread, too."""
+        """Queue a message about work in progress; the writer's thread may call this too."""
         self._inbox.append(message)
         if self._asleep:
             self._client.wake()
@@ -237,7 +237,7 @@ class Deliver:
         self._asleep, self._arrived_at = False, None
 
     def _listen(self) -> Micros:
-        """Take in the messages that are there; what one of them leaves for later waits. The time after that."""
+        """Process the messages that are there; what one leaves for later waits. Returns the time afterwards."""
         for _ in range(len(self._inbox)):
             self._inbox.popleft()()
         return self._now()
@@ -249,7 +249,7 @@ class Deliver:
         soon = 0.0 if now >= self._pause.until else 0.05
         sends = self._lanes.active and not self._stopping
         if self._settlement and self._settling is None and not self._inbox and not sends:
-            return soon or SETTLE_SECONDS  # It waits briefly for more results.
+            return soon or SETTLE_SECONDS  # A settlement waits briefly for more results.
         if self._inbox or sends or (self._news and not self._stopping):
             return soon
         if (at := None if self._stopping else self._runs.next_at(self._timers.next_at)) is not None:
@@ -343,7 +343,7 @@ class Deliver:
         if lane.health.open or lane.gate.paused:
             lane.fall_back(self._lanes.outstanding.pop, now)
         elif lane.ordered_all and lane.blocked:
-            # Those that were to follow it in its batch must not overtake it.
+            # Deliveries that would have followed it in its batch must not overtake it.
             lane.drop_due()
         self._lanes.active[lane.num] = lane
 
@@ -381,7 +381,7 @@ class Deliver:
     def _settled(self, settlement: Settlement, wrong: Exception | None) -> None:
         self._settling = self._pace.waits_until = None
         if wrong is not None:
-            # Nothing of it was stored: keep the results, and wait before the next try.
+            # None of it was stored: keep the results, and wait before the next try.
             settlement.merge(self._settlement, wrong)
             self._settlement = settlement
             self._pause.begin(self._now())
@@ -389,7 +389,7 @@ class Deliver:
         self._pause.succeeded()
         self._lanes.settled(settlement, self._settlement)
         for row in settlement.waiting.values():
-            # What is already due could not be read before it was stored.
+            # Deliveries that are already due could not be read before this was stored.
             lane = self._lanes.by_link.get(row.link)
             if lane is not None and not row.held:
                 lane.due_at(row.due)

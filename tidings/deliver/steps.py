@@ -31,7 +31,7 @@ class DueTimes:
         return by
 
     def store(self, then: Callable[[], None]) -> None:
-        """Move them if necessary; `then` is called in the deliver thread once it is durable."""
+        """Move them if necessary; `then` is called in the deliver thread once that is durable."""
         if self._is_storing or not self._owed:
             return
         by, self._owed, self._is_storing = self._owed, 0, True
@@ -40,7 +40,7 @@ class DueTimes:
             self._inbox.append(lambda: self._stored(by, wrong, then))
             self._wake()
 
-        # One statement: what is written after it is already right.
+        # It is a single statement: whatever is written after it is already right.
         self._writer.submit(lambda db: db.run("waiting_move", by=by), stored)
 
     def _stored(self, by: Micros, wrong: Exception | None, then: Callable[[], None]) -> None:

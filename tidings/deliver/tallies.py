@@ -1,9 +1,9 @@
 """Tallies in memory: each attempt is counted as it arrives, and a settlement stores the counts every few seconds.
 
-To count in the settlement's own transaction would be exact, but costs a row for each link and settlement, about as much
-as the attempt itself where each settlement has one attempt of each of many links. So a process that is killed loses the
-counts of up to FLUSH_SECONDS, but no attempt; a clean stop loses nothing. What is stored is stored once, as each batch
-has a number. Accepted events are not counted here: the store derives them from the numbers of events, so a crash
+Counting in the settlement's own transaction would be exact, but would cost a row per link and settlement: about as
+much as the attempt itself, if each settlement has one attempt for each of many links. So a process that is killed
+loses the counts of up to FLUSH_SECONDS, but no attempt; a clean stop loses nothing. Each batch has a number, so it is
+stored only once. Accepted events are not counted here: the store derives them from the numbers of events, so a crash
 loses none of them. The figures: docs/decisions/0064.
 """
 
@@ -23,9 +23,9 @@ from tidings.store.log.tallies import Reasons, TallyBatch
 
 FLUSH_SECONDS = 5
 LINKS_PER_SETTLEMENT = 100
-"""So that a settlement that stores tallies takes a few milliseconds."""
+"""Limited so that a settlement that stores tallies takes a few milliseconds."""
 REASONS_MAX = 10
-"""How many reasons of a link are told apart in an hour; further ones are counted without their sentences."""
+"""How many reasons of a link are kept apart in an hour; further ones are counted without their sentences."""
 
 Cells = dict[int, list[int]]
 _folded = lru_cache(maxsize=1024)(folded)
@@ -34,7 +34,7 @@ _DELIVERED, _SKIPPED = tally.DELIVERED, tally.SKIPPED
 
 
 class Tallies:
-    """What was counted and is not stored yet. Belongs to the deliver thread."""
+    """Counts that are not stored yet. Belongs to the deliver thread."""
 
     def __init__(self, events: Callable[[], int]) -> None:
         """`events`: a number that changes whenever events were accepted."""
@@ -71,7 +71,7 @@ class Tallies:
                 self._why(link, result.outcome.name, result.status, result.reason, items, now)
 
     def _unsent(self, settlement: Settlement, now: Micros) -> None:
-        """Count what ended without a request: it has no duration."""
+        """Count deliveries that ended without a request, which have no duration."""
         for link, delivery, outcome, reason, created in settlement.unsent:
             if not self._began <= now < self._ends or not self._cells:
                 self._turn(now)
@@ -85,7 +85,7 @@ class Tallies:
         settlement.unsent.clear()
 
     def into(self, settlement: Settlement, now: Micros, *, at_once: bool) -> None:
-        """Hand what was counted to a settlement, if it is time; `at_once`: even if it is not."""
+        """Hand the counts to a settlement, if it is time; `at_once`: even if it is not."""
         if settlement.unsent:
             self._unsent(settlement, now)
         events = self._events()

@@ -21,7 +21,7 @@ class Timings:
         self._waited: list[float] = []
 
     def arrived(self, flight: Flight, result: Result, now: Micros) -> None:
-        """Count one attempt and the deliveries that it ended; what succeeded is counted by `count`."""
+        """Record one attempt and the deliveries that it ended; successes are counted by `count`."""
         if result.outcome is not outcomes.OK:
             self.attempts.observe(result.outcome.name, (now - flight.left) / SECOND)
             return
@@ -30,7 +30,7 @@ class Timings:
             self._waited.append((now - item.created) / SECOND)
 
     def count(self) -> None:
-        """Count what has arrived since the last call, all at once: it happens for every delivery."""
+        """Count what has arrived since the last call, all at once, since this happens for every delivery."""
         if self._took:
             self.attempts.of(outcomes.OK.name).observe_all(self._took)
             self.deliveries.observe_all(self._waited)

@@ -1,1 +1,1 @@
-"""Nodes of several on one database: one that stands by, and one that works together with others."""
+"""Several nodes on one database: a node that stands by, and one that works together with others."""

@@ -1,8 +1,8 @@
-"""`serve --join`: a node that works together with others, and starts again within its process if its role changes.
+"""`serve --join`: a node that works together with others, and restarts within its process if its role changes.
 
-One of them sends: it also routes, and runs what is to run once. The others take in. If the sender is gone, one of those
-starts again as the sender; a sender that was replaced, or gives its role away, starts again as one that takes in. The
-socket stays open meanwhile, with its connections: requests wait for well under a second.
+One of them sends: it also routes, and does whatever only one node should do. The others take in. If the sender is
+gone, one of them restarts as the sender; a sender that was replaced, or gives its role away, restarts as a node that
+takes in. The socket and its connections stay open in the meantime, and requests wait for well under a second.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tidings.store.engines.opening import shared_engine
 from tidings.web.front import Front
 
 AGAIN_SECONDS = 0.5
-"""When to try to start again, if the database could not be reached."""
+"""How long to wait before another start, if the database could not be reached."""
 TIDY_SECONDS = 1.0
-"""How long after a start the memory of the last server is freed, which takes a tenth of a second."""
+"""How long after a start the last server's memory is freed, which takes a tenth of a second."""
 
 log = logging.getLogger("tidings.nodes")
 
@@ -43,7 +43,7 @@ class Joined:
         chance: Callable[[], float] = random.random,
         public: socket.socket | None = None,
     ) -> None:
-        """`public`: a socket that it shares with other processes; `share` says whether it takes calls there."""
+        """`public`: a socket that it shares with other processes; `share` sets whether it takes calls there."""
         self.settings, self._clock, self._chance = settings, clock, chance
         self._public = public
         self._front = Front(self._why)
@@ -52,7 +52,7 @@ class Joined:
         self.on_role: Callable[[bool], None] = lambda sends: None
         """Called whenever it serves again, with whether it sends."""
         self.on_drain: Callable[[], None] = lambda: None
-        """Called if somebody has asked this node to end; from any thread."""
+        """Called if somebody has asked this node to exit; from any thread."""
         self.port = settings.port
         self.failed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +91,7 @@ class Joined:
         finally:
             log.info("stopping: finishing what is in flight and saving the results")
             if self._public is not None:
-                # Who still waits in its queue is refused at last, or taken by others.
+                # Connections that still wait in its queue are finally refused, or accepted by other processes.
                 self._public.close()
             if self._is_open:
                 await self.server.finish()
@@ -110,7 +110,7 @@ class Joined:
         self._call(lambda: self._stop.set())
 
     def share(self, *, take_calls: bool) -> None:
-        """Take calls at the shared socket from now on, or no more; from any thread."""
+        """Start or stop taking calls at the shared socket; from any thread."""
         self._call(self._enter if take_calls else self._leave)
 
     def _enter(self) -> None:
@@ -124,7 +124,7 @@ class Joined:
             self._shared = None
 
     def close(self) -> None:
-        """Finish what the last server has under way."""
+        """Finish the last server's work."""
         if self._is_open:
             self._is_open = False
             self.server.close()
@@ -143,7 +143,7 @@ class Joined:
         log.info("on http://%s:%d, this server %s", self.settings.host, self.port, does)
 
     async def _change(self, serving: asyncio.Task[None]) -> bool | None:
-        """Wait until this node has to start again; returns whether it then wants to send. None: it ends."""
+        """Wait until this node has to restart; returns whether it then wants to send, or None if it exits."""
         while True:
             events = (self._stop, self.server.stopping, self._free)
             waiting: list[asyncio.Task[Any]] = [asyncio.create_task(each.wait()) for each in events]
@@ -166,7 +166,7 @@ class Joined:
                 return True
 
     def _take_turn(self) -> bool:
-        """Whether it is for this node to become the sender now."""
+        """Whether it is this node's turn to become the sender."""
         turn = Turn(shared_engine(self.settings.database).builder)
         try:
             if turn.take():
@@ -178,7 +178,7 @@ class Joined:
         return False
 
     async def _start_again(self, front: Front, *, wants_to_send: bool) -> None:
-        """Close this server, and open the next. Requests wait meanwhile. Raises StoreError."""
+        """Close this server, and open the next. Requests wait in the meantime. Raises StoreError."""
         front.close()
         await self.server.finish()
         if not await front.empty(STOP_HTTP_SECONDS):
@@ -206,7 +206,10 @@ class Joined:
         asyncio.get_running_loop().call_later(TIDY_SECONDS, _tidy)
 
     def _drain(self, seconds: int, is_followed: bool) -> None:
-        """Somebody has asked this node to end: it gives its role away first, if another takes it. From any thread."""
+        """Somebody has asked this node to exit: it first gives its role away, if another node takes it.
+
+        From any thread.
+        """
         self._draining = seconds
         self.on_drain()
 
@@ -238,7 +241,7 @@ class Joined:
 
 
 def _tidy() -> None:
-    """Free what the last server has left, which was frozen with all that was there at its start."""
+    """Free what the last server has left, which was frozen together with everything that existed at its start."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

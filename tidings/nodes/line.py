@@ -1,7 +1,7 @@
-"""What a supervisor and its workers say to one another: lines of JSON on a pair of sockets.
+"""The messages between a supervisor and its workers: lines of JSON on a pair of sockets.
 
-A worker of a newer version may run under a supervisor of an older one, and the other way round: members are only ever
-added, and each side ignores those that it does not know.
+A newer worker may run under an older supervisor, and the other way round: members are only ever added, and each side
+ignores those that it does not know.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A further line to a worker. The end of the lines asks it to stop."""
 
     public: bool | None = None
-    """Whether to take calls at the public port, from now on. Before the first time it does not."""
+    """Whether to take calls at the public port from now on. Until the first such line it takes none there."""
 
 
 class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -43,18 +43,18 @@ class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
     url: str = ""
     """With `ready`: where it listens alone."""
     operator_key: str | None = None
-    """With `ready`: the operator's key, if its start has made it."""
+    """With `ready`: the operator's key, if this start has made it."""
     refused: str = ""
-    """Why it does not start: sentences for people, one a line."""
+    """Why it does not start: sentences for people, one per line."""
     sends: bool | None = None
-    """With `ready`, and when that changes: whether it is the node that sends."""
+    """With `ready`, and when it changes: whether it is the node that sends."""
     draining: bool = False
     turned: bool = False
-    """Its event loop turns."""
+    """A sign that its event loop turns."""
 
 
 class Conversation:
-    """One end: whole lines out of what arrives."""
+    """One end of the pair: makes whole lines of what arrives."""
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
@@ -62,12 +62,12 @@ class Conversation:
         self._lock = threading.Lock()
 
     def say(self, message: StartOrder | Told | Said) -> None:
-        """Send a line; from any thread. Nothing happens if the other side is gone: its end is noticed elsewhere."""
+        """Send a line; from any thread. Nothing happens if the other side has ended, which is noticed elsewhere."""
         with self._lock, contextlib.suppress(OSError):
             self.socket.sendall(msgspec.json.encode(message) + b"\n")
 
     def read(self) -> list[bytes] | None:
-        """The lines that have arrived since, perhaps none; None: the other side has ended, or says no more."""
+        """The lines that have arrived since, perhaps none; None if the other side has ended or closed the line."""
         try:
             piece = self.socket.recv(READ_BYTES)
         except ConnectionError:

@@ -1,4 +1,4 @@
-"""`serve --standby`: wait, answering health checks, until the server that works on the same database is gone."""
+"""`serve --standby`: wait, answering health checks, until the server that works on the same database has ended."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StandingBy:
         self._wrong: StoreError | None = None
 
     def check(self) -> None:
-        """Find now what would stop this server at its turn, such as another secret key. Raises StoreError."""
+        """Find out now what would stop this server at its turn, such as a different secret key. Raises StoreError."""
         self._settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_folder(self._settings.folder).release()
         self._engine.check_safety()
@@ -50,7 +50,7 @@ class StandingBy:
             db.close()
 
     async def wait(self, ready: Callable[[str], None]) -> bool:
-        """Wait for the turn; False: `stop` was called. `ready` gets the URL once health checks are answered there."""
+        """Wait for the turn; False if `stop` was called. `ready` gets the URL once health checks are answered there."""
         self._loop = asyncio.get_running_loop()
         if self._stopped:
             return False

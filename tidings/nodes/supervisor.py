@@ -1,8 +1,8 @@
-"""`serve --workers`: the process that starts the workers, and starts again those that end.
+"""`serve --workers`: the process that starts the workers, and restarts those that exit.
 
 It opens the public port and hands the same socket to all of them. The kernel keeps one queue of connections for it: a
-worker that is killed takes none with it but those it has accepted, and while any process has the socket, no call is
-refused. Sockets of their own with SO_REUSEPORT would each have a queue, which is lost with its worker.
+worker that is killed loses only the connections that it has accepted, and as long as any process has the socket, no
+call is refused. Sockets of their own with SO_REUSEPORT would each have a queue, which is lost with its worker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tidings.rules.nodes.restarts import Restarts, is_hopeless
 from tidings.rules.nodes.sharing import Candidate, at_shared_port
 
 STOP_SECONDS = 16.0
-"""How long workers get to stop. One that hangs is killed then."""
+"""How long workers have to stop. One that hangs is then killed."""
 REAP_SECONDS = 1.0
 BROKEN, REFUSED = 1, 2
 """Exit statuses: it could not continue; it could not start."""
@@ -59,7 +59,7 @@ class Supervisor:
         public: socket.socket,
         is_drained: Callable[[], bool],
     ) -> None:
-        """`command` starts a worker, with its number after it. `is_drained`: whether all were asked to end."""
+        """`command` starts a worker, with its number appended. `is_drained`: whether all were asked to exit."""
         self._command, self._environment, self._public = list(command), dict(environment), public
         self._workers = [_Worker(number, order) for number, order in enumerate(orders, 1)]
         self._is_drained = is_drained
@@ -74,10 +74,10 @@ class Supervisor:
         self.on_ready: Callable[[list[Said]], None] = lambda said: None
         """Called once, when all are ready."""
         self.on_turn: Callable[[], None] = lambda: None
-        """Called at least twice in the time of the watchdog, as long as this loop turns."""
+        """Called at least twice within the watchdog's time, as long as this loop turns."""
 
     def run(self) -> int:
-        """Until all have ended; returns the exit status. `refusal` says why it could not start, or continue."""
+        """Run until all have exited; returns the exit status. `refusal` says why it could not start or continue."""
         try:
             # The first one prepares the database, and makes the operator's key; the others find both.
             self._workers[0].due = time.monotonic()
@@ -98,12 +98,12 @@ class Supervisor:
         return self._status
 
     def stop(self) -> None:
-        """Ask `run` to end all workers, and return."""
+        """Ask `run` to end all workers and return."""
         with contextlib.suppress(OSError):
             self._wake.send(b"\n")
 
     def kill(self) -> None:
-        """End at once those that still run."""
+        """Kill those that still run."""
         for each in self._workers:
             if each.process is not None:
                 each.process.kill()
@@ -183,7 +183,7 @@ class Supervisor:
     def _ready(self, worker: _Worker, said: Said) -> None:
         worker.said, worker.is_ready = said, True
         worker.restarts.ready(time.monotonic())
-        # That is for a single start, which this one was.
+        # This flag is for a single start, which has now happened.
         worker.order.flags.pop("new_store", None)
         if self._has_started:
             log.info("worker %d is ready again", worker.number)
@@ -195,7 +195,7 @@ class Supervisor:
             self.on_ready([each.said for each in self._workers])
 
     def _share(self) -> None:
-        """Say to those whose part it is that they take calls at the public port, and to others that they do not."""
+        """Tell each worker whether it should take calls at the public port."""
         ready = [each for each in self._workers if each.is_ready and each.lines is not None]
         candidates = [Candidate(each.number, each.sends, each.drains) for each in ready]
         there = at_shared_port(candidates, all_drain=self._is_drained())
@@ -206,7 +206,7 @@ class Supervisor:
                 each.lines.say(Told(public=each.is_public))
 
     def _reap(self, worker: _Worker) -> None:
-        """It has closed its line: take leave of the process."""
+        """A worker has closed its line: wait for the process to exit."""
         assert worker.process is not None and worker.lines is not None
         self._selector.unregister(worker.lines.socket)
         worker.lines.socket.close()
@@ -222,7 +222,7 @@ class Supervisor:
         self._over(worker, status)
 
     def _over(self, worker: _Worker, status: int) -> None:
-        """Decide what follows after its end."""
+        """Decide what to do after its exit."""
         was_ready, worker.is_ready = worker.is_ready, False
         if self._is_stopping:
             self._status = self._status or (BROKEN if status else 0)

@@ -1,4 +1,4 @@
-"""A worker as its supervisor's other end: what that asks of it, and what it reports."""
+"""A worker's end of the conversation with its supervisor: what it is asked to do, and what it reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidings.nodes.joined import Joined
 from tidings.nodes.line import Conversation, Said, StartOrder, Told
 
 END_SECONDS = 15.0
-"""How long a worker whose supervisor is gone, or has asked it to stop, takes at most."""
+"""How long a worker has to stop once its supervisor is gone, or has asked it to stop."""
 
 
 class Worker:
@@ -35,8 +35,8 @@ class Worker:
         self.public = socket.socket(fileno=self.order.public)
         """The socket that all workers listen on."""
         self.public.set_inheritable(False)
-        # For all that have it: who waited in accept would serve nobody meanwhile. Python, which cannot see what a
-        # descriptor is like, would have each copy wait.
+        # This applies to every copy of it: a process that blocked in accept would serve nobody in the meantime. Python
+        # cannot see how a descriptor is set, and would make each copy block.
         self.public.setblocking(False)
 
     @property
@@ -45,12 +45,15 @@ class Worker:
         return self.order.number
 
     def is_ready(self, url: str, operator_key: str | None) -> None:
-        """It takes calls. `url`: where it listens alone; `operator_key`: if its start has made it."""
+        """Report that it takes calls.
+
+        `url`: where it listens alone; `operator_key`: given if this start has made it.
+        """
         self._lines.say(Said(ready=True, url=url, operator_key=operator_key, sends=self._sends))
         self._is_ready = True
 
     def refuses(self, why: str) -> None:
-        """It does not start."""
+        """Report that it does not start."""
         self._lines.say(Said(refused=why))
 
     def turned(self) -> None:
@@ -58,7 +61,7 @@ class Worker:
         self._lines.say(Said(turned=True))
 
     def follow(self, stop: Callable[[], None], node: Joined) -> None:
-        """Do from now on what the supervisor says, in a thread. If it is gone, this worker stops, too."""
+        """From now on, do what the supervisor says, in a thread. If the supervisor is gone, this worker stops too."""
         node.on_drain = lambda: self._lines.say(Said(draining=True))
         node.on_role = self._role
         threading.Thread(target=self._follow, args=(stop, node), name="supervisor", daemon=True).start()
@@ -77,5 +80,5 @@ class Worker:
             lines = self._lines.read()
         stop()
         time.sleep(END_SECONDS)
-        # What hangs would keep the port and its folder from the next start.
+        # A worker that hangs would keep its port and its folder from the next start.
         os._exit(1)

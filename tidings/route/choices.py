@@ -1,4 +1,4 @@
-"""Which links chose which events: what each wants, compiled once, and gathered by tenant and event type."""
+"""Which links chose which events: what each wants, compiled once and grouped by tenant and event type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidings.store.catalog import Catalog, Snapshot
 
 CACHED_CHOICES_MAX = 10_000
 CACHED_LINKS_MAX = 200_000
-"""Over all cached choices: a single one may have as many as the tenant has endpoints."""
+"""The total for all cached choices; a single one may have as many links as the tenant has endpoints."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Choice(msgspec.Struct, frozen=True):
     links: list[int] | None
     """Their numbers, if nothing else has to be checked for an event after `after`: no filter, no subject, no timer."""
     after: int
-    """Events after this are too early for none of the links."""
+    """Events after this number are not too early for any of the links."""
     is_own: bool
     """Events of this type are about endpoints, so each link has to be checked."""
     has_filter: bool
@@ -39,9 +39,9 @@ class Choices:
         self._known: dict[tuple[str | None, str], Choice] = {}
         self._size = 0
         self.timed: set[int] = set()
-        """Links with a timer, which events let run now: they get no deliveries of these."""
+        """Links with a timer, which such events make run now; they get no deliveries of these events."""
         self.journal = 0
-        """Whose events are routed."""
+        """The journal whose events are routed."""
         self._catalog = catalog
         catalog.on_change(self._compile)
         self._compile(catalog.now, list(catalog.now.links.values()))
@@ -53,11 +53,11 @@ class Choices:
 
     @property
     def is_known(self) -> bool:
-        """Whether the catalogue was loaded, so that it says which links there are."""
+        """Whether the catalogue was loaded, so that the links are known."""
         return self._catalog.now.version >= 0
 
     def expect(self, db: Db) -> None:
-        """After reading events: fail if another node's change of the links may be older than one of them."""
+        """After reading events: fail if another node may have changed the links before one of them was stored."""
         self._catalog.begin(db)
 
     def known(self, tenant: str | None, kind: str) -> Choice | None:
@@ -65,7 +65,7 @@ class Choices:
         return self._known.get((tenant, kind))
 
     def make(self, tenant: str | None, kind: str) -> Choice:
-        """Ask every link that might get the tenant's events."""
+        """Check every link that might get the tenant's events."""
         # Together this is `Wants.refuses_type`, with the tenant as an index.
         candidates = (self._by_tenant.get(tenant, {}), self._by_tenant.get(ALL_TENANTS, {}))
         wants = tuple(each for links in candidates for takes, each in links.values() if takes(kind))
@@ -91,7 +91,7 @@ class Choices:
             if endpoint.deleted is None:
                 wants = Wants.of(endpoint).compiled()
                 if journal.of(wants.after) != self.journal:
-                    # Another node made it, and this one has caught up with that: what comes now is later.
+                    # Another node made it, and this one has caught up since; events that arrive now are later.
                     wants.after = 0
                 links[endpoint.num] = (wants.takes, wants)
                 if endpoint.timer is not None and endpoint.events:

@@ -16,7 +16,7 @@ LARGE_CHARS = 16_384
 AHEAD = 256
 """How many of the next events are searched for more that can be read at once."""
 BYTES = 1024 * 1024
-"""About how much is read at once."""
+"""About how many bytes are read at once."""
 
 
 class Documents:

@@ -1,12 +1,13 @@
 """The route stage: read the events after its cursor, write a delivery for each link that wants one.
 
 It rides in the writer's transactions: the deliveries of a batch of events and the move of the cursor are one
-transaction, so fan-out is exactly once, and a crash anywhere else is only a pause.
+transaction, so fan-out happens exactly once, and a crash at any other point only causes a pause.
 
 A step also ends when its time is up; the next group continues. A tenant whose events cost more than its part of a step
-goes *aside*: the cursor skips its events, and they are routed from a separate position, a slice in each step, in order,
-until they have caught up. So costly filters delay only their own tenant (docs/decisions/0016). So does a tenant that
-fills a step with deliveries while others wait behind it: a thousand events to a thousand endpoints.
+goes *aside*: the cursor skips its events, and they are routed from a separate position, a slice in each step, in
+order, until they have caught up. So costly filters delay only their own tenant (docs/decisions/0016). A tenant also
+goes aside if it fills a step with deliveries while others wait behind it, for example with a thousand events to a
+thousand endpoints.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ from tidings.store.log import deliveries
 EVENTS_PER_STEP = 5_000
 DELIVERIES_PER_STEP = 4_000
 STEP_SECONDS = 0.025
-"""How long a step may take to decide; what it decided is written after that."""
+"""How long a step may take to decide; its decisions are written after that."""
 TENANT_SECONDS = 0.005
 """How long a tenant's events may take in a step before it goes aside."""
 ASIDE_SECONDS = 0.010
-"""How long tenants that are aside may take in a step if nothing is left of STEP_SECONDS."""
+"""How long tenants aside may take in a step if nothing is left of STEP_SECONDS."""
 WINDOW_LEAST = 100
 OTHERS_AHEAD = 50_000
 """How far to look ahead for others who wait behind a tenant that fills a step."""
 ASIDE_EVENTS = 500
 ASIDE_DELIVERIES = 2_000
-"""How many deliveries a step makes for tenants that are aside: they are written in other callers' groups."""
+"""How many deliveries a step makes for tenants aside, as they are written in other callers' groups."""
 SAMPLED = 1_000
 """How many deliveries of a full step are sampled to see whose they are."""
 STEPS_PER_LOOK = 1_000
 """The time is checked after this many filter steps: a tenth of a millisecond."""
 NOTE_SECONDS = 60.0
-"""The log names a filter that was cut off once per tenant in this time."""
+"""The log names a filter that was cut off at most once per tenant in this time."""
 TENANTS_NOTED_MAX = 10_000
 
 log = logging.getLogger("tidings.route")
@@ -61,7 +62,7 @@ Traced = list[tuple[Row, int]]
 
 
 class _Begun(msgspec.Struct):
-    """An event that is not decided yet. It does not depend on the store: it survives a rollback."""
+    """An event that is not decided yet. This does not depend on the store, so it survives a rollback."""
 
     event: tuple[str, int]
     """Its id and when it was stored: after a rollback another event may have its number, or even its id."""
@@ -74,7 +75,7 @@ class _Begun(msgspec.Struct):
 
 
 class Router:
-    """Decides which links get an event. All state is in the store; only computed results are kept."""
+    """Decides which links get an event. All state is in the store; only computed results are kept in memory."""
 
     def __init__(self, catalog: Catalog, clock: Clock, ticks: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._ticks = clock, ticks
@@ -86,7 +87,7 @@ class Router:
         """How many events the next step reads; None: EVENTS_PER_STEP."""
         self._last_turn, self._rest_until = "", 0.0
         self.on_kick: Callable[[], None] = lambda: None
-        """Called, in a transaction, if events let links with timers run."""
+        """Called in a transaction if events make links with timers run."""
         self.routed = 0
         self.position = 0
         """The last event that was routed in order, since the start."""
@@ -95,13 +96,13 @@ class Router:
         self.aside = 0
         """How many tenants are aside."""
         self.traced: Traced | None = None
-        """What the last step has routed of events with a trace; None: nobody asks."""
+        """The events with a trace that the last step has routed; None if nobody asks."""
 
     def step(self, db: Db) -> float | None:
         """Route for a while inside the present transaction.
 
-        Returns in how many seconds there is more to do; None: nothing. By a catalogue that was not loaded yet, events
-        would reach nobody: a new writer's first groups may come before that.
+        Returns in how many seconds there is more to do; None if there is nothing. If the catalogue is not loaded yet,
+        it routes nothing, as events would reach nobody: a new writer's first groups may come that early.
         """
         if not self._choices.is_known:
             return None
@@ -120,7 +121,7 @@ class _Step:
         self._end = self._ticks() + STEP_SECONDS
         self._pairs: list[tuple[int, int]] = []
         self._kicks: dict[int, int] = {}
-        """By link, the last event that lets it run now."""
+        """By link, the last event that makes it run now."""
         self._aside: dict[str, int] = {}
         self._used: dict[str | None, float] = {}
         self._routed: list[Row] = []
@@ -131,7 +132,7 @@ class _Step:
         rows = self._rows(router._window or EVENTS_PER_STEP)
         if router._maybe_aside:
             self._aside = dict(db.all("route_aside"))
-            # Only a read proves that there is none: what this step deletes may be rolled back.
+            # Only a read proves that there is none, because what this step deletes may be rolled back.
             router._maybe_aside = bool(self._aside)
         more = False
         if rows:
@@ -160,7 +161,7 @@ class _Step:
     def _rows(self, count: int) -> Sequence[Row]:
         """The next events to route: usually those that this transaction has appended, which need not be read.
 
-        A joined node does not have their numbers yet; it reads what was committed before, by all of them.
+        A joined node does not know their numbers yet; it reads what all nodes have committed before.
         """
         db = self._db
         if db.shares:
@@ -179,7 +180,7 @@ class _Step:
         return rows
 
     def _follow(self, rows: Sequence[Row]) -> int:
-        """Decide events in order; returns the last one that is finished."""
+        """Decide events in order; returns the last one that is done."""
         aside, last, most, pairs = self._aside, 0, DELIVERIES_PER_STEP, self._pairs
         of: tuple[str | None, str] | None = None
         choice: Choice | None = None
@@ -205,7 +206,7 @@ class _Step:
         return last
 
     def _made_way(self, rows: Sequence[Row]) -> bool:
-        """The step is full: a tenant that filled most of it goes aside if others wait behind it.
+        """The step is full. A tenant that filled most of it goes aside if others wait behind it.
 
         Returns whether one did.
         """
@@ -233,7 +234,7 @@ class _Step:
     def _catch_up(self) -> float | None:
         """Give tenants that are aside a slice.
 
-        Returns in how many seconds they may have the next; None: none is left.
+        Returns in how many seconds they may have the next; None if none is left.
         """
         router, began = self._router, self._ticks()
         if began < router._rest_until:
@@ -247,7 +248,7 @@ class _Step:
             self._catch_up_one(name, until, end, most)
             if self._ticks() >= end or len(self._pairs) >= most:
                 break
-        # As long as it took: tenants that are aside get at most half of the writer's time.
+        # The pause is as long as the slice took, so tenants aside get at most half of the writer's time.
         took = self._ticks() - began
         router._rest_until = began + 2 * took
         return took if self._aside else None
@@ -290,7 +291,7 @@ class _Step:
         self._db.run("route_aside_put", tenant=name, position=position)
 
     def _decide(self, row: Row, rows: Sequence[Row], at: int, end: float) -> list[int] | None:
-        """The links that get an event; None: the time was up before it was decided, and the next call continues."""
+        """The links that get an event. None if the time was up before it was decided; the next call then continues."""
         _, ident, tenant, kind, _, target, created, _ = row
         if target is not None:
             return [target]
@@ -303,7 +304,7 @@ class _Step:
     def _go_on(self, begun: _Begun, row: Row, rows: Sequence[Row], at: int, end: float) -> list[int] | None:
         seq, ident, tenant, kind, subject, _, _, _ = row
         found, document = begun.found, begun.document
-        # Otherwise it is neither too early for any of the links nor about one of them.
+        # Otherwise the event is neither too early for any of the links nor about one of them.
         ask_all = begun.choice.is_own or seq <= begun.choice.after
         meter, spent = Meter(), 0
         for wants in begun.wants:

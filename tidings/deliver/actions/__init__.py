@@ -1,4 +1,4 @@
-"""Actions: what is done with a link's deliveries, by the link's kind.
+"""Actions: what a link of each kind does with its deliveries.
 
 A new action is one file in this folder and one line in `ACTIONS`.
 """
@@ -30,7 +30,7 @@ from tidings.store.writer import Writer
 
 
 def _splitting(make: Callable[[Any, Tools], Action]) -> Callable[[AnyLink, Tools], Action]:
-    """The same for links that split events, or did so before they were edited."""
+    """Wraps the action of links that split events, or did so before they were edited."""
 
     def made(link: AnyLink, tools: Tools) -> Action:
         action = make(link, tools)
@@ -47,7 +47,10 @@ ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
     "call": _splitting(lambda link, tools: (CallAction if link.what.emit is None else ObserveAction)(link, tools)),
     "mail": _splitting(MailAction),
 }
-"""By the kind of the link (`KINDS` in model/link.py). An action is made for a link as it is, and again after edits."""
+"""By the kind of the link (`KINDS` in model/link.py).
+
+Each action is made for the link's present state, and again after edits.
+"""
 
 
 def tools_of(
@@ -61,7 +64,7 @@ def tools_of(
     inbox: Callable[[Callable[[], None]], None],
     now: Callable[[], Micros],
 ) -> Tools:
-    """What all actions are made with. `db`: a reader; `inbox`: has something called in the deliver thread."""
+    """The tools that all actions are made with. `db`: a reader; `inbox`: makes the deliver thread call something."""
 
     def kind(name: str) -> EventType | None:
         return catalog.now.event_types.get(name)

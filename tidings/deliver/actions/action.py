@@ -1,8 +1,8 @@
 """What every action can do: prepare a request, send it, judge the result, and say what follows.
 
-The stage knows nothing else of a kind of link. It chooses the action once for each lane, when a link is loaded or
-edited, so whatever does not depend on the event is worked out then. Nothing here waits. Only a `FollowUp` touches
-the store, in the transaction that stores the attempt; and an edit of an item, which stores its attempt itself
+The stage knows nothing else about kinds of links. It chooses the action once per lane, when a link is loaded or
+edited; whatever does not depend on the event is worked out then. Nothing here waits. Only two things touch the store:
+a `FollowUp`, in the transaction that stores the attempt, and an edit of an item, which stores its own attempt
 (`edits.py`).
 """
 
@@ -35,11 +35,11 @@ class Carried(Protocol):
 
     number: int
     n: int
-    """How many attempts were made."""
+    """How many attempts were made before."""
 
 
 class SeveralRequests(Protocol):
-    """What such actions need of the stage (deliver/runs.py)."""
+    """What actions that send several requests need from the stage (deliver/runs.py)."""
 
     @property
     def jobs(self) -> Jobs:
@@ -49,7 +49,7 @@ class SeveralRequests(Protocol):
         """The time of day."""
 
     def is_present(self, link: AnyLink) -> bool:
-        """Whether a link is enabled, as it is here, and the stage continues."""
+        """Whether a link is still enabled and unchanged, and the stage is running."""
 
     def through_gate(self, link: int, go: Callable[[], None]) -> None:
         """Call `go` once the link's gate lets it pass."""
@@ -62,7 +62,7 @@ class Tools(msgspec.Struct, frozen=True):
     """Sends by HTTP. Raises ValueError if the request cannot be built."""
     bodies: BodyCache
     edits: Edits
-    """Edits items of our own collections."""
+    """Edits items of this server's collections."""
     runs: SeveralRequests
     """For actions that send several requests and store their own attempts."""
     connection: Callable[[str], Connection | None]
@@ -70,28 +70,28 @@ class Tools(msgspec.Struct, frozen=True):
     tokens: Tokens
     """Access tokens of connections."""
     once: Once
-    """Keys for which links have succeeded."""
+    """The keys for which links have succeeded (`once`)."""
     parts: PartsMade
     """The elements that deliveries are about."""
     memory: LinkMemory
-    """What links have kept of answers."""
+    """What links have kept from responses."""
     kind: Callable[[str], EventType | None]
     """An event type's entry in the catalogue. May be called from any thread."""
     later: Callable[[Callable[[], None]], None]
-    """Has something called in the deliver thread, but not now. May be called from any thread."""
+    """Makes the deliver thread call something later. May be called from any thread."""
 
 
 class Prepared(msgspec.Struct):
-    """A request that is ready to leave."""
+    """A request that is ready to be sent."""
 
     request: Any
     """For the action's own `send`."""
     shown: str
-    """Its headers as the attempt shows them: a JSON object, secrets masked."""
+    """Its headers as the attempt shows them: a JSON object with secrets masked."""
     size: int
     """The length of its body, in bytes."""
     told: Callable[[Result, Micros], None] | None = None
-    """Called with the result of the attempt and its time, if somebody asks."""
+    """Called with the result of the attempt and its time, if given."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -104,49 +104,49 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     status: int | None
     duration_ms: int
     answer: bytes = b""
-    """What was received; the attempt keeps the beginning of it."""
+    """The response; the attempt keeps its beginning."""
     wait_seconds: float | None = None
     """How long the other side asked us to wait."""
     disable_because: str | None = None
-    """The other side wants no more requests: why the link is disabled, in a sentence."""
+    """Why the link is disabled, as a sentence, if the other side wants no more requests."""
     shown: str | None = None
-    """What was sent, if that was only known after it left."""
+    """What was sent, if that was only known after sending."""
     is_stored: bool = False
     """The attempt was stored together with what it did, so it is not stored again."""
 
 
 class Action(Protocol):
-    """What is done with the deliveries of one link, as the link is now. Belongs to the deliver thread."""
+    """What one link in its present state does with its deliveries. Belongs to the deliver thread."""
 
     @property
     def destination(self) -> str:
-        """Where it sends, for people."""
+        """Where it sends, as shown to people."""
 
     @property
     def follows(self) -> bool:
-        """Whether anything may follow from a success; if not, the events are not kept while they are in flight."""
+        """Whether a success can have follow-ups; if not, the events are not kept while they are in flight."""
 
     def fitting(self, events: Sequence[Event]) -> int:
-        """How many of these, starting with the first, may go in one request. At least one."""
+        """How many of these, starting with the first, fit into one request. At least one."""
 
     @property
     def line(self) -> Callable[[Event, int], str | None]:
-        """If the link is ordered by subject: from an event and the number of its delivery to the line that it waits in.
+        """If the link is ordered by subject: returns the line that a delivery waits in, given its event and its number.
 
-        None: it waits for no other. Raises StoreError.
+        None if it waits for no other. Raises StoreError.
         """
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
-        """The request for these events and their deliveries, which leaves now.
+        """The request for these events and their deliveries, to be sent now.
 
         Raises ValueError if the link's settings cannot make one.
         """
 
     def send(self, request: Any, done: Callable[[Any], None]) -> None:
-        """Start; `done` is called in the deliver thread with whatever `judge` reads. Raises ValueError."""
+        """Start sending; `done` is called in the deliver thread with what `judge` takes. Raises ValueError."""
 
     def judge(self, reply: Any, now: Micros) -> Result:
         """The judgement."""
 
     def follow(self, events: Sequence[Event], reply: Any, now: Micros) -> FollowUp | None:
-        """What follows from a success, applied in the transaction that stores the attempt."""
+        """The follow-up of a success, applied in the transaction that stores the attempt."""

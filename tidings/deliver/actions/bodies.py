@@ -15,13 +15,13 @@ class BodyCache:
     """Bodies by event, form and fields. Belongs to the deliver thread."""
 
     def __init__(self, source: str) -> None:
-        """`source`: who we are, as CloudEvents name it."""
+        """`source`: the `source` attribute of CloudEvents."""
         self._source = source
         self._kept: dict[tuple[int, str, tuple[str, ...] | None], bytes] = {}
         self._bytes = 0
 
     def of(self, event: Event, form: Body, fields: tuple[str, ...] | None) -> bytes:
-        """The body of one event. `fields`: the only paths of its data to send."""
+        """The body of one event. `fields`: paths of its data; only these are sent."""
         key = (event.seq, form, fields)
         body = self._kept.get(key)
         if body is None:

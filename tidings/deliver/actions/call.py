@@ -1,8 +1,8 @@
-"""The call: an event becomes one HTTP request to another system's API, and the answer says whether it succeeded.
+"""The call: an event becomes one HTTP request to another system's API, and the response says whether it succeeded.
 
-What a request contains is decided by templates (rules/calls/request.py), how it is authenticated by its connection. A
-call is repeated only if that is safe: with POST and PATCH nobody knows whether a request whose answer was lost had an
-effect, so it is left to a person unless the link says otherwise (`in_doubt`).
+Templates determine the content of a request (rules/calls/request.py), and its connection determines how it is
+authenticated. A call is repeated only if that is safe: with POST and PATCH, nobody knows whether a request whose
+response was lost had an effect, so a person has to decide unless the link says otherwise (`in_doubt`).
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ IN_DOUBT_MORE = "The call may have taken effect. Check whether it has; if not, r
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What is sent for an event; without a request, why there is none."""
+    """What is sent for an event, or why there is no request."""
 
     event: Event
     request: HttpRequest | None = None
     failed: str = ""
     outcome: Outcome = outcomes.TEMPLATE_FAILED
-    """What comes of it then."""
+    """The outcome if there is no request."""
     more: dict[str, Any] = {}
     """What its templates see besides the event."""
 
 
 class CallReply(msgspec.Struct, frozen=True):
-    """What came back."""
+    """The response to a call."""
 
     call: Call
     reply: Reply | None = None
@@ -68,7 +68,7 @@ class CallReply(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...] = ()
     """The access tokens that were sent."""
     kept: dict[str, Any] = {}
-    """What is kept of the answer, once it was judged a success."""
+    """What to keep from the response, once that was judged a success."""
 
 
 class CallAction:
@@ -77,7 +77,7 @@ class CallAction:
     def __init__(
         self, link: CallLink, tools: Tools, names: Sequence[str] | None = None, wanted: AnswerLimits | None = None
     ) -> None:
-        """`names`: what its templates see, if not as usual. `wanted`: how much of an answer it reads."""
+        """`names`: what its templates see, if not the usual names. `wanted`: how much of a response it reads."""
         what = link.what
         self._link, self._what, self._tools = link, what, tools
         self.guarding = Guarding(link, tools.once)
@@ -134,7 +134,7 @@ class CallAction:
         return Prepared(Call(event, request, more=more), shown, len(filled.body))
 
     def check_connection(self) -> None:
-        """Raise ValueError if its connection is gone."""
+        """Raise ValueError if its connection no longer exists."""
         if self._missing:
             raise ValueError(f"there is no connection {self._what.via}")
 
@@ -143,7 +143,7 @@ class CallAction:
         return self._template.fill(scope)
 
     def request(self, filled: CallRequest, now: Micros, ident: str = "") -> tuple[HttpRequest, str]:
-        """A request as it leaves, signed and with the credentials that it has already, and as the attempt shows it.
+        """A request as it is sent, signed and with the credentials that are already known, and as the attempt shows it.
 
         `ident`: its id, if the scheme signs one. Raises Refused if it cannot be signed.
         """
@@ -179,7 +179,10 @@ class CallAction:
     def _with_token(
         self, call: Call, refused: str | None, answer: Reply | None, done: Callable[[CallReply], None]
     ) -> None:
-        """Send it with an access token. `refused`: the one that was sent, if the `answer` to that was a 401."""
+        """Send it with an access token.
+
+        `refused`: the token that was sent before, if the response to it (`answer`) was a 401.
+        """
         assert self._connection is not None and call.request is not None
         wanted, sent = call.request, () if refused is None else (refused,)
 
@@ -203,7 +206,7 @@ class CallAction:
         self._tools.tokens.use(self._connection, refused, send)
 
     def judge(self, reply: CallReply, now: Micros) -> Result:
-        """What the answer says, or that there was none; without our credentials."""
+        """The result, from the response or the lack of one; our credentials are removed from it."""
         hide = hiding((*self._secrets, *reply.tokens)) if reply.tokens else self.hide
         result = self._judged(reply, now)
         return msgspec.structs.replace(result, reason=hide.text(result.reason), answer=hide.bytes(result.answer))
@@ -233,7 +236,7 @@ class CallAction:
         return Result(outcome, judged, reason, status, found.duration_ms, found.body, wait_seconds)
 
     def _keeping(self, keep: KeepTemplate, reply: CallReply, found: Reply) -> str:
-        """Find what is to be kept of an answer. Returns a sentence about it."""
+        """Find what to keep from a response. Returns a sentence about it."""
         try:
             reply.kept.update(keep.fill(scope_with(reply.call.event, reply.call.more, _answer(found))))
         except TemplateFailed as wrong:
@@ -242,7 +245,7 @@ class CallAction:
         return f" Kept {', '.join(sorted(reply.kept))}." if reply.kept else " There was nothing to keep."
 
     def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> FollowUp | None:
-        """The key of `once`, and what is kept of the answer, are stored with the success."""
+        """The key of `once`, and what is kept from the response, are stored with the success."""
         if reply.reply is None:
             return None
         done = self.guarding.done(events[0], reply.call.more) if self.guarding.has_key else None
@@ -278,7 +281,7 @@ class CallAction:
 
 
 def _answer(reply: Reply) -> dict[str, Any]:
-    """What templates see of an answer."""
+    """What templates see of a response."""
     headers = header_values(reply.lines)
     body = read_answer(headers.get("content-type", ""), reply.body)
     return {"status": reply.status or 0, "headers": headers, "body": body}

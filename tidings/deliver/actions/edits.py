@@ -1,9 +1,9 @@
 """Edits of items in the writer's transactions: each stores its attempt with what it did.
 
-So an edit happens once: a crash leaves neither or both, and a delivery that has a successful attempt is not attempted
-again. What fails changes nothing, and its attempt is stored like any other. While the store takes no writes, an edit
-waits here; nobody knows whether the last try held, so it looks for its own attempt first. Edits that arrive together
-share a transaction, as all jobs of the writer do, each with its own savepoint.
+So an edit happens once: after a crash, neither or both are stored, and a delivery that has a successful attempt is not
+attempted again. What fails changes nothing, and its attempt is stored like any other. While the store accepts no
+writes, an edit waits here; since nobody knows whether the last try was stored, it first looks for its own attempt.
+Edits that arrive together share a transaction, as all jobs of the writer do, each with its own savepoint.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class Edits:
     """Hands edits to the writer and returns their results. Belongs to the deliver thread."""
 
     def __init__(self, writer: Writer, edit: Edit, inbox: Callable[[Callable[[], None]], None]) -> None:
-        """`inbox`: has something called in the deliver thread; may be called from any thread."""
+        """`inbox`: makes the deliver thread call something; may be called from any thread."""
         self._writer, self._edit, self._inbox = writer, edit, inbox
         self._resting: deque[Callable[[], None]] = deque()
         self._rests_until = 0.0
 
     def submit(self, trial: Trial, done: Callable[[EditReply], None], *, again: bool = False) -> None:
-        """Try an edit. `again`: it may have been made already, though nobody answered."""
+        """Try an edit. `again`: it may already have been made without a result having arrived."""
         began = time.monotonic()
 
         def job(db: Db) -> Any:
@@ -79,7 +79,7 @@ class Edits:
         self._writer.submit(job, reply)
 
     def answer(self, reply: EditReply, done: Callable[[EditReply], None]) -> None:
-        """What needs no edit to be known, as if it had been tried."""
+        """Return a result that is known without trying the edit, as if it had been tried."""
         self._inbox(lambda: done(reply))
 
     def retry(self) -> None:

@@ -1,4 +1,4 @@
-"""A link's `if` and `once` as its action asks them, before it sends and after it succeeded; and its lines."""
+"""A link's `if` and `once`, which its action checks before it sends and after a success; and its lines."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tidings.store.base import StoreError
 from tidings.store.links.kept import KeptKey, space
 
 SEPARATOR = "\x1f"
-"""In the name of a line: between tenant and subject, or before the digest of an element."""
+"""In the name of a line, this comes between tenant and subject, or before the digest of an element."""
 WHOLE = "split"
 """The line of events that are split, if the link's `order` is a template."""
 
 
 class Guarding:
-    """Of one link whose effect is outside. Belongs to the deliver thread."""
+    """The guard of one link that acts on another system. Belongs to the deliver thread."""
 
     def __init__(self, link: AnyLink, once: Once) -> None:
         self._num, self._guard, self._once = link.num, Guard(link.what), once
         self.has_key = self._guard.has_key
-        """Whether a success is to be stored."""
+        """Whether the key of a success is stored."""
 
     def skipped(self, scope: Scope) -> tuple[Outcome, str] | None:
-        """Why nothing is sent, if so. Raises TemplateFailed."""
+        """Why nothing is sent; None if something is. Raises TemplateFailed."""
         if self._guard.is_open:
             return None
         if self._guard.skips(scope):
@@ -50,13 +50,13 @@ class Guarding:
         return (outcomes.SKIPPED, SKIPPED_BY_ONCE) if done else None
 
     def done(self, event: Event, more: Mapping[str, Any]) -> KeyDone | None:
-        """What is to be stored with a success. Raises TemplateFailed."""
+        """What to store with a success. Raises TemplateFailed."""
         key = self._guard.key(scope_with(event, more))
         return None if key is None else self._once.succeeded(self._num, key)
 
 
 class Scopes:
-    """What the templates of one link see besides an event: what a delivery is about, and what was kept."""
+    """What the templates of one link see besides an event: the element that a delivery is about, and kept values."""
 
     def __init__(self, link: AnyLink, parts: PartsMade, memory: LinkMemory | None = None) -> None:
         """`memory`: for links whose templates may read it."""
@@ -64,16 +64,19 @@ class Scopes:
         self._parts = parts if what.split_by is not None else None
         self._memory = memory
         self.reads_memory = memory is not None and MINE.encode() in msgspec.json.encode(what)
-        """Whether its templates name what was kept."""
+        """Whether its templates use kept values."""
         self._space = space(link.name, getattr(what, "via", None))
         self._subject = SubjectOf(what)
 
     def element(self, number: int) -> str:
-        """The element that a delivery is about, as JSON; empty: it is about the whole event. Raises StoreError."""
+        """The element that a delivery is about, as JSON; empty if it is about the whole event. Raises StoreError."""
         return "" if self._parts is None else self._parts.of(number) or ""
 
     def more(self, event: Event, number: int) -> dict[str, Any]:
-        """The values by their names. Raises StoreError, or TemplateFailed if `order` cannot say whose memory it is."""
+        """The values by their names.
+
+        Raises StoreError, or TemplateFailed if `order` cannot tell whose memory to use.
+        """
         element = self.element(number)
         found = {ITEM: read(element)} if element else {}
         if self.reads_memory and self._memory is not None:
@@ -82,7 +85,7 @@ class Scopes:
         return found
 
     def key(self, event: Event, more: Mapping[str, Any]) -> KeptKey | None:
-        """Whose memory it is: that of the event's subject, or of what `order` names. None: there is no subject.
+        """Whose memory to use: that of the event's subject, or of what `order` names. None if there is no subject.
 
         Raises TemplateFailed.
         """
@@ -105,7 +108,7 @@ class LineOf:
         self._splits, self._scopes = what.split_by is not None, Scopes(link, parts)
 
     def __call__(self, event: Event, number: int) -> str | None:
-        """The name of its line; None: it waits for no other. Raises StoreError."""
+        """The name of its line; None if it waits for no other. Raises StoreError."""
         if self._splits:
             return self._of_element(event, number)
         name = self.named(event)
@@ -131,5 +134,5 @@ class LineOf:
         try:
             return self._template.text(scope) or None
         except TemplateFailed:
-            # The action says why, if its own templates fail too; else the event only waits for no other.
+            # If the action's own templates fail too, it says why; otherwise the event just waits for no other.
             return None

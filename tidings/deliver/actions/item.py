@@ -1,8 +1,8 @@
-"""The item action: an event edits an item of one of our own collections.
+"""The item action: an event edits an item of one of this server's collections.
 
-The templates are filled in the deliver thread, the edit is made in a write job (`edits.py`). What fails says nothing of
-the link, only of this event and this item (`OF_EDITS` in rules/deliver/judgement.py): an item link is never left alone
-for a while, nor disabled. The reasons are in docs/decisions/0035.
+The templates are filled in the deliver thread, the edit is made in a write job (`edits.py`). A failure says nothing
+about the link, only about this event and this item (`OF_EDITS` in rules/deliver/judgement.py), so an item link is
+never paused after failures, nor disabled. The reasons are in docs/decisions/0035.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ItemAction:
         return 1
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
-        """The edit with the event's values, or why there is none."""
+        """The edit with the event's values, or the reason why there is none."""
         request: Trial | EditReply
         key = None
         try:
@@ -80,4 +80,4 @@ class ItemAction:
         )
 
     def follow(self, events: Sequence[Event], reply: EditReply, now: Micros) -> None:
-        """Nothing: the change's event is stored with the edit."""
+        """Returns nothing: the change's event is stored with the edit."""

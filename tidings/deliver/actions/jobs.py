@@ -1,4 +1,4 @@
-"""Write jobs of actions that store their own attempts. While the store takes no writes, they wait here."""
+"""Write jobs of actions that store their own attempts. While the store accepts no writes, they wait here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tidings.store.writer import Writer
 AGAIN_SECONDS = 1.0
 
 Job = Callable[[Db, bool], Any]
-"""A write job. It may have been done already, though nobody answered, if it is called with True."""
+"""A write job. It is called with True if it may already have been done without a result having arrived."""
 Done = Callable[[Any, Exception | None], None]
 
 
 class Jobs:
-    """Hands write jobs to the writer, and their results to the deliver thread, to which this belongs."""
+    """Hands write jobs to the writer, and their results to the deliver thread. Belongs to the deliver thread."""
 
     def __init__(self, writer: Writer, inbox: Callable[[Callable[[], None]], None]) -> None:
         """`inbox`: has something called in the deliver thread; may be called from any thread."""
@@ -29,7 +29,10 @@ class Jobs:
         self._rests_until = 0.0
 
     def submit(self, job: Job, done: Done, *, heavy: bool = False, again: bool = False) -> None:
-        """Run a job until the store takes it; `done` gets its result, or what it raised. `heavy`: it may take long."""
+        """Run a job, repeatedly until the store accepts it; `done` gets its result, or what it raised.
+
+        `heavy`: it may take long.
+        """
 
         def reply(result: Any, wrong: Exception | None) -> None:
             if isinstance(wrong, Unavailable):

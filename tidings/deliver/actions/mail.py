@@ -1,7 +1,7 @@
-"""The mail: an event becomes one message that a mail server takes, and its code says whether it did.
+"""The mail: an event becomes one message for a mail server, whose reply code says whether it accepted the message.
 
-A message that was handed over whole and got no answer may have been sent, so it is left to a person unless the link
-says otherwise (`in_doubt`).
+A message that was handed over completely and got no reply may have been sent, so a person has to decide unless the
+link says otherwise (`in_doubt`).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from tidings.rules.template import TemplateFailed
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What is sent for an event; without a request, why there is none."""
+    """What is sent for an event, or why there is no message."""
 
     request: MailRequest | None = None
     failed: str = ""
     outcome: Outcome = outcomes.TEMPLATE_FAILED
-    """What comes of it then."""
+    """The outcome if there is no message."""
     more: dict[str, Any] = {}
     """What its templates see besides the event."""
 
@@ -74,7 +74,7 @@ class MailAction:
         return 1
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
-        """The message with the event's values, or why there is none. Raises ValueError."""
+        """The message with the event's values, or the reason why there is none. Raises ValueError."""
         event, connection = events[0], self._connection
         if connection is None:
             raise ValueError(f"there is no connection {self._link.what.via}")
@@ -115,7 +115,7 @@ class MailAction:
             self._tools.send(request.request, lambda reply: done(MailReply(request, reply)))
 
     def judge(self, reply: MailReply, now: Micros) -> Result:
-        """What the server's code says, or that there was none."""
+        """The result, from the server's code or the lack of one."""
         found = reply.reply
         if found is None:
             outcome = reply.letter.outcome

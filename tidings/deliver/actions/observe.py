@@ -1,8 +1,8 @@
-"""The call of a link with `emit`: its answer is compared with the mirror, page by page, and differences become events.
+"""The call of a link with `emit`: the response is compared with the mirror page by page, and differences become events.
 
-A run is one attempt: it asks where it begins, sends a request, takes the page in, and continues until there is no next
-page; never more than one page is in memory. Each further request passes the connection's gate, like the first one. If
-the link is paused or edited in the meantime, the run ends there, and the next one continues where its cursor is.
+A run is one attempt: it asks where to begin, sends a request, takes in the page, and continues until there is no next
+page. Only one page is in memory at a time. Each further request passes the connection's gate, like the first one. If
+the link is paused or edited in the meantime, the run ends there, and the next one continues from its cursor.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ from tidings.store.base import Db
 SECONDS_MAX = 120.0
 WHOLE_PAGE = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=SECONDS_MAX)
 CEILING_SECONDS = 1_800.0
-"""How long a poll waits that is refused with 401 or 403."""
+"""How long a poll waits after it was refused with 401 or 403."""
 NOT_MODIFIED = 304
 LOOK_SECONDS = 0.01
-"""How long records are looked at before other deliveries have their turn."""
+"""How long records are compared before other deliveries have their turn."""
 
 log = logging.getLogger("tidings.deliver")
 
 
 class ObserveReply(msgspec.Struct, frozen=True):
-    """How a run ended: by `said`, which is stored; by an answer; or by an outcome of ours."""
+    """How a run ended: with `said`, which is stored; with a response; or with an outcome of our own."""
 
     said: str | None = None
     call: CallReply | None = None
@@ -72,7 +72,7 @@ class Observe(msgspec.Struct, frozen=True):
 
     run: RunId
     instead: ObserveReply | None = None
-    """What comes of it without a request."""
+    """The outcome if there is no request."""
 
 
 class ObserveAction:
@@ -98,7 +98,7 @@ class ObserveAction:
         return Prepared(Observe(RunId(event, carried[0].number, carried[0].n + 1, now), self._instead(event)), "{}", 0)
 
     def _instead(self, event: Event) -> ObserveReply | None:
-        """What comes of the event if nothing is to be sent."""
+        """The outcome of the event if nothing is to be sent."""
         if event.hops >= HOPS_MAX:
             return ObserveReply(outcome=outcomes.LOOP, reason=str(LoopEnds(event.hops)))
         try:
@@ -133,11 +133,11 @@ class ObserveAction:
         return msgspec.structs.replace(result, shown=reply.shown)
 
     def follow(self, events: Sequence[Event], reply: ObserveReply, now: Micros) -> None:
-        """Nothing: events are stored with the pages."""
+        """Returns nothing: events are stored with the pages."""
 
 
 class Run:
-    """One run under way. Belongs to the deliver thread; what it writes runs in the writer's."""
+    """One run in progress. Belongs to the deliver thread; its write jobs run in the writer's."""
 
     def __init__(self, action: ObserveAction, run: RunId, done: Callable[[ObserveReply], None]) -> None:
         self._action, self._run, self._done = action, run, done
@@ -149,7 +149,7 @@ class Run:
         self._seen: set[bytes] = set()
         self._asks_again = self._is_large = self._is_over = False
         self._has_acted = False
-        """Whether a request succeeded that must not be repeated."""
+        """Whether a request that must not be repeated has succeeded."""
         self._now = to_text(run.at)
 
     def start(self) -> None:
@@ -157,7 +157,7 @@ class Run:
         self._write(self._writes.begin, self._begun_at)
 
     def _write(self, job: Job, done: Callable[[Any], None], *, heavy: bool = False) -> None:
-        """Have something written; `done` gets the result. If it fails, so does the run."""
+        """Run a write job; `done` gets the result. If the job fails, so does the run."""
 
         def written(found: Any, wrong: Exception | None) -> None:
             if wrong is not None:
@@ -167,7 +167,7 @@ class Run:
         self._action.tools.runs.jobs.submit(job, self._contained(written), heavy=heavy)
 
     def _contained(self, step: Callable[..., None]) -> Callable[..., None]:
-        """A step of this run. Whatever an answer contains, it ends this run alone."""
+        """A step of this run. Whatever a response contains, it can end only this run."""
         return contained(step, self._broke)
 
     def _begun_at(self, begun: Begun) -> None:
@@ -214,7 +214,7 @@ class Run:
         self._look(answer, digest, self._action.observer.observations(self._run.event, answer), [])
 
     def _look(self, answer: ReadAnswer, digest: bytes, left: Iterator[Observation], found: list[Observation]) -> None:
-        """Look at the records of a page for a short time; then others have their turn first."""
+        """Read the records of a page for a short time; then others have their turn first."""
         end = time.monotonic() + LOOK_SECONDS
         for each in left:
             if self._is_large:
@@ -232,11 +232,11 @@ class Run:
         return found
 
     def _took(self, answer: ReadAnswer, observed: list[Observation], digest: bytes) -> None:
-        """A page has arrived: take it in, and ask for the next one. Raises TemplateFailed or BadRecord."""
+        """A page has arrived: take it in, and request the next one. Raises TemplateFailed or BadRecord."""
         counts, pages = self._counts, self._action.pages
         is_repeated = digest in self._seen
         if is_repeated and pages is not None and not self._asks_again:
-            # It may have been sent twice by mistake; a page that is repeated again is the end.
+            # A page may have been sent twice by mistake; if it is repeated once more, the run ends.
             self._asks_again = True
             self._next(self._request)
             return
@@ -269,7 +269,7 @@ class Run:
         self._in_parts(observed, 0, take)
 
     def _in_parts(self, observed: list[Observation], at: int, rest: Callable[[list[Observation]], None]) -> None:
-        """Take a page in from a place on, but for its last part, which goes to `rest`."""
+        """Take in a page from a given place, except for its last part, which is passed to `rest`."""
         end = end_of_part(observed, at, is_large=self._is_large)
         if end >= len(observed):
             rest(observed[at:] if at else observed)
@@ -287,7 +287,7 @@ class Run:
         self._next(following)
 
     def _next(self, request: CallRequest) -> None:
-        """Send a further request once the gate lets it pass, if the link is still there then."""
+        """Send a further request once the gate lets it pass, if the link still exists then."""
 
         runs, link = self._action.tools.runs, self._action.link
 
@@ -306,7 +306,7 @@ class Run:
         return self._counts.sentence(is_silent=self._begun.is_silent, is_all=self._action.observer.rule.is_all)
 
     def _end(self, answer: ReadAnswer, observed: list[Observation]) -> None:
-        """That was the last page. A full read first deletes what it did not see."""
+        """The last page was read. A full read first deletes what it did not see."""
         cursor = self._writes.last_cursor(self._cursor, answer)
         if not self._begun.is_sweep:
             self._in_parts(observed, 0, lambda rest: self._finish(cursor, rest))
@@ -387,13 +387,13 @@ class Run:
         return reply.answered and self._is_first() and has_asked and reply.status == NOT_MODIFIED
 
     def _is_empty(self, reply: Reply) -> bool:
-        """Whether there are no records, by the link's own word. On a further page only a success can say so."""
+        """Whether there are no records, according to the link. On a further page, only a success can say so."""
         if not reply.answered or reply.status not in self._action.link.what.empty:
             return False
         return not reply.body.strip() if (reply.status or 0) < 300 else self._counts.pages == 0
 
     def _is_first(self) -> bool:
-        """Whether a status may stand for the whole answer: not for a further page, nor in a full read."""
+        """Whether a status may count as the whole response: not for a further page, nor in a full read."""
         return self._counts.pages == 0 and not self._begun.is_sweep
 
     def _no_answer(self, reply: Reply) -> ReadAnswer:

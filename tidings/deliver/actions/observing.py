@@ -1,8 +1,9 @@
-"""What a run writes while it observes: the pages' differences, how far it has read, what is missing, its attempt.
+"""What a run writes while it observes: the differences of each page, how far it has read, what is missing, and its
+attempt.
 
-Each page is one transaction: its differences, their events, and the cursor if it moves with pages. The last one stores
-the attempt, too. Of a large page, parts are taken in before, in transactions of their own. So a crash anywhere leaves
-records that were taken in, which differ from nothing when they are read again. All of this runs in write jobs.
+Each page is one transaction: its differences, their events, and the cursor if it moves with pages. The last one also
+stores the attempt. A large page is taken in in parts, each in its own transaction. So after a crash anywhere, records
+that were taken in show no difference when they are read again. All of this runs in write jobs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tidings.store.log.events import WithEvents
 
 MISSING_PER_STEP = 500
 SWEEP_SURE = 10
-"""Up to this many records may be missing in a full read that read others, whatever part of the mirror they are."""
+"""In a full read that found other records, up to this many may be missing, whatever share of the mirror they are."""
 
 
 class RunId(msgspec.Struct, frozen=True):
@@ -49,7 +50,10 @@ class RunId(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """Where a run begins. `since`: what it asks for; `is_sweep`: it is a full read; `is_silent`: it emits nothing."""
+    """Where a run begins.
+
+    `since`: the cursor that it asks with; `is_sweep`: it is a full read; `is_silent`: it emits nothing.
+    """
 
     row: PollRow
     since: Any
@@ -66,7 +70,7 @@ class RunCounts(msgspec.Struct):
     updated: int = 0
     deleted: int = 0
     left_out: int = 0
-    """Records with the key of another one on their page."""
+    """How many records had the key of another one on their page."""
 
     def sentence(self, *, is_silent: bool, is_all: bool) -> str:
         """For people."""
@@ -118,13 +122,13 @@ class Observing:
         return mirror.difference(db, known, self._counted, observed)
 
     def part(self, db: Db, begun: Begun, observed: Sequence[Observation]) -> WithEvents:
-        """Take a part of a page in, before `page` or `end` takes the rest. Returns the differences."""
+        """Take in a part of a page, before `page` or `end` takes the rest. Returns the differences."""
         return WithEvents(*self._take_in(db, begun, observed))
 
     def page(
         self, db: Db, begun: Begun, number: int, answer: ReadAnswer, observed: Sequence[Observation]
     ) -> WithEvents:
-        """Take a page in; another follows. Returns the differences."""
+        """Take in a page that another one follows. Returns the differences."""
         row, cursor = polls.of(db, self._link.name), self._rule.cursor
         if row.run == self._name and row.page >= number:
             return WithEvents(Differences([], [], []), ())
@@ -132,15 +136,16 @@ class Observing:
         if cursor is not None and cursor.is_ordered and not begun.is_sweep and not begun.is_silent:
             row = msgspec.structs.replace(row, cursor=advanced(cursor, row.cursor, answer.records, self._run.at))
         if row.run == self._name or not self._is_poll:
-            # Otherwise the link was renamed, or has begun again: its next run reads this page once more.
+            # Otherwise the link was renamed or reset: its next run reads this page once more.
             polls.put(db, msgspec.structs.replace(row, run=self._name, page=number))
         return WithEvents(found, events)
 
     def missing(self, db: Db, after: str, records: int) -> WithEvents | BadRecord:
-        """A full read has ended: delete some of what it did not see. Returns BadRecord if that is too much.
+        """A full read has ended: delete some of the records that it did not see. Returns BadRecord if there are too
+        many.
 
-        Otherwise their number, and the key of the last; None: that was all. `records`: how many it read; with none,
-        everything is missing, which only `most: 1` allows.
+        Otherwise returns how many, and the key of the last one; None if those were all. `records`: how many it read;
+        if none, everything is missing, which only `most: 1` allows.
         """
         which = self._mirror(db)
         if not after:
@@ -165,7 +170,10 @@ class Observing:
         shown: str,
         took_ms: int,
     ) -> WithEvents:
-        """Take the last page in, with how far the run has read and its attempt. Returns the sentence of the attempt."""
+        """Take in the last page, and store how far the run has read and its attempt.
+
+        Returns the sentence of the attempt.
+        """
         found, events = self._take_in(db, begun, observed)
         add(counts, found)
         if self._is_poll and polls.of(db, self._link.name).run == self._name:
@@ -199,7 +207,7 @@ class Observing:
         return db.one("attempt_of", delivery=self._run.delivery, n=self._run.n) == (self._run.at, outcomes.OK.name)
 
     def cursor(self, begun: Begun, stored: Any, answer: ReadAnswer) -> Any:
-        """The cursor after another page; for the last one, `told` has its say."""
+        """The cursor after another page; for the last page, `told` counts too."""
         rule = self._rule.cursor
         if rule is None or rule.kind != "record":
             return stored
@@ -222,7 +230,7 @@ class Observing:
         return found, [] if begun.is_silent else [self._checked(self._event(each)) for each in found.changes]
 
     def _all(self, db: Db, observed: Sequence[Observation]) -> tuple[Differences, list[Event]]:
-        """Every observation, but for those whose events are kept already."""
+        """Every observation, except those whose events are already stored."""
         tenant = self._run.event.tenant
         made: dict[str, Event] = {}
         for each in observed:
@@ -237,7 +245,7 @@ class Observing:
         return Differences(changes, [], []), events
 
     def _checked(self, event: Event) -> Event:
-        """The event, if it fits the schema of its type. Raises Invalid."""
+        """The event, if it matches the schema of its type. Raises Invalid."""
         kind = self._kind(event.type)
         if kind is not None and kind.schema is not None:
             wrong = _against_schema(kind.schema, event.data)
@@ -277,7 +285,7 @@ def add(counts: RunCounts, found: Differences) -> None:
 
 
 def _against_schema(schema: str, data: str) -> str | None:
-    """What a schema has against an event's data."""
+    """The places where an event's data violates a schema."""
     validator, value = _validator(schema), msgspec.json.decode(data)
     if validator.costly(data.encode(), value):
         return too_costly(validator.cost)

@@ -1,6 +1,6 @@
 """Keys for which a link has succeeded (`once`): looked up before it acts, stored with the attempt that succeeded.
 
-Events with the same key form a line, so never two of them are in flight. A key whose attempt is not stored yet is
+Events with the same key form a line, so no two of them are ever in flight. A key whose attempt is not stored yet is
 remembered here.
 """
 
@@ -31,7 +31,7 @@ class Once:
         return (link, key) in self._recent or self._db.one("link_once", link=link, key=key) is not None
 
     def succeeded(self, link: int, key: str) -> KeyDone:
-        """It has now: what is to be stored with the attempt."""
+        """Note that a link has succeeded for a key; returns what to store with the attempt."""
         self._recent[link, key] = None
         if len(self._recent) > RECENT_MAX:
             self._recent.pop(next(iter(self._recent)))

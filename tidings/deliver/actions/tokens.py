@@ -1,7 +1,7 @@
 """Access tokens of connections: one request at a time gets a token for all calls that wait for it.
 
-A token is stored before it is used. So a refresh token that the service has rotated survives a crash right after it,
-and a start uses what the last run had. If no token is given, calls fail for a while without asking again.
+A token is stored before it is used. So a refresh token that the service has rotated survives a crash right afterwards,
+and a start uses the token of the last run. If no token is given, calls fail for a while without asking again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REST_SECONDS_FIRST, REST_SECONDS_MAX = 1.0, 60.0
 NOT_STORED = "The new access token could not be stored, so it is not used yet."
 
 Then = Callable[[str | None, str], None]
-"""Gets a token; or None, and why there is none."""
+"""Called with a token, or with None and the reason why there is none."""
 Send = Callable[[HttpRequest, Callable[[Reply], None]], None]
 
 
@@ -59,13 +59,13 @@ class Tokens:
         inbox: Callable[[Callable[[], None]], None],
         now: Callable[[], Micros],
     ) -> None:
-        """`db`: a reader; `inbox`: has something called in the deliver thread, from any thread."""
+        """`db`: a reader; `inbox`: makes the deliver thread call something, from any thread."""
         self._db, self._writer, self._store = db, writer, store
         self._send, self._inbox, self._now = send, inbox, now
         self._held: dict[str, _Held] = {}
 
     def use(self, connection: Connection, refused: str | None, then: Then) -> None:
-        """Call `then` with a token, now or later. `refused`: one that the service no longer accepts."""
+        """Call `then` with a token, now or later. `refused`: a token that the service no longer accepts."""
         try:
             held = self._of(connection)
         except StoreError as wrong:
@@ -133,7 +133,7 @@ class Tokens:
             self._fail(held, str(wrong))
 
     def _keep(self, held: _Held, connection: Connection, token: AccessToken) -> None:
-        """Store it; it is used only then."""
+        """Store a token; it is used only once it is stored."""
         held.unstored = token
         stored = StoredToken(token=token, credentials=held.credentials)
 
@@ -163,7 +163,7 @@ class Tokens:
 
 
 def tls_of(connection: Connection) -> Tls | None:
-    """How TLS is spoken with a connection's hosts, if it has its own authority or certificate."""
+    """The TLS settings for a connection's hosts, if it has its own authority or certificate."""
     ca, client = connection.secrets.ca, connection.secrets.client_certificate
     if ca is None and client is None:
         return None

@@ -1,5 +1,5 @@
-"""Trials: of a link that observes, which asks as its next run would, compares one page, and writes nothing; of a
-connection, which greets the other system and authenticates; of an endpoint, which gets an event that is not stored.
+"""Trials of three kinds: a link that observes asks as its next run would, compares one page, and writes nothing; a
+connection greets the other system and authenticates; an endpoint gets an event that is not stored.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _NOTHING = Event(id="", type="", time=0, data="null")
 
 
 class LanesTried(Protocol):
-    """What trials need of the lanes (deliver/lanes.py)."""
+    """What trials need from the lanes (deliver/lanes.py)."""
 
     @property
     def tools(self) -> Tools:
-        """What actions send with."""
+        """The tools that actions send with."""
 
     @property
     def by_link(self) -> Mapping[int, Any]:
@@ -50,7 +50,7 @@ class LanesTried(Protocol):
 
 
 Trial = Callable[[LanesTried, Micros, Callable[[Any, Exception | None], None]], None]
-"""Begun in the deliver thread; it reports what it comes to, or why it failed, once."""
+"""Begun in the deliver thread; it reports its result, or why it failed, once."""
 
 
 def begin(
@@ -71,27 +71,27 @@ class Trials:
     """Trials, for an event loop. Each raises Unavailable."""
 
     def __init__(self, try_out: Callable[[Trial], Awaitable[Any]]) -> None:
-        """`try_out`: has a trial begun in the deliver thread."""
+        """`try_out`: makes the deliver thread begin a trial."""
         self._try_out = try_out
 
     async def observe(self, link: int, event: Event) -> Observed:
-        """What a link that observes would make of one page now."""
+        """What a link that observes would do with one page now."""
         found: Observed = await self._try_out(of_link(link, event))
         return found
 
     async def post(self, endpoint: Endpoint, event: Event) -> Tried:
-        """What an endpoint answers to an event."""
+        """An endpoint's response to an event."""
         found: Tried = await self._try_out(of_endpoint(endpoint, event))
         return found
 
     async def reach(self, connection: Connection, path: str) -> Reached:
-        """What a connection reaches, with a GET of `path` if there is one."""
+        """Whether a connection works, with a GET of `path` if given."""
         found: Reached = await self._try_out(of_connection(connection, path))
         return found
 
 
 def of_endpoint(endpoint: Endpoint, event: Event) -> Trial:
-    """The trial of an endpoint that need not be stored: it gets one event, signed as any."""
+    """The trial of an endpoint that need not be stored: it gets one event, signed as usual."""
 
     def trial(lanes: LanesTried, now: Micros, tell: Callable[[Any, Exception | None], None]) -> None:
         action = WebhookAction(endpoint, lanes.tools)
@@ -259,7 +259,7 @@ class _TrialRun(Run):
     def _compare(
         self, answer: ReadAnswer, observed: list[Observation], at: int = 0, shown: _Shown = (), *, has_more: bool
     ) -> None:
-        """Compare a page from a place on, part by part. `shown`: the first changes of the parts before."""
+        """Compare a page part by part from a place. `shown`: the first changes of earlier parts."""
         end = end_of_part(observed, at, is_large=self._is_large)
         part = observed[at:end]
 

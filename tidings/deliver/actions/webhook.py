@@ -20,7 +20,7 @@ from tidings.rules.schemes.standard import Signer
 
 MASK = "***"
 ROUND_BYTES = 100
-"""The bytes around the bodies of a batch, without the commas between them."""
+"""The bytes around the bodies of a batch, not counting the commas between them."""
 DELIVERED = "Delivered."
 GONE = "The endpoint answered 410 Gone: it wants no more webhooks."
 
@@ -33,7 +33,7 @@ OUTCOMES: dict[FailureKind, Outcome] = {
     "timeout": outcomes.TIMEOUT,
     "answer": outcomes.BROKEN_ANSWER,
 }
-"""The outcome of an attempt that got no response. Once there is a status, it alone decides."""
+"""The outcome of an attempt that got no response. If there is a status, only that counts."""
 
 
 class WebhookAction:
@@ -103,7 +103,7 @@ class WebhookAction:
             f'"webhook-timestamp":"{timestamp}","webhook-signature":"{signature}"{self._shown_headers}'
         )
         if self._also_svix:
-            # The same names, as Svix's libraries look for these first.
+            # Svix's names for the same headers, which its libraries look for first.
             headers += [f"svix-{header.removeprefix('webhook-')}" for header in headers[1:4]]
             shown = (
                 f'{{"svix-id":"{message_id}","svix-timestamp":"{timestamp}","svix-signature":"{signature}",{shown[1:]}'
@@ -112,7 +112,7 @@ class WebhookAction:
         return Prepared(request, shown, len(body))
 
     def judge(self, reply: Reply, now: Micros) -> Result:
-        """What the response says, or that there was none."""
+        """The result, from the response or the lack of one."""
         status, failure = reply.status or None, reply.failure
         if failure is None and status is not None and 200 <= status < 300:
             answer = self._hide.bytes(reply.body) if reply.body else b""
@@ -135,7 +135,7 @@ class WebhookAction:
         return Result(outcome, judged, reason, status, reply.duration_ms, answer, wait_seconds, gone)
 
     def follow(self, events: Sequence[Event], reply: Reply, now: Micros) -> None:
-        """Nothing: a webhook only has to arrive."""
+        """Returns nothing: a webhook only has to arrive."""
 
     def _signer_for(self, now: Micros) -> Signer:
         """A new signer, with every secret that is valid now."""
@@ -146,7 +146,7 @@ class WebhookAction:
 
 
 def of_status(status: int) -> tuple[Outcome, str]:
-    """The outcome for a status, and a sentence."""
+    """The outcome of a status, and a sentence."""
     if 200 <= status < 300:
         return outcomes.OK, DELIVERED
     if status == 410:

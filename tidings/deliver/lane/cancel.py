@@ -1,4 +1,4 @@
-"""Cancelling: finding where a delivery is, and taking it out of its lane."""
+"""Cancelling: find where a delivery is, and take it out of its lane."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def forget(lane: Lane, item: Queued, now: Micros) -> None:
 
 
 async def asked(ask: Callable[[Tell], None], seconds: float, late: str) -> Any:
-    """Ask the deliver thread something from an event loop. `ask` gets what is to be called with the result.
+    """Ask the deliver thread something from an event loop. `ask` gets the function to call with the result.
 
-    Raises what that says, or Unavailable with the sentence `late`.
+    Raises what the result says, or Unavailable with the sentence `late`.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
 
     def tell(said: Any, wrong: Exception | None) -> None:
-        # At a stop, the caller and its loop may be gone.
+        # During a stop, the caller and its loop may already have ended.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, future, said, wrong)
 

@@ -1,7 +1,8 @@
-"""A gate: when the next request may leave, by a rate, a maximum in flight, and a pause that the other side asked for.
+"""A gate: when the next request may leave, given a rate, a maximum in flight, and a pause that the other side asked
+for.
 
-A lane has its own, or shares one with others that call the same place: then they share the rate, and a pause that one
-of them was asked for stops them all.
+A lane has its own gate, or shares one with others that call the same destination: then they share the rate, and a
+pause that one of them was asked for stops them all.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ class Gate:
         self.nums: set[int] = set()
         """The numbers of the links that go through it."""
         self.flights = 0
-        """Requests under way that went through it."""
+        """Requests in flight that went through it."""
         self._paused_until: Micros | None = None
         self._status: int | None = None
         self.paused = False
-        """Whether it is shut for a pause. Once that is over, a call of `paused_until` opens it."""
+        """Whether it is closed for a pause. Once that is over, a call of `paused_until` opens it."""
         self._rate: float | None = None
         self._bucket: TokenBucket | None = None
         self.set_limits(rate, most_in_flight)
 
     def set_limits(self, rate: float | None, most_in_flight: int | None = None) -> None:
-        """Continue with these limits; a new rate begins from scratch."""
+        """Continue with these limits; a new rate starts from scratch."""
         if rate != self._rate:
             self._rate, self._bucket = rate, None if rate is None else TokenBucket(rate)
         self.most_in_flight = most_in_flight
@@ -48,7 +49,7 @@ class Gate:
         """Whether it has any limit."""
 
     def instead_of(self, other: Gate, num: int, flights: int) -> Gate:
-        """A lane with these flights goes through this one from now on. Returns this one."""
+        """A lane with these flights uses this gate from now on. Returns this gate."""
         if other is not self:
             other.nums.discard(num)
             other.flights -= flights
@@ -67,7 +68,10 @@ class Gate:
         return len(self.nums) > 1
 
     def pause(self, until: Micros, status: int | None = None) -> None:
-        """Let nothing pass before that moment, or before the one set earlier if that is later. `status`: that asked."""
+        """Let nothing pass before that moment, or an earlier pause's end if that is later.
+
+        `status`: the one that asked for it.
+        """
         self._paused_until, self.paused, self._status = max(until, self._paused_until or 0), True, status
 
     def resume(self) -> None:
@@ -81,12 +85,15 @@ class Gate:
         return self._paused_until
 
     def pausing(self, now: Micros) -> tuple[Micros, int | None] | None:
-        """When the pause ends, and the status that asked for it; None if there is none. Changes nothing: any thread."""
+        """When the pause ends, and the status that asked for it; None if there is none.
+
+        Changes nothing, so any thread may call it.
+        """
         until, status = self._paused_until, self._status
         return None if until is None or now >= until else (until, status)
 
     def ready_at(self, now: Micros) -> Micros:
-        """When the rate lets the next one pass: now, or later."""
+        """When the rate lets the next request pass: now, or later."""
         return now if self._bucket is None else self._bucket.ready_at(now)
 
     def let_pass(self, now: Micros) -> None:

@@ -1,4 +1,4 @@
-"""Look-ups of events: the events, kept while several lanes send them, and whether one must wait for others."""
+"""Look-ups of events: they are kept while several lanes send them; also whether one must wait for others."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class KeptEvents:
         self._events: dict[int, Event] = {}
         self._bytes = 0
         self.fresh: deque[Event] = deque(maxlen=FRESH_MAX)
-        """Events that were just committed, so that they need not be read back. Any thread may add some."""
+        """Events that were just committed, so that they need not be read back. Any thread may add to these."""
 
     def take_fresh(self) -> None:
-        """Keep what was just committed."""
+        """Keep events that were just committed."""
         while self.fresh:
             self._keep(self.fresh.popleft())
 
@@ -64,7 +64,7 @@ def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:
     """Whether the lane's backlog may hold an earlier delivery of the item's subject. Raises StoreError."""
     what = lane.link.what
     if getattr(what, "order_by", None) is not None or getattr(what, "split_by", None) is not None:
-        # Its lines are made by a template, or of elements, which the store cannot search for.
+        # Its lines come from a template or from elements, which the store cannot search for.
         return True
     rows = db.all(
         "backlog_of_subject",
@@ -75,7 +75,7 @@ def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:
         count=SUBJECT_EVENTS_MAX,
     )
     if len(rows) == SUBJECT_EVENTS_MAX:
-        # A subject with very many events is not searched for its earliest: each event is sent in its turn.
+        # If a subject has very many events, its earliest is not searched for: each event is sent in its turn.
         return True
     return any(number is not None and number not in lane.busy for (number,) in rows)
 

@@ -1,10 +1,10 @@
-"""A lane: what the deliver stage holds in memory for one link. Bounded, and can be rebuilt from the store at any time.
+"""A lane: what the deliver stage holds in memory for one link. It is bounded, and can always be rebuilt from the store.
 
-A lane *follows* while it takes deliveries from the head of the line as they are routed. When it cannot (its queue is
-full, it is paused or failing) it *lags*: what waits stays in the store as "my deliveries after my cursor", and is read
-in windows once there is room. So a dead endpoint with a million waiting deliveries costs a few numbers here.
+A lane *follows* while it takes deliveries from the head of the line as they are routed. If it cannot (its queue is
+full, or it is paused or failing), it *lags*: waiting deliveries stay in the store as "my deliveries after my cursor",
+and are read in windows once there is room. So a dead endpoint with a million waiting deliveries costs little here.
 
-Only the files of this folder write its attributes or touch their contents; everything else calls its methods.
+Only the files of this folder change its attributes or their contents; everything else calls its methods.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tidings.rules.deliver.health import HEALTHY, EndpointHealth, Failure
 
 QUEUE_MAX, HELD_MAX = 500, 1_000
 LINE_MAX = 16
-"""How many deliveries of one line are in memory; those behind them have only their rows."""
+"""How many deliveries of one line are in memory; those behind them exist only as rows."""
 WINDOW_START = 16
-"""Requests in flight at once to an endpoint that has not answered yet; each success allows one more."""
+"""How many requests may be in flight to an endpoint that has not answered yet; each success allows one more."""
 LATEST_MAX, SMALL_MAX = 32, 10_000
 
 
@@ -42,18 +42,18 @@ class Lane:
         gate.nums.add(link.num)
         self._marks = marks
         self.queue: deque[Queued] = deque()
-        """Never tried, oldest first."""
+        """Deliveries that were never tried, oldest first."""
         self.due: deque[Queued] = deque()
-        """Tried before, and due again."""
+        """Deliveries that were tried before and are due again."""
         self.latest: deque[Queued] = deque()
-        """While lagging: the newest of its backlog, which may be attempted before their turn. They are not busy."""
+        """While lagging: the newest of its backlog, which may be tried before their turn. They do not count as busy."""
         self.walked: int | None = None
-        """Where reading `latest` from the backlog continues, downwards; None: from its end; 0: there are no more."""
+        """Where reading `latest` from the backlog continues, downwards; None: from its end; 0: no more."""
         self.jumped: set[int] = set()
         """Numbers taken from `latest` whose result is not stored yet, beyond what was read of the backlog."""
         self.turn, self.setbacks = 0, Setbacks()
         self.moved = self.probed = 0
-        """When a request last left or came back; left as a probe."""
+        """When a request last left or came back; when one last left as a probe."""
         self.small: dict[int, int] = {}
         """The maximum size of a batch that carries this delivery: it was refused in a larger one."""
         self.queued_since: Micros = 0
@@ -73,19 +73,19 @@ class Lane:
         self.health = HEALTHY
         self.succeeded_at: Micros | None = None
         self.mended = False
-        """What it sends was edited, or it was disabled, and it has not sent anything since."""
+        """Whether what it sends was edited, or it was disabled, and it has sent nothing since."""
         self.edited_at: Micros = 0
-        """Requests that left earlier failed at the endpoint as it was before."""
+        """When it was edited: requests that left earlier failed at the endpoint as it was before."""
         self.lines = Lines()
         self.timer: Micros | None = None
         self._take(link, action)
 
     def _take(self, link: AnyLink, action: Action) -> None:
-        """Whatever follows from the link is worked out once, not for each delivery."""
+        """Work out once what depends only on the link, rather than for each delivery."""
         pacing = link.pacing
         self.link, self.action = link, action
         self.tenant = None if link.tenant == ALL_TENANTS else link.tenant
-        """Whose share its work counts against: its link's tenant, or None, the operator."""
+        """Whose share its work counts against: its link's tenant, or None for the operator."""
         self.sendable = link.deleted is None and link.mode == "enabled"
         """Whether its link exists and is enabled."""
         self.ordered_all, self.ordered_by_subject = pacing.order == "all", pacing.order == "subject"
@@ -97,7 +97,7 @@ class Lane:
 
     @property
     def room(self) -> int:
-        """How many new deliveries may be queued here."""
+        """How many more new deliveries may be queued here."""
         takes_more = (
             not self.lagging
             and self.sendable
@@ -109,7 +109,7 @@ class Lane:
 
     @property
     def blocked(self) -> bool:
-        """Strict order: whether one that all others wait for is on its way or waits for a retry."""
+        """In strict order: whether a delivery that all others wait for is on its way or waits for a retry."""
         return self.ordered_all and "" in self.lines.blocking
 
     @property
@@ -127,7 +127,7 @@ class Lane:
         """How many requests may be in flight at once."""
         most = self.most_in_flight
         if self.moved < self.setbacks.slow_until:
-            # Slow requests must not take every place: some are left for the newest deliveries.
+            # Slow requests must not take every place, so some are left for the newest deliveries.
             most -= self.setbacks.reserved(most)
         return 1 if self.ordered_all else min(self.window, most)
 
@@ -151,11 +151,11 @@ class Lane:
         return was
 
     def disable(self, reason: str) -> None:
-        """Send nothing more from now on, not only once that is stored."""
+        """Send nothing more from now on, even before that is stored."""
         self._take(msgspec.structs.replace(self.link, mode="disabled", reason=reason), self.action)
 
     def due_at(self, at: Micros) -> None:
-        """Something is due then; 0: read the store at once."""
+        """Something is due at that time; 0: read the store at once."""
         if self.next_due is None or at < self.next_due:
             self.next_due = at
 
@@ -171,7 +171,7 @@ class Lane:
             self.flying.pop(item.number, None)
 
     def unsent(self, items: Sequence[Queued], *, flown: bool) -> None:
-        """These could not be sent. `flown`: they were a whole request, so its place is free again."""
+        """These could not be sent. `flown`: they were a complete request, so its place is free again."""
         self.flights -= flown
         self.gate.flights -= flown
         for item in items:
@@ -179,7 +179,7 @@ class Lane:
             self.setbacks.express.pop(item.number, None)
 
     def succeeded(self, now: Micros, ended: Sequence[Queued] = ()) -> None:
-        """A request succeeded, and ended these: one more may be in flight, and what failed before is forgotten."""
+        """A request succeeded, and ended these: one more may be in flight, and earlier failures no longer count."""
         for item in ended if self.small else ():
             self.small.pop(item.number, None)
         if self.window < self.most_in_flight:
@@ -192,7 +192,7 @@ class Lane:
             self.mark()
 
     def failed(self, now: Micros, chance: float, failure: Failure) -> None:
-        """A request failed. Many endpoints that never respond must not take every place."""
+        """A request failed. Many endpoints that never respond must not be able to take every place."""
         if not failure.refused:
             self.window = max(1, min(self.window // 2, WINDOW_START))
         was_open = self.health.open
@@ -225,7 +225,7 @@ class Lane:
         return until
 
     def probe_now(self, now: Micros, *, free: bool) -> None:
-        """A person wants something of it now: if it is failing, a probe is due. `free`: its pause ends too."""
+        """A person wants it to send now: if it is failing, a probe is due. `free`: its pause ends too."""
         if not self.health.open and not (free and (self.gate.paused or self.setbacks.holds_back)):
             return
         self.health = health.probed_now(self.health, now, free=free)
@@ -245,7 +245,7 @@ class Lane:
         self.mark()
 
     def recover(self) -> None:
-        """It is enabled again: it may be well, and no pause lasts."""
+        """It is enabled again: it may work now, and any pause ends."""
         self.health = HEALTHY
         self.setbacks.resume()
         if not self.gate.shared:
@@ -283,7 +283,7 @@ class Lane:
                 self.mark()
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """The results of these are stored, and may be read from there, unless they are in flight again."""
+        """The results of these are stored and may be read from the store, unless they are in flight again."""
         flying = self.flying
         self.busy.difference_update([number for number in numbers if number not in flying] if flying else numbers)
 
@@ -292,7 +292,7 @@ class Lane:
         self._marks.add(self.num)
 
     def cancel_flying(self, number: int) -> bool:
-        """Do not try it again if it fails; False if it is not in flight."""
+        """Do not retry it if it fails; False if it is not in flight."""
         item = self.flying.get(number)
         if item is None:
             return False
@@ -304,7 +304,7 @@ class Lane:
         self.enqueue_all([item], now)
 
     def enqueue_all(self, items: Sequence[Queued], now: Micros) -> None:
-        """Put several there."""
+        """Put several items at the end of the queue."""
         if not self.queue:
             self.queued_since = now
         self.queue.extend(items)
@@ -316,7 +316,7 @@ class Lane:
         self.busy.add(item.number)
 
     def put_back(self, items: list[Queued], *, tried: bool) -> None:
-        """Items that were taken do not leave yet; they go back to the front."""
+        """Put back items that were taken and do not leave yet, at the front."""
         if not items:
             return
         self.queued_since = 0
@@ -328,7 +328,7 @@ class Lane:
         (self.due if tried else self.queue).extendleft(reversed(items))
 
     def see_newest(self, item: Queued) -> None:
-        """While lagging: remember the newest."""
+        """While lagging: remember the newest deliveries."""
         if self.ordered_all:
             return
         self.latest.append(item)
@@ -337,12 +337,12 @@ class Lane:
             self.walked = None
 
     def forget_newest(self) -> None:
-        """The newest were not seen; they are read from the store."""
+        """The newest deliveries were not seen; they will be read from the store."""
         self.latest.clear()
         self.walked = None
 
     def in_batches_of(self, number: int, most: int) -> None:
-        """It was refused in a batch: from now on it goes in smaller ones."""
+        """It was refused in a batch: from now on it is sent in smaller ones."""
         if len(self.small) >= SMALL_MAX:
             self.small.clear()
         self.small[number] = most
@@ -363,11 +363,11 @@ class Lane:
         self.mark()
 
     def fall_back(self, leave: Callable[[int], None], now: Micros) -> None:
-        """Leave everything queued or held to the store again (paused, disabled, failing, edited).
+        """Leave everything queued or held to the store again, because the lane is paused, disabled, failing or edited.
 
         `leave` is called with each number that was taken from the head of the line.
         """
-        # The row of a released one says that it is held, so nothing would find it again.
+        # The row of a released delivery says that it is held, so it would never be found again.
         self.drop_due()
         left = [item for item in self.queue if not item.freed]
         self.queue = deque(item for item in self.queue if item.freed)
@@ -394,7 +394,7 @@ class Lane:
         self.due.clear()
 
     def cursor(self) -> int | None:
-        """What to store as the lane's cursor: everything up to it was attempted; None while it follows."""
+        """The value to store as the lane's cursor: everything up to it was attempted. None while it follows."""
         if self.own:
             return next(iter(self.own)) - 1 if not self.lagging else min(next(iter(self.own)) - 1, self.read_to)
         return self.read_to if self.lagging else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Lines:
-    """Who waits behind whom. The rules are in `order.py`."""
+    """Which deliveries wait behind which. The rules are in `order.py`."""
 
     __slots__ = (
         "ahead_at",
@@ -40,9 +40,10 @@ class Lines:
         self.beyond: dict[str, int] = {}
         """Lines that continue in the store behind what is held here: the number of the last one."""
         self.unread: set[str] = set()
-        """Those with none left in memory, which have to be read."""
+        """Lines with none left in memory, which have to be read."""
         self.stuck: list[tuple[Micros, int, str]] = []
-        """A heap of those that failed while others wait for them: when they failed first, the delivery, its subject."""
+        """A heap of deliveries that failed while others wait for them: when each first failed, the delivery, its
+        subject."""
         self.unswept: int | None = None
         """After a start, the highest number found held: once all before it are in their lines, free lines may be
         released."""
@@ -51,10 +52,10 @@ class Lines:
         self.yielding: dict[str, None] = {}
         """Lines that wait for a delivery of another lane, by subject."""
         self.nudged: dict[str, None] = {}
-        """Those of them that may not have to wait any more."""
+        """Those of the yielding lines that may no longer have to wait."""
         self.ahead_at: Micros = 0
-        """When to check again whether they have to."""
+        """When to check again whether they have to wait."""
         self.outdated: dict[int, str] = {}
         """Deliveries that wait for a retry although a newer one of their subject waits too."""
         self.replaced: dict[int, str] = {}
-        """Deliveries that were replaced, as long as that is not stored: their lines wait for it."""
+        """Deliveries whose replacement is not stored yet: their lines wait for that."""

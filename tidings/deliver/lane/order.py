@@ -1,8 +1,9 @@
 """Order: which delivery of an ordered link must wait for which.
 
 `order: all` is one line with an empty key; `order: subject` has a line for each subject. A line is blocked by the
-deliveries in `blocking` (in flight, or waiting for a retry); those behind are held with a row in `waiting`. One that
-failed and is older than `order_max_age_seconds` is parked: it is retried on its own, and its line continues.
+deliveries in `blocking` (in flight, or waiting for a retry); those behind them are held with a row in `waiting`. A
+delivery that failed and is older than `order_max_age_seconds` is parked: it is retried on its own, and its line
+continues.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FAR: Micros = 1 << 60
 
 
 def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool:
-    """Whether the item may go now; if so, it blocks its line. If not, it is held and stored as held."""
+    """Whether the item may be sent now; if so, it blocks its line. If not, it is held and stored as held."""
     if item.subject is None:
         return True
     members = lane.lines.blocking.get(item.subject)
@@ -46,13 +47,13 @@ def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool
 
 
 def waits_in_line(lane: Lane, item: Queued) -> bool:
-    """Strict order: whether an earlier delivery than this one is still on its way."""
+    """In strict order: whether an earlier delivery than this one is still on its way."""
     members = lane.lines.blocking.get("")
     return members is not None and item.number not in members
 
 
 def release(lane: Lane, item: Queued, now: Micros) -> None:
-    """The item has ended or was parked: the next in its line may go."""
+    """The item has ended or was parked: the next in its line may be sent."""
     if item.subject is None:
         return
     members = lane.lines.blocking.get(item.subject)
@@ -71,22 +72,22 @@ def release(lane: Lane, item: Queued, now: Micros) -> None:
     if line:
         free(lane, item.subject, line, now)
     elif item.subject in lane.lines.beyond:
-        # None may go before those that are still to be read.
+        # None may overtake those that are still to be read.
         lane.lines.blocking[item.subject] = set()
         lane.lines.unread.add(item.subject)
 
 
 def mind_age(lane: Lane, row: Waiting) -> None:
-    """It waits for a retry: from a certain age on, its line does not wait for it.
-
-    A requested pause is not a failure.
-    """
+    """It waits for a retry: beyond a certain age, its line does not wait for it. A requested pause is not a failure."""
     if row.subject is not None and row.n > row.earlier:
         heapq.heappush(lane.lines.stuck, (row.first, row.delivery, row.subject))
 
 
 def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[int], Waiting | None]) -> Micros | None:
-    """Park what is too old for its line to wait for it. Returns when the next one will be. Raises StoreError."""
+    """Park deliveries that are too old for their lines to wait for.
+
+    Returns when the next one will be. Raises StoreError.
+    """
     age_max = lane.link.pacing.order_max_age_seconds * SECOND
     unsettled: list[tuple[Micros, int, str]] = []
     while lane.lines.stuck and now - lane.lines.stuck[0][0] >= age_max:
@@ -94,7 +95,7 @@ def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[in
         row = read(number)
         first, _, _ = heapq.heappop(lane.lines.stuck)
         if row is None or number in lane.flying or number not in lane.lines.blocking.get(subject, ()):
-            # It ended, or the result of its attempt decides.
+            # It ended, or its attempt's result decides.
             continue
         if number in lane.busy and all(item.number != number for item in lane.due):
             # Its row is on its way to the store; then the lane is served again.
@@ -120,7 +121,7 @@ def _park(lane: Lane, row: Waiting, now: Micros, settlement: Settlement) -> None
 
 
 def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
-    """The link is no longer ordered: everything held may go."""
+    """The link is no longer ordered: everything held may be sent."""
     if lane.lines.held or lane.lines.beyond:
         settlement.freed[lane.num] = now
     lane.lines.held.clear()
@@ -152,7 +153,7 @@ def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
     """The first of a line with none left in memory, read from the store; none of it is under way."""
     found = [row for row in rows if row.delivery not in lane.busy]
     if not found and lane.busy:
-        # They are on their way to the store.
+        # Their rows are on their way to the store.
         return
     lane.lines.unread.discard(subject)
     del lane.lines.blocking[subject]

@@ -37,7 +37,7 @@ class Queued(msgspec.Struct, gc=False):
     def end_unsent(
         self, link: int, now: Micros, outcome: Outcome, cause: Cause, settlement: Settlement, why: str = ""
     ) -> None:
-        """Record that it ended without a request. `why`: a reason that says more than the outcome."""
+        """Record that it ended without a request. `why`: a reason that is more specific than the outcome."""
         attempt = Attempt(
             delivery=self.number,
             n=self.n + 1,

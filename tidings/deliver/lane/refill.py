@@ -17,12 +17,13 @@ from tidings.store.base import Db, Row
 
 REFILL_BELOW = QUEUE_MAX // 2
 PROBED_FROM = 16
-"""How many are read for a probe: with an ordered link some may have to be held."""
+"""How many are read for a probe, as with an ordered link some may have to be held."""
 LINES_READ = 16
 
 
 def offer(lane: Lane, rows: Iterable[Row], outstanding: Outstanding, now: Micros) -> None:
-    """New deliveries of its link, in order, from the head of the line: the lane takes them, or lags from there on."""
+    """Offer a lane new deliveries of its link, in order, from the head of the line: it takes them, or lags from
+    there on."""
     room, tenant, new = lane.room, lane.tenant, list[Queued]()
     for number, _, event, created in rows:
         if room and number in lane.busy:
@@ -101,7 +102,8 @@ class Refill:
         lane.next_due = None if later is None or later[0] >= order.FAR else later[0]
 
     def _read_blocking(self, lane: Lane, now: Micros) -> None:
-        """For a blocked line in strict order only those that block it are read, and they go first, in their order."""
+        """For a blocked line in strict order, only the deliveries that block it are read, and they are sent first,
+        in order."""
         due: list[Queued] = []
         lane.next_due = None
         for number in sorted(lane.lines.blocking[""]):

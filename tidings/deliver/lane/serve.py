@@ -1,4 +1,4 @@
-"""Serving a lane: which of its deliveries leave now, given slots, rate, order, batches, the breaker and a hold."""
+"""Serving a lane: which of its deliveries are sent now, given its slots, rate, order, batches, breaker and hold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tidings.store.base import Db
 
 MILLI: Micros = 1_000
 TURN_MAX = 16
-"""How many requests one lane may start in a turn, so that all lanes get theirs."""
+"""How many requests one lane may start in a turn, so that all lanes get their turn."""
 PROBES_MAX = 2
 """How many probes with retries or old deliveries may be in flight; the newest have their own places."""
 RECENT: Micros = 5 * SECOND
@@ -48,9 +48,9 @@ def serve(
     chance: Callable[[], float],
     head: int,
 ) -> Micros | None:
-    """Refill the lane, and put what may leave now into `launch`. `head`: up to where the head of the line was read.
+    """Refill the lane, and put what may be sent now into `launch`. `head`: up to where the head of the line was read.
 
-    Returns when to look again, if a time is known. Raises StoreError.
+    Returns when to serve it again, if a time is known. Raises StoreError.
     """
     if not lane.sendable:
         return None
@@ -73,7 +73,7 @@ def serve(
     if lane.lines.yielding:
         again = _sooner(family.next_look(lane, now), again)
     if lane.lagging and not lane.latest and lane.walked != 0 and lane.ordinary < lane.slots:
-        # None of the newest could go; perhaps an earlier one can.
+        # None of the newest could be sent; perhaps an earlier one can.
         again = now if turns.is_behind(lane, now) and not lane.health.open else again
     if lane.lines.unswept is not None and order.may_sweep(lane, lane.read_to if lane.lagging else head):
         order.sweep(lane, now)
@@ -125,7 +125,7 @@ def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
 
 
 def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None, Micros | None]:
-    """The line to take from next; None: none before the moment returned with it (if known)."""
+    """The line to take from next. None if there is none before the moment returned with it (if known)."""
     if lane.gate.limited:
         if lane.gate.full:
             return None, lane.next_due
@@ -148,7 +148,7 @@ def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None,
 
 
 def _mind_silence(lane: Lane, now: Micros) -> None:
-    """At a narrow rate, slow requests use up the turns long before they take all places."""
+    """At a low rate, slow requests use up the turns long before they take all places."""
     if lane.flights and now - lane.setbacks.silent_since >= SLOW:
         _stuck(lane, now)
 
@@ -179,7 +179,8 @@ def _complete_at(lane: Lane, now: Micros) -> Micros:
 def _probe(
     lane: Lane, now: Micros, launch: Launch, settlement: Settlement, look: Look, chance: Callable[[], float]
 ) -> Micros | None:
-    """The breaker is open: the newest as long as none of them fails; otherwise one at a time, when a probe is due."""
+    """The breaker is open: send the newest as long as none of them fails; otherwise one at a time, when a probe is
+    due."""
     if lane.gate.full:
         return lane.next_due
     if (at := lane.gate.ready_at(now)) > now:
@@ -216,7 +217,7 @@ def _probe(
             if lane.ordered_all:
                 break
     if lane.next_due is not None and lane.next_due <= now:
-        # A probe is due and has no place: what comes back makes room, and the newest may get a place of their own.
+        # A probe is due and has no place: requests that come back make room, and the newest may get their own place.
         return _look_again_full(lane, now)
     return lane.next_due
 
@@ -242,7 +243,7 @@ def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, exp
     for item in items:
         lane.flying[item.number] = item
         if item.freed:
-            # The settlement that stored it as held may be done now; its row stays until it ends.
+            # The settlement that stored it as held may be done by this time; its row stays until it ends.
             lane.busy.add(item.number)
     launch.append((lane, items))
 
@@ -250,8 +251,8 @@ def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, exp
 def _may_express(lane: Lane, now: Micros) -> bool:
     """Whether the newest may have a place beyond the window: those within it are slow, or fail.
 
-    Only one more each second, as long as none comes back: so another slow one does not keep the next one waiting. The
-    last place is for fresh ones.
+    Only one more per second leaves while none comes back, so that another slow one does not keep the next one waiting.
+    The last place is for fresh ones.
     """
     back = lane.setbacks
     if lane.ordered_all or len(back.express) >= EXPRESS_MAX or now - _last_expressed(lane) < SLOW:
@@ -264,9 +265,9 @@ def _may_express(lane: Lane, now: Micros) -> bool:
     has_more = lane.flights + 1 < lane.most_in_flight and len(back.express) + 1 < EXPRESS_MAX
     if not (back.is_fresh(newest) or has_more):
         return False
-    # What was made long before the last success is in no hurry, and may be what is slow.
+    # A delivery made long before the last success is not urgent, and may be one that is slow.
     recent = back.is_fresh(newest) or newest > (lane.succeeded_at or 0) - RECENT
-    # After a pause, one asks whether it is over.
+    # After a pause, one delivery tests whether it is over.
     asks = lane.health.hold_delay_seconds > 0
     return stuck or (turns.is_behind(lane, now) and recent and not asks)
 
@@ -278,7 +279,7 @@ def _last_expressed(lane: Lane) -> Micros:
 
 
 def _look_again_full(lane: Lane, now: Micros) -> Micros | None:
-    """All places are taken: a request that comes back is noticed anyway, so only slowness needs a time."""
+    """All places are taken. A request that comes back is noticed anyway, so only slowness needs a time."""
     express = len(lane.setbacks.express)
     if turns.is_empty(lane, "newest") or express >= EXPRESS_MAX or lane.flights >= lane.most_in_flight:
         return None

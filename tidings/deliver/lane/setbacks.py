@@ -1,7 +1,7 @@
-"""A lane's setbacks: what failed or is slow, and what is therefore *fresh*, made after all of it.
+"""A lane's setbacks: what failed or is slow, and which deliveries are therefore *fresh*, that is, made after all of it.
 
-Whatever comes of messages that fail, fresh ones keep a place and a turn: they may be fine, and nothing says otherwise.
-That holds for pauses too, if an endpoint asks for one again though it has accepted newer messages.
+Whatever happens to messages that fail, fresh ones keep a place and a turn: they may be fine, as nothing says
+otherwise. This is also true of pauses, if an endpoint asks for one again although it has accepted newer messages.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 EXPRESS_MAX = 16
 """How many requests beyond its window may carry its newest deliveries while earlier ones are slow or fail."""
 SLOW: Micros = 1 * SECOND
-"""A request that takes this long is slow; if nothing came back or left for so long, slow ones have all places."""
+"""A request that takes this long is slow; if nothing came back or left for this long, slow ones have taken all
+places."""
 SLOW_KEPT: Micros = 60 * SECOND
 
 
 class LastFailure(NamedTuple):
-    """How the last attempt that failed ended. `answer`: the beginning of the response, if there was one."""
+    """The result of the last failed attempt. `answer`: the beginning of the response, if there was one."""
 
     outcome: str
     status: int | None
@@ -55,24 +56,25 @@ class Setbacks:
 
     def __init__(self, failed_to: Micros = 0, older_until: Micros | None = None, trust: Trust = TRUSTED) -> None:
         self.failed_to = failed_to
-        """When the newest message that failed was made; 0: none has."""
+        """When the newest message that failed was made; 0 if none has failed."""
         self.last: LastFailure | None = None
-        """None: nothing has failed since the start, or since it was edited."""
+        """The last failure; None if nothing has failed since the start, or since it was edited."""
         self.express: dict[int, Micros] = {}
         """Numbers of deliveries in flight beyond the window, and when they left."""
         self.slow_until: Micros = 0
-        """Something was slow, or got no response, less than SLOW_KEPT ago."""
+        """Until when it counts as slow: something was slow or got no response less than SLOW_KEPT ago."""
         self.silent_since: Micros = 0
-        """While requests are in flight: since when none of them has come back."""
+        """While requests are in flight: since when none has come back."""
         self.recovery: Recovery | None = None
         """Its last one since the start."""
         self.trust = trust
         self.older_until = older_until
         """Until then only fresh ones are sent."""
         self.trial_due, self.due_first = False, older_until is not None
-        """A pause is over, and nothing was sent since; what is sent first then was tried before."""
+        """Whether a pause is over and nothing was sent since; whether the first one sent then was tried before."""
         self.retry_next = False
-        """It was held: a retry goes before old ones never tried, to see whether it is asked to wait again."""
+        """Whether, after a hold, a retry precedes old untried ones, to see whether the endpoint asks for a pause
+        again."""
         self.trial: int | None = None
         """The delivery that was sent first after a pause."""
         self.left: int | None = None
@@ -80,12 +82,12 @@ class Setbacks:
 
     @property
     def tries_older(self) -> bool:
-        """Whether an older one is to be the trial. Not twice in a row: at a narrow rate, others would get no turn."""
+        """Whether an older one should be the trial; not twice in a row, as at a low rate others would get no turn."""
         return self.due_first and (self.trial is None or self.left != self.trial)
 
     @property
     def holds_back(self) -> bool:
-        """Whether only some may go now: fresh ones, or one as a trial."""
+        """Whether only some may be sent now: fresh ones, or one as a trial."""
         return self.trial_due or self.older_until is not None
 
     def is_fresh(self, made: Micros) -> bool:
@@ -93,24 +95,24 @@ class Setbacks:
         return made > self.failed_to
 
     def failed(self, made: Micros, now: Micros, took: Micros) -> None:
-        """A message made at `made` failed, `took` after it left."""
+        """A message made at `made` failed `took` after it left."""
         self.failed_to = max(self.failed_to, made)
         if took >= SLOW:
             self.slow_until = now + SLOW_KEPT
 
     def noted(self, last: LastFailure) -> None:
-        """How it failed, for reports."""
+        """Remember how it failed, for reports."""
         self.last = last
 
     def accepted(self, now: Micros) -> None:
-        """A message was accepted. If that contradicts the pause of older ones, they need not wait any longer."""
+        """A message was accepted. If that contradicts the pause of older ones, they no longer have to wait."""
         before = self.trust
         self.trust = health.accepted(before, waiting=now < (self.older_until or 0))
         if self.trust.doubted and not before.doubted:
             self.resume()
 
     def stuck(self, made: Micros, now: Micros) -> None:
-        """Nothing comes back; the newest in flight was made at `made`."""
+        """No request comes back; the newest in flight was made at `made`."""
         self.failed(made, now, SLOW)
 
     def reserved(self, most: int) -> int:
@@ -128,7 +130,7 @@ class Setbacks:
             self.trial, self.trial_due, self.due_first = number, False, False
 
     def resume(self) -> None:
-        """No pause lasts. What is known of its failures stays known."""
+        """End any pause, but keep what is known about its failures."""
         self.older_until = None
         self.trial_due = self.due_first = self.retry_next = False
 
@@ -152,7 +154,7 @@ class Setbacks:
 
 
 def asked_to_wait(lane: Lane, items: Sequence[Queued], now: Micros) -> Whom:
-    """The endpoint asked for a pause when it got these: who is to wait."""
+    """The endpoint asked for a pause when it got these; returns which deliveries have to wait."""
     back, newest = lane.setbacks, items[-1]
     ask = Failure(newer=lane.is_news(newest.created), first=not newest.n)
     trial = items[0].number == back.trial
@@ -164,7 +166,7 @@ def asked_to_wait(lane: Lane, items: Sequence[Queued], now: Micros) -> Whom:
 def hold_older(lane: Lane, now: Micros, chance: float, asked_seconds: float | None) -> None:
     """Until the pause is over, send only what was made after everything that failed.
 
-    If the endpoint is doubted, the length that it asked for is not believed either.
+    If the endpoint is doubted, the length that it asked for is ignored too.
     """
     lane.window = 1
     back = lane.setbacks
@@ -178,7 +180,7 @@ def hold_older(lane: Lane, now: Micros, chance: float, asked_seconds: float | No
 
 
 def recovered(lane: Lane, now: Micros) -> Recovery | None:
-    """It accepts a delivery while only probes are sent. None: there was no outage."""
+    """It accepts a delivery while only probes are sent. Returns None if there was no outage."""
     recovery = health.recovery(lane.health, now, lane.succeeded_at)
     if recovery is not None:
         lane.setbacks.recovery = recovery

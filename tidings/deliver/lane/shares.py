@@ -1,4 +1,4 @@
-"""What the deliver stage divides among tenants: requests in flight, their bytes, and what waits in memory.
+"""What the deliver stage divides among tenants: requests in flight, their bytes, and waiting deliveries in memory.
 
 A tenant whose endpoints never respond holds its share of these and no more: its lanes wait until some of its requests
 come back, and everyone else's continue.
@@ -30,11 +30,11 @@ class Shares:
         """By tenant, how many requests have finished since the last round, and their bytes."""
 
     def views(self) -> list[ShareView]:
-        """All of them at this moment; may be called from any thread."""
+        """All shares as they are now; may be called from any thread."""
         return [share.view() for share in (self.flights, self.flight_bytes, self.queued)]
 
     def may_start(self, lane: Lane) -> bool:
-        """Whether the lane may send a request now. If not, it is kept until `begin_round` finds that it may."""
+        """Whether the lane may send a request now. If not, the lane is kept until `begin_round` finds that it may."""
         tenant = lane.tenant
         if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
             return True
@@ -55,7 +55,7 @@ class Shares:
         self._back[tenant] = count + 1, whole + size
 
     def begin_round(self, active: dict[int, Lane]) -> None:
-        """Give back what has finished, and serve as many lanes of each tenant that may send again."""
+        """Give back finished requests, and serve as many lanes of each tenant that may send again."""
         if not self._back:
             return
         places = 0
@@ -89,7 +89,7 @@ class Outstanding:
         return True
 
     def pop(self, number: int) -> None:
-        """It is stored, or left to the store again. Unknown numbers are ignored."""
+        """A result is stored, or the delivery is left to the store again. Unknown numbers are ignored."""
         self.pop_all([number])
 
     def pop_all(self, numbers: Iterable[int]) -> None:
@@ -116,7 +116,7 @@ class Outstanding:
 def in_turns(lanes: Iterable[Lane]) -> list[Lane]:
     """The lanes with their tenants in turn: one of each, then the next of each.
 
-    Of those that share a gate, the one that has waited longest comes first: a rate lets one at a time pass.
+    Of lanes that share a gate, the one that has waited longest comes first, because a rate lets one pass at a time.
     """
     found = list(lanes)
     sharing = [lane for lane in found if lane.gate.shared]

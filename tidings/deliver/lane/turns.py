@@ -1,7 +1,7 @@
 """Turns: which of a lane's deliveries goes next, so that failing ones keep no other from being attempted.
 
 Three lines share the turns: those never attempted, oldest first; retries that are due; and, once the lane has fallen
-behind (it lags, or something failed), the newest, which go before their turn as far as the link's order permits.
+behind (it lags, or something failed), the newest, which are sent before their turn as far as the link's order permits.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Kind = Literal["oldest", "due", "newest"]
 MILLI: Micros = 1_000
 BEHIND: Micros = 1 * SECOND
 NARROW = 16
-"""With this few requests in flight, the newest may have to wait long for their turn."""
+"""With this few requests in flight, the newest may have to wait a long time for their turn."""
 FEW = 8
 SUBJECTS_READ = 64
 """How many subjects are looked up at once."""
 LAST_DUE = 4
-"""In every second round of turns a probe takes the last of the due retries, not the first."""
+"""In every second round of turns, a probe takes the last due retry rather than the first."""
 
 _TURNS: tuple[tuple[Kind, ...], ...] = (
     ("newest", "oldest", "due"),
@@ -39,7 +39,7 @@ _TURNS: tuple[tuple[Kind, ...], ...] = (
     ("oldest", "due", "newest"),
 )
 _FRESH_TURNS = 8
-"""Of this many turns one is for what is not fresh; at a narrow rate, or with few in flight, more would delay others."""
+"""One in this many turns is for what is not fresh; at a low rate, or with few in flight, more would delay others."""
 _OF_FRESH: tuple[tuple[Kind, ...], ...] = (("newest", "oldest", "due"), ("oldest", "newest", "due"))
 _OF_OTHERS: tuple[tuple[Kind, ...], ...] = (("oldest", "due", "newest"), ("due", "oldest", "newest"))
 _AFTER_A_PAUSE: tuple[Kind, ...] = ("newest", "due", "oldest")
@@ -48,7 +48,7 @@ _FRESH_FIRST: tuple[Kind, ...] = ("oldest", "due")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What choosing has to look up in the store. All raise StoreError."""
+    """The look-ups in the store that choosing needs. All raise StoreError."""
 
     events: Callable[[list[int]], dict[int, Event]]
     """From numbers to events."""
@@ -59,7 +59,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 def kinds(lane: Lane, now: Micros) -> tuple[Kind, ...]:
-    """The lines in the order in which this turn tries them."""
+    """The lines, in the order in which this turn tries them."""
     if lane.ordered_all:
         return _IN_STRICT_ORDER if lane.blocked or lane.turn & 1 else _FRESH_FIRST
     back = lane.setbacks
@@ -69,9 +69,9 @@ def kinds(lane: Lane, now: Micros) -> tuple[Kind, ...]:
         return _AFTER_A_PAUSE
     if goes_first(lane, now):
         others, turn = divmod(lane.turn, _FRESH_TURNS)
-        # While nothing older is queued, fresh ones go in the order in which they were made.
+        # While nothing older is queued, fresh ones are sent in the order in which they were made.
         in_line = not lane.lagging and bool(lane.queue) and back.is_fresh(lane.queue[0].created)
-        # One that is never answered would take the only place until it times out, while all fresh ones wait.
+        # A request that is never answered would take the only place until it times out, while all fresh ones wait.
         for_fresh = turn or (lane.most_in_flight == 1 and now < back.slow_until)
         return _OF_FRESH[in_line] if for_fresh else _OF_OTHERS[others & 1]
     return _TURNS[lane.turn & 3]
@@ -84,7 +84,7 @@ def newest_is_fresh(lane: Lane) -> bool:
 
 
 def goes_first(lane: Lane, now: Micros) -> bool:
-    """Whether fresh ones have nearly every turn: something failed or is slow, and may take turns again."""
+    """Whether fresh ones get nearly every turn, because something failed or is slow and may take turns again."""
     back = lane.setbacks
     failing = lane.health.fails > 0 or (
         back.failed_to and (lane.next_due is not None or lane.due or (lane.gate.limited and now < back.slow_until))
@@ -93,7 +93,7 @@ def goes_first(lane: Lane, now: Micros) -> bool:
 
 
 def newest_complete_at(lane: Lane, now: Micros, kind: Kind) -> Micros:
-    """When a batch of fresh ones from the queue is full or old enough; now for everything else."""
+    """When a batch of fresh ones from the queue is full or old enough; for everything else, now."""
     batch, line = lane.link.pacing.batch, lane.queue
     if kind != "newest" or batch is None or lane.lagging:
         return now
@@ -108,7 +108,8 @@ def newest_complete_at(lane: Lane, now: Micros, kind: Kind) -> Micros:
 
 
 def is_behind(lane: Lane, now: Micros) -> bool:
-    """Whether the newest go before their turn: earlier ones wait for what fails, or it has lagged for a while."""
+    """Whether the newest are sent before their turn: earlier ones wait for failing ones, or it has lagged for a
+    while."""
     if lane.ordered_all:
         return False
     if (
@@ -122,7 +123,7 @@ def is_behind(lane: Lane, now: Micros) -> bool:
 
 
 def _is_narrow(lane: Lane) -> bool:
-    """Whether its rate or its few places make new deliveries wait for refused ones, though nothing newer failed."""
+    """Whether its rate or its few places make new deliveries wait behind refused ones, though nothing newer failed."""
     return lane.gate.limited or lane.most_in_flight <= NARROW
 
 
@@ -141,14 +142,15 @@ def newest_made(lane: Lane) -> Micros | None:
 
 
 def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Queued]:
-    """Up to `most` deliveries of a line. Empty: the first ones were held, skipped or must wait."""
+    """Up to `most` deliveries of a line; empty if the first ones were held or skipped, or must wait."""
     if kind == "newest":
         return _take_newest(lane, most, now, settlement, look)
     line = lane.due if kind == "due" else lane.queue
     if kind == "due":
         lane.setbacks.retry_next = False
     if most == 1 and lane.link.pacing.order == "none":
-        # What failed last in an outage was the newest then: it does not wait for everything that failed before it.
+        # The last delivery that failed in an outage was the newest then, so it does not wait for everything that failed
+        # before it.
         return [line.pop() if kind == "due" and lane.turn & LAST_DUE and lane.health.open else line.popleft()]
     taken: list[Queued] = []
     while line and len(taken) < most:
@@ -207,9 +209,9 @@ def _take_from_queue(lane: Lane, most: int, now: Micros, settlement: Settlement,
 
 
 def _pop_newest(lane: Lane, line: deque[Queued], most: int) -> Queued:
-    """The newest; at a narrow rate, the oldest of a few fresh ones, and of many on every second turn.
+    """The newest; at a low rate, the oldest of a few fresh ones, and on every second turn the oldest of many.
 
-    It would wait long, and if a newer one failed first, it would not be fresh any more.
+    Otherwise it would wait a long time, and no longer be fresh if a newer one failed first.
     """
     if most > 1 or not lane.gate.limited:
         return line.pop()
@@ -239,7 +241,7 @@ def _jump(lane: Lane, look: Look) -> Queued | None:
 
 
 def _claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement, look: Look) -> bool:
-    """Whether a delivery may go now, as far as others of its line are concerned. Raises StoreError."""
+    """Whether the others of its line let a delivery be sent now. Raises StoreError."""
     if not lane.replaces or item.subject is None:
         return order.claim(lane, item, now, settlement)
     if replacing.is_outdated(lane, item, look):

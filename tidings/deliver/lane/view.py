@@ -13,7 +13,7 @@ from tidings.store.base import Row
 
 
 class LaneView(msgspec.Struct, frozen=True):
-    """What others may see of a lane."""
+    """The state of a lane, as others may see it."""
 
     queued: int
     in_flight: int
@@ -22,22 +22,22 @@ class LaneView(msgspec.Struct, frozen=True):
     fails: int
     failing_since: Micros | None
     probe_at: Micros | None
-    """When the next probe may leave; None: at once, as soon as there is something to send."""
+    """When the next probe may leave; None if at once, as soon as there is something to send."""
     held_until: Micros | None = None
     held_status: int | None = None
     alarming: bool = False
-    """Its failures are no passing trouble: somebody should look."""
+    """Whether its failures are more than a passing problem, so that somebody should check."""
     last_failure: LastFailure | None = None
-    """None also right after a start, when only the store knows it."""
+    """The last failure; also None right after a start, when only the store knows it."""
     succeeded_at: Micros | None = None
     disables_at: Micros | None = None
-    """From when on a failure disables it, if it is an endpoint and does not succeed before."""
+    """From when a failure disables it, if it is an endpoint and does not succeed before then."""
     next_due: Micros | None = None
-    """When the next delivery with a due time may be sent; None: now, or there is none."""
+    """When the next delivery with a due time may be sent; None if now, or if there is none."""
 
 
 def view(lane: Lane, now: Micros) -> LaneView:
-    """The lane at this moment. A pause that another lane of its gate was asked for holds this one, too."""
+    """The lane as it is now. A pause that another lane of its gate was asked for holds this one too."""
     health = lane.health
     until, status = health.held_until, health.held_status
     if lane.gate.shared and (pause := lane.gate.pausing(now)) is not None and pause[0] > (until or 0):
@@ -78,7 +78,7 @@ def stored_health(row: Row) -> EndpointHealth:
 
 
 def of_stored(row: Row, now: Micros) -> LaneView:
-    """A lane as it was stored, in a row of `link_states`. What it has in memory is unknown."""
+    """A lane as it was stored in a row of `link_states`. What it has in memory is unknown."""
     health = stored_health(row)
     held = health.held_until is not None and health.held_until > now
     return LaneView(

@@ -20,8 +20,7 @@ MOVING = 0x7469_6469_6E67_736D
 
 
 class AskedFirst(dict[str, Watch]):
-    """Replaces `Db.watched` at a node that takes in: a job that writes items first asks it for the watch of their
-    table."""
+    """Replaces `Db.watched` at a node that takes in: jobs ask it for a table's watch before they write items."""
 
     def __init__(self, db: Db, begin: Callable[[Db], None]) -> None:
         """`begin`: makes the transaction fail if the catalogue in memory differs from the stored one."""

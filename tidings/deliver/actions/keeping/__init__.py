@@ -1,1 +1,1 @@
-"""Keeping: what links remember of answers, for the subject of an event."""
+"""Keeping: what links remember from responses, for the subject of an event."""

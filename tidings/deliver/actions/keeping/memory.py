@@ -1,4 +1,4 @@
-"""What links have kept of answers, looked up before a call, and stored with the attempt that it came from.
+"""What links have kept from responses: looked up before a call, and stored with the attempt that it comes from.
 
 Deliveries of a subject may follow one another faster than the store: what is not stored yet is remembered here.
 """
@@ -33,12 +33,12 @@ class LinkMemory:
         return found
 
     def keep(self, key: KeptKey, values: dict[str, Any]) -> Keep:
-        """Remember these; null forgets a name. Returns what is to be stored with the attempt."""
+        """Remember these values; null removes a name. Returns what to store with the attempt."""
         self._unstored.setdefault(key, []).append(values)
         return Keep(key, values, lambda: self._stored(key))
 
     def _stored(self, key: KeptKey) -> None:
-        """The first of a key's is stored."""
+        """The first pending values of a key are stored."""
         left = self._unstored[key]
         del left[0]
         if not left:
@@ -51,7 +51,7 @@ class Keep(msgspec.Struct, frozen=True):
     key: KeptKey
     values: dict[str, Any]
     stored: Callable[[], None]
-    """To be called once it is stored."""
+    """Call this once it is stored."""
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
         """Store them."""

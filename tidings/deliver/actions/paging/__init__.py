@@ -1,1 +1,1 @@
-"""Paging: in which parts a page of records is stored."""
+"""Paging: the parts in which a page of records is stored."""

@@ -1,4 +1,5 @@
-"""How large a page and a record may be, and which records of a page one write job takes in: others write in between."""
+"""How large a page and a record may be, and how many records of a page one write job takes in, so that others can
+write in between."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ RECORD_BYTES_MAX = 1024 * 1024
 
 
 def check_whole(reply: Reply) -> None:
-    """Raise BadRecord if an answer did not end as HTTP says: what is missing would count as deleted, or be skipped."""
+    """Raise BadRecord if a response is incomplete: the missing records would count as deleted, or be skipped."""
     if len(reply.body) >= ANSWER_BYTES_MAX:
         raise BadRecord(f"The response has more than {ANSWER_BYTES_MAX:,} bytes. Request smaller pages.")
     if reply.failure is not None:
@@ -34,7 +35,7 @@ def check_size(observed: Observation) -> None:
 
 
 def end_of_part(observed: Sequence[Observation], at: int, *, is_large: bool) -> int:
-    """Where the part of a page ends that begins at a place. `is_large`: the page may be too large for one part."""
+    """Where the part that begins at a place ends. `is_large`: the page may be too large for one part."""
     end = min(at + OBSERVED_PER_STEP, len(observed))
     if not is_large:
         return end

@@ -17,14 +17,14 @@ _COLUMNS = ("delivery", "link", "parent", "element")
 
 
 class PartsMade:
-    """What deliveries are about. Belongs to the deliver thread. Every method raises StoreError."""
+    """Looks up what deliveries are about. Belongs to the deliver thread. Every method raises StoreError."""
 
     def __init__(self, db: Db) -> None:
         self._db = db
         self._known: dict[int, str | None] = {}
 
     def of(self, delivery: int) -> str | None:
-        """The element that a delivery is about, as JSON; None: it is about the whole event."""
+        """The element that a delivery is about, as JSON; None if it is about the whole event."""
         if delivery not in self._known:
             row = self._db.one("part_of", delivery=delivery)
             if len(self._known) >= KNOWN_MAX:
@@ -33,7 +33,7 @@ class PartsMade:
         return self._known[delivery]
 
     def count(self, link: int, parent: int) -> int:
-        """How many deliveries were made of one."""
+        """How many deliveries one was split into."""
         row = self._db.one("parts_of", link=link, parent=parent)
         return 0 if row is None else int(row[0])
 
@@ -51,7 +51,7 @@ class MakeParts(msgspec.Struct, frozen=True):
     elements: tuple[str, ...]
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
-        """Append them, once."""
+        """Append the deliveries, once."""
         row = db.one("parts_of", link=self.link, parent=self.parent)
         if row is None or not row[0]:
             first = deliveries.append(db, [(self.event, self.link)] * len(self.elements), now)

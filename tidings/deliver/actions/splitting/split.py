@@ -1,7 +1,7 @@
 """The action of a link with `split`: a delivery of the event makes one for each element, which the link then acts on.
 
-So each element has its own attempts, retries, key and line. A delivery that was split has ended; retrying it makes no
-element's delivery again, because those can be retried themselves.
+So each element has its own attempts, retries, key and line. A delivery that was split has ended. Retrying it makes no
+new deliveries for its elements, because those can be retried themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_LONGER = "The link no longer splits events, but this delivery is about an ele
 
 
 class Split(msgspec.Struct, frozen=True):
-    """What comes of a delivery that is about the whole event."""
+    """The result of a delivery that is about the whole event."""
 
     outcome: Outcome
     reason: str
@@ -77,7 +77,7 @@ class SplitAction:
         return Split(outcomes.SPLIT, elements.sentence, parts)
 
     def send(self, request: Any, done: Callable[[Any], None]) -> None:
-        """Let the inner action send it; a split needs no request. Raises ValueError."""
+        """Have the inner action send it; a split needs no request. Raises ValueError."""
         if isinstance(request, Split):
             self._tools.later(lambda: done(request))
         else:

@@ -1,8 +1,8 @@
-"""Lanes that keep their order together: of links with `order: subject` and the same connection, or collection.
+"""Lanes that keep their order together: those of links with `order: subject` and the same connection or collection.
 
-A delivery waits while one of its subject with a smaller number is on its way in another lane of the family. Numbers are
-given in the order of events, so no two wait for each other. Such a line is *yielding*: it is blocked by `OTHERS`, which
-stands for the other lanes, until nothing is ahead of its first.
+A delivery waits while one with the same subject and a smaller number is on its way in another lane of the family.
+Numbers are given in the order of events, so no two wait for each other. Such a line is *yielding*: it is blocked by
+`OTHERS`, which stands for the other lanes, until nothing is ahead of its first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OTHERS = -1
 CHECK: Micros = 1 * SECOND
-"""What ended without a word (cancelled in the background, its link deleted) is noticed this much later."""
+"""A delivery that ended unannounced (cancelled in the background, its link deleted) is noticed this much later."""
 CHECKED_MAX = 64
 YIELDING_MAX = 1_000
 """With this many lines yielding, a lane takes nothing more."""
@@ -34,12 +34,12 @@ class Family:
     """The lanes. Belongs to the deliver thread."""
 
     def __init__(self, wake: Callable[[Lane], None]) -> None:
-        """`wake`: has a lane served."""
+        """`wake`: makes a lane be served."""
         self._lanes: dict[int, Lane] = {}
         self._wake = wake
 
     def join(self, lane: Lane) -> None:
-        """A lane belongs to this family from now on, and to no other. A deleted or edited one has left."""
+        """A lane now belongs to this family, and to no other. A deleted or edited one has left."""
         was = lane.lines.family
         if was is self:
             return
@@ -48,7 +48,7 @@ class Family:
         self._lanes[lane.num] = lane
 
     def others(self, lane: Lane) -> list[Lane]:
-        """All but this one."""
+        """All lanes except this one."""
         return [each for each in self._lanes.values() if each is not lane]
 
     def ended(self, lane: Lane, subject: str) -> None:
@@ -59,7 +59,7 @@ class Family:
                 self._wake(other)
 
     def left(self, lane: Lane) -> None:
-        """A lane does not belong to it any more: nobody waits for it."""
+        """A lane has left the family: nobody waits for it."""
         del self._lanes[lane.num]
         for other in (*self._lanes.values(), lane):
             other.lines.nudged.update(other.lines.yielding)
@@ -67,7 +67,7 @@ class Family:
 
 
 def leave(lane: Lane) -> None:
-    """The lane keeps its own order only."""
+    """From now on, the lane keeps only its own order."""
     family, lane.lines.family = lane.lines.family, None
     if family is not None:
         family.left(lane)
@@ -77,7 +77,7 @@ def must_wait(lane: Lane, item: Queued, settlement: Settlement, look: Look) -> b
     """Whether a delivery, the next of its line, has to wait for another lane; then its line yields."""
     family, subject = lane.lines.family, item.subject
     if family is None or subject is None or item.n:
-        # What was tried before was next in order then.
+        # A delivery that was tried before was next in order then.
         return False
     members = lane.lines.blocking.get(subject)
     if members is not None and item.number not in members:
@@ -129,14 +129,14 @@ def look_again(lane: Lane, now: Micros, look: Look) -> None:
 
 
 def next_look(lane: Lane, now: Micros) -> Micros:
-    """When to check again whether lines have to wait, even if nothing is heard of the others."""
+    """When to check again whether lines have to wait, even if the other lanes report nothing."""
     if lane.lines.ahead_at <= now:
         lane.lines.ahead_at = now + CHECK
     return lane.lines.ahead_at
 
 
 def read_lines(lane: Lane, line: deque[Queued], look: Look, count: int) -> None:
-    """Items from the head do not know their subject yet; those with a row do. Raises StoreError."""
+    """The subjects of items from the head are not known yet; those with a row have theirs. Raises StoreError."""
     unknown = [item for item in islice(line, count) if not item.known]
     if not unknown:
         return

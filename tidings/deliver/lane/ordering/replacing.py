@@ -1,7 +1,7 @@
-"""Newer events that replace older ones: of each subject, a link with `order: subject` acts only on the newest.
+"""Newer events that replace older ones: for each subject, a link with `order: subject` acts only on the newest.
 
-What is in flight is never replaced. What was replaced blocks its line until that is stored, so a crash cannot repeat it
-after the newer one: an edit of an item stores its own attempt, and would be stored first.
+A delivery in flight is never replaced. A replaced delivery blocks its line until the replacement is stored, so a crash
+cannot repeat it after the newer one: an edit of an item stores its own attempt, and would be stored first.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ def replace(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> No
 
 
 def defer(lane: Lane, item: Queued) -> None:
-    """It was replaced, and blocks its line: only once that is stored, the next one may go."""
+    """It was replaced, and blocks its line: the next one may be sent only once that is stored."""
     assert item.subject is not None
     lane.lines.replaced[item.number] = item.subject
 
 
 def older(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> None:
-    """One was held: it replaces those before it in its line; what waits for a retry, once the row of that is stored."""
+    """One was held: it replaces those before it in its line, and one that waits for a retry once that one's row is
+    stored."""
     subject = item.subject
     assert subject is not None
     line = lane.lines.held.get(subject)
@@ -68,7 +69,7 @@ def older(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> None
 
 
 def replace_outdated(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[int], Waiting | None]) -> None:
-    """Replace what waits for a retry and has a newer one behind it. Raises StoreError."""
+    """Replace deliveries that wait for a retry and have a newer one behind them. Raises StoreError."""
     lines = lane.lines
     for number, subject in list(lines.outdated.items()):
         is_gone = number in lane.flying or number in lines.replaced or number not in lines.blocking.get(subject, ())
@@ -84,7 +85,7 @@ def replace_outdated(lane: Lane, now: Micros, settlement: Settlement, read: Call
 
 
 def has_newer(lane: Lane, subject: str | None, number: int) -> bool:
-    """Whether a newer one is held behind a delivery, so that trying that again would not help."""
+    """Whether a newer one is held behind a delivery, so that there is no point in retrying it."""
     if subject is None or not lane.replaces:
         return False
     line = lane.lines.held.get(subject)
@@ -92,7 +93,10 @@ def has_newer(lane: Lane, subject: str | None, number: int) -> bool:
 
 
 def stored(lane: Lane, number: int) -> bool:
-    """If a delivery was replaced, that is stored now: its line continues. Returns whether it was."""
+    """If a delivery was replaced, its replacement is now stored and its line continues.
+
+    Returns whether it was replaced.
+    """
     subject = lane.lines.replaced.pop(number, None)
     if subject is None:
         return False
