@@ -1,6 +1,7 @@
-"""The RSGI application: it chooses the door by the first step of the path.
+"""The RSGI application: it chooses the door by the first segment of the path.
 
-Each door owns what happens behind it: whom it knows, how strictly it reads, and how it refuses. A door is added here.
+Each door decides what happens behind it: which callers it knows, how strictly it reads, and how it refuses. New doors
+are added here.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class App:
     """What the HTTP server calls for each request."""
 
     def __init__(self, parts: Parts, doors: Mapping[str, Door] | None = None) -> None:
-        """`doors`: by the first step of the path, such as `in` and `f`; the API's door takes the rest."""
+        """`doors`: by the first segment of the path, such as `in` and `f`; the API's door takes the rest."""
         self._parts = parts
         public = public_url(parts.settings.public_url)
         self._forwarded, self._ids = parts.forwarded, RequestIds(parts.clock)
@@ -63,11 +64,11 @@ class App:
         return doors | {"in": HooksDoor(parts), "f": FormsDoor(parts), "svix": svix, "api": svix}
 
     async def start(self) -> None:
-        """Read what was counted before; before the first request."""
+        """Before the first request: read the stored counts."""
         await self._api.start()
 
     async def stop(self) -> None:
-        """Let long polls and streams end, and write what is counted in memory; before the writer is closed."""
+        """Before the writer is closed: end long polls and streams, and store the counts kept in memory."""
         await self._api.stop()
         if self._parts.forwarding is not None:
             self._parts.forwarding.close()
@@ -80,7 +81,7 @@ class App:
         return door.take(scope, proto)
 
     async def _passed_on(self, seal: ForwardedSeal, door: Door, scope: Any, proto: Any) -> None:
-        """A request that came by way of another node may be about a change of the catalogue that that one has made."""
+        """A request that another node passed on may be about a change to the catalogue that that node has made."""
         try:
             scope, parts = seal.opened(scope), self._parts
         except Unavailable as wrong:

@@ -1,4 +1,4 @@
-"""What a node has instead of what only the node that sends has: it passes on what people see, and knows no lanes."""
+"""What a node that takes in has instead of the sender's parts: it passes pages on, and knows no lanes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger("tidings.web")
 
 
 def among_others(parts: Parts, node: str, sealer: Sealer) -> Parts:
-    """The parts of a node that has joined others; `node`: its id."""
+    """The parts of a joined node; `node`: its id."""
     seal = ForwardedSeal(sealer, parts.clock, node)
     if parts.sends:
         return dataclasses.replace(parts, forwarded=seal)
@@ -41,10 +41,13 @@ def among_others(parts: Parts, node: str, sealer: Sealer) -> Parts:
 
 
 class DoorElsewhere:
-    """Takes the place of a door that only the node that sends has: that of the console, or of the portal."""
+    """Replaces a door that only the node that sends has: that of the console or the portal."""
 
     def __init__(self, parts: Parts, forwarding: Forwarding, name: str, bytes_max: int) -> None:
-        """`name`: the first step of its paths, and what its requests are called. `bytes_max`: of a body."""
+        """`name`: the first segment of its paths, and the name of its requests in metrics.
+
+        `bytes_max`: the limit for a body.
+        """
         self._parts, self._forwarding, self._name, self._bytes_max = parts, forwarding, name, bytes_max
         self._arrivals = Arrivals(parts)
         self._assets = f"/{name}/{FOLDER}/"
@@ -66,18 +69,18 @@ class DoorElsewhere:
                 status = await self._forwarding.pass_on(self._parts, arrived)
         except Exception as wrong:
             status, is_refused = await self._refuse(scope, proto, headers, wrong, request_id), True
-        # How long it took says nothing: it may be a page that stays open.
+        # Its duration means nothing: it may be a page that stays open.
         self._arrivals.answered(self._name, status, None)
         if is_refused:
             await self._parts.bodies.discard(proto, headers, status)
 
     def _asset(self, scope: Any) -> str | None:
-        """The file of our pages that is asked for, if this version has it: its name says what it holds."""
+        """The requested file of our pages, if this version has it; its name identifies its content."""
         name = scope.path.removeprefix(self._assets)
         return name if name in assets() and name != scope.path and scope.method in ("GET", "HEAD") else None
 
     async def _refuse(self, scope: Any, proto: Any, headers: dict[str, str], wrong: Exception, request_id: str) -> int:
-        """Write a refusal, for a browser as a page; its status."""
+        """Write a refusal, as a page if a browser asks; returns its status."""
         if not isinstance(wrong, TidingsError):
             log.error(
                 "%s a request could not be passed on", request_id, exc_info=wrong, extra={"request_id": request_id}

@@ -1,4 +1,5 @@
-"""What the HTTP server of a joined node calls: while the node starts again in another role, callers wait for it."""
+"""The application that the HTTP server of a joined node calls: while the node restarts in another role, callers
+wait."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from tidings.web.app import App
 from tidings.web.standby import StandbyApp
 
 WAIT_SECONDS = 3.0
-"""How long a request waits for the node to come back. After that it is answered with 503."""
+"""How long a request waits for the node to come back. After that it gets a 503."""
 
 
 class Front:
-    """The RSGI application around one after the other."""
+    """The RSGI application around the node's successive ones."""
 
     def __init__(self, why: Callable[[], str]) -> None:
         """`why`: a sentence about what it waits for."""
@@ -26,17 +27,17 @@ class Front:
         self._empty = asyncio.Event()
 
     def open(self, app: App) -> None:
-        """From now on this one answers, also who waits."""
+        """From now on, this application answers, including requests that wait."""
         self._app = app
         self._opened.set()
 
     def close(self) -> None:
-        """From now on requests wait; those that are under way continue."""
+        """From now on, new requests wait; those in progress continue."""
         self._app = None
         self._opened.clear()
 
     async def empty(self, seconds: float) -> bool:
-        """Wait until no request is under way; returns whether that is so."""
+        """Wait until no request is in progress; returns whether that was reached."""
         self._empty.clear()
         with contextlib.suppress(TimeoutError):
             while self._under_way:

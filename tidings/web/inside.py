@@ -1,6 +1,6 @@
 """Operations of the menu, run for our own pages: the rows, checks and scopes of the API, without HTTP.
 
-So a page shows what its caller's key may read and does what the key may do: there is no second set of rules.
+So a page can read and do exactly what its caller's key may: there is no second set of rules.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Menu:
         headers: Mapping[str, str] | None = None,
         request_id: str = "",
     ) -> Answer:
-        """The answer of one operation. `query`: texts, numbers, booleans and lists; None leaves a parameter out.
+        """Run one operation; returns its response. `query`: texts, numbers, booleans and lists; None omits a parameter.
 
-        Raises what the API answers as a problem: Forbidden, NotFound, Invalid ...
+        Raises what the API returns as a problem: Forbidden, NotFound, Invalid ...
         """
         operation, path = self._operations.get(name), dict(path or {})
         if operation is None:

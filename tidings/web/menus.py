@@ -1,4 +1,4 @@
-"""Each key's own menu in each collection, made when it is first asked for, and kept while it holds."""
+"""Each key's own menu in each collection, made on first use, and kept while it is valid."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tidings.model.access import Key
 from tidings.model.collection import Collection
 
 MENUS_MAX = 1_000
-"""Of about 60 KB each; the one that was made first makes room."""
+"""Each takes about 60 KB; the oldest one makes room."""
 
 Make = Callable[[Any, Key, Collection], Any]
-"""From the parts, a key and a collection to its menu there (items/operations.py); None: it may do nothing."""
+"""Makes a key's menu in a collection, from the parts (items/operations.py); None if the key may do nothing."""
 
 
 class _Kept(msgspec.Struct):
-    """A menu, and what it was made from. `version`: of the catalogue for which it is known to hold."""
+    """A menu, and what it was made from. `version`: the catalogue's version for which it is known to be valid."""
 
     menu: Any
     key: Key
@@ -34,7 +34,7 @@ class Menus:
         self._kept: dict[tuple[str, str], _Kept] = {}
 
     def of(self, parts: Any, key: Key, collection: Collection) -> Any:
-        """The menu of a key in a collection; None: it may do nothing there."""
+        """The menu of a key in a collection; None if the key may do nothing there."""
         now = parts.catalog.now
         name = (key.id, collection.name)
         kept = self._kept.get(name)
@@ -59,5 +59,5 @@ class Menus:
 
 
 def _holds(kept: _Kept, key: Key, collections: dict[str, Collection]) -> bool:
-    """Whether what a menu was made from is the same still: the catalogue changes with every endpoint and key."""
+    """Whether what a menu was made from is unchanged, as the catalogue changes with every endpoint and key."""
     return kept.key is key and all(collections.get(name) is its for name, its in kept.made_from.items())

@@ -1,4 +1,4 @@
-"""The menu: what an operation is. Routing, permissions, OpenAPI and the docs are made from the one table of them."""
+"""The menu: what an operation is. Routing, permissions, OpenAPI and the docs are made from one table of operations."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ class BodySchema(msgspec.Struct, frozen=True):
     """It may name other components, as in `#/components/schemas/Place`."""
     example: Any = None
     places: Callable[[Any, frozenset[str]], list[Place]] | None = None
-    """What else is wrong with plain values of which some members, named, hold numbers that cannot be read exactly."""
+    """Finds what else is wrong with plain values in which the named members have numbers that cannot be read
+    exactly."""
 
 
 class Slice(NamedTuple):
-    """Some elements of a body's list as a body of their own; `start` is the place of the first in the whole list."""
+    """Some elements of a body's list, as a separate body; `start` is the index of the first in the whole list."""
 
     start: int
     raw: bytes
     elements: int = 0
-    """How many elements; 0: few enough not to be counted."""
+    """How many elements; 0 if too few to be counted."""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -53,24 +54,24 @@ class Listing(msgspec.Struct, frozen=True):
     most: int
     """How many elements it may have."""
     weight: int
-    """How many bytes of text cost as much as storing one of them."""
+    """How many bytes of text cost as much as storing one element."""
     too_many: str = "wrong_value"
     """The code of the refusal if there are more."""
 
 
 class NextOperation(msgspec.Struct, frozen=True):
-    """What may be called next with what an answer says (OpenAPI links)."""
+    """An operation that can be called next with values from a response (OpenAPI links)."""
 
     name: str
     operation: str
     """The operationId of what is called."""
     parameters: dict[str, str]
-    """By the name of its parameter a runtime expression, such as `$response.body#/id`."""
+    """Runtime expressions, such as `$response.body#/id`, by the name of the parameter."""
     help: str
 
 
 class Request(msgspec.Struct):
-    """One request that was read, known and permitted."""
+    """One request that was read, identified and permitted."""
 
     operation: Operation
     key: Key
@@ -93,15 +94,15 @@ class Request(msgspec.Struct):
     slices: Sequence[Slice] = ()
     """The body, if the operation has a `listing`; the handler reads it."""
     chosen: Chosen | None = None
-    """The fields that `fields` names, as a tree; None: the whole form."""
+    """The fields that `fields` names, as a tree; None for all."""
     given: dict[str, Any] = {}
     """The read-only members that the body has; `given.agree` checks them."""
     client: str = ""
     """The caller's `address:port`, if the operation is `addressed`."""
     connected_from: str = ""
-    """The connection's: a proxy's, if there is one before the server."""
+    """The address of the connection: a proxy's, if there is one in front of the server."""
     act: Any = None
-    """The record of what this request does (habits/acts.py); None: it changes nothing."""
+    """The record of what this request does (habits/acts.py); None if it changes nothing."""
 
     @property
     def caller(self) -> Caller:
@@ -110,25 +111,28 @@ class Request(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """A whole answer. `body` is bytes as they are, or anything msgspec can write as JSON; None: no body."""
+    """A whole response.
+
+    `body` is bytes to send unchanged, anything that msgspec can write as JSON, or None for no body.
+    """
 
     status: int = 200
     body: Any = None
     headers: list[tuple[str, str]] = []
     media: str = "application/json"
     cache: str | None = None
-    """`Cache-Control`, for files that are the same for everybody; None: nobody may keep the answer."""
+    """`Cache-Control`, for files that are the same for everybody; None if nobody may keep the response."""
 
 
 @dataclass(slots=True)
 class Stream:
-    """An answer piece by piece. Each is written when the one before has left the process."""
+    """A response piece by piece. Each piece is written once the previous one has left the process."""
 
     pieces: AsyncIterator[bytes]
     headers: list[tuple[str, str]] = field(default_factory=list)
     media: str = "text/event-stream"
     whole: bool = False
-    """It has an end, and a caller that does not get that far must notice, so the connection is broken then."""
+    """Whether it has an end. If it fails before that, the connection is broken, so that the caller notices."""
 
 
 Handler = Callable[[Parts, Request], Awaitable[Answer | Stream]]
@@ -144,82 +148,86 @@ class Operation:
     path: str
     """Such as `/v1/deliveries/{id}:retry`."""
     scope: str | None
-    """What the key must have; None: no key is needed."""
+    """The scope that the key must have; None if no key is needed."""
     summary: str
     handler: Handler
     tag: str
-    """What it belongs to: operations of one tag stand together."""
+    """The group that it belongs to: operations with the same tag are listed together."""
     whole: bool = False
-    """It is about what belongs to the whole server, so a tenant's key may not use it."""
+    """Whether it is about the whole server, so that a tenant's key may not use it."""
     tag_help: str = ""
     """The description of the tag, if its operations are made at run time."""
     help: str = ""
     request: type[msgspec.Struct] | BodySchema | None = None
-    """The struct of the body, which forbids unknown fields; of a
-    BodySchema the handler checks `Request.value` itself."""
+    """The struct of the body, which forbids unknown fields.
+
+    With a BodySchema, the handler checks `Request.value` itself.
+    """
     request_optional: bool = False
-    """The body may be left out; `Request.body` is None then."""
+    """Whether the body may be omitted; `Request.body` is then None."""
     response: Any = None
-    """The type of the answer's body, or a BodySchema, for the documentation."""
+    """The type of the response's body, or a BodySchema, for the documentation."""
     components: tuple[BodySchema, ...] = ()
-    """More components that the document must hold, because the BodySchemas of this operation name them."""
+    """More components that the document must contain, because this operation's BodySchemas name them."""
     links: tuple[NextOperation, ...] = ()
-    """What may be called after its success."""
+    """The operations that can be called after its success."""
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
     path_parameters: tuple[Parameter, ...] = ()
-    """The schemas of the `{names}` in the path; a name without one may be any text."""
+    """The schemas of the `{names}` in the path; a name without a schema may be any text."""
     stream: bool = False
-    """The handler answers a Stream (SSE), not an Answer."""
+    """Whether the handler returns a Stream (SSE) rather than an Answer."""
     ticketed: bool = False
-    """A ticket in its URL may replace a key (callers/tickets.py)."""
+    """Whether a ticket in its URL may replace a key (callers/tickets.py)."""
     incoming: Mapping[str, str] = field(default_factory=dict)
-    """The body is a file of any size (`max_import_bytes`), that the handler reads as `Request.pieces`: by its media
-    types an example."""
+    """If the body is a file of any size (`max_import_bytes`), which the handler reads as `Request.pieces`: examples
+    by media type."""
     outgoing: Mapping[str, str] = field(default_factory=dict)
-    """The handler answers a file (a Stream that has an end): by its media types an example."""
+    """If the handler returns a file (a Stream that has an end): examples by media type."""
     at_sender: bool = False
-    """Only the node that sends can do it, such as what is about lanes, timers, replays or declarations. A node that
-    takes in passes it on (wire/forwarding.py). What is not marked so is done wherever it arrives."""
+    """Whether only the node that sends can do it, for example because it is about lanes, timers, replays or
+    declarations. A node that takes in passes it on (wire/forwarding.py). All other operations are done wherever they
+    arrive."""
     addressed: bool = False
-    """It is given the addresses of the caller and of the connection."""
+    """Whether it gets the addresses of the caller and of the connection."""
     idempotent_key: bool = False
-    """It reads Idempotency-Key."""
+    """Whether it reads Idempotency-Key."""
     refuses: tuple[type[TidingsError], ...] = ()
-    """What it may refuse with beside what its method, path, parameters and body tell."""
+    """The refusals that are possible besides those that follow from its method, path, parameters and body."""
     listing: Listing | None = None
-    """Its body is a list that the handler reads in slices, so `Request.body` and `Request.value` are None."""
+    """If its body is a list that the handler reads in slices; `Request.body` and `Request.value` are then None."""
     large: bool = False
-    """Its body may have `max_batch_bytes` rather than `max_body_bytes`."""
+    """Whether its body may have `max_batch_bytes` rather than `max_body_bytes`."""
     secret: bool = False
-    """Its answer holds a secret, so the copy kept for an Idempotency-Key is encrypted with the caller's key."""
+    """Whether its response contains a secret, so that the copy kept for an Idempotency-Key is encrypted with the
+    caller's key."""
     masked: tuple[str, ...] = ()
-    """Members that its answer shows in another form than its body takes them."""
+    """Members whose form in the response differs from that in the body."""
     merge_patch: bool = False
-    """The body is a merge patch (RFC 7396), so `application/merge-patch+json` is read too."""
+    """Whether the body is a merge patch (RFC 7396), so that `application/merge-patch+json` is read too."""
     media: str = "application/json"
-    """The media type of the answer."""
+    """The media type of the response."""
     example: Any = None
     """An example of the body."""
     sorts: tuple[str, ...] = ()
-    """What a list may be sorted by (`-x` begins with the last); the first is how it is sorted by itself."""
+    """What a list can be sorted by (`-x` starts with the last); the first is the default."""
     sorts_max: int = 1
-    """By how many of them at once."""
+    """How many of them can be combined."""
     also: tuple[tuple[int, str], ...] = ()
-    """Other statuses of success, with when they are answered."""
+    """Other success statuses, and when they are returned."""
     item: type[msgspec.Struct] | None = None
-    """What a list lists, or what is read: whose fields `fields` may choose. Set by habits/shaping.py."""
+    """The kind of thing that is listed or read, whose fields `fields` can choose. Set by habits/shaping.py."""
     internal: bool = False
-    """Pages and their files: nothing that a caller would ask, so no page lists it."""
+    """Whether it serves pages or their files, which no caller would call, so that no page lists it."""
     is_list: bool = False
-    """It answers pages of `item`. Set by habits/shaping.py."""
+    """Whether it returns pages of `item`. Set by habits/shaping.py."""
     per_key: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
     """A template: from the caller and the path's names it returns the operation that is run instead.
 
     Raises NotFound, or Forbidden. It needs a key; that operation decides which.
     """
     known: dict[str, Parameter] = field(init=False, repr=False, compare=False)
-    """Its query parameters by name."""
+    """Its query parameters, by name."""
 
     def __post_init__(self) -> None:
         known = {parameter.name: parameter for parameter in self.parameters if parameter.where == "query"}

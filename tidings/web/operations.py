@@ -1,4 +1,4 @@
-"""The one table of operations. A new list of them joins with one line."""
+"""The one table of operations. A new list of operations is added with one line."""
 
 from __future__ import annotations
 
@@ -78,6 +78,6 @@ _ALL.append(
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
 CALLS: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS)
-"""What callers can call, without pages and leads."""
+"""The operations that callers can call, without pages and redirects."""
 TABLE: tuple[Operation, ...] = (*CALLS, *pages.LEADS, mcp.operation(CALLS), llms.operation(CALLS))
 """Every row, including the templates for a collection's operations; paths are matched from the top."""

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 
 class Routing(Protocol):
-    """What the route stage shows of itself. It is run by the writer alone."""
+    """The figures of the route stage, which only the writer runs."""
 
     @property
     def routed(self) -> int:
@@ -76,7 +76,7 @@ class Routing(Protocol):
 
     @property
     def cut_off(self) -> int:
-        """How many filters took all of their steps since the start."""
+        """How many filters have used up their steps since the start."""
 
     @property
     def aside(self) -> int:
@@ -85,7 +85,7 @@ class Routing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FormParts:
-    """What deals with forms."""
+    """The parts that deal with forms."""
 
     control: Forms
     declared: DeclaredForms
@@ -103,7 +103,7 @@ class FormParts:
         readers: Readers,
         hooks: HookReceiver,
     ) -> FormParts:
-        """Put together. With the hooks they share the room for refused requests, and the thread for large ones."""
+        """Put them together. They share with hooks the room for refused requests and the thread for large ones."""
         tokens = PageTokens(sealer, clock)
         receiver = FormReceiver(
             writer, publisher, catalog, clock, ReceiptHeads(sealer), hooks.refusals, hooks.beside, tokens
@@ -114,7 +114,7 @@ class FormParts:
 
 @dataclass(frozen=True, slots=True)
 class SvixParts:
-    """What decides behind the door for those who come from Svix."""
+    """The parts behind the door for those who come from Svix."""
 
     applications: Applications
     endpoints: AppEndpoints
@@ -170,23 +170,23 @@ class Parts:
     menus: Menus
     names: Names
     sends: bool
-    """Whether this node runs the deliver stage; if not, another one that it has joined does."""
+    """Whether this node runs the deliver stage; if not, another joined node does."""
     unfit: Callable[[], str | None]
-    """Why callers should go to another server; None: they need not."""
+    """Why callers should go to another server; None if they need not."""
     others: Others | None = None
-    """The other joined nodes; None: this one works alone."""
+    """The other joined nodes; None if this one works alone."""
     bodies: BodyReader = field(default_factory=BodyReader)
     work: Work = field(default_factory=Work)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
-    """How many answers were given, by operation and status."""
+    """How many responses were sent, by operation and status."""
     request_seconds: Histograms = field(default_factory=lambda: Histograms(REQUEST_SECONDS))
-    """How long answers took, by operation; streams and long polls are not among them."""
+    """How long responses took, by operation, without streams and long polls."""
     traces: RequestTraces | None = None
-    """If requests are traced: what does it."""
+    """If requests are traced: the part that does it."""
     spans: Mapping[str, int] = field(default_factory=dict)
     """If there are traces: how many spans were sent, could not be sent, or were dropped."""
     forwarded: ForwardedSeal | None = None
-    """Where several nodes work: opens the header with which they pass requests on."""
+    """If several nodes work: opens the header with which they pass requests on."""
     forwarding: Forwarding | None = None
     """If this node does not send: passes requests on to the one that does."""
     svix: SvixParts = field(init=False)
@@ -197,7 +197,7 @@ class Parts:
         object.__setattr__(self, "svix", svix)
 
     async def lanes_of(self, links: Iterable[int], tenant: str | None) -> LaneOf:
-        """How the lanes of these links are: as the deliver stage has them, or as it stored them at another node."""
+        """The lanes of these links: from the deliver stage, or as the sender stored them."""
         if self.sends:
             return cache(self.deliver.lane)
         asked, now = set(links), self.clock.now()
@@ -207,14 +207,14 @@ class Parts:
         return stored.get
 
     def lanes_in(self, db: Db) -> LaneOf:
-        """The same for a job of a reader that asks for one after the other."""
+        """The same for a reader's job that asks for them one after the other."""
         if self.sends:
             return self.deliver.lane
         now = self.clock.now()
         return cache(lambda link: stored_lanes(db, (link,), now).get(link))
 
     def shares(self) -> list[ShareView]:
-        """Everything that is shared out by tenant, as it is now."""
+        """Everything that tenants share, as it is now."""
         shared = [each.share for each in (self.open_calls, self.bodies, self.work, self.readers, self.names)]
         shared += [*self.receiver.shares, self.forms.receiver.share]
         return [*(share.view() for share in shared), *self.deliver.shares()]

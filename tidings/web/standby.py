@@ -1,4 +1,4 @@
-"""What a server that stands by answers: it is alive, it is not ready, and who works meanwhile."""
+"""How a server that stands by responds: it is alive, it is not ready, and another server works."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Door(Protocol):
-    """What takes the requests below one first step of the path."""
+    """Takes the requests below one first segment of the path."""
 
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request, whatever it is (RSGI 1.x)."""
@@ -18,7 +18,7 @@ class TracedRequest(Protocol):
 
     @property
     def scope(self) -> Any:
-        """As the HTTP server gave it."""
+        """The scope from the HTTP server."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -26,18 +26,18 @@ class TracedRequest(Protocol):
 
     @property
     def request_id(self) -> str:
-        """The id that its events keep."""
+        """The request id that its events keep."""
 
     @property
     def trace(self) -> Any:
-        """What `begin` returned."""
+        """The trace that `begin` returned."""
 
 
 class RequestTraces(Protocol):
     """Traces requests. Belongs to the event loop."""
 
     def begin(self, request: TracedRequest, path: str) -> Any:
-        """A request's trace; None: it has none. Until `end`, its events are part of that trace."""
+        """A request's trace; None if it has none. Until `end`, its events are part of that trace."""
 
     def end(self, request: TracedRequest, method: str, path: str, route: str, status: int, began: float) -> None:
         """Record a request that has a trace and was answered.
@@ -47,4 +47,4 @@ class RequestTraces(Protocol):
         """
 
     def around(self, door: Door, name: str) -> Door:
-        """Trace the requests of a door that does not report them. `name`: the first step of their paths."""
+        """Trace the requests of a door that does not report them. `name`: the first segment of their paths."""

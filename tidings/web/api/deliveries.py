@@ -61,7 +61,7 @@ async def list_deliveries(parts: Parts, request: Request) -> Answer:
 
 
 async def list_reasons(parts: Parts, request: Request) -> Answer:
-    """Why deliveries failed lately, in groups."""
+    """List why deliveries failed lately, in groups."""
     given = request.query
     since = given.get("since", parts.clock.now() - LATELY)
     found = await parts.deliveries.failures(
@@ -78,7 +78,7 @@ async def get_delivery(parts: Parts, request: Request) -> Answer:
 
 
 async def retry_delivery(parts: Parts, request: Request) -> Answer:
-    """Try again now, with a whole new round of attempts."""
+    """Retry a delivery now, with a whole new round of attempts."""
 
     def answer(trace: DeliveryTrace) -> Answer:
         return _shown(parts, trace, 202)
@@ -87,7 +87,7 @@ async def retry_delivery(parts: Parts, request: Request) -> Answer:
 
 
 async def cancel_delivery(parts: Parts, request: Request) -> Answer:
-    """Send it no more."""
+    """Cancel a delivery."""
     ident = request.path["id"]
     await parts.deliveries.find(request.caller, ident, WRITE)
     known = await kept(parts, request)

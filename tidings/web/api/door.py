@@ -1,8 +1,8 @@
-"""The API's door: one request from its first byte to its answer.
+"""The API's door: one request from its first byte to its response.
 
-Route by the menu, know the caller, count the call, read the body, convert it, run the operation, answer. What a
-request costs here is paid by every event that is published, so the common way through is straight. What is right for
-an API and wrong for others' webhooks lives here: keys, strict queries, refusals as problems.
+Route by the menu, identify the caller, count the call, read the body, convert it, run the operation, respond. Every
+published event pays what a request costs here, so the common path is straight. What suits an API but not other
+systems' webhooks is here: keys, strict queries, refusals as problems.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from tidings.web.wire.streaming import run_stream
 log = logging.getLogger("tidings.web")
 
 AGAIN = frozenset({401, 403, 404, 405, 409, 412, 422})
-"""The statuses of refusals that a newer catalogue may change: of a key, a collection, or anything that it names."""
+"""The statuses of refusals that a newer catalogue might change, as they are about a key, a collection, or anything
+in it."""
 
 ANYBODY = Key(id="", hash="", name="", scopes=())
 """The caller of operations that need no key, when none was sent."""
@@ -58,7 +59,7 @@ Run = Callable[[Operation, dict[str, str], "Exchange"], Awaitable[Answer | None]
 
 
 class Exchange(msgspec.Struct, gc=False):
-    """One request as the HTTP server gave it, and what its answer needs."""
+    """One request from the HTTP server, and what its response needs."""
 
     scope: Any
     proto: Any
@@ -67,25 +68,25 @@ class Exchange(msgspec.Struct, gc=False):
     client: str
     """The caller's `address:port`, seen through trusted proxies."""
     extra: list[tuple[str, str]] = []
-    """Headers that even a refusal carries."""
+    """Headers that even a refusal has."""
     ticket: Ticket | None = None
-    """What the caller showed instead of a key."""
+    """The ticket that the caller used instead of a key."""
     raw: bytes | None = None
     """The body, once it was read."""
     limits: list[tuple[str, str]] | None = None
     """The RateLimit headers, once the call was counted."""
     is_taken: bool = False
-    """A part of its body was read and used: it cannot begin again."""
+    """Whether a part of its body was read and used, so that it cannot start over."""
     status: int = 200
-    """Of the answer, if that was written elsewhere."""
+    """The status of the response, if that was written elsewhere."""
     waited: bool = False
-    """It was open for as long as its caller or the log of events wanted, so how long says nothing."""
+    """Whether it was open for as long as its caller or the event log required, so that its duration means nothing."""
     trace: Any = None
-    """What traces gave for it, if it is traced."""
+    """Its trace, if it is traced."""
 
 
 class ApiDoor:
-    """Takes everything without its own door: `/v1`, the pages `/docs`, `/healthz` and the like."""
+    """Takes everything that has no other door: `/v1`, the pages `/docs`, `/healthz` and the like."""
 
     def __init__(self, parts: Parts, routes: Routes) -> None:
         self._parts = parts
@@ -109,11 +110,11 @@ class ApiDoor:
         self._forwarding, self._traces = parts.forwarding, parts.traces
 
     async def start(self) -> None:
-        """Read the call counts that were kept; before the first request."""
+        """Before the first request: read the stored call counts."""
         await self.limits.load(self._parts.readers)
 
     async def stop(self) -> None:
-        """Let long polls and streams end, and write what is counted in memory; before the writer is closed."""
+        """Before the writer is closed: end long polls and streams, and store the counts kept in memory."""
         self._parts.feed.close()
         await self.limits.stop()
 
@@ -169,7 +170,8 @@ class ApiDoor:
             await self._bodies.discard(proto, headers, status)
 
     async def _run_fresh(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
-        """The same where other nodes change the catalogue: if that was why it is refused, with the latest one."""
+        """The same if other nodes change the catalogue: if that may be why it is refused, try again with the latest
+        one."""
         await self.access.look_for(self.shown_key(at))
         version, extra = self._parts.catalog.now.version, at.extra
         at.extra = list(extra)
@@ -187,7 +189,7 @@ class ApiDoor:
     async def _run_or_pass_on(
         self, run: Run, operation: Operation, path: dict[str, str], at: Exchange
     ) -> Answer | None:
-        """At a node that takes in: what only the sender can do is passed on as received, before anybody is known."""
+        """At a node that takes in: pass on as received what only the sender can do, before the caller is identified."""
         if not operation.at_sender:
             try:
                 return await run(operation, path, at)
@@ -203,7 +205,7 @@ class ApiDoor:
         return None
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
-        """The answer; None if it was streamed."""
+        """Run the operation; returns the response, or None if it was streamed."""
         headers, scope = at.headers, at.scope
         key = ANYBODY
         if operation.scope is not None or "authorization" in headers:
@@ -240,7 +242,7 @@ class ApiDoor:
         if len(raw) > LARGE_BYTES:
             return await self._run_large(request, at)
         self._parse(request)
-        # Only what has `item` knows long polls: a field of a collection may be called `wait`.
+        # Only operations with `item` have long polls, since a field of a collection may be called `wait`.
         waits = operation.item is not None and given.get("wait")
         if operation.stream or operation.incoming or operation.outgoing or waits:
             at.waited = not operation.incoming
@@ -252,7 +254,7 @@ class ApiDoor:
         return await self._finished(request, answer, at)
 
     def _known(self, operation: Operation, at: Exchange) -> Key:
-        """Who calls: by a key, or by a ticket where the operation takes one. It has the scope.
+        """Who calls, by a key, or by a ticket if the operation takes one. The caller has the required scope.
 
         Raises Unauthorized, Forbidden or LimitReached.
         """
@@ -270,7 +272,7 @@ class ApiDoor:
         return key
 
     def shown_key(self, at: Exchange) -> str | None:
-        """The Authorization header, if it should hold a key."""
+        """The Authorization header, if it should contain a key."""
         return at.headers.get("authorization")
 
     async def count(self, key: Key, at: Exchange) -> None:
@@ -290,7 +292,7 @@ class ApiDoor:
         async with work.place(request.key.tenant, size):
             await work.step()
             if listing is None and size > BESIDE_BYTES:
-                # A megabyte of numbers that are written in an odd way takes a tenth of a second.
+                # A megabyte of numbers written in an odd way takes a tenth of a second.
                 await self._parts.receiver.beside.run(True, self._parse, request)
             elif listing is None:
                 self._parse(request)
@@ -323,13 +325,14 @@ class ApiDoor:
         return answer if request.operation.item is None else shaping.finish(request, answer)
 
     def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
-        """Write the response for what was raised; its status."""
+        """Write the response for what was raised; returns its status."""
         return send_refusal(at, wrong, operation, _PROBLEM, problem.problem)
 
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers
         if "access-control-request-method" in asked and "origin" in asked and self._cors.allows(asked["origin"]):
-            # Whatever the path: a page is to read the refusal that follows, which a refused preflight would hide.
+            # Whatever the path: the page should be able to read the refusal that follows, which a refused preflight
+            # would hide.
             at.proto.response_empty(
                 204, [*_ALWAYS, *self._cors.preflight(asked["origin"]), ("request-id", at.request_id)]
             )
@@ -342,7 +345,7 @@ class ApiDoor:
 
 
 def _encoded(answer: Answer) -> int:
-    """Turn the body into bytes; how many there are."""
+    """Turn the body into bytes; returns how many there are."""
     if answer.body is None:
         return 0
     if type(answer.body) is not bytes:
@@ -351,7 +354,7 @@ def _encoded(answer: Answer) -> int:
 
 
 def _send(at: Exchange, answer: Answer) -> None:
-    """Write a whole answer, whose body is bytes or None."""
+    """Write a whole response, whose body is bytes or None."""
     content = answer.body
     always = _ALWAYS if answer.cache is None else [*_COMMON, ("cache-control", answer.cache)]
     if content is None:
@@ -370,7 +373,7 @@ def send_refusal(
     always: list[tuple[str, str]],
     body_of: Callable[[TidingsError, str], Any],
 ) -> int:
-    """Write the response for what was raised, with the body that `body_of` makes of it; its status."""
+    """Write the response for what was raised, with the body that `body_of` makes; returns its status."""
     if not isinstance(wrong, TidingsError):
         name = operation.name if operation else "request"
         about = {"request_id": at.request_id, "client": at.client}

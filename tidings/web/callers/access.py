@@ -1,4 +1,4 @@
-"""Who calls, and may they: bearer keys, scopes, call limits, and a limit for those who guess."""
+"""Who calls, and whether they may: bearer keys, scopes, call limits, and a limit on guessing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY_CHARS_MAX = 200
 
 
 class Access:
-    """Finds keys by their text. What was found holds until the catalogue changes."""
+    """Finds keys by their text. Results are cached until the catalogue changes."""
 
     def __init__(self, catalog: Catalog, tickets: Tickets, fresh: Fresh | None = None) -> None:
         self._catalog, self._fresh = catalog, fresh
@@ -55,12 +55,12 @@ class Access:
         return key
 
     async def latest_key(self, authorization: str | None, client: str, now: Micros) -> Key:
-        """The same, also if another node has just made it."""
+        """The same, but also finds a key that another node has just made."""
         await self.look_for(authorization)
         return self.key(authorization, client, now)
 
     async def look_for(self, authorization: str | None) -> None:
-        """Where other nodes make keys, look for one that this node does not know, before it counts as wrong."""
+        """If other nodes make keys: look for a key that this node does not know, before it counts as wrong."""
         fresh, snapshot = self._fresh, self._catalog.now
         if fresh is None or authorization is None or authorization in self._known:
             return
@@ -76,7 +76,10 @@ class Access:
             raise self.failed(client, now, wrong) from None
 
     def failed(self, client: str, now: Micros, wrong: Unauthorized) -> Unauthorized | LimitReached:
-        """Count a wrong key, ticket or code of this address; what to raise: `wrong`, or LimitReached after many."""
+        """Count a wrong key, ticket or code from this address.
+
+        Returns what to raise: `wrong`, or LimitReached after many.
+        """
         count = self._failures.take(client, FAILURES_MAX, now)
         if count == FAILURES_MAX + 1:
             address = address_of(client)

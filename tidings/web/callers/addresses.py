@@ -1,4 +1,4 @@
-"""A call limit for each address, kept before anybody is known: what asks too often costs no look-up of a key."""
+"""A call limit per address, applied before the caller is identified: calling too often costs no look-up of a key."""
 
 from __future__ import annotations
 

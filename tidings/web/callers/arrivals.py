@@ -1,4 +1,4 @@
-"""What every door does with a request before it looks inside, and once it has answered."""
+"""What every door does with a request before reading it, and after the response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidings.web.wire.request_ids import RequestIds
 
 
 class Arrivals:
-    """Names each request, finds its caller, and counts it. Each door has its own, so each has its own call limit."""
+    """Gives each request an id, finds its caller, and counts it. Each door has its own, and so its own call limit."""
 
     def __init__(self, parts: Parts) -> None:
         self.next_id = RequestIds(parts.clock).next
@@ -27,13 +27,13 @@ class Arrivals:
         self._answers, self._seconds = parts.answers, parts.request_seconds
 
     def caller(self, scope: Any) -> str:
-        """The caller's `address:port`, seen through trusted proxies, and through a node that passed it on."""
+        """The caller's `address:port`, seen through trusted proxies and through a node that passed the request on."""
         if (passed := passed_on(scope)) is not None:
             return passed.client
         return str(scope.client) if self._behind is None else self._behind.of(scope)
 
     def answered(self, operation: str, status: int, began: float | None) -> None:
-        """Count an answer for the metrics. `began`: seconds of `perf_counter`; None: how long it took says nothing."""
+        """Count a response for the metrics. `began`: seconds of `perf_counter`; None if its duration means nothing."""
         self._answers[operation, status] = self._answers.get((operation, status), 0) + 1
         if began is not None:
             self._seconds.observe(operation, perf_counter() - began)

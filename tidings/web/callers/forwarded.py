@@ -1,7 +1,7 @@
-"""The header with which a node that takes in says who called it, when it passes a request on to the node that sends.
+"""The header in which a node that takes in names the caller, when it passes a request on to the node that sends.
 
-Only a server with the secret key can make it. It is valid for one node, method, path and query, for a while, and once:
-who has seen one can do nothing with it. What others send under its name is ignored, and is never passed on.
+Only a server with the secret key can make it. It is valid once, for a short time, for one node, method, path and
+query, so a copy of it is useless. A header of this name from anyone else is ignored and never passed on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHARS_MAX = 2_000
 LATE_MAX = 65_536
 """How many requests may overtake another one on their way from one node to the other."""
 NODES_MAX = 1_000
-"""For how many nodes it is known which requests have come; each start of a server makes another one."""
+"""For how many nodes the arrived requests are remembered; each start of a server counts as another node."""
 _ALL_BITS = (1 << LATE_MAX) - 1
 AGAIN_SECONDS = 1.0
 
@@ -34,27 +34,27 @@ Line = tuple[str, str]
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True):
-    """A request that came by way of another node."""
+    """What another node says about a request that it passed on."""
 
     node: str
     """The id of the node that passed it on."""
     at: Micros
     client: str
-    """Its caller as that node saw it, `address:port`."""
+    """The caller's `address:port` as that node saw it."""
     version: int
-    """Of the catalogue that this node had: the request may be about its last change."""
+    """That node's version of the catalogue: the request may be about its last change."""
     to: str
     """The id of the node that it is for."""
     number: int
-    """Of the requests that the node has passed on."""
+    """The number of this request among those that the node has passed on."""
     limits: list[Line] | None = None
     """The RateLimit headers, if that node has counted the call already."""
     beside: Line | None = None
-    """A header of the request for which there was no room beside this one."""
+    """A header of the request for which there was no room next to this one."""
 
 
 class PassedOn:
-    """A request that came by way of another node, as its caller has sent it (RSGI's scope)."""
+    """A request that another node passed on, as its caller sent it (RSGI's scope)."""
 
     def __init__(self, scope: Any, passed: Forwarded) -> None:
         self._scope, self.passed = scope, passed
@@ -67,7 +67,7 @@ class PassedOn:
 
 
 def passed_on(scope: Any) -> Forwarded | None:
-    """What the node that passed a request on says about it; None if it came straight from its caller."""
+    """What the node that passed a request on says about it; None if it came directly from its caller."""
     return scope.passed if isinstance(scope, PassedOn) else None
 
 
@@ -89,16 +89,16 @@ class ForwardedSeal:
         limits: list[Line] | None = None,
         beside: Line | None = None,
     ) -> str:
-        """The header's value for a request that this node passes on, each time another one."""
+        """The header's value for a request that this node passes on; each is different."""
         self._number += 1
         content = Forwarded(self._node, self._clock.now(), client, version, to, self._number, limits, beside)
         sealed = self._sealer.seal(msgspec.json.encode(content), _owner(scope))
         return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def opened(self, scope: Any) -> Any:
-        """The scope of a request with this header: as PassedOn if a node has made it, else unchanged.
+        """The scope of a request with this header: as PassedOn if a node has made the header, otherwise unchanged.
 
-        Raises Unavailable if it was made for another node than this one, or has been here already.
+        Raises Unavailable if it was made for a different node, or has already arrived here.
         """
         found = self._of(scope)
         if found is None:
@@ -108,7 +108,7 @@ class ForwardedSeal:
         return PassedOn(scope, found)
 
     def _of(self, scope: Any) -> Forwarded | None:
-        """What the header of a request says; None if it has none that is valid."""
+        """The content of a request's header; None if it has no valid one."""
         text = scope.headers.get(HEADER)
         if not text or len(text) > CHARS_MAX:
             return None
@@ -131,7 +131,7 @@ class ForwardedSeal:
 
 
 class _Arrived:
-    """Which requests of one node have come: a bit for each of the last LATE_MAX numbers."""
+    """Which requests from one node have arrived: a bit for each of the last LATE_MAX numbers."""
 
     __slots__ = ("_bits", "_last")
 
@@ -152,7 +152,7 @@ class _Arrived:
 
 
 class _Headers:
-    """Headers as the HTTP server gives them, of a request that had one more."""
+    """The HTTP server's headers of a request, without the one that was removed."""
 
     def __init__(self, lines: list[Line]) -> None:
         self._lines = lines
@@ -171,5 +171,5 @@ class _Headers:
 
 
 def _owner(scope: Any) -> str:
-    """What a header is valid for. Only the path, which is last, can have line breaks."""
+    """What a header is valid for, as text. Only the path, which is last, can contain line breaks."""
     return f"forwarded {scope.method}\n{scope.query_string}\n{scope.path}"

@@ -1,4 +1,4 @@
-"""Call limits of keys: counted in memory, kept in the store where a restart should not reset them."""
+"""Call limits of keys: counted in memory, and stored if a restart should not reset them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
 KEPT_SECONDS_MIN = 60
-"""Shorter windows are over before a restart is."""
+"""Shorter windows end before a restart does."""
 FLUSH_SECONDS = 1.0
 
 log = logging.getLogger("tidings.limits")
@@ -62,7 +62,7 @@ class Limits:
             await self._writer.call(lambda db: call_counts.put(db, counts))
 
     async def stop(self) -> None:
-        """Write what is counted, at once."""
+        """Write all counts at once."""
         if self._flushing is not None:
             self._flushing.cancel()
         await self.flush()
@@ -77,7 +77,7 @@ class Limits:
 
 
 def headers_of(verdict: Allowance) -> list[tuple[str, str]]:
-    """The RateLimit headers of a call that was decided. Raises LimitReached if it is refused."""
+    """The RateLimit headers for the verdict on a call. Raises LimitReached if it is refused."""
     headers = rate_limit_headers(verdict)
     if not verdict.allowed:
         raise LimitReached(f"This key may make {verdict.limit:,} calls in {verdict.window:,} seconds.", headers=headers)

@@ -1,4 +1,4 @@
-"""How many streams and long polls are open: each holds a connection and some memory for as long as its caller likes."""
+"""How many streams and long polls are open: each holds a connection and some memory for as long as its caller wants."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class OpenCalls:
     def one_more(self, key: Key) -> Iterator[None]:
         """Hold a place while a call is open.
 
-        Raises LimitReached if the key, or its tenant's keys together, have too many open, Unavailable if all have.
+        Raises LimitReached if the key, or its tenant's keys together, have too many open; Unavailable if the whole
+        server has.
         """
         mine = self._by_key.get(key.id, 0)
         if mine >= self._most_per_key:

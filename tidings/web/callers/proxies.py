@@ -15,7 +15,8 @@ class Callers:
         self._trusted = trusted
 
     def of(self, scope: Any) -> str:
-        """The caller as `address:port`, as the server gives a peer; of one behind a proxy no port is known: 0."""
+        """The caller as `address:port`, in the server's form; the port of a caller behind a proxy is unknown, so it
+        is 0."""
         host = scope.client.rpartition(":")[0].strip("[]")
         forwarded_for: list[str] = []
         forwarded: list[str] = []

@@ -1,4 +1,4 @@
-"""Call limits of keys where several nodes work at once: what this node may allow is reserved in the store."""
+"""Call limits of keys if several nodes work at once: the calls that this node may allow are reserved in the store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SharedLimits:
         self._giving: asyncio.Task[None] | None = None
 
     async def load(self, readers: Readers) -> None:
-        """Nothing: the counts are in the store alone."""
+        """Does nothing: the counts are only in the store."""
 
     async def take(self, key: Key) -> list[tuple[str, str]]:
         """Count one call; returns the RateLimit headers.
@@ -42,7 +42,7 @@ class SharedLimits:
         return headers_of(verdict)
 
     async def _ask(self, ask: Ask) -> None:
-        """Reserve a chunk, once for all who wait for it."""
+        """Reserve a chunk, once for all callers that wait for it."""
         window = (ask.owner, ask.seconds)
         self._waiting[window] += 1
         try:
@@ -58,7 +58,7 @@ class SharedLimits:
     async def _reserve(self, ask: Ask) -> None:
         window = (ask.owner, ask.seconds)
         try:
-            # Those who ask at the same moment are counted first.
+            # Callers that ask at the same moment are counted first.
             await asyncio.sleep(0)
             ask = Ask(ask.owner, ask.seconds, ask.limit, ask.start, max(ask.most, self._waiting[window]))
             [grant] = await self._reserving.reserve([ask])

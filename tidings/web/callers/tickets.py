@@ -1,7 +1,7 @@
-"""Tickets for streams: what a browser's EventSource, which cannot send headers, uses instead of a key.
+"""Tickets for streams: a browser's EventSource, which cannot send headers, uses them instead of a key.
 
-A ticket is made with a key, and contains whose key it was and what the stream is to show. It is sealed and not stored
-anywhere. It is part of a URL, and URLs end up in the logs of proxies: so it opens a stream only for a minute.
+A ticket is made with a key, and says which key and what the stream shows. It is sealed and not stored anywhere. It is
+part of a URL, and URLs end up in proxies' logs, so it can open a stream only for a minute.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TICKET_CHARS_MAX = 8_000
 TICKET_PATTERN = "^[A-Za-z0-9_-]+$"
 PARAMETER = "ticket"
 WITH_TICKET = (PARAMETER, "after")
-"""What may be asked beside a ticket; the rest was settled when it was made."""
+"""The parameters that may accompany a ticket; the rest was fixed when it was made."""
 TOGETHER = "not_together"
 _OWNER = "a ticket"
 _HASH_CHARS = 16
@@ -37,9 +37,9 @@ _REFUSED = "This ticket is invalid, or older than a minute. Request a new one."
 class _Content(msgspec.Struct, frozen=True, array_like=True):
     key: str
     hash: str
-    """The beginning of the key's: a key that was exchanged under its id opens nothing with the old one's tickets."""
+    """The beginning of the key's hash: if the key with this id is replaced, the old one's tickets open nothing."""
     ends: Micros
-    """As `moment.passing` counts; where several servers work, a time of day."""
+    """On the clock of `moment.passing`; if several servers work, a time of day."""
     query: dict[str, Any]
 
 
@@ -50,7 +50,7 @@ class Ticket(msgspec.Struct, frozen=True):
     query: dict[str, Any]
 
     def merged(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The parameters of the stream. Raises Invalid if others are given beside the ticket."""
+        """The parameters of the stream. Raises Invalid if others are given along with the ticket."""
         for name in given:
             if name not in WITH_TICKET:
                 raise _not_together(name, f"{name} cannot be combined with a ticket: set it when the ticket is made.")
@@ -68,7 +68,7 @@ class Tickets:
         self._catalog, self._clock = catalog, clock
 
     def sealer(self, purpose: str) -> Sealer:
-        """A sealer with its own key, for other things that a browser holds for a while."""
+        """A sealer with its own key, for other things that a browser keeps for a while."""
         return Sealer(self._root.derived(purpose))
 
     def make(self, key: Key, query: dict[str, Any]) -> tuple[str, Micros]:
@@ -81,9 +81,10 @@ class Tickets:
         return base64.urlsafe_b64encode(self._sealer.seal(content, _OWNER)).decode().rstrip("="), expires
 
     def open(self, text: str) -> Ticket:
-        """The ticket. Raises Unauthorized if it is not one of ours, is over, or its key was revoked or has expired.
+        """Open a ticket. Raises Unauthorized if it is not ours or has expired, or if its key was revoked or has
+        expired.
 
-        Its minute is time that passes, but for several servers a time of day, as is when its key expires.
+        Its minute is measured in passing time, but with several servers by the time of day, like the expiry of its key.
         """
         content = self._content(text)
         left = 0 if content is None else content.ends - self._time()
@@ -109,7 +110,7 @@ class Tickets:
 
 
 def merged(ticket: Ticket | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a stream that was asked for with a ticket, or with a key. Raises Invalid."""
+    """The parameters of a stream that was requested with a ticket, or with a key. Raises Invalid."""
     if ticket is not None:
         return ticket.merged(given)
     if PARAMETER in given:
@@ -130,5 +131,5 @@ class StreamTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def view(ticket: str, expires: Micros, base: str, path: str) -> StreamTicket:
-    """A ticket as it is answered. `base`: the server's public URL, or empty."""
+    """A ticket as returned. `base`: the server's public URL, or empty."""
     return StreamTicket(ticket=ticket, url=f"{base}{path}?{PARAMETER}={ticket}", expires=moment.to_text(expires))

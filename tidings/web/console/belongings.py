@@ -10,7 +10,7 @@ from tidings.web.console.visit import PageVisit
 from tidings.web.pages.templates import url
 
 DEAD_SHOWN = 100
-"""Dead deliveries are counted up to this many: their page is drawn each second."""
+"""Dead deliveries are counted up to this many, as their page is drawn each second."""
 
 
 async def dead_of(visit: PageVisit, kind: str, name: str) -> str:
@@ -23,7 +23,7 @@ async def dead_of(visit: PageVisit, kind: str, name: str) -> str:
 
 
 def waiting_of(tally: Any, dead: str) -> str:
-    """What ended dead and what waits, as the end of a page's sentence."""
+    """How many ended dead and how many wait, as the end of a page's sentence."""
     said = f" {dead} ended dead." if dead else ""
     if tally is None or not tally.waiting:
         return said
@@ -40,7 +40,7 @@ def because(reason: str | None) -> str:
 
 
 def tabs(visit: PageVisit, kind: str, name: str, tenant: str | None, dead: str) -> list[dict[str, str]]:
-    """The lists of what belongs to it, as far as the key may read them."""
+    """The lists of what belongs to it that the key may read."""
     given, found = {kind: name}, []
     if visit.may("list_deliveries"):
         found += [
@@ -58,7 +58,7 @@ def tabs(visit: PageVisit, kind: str, name: str, tenant: str | None, dead: str) 
 
 
 def retries(visit: PageVisit, kind: str, name: str, dead: str, waits: int | None) -> list[dict[str, Any]]:
-    """Buttons that retry what ended dead, and what waits (None: it is not enabled); both count first."""
+    """Buttons that retry dead and waiting deliveries (None: it is not enabled); both count first."""
     if not visit.may("retry_deliveries"):
         return []
     found = []

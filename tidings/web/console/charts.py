@@ -15,11 +15,11 @@ QUANTILES = {"p50": 0.5, "p95": 0.95}
 ROWS_MAX = 60
 
 Read = Callable[[Any, str], int | None]
-"""What a chart shows of a point, by the name of its series; None: nothing."""
+"""The values of a point in a chart, by the name of their series; None for no value."""
 
 
 def charts(report: Any) -> list[dict[str, Any]]:
-    """What came in and went out, and how attempts ended; for one link without what came in."""
+    """Charts of what came in and went out, and of the results of attempts; for one link, without what came in."""
     if report is None:
         return []
     step = "minute" if report.step == "minute" else "hour"
@@ -35,7 +35,7 @@ def charts(report: Any) -> list[dict[str, Any]]:
 
 
 def durations(report: Any) -> dict[str, Any] | None:
-    """How long attempts took, as a tile says it."""
+    """How long attempts took, as a tile shows it."""
     if report is None or report.total.p50_ms is None:
         return None
     return {"p50": report.total.p50_ms, "p95": report.total.p95_ms}
@@ -47,7 +47,7 @@ def _count(point: Any, name: str) -> int | None:
 
 
 def _quantile(report: Any) -> Read:
-    """From the buckets of a point to the duration that this part of its attempts did not exceed."""
+    """The duration that this share of a point's attempts did not exceed, from the point's buckets."""
     bounds = report.bounds_ms
 
     def read(point: Any, name: str) -> int | None:
@@ -65,7 +65,7 @@ def _chart(report: Any, kind: str, title: str, names: Sequence[str], read: Read)
     size = MINUTE if report.step == "minute" else HOUR
     since, until = moment.from_text(report.since) // size * size, moment.from_text(report.until)
     by_time = {moment.from_text(each.time): each for each in report.points}
-    # A line that falls at the end would only say that the last step is not over.
+    # Otherwise the line would fall at the end, just because the last step is not over.
     times = range(since, until // size * size if kind == "lines" and until - since > size else until, size)
     nothing = 0 if read is _count else None
     series = [[read(by_time[at], name) if at in by_time else nothing for at in times] for name in names]

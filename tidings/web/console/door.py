@@ -44,20 +44,20 @@ SIGN_IN, SIGN_OUT, LINK, LIVE, THEME = "/sign-in", "/sign-out", "/link", "/live"
 
 
 class At(msgspec.Struct, gc=False):
-    """One request as the HTTP server gave it."""
+    """One request from the HTTP server."""
 
     scope: Any
     proto: Any
     headers: dict[str, str]
     path: str
-    """Below `/console`: empty for the first page."""
+    """The path below `/console`; empty for the first page."""
     request_id: str
     client: str
     session: ConsoleSession | None = None
 
     @property
     def is_partial(self) -> bool:
-        """Whether htmx asks, for what is inside the frame."""
+        """Whether htmx requests only what is inside the frame."""
         return "hx-request" in self.headers and "hx-history-restore-request" not in self.headers
 
 
@@ -129,7 +129,7 @@ class ConsoleDoor:
         return redirect(at.proto, self._back(posted), [cookie])
 
     async def _key(self, at: At, text: str) -> Key:
-        """The key that was pasted, or that a one-time code is for. Guesses are counted as at the API."""
+        """The key that was pasted, or that a one-time code stands for. Wrong guesses count as at the API."""
         if not text:
             raise Unauthorized("Paste a key, such as the one that the server printed when it first started.")
         if not text.startswith(CODE_MARK):
@@ -140,7 +140,7 @@ class ConsoleDoor:
             raise self._access.failed(at.client, self._parts.clock.now(), wrong) from None
 
     async def _make_link(self, at: At) -> int:
-        """A link that signs the holder of a key in, once: for `tidings console`."""
+        """A link that signs in the holder of a key once, for `tidings console`."""
         key = await self._access.latest_key(at.headers.get("authorization"), at.client, self._parts.clock.now())
         base = self._public.whole if self._public else ""
         body = {"url": f"{base}{ROOT}{SIGN_IN}#{self._sessions.code(key)}"}
@@ -152,7 +152,7 @@ class ConsoleDoor:
         return at.session
 
     def _back(self, posted: dict[str, str]) -> str:
-        """Where to go after a form: a page of ours, whatever was posted."""
+        """Where to go after a form: always a page of ours, whatever was posted."""
         wanted = posted.get("to", "")
         is_ours = wanted == self._root or wanted.startswith((f"{self._root}/", f"{self._root}?"))
         return wanted if is_ours and wanted.isascii() and wanted.isprintable() else self._root
@@ -197,7 +197,7 @@ class ConsoleDoor:
     async def _keep_form(
         self, at: At, session: ConsoleSession, posted: dict[str, str], wrong: TidingsError
     ) -> int | None:
-        """Show the form again on its page, with what was filled in; None: no page has it, or it would not help."""
+        """Show the form again on its page, as it was filled in. None if no page has it, or if that would not help."""
         if wrong.status not in kept.KEPT:
             return None
         for path in kept.places(at.path):
@@ -219,7 +219,7 @@ class ConsoleDoor:
         assert at.session is not None
         notice = self._sessions.take_notice(at.session)
         page = self._shown.view(at.headers, at.session.key, self._here(at), row, view, notice, is_partial=at.is_partial)
-        # A page that shows a secret is not packed: how well it packs would say something about the secret.
+        # A page that shows a secret is not compressed: how well it compresses would reveal something about the secret.
         accepted = "" if row.is_action else at.headers.get("accept-encoding", "")
         return await send_page(at.proto, status, page, [*page_headers(), *more], accepted)
 
@@ -263,7 +263,7 @@ class ConsoleDoor:
         return 200
 
     async def _ask_to_sign_in(self, at: At) -> int:
-        """The page to sign in. A link from another site brings no cookie, so the browser is sent here once more."""
+        """The sign-in page. A link from another site carries no cookie, so the browser is sent here once more."""
         if at.path == LIVE or at.is_partial:
             raise Unauthorized("Sign in first: the session has ended.")
         accepted = at.headers.get("accept-encoding", "")
@@ -275,7 +275,7 @@ class ConsoleDoor:
         return await send_page(at.proto, 401, page, page_headers(), accepted)
 
     def _here(self, at: At) -> str:
-        """The URL of the request, without what only concerns its transport."""
+        """The URL of the request, without parameters that concern only its transport."""
         text = at.scope.query_string
         return self._root + at.path + (f"?{text}" if text else "")
 

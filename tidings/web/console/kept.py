@@ -1,4 +1,4 @@
-"""What a form still has to say: a question before it acts, or, if a value was refused, the form as it was filled in."""
+"""What a form shows before it acts: a question, or, if a value was refused, the form as it was filled in."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KEPT = frozenset((400, 404, 409, 412, 422))
 
 
 def places(path: str) -> Iterator[str]:
-    """Where the form that posts to a path may be: the page there, or the one above."""
+    """Where the form that posts to a path may be: on the page there, or on the one above."""
     yield path
     yield path.rpartition("/")[0]
 
 
 def refilled(view: View, to: str, posted: Mapping[str, str], wrong: TidingsError | None = None) -> View | None:
-    """The page with the form that posts to `to` as it was filled in; None: the page does not have it."""
+    """The page with the form that posts to `to`, as it was filled in; None if the page does not have it."""
     new, forms = view.values.get("new"), list(view.values.get("forms") or ())
     if new is not None and new["to"] == to:
         values = {**view.values, "new": _filled(new, posted, wrong)}
@@ -39,21 +39,21 @@ def refilled(view: View, to: str, posted: Mapping[str, str], wrong: TidingsError
 
 
 def question(asked: str, to: str, posted: Mapping[str, str]) -> View:
-    """What a browser without scripts asks before something is done; others ask it in a dialog."""
+    """The question that a browser without scripts shows before something is done; others show it in a dialog."""
     actions = [button(to, "Yes", "danger", fields=posted)]
     values = {"actions": actions, "notes": [], "given": [], "back": to.rpartition("/")[0]}
     return View("confirm.html", "Are you sure?", asked, values, "attention")
 
 
 def said(place: Place) -> tuple[str, str]:
-    """Which value is wrong, if the sentence does not begin with its name, and the sentence."""
+    """The name of the wrong value, unless the sentence begins with it, and the sentence."""
     where = place.parameter or (place.pointer or "").removeprefix("/")
     name = where.rpartition("/")[2]
     return ("" if not name or place.detail.startswith((name, f"{where} ")) else where), place.detail
 
 
 def _named(field: Mapping[str, Any], name: str, place: Place) -> str:
-    """What is wrong, with the field's label in place of its name in the API."""
+    """The sentence, with the field's label in place of its name in the API."""
     label = re.split("[,;]", field["label"])[0]
     return label + place.detail.removeprefix(name) if place.detail.startswith(f"{name} ") else place.detail
 

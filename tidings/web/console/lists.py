@@ -1,4 +1,4 @@
-"""What most pages are made of: cells, tables, facts, buttons and fields, as their templates take them."""
+"""The parts of most pages: cells, tables, facts, buttons and fields, as their templates take them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Cell = dict[str, Any]
 
 
 def text(value: Any, note: Any = "", to: str = "") -> Cell:
-    """A text, with a quieter one below it."""
+    """A text, with a less prominent one below it."""
     return {"kind": "text", "value": value, "note": note, "to": to}
 
 
@@ -67,7 +67,7 @@ def state(value: str, note: Any = "") -> Cell:
 
 
 def spark(hours: Sequence[Any], now: Micros) -> Cell:
-    """Bars of what was delivered and what failed, hour by hour."""
+    """Bars of delivered and failed attempts, hour by hour."""
     most = max((each.delivered + each.failed for each in hours), default=0)
     bars = []
     for each in hours:
@@ -100,7 +100,7 @@ def fact(label: str, value: Any, kind: str = "text", to: str = "") -> dict[str, 
 def button(
     to: str, said: str, kind: str = "", confirm: str = "", fields: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """A button that posts to an action. `kind`: main or danger; `confirm`: what is asked first."""
+    """A button that posts to an action. `kind`: main or danger; `confirm`: the question to ask first."""
     return {"to": to, "text": said, "kind": kind, "confirm": confirm, "fields": fields or {}}
 
 
@@ -110,12 +110,12 @@ def field(name: str, label: str, value: Any = "", *, kind: str = "text", **more:
 
 
 def filled(name: str, label: str, value: str = "", size: str = "") -> dict[str, Any]:
-    """A filter for a text."""
+    """A filter by a text."""
     return {"kind": "text", "name": name, "label": label, "value": value, "size": size}
 
 
 def chosen(name: str, label: str, value: str, options: Sequence[str], nothing: str = "any") -> dict[str, Any]:
-    """A filter for one of a few values."""
+    """A filter by one of a few values."""
     return {"kind": "choose", "name": name, "label": label, "value": value, "options": options, "any": nothing}
 
 

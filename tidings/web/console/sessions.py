@@ -1,8 +1,8 @@
-"""Who is signed in: a key, shown once, becomes a cookie that only this server can read, for `/console` alone.
+"""Who is signed in: a key, entered once, becomes a cookie that only this server can read, and only for `/console`.
 
-The cookie is sealed and holds no key: it names one, and when the session ends. So a session survives a restart, ends
-with its key, and nothing is stored for it. A one-time code, which `tidings console` prints as a link, is kept in memory
-for minutes, until it is used.
+The cookie is sealed and contains no key: it names one, and says when the session ends. So a session survives a
+restart, ends with its key, and nothing is stored for it. A one-time code, which `tidings console` prints as a link, is
+kept in memory for some minutes, or until it is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 
 COOKIE = "tidings_console"
 SESSION: Micros = 12 * HOUR
-"""A working day, after which the key must be shown again."""
+"""A working day, after which the key must be entered again."""
 CODE: Micros = 5 * MINUTE
 CODE_MARK = "tdc_"
 TEXT_CHARS_MAX = 2_000
@@ -49,7 +49,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     id: str
     key: str
     hash: str
-    """The beginning of the key's: a key that was exchanged under its id opens nothing with the old one's sessions."""
+    """The beginning of the key's hash: if the key with this id is replaced, the old one's sessions end."""
     ends: Micros
 
 
@@ -104,19 +104,19 @@ class Sessions:
         return is_valid and now < session.ends and session.id not in self._ended
 
     def end(self, session: ConsoleSession) -> None:
-        """Sign out, wherever the cookie may have got."""
+        """Sign out, even if somebody has copied the cookie."""
         self._ended[session.id] = None
         if len(self._ended) > ENDED_MAX:
             self._ended.popitem(last=False)
 
     def notice(self, session: ConsoleSession, text: str) -> None:
-        """Keep what the next page of the session says first."""
+        """Keep a notice for the session's next page to show first."""
         self._notices[session.id] = text
         if len(self._notices) > NOTICES_MAX:
             self._notices.popitem(last=False)
 
     def take_notice(self, session: ConsoleSession) -> str:
-        """What was kept for it; empty if nothing was."""
+        """The notice kept for the session; empty if there is none."""
         return self._notices.pop(session.id, "")
 
     def _content(self, text: str) -> _Content | None:

@@ -1,4 +1,4 @@
-"""Views as HTML: the frame around them, the menu, the theme, and the pages for signing in and for what went wrong."""
+"""Views as HTML: the frame around them, the menu, the theme, and the pages for signing in and for errors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ NAV: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
 
 
 _NOTHING: dict[str, Any] = {"actions": [], "fields": [], "tabs": [], "new": None, "bulk": None, "charts": []}
-"""What a view of a shared template may leave out."""
+"""The values that a view of a shared template may omit."""
 
 
 class Renderer:
@@ -79,7 +79,7 @@ class Renderer:
         *,
         is_partial: bool,
     ) -> str:
-        """A page whole, or what is inside the frame."""
+        """A whole page, or only what is inside the frame."""
         return self._render(
             view.template,
             headers,
@@ -93,13 +93,13 @@ class Renderer:
         )
 
     def fragment(self, key: Key, row: PageRow, view: View) -> str:
-        """A page as it is drawn again for all who look at it."""
+        """A page as it is redrawn for all its viewers."""
         return self._render(view.template, {}, key, "", layout=PART, nav=row.nav, live=None, notice="", **_said(view))
 
     def problem(
         self, headers: Mapping[str, str], key: Key | None, here: str, wrong: TidingsError, *, is_partial: bool
     ) -> str:
-        """Why something was not done, and every place that is wrong."""
+        """The page that says why something was not done, with every wrong value."""
         return self._render(
             "problem.html",
             headers,
@@ -121,7 +121,7 @@ class Renderer:
         return self._render("sign-in.html", headers, None, "", layout="bare.html", title="Sign in", to=to, wrong=wrong)
 
     def again(self, headers: Mapping[str, str], here: str) -> str:
-        """A page that leads to itself, as our own page."""
+        """A page that reloads itself, so that the request then comes from one of our own pages."""
         return self._render("again.html", headers, None, here, layout="bare.html", title="One moment")
 
     def theme_cookie(self, posted: Mapping[str, str], is_secure: bool) -> tuple[str, str]:
@@ -152,7 +152,7 @@ def _said(view: View) -> dict[str, Any]:
 
 
 def _menu(key: Key) -> list[dict[str, Any]]:
-    """The menu as far as the key sees something behind it."""
+    """The menu, without entries behind which the key would see nothing."""
     groups = []
     for title, entries in NAV:
         seen = [

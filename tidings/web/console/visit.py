@@ -1,6 +1,6 @@
-"""What a page is: one function that is given a visit and returns a view, one template, one sentence on top.
+"""What a page is: one function that takes a visit and returns a view, one template, and one sentence at the top.
 
-A page asks for data, and an action changes something, only through operations of the menu, with the visitor's own key.
+Pages read data, and actions change it, only through operations of the menu, with the visitor's own key.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class PageVisit:
     request_id: str = ""
 
     async def get(self, name: str, path: Mapping[str, str] | None = None, /, **query: Any) -> Any:
-        """The body of an operation's answer. Raises what the API would answer as a problem."""
+        """The body of an operation's response. Raises what the API would return as a problem."""
         answer = await self.menu.run(self.key, name, path=path, query=query, request_id=self.request_id)
         return answer.body
 
     async def maybe(self, name: str, path: Mapping[str, str] | None = None, /, **query: Any) -> Any:
-        """The same; None if the key may not."""
+        """The same; None if the key may not do this."""
         if not self.menu.may(self.key, name):
             return None
         try:
@@ -64,7 +64,7 @@ class PageVisit:
         /,
         **query: Any,
     ) -> Any:
-        """Change something; the body of the answer."""
+        """Change something; returns the body of the response."""
         answer = await self.menu.run(
             self.key, name, path=path, query=query, body=body, headers=headers, request_id=self.request_id
         )
@@ -93,21 +93,21 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an action did: where its visitor goes next (below `/console`), and what that page says first."""
+    """The result of an action: the page to show next (below `/console`), and the notice that it shows first."""
 
     to: str
     notice: str = ""
 
 
 Show = Callable[[PageVisit], Awaitable[View | Done]]
-"""A page that only leads to another one returns where."""
+"""A page that only redirects to another one returns its path."""
 Act = Callable[[PageVisit], Awaitable[Done | View]]
-"""An action that makes a secret returns a view of it, since nothing else may hold it."""
+"""An action that makes a secret returns a view of it, because nothing else may keep it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
-    """A row of the console's table. `nav`: the entry of the menu that is marked; `live`: it follows what happens."""
+    """A row of the console's table. `nav`: the menu entry to mark; `live`: the page updates itself."""
 
     path: str
     run: Any
@@ -122,7 +122,7 @@ def page(path: str, run: Show, nav: str = "", *, live: bool = False) -> PageRow:
 
 
 def action(path: str, run: Act, nav: str = "") -> PageRow:
-    """What a form posts to."""
+    """An action that a form posts to."""
     return PageRow(path, run, nav, is_action=True)
 
 

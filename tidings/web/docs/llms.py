@@ -1,4 +1,4 @@
-"""`/llms.txt`: what a language model needs to know of this API, made from the menu (https://llmstxt.org)."""
+"""`/llms.txt`: what a language model needs to know about this API, made from the menu (https://llmstxt.org)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEAD = """\
 
 
 def llms_text(operations: Iterable[Operation]) -> str:
-    """The whole text. Operations of items are templates here, as each collection and key has its own."""
+    """The whole text. Operations on items are templates here, because each collection and key has its own."""
     by_tag: dict[str, list[str]] = {}
     for operation in operations:
         if not operation.internal:

@@ -1,7 +1,7 @@
-"""The page `/docs`: what a key may ask, copied and tried; the full reference next to it; and the files of both.
+"""The page `/docs`: what a key may call, to copy and try; the full reference next to it; and the files of both.
 
-The pages hold nothing of this server. In the browser they ask for the document of the key that was entered, and are
-drawn from that. Files are read when they are first asked for, and kept.
+The pages contain nothing about this server. In the browser they fetch the document for the key that was entered, and
+are drawn from it. Files are read when they are first asked for, and kept.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _TAG_CHARS = 24
 _SHARED_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
 _CLOSED = "form-action 'none'; frame-ancestors 'none'"
 PAGE_POLICY = f"{_SHARED_POLICY}style-src 'self'; {_CLOSED}; require-trusted-types-for 'script'; trusted-types 'none'"
-"""Own scripts only, and none of them may make markup from text."""
+"""Only our own scripts, none of which may turn text into markup."""
 REFERENCE_POLICY = f"{_SHARED_POLICY}style-src 'self' 'unsafe-inline'; {_CLOSED}"
-"""Scalar brings its style inside its script, and makes markup from what it has cleaned."""
+"""Scalar has its styles inside its script, and turns text that it has sanitized into markup."""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -86,8 +86,8 @@ async def docs_file(parts: Parts, request: Request) -> Answer:
 
 
 async def to_docs(parts: Parts, request: Request) -> Answer:
-    """Lead a browser to the page."""
-    # Without a public URL a relative one: it is right below any prefix that a proxy takes away.
+    """Redirect a browser to the page."""
+    # Without a public URL, a relative one, which is right below any prefix that a proxy strips.
     public = public_url(parts.settings.public_url)
     relative = "docs" if request.operation.path == "/" else "../docs"
     return Answer(307, None, [("location", f"{public.whole}/docs" if public else relative)])
@@ -173,4 +173,4 @@ def _lead(name: str, path: str) -> Operation:
 
 
 LEADS: tuple[Operation, ...] = (_lead("root", "/"), _lead("docs_folder", "/docs/"))
-"""Where people look first. No document names them: nothing is asked there."""
+"""The paths that people try first. No document names them, because they are not operations."""

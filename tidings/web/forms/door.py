@@ -1,9 +1,8 @@
 """The forms' door: a page for people, and what they send from it.
 
-The caller is a person with a browser, or a script of somebody's own page. A browser gets pages, also for what is
-refused; a script, or a caller that accepts JSON and not HTML, gets JSON and problems. Nothing here is known to a
-browser from
-before: no cookie is set or read.
+The caller is a person with a browser, or a script on somebody's own page. A browser gets pages, even for refusals; a
+script, or a caller that accepts JSON but not HTML, gets JSON and problems. Nothing depends on earlier visits: no
+cookie is set or read.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ PREFLIGHT_SECONDS = "600"
 _ALWAYS = [
     ("server", "tidings"),
     ("x-content-type-options", "nosniff"),
-    # With no-referrer, browsers would hide the origin of what is sent from the page.
+    # With no-referrer, browsers would hide the origin of submissions from the page.
     ("referrer-policy", "same-origin"),
 ]
 _PRIVATE = ("cache-control", "no-store")
@@ -53,7 +52,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Visit(NamedTuple):
-    """One request, and whose form it is about."""
+    """One request, and the form that it is about."""
 
     scope: Any
     proto: Any
@@ -64,7 +63,7 @@ class Visit(NamedTuple):
 
     @property
     def wants_json(self) -> bool:
-        """Whether a program reads the answer."""
+        """Whether a program reads the response."""
         accept = self.headers.get("accept", "").lower()
         if "text/html" in accept:
             return False
@@ -155,7 +154,10 @@ class FormsDoor:
         return await self._answer(at, form, answer, len(raw))
 
     async def _written(self, form: Form, sent_bytes: int, write: Callable[[], bytes]) -> bytes:
-        """A page; a large one in its tenant's turn. `sent_bytes`: of the submission that it shows."""
+        """Render a page; a large one waits for its tenant's turn.
+
+        `sent_bytes`: the size of the submission that it shows.
+        """
         size = self._receiver.ready(form).page_bytes + sent_bytes
         if size <= LARGE_BYTES:
             return write()
@@ -180,7 +182,7 @@ class FormsDoor:
         return self._send_page(at, 200, pages.thanks_page(form, at.says))
 
     def _options(self, at: Visit) -> int:
-        """What a browser of another origin asks before a script sends the form."""
+        """Answer the preflight that a browser sends before a script on another origin submits the form."""
         headers = [("allow", METHODS), _PRIVATE]
         if _allowed_origin(at, self._public) is not None and "access-control-request-method" in at.headers:
             headers += [
@@ -235,7 +237,7 @@ class FormsDoor:
 
 
 def _allowed_origin(at: Visit, public: Any) -> str | None:
-    """The other origin that a request comes from, if the form lists it."""
+    """The other origin that a request comes from, if the form allows it."""
     origin = at.headers.get("origin")
     if origin is None or at.form is None or is_own(origin, at.headers.get("host", ""), public):
         return None

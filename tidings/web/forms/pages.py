@@ -1,8 +1,8 @@
-"""The pages of forms: what the templates show, and the policies that browsers keep to.
+"""The pages of forms: what the templates show, and the policies that browsers enforce.
 
-Everything that is shown is escaped by the templates. A page has no script, and asks nobody but this server for its one
-style sheet, whose name is its content's hash, so that browsers may keep it. The sheet's URL is relative to the page: it
-is right below any prefix that a proxy takes away.
+The templates escape everything that is shown. A page has no script, and fetches only its one style sheet, from this
+server; the sheet's name is the hash of its content, so that browsers may keep it. The sheet's URL is relative to the
+page, so it is right below any prefix that a proxy strips.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from tidings.rules.network.origin import ANY
 
 STATIC = files("tidings.web.forms") / "static"
 STYLE_FOLDER = "@/"
-"""What no form's path begins with."""
+"""A prefix that no form's path has."""
 PREFILLED_CHARS_MAX, QUERY_FIELDS_MAX = 1_000, 100
 PAGES_KEPT, DEPTH_MAX = 1_000, 8
 SHORT_CHARS = 500
-"""A text of at most this many characters needs little room."""
+"""A text of up to this many characters needs little room."""
 RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi")
 
 _PLACE = f"token-{secrets.token_hex(8)}"
-"""Where the token goes in a page that is kept. Nobody can guess it and write it elsewhere."""
+"""The placeholder for the token in a cached page. Nobody can guess it and put it elsewhere."""
 _AUTOCOMPLETE: dict[InputType, str] = {"email": "email", "tel": "tel", "url": "url"}
 _CONTROLS: dict[InputType, str] = {"number": "text", "integer": "text"}
-"""Browsers send nothing for an input of the type number that has no number in it: what was typed would be lost."""
+"""Browsers send nothing for a number input that contains no number, so what was typed would be lost."""
 _MODES: dict[InputType, str] = {"number": "decimal", "integer": "numeric"}
 _URL = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?)'\]])", re.IGNORECASE)
 _PARAGRAPHS = re.compile(r"\n[ \t]*\n")
@@ -48,13 +48,13 @@ _PARAGRAPHS = re.compile(r"\n[ \t]*\n")
 
 @cache
 def style() -> tuple[str, bytes]:
-    """The path of the style sheet behind `/f/`, and its content."""
+    """The path of the style sheet below `/f/`, and its content."""
     content = (STATIC / "form.css").read_bytes()
     return f"{STYLE_FOLDER}form-{hashlib.sha256(content).hexdigest()[:16]}.css", content
 
 
 def policy(form: Form | None) -> str:
-    """The Content-Security-Policy of a page. Browsers also check where a form's answer redirects to."""
+    """The Content-Security-Policy of a page. Browsers also check where the response to a form redirects to."""
     target, ancestors = "", "'none'"
     if form is not None:
         options = form.options
@@ -76,7 +76,7 @@ class BlankPages:
         self._known: dict[str, tuple[Form, bytes, bytes]] = {}
 
     def page(self, form: Form, says: Says, token: str, query: str) -> bytes:
-        """The page of a form. `query`: that of its URL, which may fill in some fields."""
+        """The page of a form. `query`: the query of its URL, which may fill in some fields."""
         given = _prefilled(form, query) if query else {}
         if given:
             return form_page(form, says, token, query=given, body_bytes=self._body_bytes)
@@ -99,7 +99,7 @@ def form_page(
     answer: FormAnswer | None = None,
     body_bytes: int,
 ) -> bytes:
-    """The page of a form: empty, or with what was sent (`answer`) and what is wrong with it.
+    """The page of a form: empty, or with the submission (`answer`) and what is wrong with it.
 
     `query`: the parameters of its URL. `body_bytes`: how much may be sent.
     """
@@ -136,7 +136,7 @@ def form_page(
 
 
 def _said(form: Form, says: Says, answer: FormAnswer) -> list[tuple[str, str]]:
-    """What is wrong, by the name of the field. Browsers never show a chosen file again, so it is asked for again."""
+    """What is wrong, by the name of the field. Browsers never refill a chosen file, so it has to be chosen again."""
     said = [(each.name, each.text) for each in answer.wrong]
     named = {name for name, _ in said}
     lost = [name for name, files in answer.posted.files.items() if files and name in form.options.fields]
@@ -163,7 +163,7 @@ def thanks_page(form: Form, says: Says) -> bytes:
 
 @lru_cache(maxsize=64)
 def nothing_page(title: str, text: str, depth: int) -> bytes:
-    """The page of a URL without a form. `depth`: how many steps it has behind the door's, at most DEPTH_MAX."""
+    """The page of a URL without a form. `depth`: how many segments follow the door's, at most DEPTH_MAX."""
     return message_page(None, Says(FALLBACK), title, text, depth)
 
 
@@ -213,7 +213,7 @@ def _direction(lang: str) -> str:
 
 
 def _lang(form: Form | None, says: Says) -> str:
-    """The language of our sentences, if it is not the page's: screen readers pronounce them in it."""
+    """The language of our sentences, if it differs from the page's, so that screen readers pronounce them right."""
     if form is None or form.options.lang.partition("-")[0].lower() == says.language:
         return ""
     return language_of(says.language)
@@ -236,7 +236,7 @@ def _values(name: str, field: FormField, query: Mapping[str, str] | None, answer
 def _field(
     name: str, field: FormField, says: Says, values: Sequence[str], error: str, body_bytes: int
 ) -> dict[str, Any]:
-    """What the template shows of a field."""
+    """The values of a field for the template."""
     ident, text = f"f-{name}", values[0] if values else ""
     hints = _hints(field, says, body_bytes)
     about = [f"{ident}-help"] if field.help else []
@@ -273,7 +273,7 @@ def _field(
 
 
 def _hints(field: FormField, says: Says, body_bytes: int) -> list[str]:
-    """What people must know before they begin: limits that the field's declaration names."""
+    """The limits that people must know before they begin, from the field's declaration."""
     found = []
     if field.type in (*LINES, "textarea") and field.max is not None:
         found.append(says.say("hint_most", max=f"{field.max:,}"))
@@ -287,7 +287,7 @@ def _hints(field: FormField, says: Says, body_bytes: int) -> list[str]:
 
 
 def _bounds(field: FormField) -> dict[str, str]:
-    """What pickers of dates and times offer."""
+    """The bounds of date and time pickers."""
     if field.type not in ("date", "time"):
         return {}
     return {name: str(bound) for name, bound in (("min", field.min), ("max", field.max)) if bound is not None}
@@ -315,6 +315,6 @@ def _prefilled(form: Form, query: str) -> dict[str, str]:
 
 
 def _linked(text: str) -> list[dict[str, str]]:
-    """A text in pieces, of which every second is a URL: a form can link to what people agree to."""
+    """A text in pieces, every second one a URL, so that a form can link to what people agree to."""
     pieces = _URL.split(text, LINKS_MAX)
     return [{"text": each, "url": each if index % 2 else ""} for index, each in enumerate(pieces) if each]

@@ -1,9 +1,9 @@
 """Acts: every operation that changes something is recorded with its caller, in the transaction of the change.
 
-The menu wraps the handlers once, so no handler knows about it, and what pages do through the menu is recorded too.
+The menu wraps the handlers once, so no handler knows about acts, and what pages do through the menu is recorded too.
 While a handler runs, each write job that it hands to the writer is followed, in the same savepoint, by the act: the
-first job always, later ones if they changed the catalogue. What a crash undoes, it undoes with its act. Published
-events and changed items are not acts: they name their key themselves.
+first job always, later ones if they changed the catalogue. If a crash undoes a change, its act is undone with it.
+Published events and changed items are not acts: they record their key themselves.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Act:
         self._parts, self._request = parts, request
         self._jobs = 0
         self.is_repeat = False
-        """The request was made before, and changes nothing this time."""
+        """Whether the request was made before, and changes nothing this time."""
         self.has_ended = False
-        """The handler has returned. Background work that it started inherits its context, and is not an act."""
+        """Whether the handler has returned. Background work that it started inherits its context, but is not an act."""
 
     def around(self, job: Job) -> Job:
         """The job, followed by the record of the act."""

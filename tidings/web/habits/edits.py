@@ -33,12 +33,12 @@ def shown(view: Any, revision: int | str) -> Answer:
 
 
 def created(view: Any, revision: int, path: str) -> Answer:
-    """A thing that is new, with the path where it is."""
+    """A new thing, with its path."""
     return Answer(201, view, [("location", path), etag(revision)])
 
 
 def unless_known(request: Request, view: Any, revision: int) -> Answer:
-    """A thing that was asked for; 304 if If-None-Match says that the caller has it."""
+    """The requested thing; 304 if If-None-Match says that the caller has it."""
     return Answer(304, None, [etag(revision)]) if not_modified(request, revision) else shown(view, revision)
 
 
@@ -50,9 +50,9 @@ def etag(revision: int | str) -> tuple[str, str]:
 def patch_of(
     kind: type[msgspec.Struct], name: str, doc: str, instead: Mapping[str, Any] | None = None
 ) -> type[msgspec.Struct]:
-    """The merge patch (RFC 7396) of a body: each field may be left out, and be null if it has a default.
+    """The merge-patch form (RFC 7396) of a body: each field may be omitted, and may be null if it has a default.
 
-    `instead`: the types of fields that are patched in another form than they are written.
+    `instead`: the types of fields whose form in a patch differs from that in a body.
     """
     fields: list[Any] = []
     for field in msgspec.structs.fields(kind):

@@ -15,12 +15,12 @@ from tidings.web.wire.bodies import body
 
 T = TypeVar("T")
 MEASURED = frozenset(("health", "indexes", "links", "waiting", "next_due", "last_due", "last_run"))
-"""Members that change on their own: a value read a moment ago may differ, so only its form is checked."""
+"""Members that change on their own: a value read a moment ago may be outdated, so only its form is checked."""
 HELP = "The result of GET can be sent back: read-only members are accepted if they match."
 
 
 def read(request: Request, raw: bytes) -> None:
-    """Read a body into the request; what its operation answers and does not take becomes `Request.given`."""
+    """Read a body into the request. Members that the operation returns but does not take become `Request.given`."""
     operation = request.operation
     assert operation.request is not None
     if operation.method in ("PUT", "PATCH") and (own := own_members(operation)):
@@ -35,7 +35,7 @@ def read(request: Request, raw: bytes) -> None:
 
 
 def own_members(operation: Operation) -> dict[str, Any]:
-    """From the names of what an operation answers and does not take, or takes in another form, to their types."""
+    """The members that an operation returns but does not take, or takes in another form: their types by name."""
     request, response = operation.request, operation.response
     if operation.method not in ("PUT", "PATCH") or not _is_struct(request) or not _is_struct(response):
         return {}
@@ -49,9 +49,9 @@ def _only_shown(request: Any, response: Any, masked: tuple[str, ...]) -> dict[st
 
 
 def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
-    """Raise Invalid with the places of what differs from `view`, Stale for another revision.
+    """Raise Invalid with the places that differ from `view`, or Stale for another revision.
 
-    None: it is being created, and only the names in the path (`named`) are known.
+    `view` is None if the thing is being created; then only the names in the path (`named`) are known.
     """
     wrong = []
     for name, given in request.given.items():

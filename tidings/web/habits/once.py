@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request sent again gets the same answer, and changes nothing twice."""
+"""Idempotency-Key: the same request sent again gets the same response, and changes nothing twice."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ async def once(
     part: str | None = None,
     place: Order = (),
 ) -> Answer:
-    """Run a write job, and keep its answer in the same transaction if the caller sent an Idempotency-Key.
+    """Run a write job, and keep its response in the same transaction if the caller sent an Idempotency-Key.
 
     The job returns an Answer, or WithEvents with an Answer and the events to store with it. `checked`: it refuses only
     before its first write; `heavy`: it may take long (store/jobs.py). `part`: the name of this job if the request runs
-    several, whose answers are kept separately. `place`: the one thing that the job locks, such as an item.
+    several, whose responses are kept separately. `place`: the one thing that the job locks, such as an item.
 
     Raises Invalid (`idempotency_key_reused`) if the key was used for another request, and what the job raises.
     """
@@ -59,7 +59,7 @@ async def once(
         answer: Answer = await parts.writer.call(_job(request, job, place, checked=checked, heavy=heavy))
         return answer
     if part is not None:
-        # No caller's key holds a space.
+        # A caller's key never contains a space.
         name = f"{name} {part}"
     now, fingerprint = parts.clock.now(), _fingerprint(request)
 
@@ -73,7 +73,7 @@ async def once(
             made = job(db)
         except TidingsError:
             if checked:
-                # Nothing else was written, and no savepoint takes the claim back.
+                # Nothing else was written, and no savepoint undoes the claim.
                 answers.release(db, request.key.id, name)
             raise
         answer: Answer = made.result if isinstance(made, WithEvents) else made
@@ -100,7 +100,7 @@ def run_once(parts: Parts, request: Request, answer: Callable[[T], Answer]) -> R
 
 
 async def kept(parts: Parts, request: Request) -> Answer | None:
-    """The earlier answer to the request's Idempotency-Key: for requests that take several jobs."""
+    """The earlier response for the request's Idempotency-Key, for requests that take several jobs."""
     name = idempotency_key(request)
     if name is None:
         return None
@@ -118,7 +118,7 @@ def _bytes(body: Any) -> bytes:
 def _fingerprint(request: Request) -> str:
     where = msgspec.json.encode([request.path, request.query] if request.query else request.path, order="sorted")
     parts = [request.operation.name.encode(), where, request.raw]
-    # A condition makes it another request: what was done under one must not answer for another.
+    # A different condition makes it a different request, which must not get the response of the first.
     parts += [
         f"{name}:{request.headers[name]}".encode() for name in ("if-match", "if-none-match") if name in request.headers
     ]
@@ -136,7 +136,7 @@ def _wrong(code: str, detail: str) -> Invalid:
     return Invalid(detail, code=code, errors=[Place(parameter="Idempotency-Key", code=code, detail=detail)])
 
 
-# An answer that holds a secret is kept encrypted with the caller's own key text, which is stored nowhere.
+# A response that contains a secret is kept encrypted with the text of the caller's key, which is stored nowhere.
 
 
 def _sealed(body: bytes, request: Request, name: str) -> str:

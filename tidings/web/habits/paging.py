@@ -1,7 +1,7 @@
-"""Pages of lists: `limit`, an opaque `cursor`, and the answer with `next_cursor` and a Link header (RFC 8288).
+"""Pages of lists: `limit`, an opaque `cursor`, and the response with `next_cursor` and a Link header (RFC 8288).
 
-A cursor belongs to its query: to the filters, the sort and the key's tenant. What only shapes the answer (`limit`,
-`fields`, `count`) may differ from page to page.
+A cursor belongs to its query: to the filters, the sort and the key's tenant. Parameters that only shape the response
+(`limit`, `fields`, `count`) may differ from page to page.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from tidings.web.wire.cursors import Position
 LIMIT = 50
 LIMIT_MAX = 1000
 CURSOR: dict[str, Any] = {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 20_000}
-"""What a cursor looks like, as JSON Schema. It holds what the page's last thing is sorted by: up to four texts of 500
-characters, of which some need six bytes."""
+"""What a cursor looks like, as JSON Schema.
+
+It contains the sort values of the page's last thing: up to four texts of 500 characters, some of which need six bytes.
+"""
 SHAPING = ("limit", "fields", "count")
 """Parameters that a cursor does not depend on."""
 
@@ -51,7 +53,7 @@ PAGING: tuple[Parameter, ...] = (
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which page is asked for. `after`: the position at which the previous page ended; None: the first page.
+    """Which page is requested. `after`: the position at which the previous page ended; None for the first page.
 
     `mark`: the mark of the query, if already computed.
     """
@@ -73,7 +75,10 @@ class Page(msgspec.Struct, frozen=True):
         return cls(request, request.query.get("limit", LIMIT), after, mark)
 
     def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
-        """The page; `position` is where the next one starts, None if there is none. `count`: of all pages together."""
+        """The response with a page.
+
+        `position`: where the next one starts; None if there is none. `count`: for all pages together.
+        """
         counted = {} if count is None else {"count": count}
         if position is None:
             return Answer(200, {"data": data, "next_cursor": None, **counted})
@@ -94,10 +99,11 @@ def counted(total: int | None) -> int:
 
 
 class SortedPage(Generic[T]):
-    """A page of a small list in memory, sorted as the request asks: `shown`, to be answered with `answer`.
+    """A page of a small list in memory, sorted as the request asks: `shown` has its things, `answer` makes the
+    response.
 
-    The cursor holds what the last thing of the page is sorted by, so things that come and go shift no page. `keys` are
-    what the list may be sorted by, `unique` breaks ties. Raises Invalid.
+    The cursor contains the sort values of the page's last thing, so things that are added or deleted shift no page.
+    `keys` are what the list may be sorted by, `unique` breaks ties. Raises Invalid.
     """
 
     def __init__(self, request: Request, things: Iterable[T], keys: Mapping[str, SortKey], unique: SortKey) -> None:
@@ -114,14 +120,14 @@ class SortedPage(Generic[T]):
         self._has_more = len(ordered) > len(self.shown)
 
     def answer(self, views: Sequence[Any]) -> Answer:
-        """The answer, with the things that are shown as `views`."""
+        """The response, with the shown things as `views`."""
         position: Position | None = None
         if self._has_more:
             position = [key(self.shown[-1]) for key, _ in self._orders]
         return self._page.answer(views, position, self._count)
 
     def _following(self, ordered: list[T], after: list[Any]) -> list[T]:
-        """What comes after a position, which may be anything that somebody made up."""
+        """The things after a position, which may be anything that somebody made up."""
         kinds = [type(value) for value in after]
         if any(kinds != [type(key(each)) for key, _ in self._orders] for each in ordered[:1]):
             raise _wrong_cursor(NO_CURSOR)
@@ -163,7 +169,7 @@ def _is_sound(position: Position) -> bool:
 
 
 def _given(request: Request, without: Sequence[str]) -> dict[str, list[str]]:
-    """The parameters that were given, as they would be written again: lists value by value."""
+    """The given parameters as they would be written again, lists value by value."""
     known = request.operation.known
     return {
         name: _texts(value, known[name].schema) for name, value in sorted(request.query.items()) if name not in without

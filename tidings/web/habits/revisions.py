@@ -19,7 +19,7 @@ TAGS = rf"^(\*|[ \t,]*{_ONE}(,[ \t]*({_ONE})?)*)$"
 _LIST = re.compile(TAGS)
 TAGS_CHARS_MAX = 8_192
 _REVISION = re.compile(r"([1-9][0-9]{0,18})(-[0-9a-f]{16})?")
-"""A revision; of an answer with expanded items, with a mark of these."""
+"""A revision; if the response has expanded items, with a mark of these."""
 
 IF_MATCH = Parameter(
     name="If-Match",
@@ -43,7 +43,7 @@ IF_NONE_MATCH_OF_PUT = msgspec.structs.replace(
 
 
 def if_match(request: Request) -> set[int] | None:
-    """The revisions that If-Match names; None: any will do. Raises Malformed if it is not a list of entity tags."""
+    """The revisions that If-Match names; None if any will do. Raises Malformed if it is not a list of entity tags."""
     strong = read(request.headers.get("if-match"), "if-match", strong=True)
     return None if strong is None else _revisions(strong)
 
@@ -57,7 +57,7 @@ def if_none_match(request: Request) -> frozenset[int] | None:
 
 
 def not_modified(request: Request, revision: int | str) -> bool:
-    """Whether If-None-Match names this revision (or tag), so that 304 is the answer."""
+    """Whether If-None-Match names this revision (or tag), so that the response is 304."""
     if "if-none-match" not in request.headers:
         return False
     named = names(request, "if-none-match")
@@ -65,7 +65,7 @@ def not_modified(request: Request, revision: int | str) -> bool:
 
 
 def names(request: Request, header: str) -> set[str] | None:
-    """The entity tags of a header, weak ones too; None: it is absent, or `*`. Raises Malformed."""
+    """The entity tags of a header, including weak ones; None if it is absent or `*`. Raises Malformed."""
     return read(request.headers.get(header), header)
 
 

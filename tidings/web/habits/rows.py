@@ -1,4 +1,4 @@
-"""The rows of the menu that are alike for many nouns: list, create, read, put, edit, delete, and do something else."""
+"""The rows of the menu that many nouns share: list, create, read, put, edit, delete, and other actions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tidings.web.operation import Handler, Operation, Parameter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noun:
-    """What these rows have in common. What else a row says, such as `help`, is passed on to its Operation."""
+    """What these rows have in common. Anything else, such as `help`, is passed on to the Operation."""
 
     name: str
     """As in the names of operations, such as `event_type`; all of them are `event_types`."""
     path: str
-    """Of one, such as `/v1/event-types/{name}`."""
+    """The path of one thing, such as `/v1/event-types/{name}`."""
     tag: str
     view: type[msgspec.Struct]
     whole_to_write: bool = False

@@ -1,4 +1,4 @@
-"""The habits that all operations share, added to the menu in one place and applied in one place.
+"""The habits that all operations share: added to the menu in one place, and applied in one place.
 
 Every list has `sort` and `count`, every list and every single thing has `fields`, and a single thing that has no
 revision has the hash of its content as its entity tag (RFC 9110).
@@ -25,7 +25,7 @@ FIELDS_MAX = 50
 FIELD_DEPTH_MAX = 32
 TAG_CHARS = 24
 DOTTED = "data"
-"""The member whose own members may be chosen if it is stored as JSON text: an event's data."""
+"""The member whose own members can be chosen if it is stored as JSON text: an event's data."""
 
 COUNT = Parameter(
     name="count",
@@ -72,7 +72,7 @@ def streaming(operation: Operation, item: type[msgspec.Struct]) -> Operation:
 
 
 def sort_of(request: Request) -> list[str]:
-    """What to sort a list by. Raises Invalid if a name is repeated."""
+    """The names to sort a list by. Raises Invalid if one is repeated."""
     wanted: list[str] = request.query.get("sort") or [request.operation.sorts[0]]
     plain = [name.removeprefix("-") for name in wanted]
     if len(set(plain)) < len(plain):
@@ -99,7 +99,7 @@ def narrowed(thing: Any, chosen: bodies.Chosen) -> dict[str, Any]:
 
 
 def finish(request: Request, answer: Answer) -> Answer:
-    """What a single thing's or a list's answer has in common: its entity tag, and only the fields that were chosen."""
+    """What responses with a thing or a list have in common: the entity tag, and only the chosen fields."""
     content = answer.body
     if content is None or answer.status != 200:
         return answer
@@ -124,7 +124,7 @@ def finish(request: Request, answer: Answer) -> Answer:
 
 
 def refuse_conditions(operation: Operation, headers: dict[str, str]) -> None:
-    """Raise Malformed for a condition that cannot be read, or that this operation does not keep."""
+    """Raise Malformed for a condition that cannot be read, or that this operation does not support."""
     for name in ("If-Match", "If-None-Match"):
         matters = name.lower() in headers and (name == "If-Match" or operation.method != "GET")
         if any(parameter.name == name for parameter in operation.parameters):
@@ -158,7 +158,7 @@ def fields_parameter(item: type[msgspec.Struct]) -> Parameter:
     below = ""
     if _is_open(item):
         below = f" Below `{DOTTED}`, use dots, such as `{DOTTED}.id`."
-        # The description is also what a refusal says.
+        # A refusal also uses the description.
         below_it = rf"{DOTTED}(\.[^.,\x00-\x1f\x7f]{{1,100}}){{1,{FIELD_DEPTH_MAX}}}"
         field = {
             "type": "string",

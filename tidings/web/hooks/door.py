@@ -1,11 +1,11 @@
 """The hooks' door: a request as its sender sent it, and an answer that the sender understands.
 
-None of the API's strictness applies here: Authorization is the sender's, unknown query names, repeated headers, packed
-bodies, HEAD and OPTIONS are its business. What a sender reads is a status and a plain text. An answer may echo what a
-stranger sent, so no browser takes it for a page: its content is sandboxed, and never sniffed.
+The API's strictness does not apply here: Authorization, unknown query names, repeated headers, compressed bodies, HEAD
+and OPTIONS are the sender's business. A sender gets a status and plain text. A response may echo what a stranger sent,
+so it is sandboxed and never sniffed, and no browser treats it as a page.
 
 The URL that a signature covers is the public URL with the hook's path and the query as received. The HTTP server gives
-paths decoded only; a hook's path has none but characters that are never encoded, so nothing is lost.
+only decoded paths, but a hook's path has only characters that are never encoded, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger("tidings.web")
 
 PREFIX = "/in/"
 NAME = "hook"
-"""What its requests are called in the metrics."""
+"""The name of its requests in the metrics."""
 
 _ALWAYS = [
     ("server", "tidings"),

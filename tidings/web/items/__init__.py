@@ -1,1 +1,1 @@
-"""One caller's way into one collection: its operations on items, their schemas and parameters, and its files."""
+"""One caller's access to one collection: the operations on items, their schemas and parameters, and files."""

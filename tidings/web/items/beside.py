@@ -1,4 +1,4 @@
-"""Other errors of an item that has a number that cannot be read exactly, so that one answer names them all."""
+"""The other errors of an item with a number that cannot be read exactly, so that one response names them all."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from tidings.rules.items.permit import Grant
 
 
 def places_of(rules: ItemRules, grant: Grant, *, is_new: bool) -> Callable[[Any, frozenset[str]], list[Place]]:
-    """A function from an item as it was sent, and the names of fields that are wrong already, to the other places.
+    """A function that takes an item as sent and the fields already known to be wrong, and returns the other wrong
+    places.
 
-    It says nothing of fields that the caller cannot write. `is_new`: what is missing counts too.
+    It says nothing about fields that the caller cannot write. `is_new`: missing fields count too.
     """
     filled = {*rules.defaults, *fixed(grant.writes)}
 

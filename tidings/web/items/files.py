@@ -22,13 +22,13 @@ from tidings.web.wire.problem import CLOSE
 
 FORMATS = {"csv": CSV, "ndjson": NDJSON}
 BLOCK_WEIGHT = 2 * 1024 * 1024
-"""What checking a block counts in the tenant's share of large work: one tenant alone may have three at a time."""
+"""How much the check of a block counts in the tenant's share of large work: a lone tenant may have three at a time."""
 DRAIN_BYTES = 16 * 1024 * 1024
 PAGE_ITEMS = 1_000
 
 
 class Transfer:
-    """One caller's way of moving files into and out of one collection. `asked`: the list that an export asks for."""
+    """One caller's imports into and exports from one collection. `asked`: the list that an export requests."""
 
     def __init__(self, reading: ItemReading, asked: Callable[[Request, int, Sequence[str]], ItemList]) -> None:
         self._reading = reading
@@ -36,7 +36,7 @@ class Transfer:
         self._asked = asked
         tenant = () if self._grant.tenant else ("tenant",)
         self.members = ("id", *tenant, *self._grant.read)
-        """What an export writes by default: what an import reads."""
+        """The members that an export writes by default, which are those that an import reads."""
 
     # --- import -------------------------------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class Transfer:
         out = CsvOut(names) if format == "csv" else JsonLinesOut()
         wanted = self._asked(request, PAGE_ITEMS, (request.query.get("sort", CREATED),))
         asked = msgspec.structs.replace(wanted, fields=names)
-        # Refused before the response begins: afterwards it is too late.
+        # Refuse before the response begins; afterwards it is too late.
         first, _ = self._reading.page(asked)
         name = f"{self._grant.collection.name}.{format}"
         headers = [("content-disposition", f'attachment; filename="{name}"')]
@@ -107,17 +107,17 @@ class Transfer:
 
 
 class _Kept:
-    """Runs an import's jobs, and keeps their answers for the request's Idempotency-Key."""
+    """Runs an import's jobs, and keeps their responses for the request's Idempotency-Key."""
 
     def __init__(self, parts: Parts, request: Request) -> None:
         self._parts, self._request = parts, request
 
     async def before(self) -> Answer | None:
-        """The answer that the key was given before."""
+        """The response that the key got before."""
         return await kept(self._parts, self._request)
 
     async def whole(self, job: Callable[[Db], Imported]) -> Answer:
-        """Run a job that ends the import, and answer its result."""
+        """Run a job that ends the import, and return its result."""
         return await once(self._parts, self._request, lambda db: Answer(200, job(db)), heavy=True)
 
     async def part(self, name: str, job: Callable[[Db], StoredPart]) -> StoredPart:

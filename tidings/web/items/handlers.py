@@ -43,7 +43,7 @@ class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Handlers:
-    """One caller's way into one collection. `question`: the question that its lists ask; empty: none."""
+    """One caller's access to one collection. `question`: the question that its lists ask; empty for none."""
 
     def __init__(self, reading: ItemReading, filters: Filters, question: str = "") -> None:
         self.grant = reading.grant
@@ -199,7 +199,7 @@ _OBJECT = 'Send an object with the item\'s fields, such as {"title": "..."}.'
 
 
 def _mark(expanded: dict[str, Any]) -> str:
-    """A mark of expanded items, which is another one once any of them changes, goes, or comes into sight."""
+    """A mark of expanded items, which changes whenever one of them changes, disappears or becomes visible."""
     versions = [[name, its and [its[part] for part in OWN_FIELDS]] for name, its in sorted(expanded.items())]
     return hashlib.sha256(msgspec.json.encode(versions)).hexdigest()[:16]
 
@@ -215,5 +215,5 @@ def _events(change: Change) -> tuple[Event, ...]:
 
 
 def _written(position: Sequence[Any]) -> list[Any]:
-    """A position as a cursor holds it: decimals as texts, without powers of ten."""
+    """A position as written into a cursor: decimals as texts, without powers of ten."""
     return [decimals.plain(value) if isinstance(value, Decimal) else value for value in position]

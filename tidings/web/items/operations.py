@@ -1,4 +1,4 @@
-"""The menu of items: for each key and collection its own operations, with only what that key may ask.
+"""The menu of items: each key has its own operations for each collection, with only what that key may request.
 
 The static table has one row for each shape of a path (templates.py); what such a row is for a caller is made here, from
 the caller's grant, once for each state of the catalogue.
@@ -40,7 +40,7 @@ from tidings.web.operation import BodySchema, Listing, NextOperation, Operation,
 from tidings.web.parts import Parts
 
 ANY_KEY = "items"
-"""Used instead of a scope: these operations were made for a key that may use them."""
+"""Replaces a scope, as these operations were made for a key that may use them."""
 OPERATION_WEIGHT = 10_000
 SORTS_MAX = 4
 EXPANDS_MAX = 10
@@ -147,7 +147,7 @@ class ItemMenu:
         )
 
     def _checked(self, form: BodySchema, *, is_new: bool) -> BodySchema:
-        """A body whose other wrong places are reported together with a number that cannot be read exactly."""
+        """A body for which a number that cannot be read exactly is reported together with all other wrong places."""
         return msgspec.structs.replace(form, places=places_of(self._reading.kind.rules, self.grant, is_new=is_new))
 
     def _create(self) -> Operation:
@@ -284,6 +284,6 @@ class ItemMenu:
 
 
 def make(parts: Parts, key: Key, collection: Collection) -> ItemMenu | None:
-    """What a key may do in a collection; None: nothing."""
+    """What a key may do in a collection; None if nothing."""
     grant = parts.kinds.grant(key, collection)
     return None if grant is None else ItemMenu(parts, key, grant)

@@ -22,12 +22,12 @@ _TIME_EXAMPLE = "2026-11-21T01:02:03.456Z"
 _TIME: Schema = {"type": "string", "format": "date-time", "maxLength": 40}
 _YEARS = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 DATE: Schema = {"pattern": f"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}$"}
-"""What dates are beyond their format: of the years 1 to 9999, as Python and PostgreSQL have them."""
+"""The rule for dates beyond their format: the years 1 to 9999, which Python and PostgreSQL support."""
 _CLOCK, _ZONE = "[0-9]{2}:[0-9]{2}:[0-5][0-9]", "([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
 
 TIME_TEXT: Schema = {"pattern": rf"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}(\.[0-9]+)?{_ZONE}$"}
-"""What times are beyond their format: without leap seconds. More than six digits after the second are rounded down."""
+"""The rule for times beyond their format: no leap seconds. More than six digits after the second are rounded down."""
 
 
 _TIMES: dict[str, Schema] = {"date": DATE, "datetime": TIME_TEXT}
@@ -72,14 +72,17 @@ def nullable(schema: Schema) -> Schema:
     """The same schema, and null."""
     if "enum" in schema:
         schema = {**schema, "enum": [*schema["enum"], None]}
-    # All of `allOf` must fit, so it must not stay beside "null".
+    # All of `allOf` must match, so it must not be next to "null".
     if isinstance(schema.get("type"), str) and "allOf" not in schema:
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 class ItemSchemas:
-    """The forms of one collection for one grant. `expands`: the references that may be expanded, and whereto."""
+    """The schemas of one collection for one grant.
+
+    `expands`: the references that may be expanded, with their targets.
+    """
 
     def __init__(self, grant: Grant, expands: dict[str, Grant]) -> None:
         self._name = grant.collection.name
@@ -110,7 +113,7 @@ class ItemSchemas:
 
     @staticmethod
     def plain_item(collection: Collection, read: list[Field]) -> Schema:
-        """The schema of an item as answers show it."""
+        """The schema of an item in responses."""
         shown = {field.name: _shown(field) for field in read}
         return {
             "type": "object",
@@ -181,7 +184,7 @@ class ItemSchemas:
         return {form.name.rpartition(".")[2]: reference(form)["$ref"] for form in self.steps}
 
     def _step(self, op: str) -> Schema:
-        """One operation of a batch: what the single one takes, in a body."""
+        """One operation of a batch: what the single operation takes, as a body."""
         properties: dict[str, Schema] = {"op": {"type": "string", "enum": [op]}, "id": _BATCH_ID}
         if op == "create":
             properties["id"] = {**ID, "description": "Your own id (optional)."}
@@ -247,9 +250,9 @@ def _patch(written: list[Field]) -> Schema:
 
 
 def _led(schema: Schema, written: list[Field], expands: dict[str, Grant]) -> Schema:
-    """The schema, whose references say whereto they lead: so a page can offer an item that is there.
+    """The schema, in which references name their target, so that a page can offer existing items.
 
-    To a caller who may not read that collection it is empty.
+    It is empty for a caller that may not read that collection.
     """
     for field in written:
         if field.type == "reference":
@@ -276,10 +279,10 @@ def example_of(field: Field) -> Any:
 
 
 def item_example(collection: Collection, read: list[Field]) -> dict[str, Any]:
-    """An example of an item, as answers show it."""
+    """An example of an item in a response."""
     own = {"id": _ID_EXAMPLE, "tenant": None, "revision": 1, "created": _TIME_EXAMPLE, "updated": _TIME_EXAMPLE}
     shown = {field.name: _example(field) for field in read}
-    # A required field is never null: if no value is certain to fit, it is left out, as with `fields`.
+    # A required field is never null: if no value is certain to be valid, it is left out, as with `fields`.
     return {
         **own,
         **{field.name: shown[field.name] for field in read if shown[field.name] is not None or not field.required},
@@ -312,7 +315,8 @@ def _example(field: Field) -> Any:
 
 
 def _has_example(field: Field) -> bool:
-    """Whether an example of ours surely fits: patterns, formats and references are for the declaration to show."""
+    """Whether a generated example is surely valid; for patterns, formats and references, the declaration must give
+    one."""
     if field.example is not None or field.default is not None:
         return True
     return not (field.pattern or field.format or field.schema or field.unique or field.type == "reference")

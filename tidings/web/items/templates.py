@@ -1,4 +1,4 @@
-"""The rows of the static table that stand for items: one for each shape of a path, whichever the collection.
+"""The rows of the static table that stand for items: one for each shape of path, whatever the collection.
 
 What such a row is for a caller is found in the caller's own menu (operations.py).
 """

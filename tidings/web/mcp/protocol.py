@@ -1,9 +1,9 @@
-"""The Model Context Protocol over HTTP ("Streamable HTTP"), as far as tools need it: one JSON-RPC message a request.
+"""The Model Context Protocol over HTTP ("Streamable HTTP"), as far as tools need it: one JSON-RPC message per request.
 
 Source: https://modelcontextprotocol.io/specification/2025-06-18. There are no sessions and no stream from the server,
-which the protocol leaves open: each message is answered by itself, and a GET is answered 405.
+which the protocol leaves open: each message gets its own response, and a GET gets 405.
 
-The key in the Authorization header is what protects from pages of other origins: no browser sends it by itself.
+The key in the Authorization header protects against pages of other origins, since no browser sends it on its own.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tidings.web.parts import Parts
 from tidings.web.wire import problem
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
-"""What we speak, newest first."""
+"""The versions that we support, newest first."""
 PAGE = 100
-"""How many tools one answer lists."""
+"""How many tools one response lists."""
 NO_METHOD, WRONG_PARAMS, INTERNAL = -32601, -32602, -32603
 
 log = logging.getLogger("tidings.web")
@@ -62,7 +62,7 @@ class McpHandler:
         self._parts: Parts | None = None
 
     async def __call__(self, parts: Parts, request: Request) -> Answer:
-        """Answer one message; a notification is answered 202."""
+        """Answer one message; a notification gets 202."""
         if not request.key.id:
             raise Unauthorized("An assistant needs a key: Authorization: Bearer tdk_...")
         if self._tools is None or self._parts is not parts:
@@ -143,7 +143,7 @@ async def _called(
     except Elsewhere:
         raise
     except TidingsError as wrong:
-        # The assistant reads it, and can do better: so it is a result, not an error of the protocol.
+        # The assistant reads it and can try again, so it is a result, not a protocol error.
         return _content(msgspec.json.encode(problem.problem(wrong, request.request_id)), is_error=True)
     except Exception:
         log.exception("%s the tool %s failed", request.request_id, name, extra={"request_id": request.request_id})

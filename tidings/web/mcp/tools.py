@@ -1,7 +1,7 @@
 """The tools of a key: each operation that its OpenAPI document has, with one JSON Schema for everything it takes.
 
-So an assistant can do what its key may do, and no more: there is no second list of operations, and no second set of
-checks. What cannot be a call with one JSON answer is left out: streams, files, and lists that are read in slices.
+So an assistant can do exactly what its key may do: there is no second list of operations or set of checks. Anything
+that cannot be a call with one JSON response is left out: streams, files, and lists that are read in slices.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CONDITION = "If-Match"
 """The one header that a tool takes as an argument: the revision that is changed."""
 PLACES_MAX = 20
 KEPT_MAX = 100
-"""For how many keys tools are kept; of each some hundred KB."""
+"""For how many keys tools are kept, at some hundred KB each."""
 
 _COMPONENTS = "#/components/schemas/"
 _NO_TOOLS = frozenset({"make_stream_ticket", "openapi", "healthz", "readyz", "metrics"})
-"""What helps programs and not assistants."""
+"""Operations that help programs but not assistants."""
 _NAME = re.compile(r"\{(\w+)\}")
 
 Schema = dict[str, Any]
@@ -56,7 +56,7 @@ class AssistantTools:
         self._kept: dict[str, ToolList] = {}
 
     async def all(self, key: Key) -> list[dict[str, Any]]:
-        """The tools of a key, kept while its document holds."""
+        """The tools of a key, kept while its document is valid."""
         document = await self._documents.of(self._parts, key)
         kept = self._kept.pop(key.id, None)
         if kept is None or kept.document is not document:
@@ -89,12 +89,13 @@ class AssistantTools:
         return {tool_name(operation.name): operation for operation in mine if _is_call(operation)}
 
     def _found(self, key: Key, operation: Operation, values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        """The row of the table that takes the operation's path with these values, and what it reads from it."""
+        """The row of the table that matches the operation's path with these values, and the names that it reads from
+        it."""
         path = _NAME.sub(lambda each: values[each[1]], operation.path)
         template, given = self._routes.find(operation.method, path)
         found = template if template.per_key is None else template.per_key(self._parts, key, given)
         if found.name != operation.name:
-            # `x:retry` as an id would make a tool that reads one that retries.
+            # With `x:retry` as an id, a tool that reads would become one that retries.
             raise NotFound("There is nothing with this id.")
         return template.name, given
 

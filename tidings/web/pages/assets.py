@@ -13,7 +13,7 @@ import msgspec
 
 STATIC = files("tidings.web.pages") / "static"
 FOLDER = "@"
-"""The step of a path below which assets are: `/console/@/page.1f2e3d4c5b6a7988.css`."""
+"""The path segment below which assets are: `/console/@/page.1f2e3d4c5b6a7988.css`."""
 KEEP = "public, max-age=31536000, immutable"
 
 _MEDIA = {
@@ -41,7 +41,7 @@ def assets() -> dict[str, Asset]:
 
 @cache
 def names() -> dict[str, str]:
-    """From a file's own name, such as `page.css`, to its name in a URL."""
+    """By a file's own name, such as `page.css`, its name in a URL."""
     return {name: asset.name for name, asset in _all().items()}
 
 

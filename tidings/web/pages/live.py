@@ -1,8 +1,8 @@
-"""Fragments of pages that follow what happens: one picture a second, drawn once for all who look at the same.
+"""Fragments of pages that follow what happens: one picture a second, drawn once for all viewers of the same page.
 
 A template marks a fragment with `<!--live:NAME-->` and `<!--/live-->`, inside an element with `data-live="NAME"`. As
-long as somebody looks, the page is drawn again each second, and only what differs from before is sent. So ten viewers
-cost as much as one, and nobody looking costs nothing.
+long as somebody views it, the page is redrawn each second, and only what has changed is sent. So ten viewers cost as
+much as one, and no viewers cost nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def fragments(page: str) -> Parts:
 
 
 class _Picture:
-    """A page that somebody looks at."""
+    """A page that somebody is viewing."""
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
@@ -46,7 +46,7 @@ class _Picture:
 
 
 class Live:
-    """The pages that are looked at now. Belongs to one event loop."""
+    """The pages that are being viewed. Belongs to one event loop."""
 
     def __init__(self, period_seconds: float = PERIOD_SECONDS) -> None:
         self._period = period_seconds
@@ -55,7 +55,8 @@ class Live:
     async def follow(self, what: Hashable, draw: Draw, may_look: Callable[[], bool]) -> AsyncIterator[bytes]:
         """The changes of a page as server-sent events, until the viewer leaves.
 
-        `what`: the same for viewers who see the same; `draw` makes the page; `may_look`: asked before each picture.
+        `what`: the same for viewers who see the same page; `draw` makes the page; `may_look` is called before each
+        picture.
         """
         picture = self._pictures.get(what)
         if picture is None:
@@ -63,7 +64,7 @@ class Live:
             picture.task = asyncio.get_running_loop().create_task(self._keep_drawing(what, picture))
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(BEHIND_MAX)
         picture.viewers.add(queue)
-        # What is drawn from now on is in the queue.
+        # Pictures drawn from now on are in the queue.
         first = _changes({}, picture.now)
         try:
             yield b"retry: 2000\n\n"
@@ -91,7 +92,8 @@ class Live:
             try:
                 now = fragments(await picture.draw())
             except TidingsError:
-                # What was shown is gone, or may no longer be seen: the page itself says what there is instead.
+                # What was shown no longer exists, or may no longer be seen; the page itself says so when it is loaded
+                # again.
                 self._end(what, picture)
                 return
             except Exception:
@@ -106,7 +108,7 @@ class Live:
                         viewer.put_nowait(changed)
                         continue
                     self._cut_off(picture, viewer)
-            # A page that takes long to draw is drawn less often.
+            # A page that is slow to draw is drawn less often.
             took = loop.time() - began
             await asyncio.sleep(max(self._period - took, took))
 

@@ -1,6 +1,6 @@
-"""What browsers may do with our pages: our own scripts and styles, no inline ones, nobody else's anything.
+"""What browsers may do with our pages: use our own scripts and styles, no inline ones, and nothing of anyone else's.
 
-Scripts may turn only texts into markup that the policy of `static/page.js` lets through (Trusted Types).
+Scripts may turn a text into markup only if the policy of `static/page.js` lets it through (Trusted Types).
 """
 
 from __future__ import annotations

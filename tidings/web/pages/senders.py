@@ -12,7 +12,7 @@ from tidings.rules.network.origin import PublicUrl
 def check_sender(headers: Mapping[str, str], public: PublicUrl | None) -> None:
     """Raise Forbidden unless a request that changes something was sent from a page of this server.
 
-    Browsers say so in `Sec-Fetch-Site` and in `Origin`; what they say must agree, and one of them must be there.
+    Browsers say so in `Sec-Fetch-Site` and `Origin`. At least one of them must be present, and they must agree.
     """
     site = headers.get("sec-fetch-site")
     sender = sender_of(headers)

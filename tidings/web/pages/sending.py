@@ -1,4 +1,4 @@
-"""Pages and assets as responses: gzip where the browser takes it, and the headers that each needs."""
+"""Pages and assets as responses: with gzip if the browser accepts it, and with the headers that each needs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tidings.web.pages.assets import KEEP, assets
 from tidings.web.wire.packing import GZIP_WINDOW, VARY, takes_gzip
 
 PACKED_BYTES_MIN = 1_024
-"""A smaller page fits one packet."""
+"""A smaller page fits into one packet."""
 AT_ONCE_BYTES_MAX = 64 * 1024
-"""A larger page is packed in a thread."""
+"""A larger page is compressed in a thread."""
 LEVEL = 5
 HTML = ("content-type", "text/html; charset=utf-8")
 PRIVATE = ("cache-control", "no-store")
@@ -23,7 +23,10 @@ Headers = Sequence[tuple[str, str]]
 
 
 async def send(proto: Any, status: int, body: bytes, headers: Headers, accepted: str = "") -> int:
-    """Write a response that nobody may keep. `accepted`: the browser's Accept-Encoding; empty: it goes unpacked."""
+    """Write a response that nobody may keep.
+
+    `accepted`: the browser's Accept-Encoding; empty to send it uncompressed.
+    """
     whole = [*ALWAYS, PRIVATE, *headers]
     if not body:
         proto.response_empty(status, whole)
@@ -49,7 +52,7 @@ def redirect(proto: Any, to: str, headers: Headers = ()) -> int:
 
 
 def send_asset(proto: Any, name: str, headers: dict[str, str]) -> int:
-    """Write an asset by its name in a URL, or 404. What it holds never changes under this name."""
+    """Write an asset by its name in a URL, or 404. The content under such a name never changes."""
     asset = assets().get(name)
     if asset is None:
         proto.response_empty(404, [*ALWAYS, PRIVATE])

@@ -1,6 +1,7 @@
-"""Templates: ours and trusted, with hostile data. Everything is escaped, and no text can hide or turn around others.
+"""Templates: they are ours and trusted, but their data is hostile. Everything is escaped, and no text can hide or
+reverse others.
 
-A folder of templates sees those of this room too: `page.html` is the frame, `parts.html` has the macros.
+Each folder of templates can also use those of this one: `page.html` is the frame, `parts.html` has the macros.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from minijinja import Environment, safe
 from tidings.web.pages import assets
 
 JSON_CHARS_MAX = 64 * 1024
-"""More of a text is not shown on a page."""
+"""A page shows no more than this of a text."""
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
-"""Characters that are not seen, or that change the direction of others."""
+"""Characters that are invisible, or that change the direction of others."""
 _NOT_IN_TIME = re.compile("[^0-9TZ:.-]")
 
 
@@ -43,7 +44,7 @@ class Templates:
 
     @functools.cached_property
     def _environment(self) -> Environment:
-        """Made for the first page: a server that shows none starts sooner."""
+        """Made for the first page, so that a server that shows none starts faster."""
         environment = Environment(
             undefined_behavior="lenient",
             trim_blocks=True,
@@ -66,7 +67,7 @@ def _add(environment: Environment, folder: Traversable) -> None:
 
 
 def visible(value: Any) -> Any:
-    """What is shown of a value: None is nothing, and characters that nobody would see are shown as their codes."""
+    """A value as shown: None as nothing, and invisible characters as their codes."""
     if value is None or value is msgspec.UNSET:
         return ""
     if type(value) is str:
@@ -75,7 +76,7 @@ def visible(value: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """What every `{{ }}` ends with. MiniJinja's own escaping would turn each slash of a URL into six characters."""
+    """The last filter of every `{{ }}`. MiniJinja's own escaping would turn each slash of a URL into six characters."""
     value = visible(value)
     return safe(escape(value)) if type(value) is str else value
 
@@ -86,7 +87,7 @@ def _code(found: re.Match[str]) -> str:
 
 
 def pretty(value: Any) -> str:
-    """JSON with its members on lines of their own, numbers exactly as they were sent; other texts unchanged."""
+    """JSON with one member per line, and numbers exactly as they were sent; other texts unchanged."""
     text = value if isinstance(value, str) else bytes(value).decode() if _is_raw(value) else _encoded(value)
     if len(text) > JSON_CHARS_MAX:
         return text[:JSON_CHARS_MAX]

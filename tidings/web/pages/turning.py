@@ -1,6 +1,6 @@
 """Turning the pages of a list: forward by its cursor, back by the cursors of the pages that led here.
 
-A list is read by cursors, which point forward only. The URL of each page but the first therefore names the cursors of
+A list is read by cursors, which only point forward. The URL of each page but the first therefore names the cursors of
 the pages before it, so that "back" works for every list, in a link that is shared, and without a script.
 """
 
@@ -32,7 +32,7 @@ class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
 def page_links(
     path: str, given: Mapping[str, str], asked: Mapping[str, str], following: str | None, *, is_by_time: bool = False
 ) -> PageLinks:
-    """What leads on from a page of a list. `given`: its filters; `asked`: the parameters of its URL."""
+    """The links from a page of a list. `given`: its filters; `asked`: the parameters of its URL."""
     here, trail = asked.get("cursor", ""), [each for each in asked.get(TRAIL, "").split(".") if each]
     onward = ".".join([*trail, here or FIRST])
     while len(onward) > TRAIL_CHARS_MAX and "." in onward:

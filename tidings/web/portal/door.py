@@ -1,7 +1,7 @@
 """The portal's door, `/portal/...`.
 
-A page comes in two steps. A browser that opens a URL gets the frame: it holds nothing of the tenant's, so it needs no
-key, and its policy names who may show it. Its script exchanges the token of the URL's fragment for a session, once,
+A page comes in two steps. A browser that opens a URL gets the frame: it contains nothing of the tenant's, so it needs
+no key, and its policy names who may show it. Its script exchanges the token of the URL's fragment for a session, once,
 and then asks for what goes inside the frame, with the session as `Authorization`. There is no cookie, so there is
 nothing that another site could make a browser send.
 """
@@ -39,17 +39,17 @@ log = logging.getLogger("tidings.web")
 
 ROOT = "/portal"
 NAME = "portal"
-"""What its requests are called in the metrics."""
+"""The name of its requests in the metrics."""
 TOKEN_BYTES_MAX = 1_000
 JSON = "application/json"
 SESSION, THEME, LOGO = f"/{FOLDER}/session", f"/{FOLDER}/theme.css", f"/{FOLDER}/logo"
 LOGO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""An image that is opened by itself runs nothing."""
+"""An image that is opened on its own runs nothing."""
 SESSION_ENDED = "This session has ended. Ask for a new link where you got the last one."
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What exchanges a link for a session."""
+    """Exchanges a link for a session."""
 
     token: str
 
@@ -149,7 +149,8 @@ class PortalDoor:
             done = await row.run(visit)
             assert isinstance(done, PortalView)
         page = self._frame.inside(visit, done, notice)
-        # What may hold a secret is not packed: how well it packs would say something about the secret.
+        # A page that may contain a secret is not compressed: how well it compresses would reveal something about the
+        # secret.
         accepted = "" if is_action else at.headers.get("accept-encoding", "")
         return await send_page(at.proto, done.status, page, headers, accepted)
 
@@ -206,13 +207,13 @@ class PortalDoor:
         return await send_page(at.proto, wrong.status, page, headers)
 
     def _headers(self, at: _At) -> list[tuple[str, str]]:
-        """Those of a page; only pages of the link's own origins may frame it."""
+        """The headers of a page; only pages of the link's own origins may frame it."""
         origins = at.link.options.frame_origins if at.link is not None else ()
         return [*page_headers(origins), ("vary", "HX-Request"), ("request-id", at.request_id)]
 
 
 class _At(msgspec.Struct, gc=False):
-    """One request as the HTTP server gave it."""
+    """One request from the HTTP server."""
 
     scope: Any
     proto: Any
@@ -220,12 +221,12 @@ class _At(msgspec.Struct, gc=False):
     ident: str
     """The link's public id."""
     path: str
-    """Below that: empty for the first page."""
+    """The path below that; empty for the first page."""
     request_id: str
     client: str = ""
     link: PortalLink | None = None
 
     @property
     def is_partial(self) -> bool:
-        """Whether the frame asks, for what is inside of it."""
+        """Whether the frame requests its content."""
         return "hx-request" in self.headers

@@ -1,4 +1,5 @@
-"""The portal's HTML: the frame that holds nothing of a tenant's, what goes inside of it, and refusals in words."""
+"""The portal's HTML: the frame, which contains nothing of a tenant's, the content inside it, and refusals as
+sentences."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Frame:
         return themes.sheet(link.options.theme)
 
     def inside(self, visit: PortalVisit, shown: PortalView, notice: str) -> str:
-        """What goes inside the frame."""
+        """The content of the frame."""
         return self._templates.render(
             f"{shown.template}.html",
             **self._common(visit.link),
@@ -50,7 +51,7 @@ class Frame:
         return self._templates.render("wrong.html", **self._common(link), **_told(wrong))
 
     def nothing(self, wrong: TidingsError) -> str:
-        """A refusal where there is no link, and so no look."""
+        """A refusal if there is no link, and so no theme."""
         return self._templates.render("nothing.html", base=self._base, product=PRODUCT, **_told(wrong))
 
     def _common(self, link: PortalLink) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What a page of the portal is: a function that is given a visit and returns what is shown, or where to go next.
+"""What a page of the portal is: a function that takes a visit and returns what to show, or where to go next.
 
-A page asks for data, and an action changes something, only through operations of the menu, with the session's own key.
+Pages read data, and actions change it, only through operations of the menu, with the session's own key.
 """
 
 from __future__ import annotations
@@ -43,14 +43,17 @@ class PortalVisit:
         return self.link.options.may == "change"
 
     async def ask(self, name: str, path: Mapping[str, str] | None = None, **query: Any) -> Any:
-        """The body of an operation's answer. Raises what the API would answer as a problem."""
+        """The body of an operation's response. Raises what the API would return as a problem."""
         answer = await self.menu.run(self.key, name, path=path, query=query, request_id=self.request_id)
         return answer.body
 
     async def do(
         self, name: str, path: Mapping[str, str] | None = None, body: Any = None, revision: int | None = None
     ) -> Any:
-        """Change something; the body of the answer. `revision`: the one that is overwritten. Raises as `ask` does."""
+        """Change something; returns the body of the response.
+
+        `revision`: the one to overwrite. Raises as `ask` does.
+        """
         headers = {} if revision is None else {"if-match": f'"{revision}"'}
         answer = await self.menu.run(self.key, name, path=path, body=body, headers=headers, request_id=self.request_id)
         return answer.body
@@ -80,7 +83,7 @@ class PortalView:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """After an action: the page to show, by its path below the root, and what it says first."""
+    """After an action: the page to show, by its path below the root, and the notice that it shows first."""
 
     path: str
     notice: str = ""

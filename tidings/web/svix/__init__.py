@@ -1,1 +1,1 @@
-"""The door for those who come from Svix: its API as a thin translation over our own operations."""
+"""The door for those who come from Svix: Svix's API, as a thin translation to our own operations."""

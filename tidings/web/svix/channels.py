@@ -2,7 +2,7 @@
 
 A message on the channels `a` and `b` is an event with the subject `a b`; no channel has a space. An endpoint with
 channels has a filter that asks for one of these words. So routing, replays, the portal and every explanation work with
-channels without knowing of them (docs/decisions/0065).
+channels without knowing about them (docs/decisions/0065).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPERATORS = ("$startsWith", "$endsWith", "$contains")
 
 
 def subject_of(channels: Sequence[str] | None) -> str | None:
-    """The subject of a message on these channels. Raises Refused if they are too long together."""
+    """The subject of a message on these channels. Raises Refused if they are too long in total."""
     if not channels:
         return None
     text = " ".join(dict.fromkeys(channels))
@@ -35,7 +35,7 @@ def channels_of(subject: str | None) -> list[str] | None:
 
 
 def filter_of(channels: Sequence[str] | None, own: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """The filter of an endpoint with these channels, and a filter of `own` that it keeps; None: no filter."""
+    """The filter of an endpoint with these channels, combined with its `own` filter; None if there is no filter."""
     if not channels:
         return own
     words = sorted(set(channels))
@@ -47,7 +47,7 @@ def filter_of(channels: Sequence[str] | None, own: dict[str, Any] | None = None)
 
 
 def split(pattern: dict[str, Any] | None) -> tuple[dict[str, Any] | None, list[str] | None]:
-    """The own filter and the channels that `filter_of` made a filter of."""
+    """The own filter and the channels that `filter_of` combined."""
     if pattern is None:
         return None, None
     both = pattern.get("$and") if len(pattern) == 1 else None

@@ -1,7 +1,7 @@
 """The door for Svix's SDKs: `/svix/api/v1`. It knows callers, limits and large bodies as the API's door does.
 
-What differs is what Svix's server does otherwise: unknown members and parameters are ignored, refusals have its form,
-and a key may end with a region, as its SDKs' keys do.
+It differs where Svix's server does: unknown members and parameters are ignored, refusals have Svix's form, and a key
+may end with a region, as its SDKs' keys do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tidings.web.wire.cors import Cors
 from tidings.web.wire.routes import Routes
 
 SDK_HEADERS = ("Svix-Req-Id", "Svix-Retry-Count", "User-Agent")
-"""What its SDK for JavaScript sends from a page, beside what ours may."""
+"""The headers that Svix's SDK for JavaScript sends from a page, in addition to ours."""
 REGIONS = (".us", ".eu", ".in", ".ca", ".au")
 _ELSEWHERE = re.compile(
     r"(?:/svix)?/api/v1/(?:auth|background-task|connector|environment|event-type/import|ingest|integration|"
@@ -35,7 +35,7 @@ _ELSEWHERE = re.compile(
     r"endpoint/[^/]+/(?:transformation|bulk-replay|replay-missing|attempt-stats|msg/poll)|"
     r"msg/[^/]+/(?:content|attempt/[^/]+/content)))(?:/.*)?"
 )
-"""What Svix's SDKs can also call."""
+"""Other operations that Svix's SDKs can call."""
 
 
 @functools.cache
@@ -53,7 +53,7 @@ class SvixDoor(ApiDoor):
     """Takes everything below `/svix` and `/api`."""
 
     def __init__(self, parts: Parts, api: ApiDoor) -> None:
-        """With the API's door it shares the counts of wrong keys and of calls."""
+        """It shares the counts of wrong keys and of calls with the API's door."""
         public = public_url(parts.settings.public_url)
         super().__init__(parts, _routes(public.prefix if public else ""))
         self.access, self.limits = api.access, api.limits
@@ -91,7 +91,7 @@ class SvixDoor(ApiDoor):
         return super()._known(operation, at)
 
     def shown_key(self, at: Exchange) -> str | None:
-        """The same without Svix's region at its end; None if it is a token for an application's portal."""
+        """The same, without Svix's region at the end; None if it is a token for an application's portal."""
         scheme, _, token = at.headers.get("authorization", "").partition(" ")
         if token.startswith(TOKEN):
             return None
@@ -116,7 +116,7 @@ class SvixDoor(ApiDoor):
             request.body, request.value = body.read_body(raw or b"{}", operation.request)
 
     def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
-        """Write a refusal as Svix does; its status."""
+        """Write a refusal as Svix does; returns its status."""
         if isinstance(wrong, NotFound) and operation is None and _ELSEWHERE.fullmatch(at.scope.path):
             wrong = NotOffered(
                 "Tidings does not offer this operation of Svix. docs/reference/svix.md lists those it has."

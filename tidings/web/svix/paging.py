@@ -1,7 +1,7 @@
 """Lists with iterators in both directions, as Svix pages them.
 
-`iterator` names the last entry of a page and `prevIterator` the first one, with a minus sign in front. Both are sealed
-places: nobody can count rows by them.
+`iterator` names the last entry of a page and `prevIterator` the first one, with a minus sign in front. Both are sealed,
+so nobody can count rows with them.
 """
 
 from __future__ import annotations
@@ -22,22 +22,25 @@ T = TypeVar("T")
 
 
 class Span(NamedTuple):
-    """Which part of a list is asked for."""
+    """Which part of a list is requested."""
 
     limit: int
     place: Any
-    """Where the page begins, exclusively; None: at the beginning."""
+    """Where the page begins, exclusively; None for the beginning of the list."""
     is_back: bool
-    """The page ends before the place instead."""
+    """Whether the page instead ends before that place."""
 
 
 def span_of(request: Request, kind: type[Any], name: str) -> Span:
-    """What the query asks for. `name`: of the list, so that no other's iterator fits. Raises Invalid."""
+    """The part that the query requests.
+
+    `name`: the list's, so that other lists' iterators are refused. Raises Invalid.
+    """
     limit, text = min(request.query.get("limit", LIMIT), LIMIT_MAX), request.query.get("iterator")
     if not text:
         is_back = "after" in request.query and "before" not in request.query
         return Span(limit, None, is_back)
-    # What is sealed may itself begin with a minus sign, but only one reading can be opened.
+    # The sealed text may itself begin with a minus sign, but only one reading can be opened.
     opened, is_back = request.cursors.open(text), False
     if opened is None and text.startswith("-"):
         opened, is_back = request.cursors.open(text[1:]), True

@@ -43,11 +43,11 @@ OF_OPERATION: dict[str, dict[str, str]] = {
     "v1.endpoint.rotate-secret": {"secret": "key"},
     "v1.authentication.app-portal-access": {"expires_in": "expiry"},
 }
-"""Where one operation calls them otherwise."""
+"""Exceptions for single operations."""
 
 
 def body_of(operation: Operation | None) -> Callable[[TidingsError, str], dict[str, Any]]:
-    """What makes the body of a refusal by this operation."""
+    """A function that makes the body of this operation's refusals."""
     names = NAMES | OF_OPERATION.get(operation.name if operation else "", {})
 
     def body(error: TidingsError, request_id: str) -> dict[str, Any]:

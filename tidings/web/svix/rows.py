@@ -1,4 +1,4 @@
-"""Rows of this door's table of operations, and what many of them share: parameters, and the application of a path."""
+"""Rows of this door's table of operations, and what many of them share: parameters, and the application in a path."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def row(
 
 
 def of_first_version(request: Request) -> bool:
-    """Whether an SDK of the first major version asks, or an older one.
+    """Whether the caller is an SDK of the first major version, or older.
 
     Some of them raise an exception for any status but the one in the document that they were made from.
     """
@@ -86,7 +86,7 @@ def application(parts: Parts, request: Request) -> Tenant:
 
 
 async def application_or_new(parts: Parts, request: Request, given: ApplicationIn | None) -> Tenant:
-    """The application of the path; if there is none, one is made of what the body has. Raises NotFound or Invalid."""
+    """The application of the path; if there is none, one is made from the body. Raises NotFound or Invalid."""
     ident = request.path["app_id"]
     if given is None or parts.svix.applications.known(request.caller, ident) is not None:
         return application(parts, request)
@@ -106,7 +106,7 @@ async def application_or_new(parts: Parts, request: Request, given: ApplicationI
 
 
 def uid_of_path(given: str | None, ident: str) -> str:
-    """The uid of what PUT makes: as the path says. Raises Refused."""
+    """The uid of what PUT makes, taken from the path. Raises Refused."""
     if given not in (None, ident):
         detail = "Nothing has this uid yet, and the uid in the body differs from that in the path."
         raise Refused("/uid", "wrong_value", detail)

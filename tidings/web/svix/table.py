@@ -1,4 +1,4 @@
-"""The table of this door's operations. A new list of them joins with one line."""
+"""The table of this door's operations. A new list of operations is added with one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidings.web.svix import document
 from tidings.web.svix.nouns import applications, attempts, endpoints, event_types, jobs, messages, portal
 
 PATHS = ("/svix/api/v1", "/api/v1")
-"""Where it is. Some SDKs drop the path of the server's URL that they are given, so `/svix` can be left out."""
+"""The paths of this API. Some SDKs drop the path of the server URL that they are given, so `/svix` can be left out."""
 
 OPERATIONS: tuple[Operation, ...] = (
     *applications.OPERATIONS,

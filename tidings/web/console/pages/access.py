@@ -1,4 +1,4 @@
-"""Tenants and keys: whose things they are, who may do what, making and revoking keys."""
+"""Tenants and keys: who owns what, who may do what, and making and revoking keys."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def tenants(visit: PageVisit) -> View:
 
 
 async def _without_entry(visit: PageVisit) -> list[str]:
-    """Tenants that things name and that have no entry, as far as the newest things say."""
+    """Tenants that are named by things but have no entry, as far as the newest things show."""
     if visit.query.get("cursor"):
         return []
     lists = ("list_endpoints", "list_keys", "list_events")
@@ -82,7 +82,7 @@ async def add_tenant(visit: PageVisit) -> Done:
 
 
 async def tenant(visit: PageVisit) -> View:
-    """One tenant: its endpoints, what failed, its keys. It needs no entry: having anything is enough."""
+    """One tenant: its endpoints, failures and keys. It needs no entry, as long as something belongs to it."""
     ident = visit.path["id"]
     found = await _entry(visit, ident)
     endpoints, dead, keys, events = await asyncio.gather(
@@ -92,7 +92,7 @@ async def tenant(visit: PageVisit) -> View:
         visit.maybe("list_events", tenant=ident, limit=1),
     )
     if found is None and not any(each and each["data"] for each in (endpoints, dead, keys, events)):
-        await visit.get("get_tenant", {"id": ident})  # Raises: nothing names it.
+        await visit.get("get_tenant", {"id": ident})  # This raises if nothing names it.
     theirs = [] if endpoints is None else endpoints["data"]
     failing = sum(each.health.failing_since is not None for each in theirs)
     rows = [

@@ -25,7 +25,7 @@ BULK = {
     "time__gte": "since",
     "time__lt": "until",
 }
-"""Filters of the list, and what bulk jobs call them."""
+"""Filters of the list, and their names in bulk jobs."""
 LABELS = {"time__gte": "From", "time__lt": "Until", "outcome": "Last result", "type": "Event type"}
 RETRIED = ("dead", "waiting", "cancelled")
 """The states whose deliveries can be retried together, in the order in which a page names them."""
@@ -46,7 +46,7 @@ _REASONS = (
 )
 """Why deliveries that wait are left out: one of them, and several."""
 LOOKED_AT = 200
-"""If no more wait than this, it is said how many of them wait for what."""
+"""Up to this many waiting deliveries, the page says how many of them wait for what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class StateCount:
     is_more: bool
     listed: int | None
     why: str = ""
-    """Why some are left out, if that is known better than in general."""
+    """Why some are left out, if more is known than the general reason."""
 
     @property
     def many(self) -> str:
@@ -67,7 +67,7 @@ class StateCount:
 
 
 def buttons(visit: PageVisit, given: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What can be done with all that fit, however many pages they are."""
+    """Buttons for everything that matches, however many pages there are."""
     if not visit.may("retry_deliveries") or "event" in given or not given:
         return []
     offered = []
@@ -92,7 +92,7 @@ async def _all(visit: PageVisit, operation: str) -> View | Done:
     is_retry = operation == "retry_deliveries"
     given = {name: visit.posted[name] for name in FILTERS if visit.posted.get(name)}
     body = {BULK[name]: value for name, value in given.items() if name in BULK}
-    # What is created after the count is shown is not part of it; and so a state alone is filter enough.
+    # Deliveries created after the count are not part of it, so a state alone is enough of a filter.
     body.setdefault("until", visit.posted.get("until") or moment.to_text(visit.parts.clock.now()))
     if visit.posted.get("sure"):
         made = await visit.do(operation, None, {**body, "state": given.get("state", "dead")} if is_retry else body)
@@ -154,7 +154,7 @@ def _sentence(found: list[StateCount], *, is_retry: bool) -> str:
 
 
 def _one(each: StateCount) -> str:
-    """`ended dead`, `waits`: as many as there are."""
+    """`ended dead`, `waits`: the words for one or for several."""
     said = _SAID[each.state]
     return said.replace("wait", "waits").replace("were", "was") if each.many == "1" else said
 
@@ -167,7 +167,7 @@ def _button(each: StateCount, sure: Mapping[str, str], *, is_retry: bool, is_alo
 
 
 def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
-    """Why there are fewer than the list has, and what to do instead."""
+    """Notes on why there are fewer than in the list, and what to do instead."""
     left = 0 if each.listed is None or each.is_more else each.listed - each.count
     notes = []
     if left > 0:

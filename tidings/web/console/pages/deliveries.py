@@ -215,13 +215,13 @@ def _curl(attempt: Any, url: str) -> dict[str, Any]:
 
 
 async def retry(visit: PageVisit) -> Done:
-    """Try again now."""
+    """Retry a delivery now."""
     await visit.do("retry_delivery", visit.path)
     return Done(to("deliveries", visit.path["id"]), "It is being sent again, with a new round of attempts.")
 
 
 async def cancel(visit: PageVisit) -> Done:
-    """Send it no more."""
+    """Cancel a delivery."""
     await visit.do("cancel_delivery", visit.path)
     return Done(to("deliveries", visit.path["id"]), "Cancelled.")
 

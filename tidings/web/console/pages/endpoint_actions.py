@@ -1,4 +1,4 @@
-"""What can be done with an endpoint: register, pause, resume, probe, test, edit, show and rotate its secret, replay."""
+"""Actions on an endpoint: register, pause, resume, probe, test, edit, show and rotate its secret, replay."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ async def edit(visit: PageVisit) -> Done:
 
 
 async def secret(visit: PageVisit) -> View:
-    """Show the secret, once somebody asks for it."""
+    """Show the secret on request."""
     found = await visit.get("get_endpoint_secret", visit.path)
     return await _with_secret(visit, found.secret, "The signing secret", "Anyone who has it can sign as this server.")
 
 
 async def rotate(visit: PageVisit) -> View:
-    """A new secret; the old one also signs for a while."""
+    """Make a new secret; the old one also signs for a while."""
     hours = _number(visit.posted.get("hours", "24"))
     seconds = round(hours * 3600) if isinstance(hours, int | float) else hours
     found = await visit.do("rotate_endpoint_secret", visit.path, {"overlap_seconds": seconds})
@@ -116,7 +116,7 @@ def _list(given: str) -> list[str]:
 
 
 def _number(given: str) -> float | str | None:
-    """A number; other texts stay as they are, and the API says what is wrong with them."""
+    """A number; other texts are passed on unchanged, and the API says what is wrong with them."""
     try:
         return float(given) if given.strip() else None
     except ValueError:

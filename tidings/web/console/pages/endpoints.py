@@ -73,7 +73,10 @@ async def endpoints(visit: PageVisit) -> View:
 
 
 async def tallies_of(visit: PageVisit, kind: str, wanted: Sequence[str], tenant: str | None = None) -> dict[str, Any]:
-    """How endpoints (by id) or links (by name) do: the newest together, which is cheaper; others one by one."""
+    """How endpoints (by id) or links (by name) are doing.
+
+    The newest are read together, which is cheaper; others one by one.
+    """
     newest = await visit.maybe("list_link_tallies", tenant=tenant, sort="-created", limit=TALLIES_LIMIT)
     if newest is None:
         return {}
@@ -273,7 +276,7 @@ DELIVERY_HEADINGS = ("Event", "State", "Last result", "Attempts", "Created", "Ne
 
 
 def delivery_row(each: Any, now: Micros, who: str = "") -> dict[str, Any]:
-    """A delivery as lists show it. `who`: where it goes, if the list has several."""
+    """A delivery as lists show it. `who`: its destination, if the list has several."""
     last = each.last
     return row(
         to("deliveries", each.id),

@@ -67,7 +67,7 @@ def _new(visit: PageVisit) -> dict[str, Any] | None:
 
 
 async def publish(visit: PageVisit) -> Done:
-    """Publish an event; it goes to everyone who wants it."""
+    """Publish an event; it goes to every endpoint and link that selects it."""
     try:
         msgspec.json.decode(visit.posted.get("data", "{}") or "{}")
     except msgspec.DecodeError as wrong:
@@ -75,7 +75,7 @@ async def publish(visit: PageVisit) -> Done:
     body: dict[str, Any] = {
         name: visit.posted[name] for name in ("type", "subject", "tenant") if visit.posted.get(name)
     }
-    # As it was written: numbers keep all their digits.
+    # The text as written, so that numbers keep all their digits.
     body["data"] = msgspec.Raw((visit.posted.get("data", "{}") or "{}").encode())
     made = await visit.do("publish_event", None, body)
     return Done(to("events", made.id), "Published.")

@@ -1,4 +1,4 @@
-"""The search box: an exact id opens its page; other texts list what they name, or are part of."""
+"""The search box: an exact id opens its page; other texts list the things whose names they are, or are part of."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDS = {
     "key": ("keys", "get_key", "id"),
     "rpl": ("jobs", "get_replay", "id"),
 }
-"""What an id begins with: the page, the operation that reads it, and its name in the path."""
+"""By the prefix of an id: the page, the operation that reads it, and its name in the path."""
 LISTS = (
     ("endpoints", "list_endpoints", "Endpoint", "id", ("url", "description", "id")),
     ("links", "list_links", "Link", "name", ("name", "description", "id")),
@@ -41,7 +41,7 @@ _ULID_CHARS = 26
 
 
 async def find(visit: PageVisit) -> View | Done:
-    """The page of an id, or what a text names."""
+    """The page of an id, or a list of what a text names."""
     wanted = visit.query.get("q", "").strip()[:500]
     if where := await _of_id(visit, wanted):
         return Done(where)
@@ -67,7 +67,7 @@ async def find(visit: PageVisit) -> View | Done:
 
 
 async def _of_id(visit: PageVisit, wanted: str) -> str:
-    """The page of an id, with what it begins with or without; empty: there is none."""
+    """The page of an id, with or without its prefix; empty if there is none."""
     prefix, mark, _ = wanted.partition("_")
     if mark and prefix in IDS:
         asked = {prefix: wanted}
@@ -83,7 +83,7 @@ async def _of_id(visit: PageVisit, wanted: str) -> str:
 
 
 async def _rows(visit: PageVisit, wanted: str) -> list[dict[str, Any]]:
-    """What the text is part of; what it is exactly comes first."""
+    """The things whose names contain the text; exact matches come first."""
     found = await asyncio.gather(*(_of_list(visit, wanted.casefold(), *each) for each in LISTS))
     rows = {each["to"]: each for some in found for each in some}
     for each in await asyncio.gather(_tenant(visit, wanted), _subject(visit, wanted)):
@@ -120,7 +120,7 @@ async def _subject(visit: PageVisit, wanted: str) -> dict[str, Any]:
 
 
 async def _maybe(visit: PageVisit, operation: str, **query: Any) -> list[Any]:
-    """What a list has; nothing if the key may not, or if no filter takes this text."""
+    """The entries of a list; none if the key may not read it, or if no filter takes this text."""
     try:
         found = await visit.maybe(operation, **query)
     except TidingsError:

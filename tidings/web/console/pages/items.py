@@ -204,7 +204,7 @@ def _hidden(name: str, value: Any) -> dict[str, Any]:
 
 
 def _inputs(fields: dict[str, Any], values: dict[str, Any]) -> list[dict[str, Any]]:
-    """A field of a form for each field of the collection; what is not a text is written as JSON."""
+    """A field of a form for each field of the collection; values other than texts are written as JSON."""
     shown_ = []
     for name, each in fields.items():
         kind = each.get("type", "") if isinstance(each, dict) else str(each)
@@ -233,7 +233,7 @@ def _value(value: Any) -> str:
 
 
 async def _body(visit: PageVisit, name: str, before: dict[str, Any]) -> dict[str, Any]:
-    """What a form changes: only what differs from before."""
+    """The changes that a form makes: only what differs from before."""
     declared = (await _collection(visit, name))["fields"]
     body: dict[str, Any] = {}
     for key, given in visit.posted.items():

@@ -1,4 +1,4 @@
-"""Links: what acts on events and at times of day, how its runs went, and pausing, running and resetting it."""
+"""Links: what they act on and when, how their runs went, and pausing, running and resetting them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _row(each: Any, tally: Any, now: Micros) -> dict[str, Any]:
 
 
 def _when(given: dict[str, Any]) -> str:
-    """When it acts, in short."""
+    """When a link acts, in short."""
     for name, value in given.items():
         if value not in (None, {}, []):
             return f"{name}: {value if isinstance(value, str) else msgspec.json.encode(value).decode()[:60]}"
@@ -173,13 +173,13 @@ async def resume(visit: PageVisit) -> Done:
 
 
 async def run(visit: PageVisit) -> Done:
-    """Run it now."""
+    """Run a link now."""
     made = await visit.do("run_link", visit.path)
     return Done(to("events", made.id), "It is running; this is the event of its run.")
 
 
 async def reset(visit: PageVisit) -> Done:
-    """Let it read everything again."""
+    """Make a link read everything again."""
     await visit.do("reset_link", visit.path, {})
     return Done(to("links", visit.path["name"]), "Its next run reads everything.")
 

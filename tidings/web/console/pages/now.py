@@ -20,12 +20,12 @@ REASONS_MAX = 12
 ENDPOINTS, FAILING, DISABLED = "/endpoints", "/endpoints?state=failing", "/endpoints?state=disabled"
 RATE_MINUTES = 5
 _COMMAND = re.compile(r"[^.:]*: tidings [^.]*\.?$")
-"""What a sentence of advice says to type; here there are buttons."""
+"""The command that a sentence of advice says to type; here there are buttons instead."""
 SECOND = 1_000_000
 
 
 async def now(visit: PageVisit) -> View:
-    """How everything stands."""
+    """Show the state of everything."""
     report, reasons, tallies = await asyncio.gather(
         visit.maybe("get_health"), visit.maybe("list_failure_reasons"), visit.maybe("get_tallies")
     )
@@ -91,7 +91,7 @@ async def _now_of_tenant(visit: PageVisit, values: dict[str, Any]) -> View:
 
 
 def _flow(tallies: Any) -> list[dict[str, str]]:
-    """How much comes in and goes out, over the last whole minutes."""
+    """How much came in and went out in the last whole minutes."""
     if tallies is None:
         return []
     accepted = sum(each.accepted or 0 for each in tallies.points[-RATE_MINUTES:])

@@ -1,4 +1,4 @@
-"""Hooks, forms and what came to them: who sends, what was refused and why, and letting it in later."""
+"""Hooks, forms and their requests: who sends, what was refused and why, and letting it in later."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _tabs(here: str) -> list[dict[str, Any]]:
 
 
 async def hook(visit: PageVisit) -> View:
-    """One hook, with what came to it."""
+    """One hook, with its requests."""
     ident = visit.path["id"]
     found, came = await asyncio.gather(
         visit.get("get_hook", {"id": ident}), visit.maybe("list_receipts", hook=ident, limit=20)
@@ -118,7 +118,7 @@ async def switch_hook(visit: PageVisit) -> Done:
 
 
 async def receipts(visit: PageVisit) -> View:
-    """What came to hooks and forms, newest first."""
+    """Requests to hooks and forms, newest first."""
     given = visit.filters(*RECEIPT_FILTERS)
     asked = {name: value for name, value in given.items() if name != "state"}
     is_refused = given.get("state") == "refused"

@@ -1,4 +1,4 @@
-"""The one table of the console's pages. A new list of them joins with one line."""
+"""The one table of the console's pages. A new list of pages is added with one line."""
 
 from __future__ import annotations
 

@@ -23,22 +23,22 @@ OPEN_GROUPS = 3
 
 
 class EndpointForm(msgspec.Struct, kw_only=True):
-    """What the form holds."""
+    """The values of the form."""
 
     url: str = ""
     description: str = ""
     events: list[str] = []
     rows: list[Row] = []
     secret: str = ""
-    """Of a new endpoint: made before, so that a test can be verified."""
+    """The secret of a new endpoint, made in advance so that a test can be verified."""
     revision: int | None = None
-    """Of the endpoint, as the form shows it."""
+    """The endpoint's revision that the form shows."""
     kept_filter: Any = None
     """A filter that the form cannot show."""
 
 
 async def add(visit: PortalVisit) -> PortalView:
-    """An empty form; `type` in the URL is chosen already."""
+    """An empty form; the `type` in the URL is already chosen."""
     chosen = visit.query.get("type", "")
     form = EndpointForm(
         events=[chosen or "*"], rows=rows_of(None) or [], secret=standard.new_secret(os.urandom(SECRET_BYTES))
@@ -109,7 +109,7 @@ def _posted(visit: PortalVisit) -> EndpointForm:
 
 
 def _body(form: EndpointForm) -> dict[str, Any]:
-    """As the API has it. Raises Invalid."""
+    """The endpoint as the API takes it. Raises Invalid."""
     if not form.events:
         raise Invalid("Choose at least one type of event, or all.")
     events = ["*"] if "*" in form.events else form.events

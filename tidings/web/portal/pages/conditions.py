@@ -1,4 +1,4 @@
-"""A filter as rows of a form, and back: each row compares one field with one value, and all of them must hold."""
+"""A filter as rows of a form, and back: each row compares one field with one value, and all of them must be true."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def filter_of(rows: list[Row]) -> dict[str, Any] | None:
-    """The filter that these rows mean; None if no row is filled in. Raises Invalid."""
+    """The filter for these rows; None if no row is filled in. Raises Invalid."""
     filled = [row for row in rows if row.field or row.value]
     if len(filled) > ROWS_MAX:
         raise Invalid(f"There may be at most {ROWS_MAX} conditions.")

@@ -1,4 +1,4 @@
-"""The pages of endpoints: all of them, one with its health, secret and deliveries, and what can be done with it."""
+"""The pages of endpoints: all of them; one, with its health, secret and deliveries; and actions on it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PER_PAGE, EVENTS_SHOWN, DELIVERIES_SHOWN, REASONS_SHOWN, REPLAYS_SHOWN = 100, 4,
 SPANS = ((1, "the last hour"), (6, "the last 6 hours"), (24, "the last day"), (168, "the last week"))
 """Hours to look back, in words."""
 COUNTED_AFTER = 10 * SECOND
-"""Attempts are counted some seconds after they were made: until then, the page of a replay is drawn again."""
+"""Attempts are counted some seconds after they were made; until then, the page of a replay is redrawn."""
 
 
 async def endpoints(visit: PortalVisit) -> PortalView:
-    """All endpoints, and whether one of them needs its owner."""
+    """All endpoints, and whether one of them needs attention."""
     page = await visit.ask("list_endpoints", limit=PER_PAGE, cursor=visit.query.get("cursor"))
     found: list[EndpointView] = page["data"]
     rows = [_row(each) for each in found]

@@ -22,7 +22,7 @@ async def log(visit: PortalVisit) -> PortalView:
     page = await visit.ask("list_deliveries", limit=PER_PAGE, cursor=visit.query.get("cursor"), **asked)
     endpoints = (await visit.ask("list_endpoints", limit=ENDPOINTS_SHOWN))["data"]
     urls = {each.id: each.url for each in endpoints}
-    # Those of the operator's links with this tenant are the operator's affair.
+    # Deliveries of the operator's links with this tenant are the operator's business.
     rows = [_row(each, urls) for each in page["data"] if each.link is None]
     sentence = "Everything that was sent to you, newest first."
     if asked:
@@ -64,14 +64,14 @@ async def delivery(visit: PortalVisit) -> PortalView:
 
 
 async def retry(visit: PortalVisit) -> Next:
-    """Send it again."""
+    """Send a delivery again."""
     await _own(visit)
     await visit.do("retry_delivery", visit.path)
     return Next(f"/log/{visit.path['id']}", "It is being sent again.")
 
 
 async def cancel(visit: PortalVisit) -> Next:
-    """Send it no more."""
+    """Cancel a delivery."""
     await _own(visit)
     await visit.do("cancel_delivery", visit.path)
     return Next(f"/log/{visit.path['id']}", "It is cancelled.")

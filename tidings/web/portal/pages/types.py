@@ -1,4 +1,4 @@
-"""The pages of event types: which there are, and what the data of one looks like."""
+"""The pages of event types: which types there are, and what their data looks like."""
 
 from __future__ import annotations
 

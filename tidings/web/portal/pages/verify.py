@@ -59,7 +59,7 @@ async def check(visit: PortalVisit) -> PortalView:
 
 
 def _verdict(secrets: list[str], headers: str, body: str, now: float, *, any_age: bool) -> Verdict:
-    """What the check says; of bodies whose line ends a browser has changed, also as they may have been."""
+    """The verdict. If a browser may have changed the body's line ends, the likely originals are tried too."""
     given = _headers(headers)
     missing = [name for name in HEADERS if not given.get(name)]
     if missing:

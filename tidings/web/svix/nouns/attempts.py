@@ -1,4 +1,4 @@
-"""Attempts, and how messages stand: our deliveries with their attempts."""
+"""Attempts, and the states of messages: our deliveries with their attempts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Attempted(msgspec.Struct, frozen=True):
 
 
 def status_of(state: State) -> Status:
-    """How a delivery stands, in Svix's numbers."""
+    """The state of a delivery, as Svix's number."""
     return SUCCESS if state == "delivered" else PENDING if state == "waiting" else FAIL
 
 
@@ -121,7 +121,7 @@ async def _attempts(
 async def _on_channel(
     parts: Parts, request: Request, tenant: Tenant, traces: list[DeliveryTrace]
 ) -> list[DeliveryTrace]:
-    """The deliveries of messages on the channel that is asked for."""
+    """The deliveries of messages on the requested channel."""
     channel = request.query.get("channel")
     if channel is None or not traces:
         return traces
@@ -131,7 +131,7 @@ async def _on_channel(
 
 
 def _each(trace: DeliveryTrace, span: Span) -> list[Attempted]:
-    """A delivery's attempts beyond the place where the page begins, in the page's direction."""
+    """A delivery's attempts beyond the start of the page, in the page's direction."""
     every = [Attempted(trace, index) for index, each in enumerate(trace.attempts) if each.outcome not in _OURS]
     if not span.is_back:
         every.reverse()

@@ -57,7 +57,7 @@ def find(parts: Parts, request: Request, scope: str = "endpoints:read") -> Endpo
 
 
 def secret_of(text: str | None, pointer: str) -> str | None:
-    """A signing secret as it is stored: Svix's may lack their beginning."""
+    """A signing secret as it is stored: Svix's may lack their prefix."""
     if text is None:
         return None
     if not text:
@@ -66,7 +66,7 @@ def secret_of(text: str | None, pointer: str) -> str | None:
 
 
 def new_endpoint(tenant: str, given: EndpointIn) -> NewEndpoint:
-    """The endpoint to make. Its body is the payload alone. Raises Refused."""
+    """The endpoint to make. Its webhooks' body is only the payload. Raises Refused."""
     return NewEndpoint(
         tenant=tenant,
         url=given.url,
@@ -98,7 +98,7 @@ def patch_of(given: EndpointPatch, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def whole(given: EndpointUpdate) -> EndpointPatch:
-    """What replaces an endpoint, as a patch of everything."""
+    """A patch of everything, which replaces an endpoint."""
     return EndpointPatch(
         url=given.url,
         description=given.description or "",
@@ -111,7 +111,7 @@ def whole(given: EndpointUpdate) -> EndpointPatch:
 
 
 def notes(given: EndpointIn | EndpointPatch) -> EndpointNotes:
-    """What our own endpoints have no members for."""
+    """The values for which our own endpoints have no members."""
     uid, former_id, disabled = given.uid, given.former_id, given.disabled is True
     metadata = given.metadata if isinstance(given, EndpointPatch) else given.metadata or {}
     return EndpointNotes(uid=uid, metadata=metadata, former_id=former_id, disabled=disabled)

@@ -1,4 +1,4 @@
-"""Endpoints: kept as ours, with the payload alone as their body, and `svix-*` headers next to `webhook-*`."""
+"""Endpoints: kept as ours, with only the payload as the body, and `svix-*` headers next to `webhook-*`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ TAG = "Event Type"
 READ, WRITE = "event-types:read", "event-types:write"
 ONE = "/event-type/{event_type_name}"
 _KEPT = ("archived", "deprecated", "feature_flag", "feature_flags", "group_name", "schemas")
-"""What is kept with an event type, because ours have no such members."""
+"""Members that are kept with an event type, because ours do not have them."""
 
 
 def shown(kind: EventType, *, with_content: bool = True) -> EventTypeOut:
@@ -127,7 +127,7 @@ def _whole(given: EventTypeUpdate | EventTypePatch) -> dict[str, Any]:
 
 
 def _patch(members: dict[str, Any]) -> tuple[Any, Any]:
-    """What an event type and its notes are once these members are set."""
+    """An event type and its notes after these members are set."""
 
     def change(before: EventType) -> EventTypeBody:
         schema, example = (

@@ -1,4 +1,4 @@
-"""Messages: our events. The payload is the event's data, and alone the body of the webhooks."""
+"""Messages: our events. The payload is the event's data, and is the whole body of the webhooks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tidings.web.svix.shapes import ListResponse, MessageIn, MessageOut
 TAG = "Message"
 WRITE = "events:write"
 READS_MAX = 20
-"""How many pages of the log are read for one page of messages, if few events fit."""
+"""How many pages of the log are read for one page of messages, if few events match."""
 NAME = "messages of "
 _EMPTY = msgspec.Raw(b"{}")
 
@@ -70,7 +70,7 @@ async def create(parts: Parts, request: Request) -> Answer:
     _refuse(given, parts.settings.retention_days)
     payload, value = _payload(given, request.value)
     new = NewEvent(type=given.event_type, data=payload, id=given.event_id, subject=subject_of(given.channels))
-    # What is wrong with the message is said before an application is made for it.
+    # Errors in the message are reported before an application is made for it.
     values = ({"data": value},)
     parts.publisher.check((new,), values, caller=request.caller, pointers=("",))
     tenant = await application_or_new(parts, request, given.application)
@@ -99,7 +99,7 @@ async def list_messages(parts: Parts, request: Request) -> Answer:
     fits = _fits(tenant, given.get("channel"))
     events, more, place = await parts.readers.call(lambda db: _page(db, query, span, fits), request.key.tenant)
     with_content = given.get("with_content", True)
-    # Where few messages fit, a page may be empty, and the list still continue.
+    # If few messages match, a page may be empty although the list continues.
     ends = (events[0].seq, events[-1].seq) if events else (place, place) if more else (None, None)
     return page(request, name, [shown(event, with_content=with_content) for event in events], *ends, done=not more)
 
@@ -126,7 +126,7 @@ def _fits(tenant: Tenant, channel: str | None) -> Fits:
 
 
 def _page(db: Db, query: EventQuery, span: Span, fits: Fits) -> tuple[list[Event], bool, int]:
-    """The events of a page, newest first; whether there are more in its direction, and up to where was read."""
+    """The events of a page, newest first; whether there are more in its direction; and how far was read."""
     found: list[Event] = []
     place = span.place if span.place is not None else (0 if span.is_back else feed.ABOVE_ALL)
     for _ in range(READS_MAX):
@@ -156,7 +156,7 @@ def _payload(given: MessageIn, value: Any) -> tuple[msgspec.Raw, Any]:
 
 
 def _refuse(given: MessageIn, retention_days: int) -> None:
-    """Raise Refused for what cannot be done here, rather than send a message that is not as it was meant."""
+    """Raise Refused for what is not supported here, rather than send a message that differs from what was meant."""
     if given.deliver_at is not None:
         raise Refused("/deliverAt", "not_permitted", "Messages are sent at once here; leave deliverAt out.")
     if (given.transformations_params or {}).get("headers"):

@@ -68,7 +68,7 @@ OPERATIONS: tuple[Operation, ...] = (
             response=AppPortalAccessOut,
             secret=True,
         )
-        # The second is what earlier versions call it.
+        # The second name is that of earlier versions.
         for name in ("app-portal-access", "dashboard-access")
     ),
     row(

@@ -1,4 +1,4 @@
-"""Who changed what, and what somebody did last to a thing."""
+"""Who changed what, and who last changed a thing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REPLAY = "create_replay"
 JOBS_LOOKED_AT = 200
 JUST_BEFORE = 5 * moment.SECOND
 WHOLE_CHARS = 20
-"""A key's name of at most this many characters is not broken."""
+"""A key's name of up to this many characters is not wrapped."""
 ACT_FILTERS = ("key", "operation", "about", "time__gte", "time__lt")
 
 
@@ -71,7 +71,7 @@ async def acts(visit: PageVisit) -> View:
 
 
 async def last_act(visit: PageVisit, about: str) -> str:
-    """What somebody did last to a thing, and who: `edit endpoint, by Nina`; empty if the key may not read that."""
+    """The last act on a thing, and who did it: `edit endpoint, by Nina`; empty if the key may not read that."""
     found = await visit.maybe("list_acts", about=about, limit=1)
     if not found or not found["data"]:
         return ""
@@ -81,7 +81,7 @@ async def last_act(visit: PageVisit, about: str) -> str:
 
 
 async def _key_names(visit: PageVisit, idents: Iterable[str]) -> dict[str, str]:
-    """The names of keys, by id; a key that is gone or has no name is left out."""
+    """The names of keys, by id; keys that no longer exist or have no name are left out."""
     wanted = sorted(set(idents))
     found = await asyncio.gather(*(_key_name(visit, ident) for ident in wanted))
     return {ident: name for ident, name in zip(wanted, found, strict=True) if name}
@@ -96,7 +96,7 @@ async def _key_name(visit: PageVisit, ident: str) -> str:
 
 
 def _target(each: Any) -> tuple[str, str]:
-    """What an act is about, and its page: of what it changed, or else of what its path names."""
+    """What an act is about, and the page for it: for what it changed, or else for what its path names."""
     if each.changes and (folder := FOLDERS.get(each.changes[0].kind)):
         return each.changes[0].name, to(folder, each.changes[0].name)
     if ident := _IN_PATH.search(each.path):
@@ -141,7 +141,7 @@ def _act(each: Any, urls: Mapping[str, str], keys: Mapping[str, str], job: Any) 
 
 
 def _changes(act: Any, about: str) -> str:
-    """What was before and after, in short. `about`: what need not be named again."""
+    """The values before and after, in short. `about`: what need not be named again."""
     said = []
     for each in act.changes[:3]:
         before, after = each.before or {}, each.after or {}

@@ -1,4 +1,4 @@
-"""Replays, bulk jobs, and what else the server is busy with."""
+"""Replays, bulk jobs, and other work in progress on the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOB_STATES = ("running", "done", "cancelled", "failed")
 
 
 async def jobs(visit: PageVisit) -> View:
-    """Replays and bulk jobs, and what else the server is busy with."""
+    """List replays and bulk jobs, and other work in progress on the server."""
     given = visit.filters("state", "tenant")
     found, health = await asyncio.gather(
         visit.get("list_replays", **given, cursor=visit.query.get("cursor"), limit=LIMIT), visit.maybe("get_health")

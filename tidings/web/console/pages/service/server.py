@@ -21,7 +21,7 @@ from tidings.web.console.lists import (
 from tidings.web.console.visit import PageVisit, View, page
 
 IN_BYTES = ("work", "bodies")
-"""What tenants share that is measured in bytes."""
+"""The shared resources that are measured in bytes."""
 
 
 async def server(visit: PageVisit) -> View:
@@ -60,7 +60,7 @@ async def server(visit: PageVisit) -> View:
 
 
 def _nodes(found: Sequence[Any]) -> dict[str, Any]:
-    """The servers on this database. One works, or one sends while others take in."""
+    """The servers on this database. One works alone, or one sends while others take in."""
     rows = [
         row(
             "",
@@ -138,7 +138,10 @@ def _amount(of: str, value: int) -> dict[str, Any]:
 
 
 def _held(share: Any) -> str:
-    """Tenants that got no more. The operator's own work is named only while it waits: a page alone asks for more."""
+    """Tenants that were held back.
+
+    The operator's own work is named only while it waits, since this page itself adds to it.
+    """
     shown = [each for each in share.held_back if each.held or each.tenant][:5]
     return ", ".join(
         (each.tenant or "the operator") + ("" if each.held else f" ({many(each.refused, 'time')})") for each in shown
