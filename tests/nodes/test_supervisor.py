@@ -170,7 +170,7 @@ def test_it_ends_if_none_gets_up_again(running: Running, monkeypatch: pytest.Mon
     assert running.ended() == BROKEN
     said = running.supervisor.refusal
     assert re.fullmatch(
-        "no worker was ready for a minute; at last, worker [12] could not start: The port is taken", said
+        "no worker was ready for a minute; in the end, worker [12] could not start: The port is taken", said
     )
 
 
