@@ -187,7 +187,7 @@ def settings_page() -> str:
         "",
         table(("name", "flag", "variable", "type", "default", "what it does"), rows),
         "",
-        f"Commands other than `serve` also read {others}: see [commands](commands.md).",
+        f"Commands other than `serve` also read {others}; see [commands](commands.md).",
     )
 
 

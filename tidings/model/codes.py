@@ -53,7 +53,7 @@ PRECISE: tuple[Precise, ...] = (
     Precise(
         "event_type_taken", (409,), "An event type with the name of one of the collection's events already exists."
     ),
-    Precise("name_taken", (409,), "A collection or field would be renamed to a name in use."),
+    Precise("name_taken", (409,), "A collection or field would be renamed to a name that is already in use."),
     Precise("too_many", (409,), "There would be too many collections."),
     Precise("too_many_columns", (409,), "The collection would have more columns than the database supports."),
     Precise("items_fits", (409,), "Items have values that the declared field does not accept."),

@@ -30,7 +30,7 @@ def list_connections(limit: Limit = LIST_LIMIT, url: Url = None, key: Key = "", 
 
 @cli.command("show")
 def show(name: Name, url: Url = None, key: Key = "", as_json: AsJson = False) -> None:
-    """Show one connection, secrets masked, and the links that use it."""
+    """Show one connection, with its secrets masked, and the links that use it."""
     with session(url, key, as_json) as out:
         found = out.client.connections.get(name)
         out.answer(found, lambda: out.details(found, name))

@@ -147,7 +147,7 @@ def cancel(
     body: Filter,
     dry_run: DryRun = False,
 ) -> None:
-    """Cancel a delivery, or all waiting ones that fit, so that they are not sent again."""
+    """Cancel a delivery, or all waiting ones that match, so that they are not sent again."""
     if id is None:
         if not body:
             raise ValueError("Give a delivery's id, or options such as --endpoint.")

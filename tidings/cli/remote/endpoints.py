@@ -171,7 +171,7 @@ def edit(
     sending: Sending,
     revision: Revision = None,
 ) -> None:
-    """Change the given options and keep the others. The change applies from the next attempt on."""
+    """Change the given options and keep the others. The change takes effect with the next attempt."""
     changes = selection | sending | given(url=target)
     if not changes:
         raise ValueError("Give at least one change, such as --events 'tasks.*'.")

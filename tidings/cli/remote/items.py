@@ -66,7 +66,7 @@ Filter = Annotated[
 ]
 Words = Annotated[str | None, typer.Option("--q", help="Show only items that contain all of these words.")]
 Sort = Annotated[str | None, typer.Option(help="The sort order, such as -price,title.")]
-Fields = Annotated[str | None, typer.Option(help="Only these fields, separated by commas.")]
+Fields = Annotated[str | None, typer.Option(help="The fields to include, separated by commas.")]
 Tenant = Annotated[str | None, typer.Option(help="The tenant of the items (for keys without a tenant).")]
 Revision = Annotated[int | None, revision_of("item")]
 Format = Annotated[str | None, typer.Option(help="csv or ndjson; by default taken from the file's extension.")]

@@ -109,7 +109,7 @@ def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("edit")
 @calling
 def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: Revision = None) -> None:
-    """Change a form, from the next request on. The given fields replace all existing ones."""
+    """Change a form. The change takes effect with the next request; fields that you give replace all existing ones."""
     changes = options | values(set, EXAMPLE, LISTS)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings forms edit --help")

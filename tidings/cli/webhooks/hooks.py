@@ -103,7 +103,7 @@ def edit(
     set: Set = None,
     revision: Revision = None,
 ) -> None:
-    """Change a hook, from the next request on. The given secrets replace all existing ones."""
+    """Change a hook. The change takes effect with the next request; secrets that you give replace all existing ones."""
     changes = options | values(set, EXAMPLE, LISTS)
     if scheme is not None:
         changes["scheme"] = _scheme(scheme)

@@ -45,7 +45,11 @@ class Judgement(msgspec.Struct, frozen=True):
 
 OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "it was accepted")
 GONE = Judgement(
-    outcomes.GONE, "410", "again", "gone", ("it wants no more: it is disabled, and its waiting deliveries are kept")
+    outcomes.GONE,
+    "410",
+    "again",
+    "gone",
+    ("it wants no more events, so it is disabled; its waiting deliveries are kept"),
 )
 TOO_MANY = Judgement(
     outcomes.BAD_STATUS,

@@ -218,8 +218,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         summary="Declare a collection, or replace its declaration",
         help=(
-            "Fields missing from the declaration are dropped with their values. With `If-None-Match: *` it "
-            "is only created, and with `If-Match` only replaced."
+            "Fields missing from the declaration are dropped with their values. With `If-None-Match: "
+            "*`, an existing collection is not replaced; with `If-Match`, a missing one is not created."
         ),
         request=CollectionBody,
         example=EXAMPLE,

@@ -109,9 +109,9 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Declare a connection, or replace its declaration",
         help=(
-            "The declaration applies from the next request on, and deliveries that wait for a retry are sent "
-            "at once. Secrets are shown as `***`; send `***` back to keep a secret. With `If-None-Match: *` the "
-            "connection is only created, and with `If-Match` only replaced."
+            "The declaration takes effect with the next request, and deliveries that wait for a retry are sent at "
+            "once. Secrets are shown as `***`; send `***` back to keep a secret. With `If-None-Match: *`, an existing "
+            "connection is not replaced; with `If-Match`, a missing one is not created."
         ),
         request=ConnectionBody,
         example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},

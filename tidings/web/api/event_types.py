@@ -119,7 +119,8 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.puts(
         put_event_type,
         summary="Create or replace an event type",
-        help="With `If-None-Match: *` it is only created, and with `If-Match` only replaced.",
+        help="With `If-None-Match: *`, an existing event type is not replaced; with `If-Match`, a missing one is not "
+        "created.",
         request=EventTypeBody,
         example=EXAMPLE,
     ),

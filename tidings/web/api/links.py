@@ -251,8 +251,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Declare a link, or replace its declaration",
         help=(
-            "An edit applies from the next attempt on, and no waiting delivery is lost. With `If-None-Match: "
-            "*` the link is only created, and with `If-Match` only replaced."
+            "An edit takes effect with the next attempt, and no waiting delivery is lost. With `If-None-Match: *`, an "
+            "existing link is not replaced; with `If-Match`, a missing one is not created."
         ),
         request=LinkBody,
         example=EXAMPLE,

@@ -191,7 +191,8 @@ class ItemMenu:
             method="PUT",
             path=f"{self._path}/{{id}}",
             summary=f"Create or replace an item of {self._name} with an id you choose",
-            help="With `If-None-Match: *` the item is only created, and with `If-Match` only replaced.",
+            help="With `If-None-Match: *`, an existing item is not replaced; with `If-Match`, a missing one is not "
+            "created.",
             handler=self._door.put,
             idempotent_key=True,
             request=self._checked(self._schemas.new, is_new=True),

@@ -217,7 +217,7 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         summary="Change an endpoint",
         help="A merge patch (RFC 7396): omitted members keep their values, and null resets a member to its default. "
-        'The change applies from the next attempt on, to waiting deliveries too. In `headers`, `"***"` keeps the '
+        'The change takes effect with the next attempt, for waiting deliveries too. In `headers`, `"***"` keeps the '
         "stored value. "
         "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and expiry date.",
         request=EndpointPatch,
