@@ -107,7 +107,7 @@ SETTINGS: tuple[Setting, ...] = (
         "max_hook_bytes",
         int,
         1_048_576,
-        "The largest body of a request to a hook, in bytes, which also applies after decompression. A hook's "
+        "The largest body of a request to a hook, in bytes, before and after decompression. A hook's "
         "`max_bytes` can lower it. Other writes wait while a body of many megabytes is stored.",
     ),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),

@@ -179,7 +179,7 @@ OAUTH2 = {
     "alg": "The algorithm; by default, it depends on the key.",
     "audience": "Sent to the token endpoint; with `jwt_bearer`, the JWT's `aud`.",
     "subject": "With `jwt_bearer`: the JWT's `sub`.",
-    "assertion": "`grant` or `client`: what the JWT is used as.",
+    "assertion": "How the JWT is used: `grant` or `client`.",
     "claims": "More claims of the JWT.",
     "client_auth": "`basic` (default) or `body`: how id and secret are sent.",
     "params": "Anything else that the token endpoint requires.",

@@ -130,7 +130,7 @@ def answers_page() -> str:
         "",
         *(f"* {rule}" for rule in judgement.RULES),
         "",
-        "## Calls of other systems",
+        "## Calls to other systems",
         "",
         "A [link](../howto/call-an-api.md) with `call` judges responses by this table instead. A call that got no",
         "response at all, such as a failed connection, is judged as above. Such a link is never disabled.",

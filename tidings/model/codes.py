@@ -156,7 +156,7 @@ OF_PLACES = {
     "duration": "The value is not a duration such as `1h30m`.",
     "time_of_day": "The value is not a time of day such as `09:00`.",
     "time_zone": "There is no such time zone.",
-    "time": "The value is not an RFC 3339 time within the years that can be used.",
+    "time": "The value is not an RFC 3339 time, or is outside the supported years.",
     "too_costly": "Checking the value would take too long.",
     "too_deep": "The nesting is too deep.",
     "too_few": "The list has too few elements.",

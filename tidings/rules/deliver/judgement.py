@@ -56,7 +56,7 @@ TOO_MANY = Judgement(
     "429",
     "again, uncounted",
     "hold",
-    "it is busy, but not down: nothing is sent until `Retry-After`, or for 5 s and then twice as long each time",
+    "it is busy, but not down: nothing is sent until the time in `Retry-After`; by default for 5 s, doubling each time",
 )
 BUSY = Judgement(
     outcomes.BAD_STATUS,

@@ -159,7 +159,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="status",
                 schema=_STATUS,
-                help="Return only deliveries whose last attempt got this HTTP status, such as `422`, or `4xx`.",
+                help="Return only deliveries whose last attempt got this HTTP status, such as `422` or `4xx`.",
             ),
             Parameter(name="time__gte", schema=_TIME, help="Return only deliveries created at this time or later."),
             Parameter(name="time__lt", schema=_TIME, help="Return only deliveries created before this time."),

@@ -15,7 +15,7 @@ _ENDPOINT = {
     "order_max_age_seconds": "How long a failing event may hold up the events behind it.",
     "batch": "Send several events in one POST.",
     "body": "`standard`, `cloudevents`, `thin` (only that something happened) or `bare` (the data alone).",
-    "fields": "Paths into `data`, of the parts to send; by default, everything is sent.",
+    "fields": "Paths into `data`, to send only these parts; by default, everything is sent.",
     "svix_headers": "Also send `svix-id`, `svix-timestamp` and `svix-signature`, for receivers that use Svix's "
     "libraries.",
     "timeout_seconds": "The time limit of one attempt, including the response.",

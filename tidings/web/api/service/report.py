@@ -92,7 +92,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "`state` is `ok`, `attention` (something needs attention, such as an endpoint that fails, a poll that "
             "failed, a delivery that is dead, or a hook that refuses everything) or `trouble` (the server itself has "
-            "a problem). `sentence` says the same as a sentence; `problems` lists up to 20 problems, the worst first. "
+            "a problem). `sentence` sums this up; `problems` lists up to 20 problems, the worst first. "
             "Counts stop at 1,000. The status is 200 even if the store cannot be read; for a load balancer, use "
             "`/readyz`."
         ),
