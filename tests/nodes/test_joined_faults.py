@@ -17,8 +17,11 @@ import pytest
 from tests.nodes.joined import EVENT, KEY, Node, is_soon, joined, published, roles, sender, split
 from tests.nodes.relay import Relay
 from tests.postgres_pair import PostgresPair
+from tidings.nodes.joined import Joined
 from tidings.store.base import StoreBusy, StoreError, Taken
+from tidings.store.beats.waiting import Standby
 from tidings.store.engines import nodes
+from tidings.store.engines.postgres import PostgresEngine
 from tidings.testing import Receiver, TestServer, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
@@ -170,6 +173,35 @@ def test_a_server_that_stands_by_works_once_all_joined_ones_are_gone(tmp_path: P
         until(lambda: waits.status() == 200, "it works")
         assert roles(migrated_url) == ["works"]
         waits.kill()
+
+
+def test_a_server_that_stands_by_leaves_a_joined_one_the_pen_while_it_starts_again_as_the_sender(
+    tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, may_open, close = threading.Event(), threading.Event(), Joined.close
+
+    def between(node: Joined) -> None:
+        close(node)
+        if node._turn is not None:
+            closed.set()
+            assert may_open.wait(30)
+
+    monkeypatch.setattr(Joined, "close", between)
+    monkeypatch.setattr(nodes, "TURN_SECONDS", 60)
+    shared: dict[str, Any] = {"database": migrated_url, "join": True, "secret_key": KEY}
+    watch = Standby(PostgresEngine(migrated_url).builder, nodes.Own(id="n0", version="test"))
+    with TestServer(tmp_path / "first", **shared) as first, TestServer(tmp_path / "second", **shared) as second:
+        first.stop()
+        try:
+            assert closed.wait(20)
+            until(lambda: roles(migrated_url) == [], "PostgreSQL has noticed that it has let go of the pen")
+            assert not any(watch.look() for _ in range(3))
+        finally:
+            may_open.set()
+        until(lambda: sender(migrated_url) == second.url, "it sends")
+        assert not watch.look()
+    until(watch.look, "all are gone")
+    watch.close()
 
 
 def test_wrong_starts_next_to_joined_nodes_are_refused(

@@ -75,7 +75,19 @@ class Standby:
             self._db.close()
 
     def _is_free(self, db: Db) -> bool:
-        if not db.query("SELECT pg_try_advisory_lock(:pen)", {"pen": nodes.PEN})[0][0]:
+        """The last joined node, while it starts again as the sender, has let go of the pen, but it has the turn."""
+        if not _taken(db, nodes.PEN):
             return False
-        db.query("SELECT pg_advisory_unlock(:pen)", {"pen": nodes.PEN})
-        return True
+        # With the pen, which it needs before it leaves the turn.
+        if free := _taken(db, nodes.TURN):
+            _left(db, nodes.TURN)
+        _left(db, nodes.PEN)
+        return free
+
+
+def _taken(db: Db, lock: int) -> bool:
+    return bool(db.query("SELECT pg_try_advisory_lock(:lock)", {"lock": lock})[0][0])
+
+
+def _left(db: Db, lock: int) -> None:
+    db.query("SELECT pg_advisory_unlock(:lock)", {"lock": lock})
