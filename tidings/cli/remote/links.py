@@ -131,7 +131,7 @@ def reset(
         ),
     ] = False,
     forget_kept: Annotated[
-        bool, typer.Option("--kept", help="Delete the values that the link kept from responses instead.")
+        bool, typer.Option("--kept", help="Instead, delete the values that the link kept from responses.")
     ] = False,
     subject: Annotated[str | None, typer.Option(help="With --kept: delete only the values for this subject.")] = None,
 ) -> None:

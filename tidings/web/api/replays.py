@@ -93,7 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "range that matches the selection of the endpoint or link today. The webhook-id stays the same, so "
             "receivers can drop "
             "duplicates. A link makes its edits and calls again, with the values of those events, so later edits "
-            "of an item are overwritten. With `dry_run` nothing is started; the response (status 200) says how many "
+            "of an item are overwritten. With `dry_run`, nothing is started: the response (status 200) says how many "
             "deliveries would be sent."
         ),
         handler=create_replay,

@@ -268,7 +268,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=try_endpoint,
         tag=TAG,
         summary="Send a test event to an endpoint before it is registered",
-        help="Nothing is stored: the body is checked as if to register it, one event of type endpoint.test is sent to "
+        help="Nothing is stored. The body is checked as in a registration, one event of type endpoint.test is sent to "
         "its URL, signed with its `secret`, and the response says what came back.",
         request=NewEndpoint,
         response=EndpointTrialView,

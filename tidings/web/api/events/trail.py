@@ -30,8 +30,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         summary="Show what led to an event, and what followed from it",
         help=(
-            "The trail leads from the first event, through every link, to the last delivery, in the order in which "
-            f"they happened, with the result of each. It has at most {EVENTS_MAX} events; `is_cut` says if there are "
+            "The trail has the events and deliveries from the first event, through every link, to the last delivery, in "
+            f"the order in which they happened, with the result of each. It has at most {EVENTS_MAX} events; `is_cut` says if there are "
             "more."
         ),
         handler=get_trail,
