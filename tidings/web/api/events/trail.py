@@ -30,9 +30,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         summary="Show what led to an event, and what followed from it",
         help=(
-            "The trail has the events and deliveries from the first event, through every link, to the last delivery, in "
-            f"the order in which they happened, with the result of each. It has at most {EVENTS_MAX} events; `is_cut` says if there are "
-            "more."
+            "The trail has the events and deliveries from the first event, through every link, to the last delivery, "
+            "in the order in which they happened, with the result of each. It has at most "
+            f"{EVENTS_MAX} events; `is_cut` says if there are more."
         ),
         handler=get_trail,
         tag="Events",

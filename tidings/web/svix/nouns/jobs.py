@@ -34,7 +34,7 @@ _TIME = {"type": "string", "format": "date-time"}
 
 
 async def recover(parts: Parts, request: Request) -> Answer:
-    """Send every message that has failed since a given time again."""
+    """Resend every message that has failed since a given time."""
     given: RecoverIn = request.body
     endpoint = endpoint_forms.find(parts, request, "endpoints:read")
     new = NewReplay(endpoint_id=endpoint.id, since=given.since, until=given.until)
