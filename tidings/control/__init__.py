@@ -1,1 +1,1 @@
-"""Floor 3, what callers do with the stages: keys, tenants, endpoints, links, hooks, forms, collections, replays."""
+"""Floor 3, what callers can manage: keys, tenants, endpoints, links, hooks, forms, collections, replays."""

@@ -32,7 +32,7 @@ LOSES = "would_lose"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Declarations by name, and what to do with the other collections."""
+    """The wanted declarations by name, and what to do with other collections."""
 
     collections: dict[str, Any] = {}
     single: str | None = None
@@ -65,14 +65,14 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What would be lost, as a sentence; None if nothing."""
     refusals: list[Place]
     stays: list[str]
-    """Collections that are not declared, and are kept."""
+    """Collections that are not declared and are kept."""
     applied: bool = False
     links: LinkPlan | None = None
-    """The plan of the links that were declared next to them."""
+    """The plan of the links that are declared in the same file."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asks to be carried out. `plan`: only if it is still the one with this name."""
+    """A request to carry out declarations. `plan`: only if the plan still has this name."""
 
     wish: Wanted
     plan: str | None = None
@@ -80,17 +80,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A wish as a plan."""
+    """The plan for what is wanted."""
 
     wish: Wanted
     plan: Plan
     name: str
     present: dict[str, Collection]
-    """The collections before it."""
+    """The collections before the plan."""
 
     @property
     def revisions(self) -> set[tuple[str, int, Micros]]:
-        """What distinguishes these collections from all others, past and future."""
+        """Values that distinguish these collections from all others, past and future."""
         return {(each.name, each.revision, each.created) for each in self.present.values()}
 
 
@@ -99,17 +99,17 @@ Make = Callable[[Db], Shown]
 
 
 class Overtaken(Conflict):
-    """Other collections have changed since the plan was made: it has to be made again."""
+    """Other collections have changed since the plan was made, so it has to be made again."""
 
 
 class Made(Protocol):
-    """What was done of a plan before its last job."""
+    """The part of a plan that was done before its last job."""
 
     planned: Planned
     shown: Shown | None
 
     def end(self, db: Db) -> dict[str, Collection]:
-        """Do the rest; the collections that were made or changed, by name, with their tables."""
+        """Do the rest. Returns the collections that were made or changed, by name, with their tables."""
 
 
 class Collections:
@@ -126,7 +126,10 @@ class Collections:
         return {collection.name: collection for collection in sorted(found, key=lambda each: each.name)}
 
     def planned(self, db: Db, wish: Wanted, name: str | None = None) -> Planned:
-        """The plan, by declarations alone. Raises Invalid if one is wrong, or Conflict if the plan is not `name`."""
+        """The plan, from the declarations alone.
+
+        Raises Invalid if one is wrong, or Conflict if the plan is not `name`.
+        """
         present = self.present(db)
         declared, plan = _planned(present, wish, db.rest)
         planned = Planned(wish, plan, _name(present, declared, wish), present)
@@ -167,20 +170,20 @@ class Collections:
         return msgspec.structs.replace(shown, applied=True)
 
     def holds(self, db: Db, planned: Planned, wish: Wanted) -> bool:
-        """Whether a plan is still that of a wish, which is found out without making it again."""
+        """Whether a plan is still right for what is wanted, without making it again."""
         if wish is not planned.wish and wish != planned.wish:
             return False
         return planned.revisions == set(db.all("collection_revisions"))
 
     def again(self, db: Db, planned: Planned, wish: Wanted) -> Planned:
-        """The same plan, of the present collections. Raises Conflict if it is another one now."""
+        """The same plan for the present collections. Raises Conflict if it has become a different one."""
         fresh = self.planned(db, wish)
         if msgspec.structs.replace(fresh.plan, stays=planned.plan.stays) != planned.plan:
             raise _changed()
         return fresh
 
     def end(self, db: Db, wish: Wanted, made: Made) -> Shown:
-        """The last job of a plan that was inspected, and carried out as far as possible, before.
+        """The last job of a plan that was already inspected, and carried out as far as possible.
 
         Raises Overtaken if other collections have changed since, or Conflict if it is refused now.
         """
@@ -207,7 +210,7 @@ class Collections:
         self._catalog.put_collections(db, [*new, *changed])
 
     def _refusals(self, db: Db, planned: Planned) -> list[Place]:
-        """What the catalogue says against a plan: event types that are taken, links that edit what would be dropped."""
+        """The catalogue's objections to a plan: event types that are taken, links that edit what would be dropped."""
         refusals, dropped = _taken_types(db, planned), planned.plan.dropped
         links = self._catalog.declared_links(db) if dropped else {}
         for link in (links[name] for name in sorted(planned.wish.beside.stay_as_they_are(links))):

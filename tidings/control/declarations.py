@@ -32,7 +32,7 @@ WHOLE = "Collections"
 
 
 class DeclaredCollection(msgspec.Struct, frozen=True):
-    """What was declared. `is_new`: there was no collection of this name."""
+    """The result of a declaration. `is_new`: there was no collection with this name."""
 
     collection: Collection
     is_new: bool
@@ -47,7 +47,7 @@ class Declarations:
 
     @property
     def busy(self) -> bool:
-        """Whether a declaration over many items is being carried out."""
+        """Whether a declaration over many items is in progress."""
         return self._declaring.busy
 
     def visible(self, caller: Caller) -> list[Collection]:

@@ -25,10 +25,10 @@ READ, WRITE = "deliveries:read", "deliveries:write"
 
 
 class Sending(Protocol):
-    """What is needed from the deliver stage."""
+    """What retrying and cancelling need from the deliver stage."""
 
     def notice(self, link: int) -> None:
-        """Something of this link is due now, because a person asked for it."""
+        """Report that something of this link is due now, because a person asked for it."""
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries. Returns False for each that had already ended."""
@@ -41,7 +41,7 @@ class DeliveryPage(msgspec.Struct, frozen=True):
     position: int | None
     """Where the next page starts; None if this is the last one."""
     total: int | None
-    """How many there are on all pages; None: too many to count, or not asked for."""
+    """How many there are on all pages; None if too many to count, or not requested."""
 
 
 class DeliveryTrace(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ class Deliveries:
     ) -> DeliveryPage:
         """Some of the deliveries that the caller may see. `endpoint`, `link`, `tenant`: only those to it.
 
-        `link` is a name, and means links of that name that were deleted too. Raises Invalid.
+        `link` is a name, which includes deleted links of that name. Raises Invalid.
         """
         caller.need(READ)
         snapshot = self._catalog.now
@@ -137,7 +137,7 @@ class Deliveries:
         return await self._readers.call(read, caller.tenant)
 
     async def retry(self, caller: Caller, ident: str, run: Run[DeliveryTrace, R]) -> R:
-        """Retry it now, with a full new round of attempts. Raises NotFound, or Conflict as `retry` does."""
+        """Retry a delivery now, with a full new round of attempts. Raises NotFound, or Conflict as `retry` does."""
         row = await self.find(caller, ident, WRITE)
 
         def job(db: Db) -> DeliveryTrace:
@@ -149,7 +149,7 @@ class Deliveries:
         return done
 
     async def cancel(self, caller: Caller, ident: str, run: Run[DeliveryTrace, R]) -> R:
-        """Cancel it. Raises NotFound, or Conflict if it has ended."""
+        """Cancel a delivery. Raises NotFound, or Conflict if it has ended."""
         row = await self.find(caller, ident, WRITE)
         # The deliver stage stores the cancellation when it can, so `run` comes after it.
         if row.state != "waiting" or not (await self._sending.cancel([row.number]))[0]:
@@ -167,7 +167,7 @@ class Deliveries:
 def links_asked(
     snapshot: Snapshot, caller: Caller, endpoint: str | None, link: str | None, tenant: str | None
 ) -> frozenset[int] | None:
-    """The links that the caller may see and asks for; None: all. Raises Invalid."""
+    """The links that the caller may see and asks for; None for all. Raises Invalid."""
     if endpoint is None and link is None and tenant is None and caller.tenant is None:
         return None
     asked: list[AnyLink] = [*snapshot.links.values()]
@@ -181,7 +181,7 @@ def links_asked(
 
 
 def links_named(snapshot: Snapshot, caller: Caller, name: str) -> list[AnyLink]:
-    """The operator's links with this name or id, the oldest first, deleted ones too. Raises Invalid."""
+    """The operator's links with this name or id, oldest first, including deleted ones. Raises Invalid."""
     named = [
         each
         for each in snapshot.links.values()

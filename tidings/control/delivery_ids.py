@@ -1,4 +1,4 @@
-"""Ids of deliveries: each contains the delivery's number, so no index is needed, but nobody can read it.
+"""Ids of deliveries: each contains the delivery's number, so no index is needed, but encrypted, so nobody can read it.
 
 Numbers count everybody's deliveries. So the number is encrypted by a Feistel network of four rounds (the Luby-Rackoff
 construction), keyed with the secret key and with the time that the id begins with: it looks random, but can be
@@ -35,7 +35,7 @@ class DeliveryIds:
         return delivery_id(left << HALF_BITS | right, created)
 
     def numbers(self, text: str) -> list[int]:
-        """The numbers that an id may mean, the likeliest first; compare with `of` or `is_plain`."""
+        """The numbers that an id may stand for, the likeliest first; compare with `of` or `is_plain`."""
         parts = delivery_parts(text)
         if parts is None:
             return []

@@ -1,6 +1,6 @@
 """Event types: the catalogue of what may happen, with schemas and examples.
 
-Types of a collection's changes are derived from its declaration, so they are shown here and changed there.
+The types of a collection's changes are derived from its declaration, so they are shown here but changed there.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class EventTypes:
         *,
         noted: Callable[[EventType], str | None] = lambda before: before.notes,
     ) -> R:
-        """Replace an event type by what `change` makes of it, and `noted` of its notes; what these raise is raised.
+        """Replace an event type with the result of `change`, and its notes with that of `noted`. What these raise is
+        raised.
 
         Raises NotFound, Invalid, Stale, or Conflict for a type that belongs to a collection.
         """
@@ -160,7 +161,7 @@ class EventTypes:
         return before
 
     def _refuse_derived(self, db: Db, name: str) -> None:
-        """Raise Conflict for a type that belongs to a collection, also one declared in the same group of writes."""
+        """Raise Conflict for a type that belongs to a collection, even one declared in the same group of writes."""
         collection = self._catalog.collection(db, name.partition(".")[0])
         if collection is not None and name in type_names(collection):
             detail = (
@@ -200,7 +201,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
     if wrong:
         raise Invalid("The event type is not valid.", errors=wrong)
     if schema is not None:
-        # An unchanged one may be older than today's bounds.
+        # An unchanged schema may predate today's bounds.
         same = before is not None and before.schema == schema.decode()
         validator = (compiled if same else checked)(msgspec.json.decode(schema))
         if example is not None:

@@ -1,7 +1,7 @@
 """Indexes of items follow the declarations in the background: at the start and after each change of a declaration.
 
-On PostgreSQL they are built concurrently, on a separate connection, so that nobody waits for them; what a crash left
-half built is dropped and built again. SQLite builds fast and has one writer: there they are write jobs.
+On PostgreSQL they are built concurrently, on a separate connection, so that nobody waits for them; indexes that a
+crash left half built are dropped and built again. SQLite builds fast and has one writer, so there they are write jobs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tidings.store.writer import Writer
 AGAIN_SECONDS = 60.0
 """When to retry what failed."""
 LOOK_SECONDS = 5.0
-"""How often a node that builds none looks whether another has."""
+"""How often a node that builds no indexes checks whether another one has."""
 BREAK_SECONDS = 0.2
 
 READY, BUILDING = "ready", "building"
@@ -31,7 +31,10 @@ log = logging.getLogger("tidings.control")
 
 
 class Indexes:
-    """Compares the present indexes with the declared ones, and makes up the difference. Belongs to one event loop."""
+    """Compares the present indexes with the declared ones, and builds or drops the difference.
+
+    Belongs to one event loop.
+    """
 
     def __init__(self, engine: Engine, writer: Writer, catalog: Catalog) -> None:
         self._engine, self._writer, self._catalog = engine, writer, catalog
@@ -45,22 +48,22 @@ class Indexes:
         """The declarations whose indexes are all built."""
 
     def start(self, loop: asyncio.AbstractEventLoop, *, builds: bool = True) -> None:
-        """Check now, and whenever a declaration has changed. `builds`: if not, another node makes them."""
+        """Check now, and whenever a declaration has changed. `builds`: if false, another node builds them."""
         self._builds = builds
         if self._engine.joined:
             self._catalog.on_change(lambda snapshot, changed: self._notice(loop))
         self._background.start(loop)
 
     def _notice(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From the writer's thread: has another node changed a declaration?"""
+        """From the writer's thread: check whether another node has changed a declaration."""
         if any(self._seen.get(name) is not each for name, each in self._catalog.now.collections.items()):
-            # At a stop, the loop may be closed.
+            # During a stop, the loop may be closed.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._wake.set)
 
     async def stop(self) -> None:
         """Leave the rest to the next start."""
-        # Resting breaks off what is being built, so no thread is left behind.
+        # Resting cancels whatever is being built, so no thread is left behind.
         async with self.resting():
             await self._background.stop()
         if self._builder is not None:
@@ -73,7 +76,8 @@ class Indexes:
 
     @contextlib.asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
-        """Nothing is built in the meantime: a table cannot be altered while one of its indexes is being built."""
+        """Nothing is built inside this context, because a table cannot be altered while one of its indexes is being
+        built."""
         self._waiting += 1
         breaking = asyncio.create_task(self._break_off()) if self._free.locked() else None
         try:
@@ -86,7 +90,8 @@ class Indexes:
             self._wake.set()
 
     async def _break_off(self) -> None:
-        """Cancel what is being built until others can proceed: a single call could fall between two statements."""
+        """Cancel whatever is being built until others can proceed, since a single call could fall between two
+        statements."""
         while self._builder is not None:
             await asyncio.to_thread(self._builder.cancel)
             await asyncio.sleep(BREAK_SECONDS)

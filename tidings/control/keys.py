@@ -166,7 +166,7 @@ class Keys:
 def ensure_operator(
     given: str, catalog: Catalog, clock: Clock, run: Callable[[Callable[[Db], bool]], bool]
 ) -> str | None:
-    """Store the operator's key, if one is given; if none is, and none is there, make one and return it.
+    """Store the operator's key, if one is given; if none is given and none exists, make one and return it.
 
     `run` runs a write job.
     """
@@ -178,7 +178,7 @@ def ensure_operator(
         return there is not None and (not given or there.hash == key.hash)
 
     def put(db: Db) -> bool:
-        # Another node that starts at the same time may have made one: then this job runs again.
+        # Another node that starts at the same time may have made one; this job then runs again.
         if is_there():
             return False
         catalog.put_key(db, key)

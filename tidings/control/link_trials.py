@@ -1,4 +1,4 @@
-"""Trying a link: the exact edit or call that it would make of an event. Nothing is changed, and nothing is sent."""
+"""Trying a link: the exact edit or call that it would make for an event. Nothing is changed, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ class AsksOthers(Protocol):
     """Trials that ask other systems. Each raises Unavailable."""
 
     async def observe(self, link: int, event: Event) -> Observed:
-        """What a link that observes would make of one page now."""
+        """What a link that observes would do with one page now."""
 
     async def reach(self, connection: Connection, path: str) -> Reached:
-        """What a connection reaches."""
+        """Whether a connection works."""
 
 
 class _Undone(TidingsError):
-    """Undoes a write job that succeeded; `done` is what it did."""
+    """Undoes a write job that succeeded; `done` is its result."""
 
     def __init__(self, done: EditDone) -> None:
         super().__init__("This was only a trial.")
@@ -117,7 +117,7 @@ class LinkTrials:
         return await self.given(caller, link.name, event)
 
     async def due(self, caller: Caller, name: str) -> LinkTrial:
-        """Try a link on a time at which it is due: now. Raises NotFound, or Invalid if it acts on events."""
+        """Try a link as if it were due now. Raises NotFound, or Invalid if it acts on events."""
         link = self._links.find(caller, name)
         if link.timer is None:
             raise Refused(
@@ -157,7 +157,7 @@ class LinkTrials:
     async def _acted(
         self, link: AnyLink, event: Event, reason: str | None, more: dict[str, Any], element: str = ""
     ) -> LinkTrial:
-        """What the link would do with an event, or with an element of it. `more`: what its templates see besides."""
+        """What the link would do with an event, or with an element of it. `more`: what else its templates see."""
         if isinstance(link.what, CallApi):
             more = more | {MINE: await self._kept(link, event, more)}
         scope = Scope(event, {**more, **sending.auth_scope(self._connection_of(link))})
@@ -197,7 +197,7 @@ class LinkTrials:
         raise AssertionError("the job always raises")
 
     async def _kept(self, link: AnyLink, event: Event, more: dict[str, Any]) -> dict[str, Any]:
-        """What is kept for the event's subject."""
+        """The values kept for the event's subject."""
         try:
             subject = await to_thread(lambda: SubjectOf(link.what).of(Scope(event, more)))
         except TemplateFailed:
@@ -212,14 +212,14 @@ class LinkTrials:
         return None if via is None else self._connection(via)
 
     def _mailed(self, link: AnyLink, what: SendMail, scope: Scope, reason: str | None) -> LinkTrial:
-        """The exact mail."""
+        """The exact mail that it would send."""
         try:
             return LinkTrial(link=link, reason=reason, mail=MailTemplate(what, names=names_of(what)).fill(scope))
         except TemplateFailed as wrong:
             return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
 
     def _called(self, link: AnyLink, what: CallApi, scope: Scope, reason: str | None) -> LinkTrial:
-        """The exact request."""
+        """The exact request that it would send."""
         connection = self._connection_of(link)
         try:
             base = None if connection is None else connection.options.base
@@ -244,7 +244,7 @@ class LinkTrials:
 
 
 def _against(link: AnyLink, event: Event) -> str | None:
-    """Why the link does not want such an event, in a sentence; None if it does. When it was made does not count."""
+    """Why the link does not want such an event, as a sentence; None if it does. The link's age does not matter."""
     wants = Wants.of(link)
     if event.target == link.num:
         return None

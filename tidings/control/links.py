@@ -1,4 +1,4 @@
-"""Links that operators declare, on behalf of callers: read, declared one by one or by the file, paused, tried.
+"""Operators' links, on behalf of callers: read, declared one by one or in a file, paused, tried.
 
 Every change is a write job that reads the links as the transaction sees them. Templates can read every event of their
 tenant, so only keys of the whole server write links; a key of one tenant sees those of its tenant.
@@ -44,7 +44,7 @@ LOSES = "would_lose"
 
 
 class _Planned(msgspec.Struct, frozen=True):
-    """A plan, and what it was made of."""
+    """A plan, and what it was made from."""
 
     shown: LinkPlan
     declared: dict[str, DeclaredLink]
@@ -72,7 +72,7 @@ class Links:
     # --- read ---------------------------------------------------------------------------------------------------------
 
     def visible(self, caller: Caller, mode: Mode | None = None, tenant: str | None = None) -> list[AnyLink]:
-        """The links that the caller may see, and asks for: in one mode, of one tenant."""
+        """The links that the caller may see and asks for: in one mode, of one tenant."""
         caller.need(READ)
         return [
             link
@@ -104,7 +104,7 @@ class Links:
         check: Callable[[AnyLink | None], None],
         run: Run[PutLink, R],
     ) -> R:
-        """Declare a link, or replace its declaration; it holds from the next attempt on.
+        """Declare a link, or replace its declaration; it applies from the next attempt on.
 
         `check` gets the present one and may refuse. Raises Invalid, Stale or Conflict.
         """
@@ -150,7 +150,7 @@ class Links:
     def read(self, db: Db, wanted: WantedLinks) -> dict[str, DeclaredLink]:
         """The declared links, by name. Raises Invalid.
 
-        Reading a thousand takes long, so a reader does it, and the write job that follows finds them read.
+        Reading a thousand takes a while, so a reader does it, and the following write job uses the result.
         """
         if wanted.links is None:
             return {}
@@ -159,7 +159,7 @@ class Links:
         return self._known[1]
 
     def sweep(self) -> None:
-        """Cancel, in the background, what waits for links that were deleted; on the event loop."""
+        """Cancel the waiting deliveries of deleted links in the background; on the event loop."""
         self._cancelling.start()
 
     def look(
@@ -171,7 +171,7 @@ class Links:
     ) -> LinkPlan:
         """The plan, shown. Raises Invalid if a declaration is wrong.
 
-        `collections`: as they will be, with the new names of those that are `renamed`; None: as they are.
+        `collections`: as they will be, with the new names of those that are `renamed`; None for the present ones.
         """
         planned = self._planned(db, wanted, collections, renamed or {})
         types = (ChangeTypes(collections or self._catalog.collections(db)), self._catalog.now.event_types)
@@ -217,7 +217,7 @@ class Links:
     async def pause(
         self, caller: Caller, name: str, reason: str | None, expected: set[int] | None, run: Run[AnyLink, R]
     ) -> R:
-        """Do nothing for now; what happens meanwhile waits. Raises NotFound, Invalid or Stale."""
+        """Do nothing for now; new events wait in the meantime. Raises NotFound, Invalid or Stale."""
         caller.need(WRITE, WHOLE)
         if reason is not None and len(reason) > REASON_CHARS_MAX:
             raise Refused("/reason", "too_long", f"A reason may have at most {REASON_CHARS_MAX} characters.")
@@ -227,7 +227,7 @@ class Links:
     async def resume(
         self, caller: Caller, name: str, missed: Missed, expected: set[int] | None, run: Run[ResumedLink, R]
     ) -> R:
-        """Act again: on what was missed first, or without it, which is cancelled before.
+        """Act again, starting with the missed events; or cancel those first.
 
         Raises NotFound, Stale, or Conflict if the link is enabled and its waiting deliveries are to be cancelled.
         """
@@ -310,7 +310,7 @@ class Links:
         return after
 
     def _put(self, db: Db, made: Sequence[tuple[AnyLink, AnyLink | None]], *, skip_missed: bool = False) -> None:
-        """Store links, each with what it was before. In one set: a file may have a thousand."""
+        """Store links, each with its previous state, all together, since a file may have a thousand."""
         differ = [(link, before) for link, before in made if link is not before]
         self._catalog.put_links(db, [link for link, _ in differ if link.deleted is None])
         self._catalog.delete_links(db, [link for link, _ in differ if link.deleted is not None])
@@ -330,7 +330,7 @@ class Links:
 
 
 def _gone(now: Micros) -> dict[str, Any]:
-    """What changes when a link is deleted."""
+    """The changes when a link is deleted."""
     return {"deleted": now, "mode": "paused", "reason": "The link was deleted."}
 
 

@@ -1,4 +1,4 @@
-"""Reading the log of events on behalf of callers: whose events, which one, and from where on."""
+"""Reading the log of events on behalf of callers: whose events, which one, and from which position."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ AHEAD = (
 
 
 def readable(caller: Caller, tenant: str | None) -> str | None:
-    """Whose events the caller reads if it asks for those of `tenant`; None: everybody's. Raises Forbidden, NotFound."""
+    """Whose events the caller reads if it asks for those of `tenant`; None for everybody's.
+
+    Raises Forbidden, NotFound.
+    """
     caller.need(READ)
     return caller.narrowed(tenant)
 
@@ -32,7 +35,7 @@ def find(db: Db, caller: Caller, ident: str, tenant: str | None) -> Event:
 
 
 def check_position(db: Db, position: int) -> int:
-    """A position from which reading continues. Raises Invalid, or Gone if events after it may be dropped already."""
+    """Check a position to continue from. Raises Invalid, or Gone if events after it may already have been dropped."""
     if position > feed.head(db):
         raise Invalid.of_parameter("after", NO_CURSOR, AHEAD)
     if position < feed.pruned(db):

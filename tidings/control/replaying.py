@@ -1,9 +1,9 @@
-"""Replays: send a time range of events to an endpoint, or through an operator's link, again, as a durable job.
+"""Replays: durable jobs that send a time range of events again, to an endpoint or through an operator's link.
 
 `failed` puts the link's dead deliveries of the range back into `waiting`, due now. `all` makes a new delivery for
 every event of the range that the link wants today; an endpoint gets the same webhook-id again, and a link that edits
-items makes its edit again. Each step and the progress row are one
-transaction, so a crash neither loses nor doubles anything, and the next start continues.
+items makes its edit again. Each step and the progress row are one transaction, so a crash neither loses nor repeats
+anything, and the next start continues.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ROWS_PER_STEP = 500
 ROWS_PER_COUNT = 5_000
 EVENTS_COUNTED_MAX = 10_000
 STEP_SECONDS = 0.020
-"""How long a step may take to look through facts: filters may be costly."""
+"""How long a step may take to go through facts, since filters may be costly."""
 COUNT_SECONDS = 2.0
 STORE_RETRY_SECONDS = 2.0
 
@@ -50,7 +50,7 @@ log = logging.getLogger("tidings.control")
 
 
 class Replaying:
-    """Starts, runs and cancels replays. One task runs them all, a step of each in turn."""
+    """Starts, runs and cancels replays. One task runs them all, one step of each in turn."""
 
     def __init__(
         self,
@@ -77,9 +77,10 @@ class Replaying:
         await self._background.stop()
 
     def prepare(self, db: Db, link: AnyLink, which: Which, since: Micros, until: Micros | None) -> Replay:
-        """A replay that is not stored yet, with its range and `total`, the number of facts to look through.
+        """A replay that is not stored yet, with its range and `total`, the number of facts to go through.
 
-        A fact belongs to the range by when it was stored here: `since` counts, `until` does not. Raises Refused.
+        A fact belongs to the range by the time when it was stored here; `since` is included, `until` is not. Raises
+        Refused.
         """
         now = self.clock.now()
         until = now if until is None else until
@@ -114,7 +115,7 @@ class Replaying:
     def count(self, db: Db, replay: Replay, link: AnyLink) -> int:
         """How many deliveries it would send.
 
-        Looks through every fact of the range; raises Refused if that takes too long.
+        Goes through every fact of the range; raises Refused if that takes too long.
         """
         wants, found, after = Wants.of(link).compiled(), 0, replay.position
         end = self._ticks() + COUNT_SECONDS
@@ -224,7 +225,7 @@ class Replaying:
         deliveries.append(db, [(row[0], replay.link) for row in rows], now)
 
     def _wants(self, replay: Replay, link: AnyLink) -> Wants:
-        """The link's current choice, compiled once per revision."""
+        """The link's current selection, compiled once per revision."""
         known = self._choices.get(replay.id)
         if known is None or known[0] != link.revision:
             known = self._choices[replay.id] = (link.revision, Wants.of(link).compiled())
@@ -238,7 +239,7 @@ class Replaying:
 
 
 def _numbers(db: Db, after: int, finish: int) -> int:
-    """How many events there are after `after` up to `finish`, if none were dropped in between. Old ones may be gone."""
+    """How many events there are after `after` up to `finish`, at most: old ones may have been dropped."""
     first = db.one("first_event_since", **{"from": after + 1})
     return 0 if first is None else journal.events_between(db, max(after, first[0] - 1), finish)
 
@@ -259,9 +260,9 @@ def _chosen(db: Db, replay: Replay, row: Row, wants: Wants) -> bool:
 
 
 def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
-    """Whether an event, a row of `replay_events`, is sent again; also if it is older than the endpoint."""
+    """Whether an event, a row of `replay_events`, is sent again, even if it is older than the endpoint."""
     seq, tenant, kind, subject, target, _ = row
-    # A test was meant for that moment only.
+    # A test is meant only for its own moment.
     if target is not None or wants.refuses_type(tenant, kind) or wants.refuses_subject(kind, subject):
         return False
     if wants.fits is None:
@@ -274,5 +275,5 @@ def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
 
 
 def _whose(link: AnyLink) -> str | None:
-    """The tenant whose events it may get, as the route stage writes it; None: every tenant's."""
+    """The tenant whose events it may get, as the route stage writes it; None for every tenant's."""
     return None if link.tenant == ALL_TENANTS else link.tenant or ""

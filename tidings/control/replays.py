@@ -50,7 +50,7 @@ class ReplayPage(msgspec.Struct, frozen=True):
     replays: list[Replay]
     more: bool
     total: int | None
-    """How many there are on all pages; None: too many to count, or not asked for."""
+    """How many there are on all pages; None if too many to count, or not requested."""
 
 
 class Replays:
@@ -84,7 +84,7 @@ class Replays:
         if endpoint is not None:
             one = narrowed_to(self._catalog.now, caller, endpoint).num
         elif link is not None:
-            # Of a deleted link and one that has its name now, the latter.
+            # If a deleted link and a present one have this name, the present one.
             one = links_named(self._catalog.now, caller, link)[-1].num
         query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=one, hidden=self._hidden(caller))
 
@@ -131,7 +131,7 @@ class Replays:
         return await run(lambda db: self._replaying.cancel(db, replay.id))
 
     def _hidden(self, caller: Caller) -> frozenset[int]:
-        """The links of its tenant that do not exist for the caller."""
+        """The links of the caller's tenant that do not exist for the caller."""
         if caller.tenant is None:
             return frozenset()
         links = self._catalog.now.links.values()

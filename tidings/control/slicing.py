@@ -1,4 +1,4 @@
-"""Long work of the one writer in short jobs, with rests between them, so that everybody else's writes pass."""
+"""Long work for the one writer in short jobs with rests in between, so that everybody else's writes get through."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SLICE_SECONDS = 0.01
 ROWS_FIRST, ROWS_MAX = 10, 5_000
 GROWTH = 2.0
 REST_FACTOR_MAX = 4
-"""A rest is no longer than this many times what the job held the writer, however long it had to wait for its turn."""
+"""A rest is at most this many times as long as the job held the writer, however long the job waited for its turn."""
 
 
 class Slicing:
-    """How many rows the next job takes: as many as took SLICE_SECONDS before."""
+    """Decides how many rows the next job takes: as many as took SLICE_SECONDS before."""
 
     def __init__(self, writer: Writer, turn: Hashable = None) -> None:
-        """`turn`: the tenant whose work it is; None: the operator's."""
+        """`turn`: the tenant whose work it is; None for the operator's."""
         self._writer, self._turn = writer, turn
         self.rows = ROWS_FIRST
 
@@ -41,7 +41,7 @@ class Slicing:
         return result
 
     def note(self, rows: int, took: float) -> None:
-        """Learn from work on this many rows that took some seconds. A few rows say little about many."""
+        """Learn from work on this many rows that took this long. A few rows say little about many."""
         if 2 * rows >= self.rows:
             factor = min(SLICE_SECONDS / max(took, 1e-6) * rows / self.rows, GROWTH)
             self.rows = max(1, min(int(self.rows * factor), ROWS_MAX))
@@ -54,8 +54,8 @@ async def rested(
 
     `then` gets the result before the rest.
 
-    The writer's own turns (store/jobs.py) only let others pass whose writes are already queued. Without rests, the
-    database and the processor are busy with this work all the time, and each write of others takes longer.
+    The writer's own turns (store/jobs.py) only let through writes that are already queued. Without rests, this work
+    would keep the database and the processor busy all the time, and other writes would take longer.
     """
     return (await _rested(writer, job, turn, then))[0]
 

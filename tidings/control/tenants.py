@@ -1,4 +1,4 @@
-"""Tenants: their entries; whose a new thing is. A tenant may be named without an entry; an entry gives it a name."""
+"""Tenants: their entries, and which tenant owns a new thing. A tenant needs no entry; an entry gives it a name."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Tenants:
         *,
         noted: Callable[[Tenant], str | None] = lambda before: before.notes,
     ) -> R:
-        """Replace an entry by what `change` makes of it, and `noted` of its notes; what these raise is raised.
+        """Replace an entry with the result of `change`, and its notes with that of `noted`. What these raise is raised.
 
         Raises NotFound, Invalid, or Stale if the entry is not at one of the `expected` revisions.
         """
@@ -149,7 +149,7 @@ def _check_name(name: str) -> None:
 
 
 def owner(caller: Caller, given: str | None) -> str | None:
-    """The tenant of something new: the key's own, or the `given` one; None: the operator. Raises Refused."""
+    """The tenant of something new: the key's own, or the `given` one; None for the operator. Raises Refused."""
     if caller.tenant is not None:
         if given not in (None, caller.tenant):
             detail = f"This key belongs to the tenant {caller.tenant}; leave tenant out."
@@ -160,6 +160,6 @@ def owner(caller: Caller, given: str | None) -> str | None:
 
 
 def check_tenant(given: str | None) -> None:
-    """Raise Refused if that is not a tenant. None: the operator."""
+    """Raise Refused if this is not a tenant; None is the operator."""
     if given is not None and not is_tenant(given):
         raise Refused("/tenant", "tenant", TENANT_RULE)

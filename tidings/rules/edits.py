@@ -1,4 +1,4 @@
-"""Edits that links make of items: from templates and an event to what will be written, or why that failed."""
+"""Edits of items by links: from templates and an event to what will be written, or why that failed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LATER = {"no_such_item"}
 
 
 class LoopEnds(ValueError):
-    """Too many links in a row led to an event for another one to act on it."""
+    """Too many links in a row led to this event, so no further link acts on it."""
 
     def __init__(self, hops: int) -> None:
         detail = f"{hops} links in a row led to this event, so no link acts on it. Does a link trigger itself?"
@@ -32,7 +32,7 @@ class LoopEnds(ValueError):
 
 
 class EditTemplate:
-    """What one link does, compiled. Used by one thread at a time."""
+    """The edit template of one link, compiled. Used by one thread at a time."""
 
     def __init__(self, link: ItemLink) -> None:
         """Raises Refused with the place of a template that is wrong."""
@@ -65,7 +65,7 @@ class EditTemplate:
 
 
 def failure(wrong: Exception | None) -> tuple[Outcome, str]:
-    """What an edit that raised this came to, and why."""
+    """The outcome of an edit that raised this, and why."""
     if not isinstance(wrong, TidingsError):
         return outcomes.EDIT_FAILED, f"{outcomes.EDIT_FAILED.meaning} The server's log says more."
     names = [place.pointer or place.parameter for place in wrong.errors]
@@ -97,12 +97,12 @@ def _values(template: JsonTemplate, scope: Scope, item: str) -> bytes:
 
 
 def _is_id(value: Any, item: str) -> bool:
-    """Whether a value says the item's id once more, perhaps as a number."""
+    """Whether a value repeats the item's id, perhaps as a number."""
     return value == item or (type(value) is not str and encode(value).decode() == item)
 
 
 def _made_id(link: str, event: Event, element: str) -> str:
-    """The id of the item that a link makes of an event, or of its element: the same however often that is sent."""
+    """The id of the item that a link makes from an event or its element; it is always the same for the same event."""
     whole = f"{link}\n{event.tenant or ''}\n{event.id}" + (f"\n{element}" if element else "")
     digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).digest()
     return new_id("itm", max(0, event.time), lambda count: digest[:count])

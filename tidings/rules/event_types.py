@@ -59,7 +59,7 @@ def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     exact = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
     beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.endswith(".*"))
     if EVERY in patterns:
-        # Events about endpoints go only to those who ask for them by name; they surprise nobody else.
+        # Events about endpoints go only to those who ask for them by name, so that they surprise nobody else.
         return lambda name: not name.startswith(OWN_TYPES) or name in exact or name.startswith(beginnings)
     if not beginnings:
         return exact.__contains__

@@ -1,4 +1,4 @@
-"""Filters: JSON patterns as data that say which events a link wants. Safe to take from customers.
+"""Filters: JSON patterns that say which events a link wants. Safe to accept from customers.
 
 A pattern is matched against the event document; its outermost fields are `type, subject, data, previous, changed`. The
 meaning follows simple-json-match, the syntax made known by Hookdeck:
@@ -11,11 +11,11 @@ meaning follows simple-json-match, the syntax made known by Hookdeck:
     {"$or": [{"type": "a"}, {"subject": "b"}]}   on every level: $or, $and, $not
 
 `$eq $ne $gt $gte $lt $lte $in $nin $startsWith $endsWith $contains $exist`. Over a list they match if an element
-matches; `$ne` and `$nin` are the opposites of `$eq` and `$in`; `$eq` and `$in` also compare the whole list. `$contains`
-asks for a part of a text or an element of a list. Numbers compare with numbers, texts with texts; true is not 1. `$gt
-$gte $lt $lte` with a number also take a text that is a decimal, such as "12.30", by its value; with a time (RFC 3339
-with a zone) they compare times as moments. A field that is missing fits only `{"$exist": false}` and `$not`; null is
-there. `{}` fits everything.
+matches; `$ne` and `$nin` are the opposites of `$eq` and `$in`; `$eq` and `$in` also compare the whole list.
+`$contains` looks for a part of a text or an element of a list. Numbers compare with numbers, texts with texts; true is
+not 1. `$gt $gte $lt $lte` with a number also take a text that is a decimal, such as "12.30", by its value; with a time
+(RFC 3339 with a zone) they compare times as moments. A field that is missing fits only `{"$exist": false}` and `$not`;
+null is there. `{}` fits everything.
 
 A filter is bounded where it is declared (`check`) and cut off while it runs: after `STEPS_MAX` steps on one event it
 raises TooCostly (rules/filter_checks.py says what a step is).
@@ -89,7 +89,7 @@ def metered(pattern: object) -> Check:
 
 
 def late(pattern: object) -> Check:
-    """The same, compiled on each call, for those who call once: the check raises Refused."""
+    """The same, compiled on each call, for callers that call once; the check itself raises Refused."""
     return lambda document, meter: metered(pattern)(document, meter)
 
 
@@ -105,7 +105,7 @@ def document(kind: str, subject: str | None, data: str, previous: str | None, ch
 
 
 def why_not(pattern: object, document: Mapping[str, Any]) -> str:
-    """One sentence that names the first place where a document does not match; it is known not to."""
+    """One sentence that names the first place where a document, known not to match, does not match."""
     part = _Reader().event(pattern, "", 1)
     try:
         sentence = _why(part, document, "", Meter(WHY_STEPS))
@@ -153,7 +153,7 @@ class _Reader:
         return Part(equal(self.value(pattern, at)), "$eq", pattern)
 
     def elements(self, pattern: list[Any], at: str, depth: int) -> Part:
-        """A list that must have all of these."""
+        """A pattern for a list that must have all of these."""
         scalars, others = [], []
         for index, element in enumerate(pattern):
             if type(element) in (dict, list):
@@ -171,7 +171,7 @@ class _Reader:
             raise Refused(at, "filter", f"A filter may have at most {OPERATORS_MAX} fields and operators.")
 
     def members(self, pattern: dict[str, Any], at: str, depth: int, below: _Read) -> Part:
-        """The fields and operators of one object, all of which must fit."""
+        """The fields and operators of one object, all of which must match."""
         parts: list[tuple[str, Part]] = []
         members: list[tuple[str, Part]] = []
         for name, asked in pattern.items():

@@ -49,7 +49,7 @@ class Meter:
 
 Check = Callable[[Any, Meter], bool]
 Made = tuple[str, Check | None]
-"""What an operator accepts, in words, and its check; None: it does not accept that."""
+"""What an operator accepts, in words, and its check; None if it does not accept the value."""
 
 
 def any_of(check: Check, values: list[Any], meter: Meter) -> bool:

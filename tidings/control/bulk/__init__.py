@@ -1,1 +1,1 @@
-"""Bulk jobs: retry or cancel all deliveries that fit a filter, with the number shown before anything starts."""
+"""Bulk jobs: retry or cancel all deliveries that match a filter; the number is shown before anything starts."""

@@ -1,8 +1,8 @@
-"""Running bulk jobs, a step at a time: a reader finds the next deliveries that fit, a short write job acts on them.
+"""Running bulk jobs step by step: a reader finds the next matching deliveries, a short write job acts on them.
 
-A delivery is acted on once: the job goes through numbers in order, and each step and its position are one transaction,
-in which every delivery is checked again. Cancelling is done by the deliver stage, which stores it first; what is
-cancelled does not fit any more, so a step that is repeated after a crash changes nothing twice.
+Each delivery is acted on once: the job goes through numbers in order, and each step and its position are one
+transaction, in which every delivery is checked again. The deliver stage cancels, and stores that first; cancelled
+deliveries no longer match, so a step that is repeated after a crash changes nothing twice.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ ROWS_PER_COUNT = 1_000
 
 
 class Cancels(Protocol):
-    """What is needed from the deliver stage."""
+    """What bulk jobs need from the deliver stage."""
 
     def notice(self, link: int) -> None:
-        """Something of this link is due now, because a person asked for it."""
+        """Report that something of this link is due now, because a person asked for it."""
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries. Returns False for each that had already ended."""
 
 
 class Found(NamedTuple):
-    """The next step: the deliveries that fit, and how far that is complete."""
+    """The next step: the matching deliveries, and how far they are complete."""
 
     replay: Replay
     numbers: list[int]
@@ -84,7 +84,7 @@ def query_of(snapshot: Snapshot, replay: Replay) -> DeliveryQuery:
 
 
 def counted(db: Db, snapshot: Snapshot, replay: Replay, ticks: Callable[[], float]) -> tuple[int, bool]:
-    """How many fit, up to COUNTED_MAX, and whether there may be more; it takes less than a second."""
+    """How many match, up to COUNTED_MAX, and whether there may be more; takes less than a second."""
     query = msgspec.structs.replace(query_of(snapshot, replay), limit=ROWS_PER_COUNT)
     total, end = 0, ticks() + COUNT_SECONDS
     position: int | None = query.after
@@ -133,7 +133,7 @@ class BulkWork:
         return Found(replay, numbers, replay.finish if position is None else position, position is None)
 
     def _retry(self, db: Db, found: Found) -> set[int]:
-        """Make those that still fit due now, inside a write job. Returns their links."""
+        """Inside a write job, make those that still match due now. Returns their links."""
         snapshot, now = self._catalog.now, self._clock.now()
         replay = stored.read(db, found.replay.id)
         if replay is None or replay.state != "running":
@@ -152,7 +152,7 @@ class BulkWork:
         return {row.link for row in rows}
 
     def _note(self, db: Db, found: Found, count: int) -> None:
-        """Store how far it has come. Somebody may have cancelled it meanwhile; what was done counts all the same."""
+        """Store the job's progress. Somebody may have cancelled it in the meantime; what was done still counts."""
         replay = stored.read(db, found.replay.id)
         if replay is None:
             return
@@ -169,7 +169,8 @@ class BulkWork:
 
 
 def _can(act: BulkAct | str, row: DeliveryRow) -> bool:
-    """Whether something can be done: what is in line anyway, or behind an earlier one, cannot be retried sooner."""
+    """Whether a delivery can be acted on: one that is already in line, or behind an earlier one, cannot be retried
+    sooner."""
     if act == "cancel":
         return row.state == "waiting"
     if row.state == "waiting":

@@ -1,4 +1,4 @@
-"""Bulk jobs on behalf of callers: count what fits, and start."""
+"""Bulk jobs on behalf of callers: count what matches, and start."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BulkJobs:
         self._catalog, self._readers, self._replaying = catalog, readers, replaying
 
     async def count(self, caller: Caller, act: BulkAct, given: BulkCancel) -> BulkCount:
-        """How many deliveries fit: exactly up to 10,000, within a second. Raises Invalid."""
+        """How many deliveries match: exact up to 10,000, within a second. Raises Invalid."""
         prepared = self._prepared(caller, act, given)
 
         def read(db: Db) -> BulkCount:
@@ -101,7 +101,7 @@ class BulkJobs:
         if given.endpoint_id is not None or given.link is not None:
             links = tuple(sorted(self._links(caller, given) or ()))
         elif caller.tenant is not None and not caller.key.has_scope(LINKS_READ):
-            # Only what it sees; of all others, all of its tenant.
+            # Only what the caller sees: everything of its tenant, without others.
             links = tuple(sorted(links_asked(self._catalog.now, caller, None, None, None) or ()))
         now = self._replaying.clock.now()
         since = 0 if given.since is None else _time("/since", given.since)
@@ -130,7 +130,7 @@ class BulkJobs:
 
 
 def _check(given: BulkCancel) -> None:
-    """Raise Refused for what no delivery could have."""
+    """Raise Refused for values that no delivery could have."""
     if given.status is not None and not re.fullmatch(STATUS_PATTERN, given.status):
         detail = "status must be an HTTP status such as 422, or a class of them such as 4xx."
         raise Refused("/status", "wrong_value", detail)
@@ -142,7 +142,7 @@ def _check(given: BulkCancel) -> None:
 
 
 def bounded(db: Db, replay: Replay) -> Replay:
-    """With the range of numbers that it goes through: what is created later is not part of it."""
+    """The job with the range of numbers that it goes through; deliveries created later are not part of it."""
     after = number_since(db, "first_delivery_since", replay.since) - 1 if replay.since else 0
     # Old deliveries may be gone; they are not counted as looked at.
     first = db.one("first_delivery_since", **{"from": after + 1})

@@ -1,1 +1,2 @@
-"""Connections to other systems: declared by operators, one by one or by the file, beside the links that use them."""
+"""Connections to other systems: declared by operators, one by one or in a file, together with the links that use
+them."""

@@ -1,4 +1,4 @@
-"""What the catalogue says against a link's declaration: its collection or connection must exist, and so on."""
+"""Checks of a link's declaration against the catalogue: its collection or connection must exist, and so on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refusals(
     at: str,
     networks: Networks,
 ) -> list[Place]:
-    """What is wrong with it. `at`: its pointer. `networks`: the ranges that the operator has opened for all."""
+    """What is wrong with a link. `at`: its pointer. `networks`: the ranges that the operator has opened for all."""
     found = []
     if before is not None and before.tenant != declared.tenant:
         detail = "The tenant of a link cannot be changed. Declare the link under another name, and delete this link."
@@ -40,7 +40,7 @@ def refusals(
 
 
 def still_used(links: Mapping[str, AnyLink], dropped: Names[str]) -> list[Place]:
-    """Refusals for connections that would be dropped though links that stay use them."""
+    """Refusals for connections that would be dropped although links that are kept use them."""
     found = []
     for name, link in links.items():
         via = getattr(link.what, "via", None)
@@ -68,7 +68,7 @@ def _of_connection(
 
 
 def _of_host(what: CallApi | SendMail, at: str, networks: Networks) -> Iterable[Place]:
-    """A call of an address, or of this machine, needs a connection that opens it."""
+    """A call to an IP address, or to this machine, needs a connection that allows it."""
     if isinstance(what, SendMail):
         return
     scheme, _, rest = what.path.partition("://")

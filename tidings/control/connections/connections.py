@@ -1,4 +1,4 @@
-"""Connections on behalf of callers: read, declared, deleted, and planned beside links.
+"""Connections on behalf of callers: read, declared, deleted, and planned together with links.
 
 They hold credentials and belong to the whole server, so only keys of the whole server see or change them. Secrets are
 never shown: `***` is shown instead, and keeps the stored one if it is sent back.
@@ -27,7 +27,7 @@ WHOLE = "Connections"
 
 
 class PutConnection(msgspec.Struct, frozen=True):
-    """What was declared. `is_new`: there was no connection of this name."""
+    """The result of a declaration. `is_new`: there was no connection with this name."""
 
     connection: Connection
     is_new: bool
@@ -39,10 +39,10 @@ class PlannedConnections(msgspec.Struct, frozen=True):
     declared: dict[str, DeclaredConnection]
     present: dict[str, Connection]
     changed: dict[str, list[str]]
-    """By name, what differs; empty: it is new."""
+    """By name, what differs; empty if it is new."""
     dropped: list[str]
     stays: list[str]
-    """Connections that nobody declared, and that stay."""
+    """Connections that are not declared and are kept."""
 
     @property
     def after(self) -> dict[str, DeclaredConnection | Connection]:
@@ -51,7 +51,7 @@ class PlannedConnections(msgspec.Struct, frozen=True):
         return {**stay, **self.declared}
 
     def steps(self) -> Iterator[tuple[str, str, str]]:
-        """What is done, to which connection, and a sentence, without any secret."""
+        """The steps: what is done, to which connection, and a sentence without secrets."""
         for name, differs in self.changed.items():
             if differs:
                 yield "change_connection", name, f"will change {', '.join(differs)} of the connection {name}"
@@ -62,7 +62,10 @@ class PlannedConnections(msgspec.Struct, frozen=True):
 
 
 class Connections:
-    """What callers may do with connections. Belongs to one event loop, but for `planned` and `carry_out`: jobs."""
+    """What callers may do with connections.
+
+    Belongs to one event loop, except `planned` and `carry_out`, which are jobs.
+    """
 
     def __init__(self, catalog: Catalog, clock: Clock, networks: Networks = NONE_OPEN) -> None:
         """`networks`: the ranges that the operator has opened for all."""
@@ -135,7 +138,7 @@ class Connections:
     # --- beside links -------------------------------------------------------------------------------------------------
 
     def planned(self, db: Db, connections: Mapping[str, Any] | None, *, prune: bool) -> PlannedConnections:
-        """What these declarations would change; None: nothing is declared. Raises Invalid."""
+        """What these declarations would change; None if nothing is declared. Raises Invalid."""
         present = self._catalog.connections(db)
         if connections is None:
             return PlannedConnections({}, present, {}, [], [])

@@ -1,4 +1,7 @@
-"""Trying a connection: whether the other system is reached, and accepts the credentials. Nothing is changed there."""
+"""Trying a connection: whether it reaches the other system, and whether its credentials are accepted.
+
+Nothing is changed there.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ class ConnectionTrials:
     """Tries connections on behalf of callers."""
 
     def __init__(self, connections: Connections, reach: Callable[[Connection, str], Awaitable[Reached]]) -> None:
-        """`reach`: greets the other system, and asks it for a path if there is one."""
+        """`reach`: greets the other system, and requests a path from it if given."""
         self._connections, self._reach = connections, reach
 
     async def test(self, caller: Caller, name: str, path: str | None) -> Reached:
-        """What a connection reaches. `path`: what to GET. Raises NotFound, Invalid or Unavailable."""
+        """Test a connection. `path`: what to GET. Raises NotFound, Invalid or Unavailable."""
         connection = self._connections.find(caller, name)
         caller.need(WRITE, WHOLE)
         if path is not None and connection.options.is_mail:

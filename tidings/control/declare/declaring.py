@@ -1,8 +1,8 @@
-"""Declarations carried out next to everyone else's writes, however many items there are.
+"""Carrying out declarations next to everyone else's writes, however many items there are.
 
 Anything that touches few rows is one job of the writer. Otherwise its job is the last of many short ones
 (store/items/handover.py): the items are inspected by a reader, and their tables are filled next to them, while the
-previous declaration is in force.
+previous declaration stays in force.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ STATEMENTS_FIRST = 10
 """How many tables or indexes the first job makes."""
 TRIES = 5
 HELD_SECONDS = 30.0
-"""How long it waits for a reader of a table that has to be altered."""
+"""How long it waits for readers of a table that has to be altered."""
 WRITERS_MILLISECONDS = 500
-"""How long other nodes wait behind it, at a time, while it waits for those that write to the table."""
+"""How long other nodes wait behind it at a time, while it waits for writers of the table."""
 PAUSE_SECONDS = 0.25
 PASSES_MAX = 100
 ROWS_OF_PASS = 10
-"""A pass takes as long as this many rows, besides its own."""
+"""A pass takes as long as this many rows, in addition to its own."""
 RETRY_AFTER_SECONDS = 5.0
 DROP_SECONDS = 5.0
 """How long after a declaration next to other nodes its old tables are dropped."""
@@ -57,7 +57,7 @@ class _Busy(Unavailable):
 
 
 class Declaring:
-    """Carries out what callers declare, long ones one at a time. Belongs to one event loop."""
+    """Carries out callers' declarations; long ones one at a time. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -76,26 +76,26 @@ class Declaring:
         self.at_once = WEIGHT_AT_ONCE
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Drop what a crash left behind, and from now on what is discarded."""
+        """Drop what a crash left behind, and from now on every discarded table."""
         self.discarded.start(loop)
 
     def break_off(self) -> None:
-        """Refuse long declarations, from the next slice on; the previous ones stay in force."""
+        """Refuse long declarations from the next slice on; the previous declarations stay in force."""
         self._stopping = True
 
     async def stop(self) -> None:
-        """Leave what is discarded to the next start."""
+        """Leave discarded tables to the next start."""
         await self.discarded.stop()
 
     @property
     def busy(self) -> bool:
-        """Whether a long declaration is being carried out."""
+        """Whether a long declaration is in progress."""
         return self._one.locked()
 
     async def carry_out(
         self, ask: Ask, result: Callable[[Db, Make], T], run: Run[T, R], tenant: str | None = None
     ) -> R:
-        """Carry out the request, completely or not at all: `run` the last job, which returns `result`.
+        """Carry out the request, completely or not at all. `run` runs the last job, which returns `result`.
 
         Raises Invalid, Conflict, what `ask` raises, or Unavailable if items change faster than they can be followed.
         """
@@ -103,8 +103,8 @@ class Declaring:
         if long is None and self._joined:
             return await self._beside_others(ask, partial(self._last, run, result))
         if long is None:
-            # A long one may be about the same collection: then this one waits for it. A table that is being read cannot
-            # be altered without waiting, but it can be replaced.
+            # A long declaration may be about the same collection; this one then waits for it. A table that is being
+            # read cannot be altered without waiting, but it can be replaced.
             with contextlib.suppress(_Busy, alter.InUse):
                 return await self._last(run, result, partial(self._at_once, ask))
         waits = self._one.locked()
@@ -117,7 +117,7 @@ class Declaring:
             return await self._in_slices(ask, partial(self._last, run, result), tenant, long)
 
     async def _beside_others(self, ask: Ask, last: Callable[[Make], Awaitable[R]]) -> R:
-        """What touches few rows, if other nodes write to the same items: in one job, while they wait."""
+        """If other nodes write to the same items: carry out a small declaration in one job, while they wait."""
 
         def make(db: Db) -> Shown:
             asked = ask(db)
@@ -135,7 +135,7 @@ class Declaring:
                         raise
                     await asyncio.sleep(PAUSE_SECONDS)
                 finally:
-                    # Other nodes may read and write the old tables until they have heard of it.
+                    # Other nodes may read and write the old tables until they learn of the change.
                     asyncio.get_running_loop().call_later(DROP_SECONDS, self.discarded.more)
 
     async def _last(self, run: Run[T, R], result: Callable[[Db, Make], T], make: Make) -> R:
@@ -144,7 +144,7 @@ class Declaring:
             return await run(lambda db: result(db, make))
 
     async def _long(self, ask: Ask, tenant: str | None) -> Planned | None:
-        """The plan, if it takes more than one job; None: it touches few rows."""
+        """The plan, if it takes more than one job; None if it touches few rows."""
 
         def look(db: Db) -> Planned | None:
             asked = ask(db)
@@ -156,7 +156,7 @@ class Declaring:
         except Unavailable:
             raise
         except TidingsError:
-            # It is refused, in one place. Or it was done before, and the answer was kept.
+            # It will be refused, in the usual place. Or it was done before, and the response was kept.
             return None
 
     def _at_once(self, ask: Ask, db: Db) -> Shown:
@@ -194,7 +194,7 @@ class Declaring:
                         raise
                     if isinstance(wrong, Overtaken):
                         await self._plan_again(long, ask, tenant)
-                    # What no longer fits is refused here.
+                    # Plans that no longer fit are refused here.
                     await self._inspect(long, tenant)
                 except alter.InUse:
                     if self._stopping or asyncio.get_running_loop().time() > held_until:
@@ -203,7 +203,7 @@ class Declaring:
 
     @contextlib.asynccontextmanager
     async def _begun(self, ask: Ask, tenant: str | None, planned: Planned | None) -> AsyncIterator[Long]:
-        """From the first job on, writes to the items are noted."""
+        """Run the first job; from then on, writes to the items are noted."""
         watched: list[dict[str, Watch]] = []
 
         def plan(db: Db) -> Planned:
@@ -224,7 +224,7 @@ class Declaring:
         try:
             long: Long | None = None
             while long is None:
-                # Planning takes long, so a reader does it.
+                # Planning takes a while, so a reader does it.
                 if planned is None:
                     planned = await self._readers.call(plan, tenant)
                 long = await self._writer.call(partial(begin, planned))
@@ -236,7 +236,7 @@ class Declaring:
             with contextlib.suppress(TidingsError):
                 await self._writer.call(moving.release)
             self.discarded.in_hand = False
-            # Other nodes may read the old tables until they have heard of it.
+            # Other nodes may read the old tables until they learn of the change.
             asyncio.get_running_loop().call_later(DROP_SECONDS if self._joined else 0.0, self.discarded.more)
 
     async def _inspect(self, long: Long, tenant: str | None) -> None:
@@ -249,7 +249,7 @@ class Declaring:
         await self._readers.call(look, tenant)
 
     async def _plan_again(self, long: Long, ask: Ask, tenant: str | None) -> None:
-        """Other collections have changed. Raises Conflict if that makes it another plan."""
+        """Other collections have changed. Raises Conflict if that results in a different plan."""
         long.planned = await self._readers.call(
             lambda db: self._collections.again(db, long.planned, ask(db).wish), tenant
         )
@@ -270,7 +270,7 @@ class Declaring:
             handover.cursor = top if until is None else until
 
     async def _catch_up(self, long: Long, slicing: Slicing) -> None:
-        """Pass by pass, until what is left is little enough for the last job."""
+        """Make passes until little enough is left for the last job."""
         for _ in range(PASSES_MAX):
             many = await self._finish(long.busy, slicing)
             for handover in many:
@@ -279,7 +279,7 @@ class Declaring:
                 return
 
     async def _finish(self, handovers: Sequence[Handover], slicing: Slicing) -> list[Handover]:
-        """A pass of each, several in one job; returns those that have too many rows for that."""
+        """Make a pass for each collection, several in one job; returns those that have too many rows for that."""
         many, at = list[Handover](), 0
         while at < len(handovers):
             done = await self._step(slicing, partial(_finish, handovers, at))
@@ -300,7 +300,7 @@ class Declaring:
         handover.last = found
 
     async def _slices(self, slicing: Slicing, things: Sequence[E], do: Callable[[Db, Sequence[E]], None]) -> None:
-        """Do something with these rows, or other things, some at a time."""
+        """Do something with these rows or other things, a few at a time."""
         at = 0
         while at < len(things):
             at += await self._step(slicing, partial(_part, do, things, at))
@@ -333,7 +333,7 @@ def _take(handover: Handover, top: int, db: Db, most: int) -> int | None:
 
 
 def _finish(handovers: Sequence[Handover], at: int, db: Db, most: int) -> list[Pass | None]:
-    """A pass of some of them, as many as are worth `most` rows, beginning with that `at`."""
+    """Make a pass for some of them, starting at `at`: as many as are worth `most` rows."""
     left, done = min(most, Handover.last_rows // 2), list[Pass | None]()
     for handover in handovers[at:]:
         found = handover.finish(db, Handover.last_rows // 2 if not done else left)

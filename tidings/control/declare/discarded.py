@@ -1,7 +1,7 @@
 """Tables of items without a collection, dropped in the background: replaced, dropped, or left half filled by a crash.
 
-PostgreSQL drops a table on a separate connection, which may wait for a reader. SQLite has to remove page after page
-from its file, so there rows are deleted slice by slice.
+PostgreSQL drops a table on a separate connection, which may wait for a reader. SQLite has to remove a table's pages
+from its file one by one, so its rows are deleted slice by slice.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
 AGAIN_SECONDS = 60.0
-"""When to try again what failed."""
+"""When to retry after a failure."""
 
 log = logging.getLogger("tidings.control")
 
 
 class Discarded:
-    """Drops them at the start, and whenever there may be more. Belongs to one event loop."""
+    """Drops discarded tables at the start, and whenever there may be more. Belongs to one event loop."""
 
     def __init__(self, engine: Engine, writer: Writer, readers: Readers) -> None:
         self._engine, self._writer, self._readers = engine, writer, readers
         self._wake = asyncio.Event()
         self._background = Background("discarded", self._work)
         self.in_hand = False
-        """Whether some of those listed from now on are being filled, and must be kept."""
+        """Whether some of the tables listed from now on are being filled, and must be kept."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Check now, and whenever `more` is called."""
@@ -44,7 +44,7 @@ class Discarded:
         await self._background.stop()
 
     def more(self) -> None:
-        """There may be some."""
+        """There may be more to drop."""
         self._wake.set()
 
     async def sweep(self) -> bool:

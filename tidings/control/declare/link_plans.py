@@ -1,4 +1,4 @@
-"""Plans of links: what is wanted, the steps to it, and what they are called."""
+"""Plans of links: what is wanted, the steps, and the names of plans."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tidings.rules.declare.links import plain
 
 
 class PutLink(msgspec.Struct, frozen=True):
-    """What was declared. `is_new`: there was no link of this name."""
+    """The result of a declaration. `is_new`: there was no link with this name."""
 
     link: AnyLink
     is_new: bool
 
 
 class ResumedLink(msgspec.Struct, frozen=True):
-    """A link that acts again, and how many deliveries had waited: they are made now, or were cancelled."""
+    """A link that acts again, and how many deliveries had been waiting: they are sent now, or were cancelled."""
 
     link: AnyLink
     waiting: int
@@ -32,7 +32,7 @@ class ResumedLink(msgspec.Struct, frozen=True):
 class WantedLinks(msgspec.Struct, frozen=True, kw_only=True):
     """Declarations by name, of links and of the connections that they use. `prune`: delete those not among them.
 
-    None: they stay as they are.
+    None: they stay unchanged.
     """
 
     links: dict[str, Any] | None = None
@@ -75,7 +75,7 @@ class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_name(wanted: WantedLinks, present: Mapping[str, AnyLink], connections: PlannedConnections) -> str:
-    """The plan's name: whatever it depends on, as a hash. Secrets are in none of it."""
+    """The plan's name: a hash of everything it depends on, without secrets."""
     revisions = sorted(
         (link.num, link.revision, msgspec.json.encode(plain(link)).decode()) for link in present.values()
     )

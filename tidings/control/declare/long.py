@@ -1,4 +1,4 @@
-"""A plan that takes many jobs of the writer: what it is about, how much that is, and what has been done of it."""
+"""A plan that takes many jobs of the writer: what it changes, how much that is, and what has been done."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tidings.store.items.successor import is_needed
 from tidings.store.watch import Watch
 
 WEIGHT_EACH = 100
-"""What each collection that is changed or dropped adds to the weight of a plan, besides its rows."""
+"""What each changed or dropped collection adds to the weight of a plan, in addition to its rows."""
 WEIGHT_OF_STATEMENT = 40
-"""What each table and each index that is made adds."""
+"""What each new table and index adds."""
 BYTES_AS_ROW = 25
-"""This many bytes of a declaration take as long to read as a row to write: the job that carries a plan out at once
-makes it again."""
+"""This many bytes of a declaration take as long to read as a row takes to write, since the job that carries out a
+plan at once makes it again."""
 IN_PLACE_MAX = 10
-"""If more tables than this would be altered in the last job, they are replaced: that is done before it."""
+"""If the last job would alter more tables than this, they are replaced instead, which happens before it."""
 BUSY_MAX = 25
-"""How many collections may have been written since their last pass when the last job begins."""
+"""When the last job begins, at most this many collections may have been written since their last pass."""
 RETRY_AFTER_SECONDS = 5.0
 
 
@@ -51,7 +51,7 @@ class Long:
             self._watched[name] = db.watched.setdefault(name, Watch())
 
     def found(self, db: Db, findings: Findings, shown: Shown) -> None:
-        """What a reader found of all items, in the transaction that is open there."""
+        """A reader's findings about all items, in its open transaction."""
         plan, self.findings, self.shown = self.plan, findings, shown
         if not self.handovers:
             touched = [pair for pair in plan.pairs if touches(plan, pair, db.dialect)]
@@ -72,7 +72,7 @@ class Long:
         return name
 
     def statements(self, dialect: Dialect) -> list[str]:
-        """What makes all of its tables and indexes."""
+        """The statements that make all of its tables and indexes."""
         successors = (handover.successor.collection for handover in self.handovers if handover.successor is not None)
         return [sql for made in (*self._created.values(), *successors) for sql in tables.complete(made, dialect)]
 
@@ -82,7 +82,7 @@ class Long:
         return [handover for handover in self.handovers if not handover.is_quiet]
 
     def end(self, db: Db) -> dict[str, Collection]:
-        """Do the rest; the collections that were made or changed, by name, with their tables. Raises Late."""
+        """Do the rest. Returns the collections that were made or changed, by name, with their tables. Raises Late."""
         self._finish(db)
         made = {handover.pair.after.name: handover.end(db) for handover in self.handovers}
         passed = [handover for handover in self.handovers if handover.successor is not None]
@@ -105,7 +105,7 @@ class Long:
         return made | self._created
 
     def _finish(self, db: Db) -> None:
-        """The last pass over what was written in the meantime, which is little in any case."""
+        """The last pass over what was written in the meantime, which is never much."""
         busy, left = self.busy, Handover.last_rows
         if len(busy) > BUSY_MAX:
             raise late(busy[0].pair)
@@ -121,19 +121,19 @@ class Long:
 
 
 def is_watched(db: Db, plan: Plan) -> bool:
-    """Whether a plan is about items that another one goes through."""
+    """Whether a plan is about items that another plan is going through."""
     return any(tables.table(collection) in db.watched for collection in plan.present.values())
 
 
 def touches(plan: Plan, pair: Pair, dialect: Dialect) -> bool:
-    """Whether something has to be done, or asked, of the items of a collection that changes."""
+    """Whether the items of a changing collection have to be changed or inspected."""
     if is_needed(plan, pair, dialect) or any(each.collection == pair.before.name for each in plan.requirements):
         return True
     return any(isinstance(step, AddField | ConvertField | DropField | FillField) for step in plan.steps_of(pair))
 
 
 def weighs(db: Db, planned: Planned, most: int) -> int:
-    """How much carrying it out touches, in rows, as far as that is not more than `most`."""
+    """How many rows carrying it out touches; counts no further than `most`."""
     plan = planned.plan
     found = len(msgspec.json.encode(planned.wish.collections)) // BYTES_AS_ROW
     # One job would move the items of a renamed collection to a table of the new name.

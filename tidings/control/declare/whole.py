@@ -1,4 +1,4 @@
-"""A whole file of declarations: its collections and its links, planned and carried out as one."""
+"""A whole file of declarations: its collections and links, planned and carried out together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WholeFile:
         self._collections, self._links = collections, links
 
     def look(self, db: Db, wish: Wanted, links: WantedLinks | None) -> Shown:
-        """The plan, shown; links are held against the collections as they will be. Raises Invalid."""
+        """The plan, shown; links are checked against the collections as they will be. Raises Invalid."""
         planned = self._collections.planned(db, wish)
         shown = self._collections.look(db, planned)
         if links is None:
@@ -43,13 +43,13 @@ class WholeFile:
         self._links.read(db, links)
 
     def sweep(self) -> None:
-        """Once it is carried out: cancel what waits for links that were deleted."""
+        """Once it is carried out: cancel the waiting deliveries of deleted links."""
         self._links.sweep()
 
     def apply(
         self, db: Db, wish: Wanted, links: WantedLinks | None, *, only_if: Callable[[Shown], bool] = lambda shown: True
     ) -> Shown:
-        """Plan, and carry out if `only_if` says so of the plan, whatever is lost. Raises Invalid or Conflict."""
+        """Plan, and carry out if `only_if` accepts the plan, whatever is lost. Raises Invalid or Conflict."""
         shown = self.look(db, wish, links)
         if not only_if(shown):
             return shown
@@ -71,5 +71,5 @@ def _after(planned: Planned) -> dict[str, Collection]:
 
 
 def _renamed(planned: Planned) -> dict[str, str]:
-    """From the names of collections that a plan renames to their new ones."""
+    """The new names of collections that a plan renames, by their old ones."""
     return {pair.before.name: pair.after.name for pair in planned.plan.pairs if pair.before.name != pair.after.name}

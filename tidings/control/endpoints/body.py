@@ -1,6 +1,6 @@
-"""What an endpoint's owner writes, and the checks between that and the stored options.
+"""An endpoint as its owner writes it, and the checks between that and the stored options.
 
-Every wrong place is reported, not only the first. The sentences say what would be right.
+Every wrong place is reported, not only the first. The sentences say what would be valid.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
 
 
 def address_refused(why: str) -> Place:
-    """The place for a URL that we refuse to call, with what an operator can do about it."""
+    """The error for a URL that we refuse to call, with what an operator can do about it."""
     detail = f"{why} The operator can do that with TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
     return Place(pointer="/url", code="refused_address", detail=detail)
 
@@ -215,7 +215,7 @@ def _between(pointer: str, value: float, low: float, high: float, unit: str) -> 
 
 
 def _said(pointer: str) -> str:
-    """The place as a sentence names it: the sentence of the first place is also shown alone."""
+    """The place as named in a sentence, since the first place's sentence is also shown alone."""
     return pointer[1:].replace("/", ".")
 
 
@@ -227,7 +227,7 @@ def _digits(number: float) -> str:
 
 
 def _is_elsewhere(form: EndpointBody, present: Endpoint | None) -> bool:
-    """Whether the URL names another host than before: who may only edit it must not be sent the stored headers."""
+    """Whether the URL names a different host: someone who may only edit it must not be sent the stored headers."""
     return present is not None and not address.same_host(form.url, present.what.url)
 
 

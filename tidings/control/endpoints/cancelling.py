@@ -1,7 +1,8 @@
 """Cancel everything that waits for one link: on a resume that skips what was missed, and after a deletion.
 
-Only for links that are not sending: then only what is already in flight can change in the meantime, and that is awaited
-first. A million untried deliveries are cancelled by a few statements, in steps, so that other writes get through.
+This works only for links that are not sending: then only requests already in flight can change anything in the
+meantime, and they are awaited first. A million untried deliveries are cancelled with a few statements, in steps, so
+that other writes get through.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ log = logging.getLogger("tidings.control")
 
 
 class LaneFlights(Protocol):
-    """What is needed from a lane."""
+    """What cancelling needs from a lane."""
 
     @property
     def in_flight(self) -> int:
-        """Requests under way."""
+        """Requests in flight."""
 
 
 class Delivering(Protocol):
-    """What is needed from the deliver stage."""
+    """What cancelling needs from the deliver stage."""
 
     def lane(self, link: int) -> LaneFlights | None:
         """One link's lane; None if it has none."""
@@ -152,7 +153,7 @@ class Cancelling:
         return row[0], db.run("untried_cancel", link=link, after=after, until=row[0], **written)
 
     def _drop_tried(self, db: Db, link: int, count: int) -> int:
-        """The rows in `waiting` of a deleted link: no lane reads them any more."""
+        """Drop a deleted link's rows in `waiting`, which no lane reads any more."""
         rows = db.all("waiting_numbers", link=link, after=0, until=1 << 62, count=count)
         now, reason = self._clock.now(), outcomes.CANCELLED.meaning
         tried = []

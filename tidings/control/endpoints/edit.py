@@ -42,7 +42,7 @@ TEST_TYPE = "endpoint.test"
 
 Job = Callable[[Db], Endpoint]
 Also = Callable[[Endpoint], Endpoint]
-"""What a door for another system's callers changes of an endpoint beyond what our own API can say."""
+"""Changes that a door for another system's callers makes to an endpoint, beyond what our own API offers."""
 Post = Callable[[Endpoint, Event], Awaitable[Tried]]
 """Sends an event to an endpoint that need not be stored. Raises Unavailable."""
 
@@ -77,9 +77,10 @@ class EndpointEdits:
     async def create(
         self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None, also: Also | None = None
     ) -> Job:
-        """Check everything, the address too. Returns the job that stores it. Raises Invalid, the job Conflict.
+        """Check everything, including the address. Returns the job that stores it. Raises Invalid; the job raises
+        Conflict.
 
-        `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
+        `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the calling tenant.
         """
         await self._check_new(form, operator, caller)
         text = form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES))
@@ -94,7 +95,7 @@ class EndpointEdits:
         return store
 
     async def try_out(self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None) -> Tried:
-        """Send a test event to what is not stored. Raises Invalid as `create` does, or Unavailable."""
+        """Send a test event to an endpoint that is not stored. Raises Invalid as `create` does, or Unavailable."""
         await self._check_new(form, operator, caller)
         if self._post is None:
             raise Unavailable("Nothing is sent here.")
@@ -144,8 +145,8 @@ class EndpointEdits:
     ) -> Job:
         """Apply a merge patch. `read` turns the merged document into a body and raises Invalid if it cannot.
 
-        `expected`: the revisions that the caller would overwrite; None: any. `caller`: the tenant that asks.
-        Raises Invalid; the job raises Stale.
+        `expected`: the revisions that the caller would overwrite; None for any. `caller`: the calling tenant. Raises
+        Invalid; the job raises Stale.
         """
 
         def merge(present: Endpoint) -> EndpointBody:
@@ -177,7 +178,10 @@ class EndpointEdits:
         return self._changing(endpoint, change, expected)
 
     def pause(self, endpoint: Endpoint, reason: str | None, expected: set[int] | None = None) -> Job:
-        """Send nothing until it is resumed; deliveries wait in the meantime. Raises Invalid, the job Conflict."""
+        """Send nothing until it is resumed; deliveries wait in the meantime.
+
+        Raises Invalid; the job raises Conflict.
+        """
         if reason is not None and len(reason) > REASON_CHARS_MAX:
             raise Refused("/reason", "too_long", f"A reason may have at most {REASON_CHARS_MAX} characters.")
 
@@ -189,7 +193,7 @@ class EndpointEdits:
         return self._changing(endpoint, change, expected)
 
     def resume(self, endpoint: Endpoint, expected: set[int] | None = None) -> Job:
-        """Send again, also after it was disabled."""
+        """Send again, even if it was disabled."""
         mode: Mode = "enabled"
 
         def change(present: Endpoint) -> Endpoint:
@@ -294,9 +298,9 @@ class EndpointEdits:
     async def _check_address(self, url: str, caller: str | None) -> None:
         """Raise Invalid if the URL's host name resolves only to addresses that would be refused.
 
-        A tenant gets the same words if the name does not exist; otherwise it could list the names of the inner network.
-        If no name server answers, the URL is accepted: each attempt checks the address it connects to. So is a name
-        that does not exist here, if a proxy looks names up.
+        A tenant gets the same sentence if the name does not exist; otherwise it could list the names of the internal
+        network. If no name server answers, the URL is accepted: each attempt checks the address it connects to. So is
+        a name that does not exist here, if a proxy looks names up.
         """
         target = address.target_of(url)
         if target.name is None or target.local:

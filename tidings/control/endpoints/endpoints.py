@@ -1,4 +1,4 @@
-"""Endpoints on behalf of callers: who may do what, in which order, and who has to be notified afterwards."""
+"""Endpoints on behalf of callers: who may do what, in which order, and which parts have to be notified afterwards."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Missed = Literal["send", "cancel"]
 
 
 class Resuming(Protocol):
-    """What is needed from the deliver stage."""
+    """What resuming needs from the deliver stage."""
 
     def resume(self, link: int) -> None:
-        """All that waits for this link is due now."""
+        """Make everything that waits for this link due now."""
 
 
 def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
@@ -47,7 +47,7 @@ def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """A resumed endpoint, and how many deliveries had waited: they are sent now, or were cancelled."""
+    """A resumed endpoint, and how many deliveries had been waiting: they are sent now, or were cancelled."""
 
     endpoint: Endpoint
     waiting: int
@@ -75,7 +75,7 @@ class Endpoints:
     def visible(
         self, caller: Caller, tenant: str | None = None, mode: Mode | None = None, url: str | None = None
     ) -> list[Endpoint]:
-        """The endpoints that the caller may see, and asks for: of one tenant, in one mode, with this very URL."""
+        """The endpoints that the caller may see and asks for: of one tenant, in one mode, with exactly this URL."""
         caller.need(READ)
         tenant = caller.tenant or tenant
         return [
@@ -102,7 +102,7 @@ class Endpoints:
     def secrets(self, caller: Caller, ident: str) -> list[Secret]:
         """The secrets that sign now, newest first.
 
-        Needs the scope to write: anyone who has a secret can sign as we do.
+        Requires the write scope, because anyone who has a secret can sign as this server.
         """
         return valid_secrets(self.find(caller, ident, WRITE), self._clock.now())
 
@@ -129,7 +129,7 @@ class Endpoints:
         """Apply a merge patch; it applies from the next attempt on. `read` turns the merged document into a body.
 
         `expected_of` gets the present endpoint, may refuse, and returns the revisions that the caller would overwrite;
-        None: any. Raises NotFound, Invalid or Stale.
+        None for any. Raises NotFound, Invalid or Stale.
         """
         endpoint = self.find(caller, ident, WRITE)
         expected = expected_of(endpoint)
@@ -175,7 +175,7 @@ class Endpoints:
     ) -> R:
         """Sign with a new secret, and with the previous one until the overlap ends.
 
-        Returns those that sign now, newest first.
+        Returns the secrets that sign now, newest first.
 
         Raises NotFound, Invalid or Stale.
         """
@@ -199,7 +199,7 @@ class Endpoints:
         return await run(self._edits.test(self.find(caller, ident, WRITE), caller.request_id, example))
 
     async def tested(self, caller: Caller, ident: str, event_id: str) -> str | None:
-        """The id of a test event's delivery, which is made in the transaction of the event; None if there is none."""
+        """The id of a test event's delivery, which is made in the event's transaction; None if there is none."""
         endpoint = self.find(caller, ident, WRITE)
 
         def read(db: Db) -> tuple[Any, ...] | None:

@@ -1,4 +1,4 @@
-"""An endpoint's TLS options: its own authority, and the certificate that we present; `***` keeps what is stored."""
+"""An endpoint's TLS options: its own authority, and the certificate that we present; `***` keeps the stored one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEPT = "***"
 
 
 def hidden(sealed: Sealed) -> dict[str, Any]:
-    """Both as their owner would write them, values hidden: what a merge patch is applied to."""
+    """Both as their owner would write them, with values hidden; a merge patch is applied to this."""
     client = None if sealed.client_certificate is None else {"certificate": KEPT, "key": KEPT}
     return {"ca": None if sealed.ca is None else KEPT, "client_certificate": client}
 
@@ -39,7 +39,7 @@ def check_whole(document: dict[str, Any], patch: dict[str, Any]) -> None:
 def chosen(
     ca: str | None, client: ClientCertificate | None, present: Sealed | None
 ) -> tuple[str | None, ClientCertificate | None]:
-    """What is to be stored."""
+    """The values to store."""
     stored = None if present is None else present.client_certificate
     if ca == KEPT and present is not None:
         ca = present.ca

@@ -98,7 +98,7 @@ def checked(given: FormBody, tenant: str | None) -> FormOptions:
 
 
 def is_target(thanks: str) -> bool:
-    """Whether browsers are sent there, and do not get it as a text."""
+    """Whether browsers are redirected there, rather than shown it as a text."""
     return thanks.startswith("/") or re.match("https?://", thanks, re.IGNORECASE) is not None
 
 

@@ -1,4 +1,4 @@
-"""Forms as a file declares them."""
+"""Forms declared in a file."""
 
 from __future__ import annotations
 

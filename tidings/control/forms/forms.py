@@ -30,6 +30,6 @@ class Forms(KeptPaths[Form]):
         return await self._add(form, run)
 
     async def edit(self, caller: Caller, ident: str, expected: set[int] | None, body: FormBody, run: Run[Form, R]) -> R:
-        """Make a form what `body` says. Raises NotFound, Invalid, Stale, or Conflict if its path is taken."""
+        """Change a form to match `body`. Raises NotFound, Invalid, Stale, or Conflict if its path is taken."""
         options = checked(body, self.find(caller, ident, WRITE).tenant)
         return await self._change(ident, expected, run, options=options)

@@ -1,6 +1,6 @@
-"""Hooks as a file declares them.
+"""Hooks declared in a file.
 
-Secrets are replaced if the file has some, else those of the store stay: senders may have handed them over.
+If the file has secrets, they replace the stored ones; otherwise those are kept, as senders may have handed them over.
 """
 
 from __future__ import annotations

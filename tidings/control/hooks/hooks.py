@@ -1,4 +1,4 @@
-"""Hooks on behalf of callers: declare URLs for others' webhooks, and see what came to them and to forms."""
+"""Hooks on behalf of callers: declare URLs for others' webhooks, and see the requests to them and to forms."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Hooks(KeptPaths[Hook]):
         return await self._add(hook, run)
 
     async def edit(self, caller: Caller, ident: str, expected: set[int] | None, body: HookBody, run: Run[Hook, R]) -> R:
-        """Make a hook what `body` says. Raises NotFound, Invalid, Stale, or Conflict if its path is taken."""
+        """Change a hook to match `body`. Raises NotFound, Invalid, Stale, or Conflict if its path is taken."""
         options = checked(body, self.find(caller, ident, WRITE).tenant, self._bytes_max)
         return await self._change(ident, expected, run, options=options, secrets=body.secrets)
 
@@ -64,7 +64,10 @@ class Hooks(KeptPaths[Hook]):
     async def receipts(
         self, caller: Caller, query: ReceiptQuery, limit: int, hook: str | None = None, *, count: bool = False
     ) -> ReceiptPage:
-        """A page of what came. `hook`: the id of one, or of a form; `count`: also how many there are on all pages."""
+        """A page of receipts.
+
+        `hook`: the id of a hook or form; `count`: also return how many there are on all pages.
+        """
         caller.need(READ)
         wanted = query._replace(tenant=caller.narrowed(query.tenant), hook=hook)
 
@@ -90,7 +93,7 @@ class Hooks(KeptPaths[Hook]):
         return found
 
     def shown(self, receipt: Receipt) -> Receipt:
-        """A receipt as its readers see it: with what is a credential hidden in its URL and headers."""
+        """A receipt as its readers see it, with credentials hidden in its URL and headers."""
         hook = self._catalog.now.hooks.get(receipt.hook)
         if hook is None:
             if receipt.sealed:
@@ -102,6 +105,6 @@ class Hooks(KeptPaths[Hook]):
 
 
 def _without_head(receipt: Receipt) -> Receipt:
-    """A receipt of which nobody knows any more where its credential is."""
+    """A receipt whose credential could be anywhere, since its hook no longer says where."""
     headers = tuple((name, HIDDEN) for name, _ in receipt.headers)
     return msgspec.structs.replace(receipt, target=receipt.target.partition("?")[0], headers=headers)

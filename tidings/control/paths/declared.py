@@ -1,4 +1,4 @@
-"""Hooks or forms as a file declares them: what it would change, and making it so, in one transaction. Each is known by
+"""Hooks or forms declared in a file: what would change, and carrying it out in one transaction. Each is identified by
 its path.
 """
 
@@ -64,7 +64,7 @@ class DeclaredPaths(ABC, Generic[T, W, P]):
 
     @abstractmethod
     def made(self, body: Any, now: Micros) -> T:
-        """What a declaration describes, as if it were new. Raises Refused with the place of what is wrong."""
+        """The hook or form that a declaration describes, as if it were new. Raises Refused with the wrong place."""
 
     def changes(self, before: T, wanted: T) -> list[str]:
         """The names of what differs."""
@@ -72,7 +72,7 @@ class DeclaredPaths(ABC, Generic[T, W, P]):
         return [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
 
     def parts(self, before: T, wanted: T) -> dict[str, Any]:
-        """What is replaced in the present one."""
+        """The parts to replace in the present one."""
         return {"options": wanted.options}
 
     async def plan(self, caller: Caller, wanted: W) -> P:
@@ -81,7 +81,7 @@ class DeclaredPaths(ABC, Generic[T, W, P]):
         return await self._readers.call(lambda db: self.look(db, wanted), caller.tenant)
 
     async def apply(self, caller: Caller, wanted: W, run: Run[P, R], *, plan_name: str | None = None) -> R:
-        """Make them so, all or none. Raises Invalid or Conflict."""
+        """Carry out these declarations, all or none. Raises Invalid or Conflict."""
         self._need(caller)
         return await run(lambda db: self.carry_out(db, wanted, plan_name=plan_name))
 
@@ -108,7 +108,7 @@ class DeclaredPaths(ABC, Generic[T, W, P]):
         caller.need(self._kind.write, f"{self._kind.noun.capitalize()}s of a file")
 
     def _planned(self, db: Db, wanted: W) -> tuple[P, list[T], list[T]]:
-        """The plan, what is to be written, and what is to be deleted."""
+        """The plan, what to write, and what to delete."""
         noun = self._kind.noun
         present = {each.options.path: each for each in self._kind.all(db)}
         steps: list[PathStep] = []
@@ -153,6 +153,6 @@ class DeclaredPaths(ABC, Generic[T, W, P]):
 
 
 def _name(present: Mapping[str, T], steps: list[PathStep]) -> str:
-    """The plan's name: a hash of what it depends on. Secrets are in none of it."""
+    """The plan's name: a hash of everything it depends on, without secrets."""
     revisions = sorted((path, each.id, each.revision) for path, each in present.items())
     return "plan_" + hashlib.sha256(msgspec.json.encode([revisions, steps])).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""What callers may do with hooks as with forms: find, add, edit and delete them."""
+"""What callers may do with both hooks and forms: find, add, edit and delete them."""
 
 from __future__ import annotations
 
@@ -85,13 +85,16 @@ class KeptPaths(Generic[T]):
         self._clock = clock
 
     def visible(self, caller: Caller, tenant: str | None = None) -> list[T]:
-        """Those that the caller may see. `tenant`: only that one's. Raises NotFound."""
+        """Those that the caller may see. `tenant`: only that tenant's. Raises NotFound."""
         caller.need(self._kind.read)
         wanted = caller.narrowed(tenant)
         return [each for each in self._kind.known().values() if wanted in (None, each.tenant)]
 
     def find(self, caller: Caller, ident: str, scope: str | None = None) -> T:
-        """One, for somebody who has this scope, or may read. Raises NotFound, also if it is another tenant's."""
+        """One of them, for a caller that has this scope or may read.
+
+        Raises NotFound, also if it is another tenant's.
+        """
         caller.need(scope or self._kind.read)
         found = self._kind.known().get(ident)
         if found is None or not caller.sees(found.tenant):

@@ -28,11 +28,11 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 
 READ, WRITE = "keys:read", "keys:write"
-"""A link lets somebody in as a key does, so the same scopes decide who may make one."""
+"""A link lets somebody in like a key, so the same scopes decide who may make one."""
 EXPIRES_SECONDS, EXPIRES_SECONDS_MIN, EXPIRES_SECONDS_MAX = 3600, 60, 7 * 86_400
 SESSION: Micros = 24 * HOUR
 STRANGERS = "-portal-"
-"""The turn in which links are looked up for people who have shown no key: a flood of them delays only itself."""
+"""The turn in which links are looked up for people without a key, so that a flood of them delays only itself."""
 FRAME_ORIGINS_MAX = 16
 URL_CHARS_MAX = 2_000
 RETURN_URL_PATTERN = r"^([Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._~:\[\]-]+(/[!#-;=?-\[\]^-~]*)?)?$"
@@ -117,7 +117,7 @@ class PortalLinks:
     async def page(
         self, caller: Caller, tenant: str, limit: int, after: str | None, *, oldest_first: bool, counted: bool
     ) -> LinkPage:
-        """A page of a tenant's links, from `after` on. Raises NotFound."""
+        """A page of a tenant's links after `after`. Raises NotFound."""
         self._check_caller(caller, READ, tenant)
         where = {} if after is None else {"after" if oldest_first else "before": after}
 
@@ -169,7 +169,7 @@ class PortalLinks:
     async def open(self, ident: str, token: str, run: Run[PortalSession, R]) -> R:
         """Exchange a link's token for a session, once. Raises Unauthorized with the reason.
 
-        Why a link cannot be opened is said only to those who have its token.
+        Only those who have its token learn why a link cannot be opened.
         """
         digest = key_hash(token)
         link = await self._known(ident)
@@ -235,7 +235,7 @@ def _session_key(link: PortalLink, text: str, now: Micros) -> Key:
 
 
 def _checked(new: NewPortalLink, maker: Key) -> tuple[PortalOptions, Logo | None]:
-    """What to store of a new link, and its image. Raises Refused with the place of what is wrong."""
+    """A new link as stored, and its image. Raises Refused with the wrong place."""
     if not EXPIRES_SECONDS_MIN <= new.expires_in <= EXPIRES_SECONDS_MAX:
         detail = f"A link can be opened for {EXPIRES_SECONDS_MIN} to {EXPIRES_SECONDS_MAX:,} seconds."
         raise Refused("/expires_in", "out_of_range", detail)

@@ -1,1 +1,1 @@
-"""How things stand, read on behalf of callers: tallies of attempts, long jobs, who changed what."""
+"""The state of things, read on behalf of callers: tallies of attempts, long jobs, who changed what."""

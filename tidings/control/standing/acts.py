@@ -14,7 +14,7 @@ READ = "acts:read"
 
 
 class ActPage(msgspec.Struct, frozen=True):
-    """Some acts of a list. `total`: on all pages; None: too many to count, or not asked for."""
+    """Some acts of a list. `total`: how many on all pages; None if too many to count, or not requested."""
 
     acts: list[StoredAct]
     more: bool

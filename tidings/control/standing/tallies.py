@@ -1,4 +1,4 @@
-"""Tallies on behalf of callers: series for charts, and how each link does."""
+"""Tallies on behalf of callers: series for charts, and how each link is doing."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ STEPS: dict[Step, tuple[int, Micros, Micros]] = {
     "minute": (stored.MINUTE_SECONDS, MINUTE, 1 * HOUR),
     "hour": (stored.HOUR_SECONDS, HOUR, 1 * DAY),
 }
-"""Of each its seconds, its length, and how far back a series begins by default."""
+"""For each step: its seconds, its length, and how far back a series begins by default."""
 ROWS_MAX = 200_000
-"""How many rows a series may be made of: links times steps."""
+"""From how many rows a series may be made: links times steps."""
 REASON_ROWS_MAX = 5_000
 
 
 class TallySeries(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of attempts, step by step, and why they failed. `whole`: of all links."""
+    """The results of attempts, step by step, and why they failed. `whole`: for all links."""
 
     whole: bool
     since: Micros
@@ -106,7 +106,7 @@ class TallyReading:
         return [each for num, each in every.items() if each.deleted is None and (links is None or num in links)]
 
     async def standings(self, caller: Caller, links: list[AnyLink]) -> list[LinkStanding]:
-        """How some links do: their last 24 hours, and what waits for them."""
+        """How some links are doing: their last 24 hours, and what waits for them."""
         caller.need(READ)
         now = self._clock.now()
         numbers = [each.num for each in links]
@@ -122,5 +122,5 @@ class TallyReading:
 
 
 def hours_since(now: Micros) -> Micros:
-    """When the last 24 hours begin, the present one included."""
+    """When the last 24 hours begin, including the present hour."""
     return now - now % HOUR - 23 * HOUR

@@ -1,1 +1,2 @@
-"""What the door for those who come from Svix decides: whose `uid` is whose, what counts as a message, portal tokens."""
+"""Decisions behind the door for those who come from Svix: what each `uid` names, what counts as a message, portal
+tokens."""

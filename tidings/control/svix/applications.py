@@ -23,19 +23,19 @@ from tidings.store.catalog import Catalog
 
 PREFIX = "app"
 SESSION = "portal ptl_"
-"""How the names of keys begin that portal sessions have; they end with the tenant."""
+"""The prefix of the names of portal sessions' keys; the tenant follows."""
 MADE_ID = re.compile(rf"(?:{PREFIX}|evt)_[{ALPHABET}]{{{ID_CHARS}}}")
-"""An id that was made here, not chosen by a caller."""
+"""An id that was generated here, not chosen by a caller."""
 
 
 class ApplicationChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What to change of an application; what is unset stays."""
+    """The members of an application to change; unset ones are kept."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     uid: str | msgspec.UnsetType | None = msgspec.UNSET
     metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     former_id: str | msgspec.UnsetType = msgspec.UNSET
-    """Its id at Svix: it is found by that too."""
+    """Its id at Svix, by which it can be found too."""
 
 
 def uid_of(tenant: Tenant) -> str | None:
@@ -135,7 +135,7 @@ class Applications:
         await self._tenants.delete(caller, tenant.id, None, of_tenant)
 
     def _check_alone(self, tenant: Tenant) -> None:
-        """Raise Conflict, before an endpoint is deleted, if the tenant has what no application has."""
+        """Raise Conflict, before an endpoint is deleted, if the tenant has things that applications do not have."""
         now = self._catalog.now
         keys = [each for each in now.keys.values() if each.revoked is None and not each.name.startswith(SESSION)]
         owners = {each.tenant for each in keys} | {each.tenant for each in now.hooks.values()}

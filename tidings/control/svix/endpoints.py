@@ -1,4 +1,5 @@
-"""Endpoints of applications: found by id, uid or former id, and what our own endpoints have no members for."""
+"""Endpoints of applications: found by id, uid or former id, and the values for which our own endpoints have no
+members."""
 
 from __future__ import annotations
 
@@ -20,12 +21,12 @@ DISABLED = "It was disabled through the Svix API."
 
 
 class EndpointNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """What our own endpoints have no members for; what is unset stays."""
+    """The values for which our own endpoints have no members; unset ones are kept."""
 
     uid: str | msgspec.UnsetType | None = msgspec.UNSET
     metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     former_id: str | msgspec.UnsetType = msgspec.UNSET
-    """Its id at Svix: it is found by that too."""
+    """Its id at Svix, by which it can be found too."""
     disabled: bool = False
     """Whether it is paused in the same change."""
 

@@ -1,4 +1,4 @@
-"""Messages: which events of a tenant are messages of its application, and that an `eventId` is used once."""
+"""Messages: which events of a tenant are messages of its application; an `eventId` is used only once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fits = Callable[[Event], bool]
 
 def is_message_of(tenant: Tenant) -> Fits:
     """Whether an event is a message of this application."""
-    # A tenant's events outlive it; an application that was made again under the same uid does not have them.
+    # A tenant's events outlive it, but do not belong to an application that is made again under the same uid.
     since = 0 if tenant.notes is None else tenant.created
     return lambda event: not event.type.startswith(OWN_TYPES) and event.created >= since
 

@@ -1,4 +1,4 @@
-"""What the door keeps with tenants, event types and endpoints, because ours have no such members."""
+"""Values that the door keeps with tenants, event types and endpoints, because ours have no such members."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def notes_of(thing: Tenant | EventType | Endpoint) -> dict[str, Any]:
 
 
 def names_of(thing: Tenant | Endpoint) -> list[str]:
-    """By what else than its id it is found: its uid, and the id that it had at Svix."""
+    """The other names by which a thing is found: its uid, and its id at Svix."""
     if thing.notes is None or ('"uid"' not in thing.notes and f'"{FORMER_ID}"' not in thing.notes):
         return []
     notes = notes_of(thing)
@@ -33,7 +33,7 @@ def names_of(thing: Tenant | Endpoint) -> list[str]:
 
 
 def noted(notes: dict[str, Any]) -> str:
-    """The notes as they are kept. Raises Refused for more metadata than can be kept."""
+    """The notes as stored. Raises Refused for more metadata than can be kept."""
     metadata = notes.get("metadata")
     if metadata and len(msgspec.json.encode(metadata)) > METADATA_BYTES_MAX:
         raise Refused("/metadata", "too_long", f"Metadata may have at most {METADATA_BYTES_MAX:,} bytes as JSON.")
@@ -41,14 +41,15 @@ def noted(notes: dict[str, Any]) -> str:
 
 
 class UidTurns:
-    """One change at a time of what gets the same name: nothing in the store keeps two from getting it."""
+    """Allows one change at a time for things that get the same name, because the store does not keep two from
+    getting it."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def of(self, whose: str, *names: object) -> AsyncIterator[None]:
-        """To be held during the change. `names`: what it gets; those that are not text are none."""
+        """Hold this during the change. `names`: the names that it gives; any that is not text is ignored."""
         async with AsyncExitStack() as held:
             for name in sorted({name for name in names if isinstance(name, str)}):
                 await held.enter_async_context(self._lock(whose, name))

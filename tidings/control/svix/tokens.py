@@ -1,4 +1,4 @@
-"""Tokens of the application portal: what a page sends instead of a key to look after one application's endpoints.
+"""Tokens of the application portal, which a page sends instead of a key to manage one application's endpoints.
 
 A token is sealed and not stored. It says whose key made it, for which tenant, and what it may do; it ends with that
 key, with its application, or with all tokens of the application. Only this door accepts it.
@@ -22,7 +22,7 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 
 PREFIX = "appsk_"
 ENDED = "tokens_ended"
-"""The note of a tenant that says when its tokens were ended: those that were made before."""
+"""The note of a tenant that says when its tokens were ended; it applies to tokens made before then."""
 CHARS_MAX = 1_000
 _OWNER = "an application portal token"
 _HASH_CHARS = 16
@@ -31,7 +31,7 @@ _HASH_CHARS = 16
 class _Content(msgspec.Struct, frozen=True, array_like=True):
     key: str
     hash: str
-    """The beginning of the key's: a key that was exchanged under its id opens nothing with the old one's tokens."""
+    """The beginning of the key's hash: if the key with this id is replaced, the old one's tokens open nothing."""
     tenant: str
     may: May
     made: Micros

@@ -23,13 +23,14 @@ from tidings.store.log.events import WithEvents
 
 TIMERS_PER_STEP = 500
 LATE: Micros = 1 * MINUTE
-"""With `missed: skip`, a run that is later than this is left out."""
+"""With `missed: skip`, a run that is later than this is skipped."""
 BUSY_LEAST, BUSY_MOST = 1 * SECOND, 1 * MINUTE
-"""How soon a timer whose last run has not ended is checked again: an eighth of the time that it is overdue."""
+"""Bounds of how soon a timer whose last run has not ended is checked again: after an eighth of the time that it is
+overdue."""
 
 
 def follow(db: Db, link: AnyLink, before: AnyLink | None, now: Micros, *, skip_missed: bool = False) -> None:
-    """A link was declared, edited, paused, resumed or deleted: let its timer follow.
+    """Update the timer of a link that was declared, edited, paused, resumed or deleted.
 
     An edit keeps what is overdue, and how long ago the last run was. `skip_missed`: missed times are skipped.
     """
@@ -57,7 +58,7 @@ def follow(db: Db, link: AnyLink, before: AnyLink | None, now: Micros, *, skip_m
 
 
 def fire(db: Db, catalog: Catalog, now: Micros) -> WithEvents:
-    """Make the events of what is due. The result says when to check next; None: there is nothing to check."""
+    """Make the events that are due. Returns when to check next; None if there is nothing to check."""
     events = []
     for row in timers.to_check(db, now, TIMERS_PER_STEP):
         link = catalog.link(db, row.link)
@@ -69,7 +70,7 @@ def fire(db: Db, catalog: Catalog, now: Micros) -> WithEvents:
             pause = min(max((now - row.due) // 8, BUSY_LEAST), BUSY_MOST)
             timers.put(db, msgspec.structs.replace(row, look=now + pause))
         else:
-            # An event that came first lets it run now, and intervals begin again with that.
+            # An event that came first makes it run now, and intervals start again from that.
             due, missed = (now, 0) if row.due > now else passed(link.timer, row.due, now)
             later = next_due(link.timer, due, now)
             fired = msgspec.structs.replace(row, due=later, look=later, kick=None, kick_hops=0)
@@ -89,7 +90,8 @@ def move(db: Db, catalog: Catalog, by: Micros, now: Micros) -> None:
             continue
         due = row.due
         if due > now:
-            # A last run that is far ahead was due by a wrong clock. A near one was due: it does not run again.
+            # If the last run is far ahead, a wrong clock had made it due. If it is only just ahead, it was due, and
+            # does not run again.
             last = row.last if row.last is not None and now < row.last < now + DAY else None
             due = next_due(link.timer, due, now if last is None else last)
         look = None if row.look is None else due
@@ -98,7 +100,7 @@ def move(db: Db, catalog: Catalog, by: Micros, now: Micros) -> None:
 
 
 def _move_polls(db: Db, catalog: Catalog, by: Micros) -> None:
-    """How far polls have read, where that is a moment of our clock: what changed until then was read, and not more."""
+    """Move polls' cursors that are moments of our clock: what changed until then was read, but nothing later."""
     polls.move(db, by)
     for link in catalog.declared_links(db).values():
         emit = getattr(link.what, "emit", None)
@@ -111,9 +113,9 @@ def _move_polls(db: Db, catalog: Catalog, by: Micros) -> None:
 def due_event(
     link: AnyLink, due: Micros, missed: int, now: Micros, actor: str | None = None, row: TimerRow | None = None
 ) -> Event:
-    """The event of a time at which a link is due. `missed`: how many times before it became this run, too.
+    """The event of a time at which a link is due. `missed`: how many earlier times are part of this run.
 
-    `row`: its timer, with the event that lets it run now, if that was the reason.
+    `row`: its timer, with the event that makes it run now, if that is the reason.
     """
     kick = None if row is None else row.kick
     return Event(
@@ -131,10 +133,10 @@ def due_event(
 
 
 def _times(timer: Timer) -> Timer:
-    """What of a timer says when it is due."""
+    """The parts of a timer that determine when it is due."""
     return msgspec.structs.replace(timer, missed="once")
 
 
 def _since(timer: Timer, last: Micros, now: Micros) -> Micros:
-    """After which moment an edited timer is due: durations count from the last run."""
+    """The moment after which an edited timer is due; durations count from the last run."""
     return last if timer.every_seconds is not None else now

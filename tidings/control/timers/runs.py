@@ -21,7 +21,8 @@ from tidings.store.readers import Readers
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link has forgotten: whether a cursor, how many records of the mirror, and `kept` for how many subjects."""
+    """What a reset has deleted: a cursor or not, how many records of the mirror, and for how many subjects kept
+    values (`kept`)."""
 
     link: str
     cursor: bool
@@ -30,7 +31,7 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptFor(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept for one subject of a link's events."""
+    """The values kept for one subject of a link's events."""
 
     link: str
     row: KeptRow
@@ -70,10 +71,10 @@ class TimerRuns:
     async def reset(
         self, caller: Caller, name: str, *, forget: bool, subject: str | None, is_kept: bool, run: Run[Forgotten, R]
     ) -> R:
-        """Let a poll begin again; `forget`: without its mirror, so that every record is created once more.
+        """Reset a poll; `forget`: also delete its mirror, so that every record is created again.
 
-        `is_kept`: forget instead what was kept, of one subject or of all. Raises NotFound, or Conflict if it is running
-        or has no `emit`.
+        `is_kept`: instead delete the kept values, of one subject or of all. Raises NotFound, or Conflict if it is
+        running or has no `emit`.
         """
         caller.need(WRITE, WHOLE)
         if subject is not None and not is_kept:

@@ -1,4 +1,4 @@
-"""The task that makes events of due times: one ordered check of what is due next, however many timers there are."""
+"""The task that turns due times into events: one ordered check of what is due next, however many timers there are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger("tidings.timers")
 
 
 class LinkTimers:
-    """The task. It starts with whatever became due while the server was down."""
+    """The task. It begins with whatever became due while the server was down."""
 
     def __init__(self, writer: Writer, catalog: Catalog, clock: Clock) -> None:
         self._writer, self._catalog, self._clock = writer, catalog, clock
@@ -33,18 +33,18 @@ class LinkTimers:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make events from now on."""
+        """Start making events."""
         self._loop, self._woken = loop, asyncio.Event()
         self._catalog.on_change(lambda snapshot, changed: self._on_catalog(changed))
         self._clock.on_jump(self._wake)
         self._background.start(loop)
 
     async def stop(self) -> None:
-        """What becomes due from now on waits for the next start."""
+        """Stop; whatever becomes due from now on waits for the next start."""
         await self._background.stop()
 
     def moved(self, db: Db, by: Micros) -> None:
-        """The clock was found to be behind the last use of the store; a write job, called before the start."""
+        """The clock is behind the last use of the store: a write job, called before the start."""
         rows.move(db, self._catalog, by, self._clock.now())
 
     def news(self) -> None:
@@ -69,7 +69,7 @@ class LinkTimers:
                 self._woken.clear()
 
     async def _tried(self, job: Any) -> Any:
-        """Run a write job, until the store takes it."""
+        """Run a write job, retrying until the store accepts it."""
         while True:
             try:
                 return await self._writer.call(job)

@@ -1,1 +1,1 @@
-"""What runs in the background to keep the store in order: retention, and the clock across restarts."""
+"""Background work that keeps the store in order: retention, and the clock across restarts."""

@@ -1,4 +1,4 @@
-"""A task that runs beside the requests, from when the server listens until it stops."""
+"""A task that runs alongside requests, from when the server listens until it stops."""
 
 from __future__ import annotations
 

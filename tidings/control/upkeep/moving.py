@@ -1,7 +1,7 @@
 """Move a store from SQLite to PostgreSQL: the same rows under the same numbers, so ids, cursors and secrets stay valid.
 
-Everything is written in one transaction of the target: a move that is interrupted leaves the target as empty as it was,
-and the source as it is.
+Everything is written in one transaction of the target: an interrupted move leaves the target empty and the source
+unchanged.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tidings.store.items import item_bulk, tables
 from tidings.store.items.items import ItemTable
 
 ROWS = 200
-"""Rows that are in memory at once: one may have a megabyte."""
+"""How many rows are in memory at once; one may have a megabyte."""
 OWN = frozenset({"migration", "node", "discarded_table"})
-"""Tables about the database itself. What is discarded there has nothing to be dropped here."""
+"""Tables about the database itself. Tables that the source has discarded do not exist in the target."""
 MADE = frozenset({"cursor", "store"})
-"""Tables that have rows in an empty store."""
+"""Tables that have rows even in an empty store."""
 
 Progress = Callable[[int], None]
-"""Called with the number of rows done."""
+"""Called with the number of rows copied so far."""
 
 
 class MovedStore(msgspec.Struct, frozen=True, kw_only=True):

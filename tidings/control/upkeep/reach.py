@@ -1,4 +1,4 @@
-"""How far the database has come, noted in the data folder: a start that finds less knows that it went back."""
+"""A note in the data folder of how far the database has come: a start that finds less knows that it went back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Reach:
     """The note of one server. `committed` is called by the writer's thread, `note` by others."""
 
     def __init__(self, lock: FileLock, before: HowFar | None, clock: Clock, routed: Callable[[], int]) -> None:
-        """`lock` holds the note, `before` is what it said at the start; `routed`: the last event that was routed."""
+        """`lock` holds the note, `before` is its text at the start; `routed`: the last event that was routed."""
         self._lock, self._before, self._clock, self._routed = lock, before, clock, routed
         self._event, self._noted = 0, -1
 
     def open(self, db: Db, engine: Engine) -> list[Gap]:
-        """Say whether the database went back since it was last used, and return its gaps; a write job."""
+        """A write job: log whether the database went back since its last use, and return its gaps."""
         seen = db.one("store_fact", name=SEEN)
         last_use = None if seen is None else int(seen[0])
         gap_after_restore(db, self._before, last_use, self._clock.now(), engine.timeline())
@@ -30,15 +30,15 @@ class Reach:
         return gaps(db)
 
     def committed(self) -> None:
-        """What was routed is stored."""
+        """Everything routed so far is stored."""
         self._event = max(self._event, self._routed())
 
     def reached(self, event: int) -> None:
-        """This event is stored, by whichever node."""
+        """This event is stored, no matter by which node."""
         self._event = max(self._event, event)
 
     def note(self) -> None:
-        """Keep the note, if the database has come further."""
+        """Update the note, if the database has come further."""
         if self._event != self._noted:
             self._noted = self._event
             self._lock.note(REACHED, {"event": self._event, "at": self._clock.now()})

@@ -1,11 +1,11 @@
 """Retention: once an hour, drop what is old and has ended, in small steps so that other writes get through.
 
 An event is dropped, with its deliveries and attempts, if it was stored more than `days` ago and all of its deliveries
-have ended. Waiting deliveries stay, however old. Kept answers are dropped after 24 hours, call counts when their window
-is over. Requests that came in at hooks have days of their own, and refused ones fewer. Keys of the portal's sessions
-are dropped once these have ended, and portal links a week later.
+have ended. Waiting deliveries are kept, however old. Kept responses are dropped after 24 hours, call counts when their
+window ends. Requests to hooks have their own number of days, and refused ones fewer. Keys of the portal's sessions are
+dropped once these have ended, and portal links a week later.
 
-A clock that is wrong for a while must not delete anything: if it is far ahead of the last run, the time that counts
+A clock that is wrong for a while must not delete anything: if it is far ahead of the last run, the trusted time
 catches up by a 24th of the days each hour. So after a long pause it takes a day to catch up, and a restart does not
 speed that up.
 """
@@ -39,7 +39,7 @@ ANSWERS_KEPT: Micros = 24 * HOUR
 PORTAL_LINKS_KEPT: Micros = 7 * DAY
 CATCH_UP_LOOKS = 24
 LOOKED = "retention_looked"
-"""The fact in the store that holds the time that counted at the last run."""
+"""The fact in the store with the trusted time of the last run."""
 
 log = logging.getLogger("tidings.control")
 
@@ -128,7 +128,7 @@ class Retention:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _trusted(self) -> Micros:
-        """The time that counts: the clock's, unless that is far ahead of the last run."""
+        """The trusted time: the clock's, unless that is far ahead of the last run."""
         now, first, self._looked = self._clock.now(), not self._looked, True
 
         def look(db: Db) -> Micros:
@@ -141,9 +141,9 @@ class Retention:
 
 
 def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micros:
-    """The time that counts now, if it was `last` at the previous run.
+    """The trusted time now, if it was `last` at the previous run.
 
-    `first`: this is the first run since the start.
+    `first`: whether this is the first run since the start.
     """
     step = HOUR + max(1, days) * DAY // CATCH_UP_LOOKS
     if last is None or now <= last + step:

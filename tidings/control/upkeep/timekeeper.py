@@ -1,4 +1,4 @@
-"""Follow the machine's clock, and remember the time: the next start may find that the clock was set back."""
+"""Follow the machine's clock and remember the time, so that the next start can notice that the clock was set back."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tidings.store.writer import Writer
 CHECK_SECONDS = 1.0
 REMEMBER_SECONDS = 60
 SEEN = "seen"
-"""The fact in the store that holds the time when it was last in use."""
+"""The fact in the store with the time when it was last in use."""
 OPENED_BY = "opened_by"
-"""The fact that names the process which opened an SQLite database last."""
+"""The fact that names the process that last opened an SQLite database."""
 
 log = logging.getLogger("tidings.clock")
 
@@ -39,7 +39,7 @@ class Timekeeper:
     ) -> None:
         """`moved`: moves whatever else is due; a write job. `note` is called every second.
 
-        `sends`: whether due times are this node's; if not, its clock moves none.
+        `sends`: whether this node owns the due times; if not, its clock moves none.
         """
         self._note, self._sends = note, sends
         self._own = f"process {os.getpid()} on {os.uname().nodename}, {secrets.token_hex(4)}"
@@ -47,7 +47,7 @@ class Timekeeper:
         self._background = Background("timekeeper", self._work)
 
     def open(self, db: Db) -> None:
-        """If the clock is behind the store's last use, move all due times; called before anything is sent."""
+        """Called before anything is sent: if the clock is behind the store's last use, move all due times."""
         if not self._sends:
             return
         if db.dialect == "sqlite":

@@ -1,1 +1,1 @@
-"""Calls of other systems: templates for URLs, headers and bodies, authentication, and reading answers."""
+"""Calls to other systems: templates for URLs, headers and bodies, authentication, and reading responses."""

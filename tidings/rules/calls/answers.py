@@ -1,4 +1,4 @@
-"""The answer to a call as plain values: JSON, XML without prefixes, or text."""
+"""The response to a call as plain values: JSON, XML without prefixes, or text."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def read_answer(content_type: str, body: bytes) -> Any:
-    """The body as plain values; text if it is not what it says; None without one. Never raises.
+    """The body as plain values; text if it is not of its declared type; None if there is none. Never raises.
 
-    Numbers that neither 64 bits nor a double keep are `msgspec.Raw`.
+    Numbers that fit neither into 64 bits nor exactly into a double are `msgspec.Raw`.
     """
     text = in_utf8(body, content_type)
     if text is None or not text.strip(_SPACE):
@@ -38,7 +38,7 @@ def read_answer(content_type: str, body: bytes) -> Any:
 
 
 def soap_fault(answer: Any) -> str | None:
-    """`a SOAP fault: Unknown operation`, of SOAP 1.1 or 1.2, if the answer is one; otherwise None."""
+    """`a SOAP fault: Unknown operation` (SOAP 1.1 or 1.2) if the response is a fault; otherwise None."""
     for name in ("Envelope", "Body", "Fault"):
         if type(answer) is not dict or name not in answer:
             return None
@@ -56,7 +56,7 @@ def soap_fault(answer: Any) -> str | None:
 def _json(text: bytes) -> Any:
     """A JSON text, with every digit of its numbers. Raises TidingsError or ValueError."""
     if b"\\u0000" in text:
-        # Nothing of ours can store a NUL; the rest counts.
+        # We cannot store a NUL; the rest is still useful.
         text = _NUL.sub(rb"\1\\ufffd", text)
     is_long = numbers.may_be_long(found := text.decode())
     try:

@@ -1,4 +1,4 @@
-"""How a connection authenticates: what may be declared, how it is shown, and the headers that follow from it.
+"""How a connection authenticates: what can be declared, how it is shown, and the resulting headers.
 
 A declaration names one kind: `{bearer: TOKEN}`, `{basic: [USER, PASSWORD]}`, `{header: {NAME: VALUE}}`, or with more
 members `{oauth2: GRANT, ...}` (oauth2.py) or `{oauth1: METHOD, ...}` (oauth1.py).
@@ -127,7 +127,7 @@ def hidden(auth: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def kept(given: Any, stored: Any, pointer: str, wrong: Places, moved: str | None = None) -> Any:
     """The same with every `***` replaced by the stored value.
 
-    `moved`: the field whose new host is not the one that the stored values were given for, so none of them is kept.
+    `moved`: the field with a new host, for which the stored values were not given, so none of them is kept.
     """
     if given == MASK:
         if moved is not None:

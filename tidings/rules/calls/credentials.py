@@ -34,7 +34,7 @@ def secrets_of(connection: Connection | None) -> tuple[str, ...]:
 
 
 def secret_headers(headers: dict[str, str]) -> Iterator[str]:
-    """The values of headers, and of those with a scheme what follows it."""
+    """The values of headers, and for those with a scheme also the part after it."""
     for name, value in headers.items():
         if name.lower() not in _ORDINARY:
             yield value
@@ -42,7 +42,7 @@ def secret_headers(headers: dict[str, str]) -> Iterator[str]:
 
 
 def sent_in(form: bytes) -> tuple[str, ...]:
-    """The credentials in the form that a token endpoint gets."""
+    """The credentials in the form sent to a token endpoint."""
     names = ("assertion", "client_assertion", "client_secret", "refresh_token", "password")
     return tuple(value for name, value in parse_qsl(form.decode()) if name in names)
 

@@ -1,4 +1,4 @@
-"""A link's `keep`: templates of an answer, whose values are remembered for the event's subject and read as `mine`."""
+"""A link's `keep`: templates over a response, whose values are stored for the event's subject and read as `mine`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidings.rules.templates.numbers import encode
 
 KEEP_BYTES_MAX = 4 * 1024
 SUBJECT_CHARS_MAX = 256
-"""Of what `order` names: a key of the database."""
+"""The limit for what `order` names, as it is a key in the database."""
 NAMES_MAX = 20
 NAME_PATTERN = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 AT = "/keep"
@@ -33,7 +33,7 @@ class KeepTemplate:
         self._template = JsonTemplate(what.keep, self._at, (*names_of(what), MINE, *OF_ANSWER))
 
     def fill(self, scope: Scope) -> dict[str, Any]:
-        """The values by their names, without missing ones; null forgets a name. Raises TemplateFailed."""
+        """The values by their names, without missing ones; null removes a name. Raises TemplateFailed."""
         values: dict[str, Any] = self._template.fill(scope)
         size = len(encode(values))
         if size > KEEP_BYTES_MAX:
@@ -42,7 +42,7 @@ class KeepTemplate:
 
 
 class SubjectOf:
-    """For what a link keeps something of an answer. Used by one thread at a time."""
+    """Finds the subject for which a link keeps values. Used by one thread at a time."""
 
     def __init__(self, what: LinkAction) -> None:
         own_order = what.order_by if what.once_by is None else None

@@ -1,4 +1,4 @@
-"""From the templates of a mail and an event to the message (RFC 5322), which no value can give headers or recipients.
+"""From the templates of a mail and an event to the message (RFC 5322). No value can add headers or recipients.
 
 Each `to` is one address. A subject is one line. In HTML every value is escaped, for text and for quoted attributes.
 """
@@ -42,7 +42,7 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 class MailTemplate:
-    """What one link sends, compiled. Used by one thread at a time."""
+    """The mail template of one link, compiled. Used by one thread at a time."""
 
     def __init__(self, what: SendMail, pointer: str = "/mail", names: Sequence[str] = SCOPE) -> None:
         """Raises Refused with the place of a template that is wrong."""
@@ -104,7 +104,7 @@ def sender_address(text: str) -> str | None:
 
 
 def message(mail: Mail, sender: str, key: str, now: Micros) -> bytes:
-    """The message. `key`: the same on every attempt, for Message-ID."""
+    """The message. `key`: the same on every attempt, used for Message-ID."""
     found = EmailMessage(policy=SMTP)
     found["From"] = sender
     found["To"] = ", ".join(mail.to)

@@ -1,6 +1,6 @@
 """OAuth 1.0a (RFC 5849) with HMAC: the header of a request, and NetSuite's TokenPassport for the header of SOAP.
 
-The passport's signature is over account, consumer key, token, nonce and timestamp alone, as NetSuite documents it.
+The passport's signature covers only account, consumer key, token, nonce and timestamp, as NetSuite documents it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PLACES = ("header", "soap")
 PARTS = ("oauth1", "place", "account", "id", "secret", "token", "token_secret")
 SECRETS = ("secret", "token_secret")
 VERSION = "2025_2"
-"""Of NetSuite's name spaces, for a path that names none."""
+"""The version of NetSuite's namespaces, for a path that names none."""
 _CHARS_MAX = 16 * 1024
 _PORT = re.compile(r"NetSuitePort_([0-9]{4}_[0-9])")
 

@@ -1,7 +1,7 @@
-"""OAuth 2.0 without a person: requests for access tokens, and reading what a token endpoint answers.
+"""OAuth 2.0 without a person: requests for access tokens, and reading the responses of token endpoints.
 
 Client credentials (RFC 6749, section 4.4), refreshing (section 6), and JWTs (RFC 7523), either as an authorization
-grant (section 2.1) or to authenticate the client (section 2.2). JWTs are signed as RFC 7515 and RFC 7518 say.
+grant (section 2.1) or to authenticate the client (section 2.2). JWTs are signed according to RFC 7515 and RFC 7518.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TokenRequest(msgspec.Struct, frozen=True):
 
 
 class NoToken(ValueError):
-    """The token endpoint gave none, and why, in a sentence."""
+    """The token endpoint gave no token; the text is a sentence that says why."""
 
 
 def check(auth: dict[str, Any], pointer: str, wrong: Places) -> None:
@@ -110,7 +110,7 @@ def token_request(
 def read_token(
     status: int | None, body: bytes, now: Micros, before: str | None, hide: Callable[[str], str] = str
 ) -> AccessToken:
-    """The token in an answer. `before`: the refresh token that was used; `hide`: hides secrets. Raises NoToken."""
+    """The token in a response. `before`: the refresh token that was used; `hide`: hides secrets. Raises NoToken."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -134,7 +134,7 @@ def read_token(
 
 
 def _seconds(value: Any) -> float | None:
-    """A life in seconds, which some send as text; None if it does not say."""
+    """A lifetime in seconds, which some send as text; None if there is none."""
     try:
         found = float(value) if type(value) in (int, float, str) else math.nan
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""From the templates of a call and an event to the request that leaves, and whether its answer is a success."""
+"""From the templates of a call and an event to the request, and whether its response is a success."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scop
 from tidings.rules.templates.numbers import encode
 
 OF_ANSWER = ("status", "headers", "body")
-"""What `ok` sees of an answer, beside the event."""
+"""What `ok` sees of a response, in addition to the event."""
 CONTENT_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -44,10 +44,10 @@ class CallRequest(msgspec.Struct, frozen=True):
 
 
 class CallTemplate:
-    """What one link sends, compiled. Used by one thread at a time."""
+    """The call template of one link, compiled. Used by one thread at a time."""
 
     def __init__(self, what: CallApi, base: str | None, pointer: str = "/call", names: Sequence[str] = SCOPE) -> None:
-        """`base`: of its connection. Raises Refused with the place of a template that is wrong."""
+        """`base`: its connection's. Raises Refused with the place of a wrong template."""
         at = f"{pointer}/{what.verb}"
         origin, path = _origin(what, base, at)
         self._method, self._origin = what.verb.upper(), origin
@@ -58,16 +58,16 @@ class CallTemplate:
         self._body = None if what.form is None else _Body(what, f"{pointer}/{what.form}", names, with_auth)
         parts = (self._headers, None if self._body is None else self._body.text)
         self.names_auth = any(getattr(each, "names_auth", False) for each in parts)
-        """Whether it says itself where the connection's token goes."""
+        """Whether it specifies where the connection's token goes."""
         self._ok = None if what.ok is None else Condition(what.ok, f"{pointer}/ok", (*names, *OF_ANSWER))
         self.speaks_xml = what.form == "xml"
-        """Whether an answer may be a SOAP fault."""
+        """Whether a response may be a SOAP fault."""
         self._has_type = any(name.lower() == "content-type" for name in what.headers)
         self.has_key = any(name.lower() == KEY_HEADER.lower() for name in what.headers)
-        """Whether the link has an Idempotency-Key of its own."""
+        """Whether the link has its own Idempotency-Key."""
         self.is_repeatable = what.verb in SAFE_TO_REPEAT or self.has_key
         self.reads_answer = self._ok is not None
-        """Whether it matters what an answer contains."""
+        """Whether the content of a response matters."""
 
     def fill(self, scope: Scope) -> CallRequest:
         """The request for an event. Raises TemplateFailed."""
@@ -83,7 +83,7 @@ class CallTemplate:
         return CallRequest(self._method, url, headers, body)
 
     def is_ok(self, scope: Scope) -> bool:
-        """Whether an answer, which is in the scope, is a success. Raises TemplateFailed."""
+        """Whether a response, which is in the scope, is a success. Raises TemplateFailed."""
         return self._ok is None or self._ok.holds(scope)
 
 
@@ -121,7 +121,7 @@ class _Body:
 
 
 def _origin(what: CallApi, base: str | None, pointer: str) -> tuple[str, str]:
-    """What stands before every path, and the path. Raises Refused."""
+    """The prefix of every path, and the path. Raises Refused."""
     if what.via is not None:
         if what.path and not what.path.startswith(("/", "?")):
             detail = "With `via`, this must be a path such as /orders; the path is appended to the connection's `base`."

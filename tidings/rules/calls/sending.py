@@ -1,4 +1,5 @@
-"""A call with what is added to it: credentials, headers of the connection, an Idempotency-Key; and as it is shown."""
+"""A call with everything added to it: credentials, headers of the connection, an Idempotency-Key; and as it is
+shown."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def with_key(request: CallRequest, key: str) -> CallRequest:
 def secret_headers(connection: Connection | None, *, names_auth: bool) -> dict[str, str]:
     """The headers that a connection adds to each request; none of them is shown.
 
-    `names_auth`: the link says itself where the access token goes.
+    `names_auth`: the link specifies where the access token goes.
     """
     if connection is None:
         return {}
@@ -40,7 +41,7 @@ def secret_headers(connection: Connection | None, *, names_auth: bool) -> dict[s
 
 
 def auth_scope(connection: Connection | None) -> dict[str, Any]:
-    """What templates see as `auth`: what stands for the secrets of the link's own connection."""
+    """What templates see as `auth`: placeholders for the secrets of the link's connection."""
     auth = None if connection is None else connection.secrets.auth
     if auth is None:
         return {AUTH: {}}
@@ -55,7 +56,7 @@ def is_oauth2(connection: Connection | None) -> bool:
 
 
 def signed(request: CallRequest, connection: Connection, now: Micros, nonce: str) -> tuple[CallRequest, dict[str, str]]:
-    """The request with OAuth 1.0a, if that is how its connection authenticates; and the headers that this adds."""
+    """The request signed with OAuth 1.0a, if its connection authenticates that way, and the headers that this adds."""
     auth = connection.secrets.auth or {}
     if "oauth1" not in auth:
         return request, {}
@@ -69,7 +70,7 @@ def signed(request: CallRequest, connection: Connection, now: Micros, nonce: str
 
 
 def signed_by(request: CallRequest, signer: CallSigner, now: Micros, ident: str) -> tuple[CallRequest, dict[str, str]]:
-    """The request signed as the link says, and the headers of it that must not be shown. Raises Refused."""
+    """The request signed as the link declares, and its headers that must not be shown. Raises Refused."""
     whole = HookRequest(request.method, request.url, request.headers, request.body)
     found, added = signer.sign(whole, now / SECOND, ident)
     own = [(name, value) for name, value in request.headers if name.lower() not in added]
@@ -92,7 +93,7 @@ def shown_body(body: bytes) -> bytes:
 
 
 def lines(request: CallRequest, secret: dict[str, str]) -> list[str]:
-    """All headers as lines. What the connection says goes before what the link says."""
+    """All headers as lines. The connection's take precedence over the link's."""
     named = {name.lower() for name in secret}
     own = [(name, value) for name, value in request.headers if name.lower() not in named]
     return [f"{name}: {value}" for name, value in (*own, *secret.items())]
@@ -111,7 +112,7 @@ def as_shown(request: CallRequest, secret: dict[str, str]) -> str:
 
 
 def unreached(kind: str, reason: str, connection: Connection | None) -> str:
-    """Why a call did not arrive. A refused address (`kind`) can be allowed in the connection, too."""
+    """Why a call did not arrive. A refused address (`kind`) can also be allowed in the connection."""
     if kind != "address":
         return reason
     where = "A connection" if connection is None else f"The connection {connection.name}"

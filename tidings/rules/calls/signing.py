@@ -1,6 +1,6 @@
 """The part `sign` of a call's declaration: by which scheme its requests are signed, and with which secrets.
 
-Standard Webhooks needs no secret in the declaration: one is made, and the receiver is given it.
+Standard Webhooks needs no secret in the declaration: one is generated, to be given to the receiver.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ D = TypeVar("D", bound=msgspec.Struct)
 
 
 def read_sign(given: Any, pointer: str, wrong: Places) -> tuple[SignRule, CallSecrets] | None:
-    """The scheme with its settings, and the secrets. `pointer`: of `sign`."""
+    """The scheme with its settings, and the secrets. `pointer`: that of `sign`."""
     before = len(wrong.found)
     sign: dict[str, Any] = {"scheme": given} if type(given) is str else wrong.members(given, pointer, PARTS, "`sign`")
     scheme: Any = sign.get("scheme")
@@ -57,7 +57,7 @@ def read_sign(given: Any, pointer: str, wrong: Places) -> tuple[SignRule, CallSe
 
 
 def plain_sign(rule: SignRule, secrets: CallSecrets) -> Any:
-    """The same in its one written form, without the secrets."""
+    """The same in its canonical form, without the secrets."""
     if rule.is_made and not rule.settings:
         return rule.scheme
     found: dict[str, Any] = {"scheme": rule.scheme}
@@ -71,7 +71,7 @@ def plain_sign(rule: SignRule, secrets: CallSecrets) -> Any:
 
 
 def with_stored(declared: D, before: AnyLink | None) -> D:
-    """A declaration with the secrets that it leaves as they are: `***`, and those that were made.
+    """A declaration with the secrets that it leaves unchanged: `***`, and generated ones.
 
     Raises Refused for `***` without a stored one, or if requests would go elsewhere and could carry the secret there.
     """
@@ -102,7 +102,7 @@ def stored_secrets(declared: dict[str, D], present: Mapping[str, AnyLink]) -> di
 
 
 def with_made(declared: D, random_bytes: Callable[[int], bytes]) -> D:
-    """A declaration with the secret that it leaves to us, if there is none yet."""
+    """A declaration with a generated secret, if it needs one and there is none yet."""
     what = getattr(declared, "what", None)
     if not isinstance(what, CallApi) or what.sign is None or what.sealed.sign or not what.sign.is_made:
         return declared
@@ -142,7 +142,7 @@ def _secrets(sign: dict[str, Any], pointer: str, wrong: Places) -> tuple[str, ..
 
 
 def _place(refused: Refused, pointer: str, at: str, sign: dict[str, Any]) -> str:
-    """The place in the declaration of what a scheme refuses."""
+    """The place in the declaration of a scheme's refusal."""
     if refused.pointer.startswith("/settings"):
         return f"{pointer}{refused.pointer}"
     if refused.pointer.startswith("/secrets") or refused.place.code == "secret":

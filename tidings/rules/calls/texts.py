@@ -1,4 +1,4 @@
-"""Templates for text: what each value may do to the text around it is decided by where the text goes.
+"""Templates for text: where the text goes determines how each value in it is escaped.
 
 A value never changes a structure: in a URL everything but letters, digits and `-._~` is percent-encoded, in XML it is
 escaped, in a header control characters are refused. Missing values and null are empty.
@@ -21,9 +21,9 @@ Escape = Callable[[Any], str]
 """Makes text of a value. Raises ValueError if it cannot be put there."""
 
 ACCESS_TOKEN, SOAP_HEADER = "\0access_token\0", "\0soap_header\0"
-"""Stand for what is put in when the request leaves, in XML and headers. No event contains a NUL."""
+"""Placeholders in XML and headers for what is inserted when the request is sent. No event contains a NUL."""
 AUTH = "auth"
-"""By this name templates know them."""
+"""The name by which templates use them."""
 URL_CHARS_MAX = 8 * 1024
 HEADER_CHARS_MAX = 8 * 1024
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,7 +46,7 @@ class TextTemplate(TextProgram):
     """Text with values in it, compiled. Filled by one thread at a time."""
 
     def __init__(self, source: str, pointer: str, escape: Escape, names: Sequence[str] = SCOPE) -> None:
-        """`names`: what it may name. Raises Refused."""
+        """`names`: the names that it may use. Raises Refused."""
         super().__init__(source, pointer, escape, names)
         self.pointer = pointer
 
@@ -92,7 +92,7 @@ class PathTemplate:
         self._is_fixed = not any(piece.kind != "text" for piece in pieces(source))
 
     def fill(self, scope: Scope) -> str:
-        """The path. Raises TemplateFailed, also if a value would make a step of it vanish."""
+        """The path. Raises TemplateFailed, also if a value would make a segment disappear."""
         path = self._template.fill(scope)
         if len(path) > URL_CHARS_MAX:
             raise TemplateFailed(self._template.pointer, f"the URL is longer than {URL_CHARS_MAX:,} characters.")
@@ -205,7 +205,7 @@ def _check_xml(source: str, pointer: str) -> None:
 
 
 def _misplaced(whole: str) -> str | None:
-    """What is wrong with where values and statements are, as a sentence."""
+    """What is wrong with the places of values and statements, as a sentence."""
     inside = False
     place = 0
     while place < len(whole):

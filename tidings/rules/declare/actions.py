@@ -1,4 +1,4 @@
-"""What a link does, as its declaration says it: its action, and what is asked before it and kept after it."""
+"""What a link's declaration says that it does: its action, the guard before it, and what is kept after it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tidings.rules.template import SCOPE, JsonTemplate, is_template
 from tidings.rules.timers import declared as timers
 
 ACTIONS = ("item", "call", "mail")
-"""What a link may do; exactly one of them."""
+"""The possible actions of a link, which has exactly one."""
 NEW = True
-"""What `create` has if the item gets its own id."""
+"""The value of `create` if the item's id is generated."""
 
 ITEM_PARTS = ("collection", *EDIT_WORDS, "data")
 
 
 def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
-    """The action. `pointer`: of the link."""
+    """The action. `pointer`: that of the link."""
     named = [name for name in ACTIONS if given.get(name) is not None]
     if given.get("keep") is not None and named != ["call"]:
         wrong.say(f"{pointer}/keep", "contradiction", "`keep` stores values of a response, so it requires `call`.")
@@ -115,12 +115,12 @@ def _check_split(given: dict[str, Any], pointer: str, wrong: Places) -> None:
 
 
 def _names(given: dict[str, Any]) -> tuple[str, ...]:
-    """What the templates of the action see."""
+    """The names that the action's templates see."""
     return SCOPE if given.get("split") is None else (*SCOPE, ITEM)
 
 
 def _keeping(call: CallApi | None, given: dict[str, Any], pointer: str, wrong: Places) -> CallApi | None:
-    """The call with what is kept of its answers."""
+    """The call with what is kept from its responses."""
     keep, at = given.get("keep"), f"{pointer}/keep"
     if keep is None or call is None:
         return call

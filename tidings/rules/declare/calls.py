@@ -1,4 +1,4 @@
-"""The part `call` of a link's declaration: one HTTP request, read into its parts and written as such again."""
+"""The part `call` of a link's declaration: one HTTP request, read into its parts and written back."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tidings.rules.template import SCOPE
 
 PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds", "sign")
 OF_EMIT = ("pages", "gone", "empty")
-"""What a call may have whose answers become events."""
+"""What only a call whose responses become events can have."""
 
 
 def read_call(
     given: Any, pointer: str, wrong: Places, emit: EmitRule | None = None, names: Sequence[str] = SCOPE
 ) -> CallApi | None:
-    """The call. `pointer`: of the link. Its connection is looked up later.
+    """The call. `pointer`: that of the link. Its connection is looked up later.
 
-    `emit`: what follows from its answers; `names`: what its templates see without.
+    `emit`: what its responses emit; `names`: what its templates see without that.
     """
     at = f"{pointer}/call"
     before = len(wrong.found)
@@ -101,7 +101,7 @@ def _check_types(found: CallApi, call: dict[str, Any], at: str, wrong: Places) -
 
 
 def plain_call(what: CallApi, pacing: Pacing) -> dict[str, Any]:
-    """The call in its one written form, without what is at its default."""
+    """The call in its canonical form, without defaults."""
     found: dict[str, Any] = {} if what.via is None else {"via": what.via}
     found[what.verb] = what.path
     if what.query:

@@ -37,13 +37,13 @@ _OWN: dict[str, dict[str, Any]] = {
 
 
 class ChangeTypes(Mapping[str, ChangeType]):
-    """The change types of collections, by name; each collection's are made when one of them is asked for.
+    """The change types of collections, by name; each collection's are made on first use.
 
     Making them takes as long as reading the declaration, and hundreds of collections can change in one transaction.
     """
 
     def __init__(self, collections: Mapping[str, Collection], before: ChangeTypes | None = None) -> None:
-        """`before`: an earlier one, whose collections are mostly the same."""
+        """`before`: an earlier instance, whose collections are mostly the same."""
         self._collections = collections
         self._made: dict[str, list[ChangeType]] = {}
         if before is not None:

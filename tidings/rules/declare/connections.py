@@ -1,4 +1,4 @@
-"""Connections as plain values, from YAML or JSON, read into their parts; and connections written as such again.
+"""Connections as plain values, from YAML or JSON, read into their parts; and connections written back.
 
 Everything that is wrong is reported at once, each place by a JSON pointer.
 """
@@ -28,7 +28,7 @@ PEM_CHARS_MAX = 1_000_000
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 NAME_RULE = "A connection's name has 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
-"""What `private: true` opens: private and loopback addresses. No range opens a metadata service."""
+"""What `private: true` allows: private and loopback addresses. No range allows a metadata service."""
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
 PARTS = (
@@ -58,7 +58,7 @@ class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
     secrets: ConnectionSecrets
 
     def changes(self, present: Connection) -> list[str]:
-        """What of a connection differs from this declaration, by name; never with a value."""
+        """The names of what differs between a connection and this declaration; never values."""
         found = [name for name in _COMPARED if _part(self, name) != _part(present, name)]
         words = {"auth": "the auth", "headers": "the headers", "sender": "from"}
         return [words.get(name, name) for name in found]
@@ -71,7 +71,7 @@ def read(
     pointer: str = "",
     networks: address.Networks = address.EVERYWHERE,
 ) -> dict[str, DeclaredConnection]:
-    """The declarations of an object of them, by name. Raises Invalid with every wrong place.
+    """The declarations in an object, by name. Raises Invalid with every wrong place.
 
     `present`: the connections as they are, since `***` keeps what is stored. `networks`: the ranges that the operator
     has opened for all.
@@ -114,7 +114,7 @@ def read_one(
 
 
 def plain(connection: Connection) -> dict[str, Any]:
-    """The declaration in its one written form, secrets masked."""
+    """The declaration in its canonical form, with secrets masked."""
     options, secrets = connection.options, connection.secrets
     client = secrets.client_certificate
     return {
@@ -163,7 +163,7 @@ def _read(
 
 
 def _where(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, str]:
-    """The URL, and of a mail server whom its mail is from."""
+    """The URL, and for a mail server also the sender's address."""
     if "smtp" not in given or given["smtp"] is None:
         if given.get("from") is not None:
             wrong.say(f"{pointer}/from", "contradiction", "`from` belongs to a connection with `smtp`.")
@@ -253,7 +253,7 @@ def _check_reach(
 
 
 def _goes_to(base: Any, auth: Any) -> set[tuple[str, int, bool]]:
-    """The hosts that get the secrets: each with its port, and whether TLS is spoken."""
+    """The hosts that get the secrets, each with its port and whether TLS is used."""
     token = auth.get("token") if type(auth) is dict and "oauth2" in auth else None
     urls = [str(base), *([token] if type(token) is str and "://" in token else [])]
     scheme = str(base).partition("://")[0]
@@ -271,7 +271,7 @@ def _secrets(
         wanted = _goes_to(given.get("smtp") or given.get("base"), given.get("auth"))
         if wanted - _goes_to(present.options.base, stored.auth):
             moved = "token" if given.get("base") == present.options.base else "smtp" if given.get("smtp") else "base"
-            # Keys and authorities are never sent, so they may stay.
+            # Keys and authorities are never sent, so they can be kept.
             known = ConnectionSecrets(ca=stored.ca, client_certificate=stored.client_certificate)
     auth, headers, ca = given.get("auth"), given.get("headers") or {}, given.get("ca")
     if auth is not None:

@@ -149,7 +149,7 @@ def _read(
     }
     _check_was(list(declared.items()), f"{pointer}/fields", "field", wrong)
     if len(wrong.found) > before:
-        # What follows is about the fields; if they are wrong, its errors would mislead.
+        # The remaining checks are about the fields; if those are wrong, their errors would mislead.
         return None
     half = Collection(name=name, description=description, fields=fields)
     events = _events(_map(given, "events", EVENTS_MAX, pointer, wrong), half, f"{pointer}/events", wrong)

@@ -98,7 +98,7 @@ def fits(field: Field, value: Any) -> bool:
 
 
 def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
-    """One attribute on its own, as the struct has it."""
+    """One attribute on its own, in the struct's form."""
     if attribute == "description":
         return wrong.text(setting, here, DESCRIPTION_CHARS_MAX)
     if attribute in _FLAGS:
@@ -164,7 +164,10 @@ def _pattern(setting: Any, here: str, wrong: Places) -> Any:
 
 @lru_cache(PATTERNS_KNOWN_MAX)
 def _why_no_pattern(text: str) -> str | None:
-    """Why strings cannot have this pattern; None: they can. A file is planned and applied several times in a row."""
+    """Why strings cannot have this pattern; None if they can.
+
+    Cached, as a file is planned and applied several times in a row.
+    """
     try:
         checked({"type": "string", "pattern": text})
     except Invalid as refused:

@@ -1,4 +1,4 @@
-"""Links as plain values, from YAML or JSON, read into the parts of a link; and links written as such again.
+"""Links as plain values, from YAML or JSON, read into the parts of a link; and links written back.
 
 Everything that is wrong is reported at once, each place by a JSON pointer.
 """
@@ -76,15 +76,15 @@ class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
     what: LinkAction
 
     was: str | None = None
-    """What the link was called before: it keeps all that it remembers, and what waits for it."""
+    """The link's previous name: it keeps everything that it remembers, and its waiting deliveries."""
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What is declared, by the names of a link's members."""
+        """The declared values, by the names of a link's members."""
         return {name: getattr(self, name) for name in self.__struct_fields__ if name != "was"}
 
     def same(self, link: AnyLink) -> bool:
-        """Whether a link is as it is declared here."""
+        """Whether a link matches this declaration."""
         return all(value == getattr(link, name) for name, value in self.parts.items())
 
 
@@ -134,9 +134,9 @@ def by_new_names(
 
 
 def read(values: Any, pointer: str = "", between: Callable[[], None] = lambda: None) -> list[DeclaredLink]:
-    """The declarations of an object of them, by name. Raises Invalid with every wrong place.
+    """The declarations in an object, by name. Raises Invalid with every wrong place.
 
-    `between` is called before each: reading a thousand takes long.
+    `between` is called before each, because reading a thousand takes a while.
     """
     wrong = Places()
     if type(values) is not dict:
@@ -166,7 +166,7 @@ def read_one(name: str, value: Any, pointer: str = "") -> DeclaredLink:
 
 
 def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
-    """The declaration in its one written form, as `read` reads it; without what is at its default."""
+    """The declaration in its canonical form, as `read` reads it, without defaults."""
     what, pacing = link.what, link.pacing
     found: dict[str, Any] = {"description": link.description} if link.description else {}
     if link.tenant is not None:

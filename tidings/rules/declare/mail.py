@@ -1,4 +1,4 @@
-"""The part `mail` of a link's declaration: one message, read into its parts and written as such again."""
+"""The part `mail` of a link's declaration: one message, read into its parts and written back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTS = ("via", "to", "subject", "text", "html", "in_doubt")
 
 
 def read_mail(given: Any, pointer: str, wrong: Places, names: Sequence[str] = SCOPE) -> SendMail | None:
-    """The mail. `pointer`: of the link; `names`: what its templates see. Its connection is looked up later."""
+    """The mail. `pointer`: that of the link; `names`: what its templates see. Its connection is looked up later."""
     at = f"{pointer}/mail"
     before = len(wrong.found)
     mail = wrong.members(given, at, PARTS, "`mail`")
@@ -48,7 +48,7 @@ def read_mail(given: Any, pointer: str, wrong: Places, names: Sequence[str] = SC
 
 
 def plain_mail(what: SendMail) -> dict[str, Any]:
-    """The mail in its one written form."""
+    """The mail in its canonical form."""
     found = {"via": what.via, "to": what.to, "subject": what.subject}
     rest = {"text": what.text, "html": what.html, "in_doubt": what.in_doubt}
     return found | {name: value for name, value in rest.items() if value is not None}

@@ -1,4 +1,4 @@
-"""How fast, in which order and how often: what links and connections say about it in their declarations."""
+"""How fast, in which order and how often, as links and connections declare it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def read_timeout(given: dict[str, Any], pointer: str, wrong: Places) -> float | 
 
 
 def plain_pacing(pacing: Pacing, order_by: str | None, *, replaces: bool) -> dict[str, Any]:
-    """What of a pacing is not at its default, as it is written at the top of a link."""
+    """The parts of a pacing that are not at their defaults, as written at the top level of a link."""
     found: dict[str, Any] = {}
     word = ORDERS[0] if pacing.order == "subject" and not replaces else pacing.order
     order = word if order_by is None else order_by
@@ -108,12 +108,12 @@ def order_by(given: dict[str, Any]) -> str | None:
 
 
 def replaces(given: dict[str, Any]) -> bool:
-    """Whether a newer event takes the place of one of its subject that waits."""
+    """Whether a newer event replaces a waiting one of the same subject."""
     return given.get("order") == "subject"
 
 
 def refusing(check: Callable[[], object], wrong: Places) -> None:
-    """Note what a check refuses."""
+    """Record what a check refuses."""
     try:
         check()
     except Refused as refused:

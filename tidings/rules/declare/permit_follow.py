@@ -1,4 +1,4 @@
-"""Permits of keys follow the declarations: what is renamed stays permitted, and what is dropped no longer is.
+"""Permits of keys follow the declarations: renamed fields stay permitted, and dropped ones no longer are.
 
 Otherwise a new field with an old name would be shown to anyone who was permitted to see the old one.
 """
@@ -40,7 +40,7 @@ def _renames(pair: Pair) -> bool:
 
 
 def _names(pair: Pair) -> dict[str, str | None]:
-    """From the fields' names to their new ones; None: it is dropped."""
+    """The fields' new names by their old ones; None if dropped."""
     after = {source.name: field.name for field in pair.after.fields if (source := pair.source(field.name)) is not None}
     return {field.name: after.get(field.name) for field in pair.before.fields}
 

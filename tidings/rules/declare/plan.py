@@ -31,7 +31,7 @@ CONVERSIONS: tuple[tuple[FieldType, FieldType], ...] = (
     ("reference", "string"),
     ("date", "datetime"),
 )
-"""What a field may change to, if all its values fit; a date becomes midnight in UTC, a decimal may change `scale`."""
+"""What a field can change to, if all its values fit; a date becomes midnight in UTC, a decimal can change `scale`."""
 
 _ANNOTATIONS = ("description", "default", "examples")
 
@@ -51,7 +51,7 @@ class CreateCollection(Step, frozen=True, kw_only=True, tag="create_collection")
 
 
 class RenameCollection(Step, frozen=True, kw_only=True, tag="rename_collection"):
-    """Rename a collection; its items stay."""
+    """Rename a collection and keep its items."""
 
     was: str
 
@@ -67,7 +67,7 @@ class DropField(Step, frozen=True, kw_only=True, tag="drop_field"):
 
 
 class RenameField(Step, frozen=True, kw_only=True, tag="rename_field"):
-    """Rename a field; its values stay."""
+    """Rename a field and keep its values."""
 
     field: str
     was: str
@@ -87,7 +87,7 @@ class AddField(Step, frozen=True, kw_only=True, tag="add_field"):
 
 
 class FillField(Step, frozen=True, kw_only=True, tag="fill_field"):
-    """Give items without a value the default: the field is required from now on."""
+    """Give the default to items without a value, because the field becomes required."""
 
     field: Field
 
@@ -112,28 +112,28 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     collection: str
     """The collection's present name, that of its table."""
     before: Field | None
-    """The field as it is; None: it is new."""
+    """The present field; None if it is new."""
     after: Field
     target: str | None = None
-    """For `exists`: the present name of the collection referred to; None: it is new, and empty."""
+    """For `exists`: the present name of the collection referred to; None if it is new, and so empty."""
     pointer: str | None = None
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """One collection before and after. `renamed`: from its fields' old names to the new ones."""
+    """One collection before and after. `renamed`: its fields' new names by their old ones."""
 
     before: Collection
     after: Collection
     renamed: dict[str, str] = {}
 
     def source(self, name: str) -> Field | None:
-        """The previous field of one of the collection's new fields; None: it is new."""
+        """The previous form of one of the new collection's fields; None if the field is new."""
         was = next((old for old, new in self.renamed.items() if new == name), name)
         return None if was == name and was in self.renamed else self.before.field(was)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done. `refusals`: why it cannot be."""
+    """What to do. `refusals`: why it cannot be done."""
 
     steps: tuple[Step, ...] = ()
     pairs: tuple[Pair, ...] = ()
@@ -141,11 +141,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     created: tuple[Collection, ...] = ()
     dropped: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
-    """Collections that nobody declared, and that stay."""
+    """Collections that are not declared and are kept."""
     requirements: tuple[Requirement, ...] = ()
     refusals: tuple[Place, ...] = ()
     present: dict[str, Collection] = {}
-    """The collections whose items it concerns, as they are: those that change, are dropped, or are pointed into."""
+    """The present form of the collections whose items matter: those that change, are dropped, or are referred to."""
 
     def steps_of(self, pair: Pair) -> list[Step]:
         """The steps that change one collection."""
@@ -242,7 +242,7 @@ class _Planner:
     # --- fields -------------------------------------------------------------------------------------------------------
 
     def _pair(self, before: Collection, each: Declared) -> Pair:
-        # The items stay where they are, whatever the collection is called.
+        # The items stay where they are, whatever the collection's name.
         table = before.table or before.name
         after = msgspec.structs.replace(
             each.collection,
@@ -332,9 +332,9 @@ class _Planner:
 
 
 def _renames(were: Mapping[str, str], present: Names[str], wanted: Names[str]) -> tuple[dict[str, str], list[str]]:
-    """The renames still to be done, old to new; and new names that are taken.
+    """The renames still to do, from old to new, and the new names that are taken.
 
-    `were` stays in files after the rename: then the new name exists, and the old one does not, or is in use again.
+    `was` stays in files after the rename; then the new name exists, and the old one does not, or is in use again.
     """
     found: dict[str, str] = {}
     while True:

@@ -34,7 +34,7 @@ def loses(step: Step, count: int) -> bool:
 
 
 def losses(steps: Sequence[Step], counts: Sequence[int]) -> str | None:
-    """What would be lost, in one phrase: `drop 2 columns with 1,204 values: tasks.due, tasks.note`; None: nothing."""
+    """What would be lost, in one phrase: `drop 2 columns with 1,204 values: tasks.due, tasks.note`; None if nothing."""
     told = []
     for kind, thing, what in ((DropCollection, "collection", "item"), (DropField, "column", "value")):
         found = [(step, n) for step, n in zip(steps, counts, strict=True) if isinstance(step, kind) and n]

@@ -1,1 +1,1 @@
-"""Deliveries: bodies, what an answer means, the next due time, when an endpoint is left alone or disabled."""
+"""Deliveries: bodies, what a response means, the next due time, when an endpoint is paused or disabled."""

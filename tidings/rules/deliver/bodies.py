@@ -1,4 +1,5 @@
-"""The bodies in which an event travels: standard, CloudEvents, thin, bare; alone or in batches; whole or some fields.
+"""The forms of body in which an event is sent: standard, CloudEvents, thin or bare; alone or in batches; whole or only
+some fields.
 
 Event data is spliced in as the text that the caller sent, so numbers, spaces and the order of names are unchanged.
 CloudEvents is 1.0 in its structured JSON form. It has no place for `previous` and `changed`, so they are left out.
@@ -36,7 +37,7 @@ Chosen = dict[str, "Chosen | None"]
 Text = bytes | msgspec.Raw
 
 STEPS_MAX = 5_000
-"""How many steps choosing fields of one event may take."""
+"""How many steps it may take to choose the fields of one event."""
 STEP_BYTES = 1024
 COMMAS_PER_STEP = 10
 UNLIMITED = 1 << 62
@@ -102,7 +103,10 @@ def cloudevent(event: Event, source: str) -> bytes:
 
 
 def thin(event: Event) -> bytes:
-    """Only that something happened; the receiver fetches the rest. `data.id` is the subject, else the event's id."""
+    """Says only that something happened; the receiver fetches the rest.
+
+    `data.id` is the subject, or else the event's id.
+    """
     subject = "" if event.subject is None else f',"subject":{quoted(event.subject)}'
     return (
         f'{{"type":{quoted(event.type)},"timestamp":"{to_text(event.time)}","id":{quoted(event.id)}'

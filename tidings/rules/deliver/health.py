@@ -1,9 +1,9 @@
-"""The health of an endpoint: when to leave it alone (the breaker, a hold), when to warn, and when to disable it.
+"""The health of an endpoint: when to stop sending to it (the breaker, a hold), when to warn, and when to disable it.
 
-Ten failures in a row open the breaker. Then only probes are sent, at growing intervals, until one succeeds. What an
-answer to a message says about the endpoint is decided in `judgement`; an answer that is only about its message counts
-once, and only if the message is newer than the last success. A failure of a message that is older than the last success
-says nothing new: that is why a new one may be sent at once while only old ones fail.
+Ten failures in a row open the breaker. Then only probes are sent, at growing intervals, until one succeeds.
+`judgement` decides what the response to a message says about the endpoint; a response that is only about its message
+counts once, and only if the message is newer than the last success. If a message that is older than the last success
+fails, that is nothing new, which is why new ones may be sent at once while only old ones fail.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FAILS_TO_OPEN = 10
 PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX = 5.0, 60.0
 PROBE_SECONDS_MIN = 0.1
 REFUSED_SECONDS_FIRST, REFUSED_SECONDS_MAX = 0.5, 5.0
-"""The intervals of probes while it responds and only refuses messages: it is up, and may accept another."""
+"""The intervals of probes while it responds but refuses messages: it is up, and may accept another one."""
 SUCCESS_SHARE = 10
 """Probes are never further apart than this part of the time since the last success."""
 HOLD_SECONDS_FIRST, HOLD_SECONDS_MAX = 5.0, 60.0
@@ -26,7 +26,7 @@ ASKED_SECONDS_MIN, ASKED_SECONDS_MAX = 1.0, 3600.0
 HOLD_UNCOUNTED: Micros = 5 * DAY
 """How long a delivery may wait for a busy endpoint without using up an attempt."""
 ASKS_TO_HOLD = 5
-"""How many requests to wait in a row are believed of an endpoint that has contradicted itself."""
+"""How many messages in a row an endpoint that has contradicted itself must ask to wait before it is believed."""
 CHANCE_SHARE = 0.2
 DISABLE_AFTER: Micros = 5 * DAY
 DISABLE_SPREAD: Micros = 12 * HOUR
@@ -36,7 +36,7 @@ OUTAGE: Micros = 15 * SECOND
 
 
 class EndpointHealth(msgspec.Struct, frozen=True):
-    """What is remembered of an endpoint's failures since its last success. While `open`, only probes are sent."""
+    """What is remembered about an endpoint's failures since its last success. While `open`, only probes are sent."""
 
     fails: int = 0
     failing_since: Micros | None = None
@@ -47,9 +47,9 @@ class EndpointHealth(msgspec.Struct, frozen=True):
     new_fails: int = 0
     """How many messages newer than the last success failed at their first try."""
     refusing: bool = False
-    """Whether every failure was an answer about its message only."""
+    """Whether every failure was a response about its message only."""
     held_until: Micros | None = None
-    """It asked for a pause until then."""
+    """Until when it asked for a pause."""
     held_status: int | None = None
     hold_delay_seconds: float = 0.0
 
@@ -67,8 +67,8 @@ def moved(health: EndpointHealth, by: Micros) -> EndpointHealth:
 class Failure(msgspec.Struct, frozen=True):
     """What matters about a failure. `newer`: its message was made after the last success; `first`: its first try.
 
-    `refused`: the answer speaks of the message. `settles`: and it was the last one to it, in an ordered line, so the
-    next one may go: no rest would make an answer to that one any better.
+    `refused`: the response is about the message. `settles`: it was also the last response to that message, in an
+    ordered line, so the next one may be sent: a pause would not improve the response to that.
     """
 
     newer: bool = True
@@ -80,14 +80,14 @@ class Failure(msgspec.Struct, frozen=True):
 NEWS = Failure()
 
 Whom = Literal["all", "older", "message"]
-"""Who is to wait: everything, everything but what was made after all that failed, or only the message itself."""
+"""What has to wait: everything, everything except what was made after all that failed, or only the message itself."""
 
 
 class Trust(msgspec.Struct, frozen=True):
-    """How far an endpoint's requests to wait are believed. Kept in memory only.
+    """How far an endpoint's requests to wait are believed. Kept only in memory.
 
-    It contradicts itself if a message that is sent first after the pause is asked to wait again, and others are
-    accepted in the meantime. From then on it is `doubted`.
+    It contradicts itself if the first message sent after the pause is asked to wait again, and others are accepted in
+    the meantime. From then on it is `doubted`.
     """
 
     doubted: bool = False
@@ -104,15 +104,15 @@ TRUSTED = Trust()
 class Recovery(msgspec.Struct, frozen=True):
     """After an outage, it accepted a delivery at `at`, the first one since `since` (0: since ever).
 
-    What waits for a retry is due at once then, with a new schedule: mostly it was the endpoint that failed, and not the
-    message. Each delivery gets that once; otherwise one that it never accepts would never be given up.
+    Deliveries that wait for a retry are then due at once, with a new schedule, because usually the endpoint failed and
+    not the message. Each delivery gets that once; otherwise one that is never accepted would never be given up.
     """
 
     at: Micros
     since: Micros
 
     def covers(self, first: Micros, created: Micros) -> bool:
-        """Whether that is so for a delivery, by when its schedule began, and when it was made."""
+        """Whether this applies to a delivery, given when its schedule began and when it was made."""
         return first < self.at and (first == created or first > self.since)
 
     def moved(self, by: Micros) -> Recovery:
@@ -123,23 +123,23 @@ class Recovery(msgspec.Struct, frozen=True):
 def weigh(
     trust: Trust, now: Micros, succeeded_at: Micros | None, ask: Failure, *, trial: bool = False, resting: bool = False
 ) -> tuple[Whom, Trust]:
-    """Who waits if a message is asked to wait. `trial`: it was sent first after a pause. `resting`: older ones wait.
+    """What waits if a message is asked to wait. `trial`: it was sent first after a pause. `resting`: older ones wait.
 
-    A message's first such answer is believed, and so is a later one unless something newer has been accepted.
+    The first such response to a message is believed, and so is a later one unless something newer has been accepted.
     """
     if not trust.doubted:
         if ask.newer or (ask.first and not resting):
             return "all", TRUSTED
         return "older", msgspec.structs.replace(trust, suspected=trust.suspected or trial)
     if not ask.first:
-        # It was asked before, which led to the doubt.
+        # It was asked to wait before, which led to the doubt.
         return "message", trust
     accepted = succeeded_at is not None and succeeded_at > trust.asked_at
     asks = 1 if accepted else trust.asks + 1
     doubt = msgspec.structs.replace(trust, asks=asks, asked_at=now)
     if asks < ASKS_TO_HOLD:
         return "message", doubt
-    # Only what is newer than all it accepted says that nothing is accepted now.
+    # Only a message newer than all accepted ones shows that nothing is accepted now.
     return ("all", TRUSTED) if ask.newer else ("older", msgspec.structs.replace(doubt, asks=0))
 
 
@@ -151,7 +151,7 @@ def accepted(trust: Trust, *, waiting: bool) -> Trust:
 
 
 def after_success(health: EndpointHealth, now: Micros) -> EndpointHealth:
-    """A success ends the episode, but not a hold: that request may have left before it."""
+    """A success ends the episode, but not a hold, because that request may have left before the hold."""
     if health.held_until is None or now >= health.held_until:
         return HEALTHY
     return EndpointHealth(
@@ -160,7 +160,7 @@ def after_success(health: EndpointHealth, now: Micros) -> EndpointHealth:
 
 
 def recovery(health: EndpointHealth, now: Micros, succeeded_at: Micros | None) -> Recovery | None:
-    """What a success means for what waits for a retry; None: nothing, for there was no outage."""
+    """What a success means for deliveries that wait for a retry; None if nothing, because there was no outage."""
     since = health.failing_since
     if not health.open or since is None or now - since < OUTAGE:
         return None
@@ -172,7 +172,7 @@ def after_failure(
 ) -> EndpointHealth:
     """One more failure. `chance`, from 0 to 1, spreads the first probe by +-20 %."""
     if failure.settles and health.open:
-        # It responds: the next one is a probe, at once. If it gets no response, the interval grows again.
+        # It responds: the next probe is sent at once. If that gets no response, the interval grows again.
         health = probed_now(health, now, free=False)
     if failure.refused and not (failure.newer and failure.first):
         return health
@@ -203,7 +203,7 @@ def after_probe(
 
 
 def probed_now(health: EndpointHealth, now: Micros, *, free: bool = True) -> EndpointHealth:
-    """A person edited it, resumed it, or wants a delivery now: a probe is due. `free`: a hold ends too."""
+    """A person edited it, resumed it, or wants a delivery sent now: a probe is due. `free`: a hold ends too."""
     probe_at, delay = (now, 0.0) if health.open else (health.probe_at, health.probe_delay_seconds)
     changed = msgspec.structs.replace(health, probe_at=probe_at, probe_delay_seconds=delay)
     if not free:
@@ -214,7 +214,7 @@ def probed_now(health: EndpointHealth, now: Micros, *, free: bool = True) -> End
 def after_hold(
     health: EndpointHealth, now: Micros, chance: float, status: int, asked_seconds: float | None
 ) -> EndpointHealth:
-    """It asked for a pause of `asked_seconds`, at most an hour; None: it did not say how long.
+    """It asked for a pause of `asked_seconds`, at most an hour; None if it did not say how long.
 
     Each hold without a success in between is at least twice as long as the one before, up to a minute.
     """
@@ -273,7 +273,7 @@ def should_warn(before: EndpointHealth, now: EndpointHealth) -> bool:
 
 
 def should_disable(health: EndpointHealth, now: Micros) -> bool:
-    """Whether it has failed without a success for 5 days, its failures more than 12 hours apart from first to last.
+    """Whether it has failed without a success for 5 days, with more than 12 hours between its first and last failure.
 
     The second condition spares an endpoint that failed once and was then sent nothing for days.
     """
@@ -284,13 +284,14 @@ def should_disable(health: EndpointHealth, now: Micros) -> bool:
 
 
 def disables_at(health: EndpointHealth) -> Micros | None:
-    """From when on a failure disables it, if it does not succeed before; None: it is not failing."""
+    """From when a failure disables it, if it does not succeed before then; None if it is not failing."""
     since = failing_since(health)
     return None if since is None else since + DISABLE_AFTER
 
 
 def is_alarming(health: EndpointHealth) -> bool:
-    """Whether somebody should look: it is open, and not only because of refused or old messages, or it is an hour."""
+    """Whether somebody should check: the breaker is open, either for an hour, or not just because of refused or old
+    messages."""
     since = failing_since(health)
     if not health.open or since is None or health.last_failure is None:
         return False

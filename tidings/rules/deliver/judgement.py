@@ -1,7 +1,7 @@
-"""What an answer says about the message and about the endpoint. Two judgements, one table; nothing else decides.
+"""What a response says about the message and about the endpoint: two judgements, from one table and nothing else.
 
-An answer to one message says nothing about another. A status such as 422 is about the refused message, one such as 503
-about the endpoint. The page docs/reference/answers.md is made from the table.
+A response to one message says nothing about another. A status such as 422 is about the refused message; one such as
+503 is about the endpoint. The page docs/reference/answers.md is made from the table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ENDPOINT_STATUSES = frozenset((401, 402, 403, 404, 405, 407, 408, 421, 426))
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """A row of the table: which answers, what they say about the message and the endpoint, and why."""
+    """A row of the table: which responses, what they say about the message and the endpoint, and why."""
 
     outcome: Outcome
     answers: str
@@ -174,7 +174,7 @@ OF_OBSERVING = {
     outcomes.IN_DOUBT: DOUBTFUL,
     outcomes.LOOP: Judgement(outcomes.LOOP, "none: nothing was sent", "dead", "not asked", _NEVER),
 }
-"""The verdicts on what a link with `emit` made of an answer."""
+"""The verdicts on what a link with `emit` made of a response."""
 OF_CALLS: tuple[Judgement, ...] = (
     Judgement(outcomes.OK, "what `ok` accepts; 2xx by default", "delivered", "well", "the call succeeded"),
     TOO_MANY,
@@ -199,7 +199,7 @@ OF_CALLS: tuple[Judgement, ...] = (
     NOT_LET_IN,
     *_OBSERVING,
 )
-"""The verdicts on responses to calls, if they differ from those on webhooks. The first row that fits counts."""
+"""The verdicts on responses to calls, if they differ from those on webhooks. The first row that matches counts."""
 _OF_CALL = {row.answers: row for row in OF_CALLS}
 
 MAIL_OF_SERVER = frozenset((421, 454, 530, 534, 535, 538))
@@ -221,7 +221,7 @@ OF_MAIL: tuple[Judgement, ...] = (
         "it will not accept this mail later either",
     ),
 )
-"""The verdicts on the codes of mail servers. The rest is judged as for calls."""
+"""The verdicts on the codes of mail servers. Everything else is judged as for calls."""
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "The message has arrived.",
@@ -317,7 +317,7 @@ def judge_mail(outcome: Outcome, status: int | None) -> Judgement:
 
 
 def weighed(judged: Judgement, whom: health.Whom) -> Judgement:
-    """A request to wait, once it is known who is meant by it."""
+    """The verdict on a request to wait, once it is known what it applies to."""
     if whom == "all":
         return judged
     row = BUSY_AGAIN if whom == "older" else BUSY_FOR_IT

@@ -1,7 +1,7 @@
 """The states of a delivery and its moves between them, as one table. The documentation's picture is drawn from it.
 
-A replay of failed deliveries moves only dead ones: a cancelled one was cancelled by a person. A replay of all moves
-none: it makes a new delivery for every event, so existing ones keep their history.
+A replay of failed deliveries moves only dead ones: a cancelled one was cancelled by a person. A replay of all events
+moves none: it makes a new delivery for every event, so existing ones keep their history.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ def fate(cause: Cause) -> State:
 
 
 def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted: bool) -> State:
-    """The state that follows from the facts.
+    """The state of a delivery, derived from the facts.
 
     `last_attempt_state` is the one its last attempt left behind, None before any.
 
-    A row in `waiting` means that more will follow, whatever the last attempt said. Without one, an unfinished delivery
-    still waits: it is after its endpoint's cursor. A deleted endpoint gets nothing more.
+    A row in `waiting` means that more will follow, whatever the last attempt's result was. Without one, an unfinished
+    delivery still waits: it is after its endpoint's cursor. A deleted endpoint gets nothing more.
     """
     if has_waiting_row or last_attempt_state in (None, "waiting"):
         return "cancelled" if link_deleted else "waiting"

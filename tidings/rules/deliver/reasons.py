@@ -1,4 +1,4 @@
-"""Grouping reasons of attempts: the same sentence about other numbers and ids is the same reason."""
+"""Grouping reasons of attempts: sentences that differ only in numbers and ids are the same reason."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def readable(reason: str | None) -> str | None:
 
 
 def of_all(reasons: Collection[str | None], status: int | None) -> str | None:
-    """The reason of a group: as it is if all say the same, and folded if they only mean the same."""
+    """The reason of a group: unchanged if all are equal, folded if they differ only in numbers and ids."""
     first = next(iter(reasons), None)
     if first is None or len(first) > FOLDED_CHARS_MAX or len(set(reasons)) > 1:
         return folded(first, status)

@@ -12,7 +12,7 @@ from tidings.model.moment import SECOND, Micros
 from tidings.rules.reading.refused import Refused
 
 DELAYS_SECONDS: tuple[float, ...] = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-"""Before attempt 1, 2, 3 ...: at once, then 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
+"""The delays before attempts 1, 2, 3 ...: none, then 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
 
 POLL_DELAYS_SECONDS: tuple[float, ...] = (0, 5, 10, 20, 40, 80, 160, 320, 640, 1280, *((1800,) * 38))
 """The same for links that poll: 5 s, doubling to 30 min, for a day. What becomes due in the meantime is one run."""
@@ -45,7 +45,8 @@ def next_due(
 ) -> Micros | None:
     """When the next attempt is due after `n` attempts; None if none is left.
 
-    Each delay is spread by +-20 % (`chance` from 0 to 1). `retry_after`, in seconds, can make it later, to one hour.
+    Each delay is spread by +-20 % (`chance` from 0 to 1). `retry_after`, in seconds, can make it later, by up to an
+    hour.
     """
     if n >= len(delays):
         return None

@@ -1,6 +1,6 @@
 """Tallies: attempts of a link in a minute or an hour, counted by class, with their durations in buckets.
 
-A class is what a chart tells apart. A tally is a list of numbers, in the order of `COLUMNS`.
+A class is what a chart distinguishes. A tally is a list of numbers, in the order of `COLUMNS`.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def added(tallies: Iterable[Sequence[int]]) -> list[int]:
 
 
 def attempts(tally: Sequence[int]) -> int:
-    """How many attempts there were, without what was skipped."""
+    """How many attempts there were, not counting skipped ones."""
     return sum(tally[DELIVERED:SKIPPED])
 
 
 def success_rate(tally: Sequence[int]) -> float | None:
-    """The part of the attempts that succeeded, from 0 to 1; None if there were none."""
+    """The share of attempts that succeeded, from 0 to 1; None if there were no attempts."""
     tried = attempts(tally)
     return None if not tried else round(tally[DELIVERED] / tried, 4)
 

@@ -1,4 +1,4 @@
-"""The fields of a form as its owner declares them: what each type can have, and whether it makes sense."""
+"""The fields of a form as its owner declares them: what each type can have, and whether the declaration makes sense."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FIELDS_MAX = 100
 OPTIONS_MAX = 500
 OPTIONS_IN_ALL_MAX = 2_000
 PAGE_BYTES_MAX = 256 * 1024
-"""Of the texts of all fields on a page, with the HTML around them: the server has other things to do."""
+"""The limit for the texts of all fields on a page, with the HTML around them, so that pages stay cheap."""
 FIELD_BYTES, OPTION_BYTES, CHOICE_BYTES = 400, 30, 130
-"""About how much HTML there is around a field, an option of a select, and a radio button or box."""
+"""About how much HTML surrounds a field, an option of a select, and a radio button or checkbox."""
 LINKS_MAX, LINK_BYTES = 50, 100
-"""How many URLs of a text are links, and about how much HTML each is."""
+"""How many URLs of a text become links, and about how much HTML each takes."""
 NAME_CHARS_MAX = 64
 LABEL_CHARS_MAX = 1_000
 TEXT_CHARS_MAX = 2_000
-"""Of a help text, a placeholder, an option."""
+"""The limit for a help text, a placeholder or an option."""
 PATTERN_CHARS_MAX = 1_000
 PATTERN_WORK_MAX = 5_000_000
-"""Characters that a field may have times states of its pattern, of all fields: some milliseconds."""
+"""The limit for all fields of maximum characters times states of the pattern; it takes some milliseconds."""
 EXTRA_VALUES = 20
-"""How many more values than its fields have are read of a submission, so that what is wrong can be said."""
+"""How many values beyond those of its fields are read from a submission, so that errors can name them."""
 LINE_CHARS, AREA_CHARS, CHARS_MAX = 1_000, 10_000, 200_000
 """How many characters a line and a text may have by default, and at most."""
 FILES_MAX = 20
@@ -145,7 +145,8 @@ def check_name(name: str, pointer: str) -> None:
 
 
 def number_of(text: str, *, whole: bool) -> Decimal | None:
-    """A number as JSON writes it; None if it is not one, or cannot be kept: of 64 bits if `whole`, else a double."""
+    """A number as JSON writes it; None if it is not one, or does not fit into 64 bits (`whole`) or a double
+    (otherwise)."""
     if whole:
         found = Decimal(text) if _WHOLE.fullmatch(text) else None
         return found if found is not None and INTEGER_MIN <= found <= INTEGER_MAX else None
@@ -293,7 +294,7 @@ def _why_no_pattern(pattern: str) -> str:
 
 
 def _pattern_work(field: FormField) -> int:
-    """How many steps it takes at most to hold a text against the field's pattern."""
+    """The maximum number of steps to match a text against the field's pattern."""
     if not field.pattern:
         return 0
     return states(whole_pattern(field.pattern)) * (field.max if isinstance(field.max, int) else LINE_CHARS)

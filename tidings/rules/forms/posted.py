@@ -1,7 +1,7 @@
 """What was sent to a form, read strictly: urlencoded, multipart or JSON.
 
-Nothing is guessed: text is UTF-8, a body ends where its kind says, and what breaks the rules of its kind is refused
-whole. The values are what people typed; `values.py` checks them.
+Nothing is guessed: text is UTF-8, a body ends where its kind says, and a body that breaks the rules of its kind is
+refused. The values are what people typed; `values.py` checks them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tidings.rules.reading.multipart import MULTIPART, file_name, parameters
 
 URLENCODED, JSON = "application/x-www-form-urlencoded", "application/json"
 PAIRS_MAX = 1_000
-"""More values than this are not read of any form."""
+"""No more values than this are read from any form."""
 HEAD_BYTES_MAX = 4_096
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -40,7 +40,7 @@ class _Typed(NamedTuple):
 
 
 class PostedFile(NamedTuple):
-    """A file as it was sent. `type` is what its sender says."""
+    """A file as it was sent. `type` is the one that its sender gave."""
 
     name: str
     type: str
@@ -157,7 +157,7 @@ def _add_part(posted: Posted, piece: bytes) -> None:
     if "filename" not in says:
         posted.texts.setdefault(name, []).append(_text(content))
     elif says["filename"] or content:
-        # A file field in which nothing was chosen is sent as a file without a name.
+        # A file field without a chosen file is sent as a file without a name.
         kind = headers.get("content-type", "").partition(";")[0].strip().lower() or "application/octet-stream"
         posted.files.setdefault(name, []).append(PostedFile(file_name(says["filename"]), plain(kind)[:100], content))
     else:

@@ -1,7 +1,7 @@
 """Whether a form may be submitted from the page that a request comes from.
 
 Browsers say so in `Sec-Fetch-Site`, in `Origin`, or at least in `Referer`; a program that is not a browser says
-nothing, and needs no page to trick anybody.
+nothing, but it would not need a page to trick anybody.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def sender_of(headers: Mapping[str, str]) -> str | None:
 def is_own(sender: str, host: str, public: PublicUrl | None) -> bool:
     """Whether an origin is this server's: its public one, or the host that the request names.
 
-    Behind a proxy the server does not know with which scheme it was called, so only the host counts there.
+    Behind a proxy, the server does not know the scheme with which it was called, so only the host counts.
     """
     return (public is not None and sender == public.origin.lower()) or (
         bool(host) and sender.partition("://")[2] == _PORT.sub("", host.lower())

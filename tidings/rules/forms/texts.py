@@ -1,4 +1,4 @@
-"""What forms say to people, in their languages: one file of sentences for each, all with the same names."""
+"""What forms say to people, in their languages: one file of sentences per language, all with the same names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 FALLBACK = "en"
 LANGUAGES = ("en", "de", "fr", "es")
-"""Those whose sentences there are. A form in another language gets those of FALLBACK, marked as such."""
+"""The languages that have sentences. A form in another language gets those of FALLBACK, marked as such."""
 
 FAMILIES = ("image", "video", "audio")
 """Types of files that have a word."""

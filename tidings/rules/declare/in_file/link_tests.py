@@ -1,8 +1,8 @@
 """The tests of links in a file, and what is wrong with their form.
 
-A test is `{event: {data, ...}, expect: ...}`, in the list `tests` of its link. `expect` has the request (`put: PATH`,
-`json`, `form`, `query`, ...), the mail (`to`, `subject`, ...) or the edit (`patch: ID`, `data`) of the link, of which
-only what it names is compared; a list of them if the link has `split`; or `nothing` if the link does not act.
+A test is `{event: {data, ...}, expect: ...}`, in the list `tests` of its link. `expect` is the link's request (`put:
+PATH`, `json`, `form`, `query`, ...), mail (`to`, `subject`, ...) or edit (`patch: ID`, `data`), of which only the
+given parts are compared; a list of them if the link has `split`; or `nothing` if the link does not act.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXPECTED = {
 
 
 def read_tests(given: Mapping[str, Any], declared: Mapping[str, Any], wrong: Places) -> None:
-    """Report what is wrong with the form of tests. `given`: by the names of links; `declared`: the links."""
+    """Report what is wrong with the form of tests. `given`: the tests by links' names; `declared`: the links."""
     for link, tests in given.items():
         at = f"/links/{escaped(link)}/tests"
         action = next((each for each in EXPECTED if each in (declared.get(link) or {})), None)

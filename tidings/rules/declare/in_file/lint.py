@@ -21,11 +21,11 @@ from tidings.rules.templates.program import Program
 CODE = "unknown_field"
 _NOT_TEMPLATES = ("description", "filter")
 _OF_EVENT = ("data", "previous", "old")
-"""What has the fields of the event's type."""
+"""The names that have the fields of the event's type."""
 
 
 class _EveryName(tuple[str, ...]):
-    """The names of any scope: whether a template may use one was checked before."""
+    """Accepts every name, because whether a template may use it was already checked."""
 
     __slots__ = ()
 
@@ -34,7 +34,7 @@ class _EveryName(tuple[str, ...]):
 
 
 def unknown_fields(links: Iterable[DeclaredLink], known: Sequence[Mapping[str, EventType]]) -> list[Place]:
-    """Each place of a template that names a field which no event has that its link acts on.
+    """The places of templates that name a field which no event has that their link acts on.
 
     `known`: the event types, by name. Events whose fields are not known are left out: the link acts on times, or
     on types without a schema.
@@ -76,7 +76,7 @@ def _read(text: str) -> Any:
 
 
 def _named(value: Any, pointer: str) -> Iterator[tuple[str, tuple[str | int, ...]]]:
-    """What the templates of a declaration name, each with its place."""
+    """The names used by a declaration's templates, each with its place."""
     if type(value) is dict:
         for name, each in value.items():
             yield from _named(each, f"{pointer}/{escaped(name)}")
@@ -89,7 +89,7 @@ def _named(value: Any, pointer: str) -> Iterator[tuple[str, tuple[str | int, ...
 
 
 def _missing(schema: Any, steps: tuple[str | int, ...]) -> dict[str, Any] | None:
-    """The properties among which a step is missing; None if the schema has, or may have, all of them."""
+    """The properties among which a step of the path is missing; None if the schema has, or may have, all steps."""
     for step in steps:
         schema = _object(schema)
         if schema is None:
@@ -102,7 +102,8 @@ def _missing(schema: Any, steps: tuple[str | int, ...]) -> dict[str, Any] | None
 
 
 def _object(schema: Any) -> dict[str, Any] | None:
-    """The part of a schema that says which fields an object has; None if it does not, or something else may count."""
+    """The part of a schema that lists an object's fields; None if there is none, or if other keywords may add
+    fields."""
     if type(schema) is not dict or any(word in schema for word in ("$ref", "allOf", "oneOf", "patternProperties")):
         return None
     if "anyOf" in schema:
