@@ -19,7 +19,7 @@ _DONE = {"retry": "retried", "cancel": "cancelled"}
 
 
 def in_bulk(out: Session, act: str, body: Mapping[str, Any], *, dry_run: bool) -> None:
-    """Retry or cancel all deliveries that fit `body`, after saying how many they are."""
+    """Retry or cancel all deliveries that match `body`, after saying how many there are."""
     path = f"/v1/deliveries:{act}"
     count = out.client.exchange(calls.create(path, {**body, "dry_run": True})).value()
     more = "+" if count["count_is_more"] else ""

@@ -1,4 +1,4 @@
-"""Requests that came to hooks, sent again as they were received to a URL on this machine."""
+"""Requests to hooks, sent again as received to a URL on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""For Python users: calls to a Tidings server, and the check of its webhooks. The wire is the standard library's.
+"""For Python users: call a Tidings server, and verify its webhooks. It needs only the standard library for the
+transport.
 
     from tidings.client import Client, verify
 
@@ -75,7 +76,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # asyncio takes longer to load than all the rest; programs that only verify, or call without it, do not load it.
+    # asyncio takes longer to load than everything else, so programs that do not need it do not load it.
     if name == "AsyncClient":
         from tidings.client.async_client import AsyncClient
 

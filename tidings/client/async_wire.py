@@ -80,7 +80,7 @@ class AsyncWire:
         try:
             writer.write(self._head(request))
             async for piece in _as_async(upload.begin()):
-                # drain() alone lets nobody else run: an early answer would be lost to a write that fails after it.
+                # drain() alone lets nothing else run, so an early response would be lost if a later write fails.
                 await asyncio.sleep(0)
                 if answer.done():
                     break
@@ -91,7 +91,7 @@ class AsyncWire:
                 is_whole = True
                 writer.write(b"0\r\n\r\n" if is_chunked else b"")
         except (BrokenPipeError, ConnectionResetError):
-            # It has said why, or does so now.
+            # The server has said why, or is about to.
             is_whole = False
         except BaseException:
             answer.cancel()

@@ -13,7 +13,7 @@ from tidings.client.exchange import ClientRequest, new_idempotency_key
 When = str | datetime
 """A time: RFC 3339 text, or an aware datetime."""
 BATCH_BYTES_MAX = 900_000
-"""Below a server's smaller limit in its default settings, so that any server accepts a batch of this size."""
+"""Below the smaller limit in a server's default settings, so that any server accepts a batch of this size."""
 
 
 def publish(
@@ -37,7 +37,7 @@ def publish_batch(events: Sequence[Mapping[str, Any]], idempotency_key: str | No
 
 
 def event_text(fields: Mapping[str, Any], data: str) -> bytes:
-    """An event as JSON. `data` is JSON text that is inserted as it is, so that numbers keep every digit."""
+    """An event as JSON. `data` is JSON text that is inserted unchanged, so that numbers keep every digit."""
     return f'{json.dumps(fields)[:-1]}, "data": {data}}}'.encode()
 
 

@@ -1,4 +1,4 @@
-"""What a call may raise. The names are those of the server's own errors.
+"""The errors that a call can raise. Their names are those of the server's own errors.
 
 ClientError
   ConnectionFailed   no answer: refused, broken off, timed out
@@ -19,7 +19,7 @@ PLACES_MAX = 5
 
 
 class ClientError(Exception):
-    """What all errors of the client are. `str()` is a sentence for people."""
+    """The base of all errors of the client. `str()` is a sentence for people."""
 
 
 class ConnectionFailed(ClientError):
@@ -118,15 +118,15 @@ class ImportRefused(Invalid):
 
 
 class LimitReached(ApiError):
-    """429: the key's call limit is used up, also after the client's own retries."""
+    """429: the key's call limit is used up, even after the client's own retries."""
 
 
 class ServerFault(ApiError):
-    """500 and above: the fault is on the server's side."""
+    """500 and above: an error on the server's side."""
 
 
 class Unavailable(ServerFault):
-    """503: not possible right now, also after the client's own retries."""
+    """503: not possible right now, even after the client's own retries."""
 
 
 KINDS: dict[int, type[ApiError]] = {

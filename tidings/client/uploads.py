@@ -29,7 +29,7 @@ class Upload:
     begin: Callable[[], Pieces]
     format: str
     again: bool
-    """It can be started more than once, so the request may be sent again."""
+    """Whether it can be started more than once, so that the request may be sent again."""
     length: int | None = None
     """In bytes, if known."""
 

@@ -1,4 +1,4 @@
-"""The check of a received webhook: one of Tidings (Standard Webhooks 1.0), or of any sender whose scheme is known."""
+"""Verify a received webhook from Tidings (Standard Webhooks 1.0), or from any sender whose scheme is known."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _fetched(needs: Sequence[Needed], fetch: Callable[[Needed], bytes] | None) -
 
 
 def _refusal(verdict: Verdict, url: str) -> ValueError:
-    """What to raise: a call that could verify nothing is not a forged webhook."""
+    """The error to raise: a call that could not verify anything is not a forged webhook."""
     if verdict.reason == "bad_secret":
         return ValueError(f"secrets: {verdict.detail}")
     if verdict.reason == "wrong_url" and not url:

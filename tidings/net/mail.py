@@ -1,7 +1,7 @@
-"""Mail through libcurl's SMTP: a request like any other, on the same connections, checked addresses and time limits.
+"""Mail through libcurl's SMTP: a request like any other, with the same connections, address checks and time limits.
 
-The reply's status is the server's last code. Until the whole message was handed over, a failure means that it was not
-accepted; after that, only the server's answer says whether it was.
+The reply's status is the server's last code. Until the whole message is handed over, a failure means that it was not
+accepted; after that, only the server's reply says whether it was.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MailHandle(Handle):
             curl.setopt(pycurl.UPLOAD, 1)
             curl.setopt(pycurl.INFILESIZE_LARGE, len(request.body))
         else:
-            # A greeting and a login, and nothing is sent.
+            # Only a greeting and a login; nothing is sent.
             curl.setopt(pycurl.NOBODY, 1)
             curl.setopt(pycurl.CUSTOMREQUEST, "NOOP")
         curl.setopt(pycurl.FRESH_CONNECT, 0)
@@ -70,7 +70,7 @@ class MailHandle(Handle):
         return Reply(None, lines, said, duration_ms, self._why(number, message))
 
     def stayed_here(self, number: int) -> bool:
-        """Never: a message is not repeated here."""
+        """Never, because a message is not repeated here."""
         return False
 
     def _why(self, number: int, message: str) -> TransportFailure:
@@ -95,7 +95,7 @@ class MailHandle(Handle):
 
 
 def _last_answer(lines: list[bytes]) -> bytes:
-    """The lines of the server's last answer: all but the last have a dash after the code."""
+    """The lines of the server's last reply; all but the last have a dash after the code."""
     begin = len(lines) - 1
     while begin > 0 and lines[begin - 1][3:4] == b"-" and lines[begin - 1][:3] == lines[-1][:3]:
         begin -= 1

@@ -1,4 +1,5 @@
-"""Host name look-ups: one bounded place, divided among tenants, with a short memory (the only user of c-ares).
+"""Host name look-ups: a bounded number at a time, divided among tenants, with a short-lived cache (the only user of
+c-ares).
 
 A look-up costs a few packets and no thread, so names whose servers never respond delay nobody else: they use up their
 tenant's share of look-ups, and each is given up after 5 seconds. A result is used for as long as DNS says, within
@@ -28,12 +29,12 @@ from tidings.rules.share import Share, Turns
 
 LOOKUP_SECONDS = 5.0
 LOOKUPS_MAX = 256
-"""How many are under way at once, for all tenants together."""
+"""How many are in progress at once, for all tenants together."""
 FRESH_SECONDS_MIN, FRESH_SECONDS_MAX = 5.0, 60.0
 RENEWING_SECONDS = 10.0
 """How long an expired result is used while it is looked up again."""
 STALE_SECONDS = 600.0
-"""The longest that a result is used while no name server responds."""
+"""How long at most a result is used while no name server responds."""
 NAMES_KEPT = 10_000
 TRY_SECONDS, TRIES = 0.5, 6
 CHANNEL_SECONDS = 5.0
@@ -64,7 +65,7 @@ Done = Callable[[Resolved], None]
 
 
 class _Pending:
-    """A look-up that is waiting for its turn or under way, and its waiters."""
+    """A look-up that is waiting for its turn or in progress, and its waiters."""
 
     __slots__ = ("begun", "done", "name", "tenant")
 
@@ -108,7 +109,7 @@ class Names:
         with self._lock:
             pending = self._pending.get(name)
             if pending is None or (pending.begun is None and pending.tenant != tenant):
-                # Nobody waits in another tenant's line: the tenant whose turn comes first looks it up.
+                # Nobody waits in another tenant's line; the tenant whose turn comes first does the look-up.
                 waiting = [] if pending is None else pending.done
                 pending = self._pending[name] = _Pending(name, tenant)
                 pending.done = waiting
@@ -161,7 +162,7 @@ class Names:
             self._known[name] = msgspec.structs.replace(found, until=now - RENEWING_SECONDS - 1)
 
     def expire(self) -> None:
-        """Give up what has been under way for too long."""
+        """Give up look-ups that have been in progress for too long."""
         now = self._clock()
         late: list[_Pending] = []
         with self._lock:

@@ -1,8 +1,8 @@
 """Requests from one node to another: HTTP/1.1 on the event loop, bodies piece by piece in both directions.
 
-libcurl (`net/http.py`) sends many short requests to strangers, from its own thread. Here an event loop passes on
-what it reads, no faster than the other side takes it, and the other side is a Tidings server: whatever it says that is
-not understood here ends the connection. Nothing is sent twice, except a GET or HEAD whose connection turned out to be
+libcurl (`net/http.py`) sends many short requests to strangers, from its own thread. Here an event loop passes on what
+it reads, no faster than the other side takes it, and the other side is a Tidings server: anything that is not
+understood here ends the connection. Nothing is sent twice, except a GET or HEAD whose connection turned out to be
 closed.
 """
 
@@ -23,7 +23,7 @@ from tidings.net.http1 import Framing, Headers, head_of, read_head
 
 CONNECT_SECONDS = 4.0
 IDLE_SECONDS = 3.0
-"""How long an idle connection is kept: a good deal less than the HTTP server keeps one (9 s)."""
+"""How long an idle connection is kept: much less than the HTTP server keeps one (9 s)."""
 IDLE_MAX = 64
 BUFFER_BYTES = 64 * 1024
 DISCARDED_BYTES_MAX, DISCARD_SECONDS = 8 * 1024 * 1024, 2.0
@@ -31,7 +31,7 @@ DISCARDED_BYTES_MAX, DISCARD_SECONDS = 8 * 1024 * 1024, 2.0
 peer still sends is reset, and a reset can destroy an answer that has not been read yet."""
 
 SAFE = ("GET", "HEAD")
-"""Methods that may be sent again if their connection had been closed."""
+"""Methods that may be sent again if the connection turns out to be closed."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -54,7 +54,7 @@ class OnwardRequest(msgspec.Struct, frozen=True):
     """Without those that frame the body. Called again if the request is sent again."""
     body: AsyncGenerator[bytes] | None = None
     length: int | None = None
-    """The bytes of the body; None: unknown, so it is sent in chunks."""
+    """The bytes of the body; None if unknown, so that it is sent in chunks."""
 
 
 class _Connection:
@@ -71,7 +71,7 @@ class _Connection:
         return is_fresh and not self.reader.at_eof() and not self.writer.is_closing()
 
     def close(self) -> None:
-        # Not in order: nobody wants what is unsent.
+        # Abort rather than close, because nobody wants what is unsent.
         self.writer.transport.abort()
 
 
@@ -277,7 +277,10 @@ def _head(request: OnwardRequest) -> bytes:
 
 
 def _said(wrong: BaseException) -> str:
-    """What it says. The stream keeps what it has raised: with the frames that this went through, the caller's too."""
+    """The text of an exception.
+
+    The stream keeps the exceptions that it raised, with all frames that they passed, including the caller's.
+    """
     return str(wrong.with_traceback(None))
 
 

@@ -1,7 +1,7 @@
 """The result of a request, as facts: a status, header lines, a body, or what failed, from a closed list.
 
 Nothing here is judged: whether 410 or 302 is a success is up to the sender of the request. The sentences are shown to
-the link's owner, so they never contain what a name resolved to; that is in the log.
+the link's owner, so they never say what a name resolved to; that is in the log.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CANNOT_USE = (
     "The host of this URL cannot be used here: its name does not resolve, or resolves only to addresses that "
     "this server refuses to call."
 )
-"""What tenants see for any host name: otherwise they could list the names of the inner network."""
+"""What tenants see for any host name; otherwise they could list the names of the internal network."""
 
 CLOSED_AFTER_HANDSHAKE = (
     "The endpoint closed the connection right after the TLS handshake, before the request was sent. "
@@ -194,7 +194,7 @@ _UNTRUSTED = (
     ("Hostname mismatch", "it is for another host name"),
     ("IP address mismatch", "it is for another address"),
 )
-"""What OpenSSL says about a certificate, and what to do; the first that fits."""
+"""What OpenSSL says about a certificate, and what to do; the first match counts."""
 _TOO_LONG = "The head of the response is too long (at most 100 kB per header, 300 kB and 5,000 headers in total)."
 _RESET = "The connection was reset before the head of a response was complete."
 _OURS = "The transfer failed inside this server (libcurl error {number}); please report it."

@@ -1,4 +1,4 @@
-"""Publish from your own transaction: a table in your database, and a relay that publishes what was committed to it.
+"""Publish from your own transaction: a table in your database, and a relay that publishes the events committed to it.
 
     outbox = Outbox()
     with connection.transaction():                                  # psycopg; sqlite3, SQLAlchemy and Django alike
@@ -7,13 +7,13 @@
 
     Relay("postgresql://app@db/shop", Client(url, key)).run()       # or: tidings outbox relay --database URL
 
-If the transaction is rolled back, there is no event. If it is committed, there is exactly one, whatever dies and when:
-the row carries the event's id, the relay deletes it only after the event is stored, and an id is stored only once.
+If the transaction is rolled back, there is no event. If it is committed, there is exactly one, no matter what fails
+when: the row has the event's id, the relay deletes it only after the event is stored, and an id is stored only once.
 
 The order respects commits: an event that was added after another one's transaction was committed is published after
 it. A relay reads the rows in the order in which they were added, always from the first one that is left, so that a row
 that becomes visible late is never passed over. For the same reason several relays do no harm: each publishes nothing
-before it has published, or found published, all that was visible before it. They gain nothing either.
+before it has published, or found published, all that was visible before it. But they bring no benefit either.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The application's side: add an event to the transaction that makes it true."""
+"""The application's side: add an event to the transaction of the change that it is about."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = dict[str, str | None]
 class Outbox:
     """Adds events to a table of the application's own database. May be shared between threads.
 
-    `connection` is what the change is made with: a psycopg connection or cursor, a sqlite3 connection or cursor, an
+    `connection` is the one that makes the change: a psycopg connection or cursor, a sqlite3 connection or cursor, an
     SQLAlchemy connection or session, or `django.db.connection` (`connections[...]`).
 
     `dumps` turns `data` into JSON text. The usual one writes times as RFC 3339, and UUIDs and decimals as text.
@@ -97,7 +97,7 @@ class Outbox:
         time: str | datetime | None,
         tenant: str | None,
     ) -> Row:
-        # A mistake is found here, by its author, and not later by a relay.
+        # Mistakes are found here, by their author, rather than later by a relay.
         if not is_type(type):
             raise ValueError(TYPE_RULE)
         if type.startswith(OWN_TYPES):

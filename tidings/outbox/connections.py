@@ -55,7 +55,7 @@ def execute(connection: Any, sql: str, parameters: Mapping[str, Any]) -> Any:
 
 
 def in_transaction(connection: Any) -> bool:
-    """Whether what is written now is committed together with something else, and not at once by itself."""
+    """Whether what is written now is committed together with something else, rather than at once on its own."""
     kind = kind_of(connection)
     if kind == "django":
         return bool(connection.in_atomic_block) or not connection.get_autocommit()

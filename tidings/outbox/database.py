@@ -44,7 +44,7 @@ class RefusedRow(NamedTuple):
 class OutboxTable:
     """The outbox's table over one connection, which is opened when needed and again after `close`.
 
-    Every statement is committed by itself. Raises what the database's library raises.
+    Every statement is committed separately. Raises what the database's library raises.
     """
 
     def __init__(self, connect: Connect, table: str) -> None:
@@ -76,7 +76,7 @@ class OutboxTable:
         return self._write(self._open(), self._statements.retry, {})
 
     def close(self) -> None:
-        """Close the connection; whatever is asked next opens another one."""
+        """Close the connection; the next call opens another one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -103,7 +103,8 @@ class OutboxTable:
 
 
 def connector(url: str) -> Connect:
-    """What opens connections to a database: `postgresql://USER@HOST/NAME`, `sqlite:///PATH`, or a file's path.
+    """A function that opens connections to a database: `postgresql://USER@HOST/NAME`, `sqlite:///PATH`, or a file's
+    path.
 
     SQLAlchemy's URLs with a driver, such as `postgresql+psycopg://`, work as well. Raises ValueError.
     """

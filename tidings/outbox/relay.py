@@ -1,9 +1,9 @@
-"""The relay: publishes what the outbox's table holds, in order, and deletes it once it is stored.
+"""The relay: publishes the events in the outbox's table, in order, and deletes each once it is stored.
 
-What dies between the two repeats the batch later, with the same ids, which stores nothing twice. A batch is stored as a
-whole or not at all; if it is refused, its events are sent one by one, and those that the server refuses for what they
-say are put aside with the reason, so that one of them does not stop all that follow. Whatever else goes wrong (no
-answer, a key without the scope, a database that is away) leaves the rows where they are, and is tried again.
+A relay that dies in between repeats the batch later with the same ids, which stores nothing twice. A batch is stored
+as a whole or not at all; if it is refused, its events are sent one by one, and those that the server refuses for what
+they say are put aside with the reason, so that one of them does not stop all that follow. If anything else goes wrong
+(no response, a key without the scope, an unavailable database), the rows stay where they are and are tried again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EVERY_SECONDS = 0.5
 ROWS_MAX = 500
 PAUSE_SECONDS_MAX = 30.0
 REFUSING = frozenset({400, 409, 413, 422})
-"""The statuses of answers that are about what an event says. Others concern every event alike."""
+"""The response statuses that are about the content of an event. All others concern every event alike."""
 
 log = logging.getLogger("tidings.outbox")
 
@@ -35,7 +35,7 @@ class Relay:
     """Publishes the events of one outbox through one client.
 
     `database` is its URL (`database.connector`), or a function that opens a connection; in Django,
-    `lambda: django.db.connection`. `every_seconds`: how often the table is looked at if nothing calls `wake`.
+    `lambda: django.db.connection`. `every_seconds`: how often the table is checked if nothing calls `wake`.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Relay:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the batch that is under way, and end."""
+        """Finish the batch in progress, and stop."""
         self._stopping = True
         self._awake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def wake(self) -> None:
-        """Look at the table now: call it after a commit, to publish without delay. From any thread."""
+        """Check the table now. Call this after a commit, from any thread, to publish without delay."""
         self._awake.set()
 
     def run(self) -> None:
@@ -101,7 +101,7 @@ class Relay:
         self._close()
 
     def run_until_signal(self) -> None:
-        """Run until SIGTERM or SIGINT (Ctrl-C), then finish the batch that is under way. For the main thread."""
+        """Run until SIGTERM or SIGINT (Ctrl-C), then finish the batch in progress. For the main thread."""
         ends = (signal.SIGTERM, signal.SIGINT)
         # Waited for, not handled: a handler that interrupts this thread anywhere could not take the event's lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, ends)

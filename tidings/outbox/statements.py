@@ -1,4 +1,4 @@
-"""The outbox's table and everything that is asked of it, as SQL with `:named` parameters, for PostgreSQL and SQLite."""
+"""The outbox's table and all statements about it, as SQL with `:named` parameters, for PostgreSQL and SQLite."""
 
 from __future__ import annotations
 

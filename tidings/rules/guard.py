@@ -1,4 +1,4 @@
-"""What a link asks before it acts on an event: its `if`, and the key of its `once`."""
+"""What a link checks before it acts on an event: its `if`, and the key of its `once`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ SKIPPED_BY_ONCE = "The link has already succeeded for this key of its `once`."
 
 
 ITEM = "item"
-"""What templates see the element as that a delivery is about (`split`)."""
+"""The name by which templates see the element that a delivery is about (`split`)."""
 
 
 MINE = "mine"
-"""What the templates of calls see what links have kept for the event's subject as (`keep`)."""
+"""The name by which templates of calls see the values kept for the event's subject (`keep`)."""
 
 
 def names_of(what: LinkAction) -> tuple[str, ...]:
-    """What the templates of a link's action see."""
+    """The names that the templates of a link's action see."""
     return SCOPE if what.split_by is None else (*SCOPE, ITEM)
 
 
 class Guard:
-    """Both of one link, compiled. Used by one thread at a time."""
+    """The `if` and `once` of one link, compiled. Used by one thread at a time."""
 
     def __init__(self, what: LinkAction, pointer: str = "") -> None:
         """Raises Refused with the place of a template that is wrong."""
@@ -34,7 +34,7 @@ class Guard:
         self._if = None if what.only_if is None else Condition(what.only_if, f"{pointer}/if", SCOPE)
         self._once = None if what.once_by is None else JsonTemplate(what.once_by, self._at, names_of(what))
         self.is_open = self._if is None and self._once is None
-        """Whether it asks nothing."""
+        """Whether it has neither."""
         self.has_key = self._once is not None
 
     def skips(self, scope: Scope) -> bool:

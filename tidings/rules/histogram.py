@@ -6,13 +6,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""What answering a request takes: most a millisecond or two."""
+"""Bounds for the time to answer a request, usually a millisecond or two."""
 ATTEMPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""What an endpoint takes to answer, up to its longest timeout."""
+"""Bounds for the time that an endpoint takes to answer, up to the longest timeout."""
 DELIVERY_SECONDS = (
     0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0, 86400.0
 )  # fmt: skip
-"""From publish to delivery: milliseconds where all is well, hours after retries."""
+"""Bounds for the time from publishing to delivery: milliseconds if all is well, hours after retries."""
 
 
 class Histogram:
@@ -41,7 +41,7 @@ class Histogram:
         self.total += sum(values) if min(values, default=0.0) >= 0.0 else sum(max(value, 0.0) for value in values)
 
     def buckets(self) -> list[tuple[str, float]]:
-        """How many values were at most each bound (`le`), as Prometheus wants it, `+Inf` last."""
+        """How many values did not exceed each bound (`le`), as Prometheus expects, `+Inf` last."""
         found, below = [], 0
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             below += count

@@ -24,7 +24,7 @@ def agrees(present: Any, given: Any) -> bool:
 
 
 def differs(name: str, pointer: str, present: Any = msgspec.UNSET) -> Place:
-    """The place of one that differs; UNSET: it has no value before the thing is stored."""
+    """The place of a member that differs; UNSET means that it has no value before the thing is stored."""
     shown = "not set before it is stored"
     if present is not msgspec.UNSET:
         shown = msgspec.json.encode(present).decode()

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces of requests, routing and attempts, loaded only if they are asked for."""
+"""OpenTelemetry traces of requests, routing and attempts, loaded only if they are enabled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def start_if_asked(environ: Mapping[str, str], clock: Clock) -> Started | None:
-    """Tracing, if the environment asks for it. Raises WrongTracing."""
+    """Tracing, if the environment enables it. Raises WrongTracing."""
     if asked_by(environ) is None:
         return None
     from tidings.tracing.start import start

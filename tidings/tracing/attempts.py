@@ -1,4 +1,4 @@
-"""A span for each attempt, whose context the request carries on: around an action, which knows nothing of it."""
+"""A span for each attempt, whose context the request passes on. It wraps an action, which knows nothing about it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TracedAction:
         return getattr(self._action, name)
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
-        """The action's request, which carries the context on. Raises ValueError."""
+        """The action's request, with the context added. Raises ValueError."""
         prepared = self._prepare(events, carried, now)
         event, count, links = events[0], len(events), _NONE
         if count == 1:
@@ -93,7 +93,7 @@ class TracedAction:
 
 
 def _of_several(traces: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """For a batch: what its span is part of, as an event keeps it, and the traces that it only names.
+    """For a batch: the trace that its span is part of, in an event's form, and the traces that it only names.
 
     A request is part of one trace: one with events of several traces begins its own, which names them.
     """

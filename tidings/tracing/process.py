@@ -1,4 +1,4 @@
-"""The exporter's process, as the server sees it: it is started, given records, heard, and ended."""
+"""The exporter's process, from the server's side: start it, give it records, read its reports, and end it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Exporter:
         self._socket, self._frames = ours, Frames()
         self._decode = msgspec.msgpack.Decoder(Report).decode
         self._rest = memoryview(framed(msgspec.msgpack.encode(orders)))
-        """What it was given and has not taken yet."""
+        """The bytes that it was given and has not taken yet."""
         self.given = 0
         """How many records it was given."""
         self.report = Report()
-        """What it said last."""
+        """Its last report."""
 
     @property
     def pid(self) -> int:
@@ -60,7 +60,7 @@ class Exporter:
         return self._socket.fileno()
 
     def takes(self) -> bool:
-        """Whether it has taken all that it was given. Raises ConnectionError if it has ended."""
+        """Whether it has taken everything that it was given. Raises ConnectionError if it has ended."""
         while self._rest:
             try:
                 self._rest = self._rest[self._socket.send(self._rest) :]
@@ -76,7 +76,7 @@ class Exporter:
         self.takes()
 
     def hear(self) -> bool:
-        """Read what it says; returns whether that is news. Raises ConnectionError if it has ended."""
+        """Read its reports; returns whether there was a new one. Raises ConnectionError if it has ended."""
         is_news = False
         while True:
             try:
@@ -89,7 +89,7 @@ class Exporter:
                 self.report, is_news = self._decode(content), True
 
     def end(self, seconds: float) -> int:
-        """Let it send what it has, and end it after this time; its exit status, negative for a signal."""
+        """Let it send what it has, and end it after this time; returns its exit status, negative for a signal."""
         until = time.monotonic() + seconds
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)

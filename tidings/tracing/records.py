@@ -1,7 +1,7 @@
-"""What the server keeps of a span: a record, from which the exporter makes the span. And how the two talk.
+"""What the server keeps of a span: a record, from which the exporter makes the span; and the protocol between the two.
 
-A record has what only the server knows, in the form in which it has it. A server's threads take turns in one
-interpreter, so what can be worked out later is worked out in the other process.
+A record has only what the server alone knows, unconverted. The server's threads share one interpreter, so anything
+that can be worked out later is worked out in the other process.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def plain(record: Record) -> Record:
 
 
 class RecordBatch(msgspec.Struct, array_like=True):
-    """Records that are passed on together. `at` and `steady`: this moment, by both clocks."""
+    """Records that are passed on together. `at` and `steady`: the present moment on both clocks."""
 
     at: Micros
     steady: Seconds
@@ -156,7 +156,7 @@ class Orders(msgspec.Struct):
 
 
 class Report(msgspec.Struct, array_like=True):
-    """What the exporter has done since it began, and how it is."""
+    """What the exporter has done since it began, and its state."""
 
     sent: int = 0
     failed: int = 0

@@ -1,4 +1,4 @@
-"""A span for each request: the API's doors report theirs, other doors are wrapped and know nothing of it."""
+"""A span for each request: the API's doors report theirs; other doors are wrapped and know nothing about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidings.web.traces import Door, TracedRequest
 from tidings.web.wire.request_ids import NAMED
 
 UNTRACED = frozenset(("/healthz", "/readyz", "/metrics"))
-"""What probes ask again and again."""
+"""The paths that probes request again and again."""
 ROUTES = {"in": "/in/{path}", "f": "/f/{path}", "console": "/console/{page}", "portal": "/portal/{page}"}
 """By the first step of the path. These paths may be known only to those who may use them, so they are not recorded."""
 HIDDEN = frozenset(ROUTES.values())
@@ -31,7 +31,7 @@ class TracedRequests:
         self._tracing, self._spans, self._open = tracing, tracing.spans, tracing.open
 
     def begin(self, request: TracedRequest, path: str) -> Traced | None:
-        """A request's trace; None: it has none. Until `end`, its events are part of that trace."""
+        """A request's trace; None if it has none. Until `end`, its events are part of that trace."""
         if path in UNTRACED:
             return None
         if "traceparent" in request.headers:
@@ -43,7 +43,7 @@ class TracedRequests:
         return trace
 
     def entered(self, scope: Any, *, is_trusted: bool) -> Traced | None:
-        """The trace of a request that may have come with a context; None: it has none."""
+        """The trace of a request that may have arrived with a context; None if it has none."""
         given = read(scope.headers.get_all("traceparent"), scope.headers.get_all("tracestate"))
         return self._tracing.begin() if given is None else self._tracing.enter(given, is_trusted=is_trusted)
 
@@ -90,10 +90,10 @@ class TracedRequests:
         )
 
     def _sampled(self, entered: Entered, status: int) -> Entered | None:
-        """What is recorded of a trace that another system knows."""
+        """Whether to record a trace that another system knows."""
         found: Entered | None = entered
         if entered.parent is not None and status == UNAUTHORIZED:
-            # Nobody whom we know sent it, so it counts as what comes through a public door.
+            # No known caller sent it, so it counts like a request through a public door.
             found = self._tracing.enter(entered.parent, is_trusted=False)
         return found if found is not None and is_sampled(found.here) else None
 

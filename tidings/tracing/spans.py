@@ -1,8 +1,8 @@
 """Records of spans on their way out of the server: a list, and the thread that passes it to the exporter's process.
 
-Adding a record only appends it. The thread passes on what is there, all at once, some twenty times a second. If the
-exporter has no room, because the collector is slow or away, spans are dropped and counted: nothing waits for it, and
-nothing grows. If it ends, it is started again.
+Adding a record only appends it. The thread passes on what is there, all at once, about twenty times a second. If the
+exporter has no room, because the collector is slow or unavailable, spans are dropped and counted: nothing waits for
+it, and nothing grows. If it exits, it is restarted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tidings.tracing.records import STOP_SECONDS, Record, Report, encode, plain
 COLLECT_SECONDS = 0.04
 """How long records are collected before they are passed on; each time costs a change of threads."""
 RESTART_SECONDS = 5.0
-"""How long after its last start the exporter is started again, at the earliest."""
+"""How long after its last start the exporter is restarted, at the earliest."""
 LAST_SECONDS = 0.5
 """How long an exporter that has closed its connection may take to end."""
 NOTE_SECONDS = 60.0
@@ -63,7 +63,7 @@ class Spans:
         self._thread.start()
 
     def add(self, record: Record) -> None:
-        """Have a span sent, for which there was room just now."""
+        """Have a span sent for which there was room a moment ago."""
         records = self._records
         try:
             records.append(encode(record))
@@ -211,7 +211,7 @@ class Spans:
         self._was_failing = said.wrong is not None
 
     def _warn(self, about: str, text: str, *values: object) -> None:
-        """Say something, once in a while."""
+        """Log a warning, at most once per NOTE_SECONDS for each subject."""
         now = time.monotonic()
         if now - self._noted.get(about, -NOTE_SECONDS) >= NOTE_SECONDS:
             self._noted[about] = now

@@ -1,4 +1,4 @@
-"""Start tracing as the environment asks, and hand the server what it puts around its parts."""
+"""Start tracing as the environment says, and give the server the wrappers for its parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Started:
         self._tracing = tracing
 
     def attach(self, parts: Parts) -> Parts:
-        """Begin: see what is written and routed. Returns the parts, so that requests are traced, too."""
+        """Begin to observe what is written and routed. Returns the parts, with requests traced too."""
         self._tracing.spans.start()
         router = parts.routing
         assert isinstance(router, Router)

@@ -1,7 +1,7 @@
 """What is traced: requests, the events that they make, routing, and attempts; and how contexts pass between them.
 
-A trace's sampling is decided once, where it enters. An event keeps the context of the request that made it, so its
-attempts are part of that trace however late they are. An unsampled trace that nobody sent us is not kept at all.
+Whether a trace is sampled is decided once, where it enters. An event keeps the context of the request that made it, so
+its attempts are part of that trace however late they are. An unsampled trace of our own is not kept at all.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Tracing:
         return here
 
     def _committed(self, writer: Writer, router: Router) -> None:
-        """A group was written, or not: then its rider will route the same events again."""
+        """A group was written, or it failed, in which case its rider will route the same events again."""
         routed, router.traced = router.traced, []
         failures, self._failures = self._failures, writer.failures
         if not routed or failures != writer.failures:
@@ -113,7 +113,7 @@ class Tracing:
 
 
 _ids: list[str] = []
-"""Made ahead: many at once take a fraction of the time."""
+"""Made in advance, because making many at once takes a fraction of the time."""
 _contexts: list[str] = []
 
 

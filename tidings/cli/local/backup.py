@@ -209,7 +209,10 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
 
 
 def _place_of_key(settings: Settings, how: str = "") -> str:
-    """Where the secret key is, and that it must be kept. `how` to copy it, if this command could."""
+    """Where the secret key is, and that it must be kept.
+
+    `how`: a hint about how this command can copy the key, if it can.
+    """
     from tidings.store.seal import KEY_FILE
 
     file = settings.folder / KEY_FILE

@@ -98,7 +98,7 @@ def look_at_owner(folder: Path, file: Path | None) -> Iterator[Finding]:
     for each in files_of(file, folder):
         if each.is_file() and each.stat().st_uid != wanted:
             whose = f"{each} belongs to {place.owner_of(each)}, its folder to {place.user(wanted)}"
-            # Nothing is closed to root.
+            # Root can open everything.
             who = f"a server that runs as {place.user(wanted)} refuses to start"
             who = who if wanted else "only root can start the server"
             yield Finding("fail", "owner", f"{whose}: {who}. Run: chown -R {wanted} {folder}")
@@ -226,7 +226,7 @@ def _writable(folder: Path) -> Finding:
 
 
 def _advice_on(number: int | None, folder: Path) -> str:
-    """What to do if a folder cannot be written to for this reason."""
+    """What to do if this error prevents writing to a folder."""
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "Free some space."
     if number == errno.EROFS:

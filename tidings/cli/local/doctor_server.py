@@ -22,14 +22,14 @@ ENDPOINTS_MAX = 10_000
 REFUSALS_MAX = 1_000
 SHARES_MAX = 10
 REFUSED_LEAST = 100
-"""Fewer refusals since startup than that are no news."""
+"""Fewer refusals than this since startup are not worth reporting."""
 OF_FORMS = {
     "origin": "the page that sent it is on an origin that the form does not list",
     "unknown_field": "it had a field that the form does not have",
     "schema": "it does not match the schema of its event type",
     "too_large": "it is larger than max_form_bytes",
 }
-"""Why a form refuses what it may have to take."""
+"""Reasons for which a form may refuse what it should accept."""
 
 
 def look_at_server(url: str, key: str) -> Generator[Finding, None, bool]:

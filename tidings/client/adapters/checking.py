@@ -1,4 +1,4 @@
-"""What the adapters share: a request becomes the webhook in it, or the answer to its sender."""
+"""What the adapters share: a request becomes the webhook in it, or the response to its sender."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class VerifiedWebhook:
 
 @dataclass(frozen=True)
 class AdapterReply:
-    """An answer that replaces the view's."""
+    """A response that replaces the view's."""
 
     status: int
     headers: Mapping[str, str]
@@ -69,7 +69,7 @@ class WebhookChecker:
         self._scheme, self._public_url = known, public_url.rstrip("/")
         self._keep_secret, self._now = keep_secret, now
         self.fetch = fetch
-        """It may take its time, so an adapter with an event loop calls `take` in a thread."""
+        """It may take a while, so an adapter with an event loop calls `take` in a thread."""
 
     def take(
         self,
@@ -80,7 +80,7 @@ class WebhookChecker:
         body: bytes,
         request: Any,
     ) -> VerifiedWebhook | AdapterReply:
-        """Check a request. `origin` is such as `https://example.com`, `target` the path and query as they were sent."""
+        """Check a request. `origin` is for example `https://example.com`, `target` the path and query as sent."""
         hook = HookRequest(method, (self._public_url or origin) + target, headers, body)
         asked = schemes.before(self._verifier, hook)
         if asked is not None:
@@ -97,7 +97,7 @@ class WebhookChecker:
         )
 
     def accepted(self) -> AdapterReply:
-        """The answer if the view returns none: 204, or what this sender expects."""
+        """The response if the view returns none: 204, or what this sender expects."""
         return _filled(self._scheme.accepted) if self._scheme.accepted else AdapterReply(DONE_STATUS, {}, b"")
 
     def _refusal(self, verdict: Verdict) -> AdapterReply:

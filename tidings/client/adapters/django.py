@@ -4,7 +4,7 @@
     def github(received):
         print(received.type, received.value)
 
-It is exempt from the check of CSRF tokens: the signature replaces them. `async` views work as well.
+It is exempt from CSRF tokens, because the signature replaces them. `async` views work as well.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ View = Callable[..., Any]
 
 
 def webhook(*args: Any, **options: Any) -> Callable[[View], View]:
-    """Let a view get genuine webhooks only, as `VerifiedWebhook` instead of the request.
+    """Give a view only genuine webhooks, as `VerifiedWebhook` instead of the request.
 
-    The arguments are those of `WebhookChecker`. Other requests are answered 401 with the reason, handshakes as their
-    senders want. If the view returns None, the answer is 204, or what the sender wants to read.
+    The arguments are those of `WebhookChecker`. Other requests get a 401 with the reason, and handshakes get the
+    response that their senders expect. If the view returns None, the response is 204, or what the sender expects.
     """
     checker = WebhookChecker(*args, **options)
 

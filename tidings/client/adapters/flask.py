@@ -20,10 +20,10 @@ View = Callable[..., Any]
 
 
 def webhook(*args: Any, **options: Any) -> Callable[[View], View]:
-    """Let a view get genuine webhooks only, as `VerifiedWebhook` in its first parameter.
+    """Give a view only genuine webhooks, as `VerifiedWebhook` in its first parameter.
 
-    The arguments are those of `WebhookChecker`. Other requests are answered 401 with the reason, handshakes as their
-    senders want. If the view returns None, the answer is 204, or what the sender wants to read.
+    The arguments are those of `WebhookChecker`. Other requests get a 401 with the reason, and handshakes get the
+    response that their senders expect. If the view returns None, the response is 204, or what the sender expects.
     """
     checker = WebhookChecker(*args, **options)
 

@@ -5,7 +5,7 @@
     async def slack(received: VerifiedWebhook):
         print(received.type, received.value)
 
-With FastAPI, the endpoint's other parameters are filled as always.
+With FastAPI, the endpoint's other parameters are filled in as usual.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Endpoint = Callable[..., Any]
 
 
 def webhook(*args: Any, **options: Any) -> Callable[[Endpoint], Endpoint]:
-    """Let an endpoint get genuine webhooks only, as `VerifiedWebhook` in its first parameter.
+    """Give an endpoint only genuine webhooks, as `VerifiedWebhook` in its first parameter.
 
-    The arguments are those of `WebhookChecker`. Other requests are answered 401 with the reason, handshakes as their
-    senders want. If the endpoint returns None, the answer is 204, or what the sender wants to read.
+    The arguments are those of `WebhookChecker`. Other requests get a 401 with the reason, and handshakes get the
+    response that their senders expect. If the endpoint returns None, the response is 204, or what the sender expects.
     """
     checker = WebhookChecker(*args, **options)
 

@@ -1,4 +1,4 @@
-"""The outbox's table as a model, for migrations and for looking at what waits."""
+"""The outbox's table as a model, for migrations and for inspecting what waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of other systems in UTF-8, whatever their character set."""
+"""Other systems' texts converted to UTF-8, whatever their character set."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The body of another system's request as the data of an event: a JSON object, whatever it was.
+"""The body of another system's request as the data of an event, which is always a JSON object.
 
 JSON stays the text that came, so numbers keep their digits. If it is not an object it becomes a member of one:
 `{"items": [...]}` for an array, `{"lines": [...]}` for JSON lines, `{"value": ...}` for other JSON. Anything else is
 written as one of these: the fields of a form (a repeated one as a list; of a multipart form also `{"files": [...]}`),
-XML as nested objects (attributes as `@name`, text next to them as `#text`, no prefixes), `{"text": "..."}`,
-`{"base64": "...", "type": "..."}`, and of a request without a body the parameters of its query. What claims to be JSON
-or XML and is not, or has too many values to be parsed at once, is kept as text, with the reason as `unread`.
+XML as nested objects (attributes as `@name`, text next to them as `#text`, no prefixes), `{"text": "..."}`, `{"base64":
+"...", "type": "..."}`, and of a request without a body the parameters of its query. A body that claims to be JSON or
+XML but is not, or has too many values to be parsed at once, is kept as text, with the reason as `unread`.
 """
 
 from __future__ import annotations

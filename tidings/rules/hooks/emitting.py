@@ -1,8 +1,9 @@
 """Events of a hook by templates: their type, the key of what they are about, and their data, from a genuine request.
 
-`body` is what the event's data would be without a template, `headers` are those of the request, by their names in lower
-case, without credentials. The key is the subject of the event, and tells repeats: a request with the key of another one
-is a repeat of it. If the signature does not cover where the key is from, what was sent must be the same too.
+`body` is what the event's data would be without a template, `headers` are those of the request, by their names in
+lower case, without credentials. The key is the subject of the event, and identifies repeats: a request with the same
+key as an earlier one is a repeat of it. If the signature does not cover the key's source, the content must be the same
+too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NONE = Event(id="", type="", time=0, data="null")
 
 
 class Emitted(NamedTuple):
-    """What the templates make of a request. None: the hook has no template for it."""
+    """The results of the templates for a request. None if the hook has no template for it."""
 
     type: str | None
     key: str | None
@@ -42,10 +43,10 @@ class EventTemplates:
         self._data = None if data is None else JsonTemplate(data, "/data", NAMES)
         self.has_key = self._key is not None
         self.key_is_of_body = self._key is not None and all(path[0] == BODY for _, path in self._key.paths)
-        """Whether the key is from nothing but the body."""
+        """Whether the key comes only from the body."""
 
     def fill(self, text: bytes, headers: Mapping[str, str]) -> Emitted:
-        """What they make of a request with this data. Raises TemplateFailed."""
+        """Fill the templates for a request with this data. Raises TemplateFailed."""
         shown = {name.lower(): value for name, value in headers.items() if not is_credential(name)}
         scope = Scope(_NONE, {BODY: read(text.decode()), "headers": shown})
         key = None if self._key is None else self._key.text(scope)

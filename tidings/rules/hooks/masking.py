@@ -1,4 +1,4 @@
-"""Requests as people see them: without the credentials that some senders show instead of signing."""
+"""Requests as people see them: without the credentials that some senders send instead of signing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @lru_cache(maxsize=4_096)
 def is_credential(name: str) -> bool:
-    """Whether a header of this name holds a credential, as far as a name says so."""
+    """Whether a header contains a credential, judged by its name."""
     return _CREDENTIAL.search(name) is not None
 
 
@@ -37,7 +37,7 @@ def headers_read(scheme: Scheme, *places: str) -> frozenset[str]:
 
 
 def kept(headers: Headers, read: Container[str] = ()) -> Headers:
-    """The headers that are stored: values of credentials are hidden, unless they are read to check the request."""
+    """The headers to store: values of credentials are hidden, unless they are read to check the request."""
     return tuple(
         (name, HIDDEN if is_credential(name) and name.lower() not in read else value) for name, value in headers
     )
@@ -49,7 +49,7 @@ def shows_secret(scheme: Scheme, read: Iterable[str]) -> bool:
 
 
 def masked(scheme: Scheme, secrets: Sequence[str], target: str, headers: Headers) -> tuple[str, Headers]:
-    """The target and the headers, with what is a credential in this scheme, or a secret of the hook, hidden."""
+    """The target and the headers, with this scheme's credentials and the hook's secrets hidden."""
     without = hiding(tuple(secrets)).text
     places = [each.strip() for check in scheme.checks for each in _places(check)]
     names = {place[7:].lower() for place in places if place.startswith("header:")}

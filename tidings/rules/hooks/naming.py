@@ -1,8 +1,8 @@
 """Naming a request to a hook: the type and subject of its event, and which of its sender's deliveries it is.
 
-**Repeats.** A sender that got no response sends again. One key tells such a repeat: a hash of the sender's delivery id
-or, if the scheme has none, of what was sent. An id that the signature does not cover counts only together with what was
-sent: otherwise anyone who replays one request under the id of another would have that one dropped.
+**Repeats.** A sender that got no response sends again. One key identifies such a repeat: a hash of the sender's
+delivery id or, if the scheme has none, of the content. An id that the signature does not cover counts only together
+with the content: otherwise anyone who replays one request under the id of another could have that one dropped.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def type_of(pattern: str, scheme: Scheme, request: HookRequest, taken: Container
 
 
 def _free(kind: str) -> str:
-    """The type with a prefix, if only Tidings itself may publish it: a genuine request is never lost for its name."""
+    """The type with a prefix, if only Tidings itself may publish it, so that a genuine request is never lost because
+    of its name."""
     return f"{PREFIX}{kind}"[:TYPE_CHARS_MAX].rstrip(".") if kind.startswith(OWN_TYPES) else kind
 
 
@@ -91,12 +92,12 @@ def subject_of(place: str, request: HookRequest) -> str | None:
 
 
 class DeliveryKeys:
-    """Tells the deliveries of a hook apart."""
+    """Distinguishes the deliveries of a hook."""
 
     __slots__ = ("_id", "_id_is_proved", "_key_is_proved", "_repeats")
 
     def __init__(self, repeats: Repeats, scheme: Scheme, *, key_is_of_body: bool = False) -> None:
-        """`key_is_of_body`: the keys of its requests are from nothing but the body."""
+        """`key_is_of_body`: the keys of its requests come only from the body."""
         self._repeats = repeats
         self._key_is_proved = key_is_of_body and all(_proves(check, "json:id") for check in scheme.checks)
         self._id = source(scheme.delivery_id) if scheme.delivery_id and repeats == "delivery" else None
@@ -105,7 +106,7 @@ class DeliveryKeys:
     def of(self, request: HookRequest, key: str | None = None) -> str | None:
         """A key that is the same for each repeat of a delivery, and for no other; None if repeats are accepted.
 
-        `key`: what the hook's own template says; None if it has none.
+        `key`: the result of the hook's own template; None if it has none.
         """
         if self._repeats == "accept":
             return None
@@ -124,7 +125,7 @@ class DeliveryKeys:
 
 
 def _proves(check: Check, place: str) -> bool:
-    """Whether a request that passes a check is known to have been sent with what is at a place."""
+    """Whether a request that passes a check proves that the sender sent the value at this place."""
     in_body = place.startswith(("json:", "form:"))
     if isinstance(check, Signature):
         return all(

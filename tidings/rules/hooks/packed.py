@@ -1,4 +1,4 @@
-"""Packed bodies: unpacked up to a limit, so that a small one cannot become a huge one."""
+"""Compressed bodies: decompressed up to a limit, so that a small one cannot become a huge one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
     if named in ("gzip", "x-gzip"):
         ways = [_GZIP]
     elif named == "deflate":
-        # RFC 9110 means zlib's form, and some senders leave its frame away.
+        # RFC 9110 means zlib's form, but some senders omit its frame.
         ways = [_ZLIB, _RAW]
     else:
         return body
@@ -32,7 +32,8 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def work_bytes(body: bytes, encoding: str, most: int) -> int:
-    """How many bytes of work a body is: its own, or what it may have unpacked, if that is more than SMALL_BYTES."""
+    """How many bytes of work a body is: its own size, or its possible decompressed size if that is more than
+    SMALL_BYTES."""
     if not encoding:
         return len(body)
     try:

@@ -1,6 +1,6 @@
 """Changes of items: which fields differ, and the type of the one event that describes it.
 
-An event of a collection's own has a condition: a pattern (rules/filter.py), or `when` in words:
+A collection's own event has a condition: a pattern (rules/filter.py), or `when` in words:
 
     done becomes true              the field has this value, and had another before; also in a new item
     status becomes in transit      texts need no quotes, but may have them: "in transit"
@@ -57,7 +57,8 @@ class Changes:
         self._own = [(own_type(collection.name, event.name), _fits(event, collection)) for event in collection.events]
 
     def type(self, previous: Document | None, data: Document, changed: Sequence[str]) -> str:
-        """The event type of a creation (`previous` None) or an edit: the first of its own that matches, else ours."""
+        """The event type of a creation (`previous` is None) or an edit: the first of its own that matches, otherwise
+        ours."""
         usual = self._created if previous is None else self._updated
         if self._own:
             document = {"type": usual, "subject": data.get("id"), "data": data, "changed": list(changed)}

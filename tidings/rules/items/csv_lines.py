@@ -1,8 +1,8 @@
 """CSV (RFC 4180): a header line names the fields, each row is an item.
 
-An empty cell is null; a pair of quotes (`""`) is the empty text. Objects and arrays are JSON in their cell. A cell that
-is not a value of its field stays text, so that the collection's rules say what is wrong with it. Nothing is altered for
-spreadsheets, in either direction: a text that begins with `=` is written unchanged.
+An empty cell is null; a pair of quotes (`""`) is the empty text. Objects and arrays are JSON in their cell. A cell
+that is not a valid value of its field stays text, so that the collection's rules report what is wrong with it. Nothing
+is altered for spreadsheets, in either direction: a text that begins with `=` is written unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]{1,340})?(?:[eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False, "TRUE": True, "FALSE": False}
 _OTHER_MARKS = {";": "semicolons", "\t": "tabs"}
-"""What spreadsheets write instead of commas, in some countries or on request."""
+"""Separators that spreadsheets write instead of commas, in some countries or on request."""
 _QUOTED = re.compile(r'[",\r\n]')
 
 Cells = list[str | None]
@@ -237,7 +237,7 @@ def _plain_cells(row: str) -> Cells | None:
     found: Cells = []
     for index in range(0, last, 2):
         between = parts[index]
-        # What is between two quoted cells: a comma, unquoted cells, a comma.
+        # The text between two quoted cells: a comma, unquoted cells, a comma.
         if index and not between.startswith(","):
             return None
         if between:

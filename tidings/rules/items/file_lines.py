@@ -1,4 +1,4 @@
-"""Files of items: NDJSON and CSV, read in chunks into lines, and written in chunks. No line waits for others.
+"""Files of items: NDJSON and CSV, read in chunks as lines, and written in chunks. No line waits for others.
 
 A reader is fed bytes as they arrive and returns the lines completed so far: `Given` for each that can be read, `Bad`
 for each that cannot. If nothing after a line can be read, it raises `Unreadable`. Lines are counted from 1 as an editor
@@ -69,7 +69,7 @@ class Blocks:
         self._rest = b""
         self._begun = False
         self.next_line = 1
-        """The number of the first line of the next block; readers move it on."""
+        """The number of the first line of the next block; readers advance it."""
 
     def take(self, piece: bytes) -> bytes:
         """Everything up to the last line end so far. Raises Unreadable for a line that is too long."""

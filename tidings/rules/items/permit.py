@@ -1,4 +1,4 @@
-"""What a key may do in one collection: its scopes and its permit, worked out once into a grant."""
+"""What a key may do in one collection: a grant, worked out once from its scopes and its permit."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it may search with `q`."""
     questions: tuple[Question, ...]
     reads: Condition
-    """What an item must match to be seen."""
+    """The condition that an item must match to be seen."""
     writes: Condition
-    """What an item must match, before and after, to be changed."""
+    """The condition that an item must match, before and after, to be changed."""
 
     @property
     def whole(self) -> bool:
@@ -51,7 +51,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def grant(key: Key, collection: Collection) -> Grant | None:
-    """The grant of a key in a collection; None: nothing is permitted, not even to know that it exists."""
+    """The grant of a key in a collection; None if nothing is permitted, not even to know that it exists."""
     permit = next((each for each in key.permits if each.collection == collection.name), None)
     reads_all, writes_all = key.has_scope(READ_SCOPE), key.has_scope(WRITE_SCOPE)
     verbs: set[Verb] = set(permit.verbs) if permit else set()

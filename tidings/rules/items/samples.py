@@ -1,4 +1,5 @@
-"""A value that is valid for a field, for examples: found by trying, since a pattern only says what does not match."""
+"""A value that is valid for a field, for examples: found by trying, because a pattern only tells what does not
+match."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Calls that one of several nodes may still allow, without asking the others: reserved in the store, in small chunks.
 
-For each window of a key the store has one count, of what all nodes have reserved. A node that has nothing left asks for
-a chunk; what it gets is counted at once, so all nodes together never allow more than the limit. A key that calls seldom
-has each call reserved alone. Where a chunk does not last for BUSY, the next one is twice as large, up to a part of what
-is left that gets smaller with it (store/callers/call_counts.py). What a node has not used after IDLE it gives back, and
-what it knows of the others is never older than that.
+For each window of a key the store has one count, of what all nodes have reserved. A node that has nothing left asks
+for a chunk; what it gets is counted at once, so all nodes together never allow more than the limit. For a key that
+seldom calls, each call is reserved on its own. If a chunk does not last for BUSY, the next one is twice as large, up
+to a part of the remainder, which shrinks with it (store/callers/call_counts.py). What a node has not used after IDLE
+it gives back, and what it knows of the others is never older than that.
 
-A window begins when the first node says so, by its own clock; the others then follow, so that clocks which differ open
-no window twice.
+A window begins when the first node says so, by its own clock; the others then follow, so that differing clocks never
+open a window twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tidings.rules.limits.windows import Allowance, Window, allowance
 BUSY: Micros = SECOND // 10
 IDLE: Micros = SECOND
 FULL: Micros = SECOND // 4
-"""For how long a window that was full is not asked about again: others may give calls back."""
+"""How long after a window was full it is not asked about again; others may give calls back."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Got(msgspec.Struct, frozen=True):
-    """What the store says: in the window from `start`, `before` calls were reserved, and now `after` are."""
+    """The store's response: in the window from `start`, `before` calls were reserved, and now `after` are."""
 
     start: int
     before: int
@@ -58,7 +58,7 @@ class Rest(msgspec.Struct, frozen=True):
 class _Held(msgspec.Struct):
     start: int
     calls: int
-    """What all nodes had reserved when this one last asked, with what it got then."""
+    """How many calls all nodes had reserved when this one last asked, including what it got then."""
     left: int
     """What this node may still allow."""
     others: int
@@ -75,7 +75,7 @@ class Reserves:
         self._held: dict[tuple[str, int], _Held] = {}
 
     def asks(self, key: str, limits: Sequence[CallLimit], now: Micros, waiting: int = 1) -> list[Ask]:
-        """What is to be reserved before a call can be decided; empty: nothing. `waiting`: how many calls there are."""
+        """What to reserve before a call can be decided; empty if nothing. `waiting`: how many calls there are."""
         found = []
         for owner, limit in _owned(key, limits):
             held, start = self._held.get((owner, limit.seconds)), _start(limit, now)
@@ -102,7 +102,8 @@ class Reserves:
     def take(self, key: str, limits: Sequence[CallLimit], now: Micros) -> Allowance:
         """Count a call against what is left in all windows of a key, or against none if one has nothing left.
 
-        What it says remains is what did when this node last asked, less what the others took in the time before.
+        The remainder that it reports is that of this node's last request, minus what the others took in the time
+        before.
         """
         owned = _owned(key, limits)
         helds = [self._held.get((owner, limit.seconds)) for owner, limit in owned]

@@ -1,7 +1,7 @@
-"""How far a poll has read: the cursor, and the value from which it asks the next time (`since`).
+"""How far a poll has read: the cursor, and the value from which it asks next time (`since`).
 
 A cursor of records never moves past the moment of the request, so that a record with a time in the future, or one that
-was being written, is asked for again. What is read again costs nothing: the mirror knows it.
+was being written, is asked for again. Reading a record again costs nothing, because the mirror knows it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NUMBERS = (int, float, msgspec.Raw)
 
 
 def since(rule: CursorRule | None, stored: Any) -> Any:
-    """From where to ask. `stored`: the cursor; None: it never read anything. None: there is nothing to say."""
+    """From where to ask; None if nothing needs to be said. `stored`: the cursor; None if it has never read anything."""
     if rule is None:
         return None
     if rule.kind in ("body", "header"):
@@ -45,7 +45,7 @@ def since(rule: CursorRule | None, stored: Any) -> Any:
 def advanced(rule: CursorRule, stored: Any, records: list[Any], begun: Micros) -> Any:
     """The cursor after these records were seen, for one of records. `begun`: when the run's first request left."""
     if not _is_usable(stored):
-        # It was another kind of cursor before the link was edited.
+        # The link had a different kind of cursor before it was edited.
         stored = None
     for each in records:
         values = [value for value in found_at(each, rule.path) if _is_usable(value)]
@@ -57,7 +57,7 @@ def advanced(rule: CursorRule, stored: Any, records: list[Any], begun: Micros) -
 
 
 def told(rule: CursorRule, stored: Any, body: Any, headers: dict[str, str], begun: Micros) -> Any:
-    """The cursor after a whole run, for one that the answer, or the clock, tells."""
+    """The cursor after a whole run, if it comes from the response or the clock."""
     if rule.kind == "clock":
         return to_text(begun)
     if rule.kind == "header":
@@ -67,7 +67,7 @@ def told(rule: CursorRule, stored: Any, body: Any, headers: dict[str, str], begu
 
 
 def moved(rule: CursorRule, stored: Any, by: Micros) -> Any:
-    """The cursor after our clock was set by `by`: it is a moment of that clock, or not ours to move."""
+    """The cursor after our clock was set by `by`; it moves only if it is a moment of that clock."""
     at = moment_of(stored) if rule.kind == "clock" else None
     return stored if at is None else to_text(max(0, at + by))
 
@@ -87,7 +87,7 @@ def _is_later(a: Any, b: Any) -> bool:
     if type(a) is str and type(b) is str:
         at, before = moment_of(a), moment_of(b)
         if at is None or before is None:
-            # Next to times, what is not one is a mistake of the other side's, such as "pending".
+            # Among times, a value that is not one, such as "pending", is the other side's mistake.
             return before is None and (at is not None or a > b)
         return at > before
     if type(a) is str or type(b) is str:

@@ -1,4 +1,4 @@
-"""`emit` in declarations of links: which events follow from what is observed, read into its parts and written again."""
+"""`emit` in declarations of links: which events follow from observations, read into its parts and written back."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_emit(given: Any, pointer: str, wrong: Places, *, is_poll: bool) -> Emit
 
 
 def plain_emit(rule: EmitRule) -> dict[str, Any]:
-    """The rule in its one written form, without what is at its default."""
+    """The rule in its canonical form, without defaults."""
     found: dict[str, Any] = {"type": rule.type}
     if rule.each:
         found["each"] = ".".join(rule.each)

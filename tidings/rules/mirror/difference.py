@@ -1,7 +1,7 @@
 """What observed records change in the mirror: created, updated, deleted, or nothing.
 
-A record may be observed in any order, any number of times: only what differs from the mirror becomes an event, and the
-mirror holds each record as its last event had it.
+A record may be observed in any order, any number of times: only differences from the mirror become events, and the
+mirror has each record as of its last event.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Counted(NamedTuple):
     """Which fields of a record count: if only others differ, nothing has changed."""
 
     only: tuple[str, ...] = ()
-    """Only these; empty: all."""
+    """Only these fields; empty for all."""
     ignore: tuple[str, ...] = ()
-    """All but these."""
+    """All fields except these."""
 
     def of(self, record: Any) -> Any:
-        """What counts of a record; a record that is not an object counts as a whole."""
+        """The part of a record that counts; a record that is not an object counts as a whole."""
         if type(record) is not dict:
             return record
         if self.only:
@@ -46,7 +46,7 @@ class Observation(NamedTuple):
 
 
 class Mirrored(NamedTuple):
-    """A record of the mirror: its JSON, and a digest of what counts of it."""
+    """A record of the mirror: its JSON, and a digest of the part that counts."""
 
     key: str
     value: str
@@ -64,7 +64,7 @@ class RecordChange(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """What observations change: the events, and what is to be written."""
+    """What observations change: the events, and what to write."""
 
     changes: list[RecordChange]
     puts: list[Mirrored]
@@ -91,7 +91,7 @@ def differ(counted: Counted, held: Mapping[str, Mirrored], observed: Iterable[Ob
             continue
         names = _changed(counted, read(before.value), each.record)
         if names is None:
-            # Other fields count now, or numbers are written otherwise: it is as it was.
+            # Other fields count now, or numbers are written differently, but it has not changed.
             found.puts[-1] = Mirrored(each.key, before.value, digest)
             continue
         changed = msgspec.json.encode(names).decode()

@@ -1,4 +1,4 @@
-"""From an answer to observations: the records, the key of each, what is kept of it, and which are tombstones."""
+"""From a response to observations: the records, the key of each, what is kept of it, and which ones are tombstones."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tidings.rules.reading.size import VALUES_MAX, has_too_many_values
 from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, is_template
 
 OF_RECORD = ("record", "body", "headers")
-"""What templates of `emit` see of an answer, beside the event."""
+"""What templates of `emit` see of a response, in addition to the event."""
 RECORDS_MAX = 100_000
-"""Of one answer."""
+"""The maximum number of records in one response."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class ReadAnswer(NamedTuple):
-    """An answer, read. Its `body` is None only if its status alone says everything."""
+    """A parsed response. Its `body` is None only if its status alone says everything."""
 
     body: Any
     headers: dict[str, str]
@@ -32,7 +32,7 @@ class ReadAnswer(NamedTuple):
 
 
 class Observer:
-    """What one link makes of answers, compiled. Used by one thread at a time."""
+    """Turns one link's responses into observations, compiled. Used by one thread at a time."""
 
     def __init__(self, rule: EmitRule, pointer: str = "/emit") -> None:
         """Raises Refused with the place of a template that is wrong."""
@@ -44,7 +44,7 @@ class Observer:
         self._deleted = None if rule.deleted is None else Condition(rule.deleted, f"{pointer}/deleted", names)
 
     def read(self, headers: dict[str, str], raw: bytes) -> ReadAnswer:
-        """An answer and its records. Raises BadRecord if it is not what it should be."""
+        """A response and its records. Raises BadRecord if it is not what the link expects."""
         kind = headers.get("content-type", "")
         text = in_utf8(raw, kind)
         if text is not None and not text.strip():
@@ -62,7 +62,7 @@ class Observer:
         return ReadAnswer(body, headers, found)
 
     def observations(self, event: Event, answer: ReadAnswer) -> Iterator[Observation]:
-        """What was observed, record by record. Raises BadRecord or TemplateFailed."""
+        """The observations, record by record. Raises BadRecord or TemplateFailed."""
         is_plain = self._key is None and self._data is None and self._deleted is None
         try:
             for number, each in enumerate(answer.records, 1):
@@ -74,7 +74,7 @@ class Observer:
             raise BadRecord(f"{wrong}{self._hint(answer.body)}") from None
 
     def _hint(self, body: Any) -> str:
-        """Why a key was not found, if the answer was taken as one record."""
+        """A hint at why a key was not found, if the response was taken as one record."""
         if self.rule.each or type(body) is not dict:
             return ""
         lists = [name for name, value in body.items() if type(value) is list and _NAME.fullmatch(name)]
@@ -106,5 +106,5 @@ class Observer:
 
 
 def scope_of(event: Event, more: Mapping[str, Any]) -> Scope:
-    """A scope with values of an answer in it."""
+    """A scope with values of a response added."""
     return Scope(event, dict(more))

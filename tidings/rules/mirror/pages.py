@@ -1,4 +1,4 @@
-"""The pages of an answer: whether there is a next one, and the request for it.
+"""The pages of a response: whether there is a next one, and the request for it.
 
 `next` names its URL, or any part of the request is overridden; both see the page that was just read.
 """
@@ -24,7 +24,7 @@ from tidings.rules.templates.values import described
 PAGES_MAX = 1_000
 """A run ends, or fails, after this many."""
 OF_REQUEST = ("since", "now", "n")
-"""What the request of a link that observes sees, beside the event. `n`: the number of the page, from 1."""
+"""What the request of a link that observes sees, in addition to the event. `n`: the number of the page, from 1."""
 OF_PAGE = ("body", "headers", "links", "records", "name")
 """What `pages` sees of the last page. `links`: its Link header, by `rel`. `name`: of the element in a SOAP body."""
 FIRST_NAMES = (*SCOPE, *OF_REQUEST)
@@ -57,7 +57,7 @@ class Pages:
     def following(
         self, event: Event, given: dict[str, Any], answer: ReadAnswer, last: CallRequest
     ) -> CallRequest | None:
-        """The request for the next page; None: that was the last. `given`: since, now and n.
+        """The request for the next page; None if that was the last. `given`: since, now and n.
 
         Raises TemplateFailed, or BadRecord if the next page is elsewhere.
         """
@@ -135,7 +135,7 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
 
 
 def _joined(last: str, found: Any) -> str:
-    """A URL as it is named on a page. Raises BadRecord if it is elsewhere: credentials would go with it."""
+    """A URL named on a page. Raises BadRecord if it is on another host, to which credentials would be sent."""
     if type(found) is not str:
         raise BadRecord(f"`next` must become the URL of the next page, or nothing; it became {described(found)}.")
     if len(found) > URL_CHARS_MAX or not _URL.fullmatch(found):

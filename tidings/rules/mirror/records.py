@@ -1,4 +1,4 @@
-"""The records of an answer, and the key of each."""
+"""The records of a response, and the key of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ANY = "*"
 
 
 class BadRecord(ValueError):
-    """An answer that is not what a link expects, in a sentence."""
+    """A response that is not what a link expects; the text is a sentence."""
 
 
 class BadKey(BadRecord):
@@ -55,10 +55,10 @@ def found_at(value: Any, path: tuple[str, ...]) -> list[Any]:
 
 
 def records(answer: Any, path: tuple[str, ...], *, is_xml: bool = False) -> list[Any]:
-    """The records at a path, as a list; without a path, the answer itself.
+    """The records at a path, as a list; without a path, the response itself.
 
-    Raises BadRecord if there is nothing: only a list that is there and empty has no records. In XML a list is as many
-    elements as it has, so there the last name may be missing.
+    Raises BadRecord if there is nothing there: only an existing empty list has no records. In XML a list consists only
+    of its elements, so there the last name may be missing.
     """
     found: list[Any] = []
     for each in _each_at(answer, path, is_xml=is_xml):

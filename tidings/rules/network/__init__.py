@@ -1,1 +1,1 @@
-"""Addresses and origins: which we may call, who is really calling us, which certificates and pages are trusted."""
+"""Addresses and origins: which ones we may call, who is really calling us, which certificates and pages are trusted."""

@@ -1,7 +1,7 @@
 """Which addresses we may call: the guard against server-side request forgery (SSRF).
 
 `refusal` judges an address at the moment of connecting; `check_url` judges a URL when an endpoint is created.
-What is not plainly public is refused (IANA special-purpose registries, RFC 6890 and later): for IPv6 that is
+Anything that is not plainly public is refused (IANA special-purpose registries, RFC 6890 and later): for IPv6 that is
 everything outside 2000::/3. Ranges that the operator opens are the only exception.
 """
 
@@ -31,7 +31,7 @@ Network = IPv4Network | IPv6Network
 _RANGES: tuple[tuple[Network, str], ...] = tuple(
     (ipaddress.ip_network(text), what)
     for text, what in (
-        # The first match names it, so single addresses come before their range.
+        # The first match gives the description, so single addresses come before their range.
         ("255.255.255.255/32", "the broadcast address"),
         ("0.0.0.0/32", "the unspecified address"),
         ("0.0.0.0/8", "an address of this network itself"),
@@ -78,14 +78,14 @@ METADATA: frozenset[Address] = frozenset(
         *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
     )
 )
-"""Services of clouds that give credentials to anyone who asks. A range that contains one does not allow it."""
+"""Services of clouds that give credentials to anyone who asks. A range that merely contains one does not allow it."""
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _PUBLIC_V6 = IPv6Network("2000::/3")
 _MAPPED_V6 = IPv6Network("::ffff:0:0/96")
 
 
 class Networks(tuple[Network, ...]):
-    """The ranges an operator has opened. Made by `parse_networks`."""
+    """The ranges that an operator has opened. Made by `parse_networks`."""
 
     __slots__ = ()
 
@@ -94,7 +94,7 @@ class Networks(tuple[Network, ...]):
         return any(address in network for network in self)
 
     def names(self, address: Address) -> bool:
-        """Whether one of the ranges is this address and no other."""
+        """Whether one of the ranges is exactly this address."""
         return ipaddress.ip_network(address) in self
 
 
@@ -149,7 +149,7 @@ def check_url(url: str, allow_http: bool, allowed: Networks = NONE_OPEN, pointer
 
 
 def check_proxy(url: str) -> None:
-    """Raise Refused unless this is the URL of a proxy, or empty. It may hold a password, so it is not repeated."""
+    """Raise Refused unless this is the URL of a proxy, or empty. It may contain a password, so it is not quoted."""
     if url and not _PROXY.fullmatch(url):
         detail = (
             "write it as http://HOST:PORT (or https://, socks5h://), with USER:PASSWORD@ before the host if needed."
@@ -158,7 +158,10 @@ def check_proxy(url: str) -> None:
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
-    """Whom a URL calls. `name` is None if the host is an address in any spelling; `local`: it is this machine."""
+    """The host that a URL calls.
+
+    `name` is None if the host is an address in any spelling; `local`: it is this machine.
+    """
 
     host: str
     port: int

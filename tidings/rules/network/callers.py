@@ -1,8 +1,8 @@
-"""How often each address may ask: counts in fixed windows, in bounded memory, for every caller.
+"""How often each address may call: counts in fixed windows, in bounded memory, for every caller.
 
-One IPv6 network has more addresses than can be counted, so its /64 counts as one address. Sites often have
-a /48, which holds 65,536 of these, so that is counted as well. If more addresses ask than are kept, the one that was
-counted first is forgotten: nobody is refused because others ask.
+One IPv6 network has more addresses than can be counted, so its /64 counts as one address. Sites often have a /48,
+which holds 65,536 of these, so that is counted as well. If more addresses call than are kept, the one counted first is
+dropped, so nobody is refused because of others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tidings.model.moment import SECOND, Micros
 
 ADDRESSES_MAX = 10_000
 SITE_TIMES = 16
-"""How many times as much as an address a site (/48) may ask."""
+"""How many times as often as an address a site (/48) may call."""
 
 
 def address_of(client: str) -> str:
@@ -24,7 +24,7 @@ def address_of(client: str) -> str:
 
 
 def counted_as(client: str) -> tuple[str, ...]:
-    """As what a peer (`address:port`) is counted: its address or, of IPv6, its /64 and its /48."""
+    """What a peer (`address:port`) is counted as: its address or, for IPv6, its /64 and its /48."""
     host = client.rpartition(":")[0].strip("[]")
     return _networks(host) if ":" in host else (host,)
 
@@ -57,7 +57,7 @@ class CallersCount:
         return self._add(address)
 
     def rest_seconds(self, now: Micros) -> float:
-        """How long this window lasts still."""
+        """How much longer this window lasts."""
         return (self._length - now % self._length) / SECOND
 
     def _add(self, name: str) -> int:

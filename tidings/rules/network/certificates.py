@@ -74,7 +74,7 @@ def _certificates(text: str, pointer: str) -> list[x509.Certificate]:
     try:
         found = x509.load_pem_x509_certificates(text.encode())
         for each in found:
-            # What could not be read later is refused now.
+            # A certificate that could not be read later is refused now.
             _subject(each)
             each.public_key()
     except Exception as wrong:

@@ -1,4 +1,4 @@
-"""Who really calls, if there are proxies in front of the server: read from X-Forwarded-For and Forwarded (RFC 7239).
+"""The real caller, if there are proxies in front of the server: read from X-Forwarded-For and Forwarded (RFC 7239).
 
 Anybody can send these headers. They are believed only as far as our own proxies wrote them: starting from the
 connection, each address that is a trusted proxy vouches for the one before it, and the first that is not one is the
@@ -37,7 +37,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], forwarded: Sequence[
 
 
 def _caller(peer: str, entries: list[Address | None], trusted: Networks) -> str:
-    """Go from the connection to the left; an entry that is not an address ends the search at its writer."""
+    """Go left from the connection; an entry that is not an address ends the search at the hop that wrote it."""
     caller = peer
     for entry in entries:
         if entry is None:

@@ -73,7 +73,7 @@ def public_url(text: str) -> PublicUrl | None:
 
 
 def node_url(text: str) -> None:
-    """Check the URL at which other nodes reach this one; an empty text is right. Raises Refused."""
+    """Check the URL at which other nodes reach this one; an empty text is valid. Raises Refused."""
     match = _PUBLIC.fullmatch(text)
     port = text.rpartition(":")[2]
     if text and (
@@ -92,7 +92,7 @@ def is_loopback(host: str) -> bool:
 
 
 def with_port_after(url: str, count: int) -> str:
-    """The URL of a node whose port is this far after that of another one. The URL names its port."""
+    """The URL of a node whose port is this much higher than that of the given URL, which names its port."""
     before, _, port = url.rstrip("/").rpartition(":")
     return f"{before}:{int(port) + count}"
 

@@ -1,1 +1,1 @@
-"""Rules for several nodes on one database: what each may do by what it knows of itself and the others."""
+"""Rules for several nodes on one database: what each may do, given what it knows about itself and the others."""

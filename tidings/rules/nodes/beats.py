@@ -1,7 +1,8 @@
-"""What a node may do, judged by its beats: send, end a frozen node, or try to take the place of one that is gone.
+"""What a node may do, judged by its beats: send, end a frozen node, or try to replace one that is gone.
 
-Moments are seconds of a clock that nobody sets, and that continues while the machine sleeps. `tests/nodes/simulation`
-runs these rules through thousands of bad days; whatever a node decides about others belongs here.
+Moments are seconds on a clock that nobody sets, and that keeps running while the machine sleeps.
+`tests/nodes/simulation` runs these rules through thousands of bad days; whatever a node decides about others belongs
+here.
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ import msgspec
 
 BEAT_SECONDS = 1.0
 PROOF_SECONDS = 7.0
-"""How long a node may send after it asked whether it still holds its lock."""
+"""How long after asking whether it still holds its lock a node may send."""
 FROZEN_SECONDS = 10.0
-"""A node that was not heard of for so long may be ended. Longer than a proof, so that it has stopped sending."""
+"""A node that was not heard from for this long may be ended.
+
+It is longer than a proof, so that the node has stopped sending.
+"""
 AFRESH_SECONDS = PROOF_SECONDS
 """After a failover all sessions are new; a node gets this time to take its place back before another one does, which
-would have to start again for it. It does not keep two from sending: a start waits for the one before."""
+would have to start again for it. This is not what keeps two from sending: a start waits for the previous sender."""
 HEARD_SECONDS = 3.0
-"""A node that was heard of within this time may be waited for."""
+"""Others may wait for a node that was heard from within this time."""
 STEP_SECONDS = 1.0
 """How long each node in line gets to take a place that is free, before the next one tries."""
 
 
 class Proof:
-    """That this node holds the lock without which it may not send, in one session of the database."""
+    """Proof that this node holds the lock that it needs for sending, in one session of the database."""
 
     __slots__ = ("_session", "_until")
 
@@ -34,20 +38,27 @@ class Proof:
         self._session: int | None = None
 
     def found(self, asked: float, session: int | None = None, seconds: float = PROOF_SECONDS) -> None:
-        """The database said that it holds it, to a question asked at that moment: the answer may have taken long."""
+        """The database said that it holds the lock, in response to a question asked at that moment; the response may
+        have taken long."""
         self._until, self._session = asked + seconds, session
 
     def lost(self) -> None:
-        """The database said that another session holds it."""
+        """The database said that another session holds the lock."""
         self._until = 0.0
 
     def holds(self, now: float, session: int | None = None) -> bool:
-        """Whether it may send. Not in another session: a node may have taken the lock that the one before held."""
+        """Whether it may send.
+
+        A proof does not apply to a new session, because another node may have taken the lock in between.
+        """
         return now < self._until and session == self._session
 
 
 class Patience:
-    """Of a node that waits for another one's place. If commits hang, nobody is heard of, and nobody is frozen."""
+    """The patience of a node that waits for another one's place.
+
+    If commits hang, no node is heard from, but none is frozen.
+    """
 
     __slots__ = ("_afresh_until", "_beaten_at", "_session", "_steady_since")
 
@@ -66,7 +77,8 @@ class Patience:
             self._session = session
 
     def may_end(self, frozen: float = FROZEN_SECONDS) -> bool:
-        """Whether it may end a node that was not heard of for so long: its own beats were committed all that time."""
+        """Whether it may end a node that was not heard from for this long: its own beats must have been committed
+        all that time."""
         return self._beaten_at - self._steady_since >= frozen
 
     def may_try(self, now: float) -> bool:
@@ -79,18 +91,19 @@ class Peer(msgspec.Struct, frozen=True):
 
     id: str
     seconds: float
-    """Since it was last heard of."""
+    """How long ago it was last heard from."""
     draining: bool = False
 
 
 def ahead(me: Peer, others: Iterable[Peer]) -> int:
-    """How many nodes are in line before this one: those heard of lately, in the order of ids, draining ones last."""
+    """How many nodes are in line before this one: those heard from lately, in the order of ids, draining ones last."""
     mine = (me.draining, me.id)
     return sum(1 for each in others if each.seconds < HEARD_SECONDS and (each.draining, each.id) < mine)
 
 
 class Line:
-    """The nodes that wait for one place try one after another: a start costs each of them time, and one succeeds."""
+    """The nodes that wait for one place try one after another, because a start costs each of them time and only one
+    succeeds."""
 
     __slots__ = ("_free_since",)
 
@@ -104,5 +117,5 @@ class Line:
         return now - self._free_since >= before * STEP_SECONDS
 
     def taken(self) -> None:
-        """The place is not free."""
+        """Note that the place is not free."""
         self._free_since = None

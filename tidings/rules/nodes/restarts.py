@@ -1,20 +1,20 @@
-"""When a worker that has ended is started again, and when it makes no sense to try any longer.
+"""When a worker that has exited is restarted, and when there is no point in trying any longer.
 
-Moments are seconds of a clock that nobody sets.
+Moments are seconds on a clock that nobody sets.
 """
 
 from __future__ import annotations
 
 STEADY_SECONDS = 10.0
-"""A worker that was ready for so long did not fail at once: the next one starts without a pause."""
+"""A worker that was ready for this long did not fail at once, so the next one starts without a pause."""
 PAUSE_SECONDS = 0.25
 PAUSE_MAX_SECONDS = 15.0
 GIVE_UP_SECONDS = 60.0
-"""How long all workers may be down. After that, what started this server may know better."""
+"""How long all workers may be down before the server gives up and leaves the decision to whatever started it."""
 
 
 class Restarts:
-    """Of one worker: the first restart comes at once, those after it later and later, until one is steady."""
+    """The restarts of one worker: the first comes at once, the following ones later and later, until one is steady."""
 
     __slots__ = ("_failures", "_ready_at")
 
@@ -27,7 +27,7 @@ class Restarts:
         self._ready_at = now
 
     def ended(self, now: float) -> float:
-        """It has ended; returns after how many seconds to start it again."""
+        """It has exited; returns after how many seconds to restart it."""
         if self._ready_at is not None and now - self._ready_at >= STEADY_SECONDS:
             self._failures = 0
         self._ready_at = None
@@ -38,5 +38,5 @@ class Restarts:
 
 
 def is_hopeless(now: float, ready_until: float) -> bool:
-    """Whether to give up: no worker is ready, and the last one was at that moment."""
+    """Whether to give up, given that no worker is ready and when the last one was."""
     return now - ready_until > GIVE_UP_SECONDS

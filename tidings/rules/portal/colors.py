@@ -8,7 +8,7 @@ from typing import NamedTuple
 CONTRAST_MIN = 4.5
 """WCAG 2.2, 1.4.3, for text of normal size."""
 LIGHT_GROUND, DARK_GROUND = "#f0eee8", "#181d20"
-"""Of the grounds of our pages (web/pages/static/page.css), those on which an accent is hardest to read."""
+"""The backgrounds of our pages (web/pages/static/page.css) on which an accent is hardest to read."""
 PAPER, NIGHT = "#ffffff", "#101416"
 SOFT_SHARE, DEEP_SHARE = 0.12, 0.22
 
@@ -22,9 +22,9 @@ class Shades(NamedTuple):
     accent: str
     on_accent: str
     deep: str
-    """For the accent under a pointer, and on `soft`."""
+    """Used for the accent under a pointer, and on `soft`."""
     soft: str
-    """For the ground of what is chosen."""
+    """Used as the background of what is chosen."""
     is_adjusted: bool
 
 
@@ -44,7 +44,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def shades(accent: str, *, dark: bool) -> Shades:
-    """The nearest colour that can be read on the page: darker on a light page, lighter on a dark one."""
+    """The nearest colours that can be read on the page: darker on a light page, lighter on a dark one."""
     ground, goal = (DARK_GROUND, "#ffffff") if dark else (LIGHT_GROUND, "#000000")
     found = accent
     for step in range(_STEPS + 1):

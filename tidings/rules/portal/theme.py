@@ -1,4 +1,4 @@
-"""A theme as callers write it: what may be in it, what is said about it, and its style sheet."""
+"""A theme as callers write it: what it can contain, the notes about it, and its style sheet."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def checked(theme: Theme) -> tuple[Theme, Logo | None]:
 
 
 def notes(theme: Theme) -> list[str]:
-    """What is shown otherwise than the theme says, in sentences."""
+    """Sentences about what is shown differently from what the theme says."""
     if not theme.accent:
         return []
     found = []
@@ -77,7 +77,7 @@ def notes(theme: Theme) -> list[str]:
 
 
 def sheet(theme: Theme) -> str:
-    """The theme as CSS: the values of custom properties, none of them in the words of its maker."""
+    """The theme as CSS: values of custom properties, none of them copied from its maker's text."""
     found = f":root {{ --radius: {theme.radius}px; }}\nbody {{ font-family: {FONTS[theme.font]}; }}\n"
     if not theme.accent:
         return found

@@ -1,7 +1,8 @@
 """Numbers that a double can represent. A number is stored as it was sent, or refused.
 
-A double keeps a number if it writes the same number again: 0.1, 1e23 and 9007199254740992 are kept, 9007199254740993
-(written as 9007199254740992) and 12345678901234567.89 are not. Every number of up to 15 digits is kept.
+A double keeps a number if it is written as the same number again: 0.1, 1e23 and 9007199254740992 are kept,
+9007199254740993 (written as 9007199254740992) and 12345678901234567.89 are not. Every number of up to 15 digits is
+kept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _SURE_WHOLE = 10**SURE_DIGITS
 
 
 def is_kept(text: str) -> bool:
-    """Whether a double keeps the number that this (well-formed) JSON number says."""
+    """Whether a double keeps this (well-formed) JSON number."""
     double = float(text)
     written = repr(double)
     if written == text:
@@ -36,7 +37,7 @@ def is_whole_kept(value: int) -> bool:
 
 
 def fits(kind: str, value: object) -> bool:
-    """Whether a field of this type would keep a number as it is."""
+    """Whether a field of this type would keep a number unchanged."""
     if kind == "number" and type(value) is int:
         return is_whole_kept(value)
     if kind == "integer" and type(value) is float:

@@ -1,7 +1,8 @@
-"""What others answer, as people see it: without our own credentials, which some services repeat in their answers.
+"""Other systems' responses as people see them: without our own credentials, which some services repeat in their
+responses.
 
-A secret is found as it is, and as base64, percent-encoding, JSON, and HTML write it. It is hidden before an answer is
-cut, and if an answer was cut within one, the beginning of it is hidden too.
+A secret is found verbatim, and as base64, percent-encoding, JSON and HTML write it. It is hidden before a response is
+cut, and if a response was cut within one, its beginning is hidden too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Hiding:
         self._pattern = re.compile(b"|".join(map(re.escape, self._spelled))) if self._spelled else None
 
     def bytes(self, found: bytes) -> bytes:
-        """An answer without the secrets."""
+        """A response without the secrets."""
         if self._pattern is None:
             return found
         found = self._pattern.sub(HIDDEN.encode(), found)
@@ -59,7 +60,7 @@ class Hiding:
 
 @lru_cache(maxsize=1024)
 def hiding(secrets: tuple[str, ...]) -> Hiding:
-    """What hides these secrets."""
+    """The Hiding of these secrets."""
     return Hiding(secrets)
 
 

@@ -1,4 +1,4 @@
-"""Strict reading of JSON input: whatever two parsers could read differently is refused, with its place.
+"""Strict reading of JSON input: whatever two parsers could read differently is refused, with its location.
 
 RFC 8259 and the limits of I-JSON (RFC 7493): UTF-8 without a byte order mark, no repeated names, no lone surrogates, no
 NUL, integers of signed 64 bits, no infinite numbers. jiter parses and catches most of it; a few cheap searches in the
@@ -24,11 +24,11 @@ from tidings.rules.reading.refused import escaped
 DEPTH_MAX = 64
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 NO_NUL = r"^[^\x00]*$"
-"""What is true of every text that is read here, as a pattern."""
+"""A pattern that every text read here matches."""
 PLACES_MAX = 50
 """Only this many wrong numbers are reported."""
 POINTER_SCAN_BYTES_MAX = 128 * 1024
-"""How far into a body the pointer of a syntax error is worked out; beyond it line and column must do."""
+"""How far into a body the pointer of a syntax error is worked out; beyond that, only line and column are given."""
 
 Code = Literal[
     "syntax",

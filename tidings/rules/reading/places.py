@@ -40,7 +40,7 @@ _MEANT = {
     "upsert": ("put",),
     "url": ("base", "get"),
 }
-"""What others call a member -> what it is called here, if it can be there."""
+"""Other systems' names for members, and their names here, where they exist."""
 
 
 class Places:
@@ -79,7 +79,7 @@ class Places:
         return value
 
     def json(self, value: Any, pointer: str) -> bool:
-        """Report everything that JSON cannot express (YAML can express more); returns whether there was nothing."""
+        """Report everything that JSON cannot express, as YAML can express more; returns whether there was nothing."""
         before = len(self.found)
         self._json(value, pointer, 1, [VALUES_MAX])
         return len(self.found) == before

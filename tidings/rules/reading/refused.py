@@ -14,7 +14,7 @@ class Refused(Invalid):
         super().__init__(detail, errors=[self.place])
 
     def under(self, prefix: str) -> Refused:
-        """The same refusal, seen from outside: its pointer begins with `prefix`."""
+        """The same refusal, with `prefix` in front of its pointer."""
         return Refused(prefix + self.pointer, self.place.code, self.detail)
 
 

@@ -1,4 +1,4 @@
-"""What a JSON Schema may cost: how much work one value can cause, by how often its parts apply to the same value.
+"""What a JSON Schema may cost: how much work one value can cause, given how often the schema's parts apply to it.
 
 A schema is a graph: some keywords ask about the same value (allOf, anyOf, $ref ...), others about its members. How
 many ways lead from the top to the values of one level, each way weighed with the keywords at its end, is the most

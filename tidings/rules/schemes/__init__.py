@@ -1,4 +1,5 @@
-"""Signature schemes: whether a request is from whom it says, for a hundred senders and any scheme that a user declares.
+"""Signature schemes: whether a request really comes from its sender, for a hundred senders and any scheme that a user
+declares.
 
     from tidings.rules import schemes
 
@@ -10,8 +11,8 @@
     answer = schemes.after(verifier, request)               # a signed handshake, once the request is genuine
     schemes.explain(verifier, request, now)                 # for people: what would have to change
 
-Nothing here does I/O: the clock is an argument, and what must be fetched first (`verifier.needs(request)`) is handed
-in. `form.py` says what a scheme may say, `named/` holds the senders, `kinds/` one file for each kind of check.
+Nothing here does I/O: the clock is an argument, and anything to be fetched first (`verifier.needs(request)`) is passed
+in. `form.py` defines what a scheme can say, `named/` has the senders, and `kinds/` one file for each kind of check.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from tidings.rules.schemes.verdict import MEANINGS, REASONS, Reason, Verdict
     from tidings.rules.schemes.verifier import Verifier
 
-# Loaded when first used: a program that only signs our own webhooks does not need the rest.
+# Loaded on first use, because a program that only signs our own webhooks does not need the rest.
 _HOMES = {
     "catalogue": ("families", "handshakes", "named", "names", "schemes"),
     "describe": ("body_in_words", "checks_in_words", "replays_in_words"),

@@ -1,4 +1,4 @@
-"""Questions that senders ask before they trust a URL, and what they are answered."""
+"""Questions that senders ask before they trust a URL, and the answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOTHING: Mapping[str, bytes] = {}
 
 
 class HandshakeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What to answer. `store_secret` is a secret to keep for the hook, `fetch` a URL to fetch once to confirm.
+    """An answer. `store_secret` is a secret to keep for the hook, `fetch` a URL to fetch once to confirm.
 
     `refused` says why the question is not answered as its sender hopes.
     """
@@ -59,12 +59,12 @@ def handshake(
 
 
 def before(verifier: Verifier, request: HookRequest) -> HandshakeAnswer | None:
-    """The answer to a handshake that comes unsigned: ask this before the request is verified."""
+    """The answer to an unsigned handshake: call this before the request is verified."""
     return _answered(verifier, request, "before")
 
 
 def after(verifier: Verifier, request: HookRequest) -> HandshakeAnswer | None:
-    """The answer to a handshake that is signed: ask this only once the request is known to be genuine."""
+    """The answer to a signed handshake: call this only once the request is known to be genuine."""
     return _answered(verifier, request, "after")
 
 
@@ -91,7 +91,7 @@ def fill(reply: HookReply, request: HookRequest, secrets: Sequence[str] = ()) ->
         return reply.status, {"content-type": "application/json", **headers}, msgspec.json.encode(value)
     if reply.text is None:
         return reply.status, headers, b""
-    # An echo must never be taken for a page: it is a stranger's text on our origin.
+    # An echo must never be treated as a page, because it is a stranger's text on our origin.
     plain = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
     return reply.status, plain | headers, encoded(_filled(reply.text, request, secrets))
 

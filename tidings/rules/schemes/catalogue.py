@@ -1,4 +1,4 @@
-"""The named schemes and handshakes: data, one file for each family of senders, beside this one."""
+"""The named schemes and handshakes: data, with one file for each family of senders, next to this one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HANDSHAKES = "handshakes.json"
 
 
 def named(name: str) -> Scheme:
-    """A scheme by its name, or by another name of the sender. Raises Refused, with those that are alike."""
+    """A scheme by its name, or by another name of the sender. Raises Refused, with similar names."""
     found = _all()[1].get(name.strip().lower())
     if found is None:
         raise Refused("/scheme", "unknown_scheme", f"There is no signature scheme named {name[:100]!r}.{_hint(name)}")
@@ -89,7 +89,7 @@ def _files() -> list[Path]:
 
 @cache
 def _all() -> tuple[dict[str, Scheme], dict[str, Scheme]]:
-    """The schemes by name, and by each of their names."""
+    """The schemes by name, and by each of their other names."""
     found: dict[str, Scheme] = {}
     for path in _files():
         document: dict[str, Any] = msgspec.json.decode(path.read_bytes())

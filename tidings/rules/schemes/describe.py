@@ -1,4 +1,4 @@
-"""What a scheme checks, in a sentence that is made from its form, so that it cannot say anything else."""
+"""What a scheme checks, in a sentence made from its form, so that the two cannot differ."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _OWN_LIMIT = "The sender signs a time but sets no limit; `tolerance_seconds` set
 
 
 def body_in_words(scheme: Scheme) -> str:
-    """What the signature leaves open of the body; an empty text if nothing."""
+    """Which part of the body the signature does not cover, in a sentence; empty if it covers all."""
     if any(isinstance(check, Certificate) and check.style == "paypal" for check in scheme.checks):
         return "Covers the body only by CRC-32, which another body can have too: only TLS protects the body."
     return "" if covers_body(scheme) else "Does not cover the body: only TLS protects the body."

@@ -1,7 +1,7 @@
-"""Why a request does not fit, found by trying what usually goes wrong with URLs, bodies and secrets.
+"""Why a request fails, found by trying what usually goes wrong with URLs, bodies and secrets.
 
-It costs many checks, so it is for people who inspect one refused request, not for every request. What it finds never
-makes a request genuine.
+This takes many checks, so it is for people who inspect one refused request, not for every request. Its findings never
+make a request genuine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tidings.rules.schemes.verdict import Reason, Verdict
 from tidings.rules.schemes.verifier import Verifier
 
 SHOWN_BYTES = 500
-"""As much of what was signed is shown."""
+"""The maximum number of signed bytes that are shown."""
 BODY_BYTES_MAX = 1 << 20
 """Larger bodies are not rewritten to try them."""
 URLS_MAX = 48
@@ -46,7 +46,7 @@ _PREFIX = re.compile("[A-Za-z0-9_-]{1,20}=")
 
 
 def explain(verifier: Verifier, request: HookRequest, now: float, fetched: Mapping[str, bytes] = _NOTHING) -> Verdict:
-    """As `verify`, at length: `detail` says what would have to change, `signed` what should have been signed."""
+    """As `verify`, in more detail: `detail` says what would have to change, `signed` what should have been signed."""
     verdict = verifier.verify(request, now, fetched)
     if verdict.ok:
         return verdict
@@ -158,7 +158,7 @@ _RAW = "Pass on the bytes as received, before any parsing."
 
 
 def bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """The body as it may have been before somebody read and wrote it."""
+    """The body as it may have been before something parsed and rewrote it."""
     yield "without its last line end", body.rstrip(b"\r\n")
     yield "with an extra line end", body + b"\n"
     yield "with CRLF at its end", body.rstrip(b"\r\n") + b"\r\n"

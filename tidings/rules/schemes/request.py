@@ -1,4 +1,4 @@
-"""A request as its sender signed it: the raw body and URL, and what can be read from them beside the bytes."""
+"""A request as its sender signed it: the raw body and URL, and what can be parsed from them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class HookRequest:
         self._query: list[tuple[str, str]] | None = None
 
     def but(self, **changed: Any) -> HookRequest:
-        """The same request with another `method`, `url`, `headers` or `body`."""
+        """The same request with a different `method`, `url`, `headers` or `body`."""
         now = {"method": self.method, "url": self.url, "headers": self.headers, "body": self.body}
         return HookRequest(**(now | changed))
 
@@ -61,7 +61,7 @@ class HookRequest:
         return self._json
 
     def remember(self, value: Any) -> None:
-        """What `json` is to return: the body was parsed as strictly elsewhere."""
+        """Set what `json` returns, for a body that was parsed just as strictly elsewhere."""
         self._json = value
 
     def form(self) -> list[tuple[str, str]]:

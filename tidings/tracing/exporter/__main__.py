@@ -1,8 +1,8 @@
 """Run by the server, as `python -m tidings.tracing.exporter`: records arrive on its standard input, which is a socket.
 
 The server alone ends it, by closing that socket or by ending itself, however that happens: then what is there is sent,
-as far as that is possible within STOP_SECONDS. Signals that a service manager or a terminal sends to every process of
-the server are not for it.
+as far as that is possible within STOP_SECONDS. It ignores signals that a service manager or a terminal sends to every
+process of the server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tidings.tracing.records import STOP_SECONDS, Frames, Orders, RecordBatch, R
 
 READ_BYTES = 1 << 18
 NICER_BY = 5
-"""How much more readily it gives up the processor than the server: spans can wait."""
+"""How much lower its priority is than the server's, because spans can wait."""
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def _work(server: socket.socket) -> None:
                 # While they are in the processor's cache.
                 queue.add([made(record) for record in decode(content).placed()])
     if queue is not None:
-        # Now a service manager that wants everything to end is right.
+        # From now on, signals from a service manager that ends everything apply.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         queue.stop(STOP_SECONDS)

@@ -79,7 +79,7 @@ def _shared_by_requests(
     host: str | None,
     agent: str | None,
 ) -> bytes:
-    """What one caller's requests have in common, if they end alike. `is_whole`: the route is the path."""
+    """What one caller's requests have in common, if they have the same result. `is_whole`: the route is the path."""
     # Methods that nobody knows count as one, as the conventions ask.
     method = given if given in METHODS else "_OTHER"
     attributes: Attributes = {
@@ -160,7 +160,10 @@ def _shared_by_attempts(
     status: int | None,
     n: int,
 ) -> bytes:
-    """What a link's attempts have in common, if they end alike. `method`: empty if it is not an HTTP request."""
+    """What a link's attempts have in common, if they have the same result.
+
+    `method`: empty if it is not an HTTP request.
+    """
     link = msgspec.json.decode(about, type=LinkAbout)
     attributes = _about(kind, tenant, "deliver", "send")
     if events > 1:

@@ -1,6 +1,7 @@
 """Spans on their way to the collector: a queue with a limit, and the thread that empties it.
 
-If the collector is slow or away, spans stay in the queue until it takes them; what does not fit is dropped and counted.
+If the collector is slow or unavailable, spans stay in the queue until it takes them; those that do not fit are dropped
+and counted.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class SpanQueue:
             self._awake.set()
 
     def stop(self, seconds: float) -> None:
-        """Send what is there, unless the collector is away or that takes longer than this."""
+        """Send what is there, unless the collector is unavailable or it takes longer than this."""
         self._ended.set()
         self._awake.set()
         self._thread.join(seconds)

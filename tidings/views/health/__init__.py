@@ -1,1 +1,1 @@
-"""How the server stands: what needs attention, since when, for whom, why, and what to do."""
+"""The health of the server: what needs attention, since when, for whom, why, and what to do."""

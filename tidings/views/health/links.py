@@ -1,4 +1,4 @@
-"""Which links are looked at more closely, and what is wrong with them."""
+"""Which links are inspected more closely, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from tidings.views.health.words import age, at_least, many
 Lanes = Mapping[int, LaneView]
 """The lanes as they are now, by link."""
 FAILING_MAX, DISABLED_MAX, BEHIND_MAX = 10, 10, 5
-"""How many of each kind are looked at more closely."""
+"""How many of each kind are inspected more closely."""
 FAILING_AFTER: Micros = 1 * MINUTE
-"""A shorter failure, such as a restart, needs nobody."""
+"""A shorter failure, such as a restart, needs no attention."""
 QUIET_AFTER: Micros = 5 * MINUTE
-"""What is sent little takes days to fail ten times: two failures and so long without a success are enough."""
+"""A link that sends little takes days to fail ten times, so two failures and this long without a success are enough."""
 STUCK_AFTER: Micros = 1 * HOUR
-"""An operator's link that is refused the same event for so long needs attention, however well the other side is."""
+"""An operator's link whose event has been refused for this long needs attention, even if the other side works."""
 BEHIND_AFTER: Micros = 5 * MINUTE
-"""A delivery that was not tried for so long is late."""
+"""A delivery that was not tried for this long is late."""
 UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
 """If this many failing endpoints cannot be reached, and they are this part of all that fail or are well, the cause is
 probably on our side.
@@ -45,7 +45,7 @@ THEIRS = "The others get theirs, so the cause is probably on its side. "
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The links to look at. `unseen`: how many more are failing. `stuck`: those with an event that is refused again and
+    """The links to inspect. `unseen`: how many more are failing. `stuck`: those with an event that is refused again and
     again, which says nothing about the other side.
     """
 
@@ -103,7 +103,7 @@ def choose(
 
 
 def still_failing(chosen: Chosen, lanes: Lanes, backlogs: Mapping[int, Backlog]) -> Chosen:
-    """Without those that failed a few times, and that nothing waits for any more."""
+    """The failing links, without those that failed only a few times and have nothing waiting."""
     failing = [num for num in chosen.failing if lanes[num].alarming or backlogs[num].count]
     return msgspec.structs.replace(chosen, failing=failing)
 
@@ -113,7 +113,7 @@ def _fails_quietly(lane: LaneView, now: Micros) -> bool:
 
 
 def unsettled(snapshot: Snapshot, lanes: Lanes, now: Micros) -> list[str]:
-    """What fails, and is too new or too little to need anybody: `2 endpoints have been failing for 40 s`."""
+    """Failures that are too new or too few to need attention: `2 endpoints have been failing for 40 s`."""
     failing: dict[str, list[Micros]] = {"endpoint": [], "link": []}
     refusing = {"endpoint": 0, "link": 0}
     for num, lane in lanes.items():
@@ -210,13 +210,13 @@ def dead(snapshot: Snapshot, failures: Sequence[FailedDelivery], is_complete: bo
 
 
 def of(link: AnyLink) -> dict[str, Any]:
-    """Who it is, as answers name it."""
+    """The link's name or id, as responses give it."""
     tenant = None if link.tenant == ALL_TENANTS else link.tenant
     return {"endpoint_id": None if link.name else link.id, "link": link.name or None, "tenant": tenant}
 
 
 def called(link: AnyLink) -> str:
-    """Who it is, in a sentence."""
+    """The link, as named in a sentence."""
     name = f"the link {link.name}" if link.name else link.id
     return name if link.tenant in (None, ALL_TENANTS) else f"{name} ({link.tenant})"
 

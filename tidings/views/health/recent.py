@@ -56,7 +56,7 @@ class Recent(msgspec.Struct, frozen=True):
         return None if left > LATEST else (self.now + left, rate)
 
     def others_are_fine(self, failing: Sequence[int]) -> bool:
-        """Whether other links than these got most of what was sent to them lately."""
+        """Whether links other than these accepted most of what was sent to them lately."""
         counts = [tally.empty(), *(self.sums[num] for num in failing if num in self.sums)]
         theirs = tally.added(counts)
         total = self.sums.get(ALL) or tally.empty()
@@ -71,6 +71,6 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 SENT_LEAST = 10
-"""From fewer successes nothing is predicted."""
+"""With fewer successes, nothing is predicted."""
 FINE = 0.8
-"""This part of the others' attempts must have succeeded."""
+"""This share of the others' attempts must have succeeded."""

@@ -25,7 +25,7 @@ TIMER_WITHIN: Micros = 2 * MINUTE
 
 
 class Vitals(NamedTuple):
-    """What is known without the store. `refusal`: why it accepts no writes; `free_bytes` None: unknown."""
+    """What is known without the store. `refusal`: why it accepts no writes; `free_bytes`: None if unknown."""
 
     refusal: str | None
     is_delivering: bool
@@ -161,7 +161,7 @@ def jobs(snapshot: Snapshot, vitals: Vitals, replays: Sequence[Replay], now: Mic
 
 
 def _expected_end(replay: Replay, now: Micros) -> str | None:
-    """When it ends if it continues as fast as until now."""
+    """When it will end, if it continues at the present speed."""
     if not 0 < replay.looked_at <= replay.total or now <= replay.created:
         return None
     left = (now - replay.created) * (replay.total - replay.looked_at) // replay.looked_at

@@ -1,4 +1,4 @@
-"""The whole report: facts are read, judged, and put in one sentence."""
+"""The whole report: facts are read, judged, and summed up in one sentence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RANK: dict[State, int] = {"trouble": 2, "attention": 1, "ok": 0}
 
 
 def check_reader(caller: Caller) -> None:
-    """Who may read reports. Raises Forbidden for keys of one tenant."""
+    """Check who may read reports. Raises Forbidden for keys of one tenant."""
     caller.need(READ, "Reports on health")
 
 
@@ -114,7 +114,7 @@ def report(
 
 
 def _harm(problem: HealthProblem) -> tuple[int, int]:
-    """What is worst: the server's own troubles, then how much waits for how long."""
+    """How bad a problem is: the server's own problems come first, then how much waits for how long."""
     return _RANK[problem.state], (1 + (problem.age_seconds or 0)) * (1 + (problem.waiting or 0))
 
 
@@ -126,7 +126,10 @@ def _sentence(problems: list[HealthProblem], total: int) -> str:
 def _well(
     oldest: OldestWaiting | None, rates: RecentRates | None, endpoints: int, links: int, unsettled: Sequence[str] = ()
 ) -> str:
-    """All is well. What is paused needs nobody, and yet its events wait. `unsettled`: what may become a problem."""
+    """The sentence if all is well.
+
+    Paused links need no attention, but their events wait. `unsettled`: what may become a problem.
+    """
     waits = "nothing is waiting"
     if oldest is not None:
         waits = f"the oldest waiting delivery is {age(oldest.age_seconds * SECOND)} old"

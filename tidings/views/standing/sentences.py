@@ -1,4 +1,4 @@
-"""How an endpoint does, in sentences: since when it fails and why, what waits, and what comes next."""
+"""How an endpoint is doing, in sentences: since when it has been failing and why, what waits, and what comes next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WELL = 0.95
 
 
 def endpoint_in_words(found: EndpointView, tally: LinkTally | None, dead: str, now: Micros) -> str:
-    """How it does. `dead`: how many deliveries ended dead lately, as shown; empty: none."""
+    """How it is doing. `dead`: how many deliveries ended dead lately, as shown; empty if none."""
     parts = [_first(found, tally), f"{dead} ended dead." if dead else "", _waits(tally), _disables(found, now)]
     return " ".join(filter(None, parts))
 
@@ -39,7 +39,8 @@ def _first(found: EndpointView, tally: LinkTally | None) -> str:
 
 
 def refused_in_words(found: EndpointView, tally: LinkTally) -> str:
-    """What it does if it does not count as failing, since it responds, and yet accepts nothing; empty if it accepts."""
+    """The sentence for an endpoint that responds, so does not count as failing, but accepts nothing; otherwise
+    empty."""
     count, fails = tally.total.attempts, found.health.fails
     why = f" {_ended(tally.last_failure)}" if tally.last_failure else ""
     if count and not tally.total.success_rate:

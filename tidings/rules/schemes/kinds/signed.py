@@ -163,7 +163,7 @@ class Signed:
         if not self._has_secret:
             raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")
         if self._length is not None:
-            # Before anything is hashed: what cannot be a signature costs next to nothing.
+            # This comes before any hashing, so that texts that cannot be signatures cost next to nothing.
             candidates = [given for given in candidates if len(given) == self._length]
             if not candidates:
                 return self._malformed

@@ -1,4 +1,4 @@
-"""Signing requests that leave: a link's calls, with the schemes that verify what arrives, run backwards.
+"""Signing outgoing requests: a link's calls are signed with the schemes that verify incoming ones, run backwards.
 
 The schemes are loaded when the first link needs them: most servers sign only their own webhooks.
 """
@@ -50,7 +50,7 @@ class CallSigner:
 
     @property
     def shows_secret(self) -> bool:
-        """Whether what proves it is the secret itself, so that it is not shown."""
+        """Whether the proof is the secret itself, which must not be shown."""
         from tidings.rules.schemes.form import Basic, Token
 
         return self._scheme is not None and any(isinstance(check, Basic | Token) for check in self._scheme.checks)

@@ -1,4 +1,4 @@
-"""Secrets to sign samples with, where nobody has given one."""
+"""Secrets to sign samples with, if none is given."""
 
 from __future__ import annotations
 

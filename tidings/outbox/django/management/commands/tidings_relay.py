@@ -1,4 +1,4 @@
-"""`manage.py tidings_relay`: publish what is in the outbox, until stopped."""
+"""`manage.py tidings_relay`: publish the outbox's events, until stopped."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Command(BaseCommand):
     help = "Publish the outbox's events to Tidings, until stopped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """What can be chosen; the settings TIDINGS_URL and TIDINGS_KEY, or variables of that name, are the defaults."""
+        """The options; the settings TIDINGS_URL and TIDINGS_KEY, or variables with those names, are the defaults."""
         parser.add_argument("--url", default=_setting("TIDINGS_URL") or DEFAULT_URL, help="The Tidings server's URL.")
         parser.add_argument("--key", default=_setting("TIDINGS_KEY"), help="A key with the scope events:write.")
         parser.add_argument("--database", default="default", help="The database that has the outbox.")
         parser.add_argument("--once", action="store_true", help="Publish the events that are there now, and exit.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run it; SIGTERM and Ctrl-C finish the batch that is under way."""
+        """Run it; SIGTERM and Ctrl-C finish the batch in progress."""
         try:
             made = Client(options["url"], key=options["key"] or None)
             _ = connections[options["database"]]
