@@ -146,7 +146,7 @@ class Client:
         return self._object(calls.read(calls.at("events", id, "trail")))
 
     def events(self, **query: Any) -> Iterator[Json]:
-        """Events, newest first. Parameters as `GET /v1/events` has them: `type`, `subject`, `time__gte` ..."""
+        """Events, newest first. Takes the parameters of `GET /v1/events`: `type`, `subject`, `time__gte` ..."""
         return self.pages("/v1/events", **query)
 
     def follow(
@@ -165,7 +165,7 @@ class Client:
     # --- endpoints ----------------------------------------------------------------------------------------------------
 
     def create_endpoint(self, url: str, *, idempotency_key: str | None = None, **options: Any) -> Json:
-        """Register a URL. Options as `POST /v1/endpoints` has them: `events`, `filter`, `rate` ..."""
+        """Register a URL. Takes the options of `POST /v1/endpoints`: `events`, `filter`, `rate` ..."""
         return self._object(calls.create("/v1/endpoints", {"url": url, **options}, idempotency_key))
 
     def endpoint(self, id: str, **query: Any) -> Json:
@@ -197,7 +197,7 @@ class Client:
         return self._object(calls.verb(calls.at("endpoints", id), "test", repeatable=False))
 
     def try_endpoint(self, url: str, **options: Any) -> Json:
-        """Send a test event to an endpoint that is not registered; says what came back."""
+        """Send a test event to an endpoint that is not registered; returns its response."""
         return self._object(calls.verb("/v1/endpoints", "try", {"url": url, **options}))
 
     def endpoint_secret(self, id: str) -> Json:
@@ -255,7 +255,7 @@ class Client:
     def create_hook(
         self, path: str, scheme: str | Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
     ) -> Json:
-        """Declare a URL for another system's webhooks. Options as `POST /v1/hooks` has them: `secrets`, `type` ..."""
+        """Declare a URL for another system's webhooks. Takes the options of `POST /v1/hooks`: `secrets`, `type` ..."""
         body = {"path": path, "scheme": scheme, **options}
         return self._object(calls.create("/v1/hooks", body, idempotency_key))
 
@@ -272,19 +272,19 @@ class Client:
         return self._object(calls.edit(calls.at("hooks", id), changes, revision))
 
     def delete_hook(self, id: str) -> None:
-        """Delete a hook; what came to it is kept."""
+        """Delete a hook; its events and receipts are kept."""
         self.send(calls.delete(calls.at("hooks", id)))
 
     def receipt(self, id: str) -> Json:
-        """One request that came to a hook or form, with headers and body."""
+        """One request to a hook or form, with headers and body."""
         return self._object(calls.read(calls.at("receipts", id)))
 
     def receipts(self, **query: Any) -> Iterator[Json]:
-        """Requests that came to hooks and forms, newest first. Parameters: `hook`, `form`, `tenant`."""
+        """Requests to hooks and forms, newest first. Parameters: `hook`, `form`, `tenant`."""
         return self.pages("/v1/receipts", **query)
 
     def receipt_body(self, id: str) -> Generator[bytes]:
-        """The body of a request that came to a hook or form, byte for byte, in chunks."""
+        """The body of a request to a hook or form, byte for byte, in chunks."""
         return self.download(calls.read(calls.at("receipts", id, "body")))
 
     def refusals(self, **query: Any) -> Iterator[Json]:
@@ -300,7 +300,7 @@ class Client:
         return self.pages("/v1/schemes", **query)
 
     def scheme(self, name: str) -> Json:
-        """One of them, with its form and a signed sample."""
+        """One scheme, with its form and a signed sample."""
         return self._object(calls.read(calls.at("schemes", name)))
 
     # --- collections and items ----------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class Sends(Protocol):
 
 
 class SendsPages(Sends, Protocol):
-    """What links and forms need of the client."""
+    """What links and forms need from the client."""
 
     def pages(self, path: str, **query: Any) -> Iterator[Json]:
         """Every entry of a list, page after page. Raises ClientError."""
@@ -75,7 +75,7 @@ class Items:
     def edit(
         self, id: str, changes: Mapping[str, Any], revision: int | None = None, *, idempotency_key: str | None = None
     ) -> Json:
-        """Change some fields (merge patch): omitted fields stay, None removes a value."""
+        """Change some fields (merge patch): omitted fields are kept, None removes a value."""
         return object_of(self._client.send(self._calls.edit(id, changes, revision, idempotency_key)))
 
     def delete(self, id: str, revision: int | None = None, *, idempotency_key: str | None = None) -> None:
@@ -101,9 +101,9 @@ class Items:
     ) -> Json:
         """Import a file (a path, an open binary file, or bytes; CSV or NDJSON) or rows (dicts, from any iterable).
 
-        All of it or nothing, unless `partial`. `on_conflict` says what to do with rows whose `id` already exists:
-        `refuse`, `replace`, `merge` or `skip`. `sent` is called with the number of bytes sent so far. The result counts
-        what was created, replaced and so on. Raises ImportRefused with the first bad lines.
+        Either everything is imported or nothing, unless `partial`. `on_conflict` says what to do with rows whose `id`
+        already exists: `refuse`, `replace`, `merge` or `skip`. `sent` is called with the number of bytes sent so far.
+        The result counts what was created, replaced and so on. Raises ImportRefused with the first bad lines.
         """
         query = {"partial": partial, "on_conflict": on_conflict}
         request = self._calls.import_(upload_of(source, format, sent), query, idempotency_key)
@@ -155,7 +155,7 @@ class ConnectionCalls:
         self._client.send(calls.delete(calls.at("connections", name)))
 
     def test(self, name: str, path: str | None = None) -> Json:
-        """Try whether it reaches the other system and is accepted, with a GET of `path` if there is one."""
+        """Test whether it reaches the other system and its credentials are accepted, with a GET of `path` if given."""
         body = {} if path is None else {"path": path}
         return object_of(self._client.send(calls.verb(calls.at("connections", name), "test", body)))
 
@@ -203,7 +203,7 @@ class LinkCalls:
     def reset(self, name: str, *, mirror: bool = False, kept: bool = False, subject: str | None = None) -> Json:
         """Reset a link that polls; with `mirror`, as if it had never read anything.
 
-        `kept`: forget instead what it has kept of answers, for one `subject` or for all.
+        `kept`: instead delete the values that it has kept from responses, for one `subject` or for all.
         """
         body = calls.given(mirror=mirror or None, kept=kept or None, subject=subject)
         return object_of(self._client.send(calls.verb(calls.at("links", name), "reset", body)))
@@ -213,12 +213,12 @@ class LinkCalls:
         return object_of(self._client.send(calls.read(calls.at("links", name, "secret"))))
 
     def kept(self, name: str, subject: str, tenant: str | None = None) -> Json:
-        """What links through its connection have kept for a subject. Raises NotFound."""
+        """The values that links through its connection have kept for a subject. Raises NotFound."""
         query = calls.given(subject=subject, tenant=tenant)
         return object_of(self._client.send(calls.read(calls.at("links", name, "kept"), **query)))
 
     def run(self, name: str) -> Json:
-        """Run a link with a timer now; returns the event. Refused while its last run has not ended."""
+        """Run a link with a timer now; returns the event. This is refused until its last run has ended."""
         return object_of(self._client.send(calls.verb(calls.at("links", name), "run", repeatable=False)))
 
 
@@ -239,12 +239,12 @@ class FormCalls:
     def create(
         self, path: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
     ) -> Json:
-        """Declare a form. Options as `POST /v1/forms` has them: `title`, `thanks`, `origins` ..."""
+        """Declare a form. Takes the options of `POST /v1/forms`: `title`, `thanks`, `origins` ..."""
         body = {"path": path, "fields": dict(fields), **options}
         return object_of(self._client.send(calls.create("/v1/forms", body, idempotency_key)))
 
     def put(self, id: str, form: Mapping[str, Any], revision: int | None = None) -> Json:
-        """Replace a form: what is missing gets its default. Raises Stale if `revision` is not the current one."""
+        """Replace a form; omitted settings get their defaults. Raises Stale if `revision` is not the current one."""
         return object_of(self._client.send(calls.put(calls.at("forms", id), form, revision)))
 
     def edit(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
@@ -252,7 +252,7 @@ class FormCalls:
         return object_of(self._client.send(calls.edit(calls.at("forms", id), changes, revision)))
 
     def delete(self, id: str) -> None:
-        """Delete a form; its events and what was submitted are kept."""
+        """Delete a form; its events and submissions are kept."""
         self._client.send(calls.delete(calls.at("forms", id)))
 
 
