@@ -28,7 +28,7 @@ SECTIONS: dict[str, str] = {
     ),
 }
 OF_KEYS = ("unknown_field", "name")
-"""Codes of wrong places where the name is wrong, not its value."""
+"""Codes of errors in which the name is wrong rather than the value."""
 
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -36,16 +36,16 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file says. `path` is None if there is no file."""
+    """The content of a file. `path` is None if there is no file."""
 
     path: Path | None = None
     settings: dict[str, Any] = {}
     collections: dict[str, Any] | None = None
-    """Declarations as plain values, checked; None: the file has no such section."""
+    """Checked declarations as plain values; None if the file has no such section."""
     connections: dict[str, Any] | None = None
-    """The same of the connections, with the variables that they name."""
+    """The same for connections, with the variables that they name."""
     links: dict[str, Any] | None = None
-    """The same of the links that act on events."""
+    """The same for links that act on events."""
     tests: dict[str, Any] = {}
     """The tests of these links, by the links' names."""
     hooks: dict[str, Any] | None = None
@@ -131,7 +131,7 @@ def _read(text: str, path: Path) -> Config:
 
 def _loaded(text: str, path: Path) -> tuple[Any, Any]:
     """The file as YAML nodes, and as plain values. Raises SettingsError if it is not valid YAML."""
-    # Imported here: a server without a file starts a fifth of a second sooner.
+    # Imported here, so that a server without a file starts a fifth of a second sooner.
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import ConstructorError, SafeConstructor
     from ruamel.yaml.error import MarkedYAMLError

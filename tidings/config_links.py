@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 AT = "/links/{name}/when/{what}"
 """Where a hook or a form is in the file."""
 OTHERS = ("hook", "form")
-"""What a link may be instead of one that acts on events."""
+"""The kinds of links that do not act on events."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -41,7 +41,7 @@ class LinksOf(NamedTuple):
 
 
 def links_of(config: Config, section: Any) -> LinksOf:
-    """What a section declares. Raises SettingsError with every wrong place."""
+    """The links that a section declares. Raises SettingsError with every wrong place."""
     from tidings.rules.declare import links
     from tidings.rules.declare.in_file.link_tests import read_tests
     from tidings.rules.reading.places import Places

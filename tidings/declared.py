@@ -1,4 +1,5 @@
-"""What a file declares is made before the server serves: collections, connections and links, hooks and forms."""
+"""Everything that a file declares is made before the server serves: collections, connections and links, hooks and
+forms."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ log = logging.getLogger("tidings.server")
 
 
 def declare(server: Server, config: Config) -> None:
-    """Before `run`: make what a file declares. Raises StoreError if that is refused, or would lose something."""
+    """Called before `run`: make everything that a file declares.
+
+    Raises StoreError if it is refused, or would lose something.
+    """
     if config.declares:
         _whole_file(server, config)
     if config.hooks is not None:

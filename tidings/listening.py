@@ -20,16 +20,16 @@ HEADER_BUFFER_BYTES = 64 * 1024
 STOP_HTTP_SECONDS = 3
 BACKLOG, CONNECTIONS_MAX = 2_048, 10_000
 LEAVE_SECONDS = 1.0
-"""How long an entrance that takes nothing new still serves who is connected."""
+"""How long an entrance that accepts no new connections still serves existing ones."""
 THREADS_STEPS = 10
-"""Turns of the event loop until an HTTP server has started its threads: two, and some more."""
+"""How many turns of the event loop it takes until an HTTP server has started its threads: two, and some more."""
 _PROCESSORS: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 log = logging.getLogger("tidings.server")
 
 
 class _OnSocket(HttpServer):
-    """An HTTP server on a socket that is open already. Its own would have SO_REUSEPORT: two servers would share it."""
+    """An HTTP server on an open socket. Its own socket would have SO_REUSEPORT, so two servers could share it."""
 
     def __init__(self, app: Any, opened: socket.socket, **options: Any) -> None:
         self._opened = opened
@@ -42,10 +42,10 @@ class _OnSocket(HttpServer):
 
 
 def opened(host: str, port: int) -> socket.socket:
-    """A socket that listens there alone; port 0: on a free port. Raises OSError with a sentence for the operator."""
+    """A socket that alone listens there; port 0 means a free port. Raises OSError with a sentence for the operator."""
     taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        # What is left of connections to an earlier server does not keep the port.
+        # Remains of connections to an earlier server do not block the port.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((host, port))
         taken.setblocking(False)
@@ -60,7 +60,7 @@ def opened(host: str, port: int) -> socket.socket:
 
 
 def http_server(app: Any, opened: socket.socket) -> HttpServer:
-    """The HTTP server, not started yet, to which the socket belongs from then on. `app` is an RSGI application."""
+    """The HTTP server, not started yet, which from then on owns the socket. `app` is an RSGI application."""
     return _OnSocket(
         app,
         opened,
@@ -88,22 +88,23 @@ class Entrance:
         return self._app.__rsgi__(scope, _Closing(proto) if self._leaves else proto)
 
     def leave(self) -> None:
-        """Of a socket that others have, too: take nothing new here. Nobody is cut off who calls within LEAVE_SECONDS.
+        """For a socket that others share: accept no new connections here. Nobody who calls within LEAVE_SECONDS is cut
+        off.
 
-        Who is connected hears with the response that the connection ends. To end the HTTP server at once would close
-        those that have just been accepted.
+        Connected callers learn from the response that the connection ends. Ending the HTTP server at once would close
+        connections that were just accepted.
         """
         if self._leaves or self.serving.done():
             return
         self._leaves = True
         with socket.create_server(("127.0.0.1", 0)) as nobody:
-            # The HTTP server continues to ask for connections, at a socket that has none.
+            # The HTTP server continues to accept connections, on a socket that gets none.
             nobody.setblocking(False)
             os.dup2(nobody.fileno(), self._descriptor, inheritable=False)
         asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._http.stop)
 
     async def ended(self) -> None:
-        """Take nothing new, and wait for what is under way, for a moment."""
+        """Accept no new connections, and wait a moment for requests in progress."""
         await ended(self._http, self.serving)
 
     async def _serve(self) -> None:
@@ -117,7 +118,7 @@ class Entrance:
 
 
 class _Closing:
-    """What an application answers with, on a connection that ends with the response."""
+    """The protocol object of an application, on a connection that ends with the response."""
 
     def __init__(self, proto: Any) -> None:
         self._proto = proto
@@ -136,7 +137,7 @@ class _Closing:
 
 
 async def ended(http: HttpServer, serving: asyncio.Task[None]) -> None:
-    """Take nothing new, and wait for what is under way, for a moment."""
+    """Accept no new connections, and wait a moment for requests in progress."""
     http.stop()  # type: ignore[no-untyped-call]
     try:
         await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
@@ -145,9 +146,9 @@ async def ended(http: HttpServer, serving: asyncio.Task[None]) -> None:
 
 
 def share_processor(threads: list[int], choice: int) -> None:
-    """Keep these threads on one processor, where the system lets us; several servers take different ones.
+    """Keep these threads on one processor, if the system permits; several servers take different ones.
 
-    They share one interpreter: handing it from core to core costs more than a second core gains.
+    They share one interpreter, and handing it from core to core costs more than a second core gains.
     """
     if not hasattr(os, "sched_setaffinity"):
         return
@@ -158,7 +159,7 @@ def share_processor(threads: list[int], choice: int) -> None:
 
 
 def _on_processors(wanted: set[int]) -> set[int]:
-    """Move this thread to these processors, where the system lets us; returns those that it was on."""
+    """Move this thread to these processors, if the system permits; returns those that it was on."""
     if not hasattr(os, "sched_setaffinity"):
         return wanted
     before = os.sched_getaffinity(0)
@@ -168,7 +169,7 @@ def _on_processors(wanted: set[int]) -> set[int]:
 
 
 async def listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
-    """Wait until the socket takes connections. Raises what ended the server before that."""
+    """Wait until the socket accepts connections. Raises whatever ended the server before that."""
     while not serving.done():
         try:
             _, writer = await asyncio.open_connection(dialable(host), port)
@@ -182,15 +183,16 @@ async def listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
 
 
 def dialable(host: str) -> str:
-    """The host at which to call who listens on `host`."""
+    """The host to call for a server that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- names it, does not bind it
 
 
 def reached_at(host: str, port: int) -> str:
-    """The URL at which other machines reach who listens there: this machine's name if it listens on all addresses."""
+    """The URL at which other machines reach a server that listens there, with this machine's name if it listens on
+    all addresses."""
     return url_of(socket.gethostname() if host in ("0.0.0.0", "::") else host, port)  # noqa: S104 -- names them
 
 
 def url_of(host: str, port: int) -> str:
-    """The URL of who listens there."""
+    """The URL of a server that listens there."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,4 +1,4 @@
-"""What is wrong with settings that are of the right type: sentences that say what to write instead."""
+"""What is wrong with settings of the right type, in sentences that say what to write instead."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _places(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What cannot be where to store or listen, such as the empty text of a variable that was left empty."""
+    """Values that cannot be a place to store or listen, such as the empty text of a variable that was left empty."""
     if not settings.data.strip():
         yield "data", "data must name a folder, such as ./tidings-data, not an empty text."
     for name in ("data", "database"):
@@ -74,7 +74,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _is_utf8(text: str) -> bool:
-    """Not so if the system gave bytes that are none: Python keeps them as half surrogates."""
+    """Whether a text is valid UTF-8. Python keeps bytes from the system that are not as half surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -83,7 +83,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What the settings lack for several nodes at work, or what does not go with it."""
+    """What the settings lack for joined nodes, or what cannot be combined with that."""
     if not settings.join:
         if settings.node_url and settings.workers == 1:
             yield "node_url", "node_url is only for servers that work together: set join as well, or leave it out."
@@ -108,7 +108,7 @@ def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _workers(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What several workers lack, or what does not go with them."""
+    """What the settings lack for several workers, or what cannot be combined with those."""
     if settings.database.startswith("sqlite:"):
         yield (
             "workers",

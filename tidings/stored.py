@@ -1,4 +1,4 @@
-"""The store of one server: the locks that keep another away, the engine, and the key that opens its secrets."""
+"""The store of one server: the locks that keep other servers away, the engine, and the key that opens its secrets."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tidings.store.writer import Writer
 
 
 class OpenStore:
-    """What a server opens first, and releases last."""
+    """The store, which a server opens first and releases last."""
 
     def __init__(self, settings: Settings, *, wants_to_send: bool = True) -> None:
-        """`wants_to_send`: a joined node that becomes the one that sends, if there is none."""
+        """`wants_to_send`: a joined node becomes the sender, if there is none."""
         self._settings, self._wants_to_send = settings, wants_to_send
         self._locks: list[FileLock] = []
 
@@ -38,7 +38,8 @@ class OpenStore:
     def open(self, new_store: bool) -> tuple[Engine, Sealer]:
         """Lock the folder and the database, and open what is in them. Raises StoreError.
 
-        The key is made last: a start that is cut off leaves no key beside an empty database, which would look lost.
+        The key is made last, so that a start that is cut off leaves no key next to an empty database, which would look
+        lost.
         """
         url, folder = self._settings.database, self._settings.folder
         file = sqlite_file(url, folder)
@@ -55,7 +56,7 @@ class OpenStore:
             note_node(engine.node, self.lock)
         try:
             if lock is not None and file is not None:
-                # A first start has made it only now.
+                # On a first start, it was made only now.
                 lock.also_inode(file)
             db = engine.writer()
             engine.keep(db)
@@ -70,7 +71,7 @@ class OpenStore:
         refuse_other(mark, sealer, self._settings.secret_key or None, self._settings.folder)
 
     def note_use(self) -> None:
-        """The store is in use: an empty database means from now on that one was lost."""
+        """Note that the store is in use: from now on, an empty database means that one was lost."""
         note_use(self._settings.database, self._settings.folder, self.lock)
 
     def release(self) -> None:

@@ -13,9 +13,9 @@ _modules = 0
 
 
 def learn_structs() -> None:
-    """Have msgspec know every kind of struct. Of several servers in one process, only the first takes time.
+    """Make msgspec learn every kind of struct. If one process runs several servers, only the first takes time.
 
-    It learns a kind at its first use, and two threads that do so at the same time crash the interpreter.
+    Otherwise it learns a kind at its first use, and two threads that do so at the same time crash the interpreter.
     """
     global _modules
     if len(sys.modules) != _modules:
@@ -27,7 +27,7 @@ def _learn(kind: type[msgspec.Struct]) -> None:
     for each in kind.__subclasses__():
         if each not in _known:
             _known.add(each)
-            # Structs of functions, or of what only the type checker knows, are never read from JSON.
+            # Structs inside functions, or with types that only the type checker knows, are never read from JSON.
             with contextlib.suppress(TypeError, NameError):
                 msgspec.json.Decoder(each)
         _learn(each)

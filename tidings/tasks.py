@@ -1,4 +1,4 @@
-"""What a server does apart from its requests: started once they are taken, stopped before the writer is closed."""
+"""What a server does apart from requests: it starts once requests are taken, and stops before the writer is closed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Tasks:
     declaring: Declaring
 
     def start(self, loop: asyncio.AbstractEventLoop, *, sends: bool) -> None:
-        """Start them, or resume them. `sends`: not if this node has joined others, and another one sends."""
-        # Each machine has its own clock, and each node says for itself whether the indexes are there.
+        """Start them, or resume them. `sends`: false if this node has joined others and another one sends."""
+        # Each machine has its own clock, and each node reports for itself whether the indexes exist.
         self.timekeeper.start(loop)
         self.indexes.start(loop, builds=sends)
         if sends:
-            # The rest is to run once: it changes what the sender has in memory, or what two would do twice.
+            # The rest must run only once: it changes what the sender has in memory, or two nodes would do it twice.
             self.cancelling.start()
             self.replaying.start(loop)
             self.timers.start(loop)

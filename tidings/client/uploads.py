@@ -42,7 +42,7 @@ class Upload:
 def upload_of(source: AsyncSource, format: str | None, sent: Sent | None = None) -> Upload:
     """What to send. `format`: `csv` or `ndjson`; rows are always NDJSON, and a path's extension may say it.
 
-    `sent` is called with how many bytes have gone. Raises ValueError if the format is unknown, and OSError.
+    `sent` is called with the number of bytes sent so far. Raises ValueError if the format is unknown, and OSError.
     """
     if isinstance(source, Path):
         format = format or ENDINGS.get(source.suffix.lower())

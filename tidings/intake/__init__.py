@@ -1,1 +1,1 @@
-"""Floor 3, the first stage: events, items, hooks and forms as they arrive; checked, then stored as events."""
+"""Floor 3, the first stage: events, items, and requests to hooks and forms are checked, then stored as events."""

@@ -1,7 +1,7 @@
 """Work on a large request in a thread, next to the event loop.
 
-A thread shares the interpreter, so several of them would leave the event loop little of it: one works at a time, and
-then rests for as long as it took.
+Threads share the interpreter, so several would leave little of it to the event loop: one works at a time, and then
+rests for as long as it worked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Beside:
         self._free = asyncio.Lock()
 
     async def run(self, large: bool, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """The result of `work`: for a large request from the thread, once it is free."""
+        """Run `work` and return its result; for a large request in the thread, once it is free."""
         if not large:
             return work(*args, **named)
         await self._free.acquire()

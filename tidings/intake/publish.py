@@ -27,7 +27,7 @@ ERRORS_MAX = 50
 """How many wrong places of a batch are named."""
 TYPES_KNOWN_MAX = 10_000
 TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
-"""The year 2100: later ones are mistakes, such as milliseconds taken for seconds."""
+"""The year 2100: later times are mistakes, such as milliseconds taken for seconds."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +72,7 @@ class Publisher:
         now = self._clock.now()
         wrong: list[Place] = []
         if len(given) == 1 and given[0].id is None:
-            # As below, in a fraction of the time: most events come one by one, without an id.
+            # As below, in a fraction of the time: most events arrive one by one, without an id.
             event = self._event(given[0], values[0], pointers[0], wrong, now, caller, new_id("evt", now))
             if not wrong:
                 return Publication((event,))

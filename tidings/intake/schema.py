@@ -25,7 +25,8 @@ class Schemas:
         self._compiled: OrderedDict[tuple[str, int], Validator] = OrderedDict()
 
     def check(self, kind: EventType, data: Any, text: bytes | memoryview, pointer: str) -> list[Place]:
-        """The places where `data` violates the type's schema; `text` is its JSON, `pointer` its place in the body."""
+        """The places where `data` violates its type's schema; `text` is its JSON, `pointer` its location in the
+        body."""
         assert kind.schema is not None
         name = (kind.name, kind.revision)
         validator = self._compiled.get(name)

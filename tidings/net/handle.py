@@ -18,11 +18,11 @@ from tidings.rules.network.address import NONE_OPEN, Networks, Target, target_of
 
 CONNECT_SECONDS = 5.0
 HEADERS_KEPT = 200
-NO_HEADERS = ["Expect:"]  # pycurl ignores an empty list: the last request's headers would leave again
+NO_HEADERS = ["Expect:"]  # pycurl ignores an empty list, and would send the last request's headers again
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 """Methods that may be repeated without asking (RFC 9110, section 9.2.2)."""
 WITH_CONTENT = ("POST", "PUT", "PATCH")
-"""Methods that say how long their body is even if it is empty (RFC 9110, section 8.6)."""
+"""Methods that declare the length of their body even if it is empty (RFC 9110, section 8.6)."""
 SUPPRESS_CONNECT_HEADERS = 265
 """CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl does not name."""
 IDLE_CONNECTION_SECONDS = 60
@@ -33,7 +33,7 @@ DNS_CACHE_SECONDS = 600
 log = logging.getLogger("tidings.net")
 
 Refusal = Callable[[str], str | None]
-"""Takes an address before it is connected to: None, or a sentence why it is refused."""
+"""Called with an address before connecting to it; returns None, or a sentence that says why it is refused."""
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Tls(msgspec.Struct, frozen=True):
 
 
 class AnswerLimits(msgspec.Struct, frozen=True):
-    """How much of a response's body to read. The defaults suit callers to whom the head says enough."""
+    """How much of a response's body to read. The defaults suit callers that need only the head."""
 
     keep_bytes: int = 16 * 1024
     read_bytes: int = 64 * 1024
@@ -61,7 +61,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     """A request. `timeout_seconds` covers everything from the name look-up to the last byte.
 
     `headers` are complete lines, as libcurl takes them: `Name:` alone leaves out a header that it would add. `tenant`:
-    on whose account names are looked up; a tenant does not learn what they resolve to, None (the operator) does.
+    on whose account names are looked up. A tenant does not learn what they resolve to; None (the operator) does.
     """
 
     url: str
@@ -73,7 +73,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     method: str = "POST"
     wanted: AnswerLimits = A_GLANCE
     opens: Networks = NONE_OPEN
-    """Addresses that this request may call though others may not."""
+    """Addresses that this request may call although others may not."""
 
 
 Done = Callable[[Reply], None]

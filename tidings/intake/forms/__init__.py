@@ -1,1 +1,1 @@
-"""Forms: one submission from its bytes to the event, tokens of their pages, and how often an address may submit."""
+"""Forms: a submission's way from its bytes to the event, the tokens of pages, and how often an address may submit."""

@@ -1,4 +1,4 @@
-"""Refused submissions, let in after all: a person may have filled in the honeypot, or been very quick."""
+"""Refused submissions, let in later: a person may have filled in the honeypot, or been very quick."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ class RefusedForms:
         self._receiver, self._catalog, self._clock = receiver, catalog, clock
 
     async def let_in(self, receipt: Receipt, request_id: str, run: Run[Receipt, R]) -> R:
-        """Check a submission's values again, without asking who sent them, and let it in; `run` runs the job that does
-        it.
+        """Check a submission's values again, but not who sent them, and let it in; `run` runs the job that does it.
 
-        Raises Conflict if a value is wrong or it was let in already, Invalid if it does not fit its type's schema,
+        Raises Conflict if a value is wrong or it was already let in, Invalid if it does not match its type's schema,
         NotFound if its form was deleted.
         """
         form = self._catalog.now.forms.get(receipt.hook)

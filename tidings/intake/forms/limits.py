@@ -9,9 +9,9 @@ from tidings.rules.network.callers import CallersCount
 
 WINDOW_SECONDS = 60
 PAGES_TIMES = 10
-"""How many times as often as it may submit a form an address may open its page."""
+"""An address may open a form's page this many times as often as it may submit the form."""
 FORMS_MAX = 10_000
-"""More forms than this are not counted at a time: all counts begin again."""
+"""The maximum number of forms counted at a time; beyond that, all counts start again."""
 
 
 class FormLimits:

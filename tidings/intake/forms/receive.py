@@ -1,9 +1,10 @@
-"""One submission of a form, from its bytes to what is answered.
+"""One submission of a form, from its bytes to the response.
 
-The order of work: the values are read strictly, the honeypot and the page's token say whether a person sent them, every
-name must be a field's, every value is checked, and one transaction stores the receipt and the event, unless the same
-page was sent before, which the receipt's unique key tells. The answer waits for that commit. What a person can correct
-is shown again and not kept; what no person sends is kept as a refusal, with the reason.
+The order of work: the values are read strictly, the honeypot and the page's token say whether a person sent them,
+every name must be a field's, every value is checked, and one transaction stores the receipt and the event, unless the
+same page was sent before, which the receipt's unique key detects. The response waits for that commit. Mistakes that a
+person can correct are shown again and not kept; a submission that no person would send is kept as a refusal, with the
+reason.
 """
 
 from __future__ import annotations
@@ -80,13 +81,13 @@ class FormAnswer(NamedTuple):
     posted: Posted
     wrong: Sequence[WrongField] = ()
     again: Again = ""
-    """Why it has to be sent again although no field is wrong."""
+    """Why it has to be sent again, although no field is wrong."""
     token: str = ""
     """The page's token, if it is still valid."""
 
     @property
     def looks_accepted(self) -> bool:
-        """Whether it is answered as accepted. A program that filled in the honeypot learns nothing."""
+        """Whether the response says that it was accepted. A program that filled in the honeypot learns nothing."""
         return self.verdict != "wrong"
 
 
@@ -100,7 +101,7 @@ class ReadyForm(NamedTuple):
     values_max: int
     """How many values of a submission are read."""
     page_bytes: int
-    """About how large its page is, so how much work it is to write it."""
+    """About how large its page is, and therefore how much work it is to render."""
 
 
 class FormReceiver:
@@ -136,13 +137,13 @@ class FormReceiver:
         return self._catalog.now.forms_by_path.get(path)
 
     def found(self, form: Form | None) -> Form:
-        """The form that was looked for. Raises NotFound if there is none."""
+        """The form, if there is one; otherwise raises NotFound."""
         if form is None:
             raise NotFound("There is no form here.")
         return form
 
     def admit(self, form: Form, given: Submission, peer: str, public: PublicUrl | None) -> None:
-        """Let a submission of `peer` (`address:port`) in before its body is read. `public`: where this server is.
+        """Admit a submission from `peer` (`address:port`) before its body is read. `public`: this server's public URL.
 
         Raises LimitReached, or ForeignOrigin if it comes from a page of an origin that the form does not list.
         """
@@ -165,7 +166,7 @@ class FormReceiver:
         return ready
 
     async def take(self, form: Form, given: Submission) -> FormAnswer:
-        """What happens to a submission. Raises BadMedia, Malformed, or Unavailable if it could not be stored."""
+        """Handle a submission. Raises BadMedia, Malformed, or Unavailable if it could not be stored."""
         ready = self.ready(form)
         try:
             posted = await self._read(ready, given)
@@ -177,12 +178,12 @@ class FormReceiver:
         return answer
 
     def refuse(self, form: Form, given: Submission, reason: str, detail: str) -> None:
-        """Keep that a submission was refused, and why."""
+        """Keep a record that a submission was refused, and why."""
         self._count("refused")
         self._keep(form, given, reason, detail)
 
     def event(self, ready: ReadyForm, data: dict[str, Any], request_id: str, receipt: str | None = None) -> Event:
-        """The event of checked data. Raises Invalid if it does not fit its type's schema.
+        """The event of checked data. Raises Invalid if it does not match its type's schema.
 
         `receipt`: the id of its receipt, if there is one already.
         """
@@ -239,7 +240,7 @@ class FormReceiver:
             raise Unavailable("Too many submissions are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS)
         await self._places.take(form.tenant)
         try:
-            # It refuses before its first write, so it needs no savepoint.
+            # The job refuses only before its first write, so it needs no savepoint.
             is_new: bool = await self._writer.call(NoSavepoint(store))
         finally:
             self._places.leave(form.tenant)
@@ -273,7 +274,7 @@ def _is_large(given: Submission) -> bool:
 
 
 def receipt_id(event: Event) -> str:
-    """The id of the receipt that became an event: it shares the text of the event's id."""
+    """The id of the receipt that became an event; it shares the text of the event's id."""
     return "rcp_" + event.id.partition("_")[2]
 
 
@@ -298,7 +299,7 @@ def _receipt(
 
 
 def _to_send_again(text: str, token: PageToken | None, min_seconds: float) -> Again:
-    """Whether the page has to be sent again. Pages of others have no token, unless the form counts seconds."""
+    """Whether the page has to be sent again. Other sites' pages need no token, unless the form has a minimum time."""
     if token is None:
         return "no_page" if text or min_seconds else ""
     if not token.is_valid:

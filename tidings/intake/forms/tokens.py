@@ -1,6 +1,6 @@
 """Tokens of forms' pages: when a page was made, and which one it was. Sealed, kept nowhere, and no cookie.
 
-They tell a double click, or a page that is sent again, from a second submission, and a program from a person.
+They distinguish a double click, or a page that is sent again, from a second submission, and a program from a person.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 FIELD = "_token"
 """The name of the field that holds it; no declared field begins with _."""
 LIFE_SECONDS = 86_400
-"""Receipts tell repeats for a day at least."""
+"""Receipts detect repeats for at least a day."""
 TOKEN_CHARS_MAX = 300
 _ID_BYTES = 12
 
@@ -66,14 +66,15 @@ class PageTokens:
         except (binascii.Error, ValueError, StoreError, msgspec.MsgspecError):
             return None
         age = self._clock.now() - content.made
-        # The page may be from another server, whose clock is ahead.
+        # The page may come from another server, whose clock is ahead.
         return PageToken(content.id, max(0, age) / SECOND) if age >= -SKEW else None
 
 
 def key_of(token: PageToken | None, own: str, posted: Posted) -> str | None:
-    """A key that is the same if the same page is sent again with the same values, and else never.
+    """A key that is the same only if the same page is sent again with the same values.
 
-    `own`: what a page without our token calls its submission (the header Idempotency-Key). None if it has no name.
+    `own`: the name that a page without our token gives its submission (the header Idempotency-Key); None if it has
+    none.
     """
     if token is None and not own:
         return None

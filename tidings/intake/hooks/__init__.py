@@ -1,1 +1,1 @@
-"""Hooks: let a request of another system in, as one event, once; or refuse it, and keep the refusal with its reason."""
+"""Hooks: let another system's request in as one event, once; or refuse it, and keep the refusal with its reason."""

@@ -1,8 +1,8 @@
 """Certificates and keys that senders publish at a URL, fetched through the address guard and kept for hours.
 
 The schemes name the hosts that may be asked, so a request can only choose among what its scheme trusts. How often
-requests of one tenant's hooks make us ask is limited: an impostor who names another certificate each time must not
-have us call its issuer each time, nor drive out what genuine requests need.
+requests to one tenant's hooks can make us fetch is limited: an impostor who names a different certificate each time
+must neither make us call its issuer each time, nor push out what genuine requests need.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tidings.rules.share import Share
 
 KEPT_SECONDS = 6 * 3_600.0
 AGAIN_SECONDS = 60.0
-"""What failed, or was fetched again because it did not match, is not requested more often than this."""
+"""A URL that failed, or was fetched again because it did not match, is not requested more often than this."""
 KEPT_MAX, FAILED_KEPT_MAX = 1_000, 1_000
 KEPT_BYTES_MAX = 16 * 1024 * 1024
 FETCH_SECONDS = 5.0
@@ -27,7 +27,7 @@ FETCHES_MAX, WINDOW_SECONDS = 30, 60.0
 """A tenant's hooks fetch this often in each window."""
 
 Fetch = Callable[[str, str, bytes, float, int], Awaitable[bytes | None]]
-"""From a URL, a method, a body, and limits of seconds and bytes to the body of a 2xx; None if there was none."""
+"""Takes a URL, a method, a body, and limits of seconds and bytes; returns the body of a 2xx response, or None."""
 
 
 class Fetched:
@@ -42,10 +42,10 @@ class Fetched:
         self._window = 0.0
         self._counts: dict[str | None, int] = {}
         self.share = Share("fetches", AT_ONCE_MAX)
-        """Requests for certificates and keys that are under way."""
+        """Requests for certificates and keys in progress."""
 
     async def all(self, needed: Sequence[Needed], tenant: str | None, *, again: bool = False) -> dict[str, bytes]:
-        """What could be fetched, by key. `again`: what is cached did not match."""
+        """Everything that could be fetched, by key. `again`: the cached ones did not match."""
         found = {}
         for each in needed:
             content = await self._one(each, tenant, again=again)
@@ -80,7 +80,7 @@ class Fetched:
         return await asyncio.shield(task)
 
     def _may_fetch(self, tenant: str | None) -> bool:
-        """Take a place, to be returned, if the tenant has not fetched too often."""
+        """Take a place, to be given back, if the tenant has not fetched too often."""
         now = self._clock()
         if now - self._window >= WINDOW_SECONDS:
             self._window = now

@@ -21,12 +21,12 @@ class Judged(NamedTuple):
 
     verdict: Verdict
     request: HookRequest
-    """With the body that was signed: as received or, if that was packed, unpacked."""
+    """The request with the body that was signed: as received or, if that was compressed, decompressed."""
     body: bytes
     """The body without its Content-Encoding."""
     fetched: Mapping[str, bytes]
     unknown: bool = False
-    """Keys needed for a verdict could not be fetched; the sender may try again."""
+    """Whether keys needed for a verdict could not be fetched, so that the sender may try again."""
 
 
 async def judge(
@@ -38,7 +38,10 @@ async def judge(
     tenant: str | None,
     most_bytes: int,
 ) -> Judged:
-    """Check a request as of `now`, in seconds since 1970. Raises TooLarge if it has more than `most_bytes` unpacked."""
+    """Check a request as of `now`, in seconds since 1970.
+
+    Raises TooLarge if it has more than `most_bytes` when decompressed.
+    """
     encoding = request.headers.get("content-encoding")
     large = len(request.body) > BESIDE_BYTES
     needed = await beside.run(large, verifier.needs, request)
@@ -60,7 +63,7 @@ async def judge(
 
 
 async def _plain(body: bytes, encoding: str, beside: Beside, most_bytes: int) -> bytes:
-    """The body without its Content-Encoding; one that is large unpacked is unpacked in a thread."""
+    """The body without its Content-Encoding; if it is large, it is decompressed in a thread."""
     try:
         return unpacked(body, encoding, min(SMALL_BYTES, most_bytes))
     except TooLarge:

@@ -1,4 +1,4 @@
-"""Refused requests, checked again: what would have to change, and letting them in once it has."""
+"""Refused requests, checked again: what would have to change, and letting them in once that has changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SecondLook:
     async def let_in(self, receipt: Receipt, request_id: str, run: Run[Receipt, R]) -> R:
         """Check a refused request again, and let it in as an event; `run` runs the job that does it.
 
-        Raises Conflict if it is still refused or was let in already, Invalid if it does not fit its type's schema,
+        Raises Conflict if it is still refused or was already let in, Invalid if it does not match its type's schema,
         NotFound if its hook was deleted.
         """
         hook = self._hook(receipt)
@@ -58,7 +58,7 @@ class SecondLook:
         return let_in
 
     async def explain(self, receipt: Receipt) -> Verdict:
-        """The verdict on a request now, and what would have to change. Raises NotFound if its hook was deleted."""
+        """The present verdict on a request, and what would have to change. Raises NotFound if its hook was deleted."""
         ready, request = self._receiver.ready.of(self._hook(receipt)), self._request(receipt)
         now = receipt.received / SECOND
         judged = await self._receiver.judge(ready, request, now)

@@ -21,7 +21,7 @@ HOOKS_KEPT = 10_000
 
 
 class ReadyHook(NamedTuple):
-    """A hook that takes requests."""
+    """A hook that can take requests."""
 
     hook: Hook
     scheme: schemes.Scheme
@@ -33,20 +33,20 @@ class ReadyHook(NamedTuple):
     accepted: HookReply
     repeated: HookReply
     refused: HookReply | None
-    """None: the default answer of hooks."""
+    """The response to refused requests; None for the default of hooks."""
     headers_read: frozenset[str]
     """The headers that are read to check a request, in lower case."""
     shows_secret: bool
-    """Its requests hold the secret itself, or another credential that is read."""
+    """Whether its requests contain the secret itself, or another credential that is read."""
 
     def key_of(self, request: HookRequest, event: Event) -> str | None:
-        """What tells repeats of a request, which became this event; None if repeats are accepted."""
+        """The key that identifies repeats of the request that became this event; None if repeats are accepted."""
         has_key = self.templates is not None and self.templates.has_key
         return self.repeats.of(request, event.subject if has_key else None)
 
 
 class ReadyHooks:
-    """The recently used ones. Belongs to one event loop."""
+    """The recently used hooks. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._known: dict[str, ReadyHook] = {}

@@ -1,9 +1,9 @@
-"""One request to a hook, from its bytes to the answer.
+"""One request to a hook, from its bytes to the response.
 
 The order of work: an unsigned handshake is answered, the signature is verified, a signed handshake is answered, the
-body becomes an event's data, and one transaction stores the receipt and the event, unless the delivery is there
-already, which the receipt's unique key tells. The answer waits for that commit and for nothing else. What is refused
-is answered at once and kept a moment later (refusals.py), so that an impostor costs less than a sender.
+body becomes an event's data, and one transaction stores the receipt and the event, unless the delivery was already
+received, which the receipt's unique key detects. The response waits for that commit and nothing else. Refusals are
+answered at once and kept a moment later (refusals.py), so that an impostor costs less than a sender.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from tidings.store.share_queue import ShareQueue
 from tidings.store.writer import Writer
 
 AT_ONCE_MAX = 512
-"""How many hook requests the writer has at a time; others wait, tenants in turn, so that nobody waits long for them."""
+"""How many hook requests the writer has at a time; others wait, tenants in turn, so that other writes do not wait
+long."""
 WAITING_MAX = 20_000
 RETRY_AFTER_SECONDS = 2.0
 DETAIL_CHARS_MAX = 1_000
@@ -122,17 +123,17 @@ class HookReceiver:
         return answer
 
     def refuse_large(self, hook: Hook, arrival: Arrival, detail: str) -> None:
-        """Keep that a request was too large, without its body."""
+        """Keep a record that a request was too large, without its body."""
         ready = self.ready.of(hook)
         self._keep(ready, self._receipt(ready, arrival, None, "too_large", detail))
 
     async def judge(self, ready: ReadyHook, request: HookRequest, now: float) -> Judged:
-        """Whether a request to a hook is genuine at a time. Raises TooLarge if it is too large unpacked."""
+        """Whether a request to a hook is genuine as of a time. Raises TooLarge if it is too large when decompressed."""
         hook = ready.hook
         return await judge(ready.verifier, request, now, self.fetched, self.beside, hook.tenant, self.bytes_max(hook))
 
     async def event(self, ready: ReadyHook, judged: Judged, request_id: str) -> Event:
-        """The event that a genuine request becomes. Raises Invalid if it does not fit its type's schema."""
+        """The event that a genuine request becomes. Raises Invalid if it does not match its type's schema."""
         options, request = ready.hook.options, judged.request
         text, value = await self.beside.run(len(judged.body) > BESIDE_BYTES, data_of, request, judged.body)
         taken, subject = self._catalog.now.change_types, naming.subject_of(options.subject, request)
@@ -184,7 +185,7 @@ class HookReceiver:
         tenant = ready.hook.tenant
         await self._places.take(tenant)
         try:
-            # It refuses before its first write, so it needs no savepoint.
+            # The job refuses only before its first write, so it needs no savepoint.
             is_new = await self._writer.call(NoSavepoint(store))
         finally:
             self._places.leave(tenant)
@@ -280,18 +281,18 @@ def _answer(ready: ReadyHook, reply: HookReply, request: HookRequest, verdict: s
     try:
         status, headers, body = schemes.fill(reply, request, ready.hook.secrets)
     except Unfit:
-        # A value that the answer echoes is missing: the status is what counts.
+        # A value that the response should echo is missing, but only the status matters.
         status, headers, body = reply.status, {}, b""
     return HookAnswer(status, headers, body, verdict)
 
 
 def _reply_to_unfit(ready: ReadyHook) -> HookReply:
-    """The answer to a genuine request that violates the schema of its event's type."""
+    """The response to a genuine request that violates the schema of its event's type."""
     return ready.refused if ready.hook.options.refused is not None and ready.refused else HookReply(status=422)
 
 
 def _not_taken(hook: Hook, method: str) -> HookAnswer:
-    """The answer to a method that the hook does not take. Raises NotAllowed."""
+    """The response to a method that the hook does not accept. Raises NotAllowed."""
     allow = ", ".join((*hook.options.methods, "OPTIONS"))
     if method == "OPTIONS":
         return HookAnswer(204, {"allow": allow}, b"", "handshake")

@@ -1,9 +1,9 @@
 """Requests that were refused, kept so that people can see why.
 
-They are written down a moment after they were answered, many in one transaction. Each hook has room for PER_FLUSH_MAX
-in each moment and for REFUSALS_KEPT in all, each tenant for its share of the bytes, and no sender's address takes the
-room of others: a flood of forged requests costs neither the disk nor the writer, and does not drive out the genuine
-one that was refused for a secret that has to be corrected. What had no room is counted.
+They are stored a moment after they were answered, many in one transaction. Each hook has room for PER_FLUSH_MAX at a
+time and REFUSALS_KEPT in all, each tenant for its share of the bytes, and no sender's address takes the room of
+others. So a flood of forged requests burdens neither the disk nor the writer, and does not push out a genuine request
+that was refused because of a wrong secret. Requests without room are counted.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tidings.store.writer import Writer
 
 FLUSH_SECONDS = 0.5
 PER_FLUSH_MAX, PER_CLIENT_MAX = 20, 5
-"""How many requests of one hook, and of one address, are stored at a time; the first are as telling as the rest."""
+"""How many requests of one hook, and from one address, are stored at a time; the first ones say as much as the rest."""
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 REQUEST_BYTES = 2_048
 """About how many bytes a request takes besides its body."""
 REFUSALS_KEPT, KEPT_BYTES_MAX = 1_000, 16 * 1024 * 1024
-"""Of one hook."""
+"""The limits for one hook."""
 TRIM_EVERY = 100
 
 log = logging.getLogger("tidings.hooks")
@@ -50,7 +50,7 @@ class HookRefusals:
         """How many were not kept, because their hook, sender or tenant had no room left."""
 
     def has_room(self, receipt: Receipt) -> bool:
-        """Whether it may be kept; otherwise it is counted as left out."""
+        """Whether there is room for a request; otherwise it is counted as left out."""
         waiting, whose = self._waiting.get(receipt.hook, ()), (receipt.hook, _network(receipt.client))
         if (
             len(waiting) < PER_FLUSH_MAX
@@ -70,7 +70,7 @@ class HookRefusals:
             self._task = asyncio.get_running_loop().create_task(self._flush_soon(), name="refusals")
 
     async def flush(self) -> None:
-        """Store what waits. What the store refuses is lost: it was never let in."""
+        """Store waiting requests. Those that the store refuses are lost, but they were never let in."""
         waiting, held = self._waiting, self._held
         self._waiting, self._held = {}, []
         self._clients.clear()
@@ -93,7 +93,7 @@ class HookRefusals:
                 self.share.give_back(tenant, size)
 
     async def stop(self) -> None:
-        """Store what waits, before the writer is closed."""
+        """Store waiting requests, before the writer is closed."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -113,5 +113,5 @@ class HookRefusals:
 
 
 def _network(client: str) -> str:
-    """The address; of IPv6 the /64 in which it is, since a sender has as many addresses as it likes."""
+    """The address or, for IPv6, its /64, because a sender can have as many addresses as it likes."""
     return ":".join(client.split(":")[:4]) if ":" in client else client

@@ -45,7 +45,7 @@ class Batches:
         self._items, self._catalog, self._kinds = items, catalog, kinds
 
     def check(self, caller: ItemRequest, operations: Sequence[BatchOperation]) -> Asked:
-        """What the operations ask for; `caller`: who asks, without an item.
+        """The requests of the operations; `caller`: a request with only the caller.
 
         Raises Invalid or Forbidden, with the places of all that are wrong.
         """
@@ -69,7 +69,7 @@ class Batches:
         foresee(db, self._catalog, self._kinds, kind, drafts, asked)
         for index, (verb, ask) in enumerate(asked):
             if wrong.is_after(ask.id):
-                # The operation that it depends on was refused.
+                # An operation that this one depends on was refused.
                 continue
             with wrong.of(index, ask.id):
                 request = msgspec.structs.replace(ask, drafts=drafts, moving=moving)

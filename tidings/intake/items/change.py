@@ -37,14 +37,14 @@ Values = dict[str, Any]
 
 
 class Changing(Unavailable):
-    """The collection was declared differently since the request was checked. Nothing was done."""
+    """The collection's declaration has changed since the request was checked. Nothing was done."""
 
 
 class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on an item, as a caller asks for it.
 
     `pointer` and `id_pointer`: where `data` and `id` are in the request's body (None: the id is in its path). `tenant`:
-    whose item, for keys without a tenant; empty: nobody's; None: not said. `drafts`: the changes of several requests,
+    whose item, for keys without a tenant; empty for none; None if not given. `drafts`: the changes of several requests,
     written together by the code that made the drafts. `moving`: unique values may move between the items of several
     requests, which share it and the drafts. `line`: of a file.
     """
@@ -63,7 +63,7 @@ class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
 
     def about_id(self, code: str, detail: str) -> list[Place]:
-        """The place of its id."""
+        """The error at the place of its id."""
         if self.id_pointer is None:
             return [Place(parameter="id", code=code, detail=detail)]
         return [Place(pointer=self.id_pointer, code=code, detail=detail)]
@@ -219,7 +219,7 @@ class ItemChanges:
         )
         if found is not None and target is not None:
             its = self._kinds.grant(ask.key, target)
-            # A caller who sees only some items cannot find out about the others this way.
+            # A caller that sees only some items must not find out about the others this way.
             if its is None or holds(seen(its), found.row):
                 return
         detail = f"There is no item {ident} in {to}."
@@ -237,7 +237,7 @@ class ItemChanges:
                 but = item.seq if other.name == name else 0
                 if _table(self._current(other), ask).taken(db, field.name, item.id, item.tenant, but):
                     its = self._kinds.grant(ask.key, other)
-                    # A caller who may not read the field does not learn of it, nor of its collection.
+                    # A caller that may not read the field learns neither of it nor of its collection.
                     is_known = its is not None and field.name in its.read
                     who = f"Items of {other.name} refer" if is_known else "Other items refer"
                     how = f" with their {field.name}" if is_known else ""
@@ -286,12 +286,13 @@ def _is_new(before: Item | None, after: Item, name: str) -> bool:
 
 
 def seen(grant: Grant) -> Condition:
-    """What an item must match to exist for a caller: what it may read or, if it reads nothing, what it may change."""
+    """What an item must match to exist for a caller: its condition for reading or, if it reads nothing, for
+    changing."""
     return grant.reads if any(verb in READING for verb in grant.verbs) or grant.questions else grant.writes
 
 
 def reached(grant: Grant) -> Condition:
-    """What an item must match to exist for a caller who changes it: what it may see, and what it may write."""
+    """What an item must match to exist for a caller that changes it: the condition for seeing or for writing."""
     may_see = seen(grant)
     return may_see if may_see == grant.writes else Either((may_see, grant.writes))
 

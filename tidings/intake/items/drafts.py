@@ -1,7 +1,8 @@
 """The item changes of one write job that are not written yet.
 
-Operations ask for items one by one; a draft reads in sets what they will ask for, answers from memory, and writes
-everything in sets at the end. A statement for each of a thousand lines would hold the writer for seconds.
+Operations ask for items one by one; a draft reads in advance, many at a time, what they will ask for, answers from
+memory, and writes everything together at the end. A statement for each of a thousand lines would hold the writer for
+seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ The number of words of an item is limited (rules/items/search_words.py)."""
 INDEX_WEIGHT, INDEXES_FREE = 300, 16
 """What each index of a collection, beyond the first few, adds to the weight of a written item."""
 REFERRERS_MAX = 1_100
-"""More than one job can have changed: at least one of this many that refer to an item still does."""
+"""More than one job can change, so at least one of this many items that refer to an item still does."""
 FEW = 10
 """How many items that refer to it are read ahead for each item that is deleted."""
 TOO_HEAVY = "too_heavy"
@@ -42,7 +43,7 @@ Pair = tuple[Any, str]
 
 
 class Weights:
-    """What new items of a collection weigh when they are written (WEIGHT_MAX)."""
+    """The weight of new items of a collection when they are written (WEIGHT_MAX)."""
 
     def __init__(self, table: ItemTable) -> None:
         self.each = INDEX_WEIGHT * max(0, len(table.indexes) - INDEXES_FREE)
@@ -54,7 +55,7 @@ class Weights:
         return self.each + self.words(texts) + sum([len(each) for each in values.values() if type(each) is str])
 
     def words(self, texts: Iterable[Any]) -> int:
-        """What the words of these texts add."""
+        """The weight that the words of these texts add."""
         return SEARCHED_WEIGHT * min(sum([len(text) for text in texts if type(text) is str]), SEARCHED_CHARS_MAX)
 
 
@@ -86,7 +87,7 @@ class Draft:
         self._holders: dict[str, dict[Pair, int]] = {name: {} for name in self._unique}
         self._sought: dict[str, set[Pair]] = {name: set() for name in self._unique}
         self._referrers: dict[tuple[str, str, str], list[int]] = {}
-        """By field, id and tenant: everything in the store that refers to it."""
+        """By field, id and tenant: everything in the store that refers to that item."""
         self._changed: dict[int, None] = {}
         self._gone: set[int] = set()
 
@@ -128,14 +129,14 @@ class Draft:
                     holders[value, tenant] = seq
 
     def load_referrers(self, db: Db, name: str, to: ItemTable, pairs: Sequence[Pair]) -> None:
-        """Read what refers with a field to these items of `to`, if it is not much."""
+        """Read the items that refer by a field to these items of `to`, if there are not many."""
         found = item_bulk.referrers(db, self._table, name, to, pairs, FEW + 1)
         self._referrers.update(((name, *pair), seqs) for pair, seqs in found.items() if len(seqs) <= FEW)
 
     # --- as a table ---------------------------------------------------------------------------------------------------
 
     def of_tenant(self, db: Db, ident: str, tenant: str, lock: Lock = "") -> Item | None:
-        """The item with this id of exactly this tenant; all that a draft reads is locked as for deletion."""
+        """Exactly this tenant's item with this id; everything that a draft reads is locked as for deletion."""
         if (ident, tenant) not in self._asked and not self.has(ident, tenant):
             self.load(db, [(ident, tenant)])
         seq = self._seqs.get(ident, {}).get(tenant)
@@ -150,7 +151,7 @@ class Draft:
         return list(self._seqs.get(ident, ()))
 
     def find(self, db: Db, ident: str, seen: Condition, tenant: str = "", lock: Lock = "") -> list[Item]:
-        """The item with this id that matches `seen`. If several do: the one of `tenant`, or two of them."""
+        """The item with this id that matches `seen`. If several match, that of `tenant`, or two of them."""
         if ident not in self._found:
             for item in self._table.find(db, ident, seen, tenant, "delete"):
                 self._keep(item)
@@ -160,7 +161,7 @@ class Draft:
         return own or found[:2]
 
     def holder(self, db: Db, field: str, value: Any, tenant: str, but: int) -> int | None:
-        """Which item of the tenant, other than `but`, has this unique value."""
+        """The item of the tenant, other than `but`, that has this unique value."""
         pair = (value, tenant)
         if pair not in self._sought[field]:
             self.load_values(db, field, [pair], whole=True)
@@ -318,7 +319,7 @@ class Drafts:
             raise too_heavy()
 
     def expect(self, table: ItemTable, new: Iterable[Mapping[str, Any]]) -> None:
-        """Refuse new items that weigh too much before the work begins. `new`: what is given of them."""
+        """Refuse new items that weigh too much before the work begins. `new`: their given values."""
         weights = Weights(table)
         if sum([weights.of(values) for values in new]) > self._left:
             raise too_heavy()

@@ -1,6 +1,6 @@
-"""What several operations on items will need from the store, read in sets before they run.
+"""What several operations on items will need from the store, read together before they run.
 
-A guess that may miss: what was not foreseen is read when it is needed, on its own.
+It is a guess: whatever was not foreseen is read separately when it is needed.
 """
 
 from __future__ import annotations

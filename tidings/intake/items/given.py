@@ -1,4 +1,4 @@
-"""Members that a caller gives besides the fields it may write: what it was shown, it may send back unchanged."""
+"""Members that a caller sends besides the fields that it may write: it may send back unchanged what it was shown."""
 
 from __future__ import annotations
 

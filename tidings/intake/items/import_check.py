@@ -45,7 +45,7 @@ class Refusals(msgspec.Struct):
             self.places += [msgspec.structs.replace(place, line=line) for place in places[:PLACES_MAX]]
 
     def unreadable(self, places: Sequence[Place]) -> None:
-        """The rest of the file cannot be read, which comes first: the others may follow from it."""
+        """The rest of the file cannot be read. This is reported first, because it may have caused the other errors."""
         self.count += 1
         self.places = [*places[:ERRORS_MAX], *self.places]
 
@@ -60,8 +60,8 @@ class Refusals(msgspec.Struct):
 class Checker:
     """Checks the lines of one file for one caller, and spools the good ones. May run in any thread, one at a time.
 
-    `tenant`: whose the items are if a line does not say. `on_conflict`: what to do if the id exists. `whole`: nothing
-    is stored if one line is bad, so from then on nothing is spooled. `weight_max`: what all items may weigh.
+    `tenant`: the items' tenant if a line does not give one. `on_conflict`: what to do if the id exists. `whole`:
+    nothing is stored if one line is bad, so from then on nothing is spooled. `weight_max`: what all items may weigh.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Checker:
         weight_max: int,
     ) -> None:
         self.read = 0
-        # Only if all are new, every line is written.
+        # Every line is written only if all are new.
         self._weights = Weights(kind.table) if whole and on_conflict == "refuse" else None
         self._weight_left = weight_max
         self.refusals = Refusals()
@@ -169,7 +169,8 @@ class Checker:
 
 
 def beside(found: Sequence[Place], first: Sequence[Place]) -> list[Place]:
-    """The first places, and those of the others in other fields: a value that is already wrong is not checked again."""
+    """The first places, plus those of the others in other fields, as a value that is already wrong is not checked
+    again."""
     fields = {_field(place) for place in first}
     return [*first, *(place for place in found if _field(place) not in fields)]
 

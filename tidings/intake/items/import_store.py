@@ -34,7 +34,7 @@ from tidings.store.log import events
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What was done with the stored lines. `merged`: the item existed, and keeps what the line leaves out."""
+    """What was done with the stored lines. `merged`: the item existed, and keeps fields that the line omits."""
 
     created: int = 0
     replaced: int = 0

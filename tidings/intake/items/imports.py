@@ -1,4 +1,4 @@
-"""Imports on behalf of callers: a file of any size, never whole in memory.
+"""Imports on behalf of callers: a file of any size, which is never completely in memory.
 
 A file is read and checked piece by piece, in a separate thread, and written to a spool; nothing is stored before all of
 it has arrived. So a file that breaks off changes nothing, and its hash identifies a repeat of the same request.
@@ -50,7 +50,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One import as a caller asks for it. `tenant`: whose the items are if a line does not say."""
+    """One import as a caller asks for it. `tenant`: the items' tenant if a line does not give one."""
 
     caller: Caller
     grant: Grant
@@ -129,7 +129,7 @@ class Imports:
         self.parts = (items, catalog, kinds, clock)
         self.folder, self.limits = folder, limits
         self.under_way = 0
-        """How many files are on their way in."""
+        """How many files are being imported."""
 
     def begin(self, request: ImportRequest) -> Import:
         """An import whose file is not read yet. Raises Forbidden if the key may not do that."""
@@ -140,7 +140,7 @@ class Imports:
 
 
 class Import:
-    """One file on its way in: first `read`, then `store`. `digest`: the hash of the file, once it is read."""
+    """The import of one file: first `read`, then `store`. `digest`: the hash of the file, once it is read."""
 
     def __init__(self, imports: Imports, request: ImportRequest) -> None:
         _, _, kinds, clock = imports.parts
@@ -192,7 +192,8 @@ class Import:
                 if size >= BLOCK_BYTES:
                     block = b"".join(held)
                     held, size = [], 0
-                    # In turn with all that is large: many threads that check lines would leave the event loop no time.
+                    # It takes turns with all other large work, because many threads that check lines would leave the
+                    # event loop no time.
                     async with turn():
                         await asyncio.to_thread(check, block, partial(reader.feed, block))
             block = b"".join(held)

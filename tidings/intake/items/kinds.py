@@ -17,7 +17,7 @@ from tidings.store.items.items import ItemTable
 
 GRANTS_MAX = 10_000
 KINDS_MAX = 1_000
-"""More than there are collections at a time; deleted ones make room."""
+"""More than the number of collections at any time; deleted ones make room."""
 
 
 class Kind:
@@ -51,7 +51,7 @@ class Kinds:
         return kind
 
     def grant(self, key: Key, collection: Collection) -> Grant | None:
-        """What a key may do in a collection as it is declared now; None: nothing."""
+        """What a key may do in a collection as it is declared now; None if nothing."""
         name = (key.id, collection.name)
         known = self._grants.get(name)
         if known is None or known[0] is not key or known[1] is not collection:
@@ -74,14 +74,14 @@ def changed_fields(
         if was == value:
             continue
         is_nested = name in kind.nested and was is not None and value is not None
-        # Values of a megabyte take long to read, so none is read twice.
+        # Values of a megabyte take a while to parse, so none is parsed twice.
         if not is_nested or not _same_json(plain[name] if name in plain else msgspec.json.decode(was), given[name]):
             found.append(name)
     return found
 
 
 def _same_json(before: Any, after: Any) -> bool:
-    """As `same`, which takes long with large values: mostly they differ, or only in the order of members."""
+    """As `same`, but quicker for large values, which mostly differ, or differ only in the order of members."""
     if before != after:
         return False
     if msgspec.json.encode(before, order="sorted") == msgspec.json.encode(after, order="sorted"):

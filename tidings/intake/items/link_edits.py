@@ -25,12 +25,12 @@ class LinkEdits:
     def __init__(self, items: ItemChanges, catalog: Catalog, kinds: Kinds) -> None:
         self._items, self._catalog, self._kinds = items, catalog, kinds
         self._key = Key(id="links", hash="", name="links", scopes=(READ_SCOPE, WRITE_SCOPE))
-        """Operators declare links, so these may do everything with items; whose, the event says."""
+        """Operators declare links, so links may do everything with items; the event determines the tenant."""
 
     def make(self, db: Db, edit: ItemEdit) -> EditDone:
         """Make an edit, all of it or nothing. Raises Invalid, Conflict, NotFound, or Unavailable for now.
 
-        A deletion of an item that is not there, and a second making of the same item, change nothing.
+        Deleting a missing item, or creating the same item a second time, changes nothing.
         """
         collection = self._catalog.now.collections.get(edit.collection)
         if collection is None:

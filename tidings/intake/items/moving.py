@@ -1,7 +1,8 @@
 """Unique values that move from item to item within one write job, so that two items can swap theirs.
 
-If an item is to have a value that another one still has, the other's is removed in the draft until it gets its new one.
-At the end each of them must have a new one, or be deleted; otherwise the first item that took one is refused.
+If an item gets a value that another one still has, the other's value is removed in the draft until that item gets a
+new one. At the end, each such item must have a new value or be deleted; otherwise the first item that took a value is
+refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tidings.store.base import Db
 
 
 class _Taken(msgspec.Struct):
-    """A removed value, and what is refused if it is not replaced."""
+    """A removed value, and the refusal if it is not replaced."""
 
     draft: Draft
     seq: int
@@ -35,7 +36,7 @@ class Moving:
         """By collection and item, in the order in which it began."""
 
     def take(self, db: Db, draft: Draft, seq: int, name: str, after: Item, places: list[Place]) -> None:
-        """Remove a unique value, since `after` is to have it. `places`: what is refused if the item keeps it."""
+        """Remove a unique value that `after` will have. `places`: the errors if the item keeps it."""
         draft.set_unique(db, seq, name, None)
         taken = _Taken(draft, seq, name, after.tenant, after.values[name], places)
         self._taken.setdefault((draft.name, seq), []).append(taken)
@@ -47,7 +48,7 @@ class Moving:
         return item
 
     def written(self, draft: Draft, before: Item, after: Item) -> Item:
-        """An item as it will be written: a removed value that stays the same still has to wait."""
+        """An item as it will be written; a removed value that does not change still has to wait."""
         values, kept = dict(after.values), list[_Taken]()
         for taken in self._of(draft, after.seq):
             if values[taken.field] == before.values[taken.field]:

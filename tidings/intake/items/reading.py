@@ -1,7 +1,7 @@
-"""Reading items on behalf of callers: which of them exist for a caller, in which order, and what it sees of them.
+"""Reading items on behalf of callers: which items exist for a caller, in which order, and which members it sees.
 
-What is returned here are jobs for a reader's connection. They refuse what the caller's grant does not include, in every
-case: the API offers nothing else, but a page may ask for anything.
+The functions here return jobs for a reader's connection. The jobs always refuse what the caller's grant does not
+include: the API offers nothing else, but a page could ask for anything.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 Document = dict[str, Any]
 
 EXPANDED = "expanded"
-"""The member with the items that references point to."""
+"""The member that contains the items that references point to."""
 TARGETS_MAX = 500
 """The maximum number of references that one statement looks up."""
 
@@ -56,9 +56,9 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemPage(msgspec.Struct, frozen=True):
-    """A page of items. `end`: where the next page starts; None: there is none.
+    """A page of items. `end`: where the next page starts; None if there is none.
 
-    `count`: of all pages together, if asked for; None: too many to count.
+    `count`: the number on all pages, if requested; None if too many to count.
     """
 
     documents: list[Any]
@@ -85,7 +85,7 @@ class PageJob:
 
 
 class ItemReading:
-    """One caller's way of reading one collection.
+    """One caller's access for reading one collection.
 
     `expands`: the references that it may expand, each with the caller's grant in the collection they point to.
     """
@@ -104,7 +104,7 @@ class ItemReading:
 
     @classmethod
     def of(cls, catalog: Catalog, kinds: Kinds, key: Key, grant: Grant) -> ItemReading:
-        """The way of a key that has this grant."""
+        """The access of a key that has this grant."""
         return cls(catalog, grant, kinds.of(grant.collection), _expands(catalog, kinds, key, grant))
 
     def one(
@@ -134,7 +134,7 @@ class ItemReading:
         return self.steady(job, asked.expand), job.is_single
 
     def position(self, asked: ItemList, given: Sequence[Any]) -> Position | None:
-        """A position as it was given, which may be anything; None if no page of this list ends there."""
+        """A position as it was given, which could be anything; None if no page of this list can end there."""
         fields = [asked_field(self.grant.collection, part.name) for part in self._order(asked) if not part.is_seq]
         has_place = len(given) == len(fields) + 1 and type(given[-1]) is int and 0 <= given[-1] < 1 << 62
         if not has_place or not all(_fits(field, value) for field, value in zip(fields, given, strict=False)):
@@ -145,7 +145,7 @@ class ItemReading:
         ]
 
     def steady(self, read: Callable[[Db], T], expand: Sequence[str] = ()) -> Callable[[Db], T]:
-        """`read`, refused if one of the collections it reads is declared differently in the meantime."""
+        """`read`, but refused if the declaration of a collection that it reads changes in the meantime."""
         return unless_redeclared(self._catalog, [self.kind, *(self.expands[name][1] for name in expand)], read)
 
     def documents(self, db: Db, rows: Sequence[Row], fields: Sequence[str] | None, expand: Sequence[str]) -> list[Any]:
@@ -190,7 +190,7 @@ class ItemReading:
     # --- what is read -------------------------------------------------------------------------------------------------
 
     def _where(self, asked: ItemList) -> Where:
-        """The condition of what is asked for, and of what the caller may see. Raises Invalid."""
+        """The condition that combines the request's filters with what the caller may see. Raises Invalid."""
         table = self.kind.table
         where = Where(table.dialect)
         where.add(seen(self.grant))
@@ -213,7 +213,7 @@ class ItemReading:
         ]
 
     def _chosen(self, fields: Sequence[str] | None) -> Sequence[str] | None:
-        """The members to show; None: all."""
+        """The members to show; None for all."""
         return self.members if fields is None else [name for name in fields if name != EXPANDED]
 
     def _expand(
@@ -231,12 +231,12 @@ class ItemReading:
 
 
 def members_of(grant: Grant) -> Sequence[str] | None:
-    """The members that a caller sees of an item; None: all."""
+    """The members of an item that a caller sees; None for all."""
     return None if grant.whole else (*OWN_FIELDS, *grant.read)
 
 
 def unless_redeclared(catalog: Catalog, kinds: Sequence[Kind], read: Callable[[Db], T]) -> Callable[[Db], T]:
-    """`read`, whose result or refusal counts only if all of these are still current; otherwise Unavailable.
+    """`read`, whose result or refusal counts only if all of these are still current; otherwise it raises Unavailable.
 
     It may have read columns that are gone, or of another type. And on PostgreSQL, a reader with an older snapshot that
     waited for a rewritten table finds it empty.
@@ -275,7 +275,7 @@ def _asked(parameter: str) -> tuple[str, str]:
 
 
 def _fits(field: Field | None, value: Any) -> bool:
-    """Whether a value of a position is one that the field's column can be compared with."""
+    """Whether the field's column can be compared with a value of a position."""
     if value is None:
         return True
     kinds: dict[str, type] = {"integer": int, "datetime": int, "number": float, "boolean": bool}

@@ -23,14 +23,14 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
     line: int
     id: str
     own_id: bool
-    """The line named the id itself."""
+    """Whether the line gave the id."""
     tenant: str
     values: list[Any]
     """In stored form, in the order of the collection's fields."""
     shown: str
     """The fields as JSON text, without the brace that opens it."""
     data: dict[str, Any] | None
-    """The fields as given, if they may replace an item."""
+    """The fields as given, if the line may replace an item."""
 
 
 class Spool:

@@ -84,7 +84,7 @@ def node_url(text: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, as in a URL, is one that only its own machine reaches."""
+    """Whether a host, as in a URL, can be reached only from its own machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

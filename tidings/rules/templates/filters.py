@@ -1,7 +1,7 @@
 """The filters of templates: `value | name(arguments)`. Each raises ValueError with what is wrong.
 
-A filter gets the meter of the rendering first, and pays for what it makes before it makes it; what it goes through
-was paid for by its caller. Filters of lists are in lists.py.
+A filter gets the meter of the rendering first, and pays for its result before it makes it; its caller has paid for the
+input. Filters of lists are in lists.py.
 
 `date` writes a time as text: `{{ time | date('%Y-%m-%d', 'Europe/Berlin') }}`. `quote` puts a value in single quotes,
 as the query language that it names reads it: `soql`, `sql` or `odata`.
@@ -55,7 +55,8 @@ _ROUNDED = {"common": ROUND_HALF_UP, "ceil": ROUND_CEILING, "floor": ROUND_FLOOR
 
 
 def date(meter: RenderingMeter, value: Any, form: Any = "%Y-%m-%d", zone: Any = "UTC") -> str:
-    """A time (RFC 3339, or seconds or milliseconds since 1970) as `strftime` writes it; nothing stays nothing."""
+    """A time (RFC 3339, or seconds or milliseconds since 1970) as `strftime` writes it; a missing value stays
+    missing."""
     if value is MISSING or value is None or value == "":
         return ""
     form, zone = text(form, meter), text(zone, meter)
@@ -136,7 +137,7 @@ def _printable(value: Any, meter: RenderingMeter) -> Any:
 
 
 def replace(meter: RenderingMeter, value: Any, old: Any, new: Any) -> str:
-    """A text with another instead of each occurrence of `old`."""
+    """A text with each occurrence of `old` replaced."""
     found, before, after = text(value, meter), text(old, meter), text(new, meter)
     meter.spend(len(found) + found.count(before) * len(after))
     return found.replace(before, after)
@@ -210,7 +211,7 @@ def abs_(meter: RenderingMeter, value: Any) -> Any:
 
 
 def round_(meter: RenderingMeter, value: Any, precision: Any = 0, method: Any = "common") -> Any:
-    """A number rounded to a number of digits, and whole without it; half is rounded away from zero."""
+    """A number rounded to some digits, or by default to a whole number; half is rounded away from zero."""
     if type(precision) is not int or not -20 <= precision <= 20 or method not in _ROUNDED:
         raise ValueError("round takes -20 to 20 digits, and common, ceil or floor")
     number = _number(value)

@@ -1,4 +1,4 @@
-"""The filters of templates that make, order and choose from lists, as those in filters.py."""
+"""The filters of templates that make, sort and choose from lists, in the same form as those in filters.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RANGE_MAX = 100_000
 
 
 def range_(meter: RenderingMeter, *bounds: Any) -> list[int]:
-    """Whole numbers from one to before another."""
+    """Whole numbers from a start up to, but not including, an end."""
     if not 1 <= len(bounds) <= 3 or any(type(each) is not int for each in bounds) or 0 in bounds[2:]:
         raise ValueError("range takes one to three whole numbers")
     found = range(*bounds)
@@ -152,7 +152,7 @@ def unique(meter: RenderingMeter, value: Any, case_sensitive: Any = False, attri
 
 
 def groupby(meter: RenderingMeter, value: Any, attribute: Any, case_sensitive: Any = False) -> list[list[Any]]:
-    """Pairs of what elements have at `attribute`, and a list of these elements."""
+    """Pairs of a value at `attribute` and the list of elements that have it."""
     found: dict[bytes, list[Any]] = {}
     for each in elements(value, meter):
         mark = _mark(each, attribute, is_true(case_sensitive), meter)
@@ -170,7 +170,7 @@ def _mark(value: Any, attribute: Any, is_exact: bool, meter: RenderingMeter) -> 
 
 
 def batch(meter: RenderingMeter, value: Any, size: Any, fill: Any = MISSING) -> list[list[Any]]:
-    """The elements in lists of `size` each; `fill` is put into what the last one lacks."""
+    """The elements in lists of `size` each; `fill` pads the last one."""
     if type(size) is not int or not 1 <= size <= RANGE_MAX:
         raise ValueError("batch takes the size of a list")
     found = elements(value, meter)

@@ -1,7 +1,7 @@
 """What a rendering may cost: steps and the size of what it makes, on one meter.
 
-Values are shared, never copied, so a short template can make a small list that is huge when it is written out. What
-would write, compare or hash a value therefore weighs it first.
+Values are shared, never copied, so a short template can make a small list that is huge when it is written out. So
+anything that would write, compare or hash a value weighs it first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEPTH_MAX = 128
 
 
 class TooMuch(ValueError):
-    """A rendering wants more than it may have."""
+    """A rendering would cost more than it may."""
 
     def __init__(self) -> None:
         super().__init__(f"it takes more than {STEPS_MAX:,} steps, or makes more than {UNITS_MAX:,} characters")
@@ -40,7 +40,7 @@ class RenderingMeter:
             raise TooMuch
 
     def call(self, value: Any) -> None:
-        """Pay for a filter that goes through a value: its characters or places, not what is in them."""
+        """Pay for a filter that goes through a value: for its characters or elements, but not their content."""
         kind = type(value)
         if kind is str:
             self.spend(STEP + len(value))

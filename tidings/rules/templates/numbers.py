@@ -1,4 +1,5 @@
-"""Values of events for templates: every number keeps its digits, also those that neither 64 bits nor a double keep.
+"""Values of events for templates: every number keeps its digits, even if it fits neither into 64 bits nor into a
+double.
 
 Such a number is `msgspec.Raw` here, so `encode` writes it as it was sent.
 """

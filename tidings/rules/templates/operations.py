@@ -1,4 +1,4 @@
-"""What the parts of an expression do, as functions of a Rendering: the parser puts them together."""
+"""The parts of an expression as functions of a Rendering; the parser puts them together."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def of_scope(name: str) -> Evaluate:
 
 
 def variable(name: str, is_known: bool) -> Evaluate:
-    """A variable; what the scope has by this name, or nothing, until it is set."""
+    """A variable; until it is set, the scope's value of this name, or nothing."""
     if is_known:
         return lambda run: run.variables[name] if name in run.variables else run.scope.value(name)
     return lambda run: run.variables.get(name, MISSING)
@@ -117,7 +117,7 @@ def joined(left: Evaluate, right: Evaluate) -> Evaluate:
 
 
 def comparison(first: Evaluate, steps: Sequence[tuple[str, Evaluate]]) -> Evaluate:
-    """`a < b < c`, `a in b`: whether all hold."""
+    """`a < b < c`, `a in b`: whether all are true."""
 
     def found(run: Rendering) -> bool:
         left = first(run)

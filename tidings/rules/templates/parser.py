@@ -1,4 +1,4 @@
-"""From the code of a template to functions that evaluate it. The syntax is Jinja's, without what templates may not do.
+"""From the code of a template to functions that evaluate it. The syntax is Jinja's, reduced to what templates may do.
 
 Each expression becomes a function of a Rendering. Names are resolved here, so what a template may not name, and
 unknown filters, tests, functions and arguments, are refused before it runs.
@@ -46,7 +46,7 @@ class KnownNames:
         self.known = known
         self.used: set[str] = set()
         self.paths: list[tuple[str | int, ...]] = []
-        """What it names of the scope, each as far as the steps are written out."""
+        """The names of the scope that it uses, each with the steps that are written out."""
         self.variables: set[str] = set()
         self.read: set[str] = set()
         """The variables that it has named."""
@@ -63,7 +63,7 @@ class KnownNames:
 
 
 class UnknownName(NotATemplate):
-    """A template names something that there is not; says so in a sentence."""
+    """A template uses an unknown name; the text is a sentence that says so."""
 
 
 class Parser:
@@ -88,7 +88,7 @@ class Parser:
         return None
 
     def need(self, text: str) -> None:
-        """Take this sign or word."""
+        """Take this sign or word; it is required."""
         if self.take(text) is None:
             raise self._unexpected(f"{text} was expected")
 
@@ -101,7 +101,7 @@ class Parser:
         return token.text
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Check that nothing follows."""
         if self._next.kind != "end":
             raise self._unexpected("something else was expected")
 

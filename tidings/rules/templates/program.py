@@ -42,7 +42,7 @@ class Program:
         else:
             self._parts = _Reader(found, self._names).parts(())[0]
         self.paths = tuple(self._names.paths)
-        """What it names: for each, the name and the steps that are written out."""
+        """The names that it uses, each with the steps that are written out."""
         self.names = frozenset(self._names.used)
 
     def value(self, scope: Values, meter: RenderingMeter) -> Any:
@@ -51,7 +51,7 @@ class Program:
         return self.alone.run(Rendering(scope, meter))
 
     def text(self, scope: Values, meter: RenderingMeter, write: Write) -> str:
-        """What it writes. Raises ValueError."""
+        """The text that it writes. Raises ValueError."""
         run = Rendering(scope, meter)
         if self.alone is not None:
             return write_value(run, self.alone.run, write)

@@ -1,7 +1,7 @@
-"""What operators of templates do with values. Each pays its meter before it makes something.
+"""The operators of templates, applied to values. Each pays its meter before it makes something.
 
-A value is a JSON value, MISSING, or `msgspec.Raw` for a number that neither 64 bits nor a double keep: it can be
-compared and written, but calculating with it fails; it never rounds.
+A value is a JSON value, MISSING, or `msgspec.Raw` for a number that fits neither into 64 bits nor exactly into a
+double: it can be compared and written, but calculating with it fails rather than rounds.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _number(sign: str, left: Any, right: Any) -> Any:
 
 
 def sized(found: Any) -> Any:
-    """A number that was calculated. Raises ValueError if no JSON number keeps it."""
+    """A calculated number. Raises ValueError if no JSON number can represent it."""
     if type(found) is int and INTEGER_MIN <= found <= INTEGER_MAX:
         return found
     if type(found) is float and math.isfinite(found):

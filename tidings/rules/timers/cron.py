@@ -46,7 +46,7 @@ class Cron(NamedTuple):
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
     is_hourly: bool
-    """The hour field begins with `*`: it runs by elapsed time, also in an hour that a day has twice."""
+    """Whether the hour field begins with `*`: it then runs by elapsed time, even in an hour that a day has twice."""
     month_days: frozenset[int]
     months: frozenset[int]
     week_days: frozenset[int]

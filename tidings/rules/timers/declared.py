@@ -61,7 +61,7 @@ def read(when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
 
 
 def plain(timer: Timer) -> dict[str, Any]:
-    """The timer in its one written form, as `read` reads it; without what is at its default."""
+    """The timer in its canonical form, as `read` reads it, without defaults."""
     found: dict[str, Any] = {}
     if timer.every_seconds is not None:
         found["every"] = durations.text(timer.every_seconds)

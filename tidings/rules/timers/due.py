@@ -1,8 +1,8 @@
 """When a timer is due next.
 
 A time of day in a zone is due once a day, whatever the zone does: one that a day has twice is due the first time, and
-one that a day does not have is due at the next moment that there is. A cron expression whose hour is `*` runs by
-elapsed time instead.
+one that a day skips is due at the next existing moment. A cron expression whose hour is `*` runs by elapsed time
+instead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def next_due(timer: Timer, due: Micros, after: Micros) -> Micros:
 
 
 def passed(timer: Timer, due: Micros, now: Micros) -> tuple[Micros, int]:
-    """The last due time up to now, if the first that is not done was `due` (not after now); how many were before it.
+    """The last due time up to now, if the first one not done was `due` (not after now), and how many were before it.
 
     At most `COUNTED_MAX` are counted.
     """
@@ -105,7 +105,7 @@ def _times(timer: Timer) -> tuple[Callable[[date], bool], list[time]]:
 
 
 def _hourly(timer: Timer, after: Micros) -> Iterator[Micros]:
-    """The moments after another one at which a cron expression is due that runs in every hour that there is."""
+    """The moments after another one at which a cron expression that runs every hour is due."""
     where, expression = zone(timer.tz), cron.read(timer.cron or "")
     hours, minutes = frozenset(expression.hours), frozenset(expression.minutes)
     moment = after - after % MINUTE + MINUTE
@@ -124,7 +124,7 @@ def _local(moment: Micros, where: ZoneInfo) -> datetime:
 
 
 def _moment(local: datetime, where: ZoneInfo) -> Micros:
-    """The moment of a local time: the first of two, or the next one that there is."""
+    """The moment of a local time: the first of two, or the next existing one."""
     aware = local.replace(tzinfo=where)
     found = (aware.astimezone(UTC) - _EPOCH) // _MICROSECOND
     if _local(found, where).replace(tzinfo=None) == local:

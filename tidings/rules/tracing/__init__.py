@@ -1,1 +1,2 @@
-"""Traces: the context that requests carry (W3C Trace Context), and what the environment says about tracing."""
+"""Traces: the context that requests carry (W3C Trace Context), and the configuration of tracing from the
+environment."""

@@ -1,4 +1,4 @@
-"""Whether the environment asks for traces, by OpenTelemetry's standard variables."""
+"""Whether the environment enables traces, by OpenTelemetry's standard variables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class WrongTracing(Exception):
-    """A variable asks for something that Tidings does not do; the text is a sentence for people."""
+    """A variable requests something that Tidings does not support; the text is a sentence for people."""
 
 
 class Batching(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class Collector(msgspec.Struct, frozen=True):
 
 
 def asked_by(environ: Mapping[str, str]) -> str | None:
-    """The variable that asks for traces; None: they are off. Raises WrongTracing."""
+    """The variable that enables traces; None if they are off. Raises WrongTracing."""
     if environ.get(DISABLED, "").strip().lower() == "true":
         return None
     exporter = environ.get(EXPORTER, "").strip()
@@ -125,7 +125,7 @@ def _headers(name: str, text: str) -> dict[str, str]:
 
 
 def sampler(environ: Mapping[str, str]) -> Sampler:
-    """What chooses the traces that are recorded. Raises WrongTracing."""
+    """The sampler that chooses the traces to record. Raises WrongTracing."""
     name = environ.get(SAMPLER, "").strip().lower() or SAMPLERS[3]
     if name not in SAMPLERS:
         raise WrongTracing(f"{SAMPLER} is {name!r}; the samplers are {', '.join(SAMPLERS)}.")

@@ -101,7 +101,7 @@ def _state(lines: Sequence[str]) -> str:
 
 
 def _shortened(members: list[str]) -> str:
-    """Of members that are too long together, long ones go first, and then those at the end."""
+    """If the members are too long in total, long ones are dropped first, and then those at the end."""
     length = sum(map(len, members)) + len(members) - 1
     for at in range(len(members) - 1, -1, -1):
         if length > STATE_CHARS_KEPT and len(members[at]) > LONG_MEMBER_CHARS:

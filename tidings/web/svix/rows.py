@@ -19,7 +19,7 @@ NO_RATE = "An application has no rate here. Set throttleRate on each endpoint; i
 _UID = re.compile(NAME_PATTERN.strip("^$"))
 _TIME = {"type": "string", "format": "date-time"}
 PAGING = (
-    Parameter(name="limit", schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}, help="Entries of a page."),
+    Parameter(name="limit", schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}, help="Entries per page."),
     Parameter(name="iterator", schema={"type": "string", "maxLength": 1_000}, help="From another page of the list."),
 )
 ORDER = Parameter(
