@@ -286,8 +286,7 @@ def _is_new(before: Item | None, after: Item, name: str) -> bool:
 
 
 def seen(grant: Grant) -> Condition:
-    """What an item must match to exist for a caller: its condition for reading or, if it reads nothing, for
-    changing."""
+    """What an item must match to exist for a caller: the condition for reading or, if it reads nothing, changing."""
     return grant.reads if any(verb in READING for verb in grant.verbs) or grant.questions else grant.writes
 
 
