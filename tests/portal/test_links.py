@@ -99,6 +99,21 @@ def test_a_key_makes_links_only_for_what_it_may_do_itself(api: Api) -> None:
     assert key(*CHANGING, tenant="other").call("POST", path).status == 404
 
 
+def test_a_key_ends_only_links_that_it_could_make(api: Api) -> None:
+    reader = api.with_key(api.post("/v1/keys", {"scopes": ["keys:write", *READING]})["key"])
+    api.post("/v1/tenants", {"id": "ending"})
+    changing, reading = made(api, "ending")[0], made(api, "ending", may="read")[0]
+    for method, path in (
+        ("DELETE", f"/v1/portal-links/{changing}"),
+        ("POST", "/v1/tenants/ending/portal-links:revoke-all"),
+        ("POST", "/svix/api/v1/auth/app/ending/expire-all"),
+    ):
+        refused = reader.call(method, path, {} if "svix" in path else None)
+        assert refused.status == 403 and "endpoints:write" in refused.json["detail"], (path, refused.body)
+    assert api.get(f"/v1/portal-links/{changing}")["state"] == "ready"
+    assert reader.call("DELETE", f"/v1/portal-links/{reading}").status == 204
+
+
 def test_other_tenants_links_are_not_found(api: Api) -> None:
     ident, _ = made(api, "mine")
     other = api.with_key(api.post("/v1/keys", {"scopes": ["keys:read", "keys:write"], "tenant": "other"})["key"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,54 @@ def test_other_tenants_keys_are_not_found(api: Api) -> None:
     assert one.call("DELETE", f"/v1/keys/{other}").status == 404
     assert {key["tenant"] for key in one.get("/v1/keys")["data"]} == {"one"}
     assert one.call("GET", "/v1/keys", tenant="two").status == 404
+
+
+NOTES = {"fields": {"title": {"type": "string", "filterable": True}, "owner": {"type": "string"}}}
+MINE = {"collection": "notes", "verbs": ["list", "edit"], "read": ["title"], "rows": {"owner": "$key"}}
+
+
+def revoked(by: Api, made: dict[str, Any]) -> str | None:
+    """How the key refuses to revoke the other; None: it does not."""
+    reply = by.call("DELETE", f"/v1/keys/{made['id']}")
+    if reply.status != 204:
+        assert (reply.status, reply.json["code"]) == (403, "key_beyond")
+        assert by.with_key(made["key"]).call("GET", "/v1/caller").status != 401
+    return None if reply.status == 204 else str(reply.json["detail"])
+
+
+def test_a_key_revokes_only_keys_that_it_could_make_and_itself(api: Api) -> None:
+    def key(*scopes: str, **options: Any) -> dict[str, Any]:
+        made: dict[str, Any] = api.post("/v1/keys", {"scopes": scopes, **options})
+        return made
+
+    api.put("/v1/collections/notes", NOTES)
+    maker = key("keys:write", "keys:read", "events:read", permits=[MINE])
+    by = api.with_key(maker["key"])
+    for other, said in (
+        (key("*"), "the scope *"),
+        (key("events:read", "events:write", "items:read"), "the scopes events:write, items:read"),
+        (key("items:read"), "the scope items:read"),
+        (key(permits=[MINE | {"verbs": ["list", "delete"]}]), "more verbs in the collection notes"),
+        (key(permits=[MINE | {"read": ["title", "owner"]}]), "more readable fields in"),
+        (key(permits=[MINE | {"write": ["owner"]}]), None),
+        (key(permits=[MINE | {"rows": None}]), "more rows in"),
+        (key(permits=[MINE]), "more rows in"),
+    ):
+        assert said is None or said in str(revoked(by, other))
+    child = by.post("/v1/keys", {"permits": [{"collection": "notes", "verbs": ["list"], "rows": {"title": "a"}}]})
+    assert revoked(by, child) is None
+    assert revoked(by, by.post("/v1/keys", {"scopes": ["keys:write"]})) is None
+    assert revoked(by, maker) is None
+    assert revoked(api, key("*", tenant="acme")) is None
+
+
+def test_a_tenant_s_key_revokes_no_key_that_reaches_beyond_the_tenant(api: Api) -> None:
+    api.put("/v1/collections/notes", NOTES)
+    made = api.post("/v1/keys", {"scopes": ["keys:write", "items:read", "items:write"], "tenant": "acme"})
+    by, permit = api.with_key(made["key"]), {"collection": "notes", "verbs": ["list"]}
+    for rows, expected in (({}, False), (None, True), ({"title": "a"}, False), ({"tenant": "$tenant"}, True)):
+        other = api.post("/v1/keys", {"permits": [permit | {"rows": rows}], "tenant": "acme"})
+        assert (revoked(by, other) is None) is expected, rows
 
 
 def test_the_operator_cannot_be_locked_out(api: Api) -> None:

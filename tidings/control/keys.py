@@ -9,10 +9,11 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.access import EVERYTHING, SCOPES, TENANT_RULE, Caller, CallLimit, Key, Permit, is_tenant, key_hash
-from tidings.model.errors import Conflict, Invalid, NotFound, Place
+from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock, Micros
 from tidings.rules.items import permit
+from tidings.rules.items.within import lacking
 from tidings.rules.limits.windows import check_limits
 from tidings.rules.network.origin import origins
 from tidings.rules.reading.refused import Refused
@@ -91,9 +92,18 @@ class Keys:
         return await run(job)
 
     async def revoke(self, caller: Caller, ident: str, run: Run[None, R]) -> R:
-        """Refuse a key from now on. Raises NotFound, or Conflict for the operator's own."""
+        """Refuse a key from now on.
+
+        Raises NotFound, Forbidden unless the caller's key is this one or contains it, or Conflict for the operator's.
+        """
         caller.need(WRITE)
         key = self._find(caller, ident)
+        more = None if key.id == caller.key.id else lacking(caller.key, key, self._catalog.now.collections)
+        if more is not None:
+            raise Forbidden(
+                f"A key can revoke only itself and keys that it could make: {key.id} {more}, and your key does not.",
+                code="key_beyond",
+            )
         if key.id == OPERATOR:
             raise Conflict(
                 "The operator's key cannot be revoked, so that nobody is locked out. Change it with "

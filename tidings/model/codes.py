@@ -25,6 +25,7 @@ PRECISE: tuple[Precise, ...] = (
         "ticket_not_valid", (401,), "The stream's ticket is too old or not from this server, or its key is revoked."
     ),
     Precise("scope_missing", (403,), "The key lacks the scope of the operation."),
+    Precise("key_beyond", (403,), "The key would be revoked by one that could not have made it."),
     Precise("verb_not_permitted", (403,), "The key's permit does not include this verb for the collection."),
     Precise("field_not_permitted", (403,), "The key's permit does not let it write this field."),
     Precise("row_not_permitted", (403,), "The row rule of the key's permit does not let the key write this item."),

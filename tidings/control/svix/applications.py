@@ -18,6 +18,7 @@ from tidings.model.errors import Conflict, NotFound
 from tidings.model.ids import ALPHABET, ID_CHARS, new_id
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock
+from tidings.model.portal.link import SCOPES
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
 
@@ -112,7 +113,9 @@ class Applications:
             return await self._tenants.edit(caller, tenant.id, None, change, run, noted=notes)
 
     async def end_tokens(self, caller: Caller, ident: str, run: Run[Tenant, R]) -> R:
-        """End all portal tokens of an application. Raises NotFound."""
+        """End all portal tokens of an application. Raises NotFound, or Forbidden if the caller could not make them."""
+        for scope in SCOPES["change"]:
+            caller.need(scope)
         now = self._clock.now()
         return await self._tenants.edit(
             caller,

@@ -111,7 +111,11 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/keys/{id}",
         scope="keys:write",
         summary="Revoke a key",
-        help="The key is refused starting with the next request. Its entry is kept, with the time of the revocation.",
+        help=(
+            "The key is refused starting with the next request. Its entry is kept, with the time of the revocation. A "
+            "key can revoke only itself and keys that it could make: those whose scopes, permits and tenant are within "
+            "its own."
+        ),
         handler=delete_key,
         tag=TAG,
         status=204,

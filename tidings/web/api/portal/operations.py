@@ -117,6 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/tenants/{id}/portal-links:revoke-all",
         scope="keys:write",
         summary="End all portal links of a tenant, with their sessions",
+        help="The key needs the scopes of a link with `may: change`.",
         handler=revoke_portal_links,
         tag=TAG,
         response=RevokedLinks,
@@ -138,7 +139,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/portal-links/{id}",
         scope="keys:write",
         summary="End a portal link and its session",
-        help="Its pages stop working at the next request. The entry is kept for a week.",
+        help=(
+            "Its pages stop working at the next request. The entry is kept for a week. The key needs the scopes that "
+            "the link grants."
+        ),
         handler=delete_portal_link,
         tag=TAG,
         status=204,
