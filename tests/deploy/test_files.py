@@ -95,6 +95,17 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
     assert not [alert for alert in alerts if tested.count(alert) < 2], "each alert is tested to fire, and not to fire"
 
 
+def test_the_page_on_monitoring_lists_the_alerts_as_they_are() -> None:
+    rules = [rule for group in yaml("prometheus-rules.yml")["groups"] for rule in group["rules"]]
+    units = {"m": " min", "h": " h"}
+    wanted = [
+        (rule["alert"], rule["labels"]["severity"], rule["for"][:-1] + units[rule["for"][-1]] if "for" in rule else "")
+        for rule in rules
+    ]
+    page = (ROOT / "docs" / "howto" / "monitoring.md").read_text()
+    assert re.findall(r"^\| `(Tidings\w+)` \| (\w+) \| ?([^|]*?) ?\|", page, re.MULTILINE) == wanted
+
+
 def test_systemd_does_not_give_up_while_a_database_is_away() -> None:
     """Five starts that fail take less than the ten seconds in which systemd allows no more of them."""
     unit, service = UNIT.read_text().split("[Service]")

@@ -27,6 +27,7 @@ from tidings.model import moment
 from tidings.model.moment import DAY, HOUR
 from tidings.settings import Settings, read_settings
 from tidings.store.engines import place
+from tidings.store.engines.pen import Durability
 from tidings.store.engines.place import Mount, mount_of
 from tidings.testing import TestServer
 from tidings.testing.api import Api
@@ -312,6 +313,15 @@ def test_one_command_goes_through_the_list(
 def test_the_page_lists_each_point() -> None:
     page = PAGE.read_text()
     assert [point for point in POINTS if f"`{point}`" not in page] == []
+
+
+def test_archived_wal_is_not_called_a_backup() -> None:
+    found = data._archive(
+        Durability(
+            standby_names="", synchronous=(), archives=True, archived_at="2026-11-30 10:00:00", archive_failing=None
+        )
+    )
+    assert found.state == "ok" and "also needs a base backup, which this command cannot see" in found.detail
 
 
 @pytest.mark.postgres

@@ -13,6 +13,7 @@ from tidings.cli.local.doctor_local import Finding
 from tidings.cli.local.production import proxy
 from tidings.settings import read_settings
 from tidings.testing.api import OPERATOR_KEY
+from tidings.web.api.events import read
 
 pytestmark = [pytest.mark.slow]
 
@@ -22,7 +23,8 @@ Change = Callable[[str], str]
 @pytest.fixture
 def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Finding]]:
     """What is wrong with a proxy, by the names of the points."""
-    monkeypatch.setattr(proxy, "STREAM_SECONDS", 2.0)
+    monkeypatch.setattr(proxy, "STREAM_SECONDS", 3.0)
+    monkeypatch.setattr(read, "HEARTBEAT_SECONDS", 1.5)
     monkeypatch.setattr(proxy, "HEAD_SECONDS", 0.5)
 
     def judged(name: str, change: Change = lambda block: block, **settings: Any) -> dict[str, Finding]:
@@ -110,10 +112,10 @@ HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
             "removes the Auth",
         ),
         ("caddy", instead(CADDY_PROXY, f"request_body {{\n max_size 2MB\n }}\n {CADDY_PROXY}"), "body", "16,777,216"),
-        ("caddy", without("header_up"), "address", "the caller's own Forwarded header"),
+        ("caddy", without("header_up"), "address", "Caddy: header_up -Forwarded;"),
         ("caddy", instead("handle_path", "handle"), "proxy", "does not strip the prefix"),
         ("haproxy", without("set-header"), "address", "as the caller wrote it"),
-        ("haproxy", without("del-header"), "address", "the caller's own Forwarded header"),
+        ("haproxy", without("del-header"), "address", "HAProxy: http-request del-header Forwarded."),
         ("haproxy", without("replace-path"), "proxy", "does not strip the prefix"),
         (
             "haproxy",
@@ -133,6 +135,23 @@ def test_each_common_mistake_is_named(
     found = judged(name, change)
     assert found[point].state == "fail" and sentence in found[point].detail, found
     assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("nginx", "proxy_read_timeout 90s", "proxy_read_timeout 3s"),
+        ("caddy", "header_up -Forwarded", "header_up -Forwarded\n transport http {\n read_timeout 3s\n }"),
+        ("haproxy", "timeout server 90s", "timeout server 3s"),
+    ],
+)
+def test_a_proxy_that_cuts_off_a_quiet_stream_is_named(
+    judged: Callable[..., dict[str, Finding]], monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str
+) -> None:
+    monkeypatch.undo()
+    assert proxy.STREAM_SECONDS > read.HEARTBEAT_SECONDS, "a heartbeat arrives in that time"
+    found = judged(name, instead(old, new))
+    assert "cut off a quiet stream after 3." in found["stream"].detail, found
 
 
 def test_a_server_that_does_not_know_its_proxy_is_named(judged: Callable[..., dict[str, Finding]]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from tests.robust.stalls import writer_of
+from tests.web.test_metrics import samples
 from tidings.store.base import Db, StoreFull
 from tidings.store.engines.sqlite import SqliteDb
 from tidings.testing import TestServer, until
@@ -22,11 +23,13 @@ def test_a_damaged_page_makes_it_unready_while_writes_hit_it(tmp_path: Path) -> 
         raw.seek((page - 1) * 4096)
         raw.write(b"\xff" * 64)
     with TestServer(tmp_path) as server:
+        assert samples(server.api)["tidings_ready"] == {(): 1}
         refused = server.api.call("POST", "/v1/events", {"type": "step", "data": {}})
         assert refused.status == 503 and "the database is damaged" in refused.json["detail"], refused
         for _ in range(3):
             ready = server.api.call("GET", "/readyz")
             assert ready.status == 503 and ready.json["detail"] == "Writes are refused: the database is damaged."
+        assert samples(server.api)["tidings_ready"] == {(): 0}
         assert server.api.call("GET", "/healthz").status == 200
 
 

@@ -62,6 +62,11 @@ def test_the_servers_own_urls_work_through_the_proxy(proxied: Proxied) -> None:
     assert page.status == 200 and b'href="docs/page.css"' in page.body
 
 
+def test_the_prefix_without_a_slash_is_redirected(proxied: Proxied) -> None:
+    led = proxied.say(proxied.head("GET", ""))
+    assert led.status in (301, 302) and led.headers["location"] in ("/hooks/", f"{proxied.url}/")
+
+
 def test_each_caller_is_counted_by_its_own_address(proxied: Proxied) -> None:
     """No address that a caller makes up is believed; the proxy sees the one that it really has."""
 

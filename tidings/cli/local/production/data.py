@@ -99,19 +99,25 @@ def _postgres(settings: Settings, now: Micros) -> Iterator[Finding]:
         yield Finding("fail", "replica", sentence(str(wrong)))
         return
     yield _replica(found)
+    yield _archive(found)
+
+
+def _archive(found: Durability) -> Finding:
     if not found.archives:
         advice = "Set archive_mode=on and archive_command, and make base backups (docs/howto/point-in-time.md)"
-        yield Finding("fail", "backup", f"PostgreSQL archives no WAL (archive_mode is off). {advice}. {EXCEPT_BACKUP}.")
-    elif found.archive_failing:
-        yield Finding(
+        said = f"PostgreSQL archives no WAL (archive_mode is off). {advice}. {EXCEPT_BACKUP}."
+        return Finding("fail", "backup", said)
+    if found.archive_failing:
+        return Finding(
             "fail",
             "backup",
             f"The archive_command of PostgreSQL has been failing since {found.archive_failing}. See its log.",
         )
-    elif found.archived_at is None:
-        yield Finding("fail", "backup", "PostgreSQL has not archived any WAL yet. Try: SELECT pg_switch_wal()")
-    else:
-        yield Finding("ok", "backup", f"PostgreSQL archives its WAL; it last did so at {found.archived_at}.")
+    if found.archived_at is None:
+        return Finding("fail", "backup", "PostgreSQL has not archived any WAL yet. Try: SELECT pg_switch_wal()")
+    said = f"PostgreSQL archives its WAL; it last did so at {found.archived_at}"
+    need = "A restore also needs a base backup, which this command cannot see: make one each week"
+    return Finding("ok", "backup", f"{said}. {need} (docs/howto/point-in-time.md).")
 
 
 def _replica(found: Durability) -> Finding:

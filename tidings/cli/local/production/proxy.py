@@ -20,7 +20,11 @@ from tidings.rules.network.origin import is_loopback
 from tidings.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
-STREAM_SECONDS = 5.0
+STREAM_SECONDS = 20.0
+"""How long a stream may be quiet: more than the 15 s between the server's heartbeats."""
+QUIET_TYPE = "tidings_doctor"
+"""A type that nobody publishes, so the stream has only heartbeats."""
+HEARTBEAT = b": still here"
 HEAD_SECONDS = 1.0
 """How long a proxy gets to refuse a body by its length alone."""
 PIECE_BYTES = 64 * 1024
@@ -34,6 +38,7 @@ CACHES = (
     "The proxy caches responses, so one caller can get what only another one may read. Switch its cache off; nginx: "
     "remove proxy_cache."
 )
+LONGER = "Let it wait for 90 s; nginx: proxy_read_timeout 90s; HAProxy: timeout server 90s; Caddy: remove read_timeout"
 NGINX_STREAM = "nginx: remove proxy_ignore_headers X-Accel-Buffering, or set proxy_buffering off"
 
 
@@ -185,7 +190,7 @@ def _address(seen: dict[str, Any]) -> Finding:
         said = (
             "The proxy passes on X-Forwarded-For as the caller wrote it, so callers can pretend to be others, and to "
             "the server all look like the proxy. Let it append or replace the header; nginx: proxy_set_header "
-            "X-Forwarded-For $proxy_add_x_forwarded_for"
+            "X-Forwarded-For $proxy_add_x_forwarded_for; HAProxy: http-request set-header X-Forwarded-For %[src]"
         )
         return Finding("fail", "address", f"{said}.")
     if chain is None and forwarded is None:
@@ -202,7 +207,8 @@ def _address(seen: dict[str, Any]) -> Finding:
     if chain is not None and MADE_UP_FORWARDED in (forwarded or ""):
         said = (
             "The proxy passes on the caller's own Forwarded header, so the server trusts neither it nor "
-            'X-Forwarded-For. Let the proxy remove it; nginx: proxy_set_header Forwarded ""'
+            'X-Forwarded-For. Let the proxy remove it; nginx: proxy_set_header Forwarded ""; Caddy: header_up '
+            "-Forwarded; HAProxy: http-request del-header Forwarded"
         )
         return Finding("fail", "address", f"{said}.")
     return Finding("ok", "address", f"The server sees this caller as {last or seen['address']}, through {peer}.")
@@ -261,20 +267,34 @@ def _posted(client: Client, path: str, media: str, size: int, *, whole: bool) ->
 
 
 def _stream(url: str, key: str) -> Finding:
-    """The first line of a stream is there at once, unless somebody in between collects it."""
-    request = ClientRequest("GET", "/v1/events/stream", headers={"Accept": "text/event-stream"}, streamed=True)
-    with Client(url, key, timeout_seconds=STREAM_SECONDS, retries=0) as hasty:
+    """Whether a stream's first line arrives at once, and its heartbeat later: nobody in between collects or cuts it."""
+    lines = {"Accept": "text/event-stream"}
+    request = ClientRequest("GET", "/v1/events/stream", query={"type": QUIET_TYPE}, headers=lines, streamed=True)
+    first = None
+    with Client(url, key, timeout_seconds=STREAM_SECONDS, retries=0) as patient:
         began = time.monotonic()
         try:
-            reply = hasty.exchange(request)
+            reply = patient.exchange(request)
             if reply.status != 200:
                 return Finding("fail", "stream", f"A stream answers {reply.status}. See {url}/v1/events/stream")
-            next(reply.rest)
+            said = next(reply.rest)
+            first = time.monotonic() - began
+            while HEARTBEAT not in said:
+                said += next(reply.rest)
         except (ConnectionFailed, StopIteration):
-            return Finding(
-                "fail",
-                "stream",
-                f"Nothing of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers responses. "
-                f"{NGINX_STREAM}.",
-            )
-    return Finding("ok", "stream", f"A stream's first byte arrived after {time.monotonic() - began:.1f} s.")
+            return Finding("fail", "stream", _stream_broke(first, time.monotonic() - began))
+    beat = time.monotonic() - began
+    return Finding(
+        "ok", "stream", f"A stream's first byte arrived after {first:.1f} s, its heartbeat after {beat:.0f} s."
+    )
+
+
+def _stream_broke(first: float | None, ended: float) -> str:
+    """Why no heartbeat arrived. `first`: the seconds until the first byte, if there was one; `ended`: until the end."""
+    if first is None:
+        return (
+            f"Nothing of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers responses. {NGINX_STREAM}."
+        )
+    if ended - first >= STREAM_SECONDS:
+        return f"No heartbeat of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers. {NGINX_STREAM}."
+    return f"The proxy cut off a quiet stream after {ended:.1f} s, before the server's heartbeat. {LONGER}."

@@ -34,6 +34,12 @@ async def healthz(parts: Parts, request: Request) -> Answer:
 
 async def readyz(parts: Parts, request: Request) -> Answer:
     """The store takes writes, and the stages run that are this node's to run."""
+    await _check_ready(parts)
+    return Answer(200, Health(status="ok"))
+
+
+async def _check_ready(parts: Parts) -> None:
+    """Raise Unavailable if the server cannot serve, with the reason."""
     if parts.feed.closed:
         raise Unavailable("The server is stopping.", retry_after_seconds=5.0)
     if parts.sends and not parts.deliver.alive:
@@ -41,7 +47,14 @@ async def readyz(parts: Parts, request: Request) -> Answer:
     if (unfit := parts.unfit()) is not None:
         raise Unavailable(f"{unfit[0].upper()}{unfit[1:]}.", retry_after_seconds=5.0)
     await check_store(parts, READY_SECONDS)
-    return Answer(200, Health(status="ok"))
+
+
+async def _is_ready(parts: Parts) -> bool:
+    try:
+        await _check_ready(parts)
+    except Unavailable:
+        return False
+    return True
 
 
 async def check_store(parts: Parts, seconds: float) -> None:
@@ -65,7 +78,7 @@ async def metrics(parts: Parts, request: Request) -> Answer:
 
     check_reader(request.caller)
     positions = await parts.readers.call(_positions, OWN_READS)
-    return Answer(200, render(parts, positions), media=METRICS_MEDIA)
+    return Answer(200, render(parts, positions, ready=await _is_ready(parts)), media=METRICS_MEDIA)
 
 
 def _positions(db: Db) -> dict[str, int]:

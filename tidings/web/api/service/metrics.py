@@ -12,19 +12,23 @@ from tidings import __version__
 from tidings.web.parts import Parts
 
 
-def render(parts: Parts, positions: dict[str, int]) -> bytes:
-    """All metrics as text. `positions` are the store's cursors, and how many events are unrouted."""
+def render(parts: Parts, positions: dict[str, int], *, ready: bool) -> bytes:
+    """All metrics as text.
+
+    `positions` are the store's cursors, and how many events are unrouted. `ready`: whether `/readyz` returns 200 now.
+    """
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    registry.register(_Collector(parts, positions))
+    registry.register(_Collector(parts, positions, ready))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, parts: Parts, positions: dict[str, int]) -> None:
+    def __init__(self, parts: Parts, positions: dict[str, int], ready: bool) -> None:
         self._parts = parts
         self._positions = positions
+        self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
         yield from self._flow()
@@ -53,6 +57,7 @@ class _Collector:
             spans.add_metric([result], count)
         yield spans
         yield from self._shares()
+        yield GaugeMetricFamily("tidings_ready", "1: `/readyz` returns 200; 0: it returns 503.", int(self._ready))
         sends = GaugeMetricFamily(
             "tidings_sends", "1: this node routes and sends; 0: it takes in, and another one sends."
         )
