@@ -12,6 +12,7 @@ import msgspec
 
 from tidings import settings_check
 from tidings.model.digits import is_digits
+from tidings.model.event import EVENT_BYTES_MAX
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
     Setting("source", str, "/tidings", "The `source` of events in CloudEvents bodies, a URI reference."),
-    Setting("max_body_bytes", int, 1_048_576, "The largest request body, or element of a batch, in bytes."),
+    Setting("max_body_bytes", int, EVENT_BYTES_MAX, "The largest request body, or element of a batch, in bytes."),
     Setting("max_form_bytes", int, 1_048_576, "The largest submission of a form, with its files, in bytes."),
     Setting(
         "max_hook_bytes",

@@ -62,20 +62,41 @@ def test_a_table_can_be_created_twice(shop: Shop) -> None:
     assert shop.rows() == 0
 
 
+def nested(levels: int) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        data = {"n": data}
+    return data
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"type": "orders paid"}, "An event type consists of words"),
     ({"data": [1]}, "pass a dict"),
     ({"data": {"n": float("nan")}}, "JSON"),
+    ({"data": {"n": "a\0b"}}, "/data/n contains the character NUL"),
+    ({"data": {"n\0": 1}}, "NUL"),
+    ({"data": {"n": "\ud83d"}}, "an unpaired surrogate at /data/n"),
+    ({"subject": "\ud83d"}, "an unpaired surrogate at /subject"),
+    ({"data": {"n": 2**63}}, "/data/n does not fit into 64 bits"),
+    ({"data": {"n": "x" * 1_048_576}}, "a server accepts 1,048,576"),
+    ({"data": {1: 1, "1": 1}}, "appears twice"),
+    ({"data": nested(62)}, "deeper than 62 levels"),
+    ({"data": nested(300)}, "deeper than 62 levels"),
+    ({"data": nested(100_000)}, "nested too deep"),
     ({"subject": "a\nb"}, "A subject has"),
     ({"id": "stream"}, "An id has"),
     ({"tenant": "a b"}, "A tenant's id"),
     ({"type": "endpoint.gone"}, "Tidings' own"),
-    ({"time": "tomorrow"}, "not an RFC 3339 time"),
+    ({"time": "tomorrow"}, "RFC 3339 format"),
+    ({"time": "2150-01-01T00:00:00Z"}, "from 1970 to 2099"),
+    ({"time": datetime(1969, 1, 1, tzinfo=UTC)}, "from 1970 to 2099"),
     ({"time": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  (that is what is wrong with it)
 ]
 
 
-@pytest.mark.parametrize(("given", "reason"), WRONG, ids=[next(iter(given)) for given, _ in WRONG])
+@pytest.mark.parametrize(
+    ("given", "reason"), WRONG, ids=[f"{next(iter(given))} {n}" for n, (given, _) in enumerate(WRONG)]
+)
 def test_what_cannot_be_right_is_refused_where_it_is_written(given: dict[str, Any], reason: str) -> None:
     connection = sqlite3.connect(":memory:")
     Outbox().create_table(connection)
@@ -88,9 +109,9 @@ def test_values_of_python_become_json() -> None:
     Outbox().create_table(connection)
     ident = uuid.UUID(int=7)
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    values = {"at": at, "day": date(2026, 1, 2), "price": Decimal("1.10"), "id": ident, "text": "\ud83d\x00é"}
+    values = {"at": at, "day": date(2026, 1, 2), "price": Decimal("1.10"), "id": ident, "text": "é"}
     Outbox().add(connection, "a", values)
-    text = '{"at":"2026-01-02T03:04:05Z","day":"2026-01-02","price":"1.10","id":"%s","text":"\\ud83d\\u0000\\u00e9"}'
+    text = '{"at":"2026-01-02T03:04:05Z","day":"2026-01-02","price":"1.10","id":"%s","text":"\\u00e9"}'
     assert connection.execute("SELECT data FROM tidings_outbox").fetchone() == (text % ident,)
     with pytest.raises(TypeError, match="pass `dumps`"):
         Outbox().add(connection, "a", {"x": object()})
@@ -168,7 +189,7 @@ def test_connections_that_are_awaited(postgres_url: str) -> None:
 
     async def add() -> None:
         async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
-            await connection.execute(schema("postgresql"))
+            await Outbox().create_table_async(connection)
             await Outbox().add_async(connection, "orders.paid", {"by": "psycopg"})
         engine = create_async_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
         async with AsyncSession(engine) as session, session.begin():
@@ -179,3 +200,45 @@ def test_connections_that_are_awaited(postgres_url: str) -> None:
     table = OutboxTable(connector(postgres_url), "tidings_outbox")
     assert [row.data for row in table.first(10)] == ['{"by":"psycopg"}', '{"by":"sqlalchemy"}']
     table.close()
+
+
+def test_an_asynchronous_connection_is_refused_where_nothing_would_await_it_and_the_reverse() -> None:
+    """`add` returned an id, and nothing was stored: the statement was a coroutine that nobody awaited."""
+    from psycopg.pq import PGconn
+    from sqlalchemy import create_engine
+    from sqlalchemy.ext.asyncio import (
+        AsyncConnection,
+        AsyncSession,
+        async_scoped_session,
+        async_sessionmaker,
+        create_async_engine,
+    )
+
+    engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    scoped = async_scoped_session(async_sessionmaker(engine), scopefunc=int)
+    ours = psycopg.AsyncConnection(PGconn.connect_start(b"host=127.0.0.1 port=1"))
+    for connection in (ours, psycopg.AsyncCursor(ours), AsyncSession(engine), AsyncConnection(engine), scoped):
+        with pytest.raises(TypeError, match=r"is asynchronous: await `Outbox\.add_async`"):
+            Outbox().add(connection, "orders.paid", {})
+        with pytest.raises(TypeError, match=r"is asynchronous: await `Outbox\.create_table_async`"):
+            Outbox().create_table(connection)
+        with pytest.raises(TypeError, match="not asynchronous"):
+            OutboxTable([connection].pop, "tidings_outbox").first(1)
+    sync = sqlite3.connect(":memory:")
+    Outbox().create_table(sync)
+    for awaiting in (sync, create_engine("sqlite://").connect()):
+        with pytest.raises(TypeError, match=r"not asynchronous: call `Outbox\.add`"):
+            asyncio.run(Outbox().add_async(awaiting, "orders.paid", {}))
+        with pytest.raises(TypeError, match=r"not asynchronous: call `Outbox\.create_table`"):
+            asyncio.run(Outbox().create_table_async(awaiting))
+    assert sync.execute("SELECT count(*) FROM tidings_outbox").fetchone() == (0,)
+
+
+def test_a_server_that_accepts_more_is_told_of() -> None:
+    connection = sqlite3.connect(":memory:")
+    Outbox().create_table(connection)
+    Outbox(event_bytes_max=2_000_000).add(connection, "a", {"x": "y" * 1_500_000})
+    with pytest.raises(ValueError, match="accepts 100"):
+        Outbox(event_bytes_max=100).add(connection, "a", {"x": "y" * 100})
+    with pytest.raises(ValueError, match="wrote something else"):
+        Outbox(dumps=lambda data: "[1]").add(connection, "a", {})

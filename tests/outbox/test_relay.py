@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.outbox.shops import SHOPS, Shop, file_of
+from tests.outbox.test_adding import nested
 from tidings.cli.outbox import cli
 from tidings.client import Client, Unauthorized
 from tidings.outbox import Outbox, Relay
@@ -69,7 +70,7 @@ def test_events_are_published_in_order_with_their_ids_and_leave_the_table(
             for n in range(3)
         ]
     with client(server) as caller:
-        assert Relay(shop.url, caller).drain() == 3
+        assert Relay(shop.url, caller).drain() == (3, 0)
     events = stored(server, tenant)
     assert [event["id"] for event in events] == ids
     assert [event["subject"] for event in events] == ["0", "1", "2"]
@@ -96,7 +97,7 @@ def test_a_relay_that_dies_before_it_deletes_repeats_and_nothing_is_stored_twice
         assert len(stored(server, tenant)) == 2
         assert shop.rows() == 2
         add(shop, tenant, ("orders.paid", {"n": 3}))
-        assert Relay(shop.url, caller).drain() == 3
+        assert Relay(shop.url, caller).drain() == (3, 0)
     assert [event["data"]["n"] for event in stored(server, tenant)] == [1, 2, 3]
 
 
@@ -107,13 +108,13 @@ def test_an_event_that_is_refused_is_put_aside_with_the_reason_and_those_after_i
     add(shop, tenant, ("invoices.sent", {"number": 1}), ("invoices.sent", {}), ("invoices.sent", {"number": 3}))
     with client(server) as caller:
         relay = Relay(shop.url, caller)
-        assert relay.drain() == 3
+        assert relay.drain() == (2, 1)
         assert [event["data"] for event in stored(server, tenant)] == [{"number": 1}, {"number": 3}]
         [refused] = relay.table.refused(10)
         assert "number" in refused.reason
         server.api.call("DELETE", "/v1/event-types/invoices.sent")
         assert relay.table.retry() == 1
-        assert relay.drain() == 1
+        assert relay.drain() == (1, 0)
     assert len(stored(server, tenant)) == 3
 
 
@@ -121,12 +122,36 @@ def test_large_events_go_in_several_batches_and_one_that_no_server_takes_is_put_
     server: TestServer, shop: Shop, tenant: str
 ) -> None:
     large = {"x": "y" * 200_000}
-    add(shop, tenant, *[("files.stored", large)] * 6, ("files.stored", {"x": "y" * 2_000_000}), ("files.stored", {}))
+    add(shop, tenant, *[("files.stored", large)] * 6, ("files.stored", {}))
+    with shop.transaction() as connection:
+        Outbox(event_bytes_max=3_000_000).add(connection, "files.stored", {"x": "y" * 2_000_000}, tenant=tenant)
     with client(server) as caller:
         relay = Relay(shop.url, caller)
-        assert relay.drain() == 8
+        assert relay.drain() == (7, 1)
         assert [row.reason[:40] for row in relay.table.refused(10)] != []
     assert len(stored(server, tenant)) == 7
+
+
+@pytest.mark.parametrize("count", [0, 200], ids=["alone", "in a large batch"])
+def test_what_the_outbox_accepts_at_its_limits_a_server_accepts_and_no_more(
+    server: TestServer, shop: Shop, tenant: str, count: int
+) -> None:
+    add(shop, tenant, *[("files.stored", {"x": "y" * 1_000})] * count, ("orders.paid", nested(61)))
+    longest = 1_048_576
+    with shop.transaction() as connection:
+        with pytest.raises(ValueError, match="accepts") as wrong:
+            shop.add(connection, "orders.paid", {"x": "y" * longest}, tenant=tenant)
+        over = int(str(wrong.value).split()[3].replace(",", "")) - longest
+        shop.add(connection, "orders.paid", {"x": "y" * (longest - over)}, tenant=tenant)
+    with client(server) as caller:
+        assert Relay(shop.url, caller).drain() == (count + 2, 0)
+        add(shop, tenant, ("orders.paid", {"n": 1}))
+        for data in (nested(62), {"n": "\0"}, {"n": "\ud83d"}, {"n": 2**63}, {"x": "y" * (longest - over + 1)}):
+            with shop.transaction() as connection:
+                with pytest.raises(ValueError, match=r"NUL|surrogate|64 bits|levels|bytes"):
+                    shop.add(connection, "orders.paid", data, tenant=tenant)
+                shop.run(connection, f"UPDATE tidings_outbox SET refused = NULL, data = '{json.dumps(data)}'")
+            assert Relay(shop.url, caller).drain() == (0, 1)
 
 
 def test_a_connection_of_the_applications_own_making_may_return_dictionaries(
@@ -139,7 +164,7 @@ def test_a_connection_of_the_applications_own_making_may_return_dictionaries(
 
     add(shop, tenant, ("orders.paid", {"n": 1}))
     with client(server) as caller:
-        assert Relay(connect, caller).drain() == 1
+        assert Relay(connect, caller).drain() == (1, 0)
     assert [event["data"] for event in stored(server, tenant)] == [{"n": 1}]
 
 
@@ -208,11 +233,25 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
     with shop.transaction() as connection:
         shop.run(connection, "UPDATE tidings_outbox SET type = 'endpoint.mine' WHERE type = 'parcels.mine'")
     assert run("status").stdout.startswith("2 waiting, the first since 20")
-    assert run("relay", "--once", *at).stdout == "2 events were published from the outbox.\n"
-    said = json.loads(run("status", "--json").stdout)
-    assert (said["waiting"], said["refused"][0]["type"]) == (0, "endpoint.mine")
-    assert "are published by Tidings itself" in run("status").stdout.replace("\n", " ")
+    ran = run("relay", "--once", *at)
+    assert (ran.exit_code, ran.stdout) == (1, "1 event was published from the outbox.\n")
+    assert ran.stderr.startswith("1 event was refused by the server, and left in the outbox.")
+    again = run("relay", "--once", *at)
+    assert (again.exit_code, again.stdout) == (0, "0 events were published from the outbox.\n")
+    shown = run("status", "--json")
+    said = json.loads(shown.stdout)
+    assert (shown.exit_code, said["waiting"], said["refused"][0]["type"]) == (1, 0, "endpoint.mine")
+    shown = run("status")
+    assert shown.exit_code == 1 and "are published by Tidings itself" in shown.stdout.replace("\n", " ")
     assert run("retry").stdout == "1 event will be tried again.\n"
+    ident = said["refused"][0]["id"]
+    assert run("drop", ident).stderr == f"The outbox has no refused event {ident}.\n", "it waits again"
+    ran = run("relay", "--once", "--json", *at)
+    assert (ran.exit_code, json.loads(ran.stdout)) == (1, {"published": 0, "refused": 1})
+    ran = run("drop", ident, "none", "--json")
+    assert (ran.exit_code, json.loads(ran.stdout)) == (1, {"dropped": [ident], "unknown": ["none"]})
+    assert (run("status").exit_code, run("status").stdout) == (0, "Nothing waits.\n")
+    assert shop.rows() == 0
     wrong = runner.invoke(cli, ["status", "--database", "/nowhere/shop.db"])
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     assert "unable to open database file" in wrong.stderr
@@ -232,7 +271,14 @@ def test_djangos_command_publishes_with_the_projects_settings(
     call_command("tidings_relay", "--once", "--url", server.url, "--key", server.api.key, stdout=printed)
     assert printed.getvalue() == "1 event was published from the outbox.\n"
     assert len(stored(server, tenant)) == 1
-    add(shop, tenant, ("orders.paid", {}))
+    add(shop, tenant, ("orders.paid", {}), ("orders.paid", {}))
+    with shop.transaction() as connection:
+        shop.run(connection, "UPDATE tidings_outbox SET type = 'endpoint.mine' WHERE position % 2")
+    with pytest.raises(CommandError, match="1 event was refused"):
+        call_command("tidings_relay", "--once", "--url", server.url, "--key", server.api.key, stdout=printed)
+    assert printed.getvalue().endswith("\n1 event was published from the outbox.\n")
+    with shop.transaction() as connection:
+        shop.run(connection, "UPDATE tidings_outbox SET type = 'orders.paid', refused = NULL")
     for wrong, reason in {
         ("--key", "tdk_wrong"): "unknown or revoked",
         ("--url", "http://127.0.0.1:1"): "Nothing is listening",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Annotated, TypeVar
 
 import typer
 
-from tidings.cli.session import LIST_LIMIT, AsJson, Key, Limit, Url, fail, print_json, session, width
+from tidings.cli.session import FAILED, LIST_LIMIT, AsJson, Key, Limit, Url, fail, print_json, session, width
 from tidings.cli.terminal import layout
 from tidings.cli.terminal.sentences import counted
 from tidings.client import ClientError
 from tidings.outbox import Relay, schema
-from tidings.outbox.database import OutboxTable, connector
+from tidings.outbox.database import OutboxRow, OutboxTable, connector
 from tidings.outbox.statements import DIALECTS, TABLE
 
 cli = typer.Typer(help="Outbox: events added in applications' own transactions.", no_args_is_help=True)
@@ -45,14 +46,19 @@ def relay(
 ) -> None:
     """Publish the outbox's events in order, and delete them once they are stored, until SIGTERM or Ctrl-C.
 
-    Without --once, failures are logged and tried again. Running several relays does no harm.
+    With --once, the command exits with 1 if the server refused an event. Without --once, failures are logged and tried
+    again. Running several relays does no harm.
     """
     with session(url, key, as_json, retries=4 if once else 0) as out:
         runner = Relay(connector(database), out.client, table=table)
         if once:
-            count = _asked(runner.drain)
-            were = "was" if count == 1 else "were"
-            out.answer({"done": count}, lambda: out.say(f"{counted(count, 'event')} {were} published from the outbox."))
+            done = _asked(runner.drain)
+            out.answer(done._asdict(), lambda: out.say(f"{_events(done.published)} published from the outbox."))
+            if done.refused:
+                fail(
+                    f"{_events(done.refused)} refused by the server, and left in the outbox. `tidings outbox status` "
+                    "shows why."
+                )
             return
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         out.say("The relay runs. Stop it with Ctrl-C.")
@@ -61,7 +67,10 @@ def relay(
 
 @cli.command("status")
 def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, as_json: AsJson = False) -> None:
-    """Show how many events wait in the outbox, since when, and which ones the server refused, and why."""
+    """Show how many events wait in the outbox, since when, and which ones the server refused, and why.
+
+    The command exits with 1 as long as there are refused events.
+    """
     with closing(_table(database, table)) as outbox:
         waiting, refused = _asked(lambda: (outbox.first(WAITING_MAX), outbox.refused(limit)))
     since = waiting[0].time if waiting else None
@@ -69,11 +78,17 @@ def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, 
     rows = [{"id": row.id, "type": row.type, "time": row.time, "reason": row.reason} for row in refused]
     if as_json:
         print_json({"waiting": len(waiting), "waiting_is_more": is_more, "since": since, "refused": rows})
-        return
+    else:
+        _show(waiting, since, rows, is_more=is_more)
+    if rows:
+        raise typer.Exit(FAILED)
+
+
+def _show(waiting: list[OutboxRow], since: str | None, rows: list[dict[str, str]], *, is_more: bool) -> None:
     many = f"{len(waiting):,}{'+' if is_more else ''}"
     typer.echo(f"{many} waiting, the first since {since}." if waiting else "Nothing waits.")
     if rows:
-        typer.echo("Refused, until `tidings outbox retry`:")
+        typer.echo("Refused, until `tidings outbox retry` or `drop ID`:")
         for line in layout.table(rows, {name: name for name in rows[0]}, width()):
             typer.echo(line)
 
@@ -89,6 +104,26 @@ def retry(database: Database, table: Table = TABLE, as_json: AsJson = False) -> 
         typer.echo(f"{counted(count, 'event')} will be tried again.")
 
 
+@cli.command("drop")
+def drop(
+    ids: Annotated[list[str], typer.Argument(help="The ids of refused events.", metavar="ID...")],
+    database: Database,
+    table: Table = TABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Delete refused events from the outbox; they are never published."""
+    with closing(_table(database, table)) as outbox:
+        # Each is committed by itself, as the relay's rows are.
+        unknown = [id for id in ids if not _asked(partial(outbox.drop, id))]
+    dropped = [id for id in ids if id not in unknown]
+    if as_json:
+        print_json({"dropped": dropped, "unknown": unknown})
+    elif dropped:
+        typer.echo(f"{_events(len(dropped))} dropped.")
+    if unknown:
+        fail(f"The outbox has no refused event {', '.join(unknown)}.")
+
+
 @cli.command("schema")
 def print_schema(
     dialect: Annotated[str, typer.Argument(help=f"The database's kind: {' or '.join(DIALECTS)}.")],
@@ -99,6 +134,10 @@ def print_schema(
         typer.echo(f"{schema(dialect, table)};")
     except ValueError as wrong:
         fail(str(wrong))
+
+
+def _events(count: int) -> str:
+    return f"{counted(count, 'event')} {'was' if count == 1 else 'were'}"
 
 
 def _table(database: str, table: str) -> OutboxTable:

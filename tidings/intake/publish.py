@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 
 from tidings.intake.schema import Schemas
-from tidings.model import moment
 from tidings.model.access import EVERYTHING, TENANT_RULE, Caller, is_tenant
 from tidings.model.errors import Conflict, Invalid, Place
-from tidings.model.event import ID_RULE, OWN_TYPES, SUBJECT_RULE, Event, is_event_id, is_subject
+from tidings.model.event import ID_RULE, OWN_TYPES, SUBJECT_RULE, Event, event_time, is_event_id, is_subject
 from tidings.model.ids import new_id, new_ids
 from tidings.model.moment import Clock, Micros
 from tidings.rules.event_types import TYPE_RULE, is_type
@@ -26,8 +25,6 @@ EVENTS_MAX = 1_000
 ERRORS_MAX = 50
 """How many wrong places of a batch are named."""
 TYPES_KNOWN_MAX = 10_000
-TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
-"""The year 2100: later times are mistakes, such as milliseconds taken for seconds."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,17 +204,10 @@ def _tenant(given: str, own: str | None, pointer: str, wrong: list[Place]) -> st
 
 def _time(text: str, pointer: str, wrong: list[Place]) -> Micros:
     try:
-        at = moment.from_text(text)
-    except ValueError:
-        at = -1
-    if not 0 <= at < TIME_MAX:
-        _say(
-            wrong,
-            f"{pointer}/time",
-            "time",
-            "A time must be in RFC 3339 format, such as 2026-11-21T01:02:03Z, from 1970 to 2099.",
-        )
-    return at
+        return event_time(text)
+    except ValueError as said:
+        _say(wrong, f"{pointer}/time", "time", str(said))
+        return -1
 
 
 def _say(wrong: list[Place], pointer: str, code: str, detail: str) -> None:

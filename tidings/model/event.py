@@ -6,15 +6,20 @@ import re
 
 import msgspec
 
-from tidings.model.moment import Micros
+from tidings.model.moment import SECOND, Micros, from_text
 
 OWN_TYPES = "endpoint."
 """The prefix of event types that only Tidings itself publishes."""
 HOPS_MAX = 8
 """How many links in a row may act on what the one before them did: a link that triggers itself ends there."""
 SUBJECT_CHARS_MAX = 256
+EVENT_BYTES_MAX = 1_048_576
+"""The largest event as it is sent, unless a server's `max_body_bytes` says otherwise."""
+TIME_END: Micros = 4_102_444_800 * SECOND
+"""The year 2100: later times are mistakes, such as milliseconds taken for seconds."""
 ID_RULE = "An id has 1 to 64 letters, digits and _ . : -. It cannot be 'stream', or have 9 to 15 digits after a dot."
 SUBJECT_RULE = "A subject has 1 to 256 characters, without control characters."
+TIME_RULE = "A time must be in RFC 3339 format, such as 2026-11-21T01:02:03Z, from 1970 to 2099."
 
 _ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")
 """Receivers refuse a webhook whose id has a time between dots: `sources.py` of the schemes says why."""
@@ -77,6 +82,17 @@ class ChangeType(EventType, frozen=True, kw_only=True):
 def is_event_id(text: str) -> bool:
     """Whether callers may give an event this id."""
     return _ID.fullmatch(text) is not None and text not in _RESERVED_IDS
+
+
+def event_time(text: str) -> Micros:
+    """An event's time. Raises ValueError with TIME_RULE."""
+    try:
+        at = from_text(text)
+    except ValueError:
+        at = -1
+    if not 0 <= at < TIME_END:
+        raise ValueError(TIME_RULE)
+    return at
 
 
 def is_subject(text: str) -> bool:

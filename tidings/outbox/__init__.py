@@ -19,7 +19,7 @@ before it has published, or found published, all that was visible before it. But
 from __future__ import annotations
 
 from tidings.outbox.adding import Outbox
-from tidings.outbox.relay import Relay
+from tidings.outbox.relay import Relay, Relayed
 from tidings.outbox.statements import schema
 
-__all__ = ["Outbox", "Relay", "schema"]
+__all__ = ["Outbox", "Relay", "Relayed", "schema"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import uuid
 from collections.abc import Callable, Mapping
@@ -11,13 +10,14 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any
 
-from tidings.client.calls import moment
+from tidings.client.calls import event_text, given, moment
 from tidings.model.access import TENANT_RULE, is_tenant
-from tidings.model.event import ID_RULE, OWN_TYPES, SUBJECT_RULE, is_event_id, is_subject
-from tidings.model.moment import from_text
-from tidings.outbox.connections import dialect_of, execute, in_transaction, kind_of
+from tidings.model.errors import Malformed
+from tidings.model.event import EVENT_BYTES_MAX, ID_RULE, OWN_TYPES, SUBJECT_RULE, event_time, is_event_id, is_subject
+from tidings.outbox.connections import dialect_of, execute, in_transaction, is_awaited, kind_of
 from tidings.outbox.statements import TABLE, Statements
 from tidings.rules.event_types import TYPE_RULE, is_type
+from tidings.rules.reading import jsontext
 
 Row = dict[str, str | None]
 
@@ -29,11 +29,19 @@ class Outbox:
     SQLAlchemy connection or session, or `django.db.connection` (`connections[...]`).
 
     `dumps` turns `data` into JSON text. The usual one writes times as RFC 3339, and UUIDs and decimals as text.
+    `event_bytes_max`: the server's `max_body_bytes`, if it is not the default.
     """
 
-    def __init__(self, table: str = TABLE, *, dumps: Callable[[Any], str] | None = None) -> None:
+    def __init__(
+        self,
+        table: str = TABLE,
+        *,
+        dumps: Callable[[Any], str] | None = None,
+        event_bytes_max: int = EVENT_BYTES_MAX,
+    ) -> None:
         self._statements = Statements(table)
         self._dumps = dumps or _dumps
+        self._event_bytes_max = event_bytes_max
 
     def add(
         self,
@@ -50,9 +58,10 @@ class Outbox:
 
         The fields are those of `Client.publish`. `id`: a random one by default; `time`: now.
 
-        Raises ValueError if a field cannot be right, RuntimeError if the connection is in no transaction, TypeError for
-        connections of another kind, and what the database raises.
+        Raises ValueError if a server would refuse the event whatever its settings, RuntimeError if the connection is in
+        no transaction, TypeError for connections of another kind or asynchronous ones, and what the database raises.
         """
+        _check_kind(connection, awaited=False, other="add_async")
         _check_transaction(connection)
         row = self._row(type, data, subject, id, time, tenant)
         execute(connection, self._statements.insert, row)
@@ -73,20 +82,24 @@ class Outbox:
 
         In Django, call `add` inside `sync_to_async`, as transactions there require.
         """
+        _check_kind(connection, awaited=True, other="add")
         _check_transaction(connection)
         row = self._row(type, data, subject, id, time, tenant)
-        ran = execute(connection, self._statements.insert, row)
-        if not inspect.isawaitable(ran):
-            raise TypeError("This connection is not an asynchronous one: call `add` instead.")
-        await ran
+        await execute(connection, self._statements.insert, row)
         return str(row["id"])
 
     def create_table(self, connection: Any) -> None:
         """Create the table if it does not exist, in the connection's transaction.
 
-        Raises ValueError for a database that is neither PostgreSQL nor SQLite.
+        Raises ValueError for a database that is neither PostgreSQL nor SQLite, and TypeError as `add` does.
         """
+        _check_kind(connection, awaited=False, other="create_table_async")
         execute(connection, self._statements.schema(dialect_of(connection)), {})
+
+    async def create_table_async(self, connection: Any) -> None:
+        """`create_table` for connections that are awaited."""
+        _check_kind(connection, awaited=True, other="create_table")
+        await execute(connection, self._statements.schema(dialect_of(connection)), {})
 
     def _row(
         self,
@@ -110,19 +123,37 @@ class Outbox:
             raise ValueError(ID_RULE)
         if tenant is not None and not is_tenant(tenant):
             raise ValueError(TENANT_RULE)
-        if isinstance(time, str):
-            try:
-                from_text(time)
-            except ValueError as wrong:
-                raise ValueError(f"The time {time[:50]!r} is {wrong}.") from None
-        return {
+        fields = {
             "id": id or f"obx_{uuid.uuid4().hex}",
             "type": type,
             "subject": subject,
             "tenant": tenant,
             "time": moment(datetime.now(UTC) if time is None else time),
-            "data": self._dumps(data),
         }
+        event_time(str(fields["time"]))
+        try:
+            text = self._dumps(data)
+        except RecursionError:
+            raise ValueError("The data is nested too deep.") from None
+        self._check_text(event_text(given(**fields), text))
+        return {**fields, "data": text}
+
+    def _check_text(self, event: bytes) -> None:
+        """Raise ValueError if no server accepts the event as the relay sends it: in a list, which is in an object."""
+        if len(event) > self._event_bytes_max:
+            raise ValueError(f"The event has {len(event):,} bytes; a server accepts {self._event_bytes_max:,}.")
+        try:
+            value = jsontext.read(event, depth_max=jsontext.DEPTH_MAX - 2)
+        except Malformed as wrong:
+            raise ValueError(wrong.detail) from None
+        if not isinstance(value["data"], dict):
+            raise ValueError("An event's data is an object, but `dumps` wrote something else.")
+
+
+def _check_kind(connection: Any, *, awaited: bool, other: str) -> None:
+    if is_awaited(connection) != awaited:
+        kind = "not asynchronous" if awaited else "asynchronous"
+        raise TypeError(f"This connection is {kind}: {'call' if awaited else 'await'} `Outbox.{other}` instead.")
 
 
 def _check_transaction(connection: Any) -> None:

@@ -5,6 +5,7 @@ None of them is imported here: a caller that has a connection has loaded its lib
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,11 @@ def kind_of(connection: Any) -> str:
     raise TypeError(
         f"The outbox needs a connection of psycopg, sqlite3, SQLAlchemy or Django, not {type(connection).__name__}."
     )
+
+
+def is_awaited(connection: Any) -> bool:
+    """Whether statements on it run only once they are awaited. Raises TypeError as `kind_of` does."""
+    return kind_of(connection) != "django" and inspect.iscoroutinefunction(getattr(connection, "execute", None))
 
 
 def dialect_of(connection: Any) -> str:

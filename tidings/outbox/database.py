@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tidings.outbox.connections import dialect_of, execute, kind_of
+from tidings.outbox.connections import dialect_of, execute, is_awaited, kind_of
 from tidings.outbox.statements import DIALECTS, Statements
 
 SQLITE_WAIT_SECONDS = 30.0
@@ -75,6 +75,10 @@ class OutboxTable:
         """Let refused rows be published again; returns how many."""
         return self._write(self._open(), self._statements.retry, {})
 
+    def drop(self, id: str) -> int:
+        """Remove a refused event, which is then never published; returns how many rows it had."""
+        return self._write(self._open(), self._statements.drop, {"id": id})
+
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
         connection, self._connection = self._connection, None
@@ -84,6 +88,8 @@ class OutboxTable:
     def _open(self) -> Any:
         if self._connection is None:
             connection = self._connect()
+            if is_awaited(connection):
+                raise TypeError("The relay needs a connection that is not asynchronous.")
             dialect = dialect_of(connection)
             if dialect not in DIALECTS:
                 raise ValueError(f"The outbox works in {' and '.join(DIALECTS)}, not in {dialect}.")

@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from tidings.client import ApiError, Client
 from tidings.client.calls import BATCH_BYTES_MAX, event_text, given
@@ -29,6 +29,13 @@ REFUSING = frozenset({400, 409, 413, 422})
 """The response statuses that are about the content of an event. All others concern every event alike."""
 
 log = logging.getLogger("tidings.outbox")
+
+
+class Relayed(NamedTuple):
+    """How many events a relay published, and how many it put aside because the server refuses them."""
+
+    published: int
+    refused: int
 
 
 class Relay:
@@ -86,7 +93,7 @@ class Relay:
             if self._ending():
                 break
             try:
-                while self.step() and not self._ending():
+                while any(self.step()) and not self._ending():
                     failures = _recovered(failures)
                 failures = _recovered(failures)
                 wait = self._every
@@ -110,19 +117,20 @@ class Relay:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
         self.stop()
 
-    def drain(self) -> int:
-        """Publish until the table is empty, refused rows aside; returns how many rows are done.
+    def drain(self) -> Relayed:
+        """Publish until only refused rows are left in the table.
 
         Raises ClientError, and what the database's library raises.
         """
-        count = 0
-        while done := self.step():
-            count += done
-        return count
+        published = refused = 0
+        while any(done := self.step()):
+            published += done.published
+            refused += done.refused
+        return Relayed(published, refused)
 
-    def step(self) -> int:
-        """Publish the first rows; returns how many are done: published, or put aside. Raises as `drain` does."""
-        count = 0
+    def step(self) -> Relayed:
+        """Publish the first rows. Raises as `drain` does."""
+        published = refused = 0
         rows = self.table.first(ROWS_MAX)
         for batch in _batches(rows):
             try:
@@ -130,18 +138,21 @@ class Relay:
             except ApiError as wrong:
                 if wrong.status not in REFUSING:
                     raise
-                self._one_by_one(batch)
+                done = self._one_by_one(batch)
+                published += done.published
+                refused += done.refused
             else:
                 self.table.delete(batch)
-            count += len(batch)
-        return count
+                published += len(batch)
+        return Relayed(published, refused)
 
     def _publish(self, rows: Sequence[OutboxRow]) -> None:
         body = b'{"events":[' + b",".join(map(_event, rows)) + b"]}"
         # No Idempotency-Key: the events' own ids do the same, without a time limit.
         self._client.send(ClientRequest("POST", "/v1/events:batch", body=body, repeatable=True))
 
-    def _one_by_one(self, rows: Sequence[OutboxRow]) -> None:
+    def _one_by_one(self, rows: Sequence[OutboxRow]) -> Relayed:
+        refused = 0
         for row in rows:
             try:
                 self._publish([row])
@@ -150,8 +161,10 @@ class Relay:
                     raise
                 log.error("The event %s (%s) is refused, and stays in the outbox: %s", row.id, row.type, wrong)
                 self.table.refuse(row, str(wrong))
+                refused += 1
             else:
                 self.table.delete([row])
+        return Relayed(len(rows) - refused, refused)
 
     def _ending(self) -> bool:
         return self._stopping

@@ -84,6 +84,11 @@ class Statements:
         """Let all refused rows be published again."""
         return f"UPDATE {self.table} SET refused = NULL WHERE refused IS NOT NULL"  # noqa: S608
 
+    @property
+    def drop(self) -> str:
+        """Remove the refused rows of the event `:id`."""
+        return f"DELETE FROM {self.table} WHERE id = :id AND refused IS NOT NULL"  # noqa: S608
+
     def delete(self, dialect: str) -> str:
         """Remove the rows at `:positions`."""
         each = (

@@ -42,10 +42,19 @@ class Command(BaseCommand):
                 relay.run_until_signal()
                 return
             try:
-                count = relay.drain()
+                done = relay.drain()
             except (ClientError, DatabaseError) as wrong:
                 raise CommandError(str(wrong)) from wrong
-            self.stdout.write(f"{count:,} event{' was' if count == 1 else 's were'} published from the outbox.")
+        self.stdout.write(f"{_events(done.published)} published from the outbox.")
+        if done.refused:
+            raise CommandError(
+                f"{_events(done.refused)} refused by the server, and left in the outbox. `tidings outbox "
+                "status` shows why."
+            )
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event{' was' if count == 1 else 's were'}"
 
 
 def _setting(name: str) -> str:
