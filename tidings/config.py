@@ -49,7 +49,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tests: dict[str, Any] = {}
     """The tests of these links, by the links' names."""
     hooks: dict[str, Any] | None = None
-    """The hooks of the links, by the links' names, checked, as plain values; None: the file has no such section."""
+    """The hooks of the links, by the links' names, checked, as plain values; None if the file has no such section."""
     forms: dict[str, Any] | None = None
     """The same of the forms."""
     root: Any = None

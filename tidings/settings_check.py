@@ -74,7 +74,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether a text is valid UTF-8. Python keeps bytes from the system that are not as half surrogates."""
+    """Whether a text is valid UTF-8. Python turns other bytes from the system into half surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -30,7 +30,7 @@ class Runs:
         self.is_stopping = False
 
     def is_present(self, link: AnyLink) -> bool:
-        """Whether a link is enabled, as it is here, and the stage continues."""
+        """Whether a link is still enabled and unchanged, and the stage is running."""
         now = self._catalog.now.links.get(link.num)
         return now is not None and now.revision == link.revision and now.mode == "enabled" and not self.is_stopping
 

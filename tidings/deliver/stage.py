@@ -157,7 +157,7 @@ class Deliver:
         return {link: view(lane, now) for link, lane in list(self._lanes.by_link.items())}
 
     def lane(self, link: int) -> LaneView | None:
-        """One lane as it is at this moment; None if the link has none."""
+        """One lane as it is now; None if the link has none."""
         lane = self._lanes.by_link.get(link)
         return None if lane is None else view(lane, self._now())
 

@@ -75,8 +75,11 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The fields that lists may be filtered by, and `q`."""
     sort: tuple[str, ...] | None = None
     rows: dict[str, Any] | None = None
-    """Items that do not match this pattern do not exist for this key. `$tenant` and `$key` are the caller's own. None:
-    {"tenant": "$tenant"} for keys with a tenant, otherwise every item."""
+    """Items that do not match this pattern do not exist for this key.
+
+    `$tenant` and `$key` are the caller's own. None means {"tenant": "$tenant"} for keys with a tenant, otherwise every
+    item.
+    """
     questions: tuple[str, ...] = ()
     """Names of the collection's questions that it may ask."""
 
@@ -136,7 +139,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def tenant(self) -> str | None:
-        """The only tenant whose things it may see and change; None: every tenant's."""
+        """The only tenant whose things it may see and change; None for every tenant's."""
         return self.key.tenant
 
     @property
@@ -167,7 +170,7 @@ class Caller(msgspec.Struct, frozen=True):
         return is_open and self.sees(link.tenant)
 
     def narrowed(self, tenant: str | None) -> str | None:
-        """Whose things a list shows if those of `tenant` are asked for; None: every tenant's. Raises NotFound."""
+        """The tenant whose things a list shows if `tenant` is requested; None for every tenant. Raises NotFound."""
         if self.tenant is not None and tenant not in (None, self.tenant):
             raise NotFound(f"There is no tenant {tenant}.")
         return self.tenant or tenant

@@ -36,9 +36,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     format: str | None = None
     """A JSON Schema 2020-12 format that a string must have, such as `email`."""
     max_digits: int | None = None
-    """The maximum number of digits of a decimal; None: 20."""
+    """The maximum number of digits of a decimal; None means 20."""
     scale: int | None = None
-    """How many of them are after the decimal point; None: 2."""
+    """How many of them are after the decimal point; None means 2."""
     values: tuple[str, ...] = ()
     """The values of an enum."""
     to: str | None = None

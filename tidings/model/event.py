@@ -42,15 +42,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None = None
     request_id: str | None = None
     collection: str | None = None
-    """The collection of the changed item; None: a caller published the event."""
+    """The collection of the changed item; None if a caller published the event."""
     target: int | None = None
-    """The number of the only link that gets it (tests of an endpoint); None: every link that wants it."""
+    """The number of the only link that gets it (tests of an endpoint); None for every link that wants it."""
     cause: str | None = None
     """The id of the event that a link (`actor`) acted on, which made this one."""
     hops: int = 0
-    """How many links in a row led to it; 0: none, somebody asked for it."""
+    """How many links in a row led to it; 0 if none did."""
     trace: str | None = None
-    """The trace that it belongs to, as `rules/tracing/context.py` stores it; None: none. The API does not show it."""
+    """The trace that it belongs to, as `rules/tracing/context.py` stores it; None if it has none.
+
+    The API does not show it.
+    """
     seq: int = 0
     """Its place in the log, given when it is stored."""
     created: Micros = 0

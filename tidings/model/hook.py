@@ -33,12 +33,12 @@ class HookOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     key: str = ""
     """A template of the subject that also tells repeats; if empty, `subject` and `repeats` do."""
     data: Any = None
-    """A template of the data of its events; None: all of the body."""
+    """A template for the data of its events; None for the whole body."""
     methods: tuple[Method, ...] = ("POST",)
     tolerance_seconds: float | None = None
-    """How old a signature may be; None: as the scheme says."""
+    """How old a signature may be; None for the scheme's own limit."""
     max_bytes: int | None = None
-    """How large a body may be, as received and unpacked; None: as the server's setting says."""
+    """How large a body may be, both as received and decompressed; None for the server's setting."""
     repeats: Repeats = "delivery"
     enabled: bool = True
     accepted: dict[str, Any] | None = None
@@ -61,11 +61,11 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that came to a hook or a form, as received: bytes, URL and headers."""
+    """One request to a hook or form, as received: bytes, URL and headers."""
 
     id: str
     hook: str
-    """The id of the hook or form that it came to."""
+    """The id of the hook or form that received it."""
     tenant: str | None
     state: State
     received: Micros

@@ -97,8 +97,8 @@ EDIT_WORDS: tuple[EditWord, ...] = ("create", "put", "patch", "delete")
 class EditItem(msgspec.Struct, frozen=True, kw_only=True):
     """What links of the kind `item` need: which edit of which item, with templates (rules/template.py).
 
-    `item`: the template of the item's id; None: a new item whose id follows from the link and the event. `values`: its
-    fields, by name, or one template that becomes all of them.
+    `item`: the template of the item's id; None for a new item, whose id is derived from the link and the event.
+    `values`: its fields, by name, or one template that becomes all of them.
     """
 
     collection: str
@@ -127,7 +127,7 @@ class CursorRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: str | int | None = None
     """Where it begins: `now`, a value, or None for the beginning."""
     overlap_seconds: int | None = None
-    """How much is asked for again; None: as usual for times, nothing for numbers."""
+    """How far back reads overlap; None for the default with times, and nothing with numbers."""
     is_ordered: bool = False
     """Records come in the order of the field, so the cursor moves with each page."""
 
@@ -141,7 +141,7 @@ class EmitRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     """The path of a record's key, or a template of it."""
     data: Any = None
-    """A template of what is kept of a record; None: all of it."""
+    """A template for what is kept of a record; None for all of it."""
     is_all: bool = False
     """Each observation is an event, but for repeats; if not, each difference to the mirror is."""
     only: tuple[str, ...] = ()
@@ -194,15 +194,15 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     query: dict[str, Any] = {}
     headers: dict[str, str] = {}
     form: BodyForm | None = None
-    """What kind of body it has; None: no body."""
+    """What kind of body it has; None for no body."""
     content: Any = None
     """The template of the body: a structure for JSON and forms, text for the others."""
     ok: str | None = None
-    """An expression of the answer that is true if the call succeeded; None: any 2xx."""
+    """An expression over the response that is true if the call succeeded; None for any 2xx."""
     in_doubt: InDoubt | None = None
-    """None: repeated if the method, or an Idempotency-Key of the link's own, makes that safe."""
+    """None: repeated if the method, or the link's own Idempotency-Key, makes that safe."""
     call_timeout_seconds: float | None = None
-    """None: as its connection says."""
+    """None for the connection's value."""
     pages: dict[str, Any] | None = None
     """How to ask for further pages (rules/mirror/pages.py)."""
     gone: tuple[int, ...] = ()
@@ -238,7 +238,7 @@ class SendMail(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     html: str | None = None
     in_doubt: InDoubt | None = None
-    """None: left to a person."""
+    """None: a person has to decide."""
     order_by: str | None = None
     replaces: bool = False
     split_by: str | None = None
@@ -343,8 +343,8 @@ def replaces(link: AnyLink) -> bool:
 
 
 def shared_lines(link: AnyLink) -> tuple[str, str, str | None] | None:
-    """What names the links that keep their order together: those that act on the newest, through the same connection,
-    or on the same collection. None: it shares its lines with no other.
+    """The name shared by links that keep their order together: those that act on the newest event, through the same
+    connection or on the same collection. None if it shares its lines with no other.
     """
     if not replaces(link) or link.deleted is not None:
         return None
@@ -360,7 +360,7 @@ def is_poll(link: AnyLink) -> bool:
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the deliver stage remembers of a link. `cursor`: it reads its own backlog from there; None: it follows."""
+    """What the deliver stage remembers about a link. `cursor`: where it reads its own backlog; None if it follows."""
 
     link: int
     cursor: int | None = None

@@ -52,7 +52,7 @@ BAD_ANSWER = Outcome("bad_answer", "The response is not what the link expects.")
 INTERRUPTED = Outcome("interrupted", "The link was paused or edited during the read.")
 OBSERVE_FAILED = Outcome("observe_failed", "Something went wrong on the server.")
 OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED, BAD_ANSWER, INTERRUPTED, OBSERVE_FAILED)
-"""What can come of a call by a link, beside what can come of a webhook."""
+"""The possible outcomes of a link's call, in addition to those of a webhook."""
 SKIPPED = Outcome(
     "skipped", "Nothing was done: the link's `if` was false, or the link had already succeeded for this key (`once`)."
 )
@@ -69,7 +69,7 @@ OF_EDITS = (
     COLLECTION_MISSING,
     EDIT_FAILED,
 )
-"""What can come of an edit of an item by a link, beside success."""
+"""The possible outcomes of a link's edit of an item, other than success."""
 OURS = (CANCELLED, UNSENDABLE, REPLACED)
 """Outcomes without a request: nothing was sent."""
 

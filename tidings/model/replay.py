@@ -41,7 +41,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which deliveries a bulk job acts on. `links`: only theirs; None: those of all."""
+    """Which deliveries a bulk job acts on. `links`: only theirs; None for all."""
 
     links: tuple[int, ...] | None = None
     state: State | None = None

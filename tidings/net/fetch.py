@@ -1,4 +1,5 @@
-"""Single requests for an event loop, such as for a certificate: one thread with its own client, started by the first.
+"""Single requests for an event loop, such as for a certificate: one thread with its own client, started by the first
+request.
 
 It goes through the same guard as deliveries: the client decides which addresses may be dialled.
 """
@@ -37,7 +38,7 @@ class Fetcher:
             try:
                 loop.call_soon_threadsafe(_resolve, future, reply)
             except RuntimeError:
-                # The loop has ended, and so have those who waited.
+                # The loop has ended, and so have its waiters.
                 return
 
         if self._stopping:
@@ -53,7 +54,7 @@ class Fetcher:
     async def content(
         self, url: str, method: str, body: bytes, seconds: float, bytes_max: int, tenant: str | None = None
     ) -> bytes | None:
-        """The whole body of a 2xx, at most `bytes_max`; None if anything else came."""
+        """The whole body of a 2xx response, at most `bytes_max`; None for any other result."""
         wanted = AnswerLimits(keep_bytes=bytes_max, read_bytes=bytes_max, seconds=seconds)
         headers = ["Content-Type: application/json"] if body else []
         reply = await self.fetch(HttpRequest(url, headers, body, seconds, tenant, method=method, wanted=wanted))
@@ -62,7 +63,7 @@ class Fetcher:
         return reply.body
 
     def stop(self) -> None:
-        """Drop what is under way."""
+        """Drop requests in progress."""
         self._stopping = True
         if self._thread is not None:
             if self._client is not None:

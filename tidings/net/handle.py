@@ -99,7 +99,7 @@ class Handle:
         self.tenant: str | None = None
         self.target: Target = target_of("")
         self.opens = NONE_OPEN
-        """What it may call beside what everybody may."""
+        """Addresses that it may call in addition to those that everybody may."""
         self.timeout_seconds = 0.0
         self.began = 0.0
         self.added = False

@@ -1,6 +1,6 @@
 """The HTTP client: libcurl's multi interface on epoll.
 
-One thread drives it: `send` queues a request, `poll` waits for sockets and calls back with what came. Nothing here
+One thread drives it: `send` queues a request, `poll` waits for sockets and calls back with the results. Nothing here
 raises for a bad server, and nothing is judged: a Reply says what was received, or what failed, from a closed list.
 
 Names are looked up first (`net/names.py`); libcurl gets the addresses with the request and never looks a name up
@@ -108,7 +108,7 @@ class HttpClient:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
+        """How many requests are in flight."""
         return len(self._busy)
 
     def send(self, request: HttpRequest, done: Done) -> None:
@@ -367,7 +367,10 @@ class HttpClient:
                 self._fd_of_port[connection.getsockname()[1]] = fd
 
     def _watch(self, fd: int, mask: int) -> bool:
-        """Watch a known socket for something else. False if its number was closed, and perhaps reused, meanwhile."""
+        """Watch a known socket for something else.
+
+        False if its number was closed, and perhaps reused, in the meantime.
+        """
         try:
             self._epoll.modify(fd, mask)
         except (OSError, ValueError):
@@ -377,9 +380,9 @@ class HttpClient:
         return True
 
     def _hang_up(self, fd: int) -> None:
-        """A kept connection was closed, or something came that nobody asked for: it is not used again.
+        """A kept connection was closed, or received unrequested data: it is not used again.
 
-        libcurl itself looks only once a second, and would take what came for the response to the next request.
+        libcurl itself checks only once a second, and would take that data for the response to the next request.
         """
         self._resting.discard(fd)
         self._watched.pop(fd, None)

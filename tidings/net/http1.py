@@ -1,6 +1,6 @@
-"""HTTP/1.1 as another node of ours speaks it (RFC 9112): the head of a request, and a response from its bytes.
+"""HTTP/1.1 as our other nodes speak it (RFC 9112): the head of a request, and a response from its bytes.
 
-Strict: what could be read in two ways is refused, with ValueError or EOFError, and so ends the connection.
+It is strict: anything that could be read in two ways is refused with ValueError or EOFError, which ends the connection.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Framing(msgspec.Struct, frozen=True):
     """Where a response's body ends."""
 
     length: int | None
-    """None: it is in chunks, or ends with the connection."""
+    """None if it is in chunks, or ends with the connection."""
     is_chunked: bool
     keeps_alive: bool
 

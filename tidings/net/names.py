@@ -58,7 +58,7 @@ class Resolved(msgspec.Struct, frozen=True, gc=False):
     until: float
     learned: float
     alias: str
-    """Another name for these addresses: as long as it stays, connections to them are reused."""
+    """Another name for these addresses: as long as it does not change, connections to them are reused."""
 
 
 Done = Callable[[Resolved], None]
@@ -105,7 +105,7 @@ class Names:
         return found
 
     def look_up(self, name: str, tenant: str | None, done: Done) -> None:
-        """Look a name up on the account of `tenant`, unless that is already under way; then call `done`."""
+        """Look a name up on the account of `tenant`, unless that is already in progress; then call `done`."""
         with self._lock:
             pending = self._pending.get(name)
             if pending is None or (pending.begun is None and pending.tenant != tenant):

@@ -149,7 +149,7 @@ class Onward:
     """Passes requests on, and keeps connections for the next ones. Belongs to one event loop."""
 
     def __init__(self, ca_file: str | None = None) -> None:
-        """`ca_file`: certificates to trust, if the other nodes are behind TLS; None: the system's."""
+        """`ca_file`: certificates to trust, if the other nodes are behind TLS; None for the system's."""
         self._ca_file = ca_file
         self._idle: dict[str, list[_Connection]] = {}
         self._open: set[_Connection] = set()

@@ -88,7 +88,7 @@ class Relay:
         """Publish until `stop`. Never raises because of the database or the server: it logs, waits and tries again."""
         failures = 0
         while True:
-            # Cleared before anything is looked at, so that no call of `wake` or `stop` goes unnoticed.
+            # Cleared before the table is read, so that no call of `wake` or `stop` goes unnoticed.
             self._awake.clear()
             if self._ending():
                 break

@@ -84,7 +84,7 @@ class Router:
         self._noted: dict[str | None, float] = {}
         self._maybe_aside = True
         self._window: int | None = None
-        """How many events the next step reads; None: EVENTS_PER_STEP."""
+        """How many events the next step reads; None for EVENTS_PER_STEP."""
         self._last_turn, self._rest_until = "", 0.0
         self.on_kick: Callable[[], None] = lambda: None
         """Called in a transaction if events make links with timers run."""

@@ -15,9 +15,9 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     must_exist: bool = False
     """It may only replace."""
     expected: frozenset[int] | None = None
-    """It may only replace one of these revisions; None: any."""
+    """It may only replace one of these revisions; None for any."""
     excluded: frozenset[int] | None = frozenset()
-    """It may not replace these revisions; None: it may only create."""
+    """It may not replace these revisions; None if it may only create."""
 
     def check(self, kind: str, name: str, present: int | None) -> None:
         """Raise Stale if a condition is not met.
@@ -41,6 +41,6 @@ NAME_CHARS = 128
 
 
 def check_revision(expected: Set[int] | None, present: int) -> None:
-    """Raise Stale if `present` is not one of the expected revisions; None: any will do."""
+    """Raise Stale if `present` is not one of the expected revisions; None accepts any."""
     if expected is not None and present not in expected:
         raise Stale.at_revision(present)

@@ -23,7 +23,10 @@ T = TypeVar("T")
 
 
 class ShareView(msgspec.Struct, frozen=True):
-    """A share at one moment, in its own unit. `held_back`: who is at its share now and would get no more."""
+    """A share at one moment, in its own unit.
+
+    `held_back`: the tenants that are at their share now and would get no more.
+    """
 
     name: str
     used: int
@@ -98,7 +101,7 @@ class Share:
 
 
 class Turns(Generic[T]):
-    """Those who wait for a share: each tenant in the order it came, the tenants in turn."""
+    """The waiters for a share: tenants in turn, and each tenant's waiters in order of arrival."""
 
     __slots__ = ("_lines", "_share", "waiting")
 
@@ -116,7 +119,7 @@ class Turns(Generic[T]):
         self.waiting += 1
 
     def next(self) -> T | None:
-        """Whose turn it is, with its share taken; None if nobody who waits may take any now."""
+        """The waiter whose turn it is, with its share taken; None if no waiter may take any now."""
         for tenant, line in self._lines.items():
             who, amount = line[0]
             if self._share.may_take(tenant, amount):
@@ -130,7 +133,7 @@ class Turns(Generic[T]):
         return None
 
     def discard(self, tenant: str | None, who: T) -> bool:
-        """Let somebody who waits leave the line. Whether it was still there: else its share is taken."""
+        """Remove a waiter from the line. Returns whether it was still there; if not, it has already taken its share."""
         line = self._lines.get(tenant)
         if line is None:
             return False

@@ -80,11 +80,11 @@ class Wants:
         self.chosen, self.pattern, self.after = chosen, pattern, after
         self.takes = event_types.matcher(chosen)
         self.fits: Check | None = None if pattern is None else filter.late(pattern)
-        """The filter, for those who ask too often for a call of `filtered`; what it raises goes to `undecided`."""
+        """The filter itself, for callers that ask too often to call `filtered`; pass what it raises to `undecided`."""
 
     @classmethod
     def of(cls, link: AnyLink) -> Wants:
-        """What a link wants as it is now. Its filter is compiled whenever it is asked, unless by `compiled`."""
+        """What a link in its present state wants. Its filter is compiled each time, except by `compiled`."""
         return cls(link.num, link.id, link.tenant, link.events, link.filter, link.after)
 
     def compiled(self) -> Wants:

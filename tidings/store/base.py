@@ -178,7 +178,7 @@ class Db(Protocol):
     noted: int
     """How many changes of the catalogue were noted in the present transaction (store/catalog.py)."""
     positions: Positions | None
-    """What the journal's writer knows of it; None: it is read from the store."""
+    """What the journal's writer knows of it; None if it is read from the store."""
     watched: dict[str, Watch]
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]
@@ -317,7 +317,7 @@ class Engine(Protocol):
 
     @property
     def node(self) -> str | None:
-        """The id of this node among those that share the database, made at each start; None: nobody shares it."""
+        """The id of this node among those that share the database, made at each start; None if no node shares it."""
 
     def timeline(self) -> str | None:
         """What its writer found: a value that changes if the database is restored or promoted; None if unknown."""

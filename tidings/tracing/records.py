@@ -28,11 +28,11 @@ _length = struct.Struct(">I")
 
 
 class RequestRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind", tag="request"):
-    """A request that was answered. Traces are as events keep them (`Trace.stored`)."""
+    """A request that was answered. Traces have the form that events keep (`Trace.stored`)."""
 
     trace: str
     parent: str | None
-    """The id of the span that it is part of, which is another system's; None: it begins the trace."""
+    """The id of the parent span, which is another system's; None if it begins the trace."""
     link: str | None
     """Another system's trace, which is only named."""
     began: Seconds
@@ -90,7 +90,8 @@ class AttemptRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
     """An attempt, judged."""
 
     trace: str
-    """What it is part of, as events keep it: the event's own, or a new one, in which there is no span yet (NO_SPAN)."""
+    """The trace that it is part of, in the form that events keep: the event's own, or a new one without a span yet
+    (NO_SPAN)."""
     span: str
     """Its own id."""
     links: tuple[str, ...]
@@ -119,7 +120,7 @@ Record = RequestRecord | RoutingRecord | CreationRecord | AttemptRecord
 
 
 encode: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
-"""A record as it is passed on. Raises UnicodeEncodeError if there is half a surrogate pair in it."""
+"""A record in the form that is passed on. Raises UnicodeEncodeError if it contains half a surrogate pair."""
 
 
 def plain(record: Record) -> Record:

@@ -21,7 +21,7 @@ TEXT_CHARS_MAX = 256
 UNAUTHORIZED = 401
 
 Traced = str | Entered
-"""A request's own span, as an event keeps it; of one that came with a context, more."""
+"""A request's own span, in the form that an event keeps; for a request with a context, more than that."""
 
 
 class TracedRequests:

@@ -114,7 +114,7 @@ class Spans:
             except OSError:
                 self._lose()
             except Exception:
-                # A mistake of ours must not end the thread.
+                # A bug must not end the thread.
                 log.exception("traces cannot be passed on")
                 self._lose()
             self._rest()

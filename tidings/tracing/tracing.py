@@ -62,7 +62,7 @@ class Tracing:
         return here if self._samples_all or self._sampler.samples(here[TRACE_ID], None) else None
 
     def enter(self, given: Trace, *, is_trusted: bool) -> Entered | None:
-        """The trace of a request that came with a context; None if it is not sampled and nobody else knows it.
+        """The trace of a request that arrived with a context; None if it is not sampled and nobody else knows it.
 
         `given`: that context. It is continued if it is trusted; otherwise it is only linked.
         """

@@ -166,10 +166,10 @@ def _beyond(detail: str, explanation: str) -> str:
 
 
 def _source(ident: str) -> dict[str, str | None]:
-    """What a request came to: a hook, or a form."""
+    """What received a request: a hook or a form."""
     return {"hook_id": None, "form_id": ident} if is_form(ident) else {"hook_id": ident, "form_id": None}
 
 
 def is_form(ident: str) -> bool:
-    """Whether what a request came to is a form, by its id."""
+    """Whether a form received the request, by the id."""
     return ident.startswith("form_")

@@ -38,7 +38,7 @@ def key_view(key: Key) -> KeyView:
 
 
 def created_key(made: MadeKey) -> CreatedKey:
-    """A key as it is shown this once."""
+    """A key, as it is shown only once."""
     return CreatedKey(**_fields(made.key), key=made.text)
 
 

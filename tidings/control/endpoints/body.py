@@ -119,7 +119,7 @@ def sealed_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Sealed |
 
 
 def parts_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Endpoint | None = None) -> dict[str, Any]:
-    """The parts of a link, from a checked body. `present`: the endpoint as it is."""
+    """The parts of a link, from a checked body. `present`: the present endpoint."""
     sealed = sealed_of(form, secrets, None if present is None else present.what.sealed)
     return {
         "description": form.description,
@@ -141,7 +141,7 @@ def check(
 ) -> None:
     """Raise Invalid with every wrong place of a body.
 
-    `present`: the endpoint as it is; its unchanged filter, fields and certificates may break today's rules.
+    `present`: the present endpoint, whose unchanged filter, fields and certificates may break today's rules.
     """
     sealed = None if present is None else present.what.sealed
     pattern = None if present is not None and present.filter == form.filter else form.filter

@@ -24,9 +24,10 @@ class FormStep(PathStep, frozen=True, kw_only=True):
 
 
 class FormsPlan(PathsPlan, frozen=True, kw_only=True):
-    """What would change, or has. `plan` names it: under this name it is refused if anything has changed since.
+    """What would change, or has changed. `plan` is the plan's name: if it is applied by this name, it is refused if
+    anything has changed since.
 
-    `stays` are the paths of forms that nobody declared, and that stay.
+    `stays` has the paths of forms that are not declared and are kept.
     """
 
     steps: list[FormStep]

@@ -27,9 +27,10 @@ class HookStep(PathStep, frozen=True, kw_only=True):
 
 
 class HooksPlan(PathsPlan, frozen=True, kw_only=True):
-    """What would change, or has. `plan` names it: under this name it is refused if anything has changed since.
+    """What would change, or has changed. `plan` is the plan's name: if it is applied by this name, it is refused if
+    anything has changed since.
 
-    `stays` are the paths of hooks that nobody declared, and that stay.
+    `stays` has the paths of hooks that are not declared and are kept.
     """
 
     steps: list[HookStep]

@@ -71,7 +71,7 @@ class PortalSession(NamedTuple):
 
 
 class LinkPage(NamedTuple):
-    """Some links of a tenant; `total`: of how many, if that was asked for and is not too many to count."""
+    """Some links of a tenant; `total`: how many there are in all, if requested and not too many to count."""
 
     links: list[PortalLink]
     total: int | None

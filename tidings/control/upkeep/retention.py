@@ -154,7 +154,7 @@ def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micr
 def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:
     """One step after the event number `after`.
 
-    Returns where the next one begins (None: done), and how many were dropped.
+    Returns where the next step begins (None if done), and how many were dropped.
     """
     seqs: list[int] = []
     deliveries = 0

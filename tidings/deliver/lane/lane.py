@@ -58,7 +58,7 @@ class Lane:
         """The maximum size of a batch that carries this delivery: it was refused in a larger one."""
         self.queued_since: Micros = 0
         self.flights = 0
-        """Requests under way."""
+        """Requests in flight."""
         self.window = WINDOW_START
         self.busy: set[int] = set()
         """Numbers that are queued, in flight, or whose result is not stored yet."""
@@ -142,7 +142,7 @@ class Lane:
         return self.flights - len(self.setbacks.express)
 
     def replace(self, link: AnyLink, action: Action, gate: Gate | None = None, *, resends: bool = False) -> AnyLink:
-        """Continue with the link as it is now; returns what it was. `resends`: how it is sent has changed."""
+        """Continue with the present link; returns the previous one. `resends`: what or how it sends has changed."""
         was, self.gate = self.link, (gate or self.gate).instead_of(self.gate, self.num, self.flights)
         if was.pacing.rate != link.pacing.rate and not self.gate.shared:
             self.gate.set_limits(link.pacing.rate)
@@ -216,7 +216,7 @@ class Lane:
     # --- its rests ----------------------------------------------------------------------------------------------------
 
     def rests_until(self, now: Micros) -> Micros | None:
-        """When the pause ends that the other side asked for; None if there is none."""
+        """When a pause that the other side asked for ends; None if there is none."""
         until = self.gate.paused_until(now)
         if until is None and self.health.held_until is not None:
             self.health = health.released(self.health)

@@ -150,7 +150,7 @@ def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]
 
 
 def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
-    """The first of a line with none left in memory, read from the store; none of it is under way."""
+    """The first of a line with none left in memory, read from the store; none of the line is in flight."""
     found = [row for row in rows if row.delivery not in lane.busy]
     if not found and lane.busy:
         # Their rows are on their way to the store.

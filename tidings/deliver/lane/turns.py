@@ -1,4 +1,4 @@
-"""Turns: which of a lane's deliveries goes next, so that failing ones keep no other from being attempted.
+"""Turns: which of a lane's deliveries is sent next, so that failing ones do not keep others from being attempted.
 
 Three lines share the turns: those never attempted, oldest first; retries that are due; and, once the lane has fallen
 behind (it lags, or something failed), the newest, which are sent before their turn as far as the link's order permits.

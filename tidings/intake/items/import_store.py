@@ -53,7 +53,7 @@ class Reference(msgspec.Struct, frozen=True):
 
     field: str
     kind: Kind | None
-    """None: the collection no longer exists, or the caller may not know of it."""
+    """None if the collection no longer exists, or the caller may not know about it."""
     seen: Condition
     to: str
     is_self: bool

@@ -38,9 +38,10 @@ TARGETS_MAX = 500
 
 
 class ItemList(msgspec.Struct, frozen=True, kw_only=True):
-    """A list of items, as a caller asks for it. `question`: the question that it asks; empty: none.
+    """A list of items, as a caller asks for it. `question`: the question that it asks; empty for none.
 
-    `after`: the position at which the previous page ended. `fields`: the members to show; None: all that it may read.
+    `after`: the position at which the previous page ended. `fields`: the members to show; None for all that it may
+    read.
     """
 
     limit: int

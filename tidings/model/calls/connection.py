@@ -57,7 +57,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a token endpoint gave. `expires`: when it is replaced; None: it does not say. Sealed at rest."""
+    """An access token from a token endpoint. `expires`: when to replace it; None if unknown. Sealed at rest."""
 
     access: str
     expires: Micros | None = None

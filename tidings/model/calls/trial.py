@@ -37,7 +37,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
     is_reached: bool
     """Whether the other system answered."""
     is_accepted: bool | None
-    """Whether it accepted the credentials; None: that is not known."""
+    """Whether it accepted the credentials; None if unknown."""
     outcome: Outcome
     status: int | None
     duration_ms: int

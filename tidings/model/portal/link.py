@@ -24,7 +24,7 @@ SCOPES: dict[May, tuple[str, ...]] = {"read": READING, "change": CHANGING}
 
 
 class EmptyTexts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What pages say when there is nothing to show; empty: a sentence of ours."""
+    """What pages say when there is nothing to show; if empty, they use our own sentences."""
 
     endpoints: str = ""
     deliveries: str = ""

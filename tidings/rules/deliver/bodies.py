@@ -32,7 +32,7 @@ CONTENT_TYPES: dict[Body, str] = {
 BATCH_CONTENT_TYPES: dict[Body, str] = {**CONTENT_TYPES, "cloudevents": "application/cloudevents-batch+json"}
 
 Chosen = dict[str, "Chosen | None"]
-"""Chosen fields as a tree; None: everything below."""
+"""Chosen fields as a tree; None means everything below."""
 
 Text = bytes | msgspec.Raw
 

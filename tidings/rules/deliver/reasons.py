@@ -8,7 +8,7 @@ from collections.abc import Collection
 NUMBER, ID = "#", "*"
 FOLDED_CHARS_MAX = 300
 _CHANGING = re.compile(
-    # Ids of ours, UUIDs, long hexadecimal numbers; other numbers.
+    # Our ids, UUIDs, long hexadecimal numbers; other numbers.
     r"(?P<id>\b[a-z]{2,5}_[0-9a-z]{20,}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
     r"|\b(?=[a-fA-F]*[0-9])[0-9a-fA-F]{16,}\b)"
     r"|[0-9]+(?:[.,:][0-9]+)*"
@@ -18,7 +18,7 @@ _PLACES = re.compile(r"#+|(?<![\w.*])\*(?![\w.*])")
 
 
 def folded(reason: str | None, status: int | None) -> str | None:
-    """The reason with `#` for numbers and `*` for ids. The HTTP status stays as it is; a long reason is cut."""
+    """The reason with `#` for numbers and `*` for ids. The HTTP status is unchanged; a long reason is cut."""
     if reason is None:
         return None
 

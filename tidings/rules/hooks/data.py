@@ -1,6 +1,6 @@
 """The body of another system's request as the data of an event, which is always a JSON object.
 
-JSON stays the text that came, so numbers keep their digits. If it is not an object it becomes a member of one:
+JSON is kept as the received text, so numbers keep their digits. If it is not an object it becomes a member of one:
 `{"items": [...]}` for an array, `{"lines": [...]}` for JSON lines, `{"value": ...}` for other JSON. Anything else is
 written as one of these: the fields of a form (a repeated one as a list; of a multipart form also `{"files": [...]}`),
 XML as nested objects (attributes as `@name`, text next to them as `#text`, no prefixes), `{"text": "..."}`, `{"base64":

@@ -107,7 +107,7 @@ class ItemRules:
         return found
 
     def document(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
-        """An item as JSON values. `names`: only these members, its own ones included; None: all."""
+        """An item as JSON values. `names`: only these members, which can include its own; None for all."""
         found = {
             "id": item.id,
             "tenant": item.tenant,
@@ -294,7 +294,7 @@ def _raw(text: str) -> msgspec.Raw:
 
 
 def _to_json(field: Field) -> Convert | None:
-    """From a field's stored value to JSON; None: it is the same."""
+    """A function from a field's stored value to JSON; None if they are the same."""
     if field.type == "decimal":
         scale = decimals.scale(field)
         return lambda value: decimals.shown(value, scale)

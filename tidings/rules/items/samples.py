@@ -36,7 +36,7 @@ DEEPEST = 8
 
 
 def sample(field: Field) -> Any:
-    """A value that is valid for the field; None: none was found."""
+    """A value that is valid for the field; None if none was found."""
     schema = field_schema(field)
     if field.type in ("object", "array") and field.schema is not None:
         made = _made(schema["items"] if field.type == "array" else schema["allOf"][0], 0)
@@ -54,7 +54,7 @@ def _fits(schema: Any, value: Any) -> bool:
 
 
 def _made(schema: Any, depth: int) -> Any:
-    """A value that may match a schema: the least that it requires."""
+    """A minimal value that may match a schema."""
     if not isinstance(schema, dict) or depth > DEEPEST:
         return None
     for keyword in ("examples", "enum"):

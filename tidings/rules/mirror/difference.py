@@ -119,7 +119,7 @@ def _digest(counted: Any) -> str:
 
 
 def _changed(counted: Counted, before: Any, after: Any) -> list[str] | None:
-    """The names of the counted fields that differ; None: none do."""
+    """The names of the counted fields that differ; None if none do."""
     was, now = counted.of(before), counted.of(after)
     if type(was) is not dict or type(now) is not dict:
         return None if _same(was, now) else []

@@ -71,7 +71,7 @@ class CallersCount:
 
 @lru_cache(maxsize=4_096)
 def _networks(host: str) -> tuple[str, ...]:
-    """The /64 and the /48 of an IPv6 address, however it is written; what is IPv4 inside of one stays that."""
+    """The /64 and the /48 of an IPv6 address, however it is written; IPv4 inside IPv6 counts as IPv4."""
     try:
         address = IPv6Address(host)
     except ValueError:

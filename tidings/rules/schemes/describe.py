@@ -33,7 +33,7 @@ def checks_in_words(scheme: Scheme) -> str:
 
 
 def replays_in_words(scheme: Scheme) -> str:
-    """How long a request that somebody has recorded stays genuine."""
+    """How long a recorded request can be replayed and still count as genuine."""
     windows = [_window(check) for check in scheme.checks]
     own = f" {_OWN_LIMIT}" if any(map(_is_timed, scheme.checks)) else ""
     if None not in windows:
@@ -80,7 +80,7 @@ def _covers_body(check: Check) -> bool:
 
 
 def _window(check: Check) -> float | None:
-    """Seconds; 0 for as long as a token says, None: forever."""
+    """Seconds; 0 for as long as a token says, None for forever."""
     match check:
         case Signature() | SortedParameters():
             return check.timestamp.tolerance_seconds if check.timestamp else None

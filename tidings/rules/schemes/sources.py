@@ -196,7 +196,7 @@ def encoded(text: str) -> bytes:
 
 
 class Moment:
-    """What a template is filled with beside the request: parts of the signature, its time, its id, a secret."""
+    """What a template is filled with in addition to the request: parts of the signature, its time, its id, a secret."""
 
     __slots__ = ("id", "parts", "secret", "timestamp")
 

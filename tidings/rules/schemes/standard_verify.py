@@ -44,7 +44,7 @@ def verify(
 ) -> str:
     """The id of a genuine webhook, the same in every try, so that repeats can be dropped.
 
-    `headers` in any case; `body` the bytes as they came; `secrets` one or several of `whsec_`, `whpk_` and `whsk_`;
+    `headers` in any case; `body` the bytes as received; `secrets` one or several of `whsec_`, `whpk_` and `whsk_`;
     `now` in seconds since the epoch. Raises BadSignature, whatever the request holds; ValueError for secrets or a body
     that no request could be checked with.
     """

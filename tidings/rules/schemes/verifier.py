@@ -43,10 +43,10 @@ class Compiled(Protocol):
 class Verifier:
     """Tells genuine requests from others. Safe to share between threads.
 
-    `secrets` are all that are valid now, in any order; the scheme says what a secret is. `settings` are what the
-    scheme asks for besides. `tolerance_seconds` goes before the scheme's own. Without secrets it can be made (some
-    senders hand them over later), but finds nothing genuine that needs one. Raises Refused, with the place
-    (`/secrets/0`, `/settings/audience`), for a secret or setting that cannot be used.
+    `secrets` are all that are valid now, in any order; the scheme says what a secret is. `settings` are the other
+    values that the scheme requires. `tolerance_seconds` takes precedence over the scheme's own. Without secrets it can
+    be made (some senders hand them over later), but finds nothing genuine that needs one. Raises Refused, with the
+    place (`/secrets/0`, `/settings/audience`), for a secret or setting that cannot be used.
     """
 
     __slots__ = ("_checks", "scheme", "secrets", "settings", "tolerance_seconds")
@@ -73,7 +73,7 @@ class Verifier:
     def verify(self, request: HookRequest, now: float, fetched: Mapping[str, bytes] = _NOTHING) -> Verdict:
         """Whether a request is genuine at `now` (seconds since 1970). Never raises, whatever the request holds.
 
-        `fetched` maps the keys of what `needs` named to the bodies that came.
+        `fetched` maps the keys of what `needs` named to the fetched bodies.
         """
         worst: Verdict | None = None
         for check in self._checks:

@@ -379,7 +379,7 @@ def _translated() -> Iterator[None]:
 
 
 def translated(wrong: apsw.Error) -> StoreError:
-    """SQLite's error as one of ours."""
+    """SQLite's error as our own kind of error."""
     if isinstance(wrong, apsw.FullError):
         return StoreFull("the disk is full", because=str(wrong))
     if isinstance(wrong, apsw.IOError):

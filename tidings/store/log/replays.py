@@ -55,7 +55,7 @@ def page(db: Db, query: ReplayQuery, past: str | None, limit: int, *, oldest_fir
 
 
 def count(db: Db, query: ReplayQuery) -> int | None:
-    """How many there are; None: too many to count."""
+    """How many there are; None if too many to count."""
     row = db.one("replays_count", most=COUNTED_MAX + 1, **_params(query))
     total = 0 if row is None else int(row[0])
     return total if total <= COUNTED_MAX else None

@@ -124,7 +124,7 @@ def sums(db: Db, links: Collection[int], since: Micros) -> dict[int, Sequence[in
 
 
 def reasons(db: Db, links: Collection[int] | None, since: Micros, until: Micros, most: int) -> list[ReasonRow]:
-    """Why attempts of these links (None: of all) failed, hour by hour, the newest first."""
+    """Why attempts of these links (None: all links) failed, hour by hour, newest first."""
     if links is None:
         rows = db.all("tally_reasons_all", since=since, until=until, count=most)
     else:

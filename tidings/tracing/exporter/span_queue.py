@@ -81,7 +81,7 @@ class SpanQueue:
         try:
             wrong = self._export(batch)
         except Exception as mistake:
-            # A mistake of ours must not end the thread.
+            # A bug must not end the thread.
             wrong = NotSent(f"{type(mistake).__name__}: {mistake}", is_final=True)
         with self._lock:
             self._wrong = wrong

@@ -47,7 +47,7 @@ class Recent(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(backlog, count=size, is_more=size >= SIZE_MAX)
 
     def expected_end(self, link: int, backlog: Backlog) -> tuple[Micros, float] | None:
-        """When all that waits for a link will be sent, at how many a second; None: unknown."""
+        """When everything that waits for a link will be sent, and at how many a second; None if unknown."""
         delivered = (self.sums.get(link) or tally.empty())[tally.DELIVERED]
         rate = delivered / max(1.0, (self.now - self.since) / SECOND)
         if backlog.is_more or not backlog.count or delivered < SENT_LEAST:

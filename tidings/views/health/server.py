@@ -1,4 +1,4 @@
-"""What is wrong with the server itself, its timers and its hooks; and which jobs are under way."""
+"""What is wrong with the server itself, its timers and its hooks; and which jobs are in progress."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def refused(snapshot: Snapshot, found: list[RefusedLately], is_complete: bool) -
 
 
 def jobs(snapshot: Snapshot, vitals: Vitals, replays: Sequence[Replay], now: Micros) -> Iterator[JobUnderWay]:
-    """The long jobs under way."""
+    """The long jobs in progress."""
     for replay in replays:
         target = replay_target(replay, snapshot)
         yield JobUnderWay(

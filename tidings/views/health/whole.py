@@ -78,7 +78,7 @@ def report(
     now: Micros,
     ids: DeliveryIds,
 ) -> HealthReport:
-    """The report. `facts` None: the store could not be read."""
+    """The report. `facts` is None if the store could not be read."""
     standing = None if facts is None else facts.standing
     found = list(server.problems(vitals, standing, now))
     if facts is not None and standing is not None:

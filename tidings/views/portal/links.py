@@ -54,7 +54,7 @@ def link_view(link: PortalLink, now: Micros) -> PortalLinkView:
 
 
 def created_link(made: MadeLink, base: str) -> CreatedPortalLink:
-    """A link as it is shown this once. `base`: the server's public URL without a trailing slash; empty if none."""
+    """A link, as it is shown only once. `base`: the server's public URL without a trailing slash; empty if none."""
     url = f"{base}/portal/{made.link.id}#{made.token}"
     return CreatedPortalLink(**_fields(made.link, made.link.created), url=url)
 

@@ -1,4 +1,4 @@
-"""Tallies as callers see them: a series for a chart, with its totals and reasons; and how each link does."""
+"""Tallies as callers see them: a series for a chart, with its totals and reasons; and how each link is doing."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def tally_report(series: TallySeries, step: Step, snapshot: Snapshot, ids: Deliv
 
 
 def link_tally(standing: LinkStanding, lanes: Mapping[int, LaneView], now: Micros) -> LinkTally:
-    """How a link does."""
+    """How a link is doing."""
     link, backlog, lane = standing.link, standing.backlog, lanes.get(standing.link.num)
     oldest, failure = backlog.oldest, backlog.failure
     return LinkTally(
@@ -164,7 +164,7 @@ def link_tally(standing: LinkStanding, lanes: Mapping[int, LaneView], now: Micro
 
 
 def _next_attempt(link: AnyLink, lane: LaneView | None, backlog: Backlog) -> Micros | None:
-    """When something may be sent to it next; None: now, or never."""
+    """When something may be sent to it next; None if now, or never."""
     if lane is None or not backlog.count or link.mode != "enabled":
         return None
     return max((lane.probe_at if lane.open else lane.next_due) or 0, lane.held_until or 0) or None

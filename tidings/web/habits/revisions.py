@@ -49,7 +49,7 @@ def if_match(request: Request) -> set[int] | None:
 
 
 def if_none_match(request: Request) -> frozenset[int] | None:
-    """The revisions that a PUT's If-None-Match excludes; None: all of them (`*`). Raises Malformed."""
+    """The revisions that a PUT's If-None-Match excludes; None if all of them (`*`). Raises Malformed."""
     if "if-none-match" not in request.headers:
         return frozenset()
     tags = names(request, "if-none-match")

@@ -24,7 +24,7 @@ EXPOSED = (
     "Content-Disposition", "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy",
     "Request-Id", "Retry-After",
 )  # fmt: skip
-"""What a page may read, beside what every page may."""
+"""Headers that a page may read, in addition to those that every page may."""
 
 _ALLOW = "access-control-allow-origin"
 _VARY = ("vary", "Origin")
@@ -37,7 +37,7 @@ class Cors:
     """Decides which headers an origin gets. Belongs to one event loop."""
 
     def __init__(self, origins: Sequence[str], catalog: Catalog, more: Sequence[str] = ()) -> None:
-        """`more`: headers that pages may send beside REQUEST_HEADERS."""
+        """`more`: headers that pages may send in addition to REQUEST_HEADERS."""
         self._preflight = ("access-control-allow-headers", ", ".join((*REQUEST_HEADERS, *more)))
         self._all = ANY in origins
         self._server = frozenset(origins)

@@ -1,8 +1,8 @@
-"""Cursors: places in lists and in the feed, sealed, so that nobody reads a row's number in them, or makes one up.
+"""Cursors: places in lists and in the feed, sealed so that nobody can read a row's number in them, or make one up.
 
-Numbers of rows count everybody's rows. So a place in the feed is one block of AES: number, a part of chance and a mark
-of the key's tenant; as a whole it looks random, even if the same place is given out twice. A place in a list is as long
-as what the list is sorted by, and is sealed with AES-SIV. Both keys come from the secret key, so that cursors outlive
+Row numbers count everybody's rows. So a place in the feed is one block of AES: the number, a random part, and a mark
+of the key's tenant. It looks random, even if the same place is given out twice. A place in a list is as long as what
+the list is sorted by, and is sealed with AES-SIV. Both keys come from the secret key, so that cursors outlive
 restarts.
 """
 
@@ -44,7 +44,7 @@ class Cursors:
         self._sealer = sealer
         self._plain_until = plain_until
         self._siv = AESSIV(sealer.derived("cursors of lists"))
-        # One block by itself: what ECB is right for. It is unlike any other, since a part of it is chance.
+        # A single block, for which ECB is fine. No two are alike, because a part of each is random.
         self._block = Cipher(algorithms.AES(sealer.derived("cursors of the feed")), modes.ECB())  # noqa: S305
         self._close = self._block.encryptor().update
         self._mark = lru_cache(maxsize=1024)(self._mark_of)
@@ -54,7 +54,7 @@ class Cursors:
         return _text(self._siv.encrypt(_encode([position, query]), _LIST))
 
     def open(self, cursor: str) -> tuple[Position, str] | None:
-        """The place and its query's mark; None: we did not make it."""
+        """The place and its query's mark; None if we did not make it."""
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -72,7 +72,7 @@ class Cursors:
         return any(gap.after < position < gap.until for gap in self._gaps)
 
     def open_feed(self, cursor: str, tenant: str | None) -> int | None:
-        """The place; None: we did not make it, or for keys of another tenant."""
+        """The place; None if we did not make it, or made it for keys of another tenant."""
         try:
             block = _bytes(cursor)
         except ValueError:

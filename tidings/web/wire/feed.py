@@ -1,7 +1,7 @@
 """Wakes long polls and streams when a matching event is committed.
 
-A thousand idle streams must not cost a publish anything. So not each of them reads the store after each commit: one
-task reads what the new events are about, compares it with what is waited for, and wakes only those who are meant.
+A thousand idle streams must not cost a publish anything. So they do not all read the store after each commit: one task
+reads what the new events are about, compares that with what the waiters want, and wakes only the right ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tidings.store.log.feed import EventQuery, Header
 from tidings.store.readers import OWN_READS, Readers
 
 RECENT_MAX = 4_096
-"""How many of the last events are remembered, without their data, for those who come back to wait."""
+"""How many of the last events are remembered, without their data, for callers that come back to wait."""
 HEADERS_MAX = 1_000
 GAP_SECONDS = 0.02
 """The store is checked for new events at most this often; what arrived in between is handled together."""
@@ -82,16 +82,16 @@ class Feed:
         self._on_wait = call
 
     def close(self) -> None:
-        """Let everybody go; on the event loop."""
+        """Release all waiters; on the event loop."""
         self.closed = True
         self._wake_all()
         if self._looking is not None:
             self._looking.cancel()
 
     async def wait(self, query: EventQuery, position: int, timeout_seconds: float) -> int:
-        """Return once an event that fits may have come after `position`, or the time is over.
+        """Return once a matching event may have arrived after `position`, or the time is up.
 
-        The answer is a position up to which nothing fits, so it is where to read on.
+        Returns a position up to which nothing matches, from which to continue reading.
         """
         if self.closed or self._came(query, position):
             return position
@@ -118,7 +118,7 @@ class Feed:
         return await asyncio.shield(task)
 
     def _came(self, query: EventQuery, position: int) -> bool:
-        """Whether something that fits is known to have come already, or that cannot be told."""
+        """Whether a matching event is known to have arrived already, or that cannot be ruled out."""
         if not self._waiters and position > self._position:
             self._recent.clear()
             self._begin = self._position = position
@@ -173,7 +173,7 @@ class Feed:
                     partial(feed.headers, after=after, limit=HEADERS_MAX), OWN_READS
                 )
             except TidingsError as wrong:
-                # Each of them will be told so when it looks itself.
+                # Each of them gets the error when it reads on its own.
                 log.warning("new events could not be checked: %s", wrong.detail)
                 self._looked = seen
                 self._wake_all()

@@ -1,11 +1,11 @@
 """Requests that only the node that sends can answer, passed on to it by a node that takes in (docs/decisions/0074).
 
-A request leaves as received: method, path, query, headers, and body; so does the response. What belongs to a connection
-is left out, and a sealed header says who the caller is (callers/forwarded.py). A request that was passed on is never
-passed on again: where the sender has just changed, it is refused, and so is what cannot reach it. Nothing is sent
-anywhere but to the address that the store has of the present sender.
+A request leaves as received: method, path, query, headers, and body; so does the response. What belongs to a
+connection is left out, and a sealed header says who the caller is (callers/forwarded.py). A request that was passed on
+is never passed on again: if the sender has just changed, or cannot be reached, it is refused. Nothing is sent anywhere
+except to the present sender's address in the store.
 
-A small body is read before a place is taken, so who sends it slowly keeps nobody else waiting. A large one is passed on
+A small body is read before a place is taken, so a slow caller keeps nobody else waiting. A large one is passed on
 as it arrives; such requests have places of their own.
 """
 
@@ -45,7 +45,7 @@ LOOK_SECONDS = 1.0
 """How often to ask who sends, while requests wait for it."""
 AGAIN_SECONDS = 1.0
 MOST, LARGE_MOST = 1_000, 250
-"""Requests under way to the sender, and those with large bodies besides; one address may hold its share of each
+"""Requests in progress to the sender, and separately those with large bodies; one address may hold its share of each
 (rules/share.py)."""
 HEADERS_MAX = 100
 """The HTTP server takes no request with more."""
@@ -53,7 +53,7 @@ WHOLE_BYTES_MAX = 64 * 1024
 """A response that is not longer is passed on in one piece, as received."""
 LOG_SECONDS = 10.0
 PATH_SAFE = "/:@!$&'()*+,;=~"
-"""What a path may have unencoded (RFC 3986), beside letters, digits and `-._`."""
+"""What a path may contain unencoded (RFC 3986), in addition to letters, digits and `-._`."""
 
 OF_CONNECTIONS = {
     "connection",
@@ -78,7 +78,7 @@ log = logging.getLogger("tidings.nodes")
 
 
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is to be passed on."""
+    """A request to pass on."""
 
     scope: Any
     proto: Any
@@ -93,7 +93,7 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Body(NamedTuple):
-    """A body: whole, or as its pieces arrive; both None: there is none."""
+    """A body: whole, or in pieces as they arrive; if both are None, there is none."""
 
     whole: bytes | None = None
     pieces: AsyncGenerator[bytes] | None = None
@@ -114,7 +114,7 @@ class Forwarding:
         self._asking: asyncio.Task[None] | None = None
 
     def close(self) -> None:
-        """Break off what is under way; the server is stopping."""
+        """Break off requests in progress, because the server is stopping."""
         self._onward.close()
 
     async def pass_on(self, parts: Parts, arrived: Arrived) -> int:
@@ -134,7 +134,7 @@ class Forwarding:
             reply = await self._reply(parts, arrived.proto, sender, request)
             try:
                 if request.method not in SAFE and reply.status < 400:
-                    # Who reads the response may ask this node next.
+                    # The caller that reads the response may call this node next.
                     await catch_up(parts.writer)
                 return await _give(parts, arrived.scope, arrived.proto, reply)
             finally:
@@ -150,7 +150,7 @@ class Forwarding:
             return await parts.readers.call(find_sender, OWN_READS)
 
     async def _sender(self, parts: Parts) -> Sender:
-        """Raises Unavailable if nobody sends, or this is not known for certain."""
+        """Raises Unavailable if no node sends, or if this is not certain."""
         if time.monotonic() >= self._ask_at:
             if self._asking is None:
                 # One question at a time, for all that wait.
@@ -165,7 +165,7 @@ class Forwarding:
         try:
             found = await self.find(parts)
         except (TidingsError, TimeoutError):
-            # The store does not answer: what it said last is valid for as long as it said.
+            # The store does not answer: its last answer is valid for as long as it said.
             self._ask_at = time.monotonic() + LOOK_SECONDS / 4
             return
         finally:
@@ -242,7 +242,7 @@ class Forwarding:
 
 
 async def catch_up(writer: Writer) -> None:
-    """Have this node know every change of the catalogue that is committed, as far as that is possible now."""
+    """Bring this node up to date with every committed change of the catalogue, as far as that is possible now."""
     with contextlib.suppress(TidingsError, TimeoutError):
         await asyncio.wait_for(writer.call(stored_version), CATCH_UP_SECONDS)
 
@@ -280,7 +280,7 @@ async def _give(parts: Parts, scope: Any, proto: Any, reply: OnwardReply) -> int
 
 
 async def _abandoned(sending: asyncio.Task[OnwardReply]) -> None:
-    """End a request that nobody waits for any more, or its response, if that has come meanwhile."""
+    """End a request that nobody waits for any more, or its response, if that has arrived in the meantime."""
     sending.cancel()
     # What it raised is not raised again: it would have this frame, and so the task.
     await asyncio.wait({sending})

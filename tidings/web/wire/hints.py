@@ -1,4 +1,4 @@
-"""What a caller probably meant who asked for a path that is not there: a guess at a slip, never at what exists.
+"""What a caller that requested an unknown path probably meant: a guess at the typo, never a hint at what exists.
 
 Only the static table is consulted, so a hint says nothing about collections, items or keys.
 """
@@ -16,7 +16,7 @@ ITEMS = "/v1/items/"
 EVERYTHING = "The page /docs shows what a key may call; so does /v1/openapi.json."
 
 SYNONYMS = {"webhooks": "endpoints", "webhook": "endpoints", "hooks": "endpoints", "subscriptions": "endpoints"}
-"""What other systems call ours."""
+"""Other systems' words for ours."""
 
 _SLASHES = re.compile("/{2,}")
 _VERSION = re.compile("v[0-9]+", re.IGNORECASE)
@@ -33,7 +33,7 @@ class Hints:
         self._others = [path for path in whole if not path.startswith("/v1/") and "{" not in path]
 
     def of(self, path: str) -> str:
-        """A sentence or two for a path that is not there."""
+        """A sentence or two for an unknown path."""
         if len(path) > PATH_CHARS_MAX:
             return EVERYTHING
         if self._prefix and path.startswith(f"{self._prefix}/"):
@@ -49,7 +49,8 @@ class Hints:
         return EVERYTHING
 
     def _guesses(self, path: str) -> Iterator[str]:
-        """Slips, likeliest first: slashes, case, the version, a head's spelling, a slash for a verb's colon."""
+        """The likeliest typos first: slashes, case, the version, the first step's spelling, a slash for a verb's
+        colon."""
         tidy = _tidy(path)
         for whole in (path, tidy):
             yield whole

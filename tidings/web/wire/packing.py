@@ -1,7 +1,8 @@
-"""Large answers as gzip, where the caller takes that (Accept-Encoding, RFC 9110 12.5.3).
+"""Large responses as gzip, if the caller accepts that (Accept-Encoding, RFC 9110 12.5.3).
 
-What is small, holds a secret, or has a strong entity tag goes as it is: docs/decisions says why. The fastest level is
-used, and what takes more than a moment is packed slice by slice in a separate thread, so that nobody waits for it.
+Responses that are small, contain a secret, or have a strong entity tag are sent unchanged; docs/decisions says why.
+The fastest level is used, and larger ones are compressed slice by slice in a separate thread, so that nobody waits for
+it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tidings.web.operation import Answer, Operation, Stream
 PACKED_BYTES_MIN = 8 * 1024
 """Smaller answers fit a few packets anyway."""
 AT_ONCE_BYTES_MAX = 32 * 1024
-"""More than this is packed next to the event loop; this much takes it a fifth of a millisecond."""
+"""Larger ones are compressed next to the event loop; this much takes a fifth of a millisecond."""
 SLICE_BYTES = 128 * 1024
 ACCEPTED_CHARS_MAX = 500
 LEVEL = 1
@@ -30,7 +31,7 @@ _NAMES = ("gzip", "x-gzip")
 
 
 def takes_gzip(accepted: str) -> bool:
-    """Whether an Accept-Encoding takes gzip. `q=0` is a no, by name or by `*`; so is a header without end."""
+    """Whether an Accept-Encoding accepts gzip. `q=0` means no, by name or by `*`; so does an overlong header."""
     return len(accepted) <= ACCEPTED_CHARS_MAX and _takes_gzip(accepted)
 
 
@@ -54,10 +55,10 @@ def _is_zero(parameter: str) -> bool:
 
 
 class Packer:
-    """Packs answers. Belongs to one event loop."""
+    """Compresses responses. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        # The event loop's thread is kept on one processor; this one need not be.
+        # The event loop's thread is kept on one processor, but this one need not be.
         self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
         self._pool = ThreadPoolExecutor(1, "packing", self._spread)
 

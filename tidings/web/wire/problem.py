@@ -11,12 +11,12 @@ from tidings.model.errors import Place, TidingsError
 
 MEDIA = "application/problem+json"
 PAGE = "urn:tidings:problem:"
-"""`type` is this and the code: a name, not an address that somebody must keep alive."""
+"""`type` is this plus the code: a name, not an address that somebody must keep alive."""
 
 PLACES_MAX = 1_000
 """Only this many wrong places are listed."""
 CLOSE = ("connection", "close")
-"""The header of an answer that is given before the whole body was read."""
+"""The header of a response that is sent before the whole body was read."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +65,6 @@ def headers(error: TidingsError) -> list[tuple[str, str]]:
 
 
 def send_problem(proto: Any, error: TidingsError, request_id: str) -> None:
-    """Write a refusal before any door is known, and without having read the body."""
+    """Write a refusal before a door is chosen, without having read the body."""
     sent = [*headers(error), ("content-type", MEDIA), ("request-id", request_id), CLOSE]
     proto.response_bytes(error.status, sent, msgspec.json.encode(problem(error, request_id)))

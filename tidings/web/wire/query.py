@@ -1,4 +1,4 @@
-"""Read query parameters by the menu: each is known, and converted by its JSON Schema.
+"""Read query parameters by the menu: each must be known, and is converted by its JSON Schema.
 
 A list is given by repeating its parameter: `s__in=a&s__in=b`. Each is one value then, commas included. Given once, it
 may hold several values, with commas between them that are not percent-encoded: `s__in=a,b`. An encoded comma belongs to
@@ -21,7 +21,7 @@ from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.web.operation import Operation, Parameter
 
 TEXT_CHARS_MAX = 1000
-"""Of a text whose schema says no `maxLength`."""
+"""The limit for a text whose schema has no `maxLength`."""
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _WITHOUT_COMMAS = ("date", "date-time", "decimal")
 _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
@@ -63,7 +63,7 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
 
 
 def _empty_spans(found: dict[str, Any], known: Mapping[str, Parameter], given: dict[str, list[str]]) -> Iterator[Place]:
-    """Spans of time between whose ends nothing lies: the answer would be empty, and look as if there were nothing."""
+    """Report empty time ranges, because an empty response would look as if nothing existed."""
     for name, value in found.items():
         stem, _, operator = name.rpartition("__")
         if operator not in ("gte", "gt") or known[name].schema.get("format") not in ("date-time", "date"):
@@ -84,7 +84,7 @@ def one(text: str, name: str) -> str:
 
 
 def convert(parameter: Parameter, values: Sequence[str]) -> Any:
-    """A parameter's value by its schema. `values`: as the URL has them; several only for a list.
+    """A parameter's value, by its schema. `values`: as written in the URL; several only for a list.
 
     Raises ValueError with the words that follow "must be", Malformed for what cannot be decoded.
     """

@@ -1,8 +1,8 @@
-"""Write an answer of any length, or without an end: piece by piece, no faster than the reader takes it.
+"""Write a response of any length, even without an end: piece by piece, no faster than the reader takes it.
 
-The HTTP server below takes every piece at once into memory without a limit. So the socket's own queue is checked: while
-much of what was written has not left for the reader, nothing more is written, and a reader that takes next to nothing
-for a while is cut off. It resumes where it was.
+The HTTP server below takes every piece at once into memory without a limit. So the socket's own queue is checked:
+while much of what was written has not been sent, nothing more is written, and a reader that takes next to nothing for
+a while is cut off. It can resume where it was.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 UNSENT_BYTES_MAX = 64 * 1024
 STUCK_SECONDS = 60.0
 LEAST_BYTES_PER_SECOND = 1_024
-"""A reader that takes less than this, on average over STUCK_SECONDS, is cut off: it holds a place and its answer."""
+"""A reader that takes less than this, on average over STUCK_SECONDS, is cut off, because it holds a place and its
+response."""
 BLIND_BYTES_MAX = 8 * 1024 * 1024
 """If the socket's queue cannot be seen, a stream ends after this; the reader comes again with its cursor."""
 LOOK_SECONDS = 0.05
@@ -40,7 +41,7 @@ log = logging.getLogger("tidings.web")
 
 
 class CutOff(Exception):
-    """Ends an answer before its end for a reason that is known: its reader must notice."""
+    """Ends a response early for a known reason; its reader must notice."""
 
 
 async def run_stream(scope: Any, proto: Any, stream: Stream, headers: list[tuple[str, str]], feed: Feed) -> None:
@@ -88,7 +89,7 @@ async def pour(
 async def _write(
     transport: Any, pieces: AsyncIterator[bytes], queue: _Queue, gone: asyncio.Future[Any], feed: Feed
 ) -> bool:
-    """Write the pieces; whether that came to their end."""
+    """Write the pieces; returns whether all were written."""
     while not feed.closed:
         following = asyncio.ensure_future(anext(pieces, None))
         await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -143,7 +144,7 @@ class _Queue:
         return True
 
     def cut(self) -> None:
-        """Break the connection, so that what was written is not taken for the whole."""
+        """Break the connection, so that the part written is not taken for the whole."""
         self._seek()
         if self._socket is not None:
             with contextlib.suppress(OSError):

@@ -75,7 +75,7 @@ class Candidates:
 
 
 class SenderClock:
-    """Checks the sender's time. `tolerance_seconds` of the caller goes before that of the scheme."""
+    """Checks the sender's time. The caller's `tolerance_seconds` takes precedence over the scheme's."""
 
     __slots__ = ("_form", "_future", "_source", "_tolerance")
 
@@ -96,7 +96,7 @@ class SenderClock:
 
 
 def check_age(age: float, tolerance: float | None, future: float | None) -> None:
-    """Raise Unfit for a signature that is older, or further in the future, than is permitted. None: any age is."""
+    """Raise Unfit for a signature that is older, or further in the future, than is permitted. None permits any age."""
     if tolerance is not None and not age <= tolerance:
         raise Unfit("too_old", f"It was signed {_span(age)} ago; {_span(tolerance)} are permitted. {_CLOCK}")
     if future is not None and not age >= -future:

@@ -89,7 +89,7 @@ class SortedCheck:
 
 
 def with_and_without_port(url: str) -> list[str]:
-    """A URL as it is, without its port, and with the usual one: Twilio's own validator takes either."""
+    """A URL unchanged, without its port, and with the default port: Twilio's own validator accepts any of these."""
     kind, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     name, colon, port = host.rpartition(":")

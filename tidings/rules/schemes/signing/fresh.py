@@ -22,7 +22,7 @@ def fresh(
 ) -> HookRequest:
     """The request with the id of a new delivery, before it is signed.
 
-    `own_body`: the body is the caller's, and stays as it is.
+    `own_body`: the body is the caller's, and is not changed.
     """
     places = [text.strip() for text in scheme.delivery_id.split(" | ") if text.strip()]
     fitting = [place for place in places if is_at(place, request)]

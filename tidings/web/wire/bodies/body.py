@@ -88,7 +88,7 @@ Beside = Callable[[Any, frozenset[str]], list[Place]]
 def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> tuple[T, Any]:
     """The struct, and the same as plain values. Raises Malformed if it is not JSON, Invalid for wrong values.
 
-    `beside`: finds the errors besides numbers that would be changed, so that one answer names them all.
+    `beside`: finds the errors other than numbers that would be changed, so that one response names them all.
     """
     try:
         # Where what matters is kept as text, no number of it can be changed.
@@ -110,7 +110,7 @@ def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> 
 
 @cache
 def _is_verbatim(kind: Any) -> bool:
-    """Whether a struct, or those that it lists, keeps a member as the text that came."""
+    """Whether a struct, or those that it lists, keeps a member as the received text."""
     struct, items, _ = _shape(kind)
     if struct is None:
         return kind is msgspec.Raw or (items is not None and _is_verbatim(items))

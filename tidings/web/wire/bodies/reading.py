@@ -51,8 +51,8 @@ class BodyReader:
     async def read(self, proto: Any, headers: dict[str, str], limit: int, tenant: str | None) -> bytes:
         """The whole body, at most `limit` bytes.
 
-        Raises TooLarge, TooSlow, Malformed if it broke off, or Unavailable where too much is under way, of the
-        tenant or of all.
+        Raises TooLarge, TooSlow, Malformed if it broke off, or Unavailable if too much is in progress, for the tenant
+        or in total.
         """
         length = headers.get("content-length")
         if length is None:

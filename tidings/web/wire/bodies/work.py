@@ -28,7 +28,7 @@ LONG_SECONDS, REST_SECONDS_MAX = 0.001, 0.1
 
 
 class Work:
-    """Who works on a large body now, and who waits. Belongs to one event loop."""
+    """Which requests work on a large body now, and which wait. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self.share = Share("work", AT_ONCE_BYTES)
