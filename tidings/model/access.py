@@ -131,7 +131,7 @@ def key_hash(text: str) -> str:
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks for something, whether by the API or on a page. Whatever decides for callers takes one and checks it."""
+    """Who makes a request, through the API or on a page. Functions that decide for callers take one and check it."""
 
     key: Key
     request_id: str | None = None

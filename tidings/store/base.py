@@ -90,7 +90,7 @@ class Contended(StoreError):
 
 
 class Held(Contended):
-    """Another transaction held a lock that this one needs for too long."""
+    """For too long, another transaction held a lock that this one needs."""
 
 
 class UniqueViolation(StoreError):

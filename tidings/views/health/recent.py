@@ -27,7 +27,7 @@ class Recent(msgspec.Struct, frozen=True):
     sizes: Mapping[int, int]
 
     def rates(self) -> RecentRates:
-        """How fast everything is."""
+        """The present rates."""
         total = self.sums.get(ALL) or tally.empty()
         seconds = max(1.0, (self.now - self.since) / SECOND)
         delivered = total[tally.DELIVERED]

@@ -147,7 +147,7 @@ def unreached(found: list[Seen]) -> Iterator[str]:
 
 
 class _Given(NamedTuple):
-    """What was given before the name of a command."""
+    """The options given before the name of a command."""
 
     data: str | None
     database: str | None
