@@ -144,7 +144,7 @@ def test_a_server_sends_only_while_the_database_says_that_it_holds_the_pen(
         until(lambda: not beat.proven(), "the proof has run out")
         event = server.api.publish("step")
         assert server.api.call("GET", f"/v1/events/{event}").status == 200
-        until(lambda: deliver._pause.until > clock.now(), "sending rests")
+        until(lambda: deliver._pause.until > clock.now(), "sending pauses")
         assert receiver.requests() == []
         monkeypatch.setattr(nodes, "PROOF_SECONDS", 30)
         beat.beat()
