@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import text
 
 from chromium import Browser
 from tests import examples, forked
@@ -21,6 +23,7 @@ from tests.servers import Running, Servers
 from tests.sqlite_schema import copied_schema
 from tests.warm import warm_starts
 from tests.warm_server import load_server
+from tests.warm_shell import load_commands
 from tidings.testing import FakeClock
 
 # Collecting makes a million objects that all stay. To look through them for garbage, again and again, doubles its time.
@@ -44,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Let copies of this process run the tests, where pytest-xdist would start others."""
-    forked.take_over(config, load_server)
+    forked.take_over(config, _load)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,6 +72,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:], left_out = thinned(items, everything=examples.are_all())
     config.hook.pytest_deselected(items=left_out)
     items[:] = longest_first(items, forked.count(config))
+
+
+def _load() -> None:
+    """Load what most processes of a run would load, and let Hypothesis make its tables of characters."""
+
+    @settings(max_examples=1, database=None)
+    @given(text())
+    def try_one(_: str) -> None:
+        pass
+
+    try_one()
+    load_server()
+    load_commands()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import pytest
 
-ASIDE = {"calls", "delivery", "forms", "hooks", "portal", "web"}
-"""Folders where most tests ask what does not depend on the store. Unless everything is tried, one in three of those
-that run on SQLite runs on PostgreSQL too."""
+ASIDE = {"calls", "control", "delivery", "forms", "hooks", "items", "portal", "web"}
+"""Folders with many tests, most of which ask what does not depend on the store. Unless everything is tried, one in
+three of those that run on SQLite runs on PostgreSQL too."""
 EACH = 3
 
 

@@ -81,6 +81,7 @@ def test_whatever_happens_to_a_test_is_reported(tmp_path: Path) -> None:
     assert list(tmp_path.glob("removed-*")), "what the tests of a process share is removed, unless it was killed"
 
 
+@pytest.mark.slow
 def test_a_run_that_should_stop_stops(tmp_path: Path) -> None:
     said = run(tmp_path, "-x", "-k", "wrong or good")
     assert "stopping after 1 failures" in said and "1 failed" in said

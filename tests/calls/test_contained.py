@@ -176,6 +176,7 @@ def test_a_page_that_would_hold_up_everyone_is_refused_whole(calls: Calls, body:
     assert not calls.api.pages("/v1/events", type="shop.item.*")
 
 
+@pytest.mark.slow
 def test_a_page_is_looked_at_and_stored_in_parts(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(observe, "OBSERVED_BYTES_PER_STEP", 100)

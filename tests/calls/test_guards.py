@@ -31,6 +31,7 @@ def test_if_decides_and_says_so(calls: Calls, action: dict[str, Any]) -> None:
     assert (tried["outcome"], tried["call"], tried["edit"]) == ("skipped", None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [{"call": CALL}, {"item": ITEM}])
 def test_once_holds_under_replay_of_the_whole_log(calls: Calls, action: dict[str, Any]) -> None:
     calls.connection()

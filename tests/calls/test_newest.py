@@ -102,6 +102,7 @@ def test_what_fails_while_a_newer_one_waits_is_not_retried(calls: Calls) -> None
     assert "newer event" in attempt["reason"]
 
 
+@pytest.mark.slow
 def test_after_a_pause_each_subject_is_sent_once(calls: Calls) -> None:
     links(calls)
     pause(calls)
@@ -112,6 +113,7 @@ def test_after_a_pause_each_subject_is_sent_once(calls: Calls) -> None:
     assert [sent(calls, f"c-{n}") for n in range(3)] == [[57], [58], [59]]
 
 
+@pytest.mark.slow
 def test_it_holds_across_a_restart(calls: Calls) -> None:
     links(calls)
     calls.peer.answer(500)

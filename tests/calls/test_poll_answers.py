@@ -82,6 +82,7 @@ def whole(body: Any) -> bytes:
     return HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(text) + text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stalls", [False, True], ids=["closes", "stalls"])
 @pytest.mark.sqlite_only
 def test_an_answer_that_breaks_off_deletes_nothing(calls: Calls, stalls: bool) -> None:
@@ -101,6 +102,7 @@ def test_an_answer_that_breaks_off_deletes_nothing(calls: Calls, stalls: bool) -
         calls.api.delete(f"/v1/links/pull-{number}")
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_wrong_answer_deletes_nothing_and_moves_no_cursor(calls: Calls, source: Source) -> None:
     poll(calls, sweep=True)
@@ -184,6 +186,7 @@ def test_the_run_says_that_two_records_of_a_page_have_one_key(calls: Calls, sour
     assert sorted(each[1:3] for each in emitted(calls, "seen")) == [("a", 1), ("b", 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["changes", "all"])
 def test_a_large_page_is_taken_in_in_parts_and_a_failure_between_them_repeats_nothing(
     calls: Calls, source: Source, monkeypatch: pytest.MonkeyPatch, mode: str

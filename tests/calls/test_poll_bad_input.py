@@ -96,6 +96,7 @@ def test_a_cursor_that_goes_backwards_is_not_followed(calls: Calls, source: Sour
     assert [key for _, key, _, _ in emitted(calls)] == ["a", "b2", "b3"]
 
 
+@pytest.mark.slow
 def test_a_long_poll_that_is_paused_edited_and_resumed_in_the_middle_repeats_and_loses_nothing(
     calls: Calls, source: Source
 ) -> None:

@@ -171,6 +171,7 @@ def test_tombstones_are_deletions(calls: Calls, source: Source) -> None:
     assert gone["data"] == {"id": "a", "at": "2026-11-29T10:00:00Z", "v": 1, "gone": False}
 
 
+@pytest.mark.slow
 def test_a_full_look_finds_what_is_missing_and_a_failed_one_deletes_nothing(calls: Calls, source: Source) -> None:
     for number in range(40):
         source.put(f"k{number:02}", "10:00:00", v=1)

@@ -23,6 +23,7 @@ def links(calls: Calls, count: int = 1) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for_once_and_sent_with_every_call(calls: Calls) -> None:
     service = Service(calls.peer)
     calls.connection(auth={**CLIENT, "scope": "orders"})
@@ -45,6 +46,7 @@ def test_a_token_is_asked_for_once_and_sent_with_every_call(calls: Calls) -> Non
     assert len(service.asked) == 1, "a start uses the token that is stored"
 
 
+@pytest.mark.slow
 def test_ten_links_and_one_expired_token_make_one_refresh(calls: Calls) -> None:
     service = Service(calls.peer, rotates=True)
     calls.connection(auth=REFRESH)

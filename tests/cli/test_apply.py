@@ -136,6 +136,7 @@ def test_output_for_scripts_is_json(read: Read, run: Run, write: Any, server: Te
     assert lost.exit_code == 4 and json.loads(lost.stdout)["loses"] == "drop 1 column with 1 value: tasks.note"
 
 
+@pytest.mark.slow
 def test_a_stopped_server_follows_too(run: Run, write: Any, tmp_path: Path) -> None:
     data = str(tmp_path / "data")
     mistyped = run("apply", write(TASKS), "--stopped", "--data", str(tmp_path / "dta"))

@@ -199,6 +199,7 @@ def test_a_damaged_database_makes_no_backup(folder: Path, run: Run, tmp_path: Pa
     assert "file is not a database" in backup(run, tmp_path / "x.db", "--data", folder, ok=False)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
     limit = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "

@@ -254,6 +254,7 @@ def test_doctor_names_a_folder_that_it_may_not_look_into(tmp_path: Path) -> None
         tmp_path.chmod(0o700)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_doctor_as_another_user_advises_nothing_that_would_take_the_folder_from_the_server() -> None:
     """A folder that was made by hand may be open to others; the files in it are not."""

@@ -224,6 +224,7 @@ def test_replays_are_listed_shown_and_cancelled(read: Read, run: Run, receiver: 
     assert (said.exit_code, "done" in said.stderr) == (1, True), said.output
 
 
+@pytest.mark.slow
 def test_a_file_of_events_that_breaks_off_can_be_resumed(
     read: Read, run: Run, tmp_path: Path, server: TestServer
 ) -> None:

@@ -58,6 +58,7 @@ def test_values_are_sent_as_typed(read: Read, run: Run) -> None:
     assert "--set gives title twice" in said.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "ndjson"])
 def test_a_file_goes_out_and_comes_in_again(read: Read, run: Run, tmp_path: Path, ending: str) -> None:
     text = "id,title\n" + "".join(f'i{n},"Task, {n}\nof many"\n' for n in range(1_500))

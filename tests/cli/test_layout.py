@@ -127,7 +127,8 @@ def in_a_terminal(program: str, *args: str, columns: int, env: dict[str, str]) -
     return said.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("columns", [80, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 60])
 def test_every_list_at_80_columns_has_whole_ids_and_values(
     server: TestServer, receiver: Receiver, columns: int
 ) -> None:

@@ -60,6 +60,7 @@ def test_open_is_another_name_of_console() -> None:
     assert said.returncode == 0 and said.stdout == run("console", "--help").stdout == run("help", "open").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 60])
 def test_help_breaks_lines_between_words(columns: int) -> None:
     """Every command's help; --client-certificate and the examples of values were cut with an ellipsis."""
@@ -92,6 +93,7 @@ def test_an_unknown_command_is_named() -> None:
     assert said.returncode == 2 and "endpoint" in said.stderr and "endpoints" in said.stderr
 
 
+@pytest.mark.slow
 def test_the_table_has_the_help_of_each_command() -> None:
     commands = typer.main.get_command(tree()).commands  # type: ignore[attr-defined]
     assert list(commands) == [command.name for command in COMMANDS]

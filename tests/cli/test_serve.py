@@ -97,17 +97,20 @@ def test_scripts_get_one_line_of_json(tmp_path: Path) -> None:
     assert ended(process) == ("", "")
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_reported(tmp_path: Path, taken_port: int) -> None:
     said = refused("--data", str(tmp_path), "--port", str(taken_port))
     assert f"port {taken_port} is taken" in said
 
 
+@pytest.mark.slow
 def test_a_folder_in_use_is_reported(tmp_path: Path) -> None:
     with ProcessServer(tmp_path) as server:
         assert server.process is not None
         assert "nother Tidings server is running" in refused("--data", str(tmp_path / "data"), "--port", "0")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("args", "env", "sentence"),
     [
@@ -229,6 +232,7 @@ def test_the_file_is_read_and_flags_are_stronger(tmp_path: Path, taken_port: int
     assert "tidings.yaml, line 2, column 3: 'prot' is not a setting of Tidings." in refused(cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_starting_loads_neither_typer_nor_rich() -> None:
     code = (
         "import sys; from tidings.cli.main import app; app(['serve', '--port', '70000']); "
@@ -377,6 +381,7 @@ def test_a_start_makes_what_the_file_declares_and_refuses_what_would_lose(tmp_pa
     assert "line 5, column 13: A field needs a type" in refused(*given, env=env)
 
 
+@pytest.mark.slow
 def test_a_first_start_on_a_full_disk_says_which_one(tmp_path: Path) -> None:
     folder = tmp_path / "here"
     # Files of a process that may not be longer than this behave as on a full disk.

@@ -200,6 +200,7 @@ def test_impossible_requests_get_a_sentence(run: Run, args: tuple[str, ...], wor
     assert said.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_stdin_is_read_byte_for_byte(tmp_path: Path) -> None:
     raw = schemes.write_request(
         schemes.sign(

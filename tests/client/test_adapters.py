@@ -210,11 +210,13 @@ def test_a_handshake_is_answered_and_no_event(send: Send) -> None:
     assert CAME == []
 
 
+@pytest.mark.slow
 def test_senders_that_expect_a_certain_answer_get_it(send: Send) -> None:
     said = sent(send, signed("dropbox-sign"))
     assert (said.status, said.body) == (200, b"Hello API Event Received")
 
 
+@pytest.mark.slow
 def test_a_scheme_of_ones_own_is_declared_in_place(send: Send) -> None:
     assert send("POST", "/in/own", {"X-Token": SECRET, "content-type": "text/plain"}, b"\xff\x00").status == 204
     assert (CAME[0].value, CAME[0].id, CAME[0].type) == (b"\xff\x00", None, None)
@@ -290,6 +292,7 @@ def test_published_keys_are_fetched_and_subscriptions_confirmed() -> None:
     assert called[1:] == ["https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem"]
 
 
+@pytest.mark.slow
 def test_the_client_imports_no_framework() -> None:
     loaded = "import sys, tidings.client; print(*{'flask', 'django', 'starlette', 'fastapi'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)

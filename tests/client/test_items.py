@@ -109,6 +109,7 @@ def test_lists_questions_and_batches(tasks: Do) -> None:
     assert len(tasks("ask", "by_day", due="2026-11-21", done=False, limit=2)) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["rows", "generator", "bytes", "file", "path"])
 @pytest.mark.few(4)
 def test_imports_take_files_and_rows(tasks: Do, tmp_path: Path, how: str) -> None:

@@ -171,6 +171,7 @@ def test_headers_as_the_standard_library_has_them_are_read() -> None:
     assert verify(headers, b"{}", "secret", scheme={"check": {"kind": "token", "from": "header:X-Token"}}) == {}
 
 
+@pytest.mark.slow
 def test_plain_calls_do_not_load_the_schemes_of_other_senders() -> None:
     loaded = "import sys, tidings.client; print(*[name for name in sys.modules if name.startswith('tidings.rules')])"
     said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
@@ -197,6 +198,7 @@ print(len(refused))
 """
 
 
+@pytest.mark.slow
 def test_the_first_webhooks_may_come_in_many_threads_at_once() -> None:
     """As to a threaded web server that has just been started: the interpreter crashed in half of such starts."""
     for _ in range(4):

@@ -159,6 +159,7 @@ def test_connections_are_used_again(world: World) -> None:
     assert world.receiver.connections <= 2
 
 
+@pytest.mark.slow
 def test_a_slow_endpoint_does_not_slow_the_others(world: World) -> None:
     arrived: list[float] = []
 

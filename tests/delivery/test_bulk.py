@@ -41,6 +41,7 @@ def failed(world: World, path: str, count: int, type: str = "bulk.a", **options:
     return endpoint
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 def test_all_that_failed_are_counted_and_retried_once_by_two_operators(world: World) -> None:
     api = world.api
@@ -76,6 +77,7 @@ def test_all_that_failed_are_counted_and_retried_once_by_two_operators(world: Wo
     assert (done["sent"], done["tenant"]) == (3, "bert")
 
 
+@pytest.mark.slow
 def test_all_that_wait_are_cancelled_but_not_what_comes_later(world: World) -> None:
     api = world.api
     endpoint = world.register("/slow", events=["bulk.*"])
@@ -111,6 +113,7 @@ def test_a_filter_needs_something_that_narrows_it(world: World) -> None:
     assert world.api.post(RETRY, {"since": "2020-01-01T00:00:00Z", "dry_run": True})["count"] == 0
 
 
+@pytest.mark.slow
 def test_a_bulk_job_continues_after_a_restart(world: World) -> None:
     endpoint = failed(world, "/again", 6, events=["bulk.*"])
     world.receiver.answer(204, path="/again")

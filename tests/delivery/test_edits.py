@@ -33,6 +33,7 @@ def test_a_new_url_applies_to_waiting_deliveries(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_new_headers_fields_and_secret_apply_to_waiting_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     old = world.secret(endpoint)
@@ -83,6 +84,7 @@ def test_a_new_rate_applies_at_once(world: World) -> None:
     world.delivered(events, endpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["none", "subject", "all"])
 @pytest.mark.few(2)
 def test_failed_deliveries_are_retried_at_once_if_the_url_is_corrected(world: World, order: str) -> None:

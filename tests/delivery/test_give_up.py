@@ -154,6 +154,7 @@ def test_413_with_retry_after_still_halves(world: World) -> None:
     world.delivered([each["id"] for each in made["events"]], endpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "status"), [("all", 422), ("subject", 422), ("all", 500)])
 def test_giving_up_at_once_does_not_slow_the_line(world: World, order: str, status: int) -> None:
     def choose(received: Received) -> int:

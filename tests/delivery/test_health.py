@@ -24,6 +24,7 @@ def written_down(world: World, endpoints: list[str], path: str | None = None) ->
     return until(look, "every failure is written down")
 
 
+@pytest.mark.slow
 def test_failing_for_five_days_disables_and_emits_an_event(world: World) -> None:
     world.receiver.answer(500, path="/bad")
     bad = world.register("/bad", events=["tasks.*", "endpoint.*"])
@@ -55,6 +56,7 @@ def test_failing_for_five_days_disables_and_emits_an_event(world: World) -> None
     world.delivered(kept, bad)
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 def test_events_about_a_failing_endpoint_cause_no_further_events(world: World) -> None:
     """Two endpoints that fail and want to hear of failures would tell each other forever."""
@@ -70,6 +72,7 @@ def test_events_about_a_failing_endpoint_cause_no_further_events(world: World) -
     assert len(world.api.pages("/v1/events", type="endpoint.failing")) == 2
 
 
+@pytest.mark.slow
 def test_a_failing_endpoint_is_only_probed_until_it_answers(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()
@@ -103,6 +106,7 @@ def test_failures_long_ago_do_not_disable(world: World) -> None:
     assert world.endpoint(endpoint)["state"] == "enabled"
 
 
+@pytest.mark.slow
 def test_a_pause_keeps_deliveries_and_resuming_sends_them(world: World) -> None:
     endpoint = world.register()
     world.api.post(f"/v1/endpoints/{endpoint}:pause", {"reason": "maintenance"})

@@ -86,6 +86,7 @@ def test_holds_grow_without_retry_after(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_many_requests_in_flight_make_one_hold(world: World) -> None:
     world.receiver.answer(Reaction(status=429, headers={"Retry-After": "60"}))
     endpoint = world.register()

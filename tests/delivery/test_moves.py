@@ -192,6 +192,7 @@ FLOWS: dict[tuple[State, Cause], Flow] = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: f"{move.source}-{move.cause}")
 def test_every_move_of_the_table_happens_in_some_delivery(
     world: World, move: Move, monkeypatch: pytest.MonkeyPatch

@@ -42,6 +42,7 @@ def world(
         yield World(server, clock, receiver)
 
 
+@pytest.mark.slow
 def test_sixty_names_that_never_answer_delay_no_other_tenant(world: World) -> None:
     for number in range(60):
         world.api.post(

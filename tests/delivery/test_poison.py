@@ -45,6 +45,7 @@ def publish(world: World, count: int, *, good: bool, subject: str | None = None)
     return [each["id"] for each in found["events"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["none", "subject"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.few(4)
@@ -85,6 +86,7 @@ def test_a_poisoned_event_does_not_spoil_its_batch(world: World, kind: str) -> N
     world.delivered(events, endpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 @pytest.mark.sqlite_only
 def test_poisoned_events_raise_no_alarm_while_good_ones_arrive(world: World) -> None:
@@ -100,6 +102,7 @@ def test_poisoned_events_raise_no_alarm_while_good_ones_arrive(world: World) -> 
     assert not world.api.pages("/v1/events", type="endpoint.failing")
 
 
+@pytest.mark.slow
 def test_a_line_of_a_poisoned_subject_keeps_no_other_subject_waiting(world: World) -> None:
     world.receiver.answer_by(poisoned("422"))
     endpoint = world.register(order="subject")
@@ -147,6 +150,7 @@ def test_lines_longer_than_memory_keep_their_order(world: World, restarts: bool)
     assert sum(len(set(numbers)) for numbers in arrived.values()) == 900
 
 
+@pytest.mark.slow
 def test_taking_the_order_away_frees_long_lines(world: World) -> None:
     world.receiver.answer_by(poisoned("422"))
     endpoint = world.register(order="subject")
@@ -157,6 +161,7 @@ def test_taking_the_order_away_frees_long_lines(world: World) -> None:
     world.delivered(events[1:], endpoint)
 
 
+@pytest.mark.slow
 def test_good_events_of_a_long_backlog_arrive_after_a_restart(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()
@@ -171,6 +176,7 @@ def test_good_events_of_a_long_backlog_arrive_after_a_restart(world: World) -> N
     world.delivered(good, endpoint)
 
 
+@pytest.mark.slow
 def test_a_failing_endpoint_is_not_called_more_often_for_new_events(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()
@@ -183,6 +189,7 @@ def test_a_failing_endpoint_is_not_called_more_often_for_new_events(world: World
     world.nothing_more(tried, "/")
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_due_retries_and_new_events_share_the_turns(world: World) -> None:
     world.receiver.answer(503)

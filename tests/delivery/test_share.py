@@ -60,6 +60,7 @@ def test_requests_that_never_return_leave_slots_for_others(tight: World, tenant:
     assert {view.name for view in tight.server.server.deliver.shares()} >= {"flights", "flight_bytes", "queued"}
 
 
+@pytest.mark.slow
 def test_deliveries_that_waited_for_their_tenants_share_arrive(tight: World) -> None:
     for number in range(ENDPOINTS):
         path = f"/later/{number}"

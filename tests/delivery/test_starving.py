@@ -67,6 +67,7 @@ def pairs() -> Iterator[Any]:
         yield pytest.param(kind, options, marks=[*marks, *([pytest.mark.thorough] if (row + column) % 2 else [])])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), list(pairs()))
 def test_good_events_arrive_within_seconds(tmp_path: Path, kind: str, options: str) -> None:
     slow = KINDS[kind].after > 1
@@ -93,6 +94,7 @@ def limiter(per_second: int) -> Any:
     return receives
 
 
+@pytest.mark.slow
 def test_a_real_limit_uses_up_no_attempts(tmp_path: Path, database: str | None) -> None:
     world = Simulated(tmp_path, limiter(5), database, retry_delays_seconds=(0.0,))
     world.publish(*({"g": n} for n in range(200)))
@@ -161,6 +163,7 @@ def again() -> Iterator[Any]:
             yield pytest.param("postgres", kind, option, ways[column // 2 % 2], marks=postgres)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("database", "kind", "options", "again"), list(again()), indirect=["database"])
 def test_a_restart_or_a_resume_makes_nothing_worse(
     tmp_path: Path, database: str | None, kind: str, options: str, again: str
@@ -196,6 +199,7 @@ def test_a_restart_or_a_resume_makes_nothing_worse(
     assert all((each or 0) <= (60 if good in (120, 160) else 8) for good, each in enumerate(late, 100)), late
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["422", "500", "closed", "429 for 2 s"])
 @pytest.mark.few(2)
 def test_calls_for_poisoned_events_are_no_more_than_their_schedule(tmp_path: Path, kind: str) -> None:

@@ -109,6 +109,7 @@ def test_certificates_as_shown_can_be_sent_back_and_change_nothing(world: World)
     assert world.api.patch(path, {**shown, "description": "x"})["ca"] == shown["ca"]
 
 
+@pytest.mark.slow
 def test_an_empty_certificate_is_refused_even_if_one_is_stored(world: World) -> None:
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", "client_certificate": pair(GOOD)})
     with pytest.raises(ApiError) as refused:

@@ -45,6 +45,7 @@ def test_only_settings_and_metrics_that_exist_are_named(path: Path) -> None:
     assert not unknown, f"{path.name} names what does not exist: {unknown}"
 
 
+@pytest.mark.slow
 def test_the_dashboard_is_fresh() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "make_dashboard.py", "--check"], capture_output=True, text=True

@@ -77,6 +77,7 @@ def test_a_start_on_a_containers_own_layer_warns(
     assert [line for line in caplog.messages if "Mount a volume there" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_a_start_names_whose_the_folder_is() -> None:
     own = Path(tempfile.mkdtemp())

@@ -252,6 +252,7 @@ def test_an_unknown_path_costs_the_same_however_long_it_is(world: HookWorld) -> 
         assert (answer.status, answer.body) == (404, b"There is no hook here.\n")
 
 
+@pytest.mark.slow
 def test_a_flood_of_forgeries_is_kept_in_part_and_does_not_drive_out_others(world: HookWorld) -> None:
     hook = world.hook("github")
     forged = hook.signed(BODY, secret="guessed")

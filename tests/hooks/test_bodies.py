@@ -214,6 +214,7 @@ def test_a_small_body_that_unpacks_to_a_large_one_waits_for_its_tenants_turn(wor
         assert hook.send(large).status == 401 and waits.result().status == 401
 
 
+@pytest.mark.slow
 def test_a_body_that_unpacks_to_more_than_the_limit_is_413(world: HookWorld) -> None:
     hook = world.hook("github")
     bomb = gzip.compress(bytes(50_000_000))

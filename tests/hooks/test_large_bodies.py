@@ -85,6 +85,7 @@ def test_a_body_with_too_many_values_is_kept_as_text_with_the_reason(
     assert (data["text"].encode(), data["unread"]) == (body, "It has more than 500,000 names and values.")
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_signature_inside_such_a_body_is_refused_with_the_reason(
     world: HookWorld, monkeypatch: pytest.MonkeyPatch

@@ -264,6 +264,7 @@ MADE_UP: list[Any] = [
 RESTS: list[list[Any]] = [[1], ["x", 1], [None, 1], [-1], [2**62], [True], [1.5], [], ["\0"], [None, None]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SORTED[:2], *slow(*SORTED[2:])])
 def test_cursors_of_a_recreated_collection_are_refused(server: TestServer, api: Api, name: str) -> None:
     """Nobody can make a cursor up, but a field may have become of another type since it was given."""
@@ -397,6 +398,7 @@ def test_two_callers_cannot_take_the_same_value_at_once(api: Api) -> None:
     assert sorted(statuses) == [201] + [409] * 7
 
 
+@pytest.mark.slow
 def test_simultaneous_edits_lose_nothing(api: Api) -> None:
     made = api.post(PATH, {"whole": 0})
     path = f"{PATH}/{made['id']}"

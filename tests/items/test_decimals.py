@@ -92,6 +92,7 @@ def test_a_decimal_that_does_not_fit_is_refused_with_a_sentence(api: Api, body: 
     assert import_(api, "application/x-ndjson", body).status == 422
 
 
+@pytest.mark.slow
 def test_decimals_are_asked_for_and_sorted_by_as_numbers(api: Api) -> None:
     for index, total in enumerate(reversed(TOTALS)):
         api.call("PUT", f"{PATH}/sorted{index}", {"total": total, "who": "sorted"})

@@ -92,6 +92,7 @@ def told(own: Api) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.few(4)
 @pytest.mark.parametrize("seed", [*range(2), *slow(*range(2, 12))])
 def test_a_batch_does_what_its_operations_do_one_by_one(api: Api, seed: int) -> None:
@@ -131,6 +132,7 @@ def statements(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> list[str]
     return ran
 
 
+@pytest.mark.slow
 def test_a_thousand_operations_take_few_statements(
     own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +189,7 @@ def test_items_that_are_too_large_to_change_together_are_refused(own: Api) -> No
     assert {each["revision"] for each in own.pages(path, fields="revision")} == {2, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_items_with_many_words_weigh_more(own: Api) -> None:
     """Each word is an entry of an index: 600,000 of them in a file of four megabytes took seconds of the writer."""

@@ -72,6 +72,7 @@ def test_an_export_can_be_imported_unchanged(api: Api, format: str, media: str) 
     check()
 
 
+@pytest.mark.slow
 def test_an_export_takes_the_parameters_of_a_list(api: Api) -> None:
     own = tenant(api, "asks")
     rows = [f"Task {n},{n},{'high' if n % 2 else 'low'}\n" for n in range(2_345)]

@@ -358,6 +358,7 @@ def test_few_lines_are_imported_whole_by_whatever_key(tmp_path: Path) -> None:
         assert own.get("/v1/items/tasks", count="true", limit=1)["count"] == 1_001
 
 
+@pytest.mark.slow
 def test_endpoints_registered_later_get_no_events_of_an_import(
     own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

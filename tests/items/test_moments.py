@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.web.test_events import Reader
 from tidings.testing import Api, TestServer
 
@@ -21,6 +23,7 @@ def declare(api: Api, name: str, fields: dict[str, Any]) -> None:
     assert reply.status == 201, reply.body
 
 
+@pytest.mark.slow
 def test_requests_continue_while_a_collection_comes_and_goes(server: TestServer, api: Api) -> None:
     done = threading.Event()
     seen: list[tuple[str, int, bytes]] = []

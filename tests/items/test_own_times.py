@@ -60,6 +60,7 @@ def test_items_are_sorted_by_when_they_were_created_and_updated(api: Api, items:
     assert listed(api, "sort=updated&tenant=a") == [each["id"] for each in by_update if each["tenant"] == "a"]
 
 
+@pytest.mark.slow
 def test_items_are_filtered_by_when_they_were_created_and_updated(api: Api, items: list[dict[str, Any]]) -> None:
     for name, order in (("created", items), ("updated", [*items[3:], items[2], items[1], items[0]])):
         for sort in (name, f"-{name}", "created", "-created,n", "n,created", "-n"):

@@ -133,6 +133,7 @@ def test_a_tenants_endpoint_gets_events_of_its_own_items_only(api: Api, receiver
     assert [each.json["data"]["title"] for each in receiver.wait_for(1, path="/mine")] == ["mine"]
 
 
+@pytest.mark.slow
 def test_a_batch_of_a_thousand_emits_a_thousand_events_in_order(api: Api, receiver: Receiver, listen: Any) -> None:
     listen("/many", events=["people.*"], batch={"max_events": 100, "max_ms": 100})
     operations: list[dict[str, Any]] = [

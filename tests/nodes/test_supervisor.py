@@ -136,6 +136,7 @@ def test_a_first_start_that_is_refused_is_the_end(running: Running, number: str)
     assert not running.ready and len(running.pids(2)) == int(number) - 1, "the first one was to prepare everything"
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_is_replaced_and_calls_wait_meanwhile(running: Running) -> None:
     running.start().until_ready()
     for number in (1, 2):
@@ -146,6 +147,7 @@ def test_one_that_is_killed_is_replaced_and_calls_wait_meanwhile(running: Runnin
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_one_that_does_not_get_up_again_is_tried_later_and_later(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -161,6 +163,7 @@ def test_one_that_does_not_get_up_again_is_tried_later_and_later(
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_it_ends_if_none_gets_up_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restarts, "GIVE_UP_SECONDS", 0.3)
     running.start().until_ready()
@@ -174,6 +177,7 @@ def test_it_ends_if_none_gets_up_again(running: Running, monkeypatch: pytest.Mon
     )
 
 
+@pytest.mark.slow
 def test_one_whose_event_loop_stands_still_is_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     running = Running(tmp_path, watchdog_seconds=0.3).start("2 hangs")
     until(lambda: "worker 2 hangs: its event loop has not turned for 0.3 s" in caplog.text, "it is noticed")
@@ -188,6 +192,7 @@ def test_one_that_does_not_stop_is_killed(running: Running, monkeypatch: pytest.
     assert running.stop() == BROKEN
 
 
+@pytest.mark.slow
 def test_one_that_is_drained_is_replaced(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     running.start("2 drains")

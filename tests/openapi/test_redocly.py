@@ -49,6 +49,7 @@ def problems(redocly: Path, documents: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_redocly_finds_nothing(callers: dict[str, Api], npm_programs: Path) -> None:
     asked = [who for who in CALLERS if who != "nobody"] if are_all() else ["operator"]
     documents = {who: callers[who].get("/v1/openapi.json") for who in asked}
@@ -56,11 +57,13 @@ def test_redocly_finds_nothing(callers: dict[str, Api], npm_programs: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_redocly_finds_nothing_in_awkward_documents(awkward: dict[str, Any], npm_programs: Path) -> None:
     assert problems(npm_programs / "redocly", awkward) == []
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_redocly_finds_what_is_wrong(callers: dict[str, Api], npm_programs: Path) -> None:
     document = callers["guest"].get("/v1/openapi.json")
     del document["info"]["license"]

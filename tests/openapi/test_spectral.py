@@ -127,6 +127,7 @@ def test_the_documents_have_no_errors(callers: dict[str, Api], spectral: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_its_own_rules_find_nothing_in_awkward_documents(
     callers: dict[str, Api], awkward: dict[str, Any], spectral: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import thorough
 from tests.peers.contacts import copy
 from tests.peers.kinto import Kinto
 from tests.peers.mischief import Peer
@@ -20,7 +21,7 @@ KILLS = 5
 PROGRAMS = {"Kinto": [], "Soap": ["npm", "node"]}
 
 
-@pytest.mark.parametrize("made", [Kinto, Soap])
+@pytest.mark.parametrize("made", [Kinto, *thorough(Soap)])
 def test_the_sink_equals_the_source_whatever_happens(
     made: Callable[[Path], Peer], tmp_path: Path, database: str | None
 ) -> None:

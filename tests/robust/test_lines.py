@@ -28,6 +28,7 @@ def publish(world: World, first: int, last: int, **more: str) -> list[str]:
     return ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 2, 64])
 @pytest.mark.few(1)
 def test_one_subject_longer_than_the_slots(world: World, slots: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import pytest
+
 from tests.robust.stalls import writer_of
 from tests.web.test_metrics import samples
 from tidings.store.base import Db, StoreFull
@@ -12,6 +14,7 @@ from tidings.store.engines.sqlite import SqliteDb
 from tidings.testing import TestServer, until
 
 
+@pytest.mark.slow
 def test_a_damaged_page_makes_it_unready_while_writes_hit_it(tmp_path: Path) -> None:
     with TestServer(tmp_path) as server:
         for n in range(300):

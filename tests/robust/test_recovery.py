@@ -30,6 +30,7 @@ def held(world: World, endpoint: str) -> int:
     )
 
 
+@pytest.mark.slow
 def test_requests_in_flight_when_the_breaker_opened_are_sent_again(world: World, crash: Crash) -> None:
     # The queue goes back to the store, behind the lane's cursor; what is in flight is before it, and unanswered.
     world.receiver.answer(*[Reaction(status=500, waits=True)] * 10, Reaction(silent=True))
@@ -94,6 +95,7 @@ def test_many_behind_a_head_that_was_in_flight(world: World, crash: Crash, order
     assert numbers(after) == list(range(2000))
 
 
+@pytest.mark.slow
 def test_queued_and_paused_deliveries_are_sent_after_a_crash(world: World, crash: Crash) -> None:
     world.receiver.answer(Reaction(silent=True))
     endpoint = world.register(max_in_flight=2)

@@ -247,6 +247,7 @@ def test_documents_are_read_together_and_correctly(db: Db, catalog: Catalog, rou
     assert {name for name, link in pairs(db) if link == 2} == {f"e{n}" for n in range(100) if n % 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", ["busy", None])
 def test_a_tenant_that_fills_a_step_with_deliveries_lets_others_pass(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks, tenant: str | None

@@ -170,6 +170,7 @@ COSTLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", COSTLY)
 @pytest.mark.few(2)
 def test_if_selecting_costs_too_much_the_body_is_as_thin_as_can_be(case: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tidings.model.moment import SECOND
 from tidings.rules.network.callers import SITE_TIMES, CallersCount, counted_as
 
@@ -21,6 +23,7 @@ def test_an_address_is_counted_in_each_window() -> None:
     assert counts.rest_seconds(NOW) == 60 - NOW / SECOND % 60
 
 
+@pytest.mark.slow
 def test_a_site_with_many_networks_is_limited_and_strangers_are_not() -> None:
     counts = CallersCount(60, addresses_max=1_000)
     taken = sum(counts.take(v6(1, network), 5, NOW) <= 5 for network in range(20_000))

@@ -118,6 +118,7 @@ def test_a_reference_out_of_the_schema_is_refused_with_its_place() -> None:
     assert compiled(meta).is_valid([{"type": "string"}])  # one that is stored continues working
 
 
+@pytest.mark.slow
 def test_a_schema_that_cannot_be_counted_is_refused() -> None:
     parts = [{"properties": {f"x{n}": NODE, f"y{n}": {"$ref": f"#/$defs/m{n}"}}} for n in range(60)]
     more = {f"m{n}": {"properties": {f"x{m}": NODE for m in range(60)}} for n in range(60)}
@@ -168,6 +169,7 @@ def worst(weight: int) -> dict[str, Any]:
     return {"items": {"allOf": [{"maximum": 10 + n} for n in range(weight // 2)]}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [10, 100, 1_000, 4_000])
 @pytest.mark.few(2)
 def test_what_may_be_checked_is_checked_quickly(weight: int) -> None:
@@ -254,6 +256,7 @@ def test_what_a_number_or_text_truly_costs_is_counted(name: str) -> None:
     assert not schema.is_free(validator.cost)
 
 
+@pytest.mark.slow
 def test_usual_numbers_are_checked_in_large_values_too() -> None:
     prices = checked({"items": {"type": "number", "multipleOf": 0.01}})
     assert not is_costly(prices, [n / 100 for n in range(30_000)])

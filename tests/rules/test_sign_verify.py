@@ -45,6 +45,7 @@ def test_published_vectors() -> None:
     assert verify(headers(ED_SIGNATURE), BODY, WHSK, AT) == MSG_ID
 
 
+@pytest.mark.slow
 @given(st.binary(min_size=24, max_size=64), st.text(max_size=200), st.sampled_from([1, 2]))
 def test_official_packages_accept_what_we_sign(key: bytes, text: str, count: int) -> None:
     import svix.webhooks  # Here, as it takes half a second: each process that runs tests loads this file.

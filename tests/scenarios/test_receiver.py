@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.repository import ROOT
 from tidings.testing import TestServer, until
 
 RECEIVER = [sys.executable, str(ROOT / "examples" / "receiver.py")]
 
 
+@pytest.mark.slow
 def test_an_endpoint_registered_later_is_verified(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -32,6 +35,7 @@ def test_an_endpoint_registered_later_is_verified(tmp_path: Path) -> None:
             process.wait(10)
 
 
+@pytest.mark.slow
 def test_two_endpoints_of_one_url_are_both_verified(tmp_path: Path) -> None:
     """Whoever followed the README and then start.md has two, each with its own secret."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -55,6 +59,7 @@ def test_two_endpoints_of_one_url_are_both_verified(tmp_path: Path) -> None:
             process.wait(10)
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = subprocess.run([*RECEIVER, str(taken.getsockname()[1])], capture_output=True, text=True, timeout=20)

@@ -184,6 +184,7 @@ def test_a_full_disk_refuses_the_group_and_the_next_one_goes_on(writer: Writer, 
     reader.close()
 
 
+@pytest.mark.slow
 def test_readers_never_see_a_number_before_a_lower_one(writer: Writer, engine: Engine) -> None:
     """Order of commit is order of reading: a reader that continues from the last number it saw misses nothing."""
     writer.start()

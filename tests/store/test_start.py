@@ -16,6 +16,7 @@ def asked(server: PostgresServer, name: str) -> tuple[int, int]:
     return sum("SHOW fsync" in line for line in lines), sum("connection authorized" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_the_settings_are_asked_for_once_and_by_each_writer(tmp_path: Path) -> None:
     settings = {"log_line_prefix": "%d ", "log_connections": "on", "log_statement": "all"}

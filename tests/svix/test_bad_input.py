@@ -84,6 +84,7 @@ def is_refusal(reply: httpx.Response) -> None:
 NAMES = {"app_id": "acme", "endpoint_id": "mine", "msg_id": "one", "event_type_name": "a.b", "attempt_id": "x.1"}
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
 def test_bodies_that_are_wrong(operation: Any, call: Call) -> None:
     if operation.request is None:
@@ -96,6 +97,7 @@ def test_bodies_that_are_wrong(operation: Any, call: Call) -> None:
     assert call(operation.method, path, b"{}", headers={"content-type": "text/plain"}).status_code == 415
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if "{" in each.path], ids=lambda each: each.name)
 def test_ids_that_are_wrong(operation: Any, call: Call) -> None:
     for name in operation.path.split("{")[1:]:
@@ -197,6 +199,7 @@ def test_an_application_whose_tenant_has_a_key_keeps_its_endpoints(call: Call, s
     assert call("DELETE", "/app/keyed").status_code == 204
 
 
+@pytest.mark.slow
 def test_of_many_at_once_one_gets_a_uid(call: Call) -> None:
     def made(path: str, body: Any) -> list[int]:
         with ThreadPoolExecutor(8) as pool:
@@ -235,6 +238,7 @@ def test_tokens_of_every_form(call: Call, server: TestServer) -> None:
     assert call("GET", "/health").status_code == 204
 
 
+@pytest.mark.slow
 def test_a_page_may_call_with_the_token_if_the_key_names_its_origin(server: TestServer) -> None:
     origin = "https://app.example.com"
     key = server.api.post("/v1/keys", {"name": "web", "scopes": ["*"], "cors_origins": [origin]})["key"]

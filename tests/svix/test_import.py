@@ -97,6 +97,7 @@ def test_a_receiver_verifies_before_and_after_with_the_same_secret(
         assert request.json == {"n": number}
 
 
+@pytest.mark.slow
 def test_what_changed_in_the_meantime_is_changed(
     receiver: Receiver, svix: sdk.Svix, target: TestServer, run: Import
 ) -> None:
@@ -113,6 +114,7 @@ def test_what_changed_in_the_meantime_is_changed(
     assert "changed" not in counted(run("--json"))["endpoints"]
 
 
+@pytest.mark.slow
 def test_ids_and_uids_that_callers_stored_find_the_same_things(
     receiver: Receiver, svix: sdk.Svix, target: TestServer, run: Import
 ) -> None:

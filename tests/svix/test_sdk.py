@@ -209,6 +209,7 @@ def test_a_message_makes_its_application_and_its_event_id_is_unique(svix: sdk.Sv
     refused(404, svix.message.create, "nobody", sdk.MessageIn(event_type="event.started", payload={}))
 
 
+@pytest.mark.slow
 def test_a_call_that_is_repeated_does_nothing_twice(server: TestServer) -> None:
     headers = {"Authorization": f"Bearer {server.api.key}", "idempotency-key": "auto_1"}
     body = {"name": "Once", "uid": "once"}
@@ -325,6 +326,7 @@ def test_an_example_is_sent_and_failed_messages_are_recovered(svix: sdk.Svix, re
     assert job.task.value == "endpoint.recover"
 
 
+@pytest.mark.slow
 def test_the_portal_opens_and_its_token_sees_one_application(
     svix: sdk.Svix, connect: Connect, server: TestServer
 ) -> None:

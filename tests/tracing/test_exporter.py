@@ -77,12 +77,14 @@ def test_a_request_has_the_times_of_day(begun: Begun, seeing: Seeing) -> None:
     assert seen.attributes["network.peer.address"] == "::1" and seen.attributes["server.address"] == "a"
 
 
+@pytest.mark.slow
 def test_half_a_surrogate_pair_spoils_nothing(begun: Begun, seeing: Seeing) -> None:
     begun.spans.add_all([RECORD, CreationRecord(TRACE, 1, "evt_\ud800", None, "timer.due")])
     seeing.wait(lambda span: True, 2)
     assert [span.attributes["messaging.message.id"] for span in seeing.spans] == ["evt_1", "evt_?"]
 
 
+@pytest.mark.slow
 def test_an_exporter_that_is_killed_is_started_again(
     begun: Begun, seeing: Seeing, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +103,7 @@ def test_an_exporter_that_is_killed_is_started_again(
     assert "the process that sends traces has ended by signal 9; it is started again. Spans lost: 3" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_exporter_that_hangs_is_not_waited_for(begun: Begun, seeing: Seeing) -> None:
     spans = begun.spans
     spans.add(RECORD)

@@ -270,6 +270,7 @@ def test_what_no_request_made_begins_a_trace(server: TestServer, collector: Coll
     assert [span.name for span in found if not span.parent] == ["create timer.due"]
 
 
+@pytest.mark.slow
 def test_probes_are_not_traced(server: TestServer, collector: Collector) -> None:
     trace, _, headers = context()
     for path in ("/healthz", "/readyz", "/metrics"):

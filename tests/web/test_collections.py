@@ -236,6 +236,7 @@ def test_the_same_key_makes_it_once(clean: Api) -> None:
     assert again.headers["idempotency-replayed"] == "true"
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 def test_changes_are_event_types(clean: Api) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.web.validity import fitting, validate
 from tidings.model.access import SCOPES
 from tidings.testing import Api
@@ -68,6 +70,7 @@ def test_a_tenants_key_is_shown_nothing_that_belongs_to_the_whole_server(api: Ap
     assert shown == {each.name for each in OPERATIONS if not each.internal and not each.whole}
 
 
+@pytest.mark.slow
 def test_every_body_has_an_example_that_fits(api: Api) -> None:
     whole = api.get("/v1/openapi.json")
     check = fitting(whole)

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.repository import nodes, under
 from tidings.model import errors
 from tidings.model.codes import OF_PLACES, PRECISE
@@ -78,6 +80,7 @@ def codes_of(path: Path, code: ast.expr) -> set[str]:
     return {str(getattr(module, code.id))}
 
 
+@pytest.mark.slow
 def test_every_code_of_an_answer_is_in_the_reference() -> None:
     found = {each for path, code in raised() for each in codes_of(path, code)}
     assert {"would_lose", "unique_taken", "items_fits", "idempotency_key_reused"} <= found

@@ -47,6 +47,7 @@ def test_events_come_through_at_once(proxied: Proxied) -> None:
         assert time.monotonic() - began < STREAM_SECONDS
 
 
+@pytest.mark.slow
 def test_the_servers_own_urls_work_through_the_proxy(proxied: Proxied) -> None:
     made = proxied.call("POST", "/v1/tenants", b'{"id": "behind", "name": "x"}')
     assert made.headers["location"] == f"{proxied.url}/v1/tenants/behind"
@@ -67,6 +68,7 @@ def test_the_prefix_without_a_slash_is_redirected(proxied: Proxied) -> None:
     assert led.status in (301, 302) and led.headers["location"] in ("/hooks/", f"{proxied.url}/")
 
 
+@pytest.mark.slow
 def test_each_caller_is_counted_by_its_own_address(proxied: Proxied) -> None:
     """No address that a caller makes up is believed; the proxy sees the one that it really has."""
 

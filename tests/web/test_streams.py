@@ -118,6 +118,7 @@ def test_a_stream_ends_with_its_key(server: TestServer, api: Api) -> None:
             said += piece
 
 
+@pytest.mark.slow
 def test_everybody_gets_what_they_asked_for(server: TestServer, api: Api) -> None:
     """Each waits for other events, and more come than are remembered for those who wait."""
     readers = {
