@@ -191,7 +191,7 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 MASKED = "***"
-_IN_URL = re.compile(r"(://[^/@\s]*?:)[^/\s]*(?=@)|(?i:(\b(?:password|sslpassword)=))[^&\s]*")
+_IN_URL = re.compile(r"(://[^/@\s]*?:)\S*(?=@)|(?i:(\b(?:password|sslpassword)=))[^&\s]*")
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _WORDS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 
@@ -297,7 +297,12 @@ def _masked(setting: Setting, value: Any) -> str:
         return MASKED if value else ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _IN_URL.sub(lambda found: (found[1] or found[2]) + MASKED, str(value))
+    return without_passwords(str(value))
+
+
+def without_passwords(text: str) -> str:
+    """A text whose URLs may be shown."""
+    return _IN_URL.sub(lambda found: (found[1] or found[2]) + MASKED, text)
 
 
 def check_ca_file(settings: Settings) -> None:

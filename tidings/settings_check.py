@@ -61,11 +61,18 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     """Values that cannot be a place to store or listen, such as the empty text of a variable that was left empty."""
+    # Imported here: a command that only calls a server never reads these.
+    from tidings.rules.network import database_url
+
     if not settings.data.strip():
         yield "data", "data must name a folder, such as ./tidings-data, not an empty text."
     for name in ("data", "database"):
         if not _is_utf8(getattr(settings, name)):
             yield name, f"{name} is not valid UTF-8, in which the names of all files must be."
+    try:
+        database_url.check(settings.database)
+    except ValueError as wrong:
+        yield "database", str(wrong)
     host = settings.host
     if _IN_BRACKETS.fullmatch(host):
         yield "host", f"host must be without brackets: write {host.strip('[]')}."

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from tests.cli.conftest import Run
 from tests.postgres_server import PostgresServer
 from tidings.cli.terminal.sentences import sentence
+from tidings.store.engines.sqlite import translated
 from tidings.store.files import FileLock
 from tidings.testing import ProcessServer, Receiver, TestServer, until
 
@@ -61,15 +63,41 @@ def test_the_oldest_backups_are_deleted_once_a_new_one_is_complete(tmp_path: Pat
     backups.mkdir()
     old = [backups / f"tidings-2026010{day}T000000Z.db" for day in range(1, 5)]
     others = [backups / "tidings-mine.db", backups / "tidings-20260101T000000Z.db.partial.old", backups / "kept.key"]
-    for path in (*old, *others):
+    backup(run, tmp_path / "own.db", "--data", folder)
+    for path in old:
+        shutil.copy(tmp_path / "own.db", path)
+    for path in others:
         path.touch()
     said = backup(run, backups, "--data", folder, "--keep", 3)
-    assert said["deleted"] == [str(path) for path in old[:2]]
+    assert said["deleted"] == [str(path) for path in old[:2]] and said["left"] == []
     assert set(backups.iterdir()) == {*old[2:], *others, Path(said["file"])}
     assert "there is no folder" in backup(run, tmp_path / "one.db", "--data", folder, "--keep", 3, ok=False)
     shutil.rmtree(folder)
     backup(run, backups, "--data", folder, "--keep", 1, ok=False)
     assert all(path.exists() for path in old[2:]), "what makes no backup deletes none"
+
+
+def test_backups_of_another_server_in_the_same_folder_are_left_alone_and_not_tried(
+    tmp_path: Path, run: Run, folder: Path
+) -> None:
+    with TestServer(tmp_path / "other"):
+        pass
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    backup(run, tmp_path / "theirs.db", "--data", tmp_path / "other")
+    theirs = [backups / f"tidings-{day}T000000Z.db" for day in ("20260101", "20991231")]
+    for path in theirs:
+        shutil.copy(tmp_path / "theirs.db", path)
+    (no_backup := backups / "tidings-20260102T000000Z.db").write_text("This is not a database.")
+    ours = backup(run, backups, "--data", folder, "--keep", 1)
+    assert ours["deleted"] == [] and ours["left"] == [str(theirs[0]), str(no_backup), str(theirs[1])]
+    assert restore(run, "--trial", backups, "--data", folder)["file"] == ours["file"]
+    assert restore(run, "--trial", backups, "--data", tmp_path / "other")["file"] == str(theirs[1])
+    Path(ours["file"]).rename(backups / "tidings-20260103T000000Z.db")
+    said = run("backup", str(backups), "--data", str(folder), "--keep", "1").stdout
+    assert "Deleted, to keep 1: tidings-20260103T000000Z.db.\n" in said
+    assert "Left alone, as they are not backups of this database: tidings-20260101T000000Z.db, " in said
+    assert all(path.exists() for path in (*theirs, no_backup))
 
 
 def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path: Path, run: Run, folder: Path) -> None:
@@ -418,3 +446,9 @@ def test_on_postgres_the_commands_are_printed_and_work(
             assert again.api.call("GET", f"/v1/events/{event}").status == 200
     said = run("backup", str(tmp_path / "x.dump"), "--database", "postgresql://u:hush@127.0.0.1:1/none")
     assert said.exit_code == 1 and "PostgreSQL cannot be reached" in said.stderr and "hush" not in said.output
+
+
+def test_a_full_disk_is_not_called_not_an_error() -> None:
+    """SQLite's copy finds no room, and its connection has the text of success."""
+    assert str(translated(apsw.FullError("not an error"))) == "the disk is full"
+    assert str(translated(apsw.FullError("database or disk is full"))).endswith("(database or disk is full)")

@@ -126,3 +126,43 @@ def test_options_that_commands_share_are_the_same_in_each() -> None:
     create, edit = ({each.name for each in endpoints[name].params} for name in ("create", "edit"))
     assert {"events", "filter", "header", "ca", "give_up_on", "set", "url", "key", "as_json"} <= create & edit
     assert create - edit == {"tenant", "once"} and edit - create == {"id", "revision"}
+
+
+@pytest.mark.parametrize("args", [("--help",), ("schemes",), ("schemes", "--json"), ("keys", "--help")])
+def test_an_output_that_cannot_be_written_is_said_in_a_sentence(args: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tidings", *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "The output cannot be written: No space left on device.\n")
+
+
+def test_a_reader_that_has_had_enough_is_told_nothing() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [sys.executable, "-m", "tidings", "schemes"], stdout=theirs, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+INTERRUPTED_IMPORT = """
+import sys
+from tidings.cli.main import app
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+sys.exit(app(["events", "list"]))
+"""
+
+
+@pytest.mark.parametrize("name", ["typer", "tidings.cli.remote.events", "tidings.client"])
+def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_traceback(name: str) -> None:
+    code = INTERRUPTED_IMPORT.format(name=name)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

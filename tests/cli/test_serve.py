@@ -117,7 +117,7 @@ def test_a_folder_in_use_is_reported(tmp_path: Path) -> None:
         (["--port", "x"], {}, "--port must be a whole number, not 'x'."),
         (["--port", "70000"], {}, "ort must be 0 to 65535"),
         ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is not a setting of Tidings"),
-        (["--database", "mysql:x"], {}, "nknown database 'mysql'"),
+        (["--database", "mysql:x"], {}, "neither sqlite:FILE nor postgresql://"),
         (["--allow-addresses", "10.0.0.0/99"], {}, "10.0.0.0/99"),
         (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
         (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -213,3 +214,14 @@ def test_stdin_is_read_byte_for_byte(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tidings", "verify", "--scheme", "github", "--secret", SECRET]
     ran = subprocess.run(command, input=raw, capture_output=True, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (0, b"Genuine: it is from GitHub.\n"), ran.stderr
+
+
+@pytest.mark.parametrize("scheme", ["github", "tidings", "stripe", "slack"])
+def test_what_trigger_signs_without_a_secret_is_verified_as_verify_says(run: Run, scheme: str) -> None:
+    request = run("trigger", scheme).stdout
+    said = run("verify", "--scheme", scheme, "-", input=request)
+    assert said.exit_code == 1
+    advice = said.stderr.strip().rpartition("verified with: ")[2]
+    assert advice.startswith("--secret ")
+    assert run("verify", "--scheme", scheme, *shlex.split(advice), "-", input=request).exit_code == 0
+    assert "--secret" not in run("verify", "--scheme", scheme, "--secret", "whsec_b3RoZXI=", input=request).stderr

@@ -56,7 +56,7 @@ def _asked() -> str:
 
 
 def logout(profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
-    """Delete a stored key. It stays valid; `tidings keys delete` revokes it."""
+    """Delete a stored key. The key stays valid; `tidings keys revoke` ends it."""
     try:
         profiles = load_profiles()
         if profile not in profiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,33 @@ from tidings.cli.table import BY_NAME, OTHER_NAMES, help_lines, version_line
 
 HELP = ((), ("--help",), ("-h",), ("help",))
 VERSION = (("--version",), ("version",), ("-V",))
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+_UNWRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to stdout may be refused with."""
 
 
 def app(args: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. `args`: by default those of this process, without the program."""
+    try:
+        try:
+            return _run(args)
+        finally:
+            # At exit it would be too late to say what is wrong.
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as wrong:
+        if wrong.errno not in _UNWRITTEN or wrong.filename is not None:
+            raise
+        # What is left to be written would be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if wrong.errno != errno.EPIPE:
+            print(f"The output cannot be written: {wrong.strerror}.", file=sys.stderr)
+        return 1
+
+
+def _run(args: Sequence[str] | None) -> int:
     given = tuple(sys.argv[1:] if args is None else args)
     if not _completing():
         if given in HELP:
@@ -43,8 +67,5 @@ def _completing() -> bool:
 
 
 def _print(text: str) -> int:
-    try:
-        print(text)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(text)
     return 0

@@ -125,12 +125,19 @@ def connector(url: str) -> Connect:
 
 
 def _postgres(url: str) -> Connect:
+    from tidings.rules.network import database_url
     from tidings.store.engines.opening import NO_DRIVER
 
     try:
         import psycopg
     except ImportError as wrong:
         raise ValueError(f"{NO_DRIVER}.") from wrong
+    database_url.check(url)
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        # libpq's message quotes the part that it does not understand, which may be of the password.
+        raise ValueError(database_url.WRONG) from None
     name = "tidings outbox"
     return lambda: psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name=name)
 

@@ -288,14 +288,23 @@ def named_by_time(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _WHOLE.fullmatch(path.name) and path.is_file())
 
 
-def delete_oldest(made: Path, keep: int) -> list[Path]:
-    """Delete the oldest backups next to one that was just made; returns them. Files with other names stay.
+def is_sealed_by(path: Path, mark: str | None) -> bool:
+    """Whether a file is a database that knows the key with this mark. Raises OSError."""
+    try:
+        return mark is not None and mark_in(path) == mark
+    except StoreError:
+        return False
 
-    Their names sort by time. The new one is kept even if a wrong clock has given others later names.
-    Raises OSError.
+
+def delete_oldest(made: Path, mark: str | None, keep: int) -> tuple[list[Path], list[Path]]:
+    """Delete the oldest backups next to one that was just made; returns them, and those that are not of its store.
+
+    These stay, as do files with other names: what is sealed by another key than `mark` is another server's. The names
+    sort by time. The new one is kept even if a wrong clock has given others later names. Raises OSError.
     """
     others = [path for path in named_by_time(made.parent) if path.name != made.name]
-    oldest = others[: max(0, len(others) - (keep - 1))]
+    own = [path for path in others if is_sealed_by(path, mark)]
+    oldest = own[: max(0, len(own) - (keep - 1))]
     for path in oldest:
         path.unlink()
-    return oldest
+    return oldest, [path for path in others if path not in own]

@@ -61,6 +61,7 @@ def start(environ: Mapping[str, str], clock: Clock) -> Started:
         files = ", ".join(filter(None, (where.ca_file, where.certificate_file, where.key_file)))
         why = (wrong.strerror or str(wrong)).lower().rstrip(".")
         raise WrongTracing(f"The certificates for the collector ({files}) cannot be used: {why}.") from None
-    log.info("traces are sent to %s as %s, %.4g of them", where.shown, sender["service.name"], chosen.below / ALL)
+    share = 100 * chosen.below / ALL
+    log.info("%.4g %% of the traces are sent to %s as the service %s", share, where.shown, sender["service.name"])
     orders = Orders(where, how, sender, NAME, __version__)
     return Started(Tracing(Spans(lambda: Exporter(orders), how.queue_max, clock), chosen, clock))

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import typer
@@ -17,6 +16,7 @@ from tidings.cli.local import check
 from tidings.cli.session import FAILED, AsJson, fail, print_json, progress_bar
 from tidings.cli.terminal.numbers import counting
 from tidings.model.moment import Micros, SystemClock
+from tidings.rules.network.database_url import without_password
 from tidings.rules.reading.refused import Refused
 from tidings.settings import Settings, SettingsError
 from tidings.store.base import StoreError
@@ -32,7 +32,9 @@ File = Annotated[str | None, typer.Option(help="The settings file; defaults to .
 Keep = Annotated[
     int | None,
     typer.Option(
-        parser=counting, help="Keep this many backups in the folder DEST, and delete the oldest ones.", metavar="NUMBER"
+        parser=counting,
+        help="Keep this many of this database's backups in the folder DEST, and delete the older ones.",
+        metavar="NUMBER",
     ),
 ]
 
@@ -82,8 +84,8 @@ def backup(
     if with_key is not None and key is not None:
         _write_key(key, with_key, made, now)
     note_backup(settings, made, now, key_copied=with_key is not None)
-    deleted = [] if keep is None else _delete_oldest(made, keep)
-    _say(settings, made, with_key, deleted, keep, as_json=as_json)
+    deleted, left = ([], []) if keep is None else _delete_oldest(made, keep)
+    _say(settings, made, with_key, deleted, left, keep, as_json=as_json)
 
 
 def _check_places(dest: str, with_key: Path | None, *, is_folder: bool) -> None:
@@ -99,23 +101,33 @@ def _check_places(dest: str, with_key: Path | None, *, is_folder: bool) -> None:
 
 
 def _say(
-    settings: Settings, made: Copied, with_key: Path | None, deleted: list[Path], keep: int | None, *, as_json: bool
+    settings: Settings,
+    made: Copied,
+    with_key: Path | None,
+    deleted: list[Path],
+    left: list[Path],
+    keep: int | None,
+    *,
+    as_json: bool,
 ) -> None:
     if as_json:
         key_file = None if with_key is None else str(with_key)
-        print_json({**msgspec.to_builtins(made), "key": key_file, "deleted": [str(each) for each in deleted]})
+        files = {"deleted": [str(each) for each in deleted], "left": [str(each) for each in left]}
+        print_json({**msgspec.to_builtins(made), "key": key_file, **files})
         return
     typer.echo(f"{made.file}: {size(made.bytes)} with {held(made)}, copied and checked in {made.seconds:.1f} s.")
     if deleted:
         typer.echo(f"Deleted, to keep {keep}: {', '.join(each.name for each in deleted)}.")
+    if left:
+        typer.echo(f"Left alone, as they are not backups of this database: {', '.join(each.name for each in left)}.")
     typer.echo(_about_key(settings, made, with_key))
 
 
-def _delete_oldest(made: Copied, keep: int) -> list[Path]:
+def _delete_oldest(made: Copied, keep: int) -> tuple[list[Path], list[Path]]:
     from tidings.store import backup
 
     try:
-        return backup.delete_oldest(Path(made.file), keep)
+        return backup.delete_oldest(Path(made.file), made.contents.secret_mark, keep)
     except OSError as wrong:
         fail(f"the backup {made.file} is complete, but an older backup could not be deleted: {reason(wrong)}")
 
@@ -236,15 +248,6 @@ def described(settings: Settings) -> Described:
         from tidings.store.engines import pen
 
     return pen.describe(settings.database)
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown and typed; the password is read from ~/.pgpass."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, place = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{place}"))
 
 
 def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:

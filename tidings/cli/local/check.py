@@ -15,7 +15,7 @@ from tidings.model.errors import Place
 from tidings.model.moment import SystemClock
 from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused, escaped
-from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
+from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings, without_passwords
 from tidings.store.base import StoreError
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
     rows = {}
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
+        value = without_passwords(value) if isinstance(value, str) else value
         source = "default"
         if setting.env in os.environ:
             source = setting.env

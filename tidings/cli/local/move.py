@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from tidings.cli.local.backup import Data, Database, File, reason, settings_of, without_password
+from tidings.cli.local.backup import Data, Database, File, reason, settings_of
 from tidings.cli.session import AsJson, fail, print_json, progress_bar
 from tidings.cli.terminal.sentences import counted
 from tidings.model.moment import SystemClock, to_text
+from tidings.rules.network.database_url import without_password
 from tidings.settings import Settings
 from tidings.store.base import StoreError
 

@@ -21,11 +21,11 @@ from tidings.cli.local.backup import (
     reason,
     settings_of,
     size,
-    without_password,
 )
 from tidings.cli.session import FAILED, AsJson, fail, print_json
 from tidings.cli.terminal.sentences import counted
 from tidings.model.moment import Micros, SystemClock
+from tidings.rules.network.database_url import without_password
 from tidings.settings import Settings
 from tidings.store.base import StoreError
 from tidings.store.files import PARTIAL, give_to_owner_of
@@ -85,17 +85,14 @@ def restore(
 
 def _try(settings: Settings, src: Path, key_file: Path | None, *, as_json: bool) -> None:
     from tidings.cli.local.production import record, trial
-    from tidings.store.seal import KEY_FILE, Sealer, load_key, read_key
+    from tidings.store.seal import Sealer
 
     now = SystemClock().now()
     try:
-        source = trial.newest(src) if src.is_dir() else src
+        source = trial.newest(src, _mark_at_hand(settings, key_file)) if src.is_dir() else src
         _check_source(source)
         _checked_key(settings, source, key_file, force=True)
-        if settings.secret_key and key_file is None:
-            key = load_key(settings.secret_key, settings.folder)
-        else:
-            key = read_key(key_file or settings.folder / KEY_FILE)
+        key = _key_at_hand(settings, key_file)
         with copy_bar("Restoring", source, silent=as_json) as progress:
             tried = trial.restore_on_trial(source, Sealer(key), now, progress)
     except (StoreError, OSError) as wrong:
@@ -108,6 +105,23 @@ def _try(settings: Settings, src: Path, key_file: Path | None, *, as_json: bool)
         f"{source} can be restored: {counted(tried.events, 'event')} and {counted(tried.endpoints, 'endpoint')}, "
         f"every secret opens. It took {tried.seconds:.1f} s; nothing was changed."
     )
+
+
+def _key_at_hand(settings: Settings, file: Path | None) -> bytes:
+    from tidings.store.seal import KEY_FILE, load_key, read_key
+
+    if settings.secret_key and file is None:
+        return load_key(settings.secret_key, settings.folder)
+    return read_key(file or settings.folder / KEY_FILE)
+
+
+def _mark_at_hand(settings: Settings, file: Path | None) -> str | None:
+    """The mark of the key that is given or in place; None if there is none, which is refused later."""
+    from tidings.store.seal import Sealer
+
+    with contextlib.suppress(StoreError, OSError):
+        return Sealer(_key_at_hand(settings, file)).mark
+    return None
 
 
 def _check_source(src: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated, Any
 
 import msgspec
@@ -61,6 +62,11 @@ def verify(
         print_json(_shown(known.name, verdict, handshake, accepted))
     else:
         _tell(known.title or "this sender", len(secrets), verdict, handshake)
+    if not accepted and not secrets and (example := schemes.example_secret(known)):
+        advice = (
+            f"No secret was given. What `tidings trigger` signs without one is verified with: --secret {quote(example)}"
+        )
+        typer.echo(advice, err=True)
     if not accepted:
         raise typer.Exit(FAILED)
 

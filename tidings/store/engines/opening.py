@@ -107,7 +107,8 @@ def _join(url: str, folder: Path, expected: Expected, wants_to_send: bool) -> En
 def shared_engine(url: str, *, joined: bool = False, wants_to_send: bool = True) -> PostgresEngine:
     """The engine of a database that several servers can reach, not opened yet. Raises StoreError."""
     if not url.startswith(("postgresql://", "postgres://")):
-        raise StoreError(f"unknown database {url.split(':')[0]!r}: use sqlite:FILE or postgresql://USER@HOST/NAME")
+        # Whatever else it is may have a password in it.
+        raise StoreError("the database is neither sqlite:FILE nor postgresql://USER@HOST/NAME")
     with driver_needed():
         from tidings.store.engines.postgres import PostgresEngine
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tidings.rules.network import database_url
 from tidings.store.base import Behind, Contended, Held, Outdated, StoreBusy, StoreError, StoreFull, UniqueViolation
 
 CONNECT_SECONDS = 5
@@ -58,9 +59,11 @@ def place(url: str) -> str:
 @functools.lru_cache
 def _parts(url: str) -> dict[str, Any]:
     try:
+        database_url.check(url)
         return dict(conninfo_to_dict(url))
-    except psycopg.Error as wrong:
-        raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
+    except (ValueError, psycopg.Error):
+        # libpq's message quotes the part that it does not understand, which may be of the password.
+        raise StoreError(database_url.WRONG) from None
 
 
 def ends_session(wrong: BaseException | None) -> bool:

@@ -381,7 +381,8 @@ def _translated() -> Iterator[None]:
 def translated(wrong: apsw.Error) -> StoreError:
     """SQLite's error as our own kind of error."""
     if isinstance(wrong, apsw.FullError):
-        return StoreFull("the disk is full", because=str(wrong))
+        # For a copy that finds no room, SQLite gives the text of success, "not an error".
+        return StoreFull("the disk is full", because="" if str(wrong) == "not an error" else str(wrong))
     if isinstance(wrong, apsw.IOError):
         return StoreFull("the disk refuses writes", because=str(wrong))
     if isinstance(wrong, apsw.ReadOnlyError):

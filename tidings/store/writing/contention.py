@@ -125,9 +125,9 @@ def refusal(wrong: Exception, *, is_told: bool = False) -> TidingsError:
     if is_told:
         pass
     elif isinstance(wrong, StoreError):
-        log.error("a group could not be written: %s", wrong)
+        log.error("changes could not be written: %s", wrong)
     else:
-        log.error("a group could not be written", exc_info=wrong)
+        log.error("changes could not be written", exc_info=wrong)
     detail = wrong.detail if isinstance(wrong, StoreError) else "something went wrong on the server"
     said = "It is unknown whether it was stored" if getattr(wrong, "unknown", False) else "Nothing was stored"
     return Unavailable(

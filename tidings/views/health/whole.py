@@ -137,7 +137,8 @@ def _well(
     paused = [f"{count:,} {kind}{'' if count == 1 else 's'}" for count, kind in kinds if count]
     are = "is" if endpoints + links == 1 else "are"
     if rates is not None and rates.accepted >= 1:
-        waits = f"{rates.accepted:,.0f} events a second, {waits}"
+        many = f"{rates.accepted:,.0f}"
+        waits = f"{many} event{'' if many == '1' else 's'} a second, {waits}"
     first = (f"Nothing needs you yet: {' and '.join(unsettled)}; {waits}.") if unsettled else f"All is well: {waits}."
     return first + (f" {' and '.join(paused)} {are} paused." if paused else "")
 

@@ -20,12 +20,13 @@ def announce(url: str, operator_key: str | None, *, as_json: bool, workers: list
         more = {} if workers is None else {"workers": workers}
         say(json.dumps({"url": url, "operator_key": operator_key, "pid": os.getpid(), **more}))
     else:
-        say(f"Tidings listens on {url}; its API is documented at {url}/docs.")
+        here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        say(f"Tidings listens on {url}; its API is documented at {here}/docs.")
         if workers is not None:
             say(f"{len(workers)} workers take calls there, each also at its own port: {', '.join(workers)}")
         if operator_key:
             say(f"Keep the operator's key, which is shown only this once: {operator_key}")
-            there = "" if url == DEFAULT_URL else f" and TIDINGS_URL to {url}"
+            there = "" if here == DEFAULT_URL else f" and TIDINGS_URL to {here}"
             say(f"Next, in another terminal: set TIDINGS_KEY to the key{there}, and run: tidings console")
     notify("READY=1", f"STATUS=Listens on {url}.")
 

@@ -34,13 +34,16 @@ class TriedBackup(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def newest(folder: Path) -> Path:
-    """The newest backup in a folder, by its name. Raises StoreError if there is none, and OSError."""
+def newest(folder: Path, mark: str | None) -> Path:
+    """The newest backup in a folder, by its name, if possible of the key with this mark: others are another server's.
+
+    Raises StoreError if there is none, and OSError.
+    """
     found = backup.named_by_time(folder)
     if not found:
         name = backup.NAME.format("20261128T033000Z")
         raise StoreError(f"there is no backup in {folder}: none is named after a time, such as {name}")
-    return found[-1]
+    return next((path for path in reversed(found) if backup.is_sealed_by(path, mark)), found[-1])
 
 
 def restore_on_trial(source: Path, sealer: Sealer, now: Micros, progress: backup.Progress) -> TriedBackup:

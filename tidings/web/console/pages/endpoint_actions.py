@@ -105,9 +105,10 @@ async def replay(visit: PageVisit) -> View | Done:
     shown = await endpoint(visit)
     shown = kept.refilled(shown, where, visit.posted) or shown
     actions = [button(where, f"Send {found.would_send:,} again", "main", fields={**given, "sure": "1"})]
-    said = f"{found.would_send:,} of {found.total:,} events would be sent again."
+    events = f"{found.total:,} event{'' if found.total == 1 else 's'}"
+    said = f"{found.would_send:,} of {events} would be sent again."
     if not found.would_send:
-        actions, said = [], f"None of {found.total:,} events would be sent again: choose other times, or all below."
+        actions, said = [], f"None of {events} would be sent again: choose other times, or all below."
     return View(shown.template, shown.title, said, {**shown.values, "actions": actions}, "attention")
 
 

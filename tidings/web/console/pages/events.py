@@ -31,7 +31,7 @@ async def events(visit: PageVisit) -> View:
     return View(
         "list.html",
         "Events",
-        f"{many} events, newest first."
+        f"{many} event{'' if many == '1' else 's'}, newest first."
         if rows
         else "No events match this filter."
         if given
