@@ -59,6 +59,7 @@ echo "user $(sed -n 's/^Uid:\t\([0-9]*\).*/\1/p' "$ROOT/proc/$server/status")"
 within python3 -c "open('/usr/x', 'w')" 2>/dev/null && echo "writable root"
 within /opt/tidings/bin/python -v -c "import tidings.server" 2>&1 | grep -q "^# code object from /" && echo "compiles"
 within $IMAGE_HEALTH_PYTHON -c "$IMAGE_HEALTH" && echo "healthy"
+within env TIDINGS_PORT=9 $IMAGE_HEALTH_PYTHON -c "$IMAGE_HEALTH" 2>/dev/null && echo "deaf to the port"
 kill -TERM $server
 status=0; wait $server || status=$?
 echo "stopped $status"
@@ -188,6 +189,7 @@ def main() -> int:
             ("its root can be written to", "writable" in seen),
             ("each start compiles code again", "compiles" in seen),
             ("its own health check fails", "healthy" not in seen),
+            ("its health check ignores TIDINGS_PORT", "deaf" in seen),
             ("SIGTERM does not end it cleanly", seen.get("stopped") != "0"),
             ("it shows no key at its first start", "Keep" not in seen),
         )

@@ -260,6 +260,15 @@ def test_the_servers_process_is_judged_and_not_the_doctors(server: TestServer, t
     assert "No server runs on" in absent.detail
 
 
+def test_an_interpreter_in_a_home_folder_is_named(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    at = Path("/home") / "python3.13"
+    python.symlink_to(at)
+    said = service.hidden(python)
+    assert f"is {at}, which deploy/tidings.service cannot run" in said
+    assert service.hidden(Path("/usr/bin/python3")) == service.hidden(tmp_path / "homely") == ""
+
+
 @pytest.mark.parametrize(
     ("group", "state", "words"),
     [

@@ -30,13 +30,24 @@ def look_at_service(settings: Settings) -> Iterator[Finding]:
     process = server_process(settings.folder)
     if process is None:
         said = f"No server runs on {settings.folder}, so its process was not checked. Start it, and run this again."
-        yield Finding("fail", "service", said)
+        yield Finding("fail", "service", f"{said}{hidden(Path(sys.executable))}")
     else:
         yield _supervised(process)
         yield _user(process)
         yield from _open_files(process)
     yield _clock()
     yield _log(settings)
+
+
+def hidden(interpreter: Path) -> str:
+    """A sentence, after a space, if the unit's ProtectHome hides this interpreter; otherwise the empty string."""
+    place = interpreter.resolve()
+    if not place.is_relative_to("/root") and not place.is_relative_to("/home"):
+        return ""
+    return (
+        f" The interpreter is {place}, which deploy/tidings.service cannot run, because it has no access to home "
+        "folders (ProtectHome): install with a Python outside of them."
+    )
 
 
 def server_process(folder: Path) -> Path | None:
