@@ -95,7 +95,8 @@ def forget(before: list[str]) -> None:
     """Remove the images that have lost their names to new ones."""
     now = known()
     for ident in before:
-        if ident not in now:
+        # With an image, what only it stood on is removed as well.
+        if ident not in now and ident in buildah("images", "--all", "--quiet", "--no-trunc").split():
             buildah("rmi", ident)
 
 

@@ -87,7 +87,7 @@ def test_tidings_accepts_the_settings_of_compose(name: str, monkeypatch: pytest.
     assert done.exit_code == 0, done.output
     used = json.loads(done.stdout)["settings"]
     assert (used["data"], used["host"]) == ("/data", "0.0.0.0") and used["database"].startswith(
-        "postgresql://tidings:hush@postgres" if "postgres" in name else "sqlite:"
+        "postgresql://tidings:***@postgres" if "postgres" in name else "sqlite:"
     )
 
 

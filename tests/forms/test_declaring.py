@@ -181,7 +181,7 @@ def test_a_tenant_with_forms_is_not_deleted(world: FormWorld) -> None:
     world.api.post("/v1/tenants", {"id": "busy"})
     form = world.form(path="busy/form", tenant="busy")
     answer = world.api.call("DELETE", "/v1/tenants/busy")
-    assert answer.status == 409 and "1 forms" in answer.json["detail"]
+    assert answer.status == 409 and "has 1 form." in answer.json["detail"]
     world.api.delete(f"/v1/forms/{form.id}")
     world.api.delete("/v1/tenants/busy")
 

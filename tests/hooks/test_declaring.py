@@ -213,7 +213,7 @@ def test_scopes_are_required(world: HookWorld) -> None:
 def test_a_tenant_with_hooks_is_not_deleted(world: HookWorld) -> None:
     world.api.post("/v1/tenants", {"id": "busy"})
     hook = world.hook("github", tenant="busy", path="busy/github")
-    with pytest.raises(ApiError, match="1 hooks"):
+    with pytest.raises(ApiError, match="1 hook\\. Delete"):
         world.api.delete("/v1/tenants/busy")
     world.api.delete(f"/v1/hooks/{hook.id}")
     world.api.delete("/v1/tenants/busy")

@@ -110,8 +110,9 @@ class Tenants:
             hooks = int((db.one("hooks_of_tenant", tenant=before.id) or (0,))[0])
             forms = int((db.one("forms_of_tenant", tenant=before.id) or (0,))[0])
             if endpoints or keys or hooks or forms:
-                has = f"{endpoints} endpoints, {hooks} hooks, {forms} forms and {keys} keys"
-                raise Conflict(f"The tenant still has {has}. Delete them first.")
+                counts = {"endpoint": endpoints, "hook": hooks, "form": forms, "key": keys}
+                has = (f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count)
+                raise Conflict(f"The tenant still has {', '.join(has)}. Delete them first.")
             portal.revoke_all(db, self._catalog, before.id, self._clock.now())
             self._catalog.drop_tenant(db, before.id)
 
