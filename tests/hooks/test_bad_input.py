@@ -308,7 +308,7 @@ def test_what_could_not_be_stored_is_503_and_the_next_try_is_one_event(world: Ho
     hook = world.hook("github")
     request = hook.signed(BODY)
     commits = UnknownCommits(world.server)
-    commits.lose(1)
+    commits.lose(1, of_events=True)
     refused = hook.send(request)
     assert (refused.status, "retry-after" in refused.headers) == (503, True)
     assert hook.send(request).status == 200

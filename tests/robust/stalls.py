@@ -41,22 +41,25 @@ class UnknownCommits:
     """Commits that hold, of which the answer is lost: the next `count` of them."""
 
     def __init__(self, server: TestServer) -> None:
-        self._db: Any = writer_of(server)._db
+        self._writer = writer_of(server)
+        self._db: Any = self._writer._db
         self._commit = self._db.commit
         self._lock = threading.Lock()
         self._left = 0
+        self._of_events = False
         self.lost = 0
         self._db.commit = self._one  # type: ignore[method-assign]
 
-    def lose(self, count: int) -> None:
-        """Lose the next answers."""
+    def lose(self, count: int, *, of_events: bool = False) -> None:
+        """Lose the next answers; `of_events`: only of commits that store new events, as a server has others to make."""
         with self._lock:
-            self._left = count
+            self._left, self._of_events = count, of_events
 
     def _one(self) -> None:
         self._commit()
         with self._lock:
-            lost, self._left = self._left > 0, max(0, self._left - 1)
+            lost = self._left > 0 and (bool(self._writer.appended) or not self._of_events)
+            self._left -= lost
             self.lost += lost
         if lost:
             raise StoreBusy("the connection broke", unknown=True)
