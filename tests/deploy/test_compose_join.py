@@ -51,7 +51,7 @@ def test_only_the_proxy_is_published_and_knows_both_servers(compose: Any) -> Non
 
 def test_the_servers_are_as_closed_as_a_single_one(compose: Any) -> None:
     single = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text())["services"]["tidings"]
-    usual = {name: value for name, value in single.items() if name not in ("ports", "volumes")}
+    usual = {name: value for name, value in single.items() if name not in ("environment", "ports", "volumes")}
     for name in SERVERS:
         assert usual.items() <= compose["services"][name].items()
 
@@ -61,7 +61,8 @@ def test_tidings_accepts_their_settings(compose: Any, name: str, monkeypatch: py
     image = re.findall(r"\b(TIDINGS_\w+)=(\S+)", (DEPLOY / "Dockerfile").read_text())
     given = dict(image) | compose["services"][name]["environment"]
     for variable, value in given.items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{(\w+)[^}]*\}", lambda found: GIVEN[found[1]], value))
+        if value is not None:
+            monkeypatch.setenv(variable, re.sub(r"\$\{(\w+)[^}]*\}", lambda found: GIVEN[found[1]], value))
     done = CliRunner().invoke(tree(("check",)), ["check", "--json"])
     assert done.exit_code == 0, done.output
     used = json.loads(done.stdout)["settings"]
