@@ -6,16 +6,20 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import jsonschema_rs
+import msgspec
 import pytest
 
 from tests.svix.conftest import Connect
 from tidings.testing import TestServer, until
+from tidings.web.svix import rows, shapes, table
 from tidings.web.svix.document import ERRORS, document
+from tidings.web.svix.door import ELSEWHERE
 from tidings.web.svix.table import OPERATIONS, TABLE
 
 # Cases differ in what is refused, not in what the store does.
@@ -50,6 +54,31 @@ BODIES += [
 ]
 BODIES += [{"metadata": {"a": {}}, "name": "n"}, {"metadata": {"a": "b" * 20_000}, "name": "n"}, {"since": "yesterday"}]
 BODIES += [{"url": "http://127.0.0.1:9/", "secret": "short"}, {"url": "x", "throttleRate": -1}, {"name": "\ud800"}]
+
+
+MESSAGE = {"eventType": "a.b", "payload": {}}
+_URL = {"url": "http://127.0.0.1:9/"}
+VALID: dict[Any, dict[str, Any]] = {
+    shapes.ApplicationIn: {"name": "n"},
+    shapes.EndpointIn: _URL,
+    shapes.EndpointUpdate: _URL,
+    shapes.EndpointHeadersIn: {"headers": {}},
+    shapes.EndpointHeadersPatchIn: {"headers": {}},
+    shapes.RecoverIn: {"since": "2026-01-01T00:00:00Z"},
+    shapes.EventExampleIn: {"eventType": "a.b"},
+    shapes.EventTypeIn: {"name": "a.b", "description": ""},
+    shapes.EventTypeUpdate: {"description": ""},
+    shapes.MessageIn: MESSAGE,
+    shapes.ApplicationPatch: {},
+    shapes.EndpointPatch: {},
+    shapes.EndpointSecretRotateIn: {},
+    shapes.EventTypePatch: {},
+    shapes.AppPortalAccessIn: {},
+    shapes.ApplicationTokenExpireIn: {},
+}
+"""A body of each kind that has only what is required."""
+CHECKED_BY_TYPE = {("EndpointIn", "version")}
+"""Fields whose type permits the one value that is true here."""
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +146,68 @@ def test_a_large_payload_is_too_large(call: Call, server: TestServer) -> None:
     assert reply.status_code == 413 and reply.json()["code"] == "payload_too_large"
 
 
-def test_unknown_members_and_parameters_are_ignored(call: Call) -> None:
-    made = call("POST", "/app?colour=red", {"name": "n", "uid": "lenient", "colour": "red"})
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+def test_unknown_members_and_parameters_are_refused(operation: Any, call: Call) -> None:
+    path = operation.path.format(**NAMES)
+    reply = call(operation.method, f"{path}?colour=red", {} if operation.request is None else VALID[operation.request])
+    assert reply.status_code == 422 and reply.json()["detail"][0]["loc"] == ["query", "colour"], reply.text
+    if operation.request is not None:
+        body = VALID[operation.request] | {"colour": "red", "tags": ["a"]}
+        reply = call(operation.method, path, body)
+        assert reply.status_code == 422, reply.text
+        assert [each["loc"] for each in reply.json()["detail"]] == [["body", "colour"], ["body", "tags"]]
+
+
+@pytest.mark.parametrize("kind", {each.request for each in OPERATIONS if each.request}, ids=lambda each: each.__name__)
+def test_every_field_of_a_body_is_read_somewhere(kind: Any) -> None:
+    sources = "".join(path.read_text() for path in (Path(table.__file__).parent / "nouns").glob("*.py"))
+    sources += Path(rows.__file__).read_text()
+    for field in msgspec.structs.fields(kind):
+        is_read = re.search(rf"\bgiven\.{field.name}\b|\"{field.name}\"", sources)
+        assert is_read or (kind.__name__, field.name) in CHECKED_BY_TYPE, field.name
+
+
+def test_members_without_a_meaning_here_are_refused_by_name(call: Call) -> None:
+    url = {"url": "http://127.0.0.1:9/"}
+    for path, body, place in (
+        ("/app/acme/endpoint", url | {"eventTypes": ["a"], "filterTypes": ["b"]}, ["filterTypes"]),
+        ("/app/acme/endpoint", url | {"throttleRate": 1, "rateLimit": 2}, ["rateLimit"]),
+        ("/app/acme/endpoint", url | {"version": 2}, ["version"]),
+        ("/auth/app-portal-access/acme", {"featureFlags": ["beta"]}, ["featureFlags"]),
+        ("/auth/app-portal-access/acme", {"capabilities": ["ViewBase", "CreateAttempts"]}, ["capabilities"]),
+        ("/auth/app-portal-access/acme", {"capabilities": ["ViewBase"], "sessionId": "x"}, ["sessionId"]),
+        ("/app/acme/msg", MESSAGE | {"application": {"name": "n", "colour": 1}}, ["application", "colour"]),
+        ("/app/acme/msg", MESSAGE | {"transformationsParams": {"x": 1}}, ["transformationsParams", "x"]),
+    ):
+        reply = call("POST", path, body)
+        assert reply.status_code == 422, (path, reply.text)
+        assert reply.json()["detail"][0]["loc"] == ["body", *place]
+    assert call("POST", "/app", {"name": "n", "uid": "nulls", "colour": None}).status_code == 201
+
+
+def test_a_header_is_removed_by_name(call: Call) -> None:
+    path = "/app/acme/endpoint/headed"
+    made = call(
+        "POST", "/app/acme/endpoint", {"url": "http://127.0.0.1:9/", "uid": "headed", "headers": {"X-Old": "1"}}
+    )
     assert made.status_code == 201
-    wrong = call("POST", "/app?colour=red", {"name": 7, "colour": "red"})
-    assert [each["loc"] for each in wrong.json()["detail"]] == [["body", "name"]]
-    wrong = call("GET", "/app?limit=many&order=up")
-    assert sorted(each["loc"] for each in wrong.json()["detail"]) == [["query", "limit"], ["query", "order"]]
+    assert call("PATCH", f"{path}/headers", {"headers": {"X-New": "2"}, "deleteHeaders": ["x-old"]}).status_code == 204
+    assert call("GET", f"{path}/headers").json()["sensitive"] == ["X-New"]
+    both = call("PATCH", f"{path}/headers", {"headers": {"X-New": "2"}, "deleteHeaders": ["x-new"]})
+    assert both.json()["detail"][0]["loc"] == ["body", "headers", "X-New"]
+
+
+def test_a_refusal_uses_svix_s_names_and_plain_words(call: Call) -> None:
+    reply = call("POST", "/app/acme/msg", MESSAGE | {"payload": 7})
+    assert reply.json()["detail"][0]["msg"].startswith("payload must be an object")
+    reply = call("POST", "/app", {"name": "n", "uid": "a b"})
+    assert "regex" not in reply.text and "letters without accents" in reply.json()["detail"][0]["msg"]
+
+
+def test_a_message_has_one_timestamp(call: Call) -> None:
+    made = call("POST", "/app/acme/msg", MESSAGE | {"eventId": "timed"}).json()
+    [listed] = [each for each in call("GET", "/app/acme/msg").json()["data"] if each["id"] == "timed"]
+    assert made["timestamp"] == call("GET", "/app/acme/msg/timed").json()["timestamp"] == listed["timestamp"]
 
 
 def test_what_is_not_offered_is_said(call: Call) -> None:
@@ -137,6 +221,12 @@ def test_what_is_not_offered_is_said(call: Call) -> None:
     ):
         reply = call(method, path)
         assert reply.status_code == 501 and reply.json()["code"] == "not_implemented", path
+    page = " ".join((Path(__file__).parents[2] / "docs/howto/from-svix.md").read_text().split())
+    [named] = re.findall(r"These calls return 501: (.*?)\* ", page)
+    for what, paths in ELSEWHERE.items():
+        assert what in named, what
+        for each in paths:
+            assert call("GET", f"/{each.replace('X', 'x')}").status_code in (405, 501), each
     assert call("GET", "/nothing").json()["code"] == "not_found"
     assert call("DELETE", "/app").status_code == 405
     for body in ({"name": "n", "throttleRate": 5}, {"name": "n", "rateLimit": 5}):
@@ -146,8 +236,12 @@ def test_what_is_not_offered_is_said(call: Call) -> None:
         more = {"channels": [f"{n}{'x' * 120}" for n in range(3)]} if "channels" in more else more
         reply = call("POST", "/app/acme/msg", message | more)
         assert reply.status_code == 422 and reply.json()["detail"][0]["loc"] == ["body", *more], reply.text
-    for path in ("/app/a%20b", "/app/acme/endpoint/a%20b", f"/app/{'x' * 300}"):
-        reply = call("PUT", path, {"name": "n", "url": "http://127.0.0.1:9/"})
+    for path, more in (
+        ("/app/a%20b", {"name": "n"}),
+        ("/app/acme/endpoint/a%20b", _URL),
+        (f"/app/{'x' * 300}", {"name": "n"}),
+    ):
+        reply = call("PUT", path, more)
         assert reply.json()["detail"][0]["loc"] == ["body", "uid"], path
     for raw in ("<xml/>", "[1]", '{"a": 1, "a": 2}'):
         reply = call("POST", "/app/acme/msg", message | {"transformationsParams": {"rawPayload": raw}})

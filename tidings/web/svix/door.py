@@ -1,7 +1,7 @@
 """The door for Svix's SDKs: `/svix/api/v1`. It knows callers, limits and large bodies as the API's door does.
 
-It differs where Svix's server does: unknown members and parameters are ignored, refusals have Svix's form, and a key
-may end with a region, as its SDKs' keys do.
+Two things are as at Svix: refusals have its form, and a key may end with a region, as its SDKs' keys do. Unlike there,
+unknown members and parameters are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.api.door import ANYBODY, JSON, ApiDoor, Exchange, send_refusal
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
-from tidings.web.svix import problems
+from tidings.web.svix import problems, unknown
 from tidings.web.svix.table import TABLE
 from tidings.web.wire import query
 from tidings.web.wire.bodies import body
@@ -28,14 +28,33 @@ from tidings.web.wire.routes import Routes
 SDK_HEADERS = ("Svix-Req-Id", "Svix-Retry-Count", "User-Agent")
 """The headers that Svix's SDK for JavaScript sends from a page, in addition to ours."""
 REGIONS = (".us", ".eu", ".in", ".ca", ".au")
+ELSEWHERE = {
+    "transformations": ("transformation", "app/X/endpoint/X/transformation"),
+    "integrations": ("integration", "app/X/integration"),
+    "connectors": ("connector", "app/X/auto-config", "app/X/autoconfig", "app/X/destination"),
+    "ingest": ("ingest",),
+    "streams": ("stream", "streaming"),
+    "polling": ("app/X/poller", "app/X/endpoint/X/msg/poll"),
+    "operational webhooks": ("operational-webhook",),
+    "background tasks": ("background-task",),
+    "environments": ("environment", "event-type/import/openapi"),
+    "statistics of applications and attempts": ("stats", "app/X/endpoint/X/attempt-stats"),
+    "checking a message before it is sent": ("app/X/msg/precheck",),
+    "expunging content": (
+        "app/X/msg/bulk-expunge",
+        "app/X/msg/expunge-all-contents",
+        "app/X/msg/X/content",
+        "app/X/msg/X/attempt/X/content",
+    ),
+    "bulk replays": ("app/X/endpoint/X/bulk-replay", "app/X/endpoint/X/replay-missing"),
+    "other tokens": ("auth",),
+}
+"""What Svix's SDKs can also call, by its name in docs/howto/from-svix.md. X: an id."""
 _ELSEWHERE = re.compile(
-    r"(?:/svix)?/api/v1/(?:auth|background-task|connector|environment|event-type/import|ingest|integration|"
-    r"operational-webhook|stats|stream|streaming|transformation|"
-    r"app/[^/]+/(?:integration|auto-config|autoconfig|destination|poller|msg/(?:precheck|bulk-expunge|expunge-all-contents)|"
-    r"endpoint/[^/]+/(?:transformation|bulk-replay|replay-missing|attempt-stats|msg/poll)|"
-    r"msg/[^/]+/(?:content|attempt/[^/]+/content)))(?:/.*)?"
+    rf"(?:/svix)?/api/v1/(?:{'|'.join(each for all_ in ELSEWHERE.values() for each in all_)})(?:/.*)?".replace(
+        "X", "[^/]+"
+    )
 )
-"""Other operations that Svix's SDKs can call."""
 
 
 @functools.cache
@@ -109,11 +128,12 @@ class SvixDoor(ApiDoor):
         return key
 
     def _parse(self, request: Request) -> None:
-        """Read the body leniently. Raises Malformed or Invalid."""
+        """Read the body; null is as if left out. Raises Malformed or Invalid."""
         operation, raw = request.operation, request.raw
         if operation.request is not None:
             body.check_media(request.headers.get("content-type"))
             request.body, request.value = body.read_body(raw or b"{}", operation.request)
+            unknown.refuse(request.value, operation.request)
 
     def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
         """Write a refusal as Svix does; returns its status."""
@@ -125,7 +145,7 @@ class SvixDoor(ApiDoor):
 
 
 def _query(text: str, operation: Operation) -> dict[str, Any]:
-    """The known parameters; others are ignored. Raises Malformed or Invalid."""
+    """The parameters. Raises Malformed or Invalid."""
     given: dict[str, list[str]] = {}
     for name, value in query.pairs(text):
         given.setdefault(name, []).append(value)
@@ -133,7 +153,9 @@ def _query(text: str, operation: Operation) -> dict[str, Any]:
     wrong: list[Place] = []
     for name, values in given.items():
         parameter = operation.known.get(name)
-        if parameter is not None:
+        if parameter is None:
+            wrong.append(Place(parameter=name, code="unknown_parameter", detail=unknown.said("parameter", name)))
+        else:
             try:
                 found[name] = query.convert(parameter, values)
             except ValueError as error:

@@ -91,7 +91,5 @@ def _is_beyond(place: list[Any], than: list[Any], *, is_down: bool) -> bool:
 
 
 def times(request: Request) -> tuple[Micros | None, Micros | None]:
-    """`after` and `before`; an iterator outranks them."""
-    if request.query.get("iterator"):
-        return None, None
+    """`after` and `before`."""
     return request.query.get("after"), request.query.get("before")

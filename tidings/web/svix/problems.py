@@ -60,7 +60,15 @@ def body_of(operation: Operation | None) -> Callable[[TidingsError, str], dict[s
 
 
 def _item(place: Place, names: dict[str, str]) -> dict[str, Any]:
-    return {"loc": _location(place, names), "msg": place.detail, "type": TYPES.get(place.code, "value_error")}
+    kind = TYPES.get(place.code, "value_error")
+    return {"loc": _location(place, names), "msg": _in_their_words(place, names), "type": kind}
+
+
+def _in_their_words(place: Place, names: dict[str, str]) -> str:
+    """The sentence, with Svix's name for the member where it begins with ours."""
+    ours = (place.pointer or "").split("/")[1:2]
+    first, _, rest = place.detail.partition(" ")
+    return f"{names[first]} {rest}" if [first] == ours and first in names else place.detail
 
 
 def _location(place: Place, names: dict[str, str]) -> list[str]:

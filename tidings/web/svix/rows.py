@@ -93,7 +93,7 @@ async def application_or_new(parts: Parts, request: Request, given: ApplicationI
     if given.uid != ident:
         what = "is required" if given.uid is None else "must be the same as in the path"
         raise Invalid.at("/application/uid", "wrong_value", f"The uid of the application {what}.")
-    refuse_rate(given.throttle_rate, given.rate_limit)
+    refuse_rate(given.throttle_rate, given.rate_limit, "/application")
     make = parts.svix.applications.create(
         request.caller, given.name, given.uid, given.metadata or {}, parts.writer.call
     )
@@ -115,8 +115,8 @@ def uid_of_path(given: str | None, ident: str) -> str:
     return ident
 
 
-def refuse_rate(throttle_rate: Any, rate_limit: Any) -> None:
+def refuse_rate(throttle_rate: Any, rate_limit: Any, at: str = "") -> None:
     """Raise Refused if an application is given a rate."""
     for name, value in (("throttleRate", throttle_rate), ("rateLimit", rate_limit)):
         if isinstance(value, int):
-            raise Refused(f"/{name}", "not_permitted", NO_RATE)
+            raise Refused(f"{at}/{name}", "not_permitted", NO_RATE)

@@ -1,4 +1,4 @@
-"""Bodies as Svix's API writes them. Unknown members are ignored, as its server does."""
+"""Bodies as Svix's API writes them. Members that are not here are refused (`unknown.py`)."""
 
 from __future__ import annotations
 
@@ -98,6 +98,8 @@ class EndpointIn(EndpointUpdate, kw_only=True):
 
     secret: str | None = None
     headers: dict[str, str] | None = None
+    version: Literal[1] | None = None
+    """Older versions of the SDKs send it; every endpoint begins with 1."""
     former_id: FormerId | UnsetType = UNSET
 
 
@@ -148,9 +150,10 @@ class EndpointHeadersIn(Shape, kw_only=True):
 
 
 class EndpointHeadersPatchIn(Shape, kw_only=True):
-    """Some headers of an endpoint; null removes one."""
+    """Some headers of an endpoint; null removes one, and so does its name in `deleteHeaders`."""
 
     headers: dict[str, str | None]
+    delete_headers: list[str] | None = None
 
 
 class EndpointHeadersOut(Shape, kw_only=True):

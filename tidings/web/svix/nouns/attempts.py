@@ -280,6 +280,11 @@ _CLASS = Parameter(
     schema={"type": "string", "enum": ["0", "100", "200", "300", "400", "500"]},
     help="Only responses of this class.",
 )
+_EXPANDED = Parameter(
+    name="expanded_statuses",
+    schema={"type": "boolean"},
+    help="Makes no difference: a delivery that was cancelled is shown as failed with and without it.",
+)
 _ENDPOINT = Parameter(
     name="endpoint_id", schema={"type": "string", "maxLength": 256}, help="Only attempts for this endpoint."
 )
@@ -293,7 +298,7 @@ OPERATIONS: tuple[Operation, ...] = (
         list_by_endpoint,
         tag=TAG,
         response=ListResponse[MessageAttemptOut],
-        parameters=(*PAGING, _STATUS, _CLASS, CHANNEL, *TIMES, CONTENT, TYPES),
+        parameters=(*PAGING, _STATUS, _CLASS, CHANNEL, *TIMES, CONTENT, TYPES, _EXPANDED),
     ),
     operation(
         "v1.message-attempt.list-by-msg",
@@ -303,7 +308,7 @@ OPERATIONS: tuple[Operation, ...] = (
         list_by_msg,
         tag=TAG,
         response=ListResponse[MessageAttemptOut],
-        parameters=(*PAGING, _STATUS, _CLASS, CHANNEL, _ENDPOINT, *TIMES, CONTENT, TYPES),
+        parameters=(*PAGING, _STATUS, _CLASS, CHANNEL, _ENDPOINT, *TIMES, CONTENT, TYPES, _EXPANDED),
     ),
     operation(
         "v1.message-attempt.list-attempted-messages",
@@ -313,7 +318,7 @@ OPERATIONS: tuple[Operation, ...] = (
         list_attempted_messages,
         tag=TAG,
         response=ListResponse[EndpointMessageOut],
-        parameters=(*PAGING, CHANNEL, _STATUS, *TIMES, CONTENT, TYPES),
+        parameters=(*PAGING, CHANNEL, _STATUS, *TIMES, CONTENT, TYPES, _EXPANDED),
     ),
     operation(
         "v1.message-attempt.list-attempted-destinations",
@@ -323,7 +328,7 @@ OPERATIONS: tuple[Operation, ...] = (
         list_attempted_destinations,
         tag=TAG,
         response=ListResponse[MessageEndpointOut],
-        parameters=PAGING,
+        parameters=(*PAGING, _EXPANDED),
     ),
     operation(
         "v1.message-attempt.get",
@@ -333,6 +338,7 @@ OPERATIONS: tuple[Operation, ...] = (
         get,
         tag=TAG,
         response=MessageAttemptOut,
+        parameters=(_EXPANDED,),
     ),
     operation(
         "v1.message-attempt.resend",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from tidings.control.endpoints.body import NewEndpoint
@@ -71,10 +72,10 @@ def new_endpoint(tenant: str, given: EndpointIn) -> NewEndpoint:
         tenant=tenant,
         url=given.url,
         description=given.description or "",
-        events=_events(given.event_types or given.filter_types),
+        events=_events(_one(given, "event_types", "filter_types") or None),
         filter=channels.filter_of(given.channels),
         headers=given.headers or {},
-        rate=given.throttle_rate or given.rate_limit,
+        rate=_one(given, "throttle_rate", "rate_limit") or None,
         body="bare",
         svix_headers=True,
         secret=secret_of(given.secret, "/secret"),
@@ -85,10 +86,10 @@ def patch_of(given: EndpointPatch, endpoint: Endpoint) -> dict[str, Any]:
     """Our merge patch for the members that are given."""
     texts = {"url": given.url, "description": given.description}
     patch: dict[str, Any] = {name: value for name, value in texts.items() if value is not UNSET}
-    kinds = given.event_types if given.event_types is not UNSET else given.filter_types
+    kinds = _one(given, "event_types", "filter_types")
     if kinds is not UNSET:
         patch["events"] = _events(kinds)
-    rate = given.throttle_rate if given.throttle_rate is not UNSET else given.rate_limit
+    rate = _one(given, "throttle_rate", "rate_limit")
     if rate is not UNSET:
         patch["rate"] = rate
     if given.channels is not UNSET:
@@ -103,8 +104,8 @@ def whole(given: EndpointUpdate) -> EndpointPatch:
         url=given.url,
         description=given.description or "",
         channels=given.channels,
-        event_types=given.event_types or given.filter_types,
-        throttle_rate=given.throttle_rate or given.rate_limit,
+        event_types=_one(given, "event_types", "filter_types"),
+        throttle_rate=_one(given, "throttle_rate", "rate_limit"),
         metadata=given.metadata or {},
         uid=given.uid,
     )
@@ -115,6 +116,16 @@ def notes(given: EndpointIn | EndpointPatch) -> EndpointNotes:
     uid, former_id, disabled = given.uid, given.former_id, given.disabled is True
     metadata = given.metadata if isinstance(given, EndpointPatch) else given.metadata or {}
     return EndpointNotes(uid=uid, metadata=metadata, former_id=former_id, disabled=disabled)
+
+
+def _one(given: EndpointUpdate | EndpointPatch, new: str, old: str) -> Any:
+    """A member that older versions call by another name. Raises Refused if both are given and differ."""
+    value, older = getattr(given, new), getattr(given, old)
+    if value and older and value != older:
+        called = {each.name: each.encode_name for each in msgspec.structs.fields(given)}
+        detail = f"{called[new]} and {called[old]} are two names for one value, and differ here. Give one of them."
+        raise Refused(f"/{called[old]}", "wrong_value", detail)
+    return older if value in (None, UNSET) and older is not UNSET else value
 
 
 def _events(kinds: Any) -> tuple[str, ...]:

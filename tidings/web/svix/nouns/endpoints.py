@@ -8,6 +8,7 @@ import msgspec
 
 from tidings.control.svix.endpoints import EndpointNotes
 from tidings.model.link import Endpoint, Secret
+from tidings.rules.reading.refused import Refused, escaped
 from tidings.web.habits.once import run_once
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
@@ -126,7 +127,12 @@ async def put_headers(parts: Parts, request: Request) -> Answer:
 async def patch_headers(parts: Parts, request: Request) -> Answer:
     """Change some of an endpoint's headers."""
     given: EndpointHeadersPatchIn = request.body
-    return await _with_headers(parts, request, find(parts, request, WRITE), given.headers)
+    endpoint, dropped = find(parts, request, WRITE), {name.lower() for name in given.delete_headers or ()}
+    for name in given.headers:
+        if name.lower() in dropped:
+            raise Refused(f"/headers/{escaped(name)}", "wrong_value", f"{name} is also in deleteHeaders.")
+    removed: dict[str, Any] = {name: None for name in endpoint.what.sealed.headers if name.lower() in dropped}
+    return await _with_headers(parts, request, endpoint, removed | given.headers)
 
 
 async def _with_headers(parts: Parts, request: Request, endpoint: Endpoint, headers: dict[str, Any]) -> Answer:

@@ -17,7 +17,7 @@ from tidings.model.access import Tenant
 from tidings.model.errors import Invalid, Malformed
 from tidings.model.event import Event
 from tidings.rules.reading import jsontext
-from tidings.rules.reading.refused import Refused
+from tidings.rules.reading.refused import Refused, escaped
 from tidings.store.base import Db
 from tidings.store.log import feed
 from tidings.store.log.feed import EventQuery
@@ -55,7 +55,7 @@ def fields_of(event: Event, *, with_content: bool) -> dict[str, Any]:
         "event_type": event.type,
         "payload": msgspec.Raw(event.data.encode()) if with_content else _EMPTY,
         "channels": UNSET if named is None else named,
-        "timestamp": moment.to_text(event.created or event.time),
+        "timestamp": moment.to_text(event.time),
     }
 
 
@@ -159,6 +159,10 @@ def _refuse(given: MessageIn, retention_days: int) -> None:
     """Raise Refused for what is not supported here, rather than send a message that differs from what was meant."""
     if given.deliver_at is not None:
         raise Refused("/deliverAt", "not_permitted", "Messages are sent at once here; leave deliverAt out.")
+    for name, value in (given.transformations_params or {}).items():
+        if name not in ("rawPayload", "headers") and value is not None:
+            detail = "There are no transformations here; only rawPayload is read. Leave this out."
+            raise Refused(f"/transformationsParams/{escaped(name)}", "not_permitted", detail)
     if (given.transformations_params or {}).get("headers"):
         detail = "The webhooks of one message have no headers of their own here; set them on each endpoint."
         raise Refused("/transformationsParams/headers", "not_permitted", detail)

@@ -14,16 +14,19 @@ from tidings.web.svix.rows import application, application_or_new, row
 from tidings.web.svix.shapes import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
 
 TAG = "Authentication"
-CHANGES = "ManageEndpoint"
-"""The capability without which a link only reads."""
+READS = frozenset({"ViewBase"})
+CHANGES = READS | {"ViewEndpointSecret", "ManageEndpointSecret", "CreateAttempts", "ManageEndpoint"}
+"""The capabilities of a link that only reads, and of one that changes. There is nothing between the two."""
 
 
 async def access(parts: Parts, request: Request) -> Answer:
     """Get a link to the application's portal, and a token."""
     given: AppPortalAccessIn = request.body
+    may = _may(given)
+    if given.feature_flags:
+        detail = "Event types are shown here whatever their feature flags are; leave this out."
+        raise Refused("/featureFlags", "not_permitted", detail)
     tenant = await application_or_new(parts, request, given.application)
-    is_bound = given.read_only or (given.capabilities is not None and CHANGES not in given.capabilities)
-    may: May = "read" if is_bound else "change"
     seconds = EXPIRES_SECONDS_MAX if given.expiry is None else given.expiry
     origins = [each for each in request.key.cors_origins if each != ANY and each.startswith(("http://", "https://"))]
     new = NewPortalLink(expires_in=seconds, may=may, frame_origins=tuple(origins[:16]))
@@ -35,6 +38,20 @@ async def access(parts: Parts, request: Request) -> Answer:
         return Answer(200, AppPortalAccessOut(url=f"{base}/portal/{made.link.id}#{made.token}", token=token))
 
     return await parts.portal.create(request.caller, tenant.id, new, run_once(parts, request, answer))
+
+
+def _may(given: AppPortalAccessIn) -> May:
+    """What the link permits. Raises Refused for capabilities that no link has."""
+    if given.capabilities is None:
+        return "read" if given.read_only else "change"
+    asked = frozenset(given.capabilities) - {"ManageTransformations"}
+    if asked not in (READS, CHANGES) or (given.read_only and asked != READS):
+        detail = (
+            f"Give the capabilities of a link that only reads ({', '.join(sorted(READS))}), or of one that can change "
+            f"everything ({', '.join(sorted(CHANGES))}); there is nothing between the two here."
+        )
+        raise Refused("/capabilities", "not_permitted", detail)
+    return "read" if asked == READS else "change"
 
 
 async def expire_all(parts: Parts, request: Request) -> Answer:

@@ -27,6 +27,9 @@ _AT = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 _FRACTION = re.compile("Expected `int[^`]*`, got `float`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+|\.\.\.)\]")
 _NOT_CHOSEN = re.compile("Invalid enum value (.*)", re.DOTALL)
+_PATTERN = re.compile(r"Expected `str` matching regex '(.*)'", re.DOTALL)
+_PATTERNS = {r"^[a-zA-Z0-9\\-_.]+$": "Expected only letters without accents, digits, and the characters - _ and ."}
+"""Rules in words, by the pattern as msgspec writes it."""
 _KINDS = re.compile("`([a-z]+(?: \\| [a-z]+)*)`")
 _WORDS = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false"} | {
     "object": "an object",
@@ -220,6 +223,10 @@ def _in_words(kinds: re.Match[str]) -> str:
     return " or ".join(_WORDS.get(kind, kind) for kind in kinds[1].split(" | "))
 
 
+def _pattern_in_words(found: re.Match[str]) -> str:
+    return _PATTERNS.get(found[1], f"Expected a string that matches {found[1]}")
+
+
 def place(pointer: str, message: str, kind: Any = None) -> Place:
     """msgspec's words (`Expected `int`, got `str` - at `$.a[1]``) as a place of ours."""
     match = _AT.search(message)
@@ -239,6 +246,7 @@ def place(pointer: str, message: str, kind: Any = None) -> Place:
         return Place(pointer=f"{pointer}/{escaped(missing[1])}", code="missing", detail=detail)
     # To JSON Schema 5.0 is a whole number; here it is not, so this has its own code.
     code = "not_whole" if _FRACTION.match(message) else "wrong_value"
+    message = _PATTERN.sub(_pattern_in_words, message)
     message = _NOT_CHOSEN.sub(r"\1 is not allowed here", message)
     allowed = f" Allowed: {', '.join(choices)}." if (choices := _choices(kind)) else ""
     return Place(pointer=pointer, code=code, detail=_KINDS.sub(_in_words, message).rstrip(".") + f".{allowed}")
