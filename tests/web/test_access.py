@@ -10,6 +10,8 @@ import pytest
 from tidings.model.moment import SECOND
 from tidings.rules.network.callers import address_of
 from tidings.testing import Api, FakeClock, TestServer, until
+from tidings.web.operation import Operation
+from tidings.web.operations import TABLE
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "tdk_x", "Bearer " + "x" * 5_000])
@@ -127,6 +129,21 @@ def test_a_tenant_s_key_revokes_no_key_that_reaches_beyond_the_tenant(api: Api) 
     for rows, expected in (({}, False), (None, True), ({"title": "a"}, False), ({"tenant": "$tenant"}, True)):
         other = api.post("/v1/keys", {"permits": [permit | {"rows": rows}], "tenant": "acme"})
         assert (revoked(by, other) is None) is expected, rows
+
+
+LISTS = [
+    each
+    for each in TABLE
+    if each.method == "GET" and "tenant" in each.known and "{" not in each.path and not each.stream
+]
+
+
+@pytest.mark.parametrize("operation", LISTS, ids=lambda each: each.name)
+def test_a_list_of_another_tenant_is_not_found(api: Api, operation: Operation) -> None:
+    key = api.with_key(api.post("/v1/keys", {"scopes": ["*"], "tenant": "acme"})["key"])
+    assert key.call("GET", operation.path, tenant="acme").status == 200
+    reply = key.call("GET", operation.path, tenant="zzz")
+    assert (reply.status, reply.json["detail"]) == (404, "There is no tenant zzz.")
 
 
 def test_the_operator_cannot_be_locked_out(api: Api) -> None:

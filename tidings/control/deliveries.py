@@ -167,8 +167,9 @@ class Deliveries:
 def links_asked(
     snapshot: Snapshot, caller: Caller, endpoint: str | None, link: str | None, tenant: str | None
 ) -> frozenset[int] | None:
-    """The links that the caller may see and asks for; None for all. Raises Invalid."""
-    if endpoint is None and link is None and tenant is None and caller.tenant is None:
+    """The links that the caller may see and asks for; None for all. Raises Invalid or NotFound."""
+    tenant = caller.narrowed(tenant)
+    if endpoint is None and link is None and tenant is None:
         return None
     asked: list[AnyLink] = [*snapshot.links.values()]
     if endpoint is not None:

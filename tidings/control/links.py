@@ -72,8 +72,9 @@ class Links:
     # --- read ---------------------------------------------------------------------------------------------------------
 
     def visible(self, caller: Caller, mode: Mode | None = None, tenant: str | None = None) -> list[AnyLink]:
-        """The links that the caller may see and asks for: in one mode, of one tenant."""
+        """The links that the caller may see and asks for: in one mode, of one tenant. Raises NotFound."""
         caller.need(READ)
+        tenant = caller.narrowed(tenant)
         return [
             link
             for link in self._catalog.now.links_by_name.values()

@@ -75,7 +75,7 @@ class Replays:
     ) -> ReplayPage:
         """Some of the replays that the caller may see. `after`: the id of the last one on the previous page.
 
-        Raises Invalid if there is no such endpoint or link, or both are given.
+        Raises NotFound, or Invalid if there is no such endpoint or link, or both are given.
         """
         caller.need(READ)
         if endpoint is not None and link is not None:
@@ -86,7 +86,7 @@ class Replays:
         elif link is not None:
             # If a deleted link and a present one have this name, the present one.
             one = links_named(self._catalog.now, caller, link)[-1].num
-        query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=one, hidden=self._hidden(caller))
+        query = ReplayQuery(tenant=caller.narrowed(tenant), state=state, link=one, hidden=self._hidden(caller))
 
         def read(db: Db) -> ReplayPage:
             total = stored.count(db, query) if count else None

@@ -75,9 +75,12 @@ class Endpoints:
     def visible(
         self, caller: Caller, tenant: str | None = None, mode: Mode | None = None, url: str | None = None
     ) -> list[Endpoint]:
-        """The endpoints that the caller may see and asks for: of one tenant, in one mode, with exactly this URL."""
+        """The endpoints that the caller may see and asks for: of one tenant, in one mode, with exactly this URL.
+
+        Raises NotFound.
+        """
         caller.need(READ)
-        tenant = caller.tenant or tenant
+        tenant = caller.narrowed(tenant)
         return [
             endpoint
             for endpoint in self._catalog.now.endpoints_by_id.values()

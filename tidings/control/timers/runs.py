@@ -62,7 +62,7 @@ class TimerRuns:
         """What is kept for a subject. Raises NotFound."""
         caller.need(READ)
         link = self._links.find(caller, name)
-        key = KeptKey(_space(link), tenant or caller.tenant or "", subject)
+        key = KeptKey(_space(link), caller.narrowed(tenant) or "", subject)
         row = await self._readers.call(lambda db: kept.row_of(db, key), caller.tenant)
         if row is None:
             raise NotFound(f"{name} has no kept values for the subject {subject[:100]}.")

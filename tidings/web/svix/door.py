@@ -39,7 +39,7 @@ ELSEWHERE = {
     "background tasks": ("background-task",),
     "environments": ("environment", "event-type/import/openapi"),
     "statistics of applications and attempts": ("stats", "app/X/endpoint/X/attempt-stats"),
-    "checking a message before it is sent": ("app/X/msg/precheck",),
+    "checking a message before it is sent": ("app/X/msg/precheck/active",),
     "expunging content": (
         "app/X/msg/bulk-expunge",
         "app/X/msg/expunge-all-contents",

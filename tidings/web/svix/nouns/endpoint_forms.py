@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from tidings.control.endpoints.body import NewEndpoint
@@ -21,6 +20,8 @@ from tidings.web.svix.rows import application
 from tidings.web.svix.shapes import EndpointIn, EndpointOut, EndpointPatch, EndpointUpdate
 
 EVERY = ("*",)
+TYPES, RATES = ("eventTypes", "filterTypes"), ("throttleRate", "rateLimit")
+"""The name of a member, and that in older versions."""
 
 
 def fields_of(endpoint: Endpoint) -> dict[str, Any]:
@@ -72,10 +73,10 @@ def new_endpoint(tenant: str, given: EndpointIn) -> NewEndpoint:
         tenant=tenant,
         url=given.url,
         description=given.description or "",
-        events=_events(_one(given, "event_types", "filter_types") or None),
+        events=_events(_one(TYPES, given.event_types, given.filter_types) or None),
         filter=channels.filter_of(given.channels),
         headers=given.headers or {},
-        rate=_one(given, "throttle_rate", "rate_limit") or None,
+        rate=_one(RATES, given.throttle_rate, given.rate_limit) or None,
         body="bare",
         svix_headers=True,
         secret=secret_of(given.secret, "/secret"),
@@ -86,10 +87,10 @@ def patch_of(given: EndpointPatch, endpoint: Endpoint) -> dict[str, Any]:
     """Our merge patch for the members that are given."""
     texts = {"url": given.url, "description": given.description}
     patch: dict[str, Any] = {name: value for name, value in texts.items() if value is not UNSET}
-    kinds = _one(given, "event_types", "filter_types")
+    kinds = _one(TYPES, given.event_types, given.filter_types)
     if kinds is not UNSET:
         patch["events"] = _events(kinds)
-    rate = _one(given, "throttle_rate", "rate_limit")
+    rate = _one(RATES, given.throttle_rate, given.rate_limit)
     if rate is not UNSET:
         patch["rate"] = rate
     if given.channels is not UNSET:
@@ -104,8 +105,8 @@ def whole(given: EndpointUpdate) -> EndpointPatch:
         url=given.url,
         description=given.description or "",
         channels=given.channels,
-        event_types=_one(given, "event_types", "filter_types"),
-        throttle_rate=_one(given, "throttle_rate", "rate_limit"),
+        event_types=_one(TYPES, given.event_types, given.filter_types),
+        throttle_rate=_one(RATES, given.throttle_rate, given.rate_limit),
         metadata=given.metadata or {},
         uid=given.uid,
     )
@@ -118,13 +119,11 @@ def notes(given: EndpointIn | EndpointPatch) -> EndpointNotes:
     return EndpointNotes(uid=uid, metadata=metadata, former_id=former_id, disabled=disabled)
 
 
-def _one(given: EndpointUpdate | EndpointPatch, new: str, old: str) -> Any:
+def _one(names: tuple[str, str], value: Any, older: Any) -> Any:
     """A member that older versions call by another name. Raises Refused if both are given and differ."""
-    value, older = getattr(given, new), getattr(given, old)
     if value and older and value != older:
-        called = {each.name: each.encode_name for each in msgspec.structs.fields(given)}
-        detail = f"{called[new]} and {called[old]} are two names for one value, and differ here. Give one of them."
-        raise Refused(f"/{called[old]}", "wrong_value", detail)
+        detail = f"{names[0]} and {names[1]} are two names for one value, and differ here. Give one of them."
+        raise Refused(f"/{names[1]}", "wrong_value", detail)
     return older if value in (None, UNSET) and older is not UNSET else value
 
 
