@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
+from tidings.cli.mcp import LINE_BYTES_MAX
 from tidings.testing import TestServer
 
 NO_KEY = {"TIDINGS_KEY": "", "TIDINGS_URL": ""}
@@ -111,6 +112,19 @@ def test_a_user_without_a_home_folder_can_call_a_server(
 def test_an_assistants_program_with_a_malformed_url_says_so(run: Run) -> None:
     said = run("mcp", "--url", "example.com", input="")
     assert said.exit_code == 1 and "'example.com' is not an http:// or https:// URL" in said.stderr
+
+
+def test_an_assistants_program_answers_what_is_no_message(run: Run) -> None:
+    where = ("mcp", "--url", "http://127.0.0.1:1", "--key", "tdk_x")
+    said = run(*where, input="nope\n[1]\n" + "[" * 100_000 + "\n")
+    answers = [json.loads(line) for line in said.stdout.splitlines()]
+    assert [(each["id"], each["error"]["code"]) for each in answers] == [
+        (None, -32700),
+        (None, -32600),
+        (None, -32700),
+    ]
+    said = run(*where, input="x" * (LINE_BYTES_MAX + 1))
+    assert said.exit_code == 1 and "more than 16 MiB" in said.stderr
 
 
 def test_a_file_that_others_can_read_is_refused(run: Run, stored: Path) -> None:

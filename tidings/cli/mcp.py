@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,8 @@ from tidings.client import Client, ClientError
 from tidings.client.exchange import ClientRequest
 
 CALL_SECONDS = 60.0
+LINE_BYTES_MAX = 16 << 20
+NOT_JSON, NO_MESSAGE = -32700, -32600
 FAILED = -32000
 """The JSON-RPC code of an answer that the server did not give."""
 
@@ -38,7 +40,9 @@ def mcp(
     except ValueError as wrong:
         fail(str(wrong))
     with made as client:
-        for line in sys.stdin.buffer:
+        while line := sys.stdin.buffer.readline(LINE_BYTES_MAX + 1):
+            if len(line) > LINE_BYTES_MAX:
+                fail(f"a message on stdin has more than {LINE_BYTES_MAX >> 20} MiB; a message is one line of JSON")
             if answer := _answer(client, line.strip()):
                 sys.stdout.write(f"{answer}\n")
                 sys.stdout.flush()
@@ -49,10 +53,16 @@ def _answer(client: Client, line: bytes) -> str | None:
     if not line:
         return None
     try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return _refused(NOT_JSON, "This line is not JSON.")
+    if not isinstance(message, dict):
+        return _refused(NO_MESSAGE, "A message is one JSON object; batches are not supported.")
+    try:
         reply = client.exchange(ClientRequest("POST", "/mcp", body=line))
         reply.value()
     except ClientError as wrong:
-        ident = _id_of(line)
+        ident = message.get("id")
         return (
             None
             if ident is None
@@ -61,9 +71,6 @@ def _answer(client: Client, line: bytes) -> str | None:
     return reply.body.decode() or None
 
 
-def _id_of(line: bytes) -> Any:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return None
-    return message.get("id") if isinstance(message, dict) else None
+def _refused(code: int, detail: str) -> str:
+    """The answer to a line without a message, so without an id."""
+    return json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": detail}})
