@@ -142,3 +142,12 @@ def test_each_message_counts_as_a_call(server: TestServer) -> None:
     limited = key(server, scopes=["events:read"], limits=[{"calls": 2, "seconds": 60}])
     assert [call(limited, "list_events")[0] for _ in range(2)] == [False, False]
     assert limited.call("POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"}).status == 429
+
+
+@pytest.mark.parametrize(
+    ("tool", "wrong"),
+    [("get_event", {"event": 12}), ("list_events", {"type": {"$gt": ""}}), ("list_keys", {"tenant": 7})],
+)
+def test_an_argument_of_another_type_is_refused(server: TestServer, tool: str, wrong: dict[str, Any]) -> None:
+    failed, said = call(server.api, tool, **wrong)
+    assert failed and said["errors"][0]["detail"] == f"{next(iter(wrong))} must be a string."

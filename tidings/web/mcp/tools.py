@@ -78,6 +78,7 @@ class AssistantTools:
         _check(operation, names, arguments)
         template, path = self._found(key, operation, {each: _text(each, arguments[each]) for each in names})
         values = {each: msgspec.json.decode(arguments[each]) for each in arguments.keys() - names - {BODY, CONDITION}}
+        _check_types(operation, values)
         headers = {CONDITION.lower(): _text(CONDITION, arguments[CONDITION])} if CONDITION in arguments else {}
         return await self._menu.run(
             key, template, path=path, query=values, body=arguments.get(BODY), headers=headers, request_id=request_id
@@ -212,9 +213,23 @@ def _moved(thing: Any) -> Any:
 
 def _text(name: str, raw: msgspec.Raw) -> str:
     value = msgspec.json.decode(raw)
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Invalid(
-            "The arguments are wrong.",
-            errors=[Place(pointer=f"/{name}", code="type", detail=f"{name} must be a string.")],
-        )
-    return str(value)
+    if not isinstance(value, str):
+        raise Invalid("The arguments are wrong.", errors=[_no_text(name)])
+    return value
+
+
+def _check_types(operation: Operation, values: Mapping[str, Any]) -> None:
+    """Raise Invalid for values that would be turned into text although the schema asks for a string."""
+    wrong: list[Place] = []
+    for name, value in values.items():
+        schema = operation.known[name].schema
+        is_text = schema.get("items", schema).get("type") == "string"
+        values_of = value if isinstance(value, list) else [value]
+        if is_text and not all(isinstance(each, str | None) for each in values_of):
+            wrong.append(_no_text(name))
+    if wrong:
+        raise Invalid("The arguments are wrong.", errors=wrong[:PLACES_MAX])
+
+
+def _no_text(name: str) -> Place:
+    return Place(pointer=f"/{name}", code="type", detail=f"{name} must be a string.")
