@@ -58,6 +58,8 @@ def _status(api: Api, path: str) -> int:
 
 def test_a_server_that_stands_by_is_alive_and_not_ready(two: tuple[ProcessServer, ProcessServer]) -> None:
     _, second = two
+    metrics = second.api.call("GET", "/metrics")
+    assert metrics.status == 200 and b"\ntidings_standing_by 1.0\n" in metrics.body, "monitoring finds it alive"
     ready = second.api.call("GET", "/readyz")
     assert ready.status == 503 and ready.headers["retry-after"] == "2" and "stands by" in ready.json["detail"]
     refused = second.api.call("POST", "/v1/events", EVENT)

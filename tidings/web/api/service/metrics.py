@@ -24,6 +24,25 @@ def render(parts: Parts, positions: dict[str, int], *, ready: bool) -> bytes:
     return generate_latest(registry)
 
 
+def render_standby() -> bytes:
+    """What a server that stands by says: that it runs."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Standby())
+    return generate_latest(registry)
+
+
+def standing_by(value: int) -> GaugeMetricFamily:
+    """The one metric that a server that stands by has, too."""
+    return GaugeMetricFamily(
+        "tidings_standing_by", "1: this server stands by, and has no other metric; 0: it works.", value
+    )
+
+
+class _Standby:
+    def collect(self) -> Iterator[Metric]:
+        yield standing_by(1)
+
+
 class _Collector:
     def __init__(self, parts: Parts, positions: dict[str, int], ready: bool) -> None:
         self._parts = parts
@@ -63,6 +82,7 @@ class _Collector:
         )
         sends.add_metric([], int(parts.sends))
         yield sends
+        yield standing_by(0)
         info = GaugeMetricFamily("tidings_info", "The running version of Tidings.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
