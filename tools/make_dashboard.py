@@ -158,7 +158,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 "{{of}}, refusals": rate("tidings_share_refusals_total", "of"),
             },
         ),
-        Panel("Servers that are ready", {"{{instance}}": "min by (instance) (tidings_ready@)"}),
+        Panel(
+            "Servers that are ready",
+            {
+                "{{instance}}": "min by (instance) (tidings_ready@)",
+                "{{instance}} stands by": "max by (instance) (tidings_standing_by@) > 0",
+            },
+        ),
         Panel("Servers that send", {"{{instance}}": "max by (instance) (tidings_sends@)"}),
         Panel("CPU", {"cores": "sum(rate(process_cpu_seconds_total@[$__rate_interval]))"}),
         Panel("Memory", {"resident": "sum(process_resident_memory_bytes@)"}, "bytes"),

@@ -205,7 +205,7 @@ def test_a_start_that_is_refused_is_one_sentence(tmp_path: Path, postgres_url: s
     server = Workers(tmp_path, postgres_url, secret_key="")
     with pytest.raises(RuntimeError, match="Workers need secret_key, the same one for all"):
         server.start()
-    server = Workers(tmp_path, postgres_url.replace("postgresql://", "postgresql://nobody-at-all@", 1), secret_key=KEY)
+    server = Workers(tmp_path, postgres_url.replace("//postgres@", "//nobody-at-all@", 1), secret_key=KEY)
     server.launch()
     assert server.process is not None and server.process.wait(30) == 2
     assert "tidings: Worker 1 could not start: " in server.log

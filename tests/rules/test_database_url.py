@@ -17,6 +17,7 @@ SOUND = {
     "postgresql://localhost/x?sslpassword=one": "postgresql://localhost/x",
     "postgresql://%2Frun%2Fpg/x": "postgresql://%2Frun%2Fpg/x",
     "postgresql://localhost/x?application_name=me@home": "postgresql://localhost/x?application_name=me@home",
+    "postgresql://me@/x?application_name=me@home:1": "postgresql://me@/x?application_name=me@home:1",
     "postgresql://": "postgresql://",
 }
 

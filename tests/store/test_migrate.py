@@ -105,7 +105,7 @@ def test_parameters_are_written_for_the_driver() -> None:
 
 
 def test_an_unknown_database_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="use sqlite:FILE or postgresql"):
+    with pytest.raises(StoreError, match="neither sqlite:FILE nor postgresql"):
         open_engine("mysql://x", tmp_path)
 
 

@@ -14,6 +14,8 @@ _URL = re.compile(r"(?P<scheme>[a-z]+://)(?:(?P<user>[^@/]*)@)?(?P<hosts>[^/?]*)
 _HOST = re.compile(r"(?:\[[^]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _NO_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _PARAMETER = re.compile(r"[a-z_]+=[^=]*")
+_WITH_AT = {"application_name", "fallback_application_name", "host", "options", "user", "password"}
+"""Parameters whose values may well have an @."""
 _SECRET_PARAMETERS = {"password", "sslpassword", "scram_client_key", "oauth_client_secret"}
 
 
@@ -30,8 +32,7 @@ def check(url: str) -> None:
         or _NO_PERCENT.search(url)
         or not all(map(_HOST.fullmatch, found["hosts"].split(",")))
         or "@" in found["hosts"] + (found["path"] or "")
-        or (found["user"] is not None and "@" in (found["query"] or ""))
-        or not all(map(_PARAMETER.fullmatch, (found["query"] or "a=").split("&")))
+        or not all(map(_is_parameter, (found["query"] or "host=").split("&")))
     ):
         raise ValueError(WRONG)
 
@@ -46,6 +47,11 @@ def without_password(url: str) -> str:
     kept = [each for each in (found["query"] or "").split("&") if each and not _is_secret(each)]
     query = f"?{'&'.join(kept)}" if kept else ""
     return f"{found['scheme']}{user and f'{user}@'}{found['hosts']}{found['path'] or ''}{query}"
+
+
+def _is_parameter(text: str) -> bool:
+    """Whether it looks like `NAME=VALUE`, and not like the end of a password before `@HOST`."""
+    return _PARAMETER.fullmatch(text) is not None and ("@" not in text or text.partition("=")[0] in _WITH_AT)
 
 
 def _is_secret(parameter: str) -> bool:
