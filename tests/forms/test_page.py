@@ -85,7 +85,7 @@ def test_a_person_fills_it_in_corrects_it_and_is_thanked_without_a_script(server
         browser.type(value)
     send(browser)
     # Screen readers read the summary first: it has the focus. The first link leads to the first wrong field.
-    assert browser.do("document.activeElement.getAttribute('role')") == "alert"
+    until(lambda: browser.do("document.activeElement.getAttribute('role')") == "alert", "the summary has the focus")
     assert browser.do("document.title") == "Error: Contact us"
     assert "Your email This is not an email address." in text(browser)
     assert browser.do("document.getElementById('f-name').value") == "Ann <b>"
