@@ -14,7 +14,7 @@ _URL = re.compile(r"(?P<scheme>[a-z]+://)(?:(?P<user>[^@/]*)@)?(?P<hosts>[^/?]*)
 _HOST = re.compile(r"(?:\[[^]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _NO_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _PARAMETER = re.compile(r"[a-z_]+=[^=]*")
-_WITH_AT = {"application_name", "fallback_application_name", "host", "options", "user", "password"}
+_WITH_AT = {"application_name", "fallback_application_name", "options"}
 """Parameters whose values may well have an @."""
 _SECRET_PARAMETERS = {"password", "sslpassword", "scram_client_key", "oauth_client_secret"}
 
