@@ -116,6 +116,17 @@ def filters(draw: st.DrawFn) -> tuple[str, str, Any]:
     return name, op, draw(values)
 
 
+def ends_before_it_begins(asked: list[tuple[str, str, Any]]) -> bool:
+    """Whether they are the two ends of a range of times that holds none."""
+    if len(asked) < 2 or asked[0][0] != asked[1][0] or asked[0][0] not in ("due", "at"):
+        return False
+    (_, low, first), (_, high, last) = sorted(asked, key=lambda each: each[1][0])  # gt before lt
+    if low[:2] != "gt" or high[:2] != "lt" or None in (first, last):
+        return False
+    begin, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
+    return begin > end or (begin == end and (low, high) != ("gte", "lte"))
+
+
 def written(value: Any) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
@@ -245,6 +256,10 @@ class Machine(RuleBasedStateMachine):
             # A value of a list is a parameter, as a text may hold commas.
             said = [written(each) for each in value] if isinstance(value, list) else written(value)
             query["q" if op == "q" else name if op == "eq" else f"{name}__{op}"] = said
+        if ends_before_it_begins(asked):
+            refused = self._api(caller).call("GET", f"/v1/items/{self.names['things']}", **query)
+            assert refused.status == 422 and refused.json["errors"][0]["code"] == "empty_range"
+            return
         found = self._api(caller).pages(f"/v1/items/{self.names['things']}", **query)
         should = self.model.listed("things", None if caller == "operator" else caller, asked, order)
         assert [(item["tenant"] or "", item["id"]) for item in found] == [place[1:] for place in should], query
