@@ -94,7 +94,7 @@ class PortalLinks:
     async def create(self, caller: Caller, tenant: str, new: NewPortalLink, run: Run[MadeLink, R]) -> R:
         """Make a link. Raises NotFound, Invalid, or Forbidden if the caller's key lacks a scope that it grants."""
         self._check_caller(caller, WRITE, tenant)
-        _check_may(caller, new.may)
+        check_may(caller, new.may)
         options, logo = _checked(new, caller.key)
         now, token = self._clock.now(), self._token()
         ident = new_id(PREFIX, now)
@@ -137,7 +137,7 @@ class PortalLinks:
     async def revoke(self, caller: Caller, ident: str, run: Run[None, R]) -> R:
         """End a link and its session. Raises NotFound, or Forbidden if the caller's key could not make this link."""
         link, now = await self.find(caller, ident, WRITE), self._clock.now()
-        _check_may(caller, link.options.may)
+        check_may(caller, link.options.may)
 
         def job(db: Db) -> None:
             store.revoke(db, self._catalog, store.find(db, link.id) or link, now)
@@ -150,7 +150,7 @@ class PortalLinks:
         Raises NotFound, or Forbidden unless the caller's key could make links of both kinds.
         """
         self._check_caller(caller, WRITE, tenant)
-        _check_may(caller, "change")
+        check_may(caller, "change")
         now = self._clock.now()
         return await run(lambda db: store.revoke_all(db, self._catalog, tenant, now))
 
@@ -205,7 +205,8 @@ class PortalLinks:
             raise NotFound(f"There is no tenant {tenant[:64]}. {TENANT_RULE}")
 
 
-def _check_may(caller: Caller, may: May) -> None:
+def check_may(caller: Caller, may: May) -> None:
+    """Raise Forbidden unless the caller has every scope that a portal link with `may` grants."""
     """Raise Forbidden if the caller's key lacks a scope that such a link grants."""
     for scope in SCOPES[may]:
         caller.need(scope)

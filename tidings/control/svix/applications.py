@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tidings.control.endpoints.endpoints import Endpoints
+from tidings.control.portal.links import check_may
 from tidings.control.svix.notes import FORMER_ID, UidTurns, names_of, noted, notes_of
 from tidings.control.svix.tokens import ENDED
 from tidings.control.tenants import WHOLE, NewTenant, TenantBody, Tenants
@@ -18,7 +19,6 @@ from tidings.model.errors import Conflict, NotFound
 from tidings.model.ids import ALPHABET, ID_CHARS, new_id
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock
-from tidings.model.portal.link import SCOPES
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
 
@@ -114,8 +114,7 @@ class Applications:
 
     async def end_tokens(self, caller: Caller, ident: str, run: Run[Tenant, R]) -> R:
         """End all portal tokens of an application. Raises NotFound, or Forbidden if the caller could not make them."""
-        for scope in SCOPES["change"]:
-            caller.need(scope)
+        check_may(caller, "change")
         now = self._clock.now()
         return await self._tenants.edit(
             caller,
