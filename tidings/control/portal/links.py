@@ -206,7 +206,6 @@ class PortalLinks:
 
 
 def check_may(caller: Caller, may: May) -> None:
-    """Raise Forbidden unless the caller has every scope that a portal link with `may` grants."""
     """Raise Forbidden if the caller's key lacks a scope that such a link grants."""
     for scope in SCOPES[may]:
         caller.need(scope)
