@@ -57,7 +57,7 @@ def operation(one: Operation, table: Table) -> list[str]:
     if one.idempotent_key:
         lines += [
             "",
-            "With an `Idempotency-Key`, the call can be repeated for 24 hours; the first response is returned.",
+            "With an `Idempotency-Key`, you can repeat the call for 24 hours: it returns the first response again.",
         ]
     if one.per_key is not None:
         lines += ["", OF_ITEMS]

@@ -81,7 +81,9 @@ class App:
         return door.take(scope, proto)
 
     async def _passed_on(self, seal: ForwardedSeal, door: Door, scope: Any, proto: Any) -> None:
-        """A request that another node passed on may be about a change to the catalogue that that node has made."""
+        """A request that another node passed on may depend on a change that the other node has made to the
+        catalogue.
+        """
         try:
             scope, parts = seal.opened(scope), self._parts
         except Unavailable as wrong:

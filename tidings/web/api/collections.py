@@ -26,7 +26,7 @@ TAG = "Collections"
 
 
 class CollectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A declaration. `was`: the name that the collection had before, so that it is renamed and keeps its items."""
+    """A collection's declaration. `was`: the collection's previous name, to rename it and keep its items."""
 
     description: str = ""
     was: str | None = None
@@ -36,7 +36,7 @@ class CollectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class NewCollection(CollectionBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A declaration with its name."""
+    """A collection's declaration, with its name."""
 
     name: str
 
@@ -44,7 +44,7 @@ class NewCollection(CollectionBody, frozen=True, kw_only=True, forbid_unknown_fi
 CollectionPatch = patch_of(
     CollectionBody,
     "CollectionPatch",
-    'A merge patch of a declaration: `{"fields": {"note": null}}` removes only that field.',
+    'A merge patch for a declaration; for example, `{"fields": {"note": null}}` removes only the field `note`.',
 )
 
 
@@ -57,7 +57,9 @@ class CollectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations of collections by name, and of links and connections. `prune`: drop what is not declared here."""
+    """Declarations of collections, links and connections, by name. `prune`: also drop those that are not declared
+    here.
+    """
 
     collections: dict[str, Any]
     links: dict[str, Any] | None = None
@@ -66,7 +68,9 @@ class PlanBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ApplyBody(PlanBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations to carry out. `plan`, `links_plan`: only if the plans are still those shown under these names."""
+    """Declarations to apply. `plan`, `links_plan`: the names of earlier plans; apply only if these plans are still the
+    same.
+    """
 
     plan: str | None = None
     links_plan: str | None = None
@@ -77,7 +81,8 @@ SORTS: dict[str, SortKey] = {"name": lambda each: each.name, "created": lambda e
 DROP_VALUES = Parameter(
     name="drop_values",
     schema={"type": "boolean"},
-    help="Go ahead even if values or items are lost. Otherwise, the response is 409 `would_lose`, which says how many.",
+    help="Make the change even if values or items would be lost. Otherwise, it is refused with 409 `would_lose`, and "
+    "the error says how many would be lost.",
 )
 
 
@@ -136,13 +141,13 @@ async def delete_collection(parts: Parts, request: Request) -> Answer:
 
 
 async def plan_collections(parts: Parts, request: Request) -> Answer:
-    """Say what these declarations would change; nothing is changed."""
+    """Show what these declarations would change; nothing is changed."""
     wanted, links = _wanted(request)
     return Answer(200, await parts.declarations.plan(request.caller, wanted, links))
 
 
 async def apply_collections(parts: Parts, request: Request) -> Answer:
-    """Carry these declarations out, all or none."""
+    """Apply these declarations, all or none."""
     body: ApplyBody = request.body
     wanted, links = _wanted(request)
     run = run_once(parts, request, lambda shown: Answer(200, shown))
@@ -167,7 +172,7 @@ def _links(request: Request) -> WantedLinks | None:
     links, connections = request.value.get("links"), request.value.get("connections")
     if links is None and connections is None:
         if getattr(request.body, "links_plan", None) is not None:
-            detail = "`links_plan` is the name of a plan of links, and the body has neither `links` nor `connections`."
+            detail = "`links_plan` names a plan of links, but the body has neither `links` nor `connections`."
             raise Invalid(detail, errors=[Place(pointer="/links_plan", code="incomplete", detail=detail)])
         return None
     return WantedLinks(links=links, connections=connections, prune=request.body.prune)
@@ -206,8 +211,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         summary="Declare a collection",
         help=(
-            "After that, its events `NAME.created`, `.updated`, `.deleted` and those that it declares are in "
-            "the catalogue."
+            "This also adds the collection's event types to the catalogue: `NAME.created`, `NAME.updated`, "
+            "`NAME.deleted`, and those that it declares."
         ),
         request=NewCollection,
         example={"name": "tasks", **EXAMPLE},
@@ -218,8 +223,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         summary="Declare a collection, or replace its declaration",
         help=(
-            "Fields missing from the declaration are dropped with their values. With `If-None-Match: "
-            "*`, an existing collection is not replaced; with `If-Match`, a missing one is not created."
+            "Fields that the new declaration omits are dropped, along with their values. With `If-None-Match: *`, "
+            "the call only creates; with `If-Match`, it only replaces."
         ),
         request=CollectionBody,
         example=EXAMPLE,
@@ -229,7 +234,8 @@ OPERATIONS: tuple[Operation, ...] = (
         edit_collection,
         at_sender=True,
         summary="Change a collection's declaration",
-        help="The patch applies at all levels (RFC 7396). To rename a field, use `was`, and null for its old name.",
+        help="The body is a merge patch (RFC 7396), which also applies to nested objects. To rename a field, declare "
+        "it under its new name with `was`, and set its old name to null.",
         request=CollectionPatch,
         example={"fields": {"urgent": {"type": "boolean"}}},
         parameters=(DROP_VALUES,),
@@ -238,15 +244,15 @@ OPERATIONS: tuple[Operation, ...] = (
         delete_collection,
         at_sender=True,
         summary="Drop a collection with its items",
-        help="This is refused if another collection refers to it. Its events are kept.",
+        help="The call is refused if another collection refers to this one. The collection's events are kept.",
         parameters=(DROP_VALUES,),
     ),
     NOUN.does_to_all(
         "plan",
         plan_collections,
         summary="See what declarations would change",
-        help="This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
-        "would be lost.",
+        help="Nothing is changed. In the response, `refusals` lists the reasons why the plan cannot be applied, and "
+        "`loses` says what would be lost.",
         request=PlanBody,
         response=Shown,
         large=True,
@@ -257,7 +263,8 @@ OPERATIONS: tuple[Operation, ...] = (
         apply_collections,
         at_sender=True,
         summary="Apply declarations, all or none",
-        help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",
+        help="To apply exactly what an earlier plan showed, pass its name as `plan`: the call is refused if anything "
+        "has changed since.",
         request=ApplyBody,
         response=Shown,
         large=True,

@@ -22,7 +22,7 @@ TAG = "Connections"
 
 
 class ConnectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A connection's declaration, as in `tidings.yaml`. `***` keeps a secret that is stored."""
+    """A connection's declaration, as in `tidings.yaml`. The value `***` keeps the stored secret."""
 
     base: str | None = None
     smtp: str | None = None
@@ -39,9 +39,9 @@ class ConnectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ConnectionTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to ask the other system for: a GET of `path`, which must not change anything there.
+    """The request to test with: a GET of `path`, which must not change anything on the other system.
 
-    Without it, a HEAD of `base`; a mail server is greeted, and logged in to.
+    Without `path`, it is a HEAD of `base`. On a mail server, the test only logs in.
     """
 
     path: str | None = None
@@ -88,7 +88,7 @@ async def delete_connection(parts: Parts, request: Request) -> Answer:
 
 
 async def test_connection(parts: Parts, request: Request) -> Answer:
-    """Try whether a connection reaches the other system, and is accepted."""
+    """Test whether a connection reaches the other system, and whether its credentials are accepted."""
     name, wanted = request.path["name"], request.body or ConnectionTest()
     found = await parts.link_trials.connections.test(request.caller, name, wanted.path)
     return Answer(200, connection_test_view(name, found))
@@ -109,9 +109,9 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Declare a connection, or replace its declaration",
         help=(
-            "The declaration takes effect with the next request, and deliveries that wait for a retry are sent at "
-            "once. Secrets are shown as `***`; send `***` back to keep a secret. With `If-None-Match: *`, an existing "
-            "connection is not replaced; with `If-Match`, a missing one is not created."
+            "The declaration takes effect with the next request, and deliveries waiting for a retry are sent at "
+            "once. Secrets are shown as `***`; to keep a secret, send `***` back. With `If-None-Match: *`, the call "
+            "only creates; with `If-Match`, it only replaces."
         ),
         request=ConnectionBody,
         example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},
@@ -128,9 +128,9 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Test whether a connection reaches the other system, and whether its credentials are accepted",
         help=(
-            "An access token is requested if none is valid. Then one request is sent: a GET of `path`, or a HEAD "
-            "of the base. For a mail server, the test logs in, and sends no mail. The test counts neither as a "
-            "delivery nor against the rate."
+            "If the connection uses an access token and has no valid one, a new token is requested first. Then one "
+            "request is sent: a GET of `path`, or a HEAD of `base`. On a mail server, the test logs in but sends no "
+            "mail. The test does not count as a delivery or towards `rate`."
         ),
         handler=test_connection,
         tag=TAG,

@@ -61,7 +61,7 @@ async def list_deliveries(parts: Parts, request: Request) -> Answer:
 
 
 async def list_reasons(parts: Parts, request: Request) -> Answer:
-    """List why deliveries failed lately, in groups."""
+    """List the reasons for recent failures, in groups."""
     given = request.query
     since = given.get("since", parts.clock.now() - LATELY)
     found = await parts.deliveries.failures(
@@ -78,7 +78,7 @@ async def get_delivery(parts: Parts, request: Request) -> Answer:
 
 
 async def retry_delivery(parts: Parts, request: Request) -> Answer:
-    """Retry a delivery now, with a whole new round of attempts."""
+    """Retry a delivery now, with a fresh schedule of attempts."""
 
     def answer(trace: DeliveryTrace) -> Answer:
         return _shown(parts, trace, 202)
@@ -124,8 +124,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="List deliveries, newest first",
         sorts=("-created", "created"),
         help=(
-            "A page may have fewer than `limit` deliveries, even none, and still have a next page: continue while "
-            "there is a cursor."
+            "A page may have fewer than `limit` deliveries, or none at all, and still not be the last: continue "
+            "until `next_cursor` is null."
         ),
         handler=list_deliveries,
         tag=TAG,
@@ -150,8 +150,8 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="type",
                 schema=TYPE_OR_BEGINNING,
-                help="Return only deliveries of events of this type, such as `tasks.completed`, or pattern, such as "
-                "`tasks.*`.",
+                help="Return only deliveries of events with this type (`tasks.completed`), or with a type that "
+                "matches this pattern (`tasks.*`).",
             ),
             Parameter(
                 name="outcome", schema=_OUTCOME, help="Return only deliveries whose last attempt had this outcome."
@@ -159,14 +159,15 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="status",
                 schema=_STATUS,
-                help="Return only deliveries whose last attempt got this HTTP status, such as `422` or `4xx`.",
+                help="Return only deliveries whose last attempt got this HTTP status (`422`), or a status of this "
+                "class (`4xx`).",
             ),
             Parameter(name="time__gte", schema=_TIME, help="Return only deliveries created at this time or later."),
             Parameter(name="time__lt", schema=_TIME, help="Return only deliveries created before this time."),
             Parameter(
                 name="tenant",
                 schema={"type": "string"},
-                help="Return only deliveries to endpoints, or through links, of this tenant.",
+                help="Return only deliveries to this tenant's endpoints and through its links.",
             ),
             *PAGING,
         ),
@@ -178,11 +179,11 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="deliveries:read",
         summary="Show why deliveries failed lately, grouped by reason",
         help=(
-            "The deliveries whose last attempt has failed since `since`, and which are dead or wait for the next "
-            "attempt, are grouped by outcome, status and reason. Numbers and ids in reasons are disregarded. The "
-            "largest group is first, and each group has an example. Only the newest deliveries are read, up to 1,000 "
-            "dead and 1,000 waiting ones; `is_complete` says whether that was all. A tenant's key gets only its "
-            "tenant's data."
+            "The response has the deliveries that are dead or waiting for a retry, grouped by the outcome, status "
+            "and reason of their last attempt. Reasons that differ only in numbers or ids count as the same. The "
+            "largest group comes first, and each group has an example. Only the newest deliveries are read, up to "
+            "1,000 dead and 1,000 waiting ones; `is_complete` says whether these were all. With a tenant's key, only "
+            "the tenant's own deliveries count."
         ),
         handler=list_reasons,
         tag=TAG,
@@ -191,20 +192,22 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="since",
                 schema=_TIME,
-                help="Return only failures at this time or later; by default, those of the last hour.",
+                help="Return only failures at this time or later. The default is an hour ago.",
             ),
             Parameter(
-                name="endpoint", schema={"type": "string"}, help="Return only failures of the endpoint with this id."
+                name="endpoint",
+                schema={"type": "string"},
+                help="Return only failed deliveries to the endpoint with this id.",
             ),
             Parameter(
                 name="link",
                 schema={"type": "string"},
-                help="Return only failures of the link with this name or id.",
+                help="Return only failed deliveries through the link with this name or id.",
             ),
             Parameter(
                 name="tenant",
                 schema={"type": "string"},
-                help="Return only failures of this tenant's endpoints and links.",
+                help="Return only failed deliveries to this tenant's endpoints and through its links.",
             ),
         ),
     ),
@@ -226,9 +229,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="deliveries:write",
         summary="Retry a delivery now, with a fresh schedule of attempts",
         help=(
-            "This also works if the delivery is dead, cancelled or delivered. The webhook-id stays the same, so "
-            "receivers can "
-            "drop duplicates."
+            "You can also retry a delivery that is dead, cancelled or already delivered. The `webhook-id` stays the "
+            "same, so receivers can recognize duplicates."
         ),
         handler=retry_delivery,
         tag=TAG,

@@ -1,7 +1,7 @@
 """The API's door: one request from its first byte to its response.
 
 Route by the menu, identify the caller, count the call, read the body, convert it, run the operation, respond. Every
-published event pays what a request costs here, so the common path is straight. What suits an API but not other
+published event pays the cost of this path, so the common case is kept short. Whatever suits an API but not other
 systems' webhooks is here: keys, strict queries, refusals as problems.
 """
 
@@ -41,11 +41,11 @@ from tidings.web.wire.streaming import run_stream
 log = logging.getLogger("tidings.web")
 
 AGAIN = frozenset({401, 403, 404, 405, 409, 412, 422})
-"""The statuses of refusals that a newer catalogue might change, as they are about a key, a collection, or anything
-in it."""
+"""The statuses of refusals that a newer catalogue could turn into a success, because they depend on a key, a
+collection, or anything else in it."""
 
 ANYBODY = Key(id="", hash="", name="", scopes=())
-"""The caller of operations that need no key, when none was sent."""
+"""The caller if no key was sent, for operations that need none."""
 
 _COMMON = [
     ("server", "tidings"),
@@ -66,27 +66,28 @@ class Exchange(msgspec.Struct, gc=False):
     headers: dict[str, str]
     request_id: str
     client: str
-    """The caller's `address:port`, seen through trusted proxies."""
+    """The caller's `address:port`, as reported by trusted proxies if there are any."""
     extra: list[tuple[str, str]] = []
-    """Headers that even a refusal has."""
+    """Headers that the response has, even if it is a refusal."""
     ticket: Ticket | None = None
     """The ticket that the caller used instead of a key."""
     raw: bytes | None = None
-    """The body, once it was read."""
+    """The body, once it has been read."""
     limits: list[tuple[str, str]] | None = None
-    """The RateLimit headers, once the call was counted."""
+    """The RateLimit headers, once the call has been counted."""
     is_taken: bool = False
-    """Whether a part of its body was read and used, so that it cannot start over."""
+    """Whether part of the body has already been used, so that the request cannot start over."""
     status: int = 200
-    """The status of the response, if that was written elsewhere."""
+    """The status of the response, if the response was written elsewhere."""
     waited: bool = False
-    """Whether it was open for as long as its caller or the event log required, so that its duration means nothing."""
+    """Whether the request stayed open to wait for events, or for as long as its caller wanted, so that its duration
+    means nothing."""
     trace: Any = None
-    """Its trace, if it is traced."""
+    """The request's trace, if it is traced."""
 
 
 class ApiDoor:
-    """Takes everything that has no other door: `/v1`, the pages `/docs`, `/healthz` and the like."""
+    """Handles every request that belongs to no other door: `/v1`, the pages `/docs`, `/healthz` and the like."""
 
     def __init__(self, parts: Parts, routes: Routes) -> None:
         self._parts = parts
@@ -170,8 +171,9 @@ class ApiDoor:
             await self._bodies.discard(proto, headers, status)
 
     async def _run_fresh(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
-        """The same if other nodes change the catalogue: if that may be why it is refused, try again with the latest
-        one."""
+        """`_run` if other nodes change the catalogue: if a request may be refused because the catalogue is outdated,
+        try again with the latest one.
+        """
         await self.access.look_for(self.shown_key(at))
         version, extra = self._parts.catalog.now.version, at.extra
         at.extra = list(extra)
@@ -189,7 +191,7 @@ class ApiDoor:
     async def _run_or_pass_on(
         self, run: Run, operation: Operation, path: dict[str, str], at: Exchange
     ) -> Answer | None:
-        """At a node that takes in: pass on as received what only the sender can do, before the caller is identified."""
+        """On a node that takes in: pass on, as received, what only the sender can do, before identifying the caller."""
         if not operation.at_sender:
             try:
                 return await run(operation, path, at)
@@ -292,7 +294,7 @@ class ApiDoor:
         async with work.place(request.key.tenant, size):
             await work.step()
             if listing is None and size > BESIDE_BYTES:
-                # A megabyte of numbers written in an odd way takes a tenth of a second.
+                # Parsing a megabyte of oddly written numbers takes a tenth of a second.
                 await self._parts.receiver.beside.run(True, self._parse, request)
             elif listing is None:
                 self._parse(request)
@@ -325,14 +327,13 @@ class ApiDoor:
         return answer if request.operation.item is None else shaping.finish(request, answer)
 
     def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
-        """Write the response for what was raised; returns its status."""
+        """Write the response for the exception; returns its status."""
         return send_refusal(at, wrong, operation, _PROBLEM, problem.problem)
 
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers
         if "access-control-request-method" in asked and "origin" in asked and self._cors.allows(asked["origin"]):
-            # Whatever the path: the page should be able to read the refusal that follows, which a refused preflight
-            # would hide.
+            # The preflight succeeds whatever the path: if it failed, the page could not read the refusal that follows.
             at.proto.response_empty(
                 204, [*_ALWAYS, *self._cors.preflight(asked["origin"]), ("request-id", at.request_id)]
             )
@@ -373,7 +374,7 @@ def send_refusal(
     always: list[tuple[str, str]],
     body_of: Callable[[TidingsError, str], Any],
 ) -> int:
-    """Write the response for what was raised, with the body that `body_of` makes; returns its status."""
+    """Write the response for the exception, with the body that `body_of` makes; returns its status."""
     if not isinstance(wrong, TidingsError):
         name = operation.name if operation else "request"
         about = {"request_id": at.request_id, "client": at.client}

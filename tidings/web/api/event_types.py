@@ -83,7 +83,7 @@ async def edit_event_type(parts: Parts, request: Request) -> Answer:
 
 
 async def delete_event_type(parts: Parts, request: Request) -> Answer:
-    """Take an event type out of the catalogue; its events and endpoints stay."""
+    """Remove an event type from the catalogue; its events and endpoints are kept."""
     await parts.event_types.delete(request.caller, request.path["name"], if_match(request), parts.writer.call)
     return Answer(204)
 
@@ -119,8 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.puts(
         put_event_type,
         summary="Create or replace an event type",
-        help="With `If-None-Match: *`, an existing event type is not replaced; with `If-Match`, a missing one is not "
-        "created.",
+        help="With `If-None-Match: *`, the call only creates; with `If-Match`, it only replaces.",
         request=EventTypeBody,
         example=EXAMPLE,
     ),
@@ -133,6 +132,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_event_type,
         summary="Delete an event type",
-        help="Events of this type are kept. More can be published; they are then not checked against a schema.",
+        help="Events of this type are kept. You can still publish new ones, but they are no longer checked against a "
+        "schema.",
     ),
 )

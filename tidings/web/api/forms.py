@@ -49,13 +49,15 @@ class FormList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FormsApplied(WantedForms, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Forms to make so. `plan`: only if the plan is still the one that was shown under this name."""
+    """Declarations of forms to apply. `plan`: the name of an earlier plan; apply only if the plan is still the same."""
 
     plan: str | None = None
 
 
 class FormsToPlan(WantedForms, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Forms by any names. `prune`: delete the forms without a tenant that are not among them."""
+    """Declarations of forms, by names of your choice. `prune`: also delete forms without a tenant that are not declared
+    here.
+    """
 
 
 SORTS: dict[str, SortKey] = {"path": lambda form: form.options.path, "created": lambda form: form.created}
@@ -84,7 +86,7 @@ async def get_form(parts: Parts, request: Request) -> Answer:
 
 
 async def put_form(parts: Parts, request: Request) -> Answer:
-    """Replace a form's settings; applies from the next request on."""
+    """Replace a form's settings; takes effect with the next request."""
     before = parts.forms.control.find(request.caller, request.path["id"], "forms:write")
     agree(request, _view(parts, before))
     expected = if_match(request)
@@ -94,7 +96,7 @@ async def put_form(parts: Parts, request: Request) -> Answer:
 
 
 async def edit_form(parts: Parts, request: Request) -> Answer:
-    """Change a form; applies from the next request on."""
+    """Change a form; takes effect with the next request."""
     before = parts.forms.control.find(request.caller, request.path["id"], "forms:write")
     agree(request, _view(parts, before))
     document: dict[str, Any] = msgspec.to_builtins(before.options) | {"max_per_minute": before.options.max_per_minute}
@@ -119,7 +121,7 @@ async def plan_forms(parts: Parts, request: Request) -> Answer:
 
 
 async def apply_forms(parts: Parts, request: Request) -> Answer:
-    """Make the forms what these declarations say, all or none."""
+    """Make forms match these declarations, all or none."""
     run = run_once(parts, request, lambda shown: Answer(200, shown))
     return await parts.forms.declared.apply(request.caller, request.body, run, plan_name=request.body.plan)
 
@@ -146,8 +148,8 @@ OPERATIONS: tuple[Operation, ...] = (
         create_form,
         summary="Declare a form: a page that people fill in",
         help="The form's page is at `/f/` followed by the form's path. A submission from this page, or from a "
-        "page of the `origins`, is checked, "
-        "kept as a receipt, and becomes an event with the fields as its data.",
+        "page on one of the `origins`, is checked and kept as a receipt, and becomes an event with the fields as its "
+        "data.",
         request=NewForm,
         example=EXAMPLE,
     ),
@@ -176,14 +178,14 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_form,
         summary="Delete a form",
-        help="After that, its page returns 404. The form's events and receipts are kept.",
+        help="The form's page then returns 404. Its events and receipts are kept.",
     ),
     NOUN.does_to_all(
         "plan",
         plan_forms,
         whole=True,
         summary="See what declarations of forms would change",
-        help="Forms are identified by their path. Nothing is changed.",
+        help="Nothing is changed. Forms are identified by their paths.",
         request=FormsToPlan,
         response=FormsPlan,
         example={"forms": {"contact": EXAMPLE}},
@@ -193,7 +195,7 @@ OPERATIONS: tuple[Operation, ...] = (
         apply_forms,
         whole=True,
         summary="Make forms match declarations, all or none",
-        help="`plan` is the name that `plan_forms` returned.",
+        help="To apply exactly what a plan showed, pass the name that `plan_forms` returned as `plan`.",
         request=FormsApplied,
         response=FormsPlan,
         idempotent_key=True,

@@ -27,7 +27,7 @@ EXAMPLE: dict[str, Any] = {"path": "github", "scheme": "github", "secrets": ["It
 class HookPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A merge patch: omitted members keep their values, and null resets a member to its default.
 
-    `secrets` replaces all of them.
+    `secrets` replaces all secrets of the hook.
     """
 
     path: str | msgspec.UnsetType = msgspec.UNSET
@@ -58,13 +58,15 @@ class HookList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HooksApplied(WantedHooks, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hooks to make so. `plan`: only if the plan is still the one that was shown under this name."""
+    """Declarations of hooks to apply. `plan`: the name of an earlier plan; apply only if the plan is still the same."""
 
     plan: str | None = None
 
 
 class HooksToPlan(WantedHooks, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hooks by any names. `prune`: delete the hooks without a tenant that are not among them."""
+    """Declarations of hooks, by names of your choice. `prune`: also delete hooks without a tenant that are not declared
+    here.
+    """
 
 
 SORTS: dict[str, SortKey] = {"path": lambda hook: hook.options.path, "created": lambda hook: hook.created}
@@ -93,7 +95,7 @@ async def get_hook(parts: Parts, request: Request) -> Answer:
 
 
 async def edit_hook(parts: Parts, request: Request) -> Answer:
-    """Change a hook; applies from the next request on."""
+    """Change a hook; takes effect with the next request."""
     before = parts.hooks.find(request.caller, request.path["id"], "hooks:write")
     agree(request, _view(parts, before))
     document: dict[str, Any] = msgspec.to_builtins(before.options) | {"secrets": list(before.secrets)}
@@ -118,7 +120,7 @@ async def plan_hooks(parts: Parts, request: Request) -> Answer:
 
 
 async def apply_hooks(parts: Parts, request: Request) -> Answer:
-    """Make the hooks what these declarations say, all or none."""
+    """Make hooks match these declarations, all or none."""
     run = run_once(parts, request, lambda shown: Answer(200, shown))
     return await parts.declared_hooks.apply(request.caller, request.body, run, plan_name=request.body.plan)
 
@@ -144,9 +146,8 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.creates(
         create_hook,
         summary="Declare a hook: a URL for another system's webhooks",
-        help="Requests to `/in/` followed by the hook's path are verified by the scheme, kept, and become "
-        "events. `GET /v1/schemes` "
-        "lists the schemes that can be named; the reference page says what each scheme checks.",
+        help="Requests to `/in/` followed by the hook's path are verified with the scheme and kept, and become "
+        "events. `GET /v1/schemes` lists the available schemes and what each of them checks.",
         request=NewHook,
         example=EXAMPLE,
     ),
@@ -154,22 +155,22 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.edits(
         edit_hook,
         summary="Change a hook",
-        help="`secrets` replaces all secrets of the hook: while a sender rotates its secret, give both the new "
-        "and the old one.",
+        help="`secrets` replaces all secrets of the hook: while a sender rotates its secret, send both the new and "
+        "the old one.",
         request=HookPatch,
         example={"secrets": ["the new one", "the old one"]},
     ),
     NOUN.deletes(
         delete_hook,
         summary="Delete a hook",
-        help="After that, its URL returns 404. The hook's events and receipts are kept.",
+        help="The hook's URL then returns 404. Its events and receipts are kept.",
     ),
     NOUN.does_to_all(
         "plan",
         plan_hooks,
         whole=True,
         summary="See what declarations of hooks would change",
-        help="Hooks are identified by their path. Nothing is changed.",
+        help="Nothing is changed. Hooks are identified by their paths.",
         request=HooksToPlan,
         response=HooksPlan,
         example={"hooks": {"github": EXAMPLE}},
@@ -179,7 +180,8 @@ OPERATIONS: tuple[Operation, ...] = (
         apply_hooks,
         whole=True,
         summary="Make hooks match declarations, all or none",
-        help="If `secrets` is omitted, a hook keeps its secrets. `plan` is the name that `plan_hooks` returned.",
+        help="If a declaration omits `secrets`, the hook keeps its secrets. To apply exactly what a plan showed, "
+        "pass the name that `plan_hooks` returned as `plan`.",
         request=HooksApplied,
         response=HooksPlan,
         idempotent_key=True,

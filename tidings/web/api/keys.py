@@ -38,7 +38,7 @@ async def list_keys(parts: Parts, request: Request) -> Answer:
 
 
 async def create_key(parts: Parts, request: Request) -> Answer:
-    """Make a key. It can do no more than the key it is made with."""
+    """Make a key, which can do no more than the key that makes it."""
 
     def answer(made: MadeKey) -> Answer:
         return Answer(201, created_key(made), [("location", f"/v1/keys/{made.key.id}")])
@@ -83,7 +83,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Make a key",
         help=(
-            "The response shows the key, which is never shown again. A key can grant only scopes that it has itself. "
+            "The response contains the key, which is never shown again. You can grant only scopes that your own key "
+            "has. "
             f"The scopes: {', '.join(SCOPES)}; `{EVERYTHING}` means all."
         ),
         handler=create_key,
@@ -112,9 +113,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Revoke a key",
         help=(
-            "The key is refused starting with the next request. Its entry is kept, with the time of the revocation. A "
-            "key can revoke only itself and keys that it could make: those whose scopes, permits and tenant are within "
-            "its own."
+            "The revoked key is refused from the next request on. Its entry is kept, with the time of the "
+            "revocation. Your key can revoke only itself and keys that it could have made, that is, keys whose "
+            "scopes, permits and tenant are within its own."
         ),
         handler=delete_key,
         tag=TAG,

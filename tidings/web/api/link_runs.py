@@ -19,7 +19,7 @@ from tidings.web.parts import Parts
 
 
 async def run_link(parts: Parts, request: Request) -> Answer:
-    """Emit the event of a due time now."""
+    """Emit the event of the link's timer now."""
 
     async def run(job: Callable[[Db], WithEvents]) -> Answer:
         return await once(parts, request, lambda db: _answered(job(db)))
@@ -32,8 +32,8 @@ def _answered(made: WithEvents) -> WithEvents:
 
 
 class LinkReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`mirror`: also delete the records, so that each is created again. `kept`: delete the values kept from responses
-    instead, for one `subject` or for all.
+    """`mirror`: also delete the records in the mirror, so that each is emitted as created again. `kept`: instead,
+    delete the values kept from responses, for one `subject` or for all.
     """
 
     mirror: bool = False
@@ -42,7 +42,7 @@ class LinkReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 async def reset_link(parts: Parts, request: Request) -> Answer:
-    """Let a poll begin again, or forget what was kept."""
+    """Let a poll start from the beginning, or delete the kept values."""
     asked = request.body or LinkReset()
     run = run_once(parts, request, lambda done: Answer(200, done))
     return await parts.timer_runs.reset(
@@ -56,14 +56,14 @@ async def reset_link(parts: Parts, request: Request) -> Answer:
 
 
 async def get_kept(parts: Parts, request: Request) -> Answer:
-    """Read what was kept for a subject."""
+    """Read the values kept for a subject."""
     given = request.query
     found = await parts.timer_runs.kept(request.caller, request.path["name"], given["subject"], given.get("tenant"))
     return Answer(200, kept_view(found))
 
 
 async def get_link_secret(parts: Parts, request: Request) -> Answer:
-    """Read what a link signs its requests with."""
+    """Read the secret that a link signs its requests with."""
     return Answer(200, link_secret_view(parts.link_trials.signing(request.caller, request.path["name"])))
 
 
@@ -74,9 +74,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         whole=True,
         summary="Run a link with a timer immediately",
-        help="This emits an event as a due time would, and returns it. The link's schedule does not change. A link "
-        "never has "
-        "two runs at once: the call is refused until the link's last run has ended.",
+        help="The link emits the same event as when it is due, and the call returns this event. The link's schedule "
+        "does not change. A link never has two runs at once: the call is refused until the last run has ended.",
         idempotent_key=True,
         status=202,
         response=Accepted,
@@ -87,10 +86,11 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         whole=True,
         summary="Reset a link that polls",
-        help="The link starts from the beginning, so its next run reads everything. Records that are unchanged in "
-        "its mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the "
-        "mirror are deleted too, and the next run emits each of them as created. With `kept`, the values that "
-        "the link kept from responses are deleted instead; links through the same connection share them.",
+        help="The link's next run starts from the beginning and reads everything. Records that still match the "
+        "link's mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the mirror "
+        "are deleted too, and the next run emits every record as created. With `kept`, the poll is not reset; "
+        "instead, the values that the link kept from responses are deleted. Links through the same connection share "
+        "these values.",
         idempotent_key=True,
         request=LinkReset,
         request_optional=True,
@@ -104,8 +104,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         summary="Read the values that a link has kept for a subject",
         help=(
-            "The response has the values that the link's `keep` stored for the subject of an event, which its "
-            "templates see as `mine`. Links through the same connection share them."
+            "The response has the values that the link's `keep` stored for this subject; in templates, they are "
+            "called `mine`. Links through the same connection share these values."
         ),
         handler=get_kept,
         tag="Links",
@@ -123,8 +123,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Read the secret that a link signs its requests with",
         help=(
-            "Give this secret to the receiver, which needs it to verify the requests. Only a generated secret is "
-            "returned, because you know your own."
+            "The receiver needs this secret to verify the link's requests. Only a generated secret is returned, not "
+            "one that you declared yourself."
         ),
         handler=get_link_secret,
         tag="Links",

@@ -48,13 +48,13 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class LinkPause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why it is paused, in words, for anyone who checks later."""
+    """Why the link is paused, for people who check later."""
 
     reason: str | None = None
 
 
 class LinkResume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do with the deliveries that waited."""
+    """What to do with the deliveries that are waiting."""
 
     missed: Literal["send", "cancel"] = "send"
 
@@ -71,8 +71,8 @@ class GivenEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class LinkTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The event to test the link with: the id of a stored one, or a new one. Without either, the event that its timer
-    would emit now.
+    """The event to test the link with: `event_id` for a stored one, or `event` for a new one. Without either, the link
+    is tested with the event that its timer would emit now.
     """
 
     event_id: str | None = None
@@ -88,10 +88,10 @@ class LinkList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinksBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations by name, of links and the connections that they use. `prune`: delete those that are not declared
-    here.
+    """Declarations of links, and of the connections that they use, by name. `prune`: also delete those that are not
+    declared here.
 
-    Omitted or null members stay unchanged.
+    If `links` or `connections` is omitted or null, none of these is changed.
     """
 
     links: dict[str, Any] | None = None
@@ -100,7 +100,7 @@ class LinksBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class LinksApply(LinksBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations to carry out. `plan`: only if the plan is still the one that was shown under this name."""
+    """Declarations to apply. `plan`: the name of an earlier plan; apply only if the plan is still the same."""
 
     plan: str | None = None
     drop_waiting: bool = False
@@ -152,7 +152,7 @@ async def pause_link(parts: Parts, request: Request) -> Answer:
 
 
 async def resume_link(parts: Parts, request: Request) -> Answer:
-    """Act again, starting with what was missed, or without it."""
+    """Act again, with the missed deliveries or without them."""
     known = await kept(parts, request)
     if known is not None:
         return known
@@ -166,7 +166,7 @@ async def resume_link(parts: Parts, request: Request) -> Answer:
 
 
 async def test_link(parts: Parts, request: Request) -> Answer:
-    """Say what the link would do with an event. Changes and sends nothing."""
+    """Show what the link would do with an event. Changes and sends nothing."""
     body: LinkTest = request.body
     name = request.path["name"]
     if body.event is None and body.event_id is None:
@@ -179,12 +179,12 @@ async def test_link(parts: Parts, request: Request) -> Answer:
 
 
 async def plan_links(parts: Parts, request: Request) -> Answer:
-    """Say what these declarations would change; nothing is changed."""
+    """Show what these declarations would change; nothing is changed."""
     return Answer(200, await parts.links.plan(request.caller, _wanted(request)))
 
 
 async def apply_links(parts: Parts, request: Request) -> Answer:
-    """Carry these declarations out, all or none."""
+    """Apply these declarations, all or none."""
     body: LinksApply = request.body
     run = run_once(parts, request, lambda shown: Answer(200, shown))
     return await parts.links.apply(
@@ -225,7 +225,8 @@ EXAMPLE: dict[str, Any] = {
 COUNTS = Parameter(
     name="counts",
     schema={"type": "boolean"},
-    help="Also return `waiting`, the number of waiting deliveries, and when the link is due, if it has a timer.",
+    help="Also return `waiting`, the number of deliveries waiting for the link, and, if it has a timer, when it is "
+    "next due.",
 )
 NOUN = Noun(name="link", path="/v1/links/{name}", tag=TAG, view=LinkView)
 OPERATIONS: tuple[Operation, ...] = (
@@ -251,8 +252,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Declare a link, or replace its declaration",
         help=(
-            "An edit takes effect with the next attempt, and no waiting delivery is lost. With `If-None-Match: *`, an "
-            "existing link is not replaced; with `If-Match`, a missing one is not created."
+            "An edit takes effect with the next attempt, and no waiting delivery is lost. With `If-None-Match: *`, "
+            "the call only creates; with `If-Match`, it only replaces."
         ),
         request=LinkBody,
         example=EXAMPLE,
@@ -278,8 +279,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         whole=True,
         summary="Resume a link that was paused",
-        help="`missed` decides what happens to the waiting deliveries: `send` sends them (the usual choice), `cancel` "
-        "cancels them. `waiting` in the response says how many there were.",
+        help="`missed` decides what happens to the waiting deliveries: `send` (the default) sends them, `cancel` "
+        "cancels them. In the response, `waiting` is the number of these deliveries.",
         idempotent_key=True,
         parameters=(IF_MATCH,),
         request=LinkResume,
@@ -292,8 +293,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         whole=True,
         summary="Show the exact edit or call that a link would make for an event",
-        help="Nothing is changed or sent. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
-        "neither.",
+        help="Nothing is changed or sent. Send the `event_id` of a stored event, or a made-up `event`; a link with a "
+        "timer needs neither.",
         request=LinkTest,
         response=LinkTestView,
         example={"event": {"type": "shop.order.created", "data": {"id": "o-1", "title": "Two chairs"}}},
@@ -303,8 +304,8 @@ OPERATIONS: tuple[Operation, ...] = (
         plan_links,
         whole=True,
         summary="See what declarations of links would change",
-        help="This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
-        "would be lost.",
+        help="Nothing is changed. In the response, `refusals` lists the reasons why the plan cannot be applied, and "
+        "`loses` says what would be lost.",
         request=LinksBody,
         response=LinkPlan,
         large=True,
@@ -316,7 +317,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         whole=True,
         summary="Apply declarations of links, all or none",
-        help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",
+        help="To apply exactly what an earlier plan showed, pass its name as `plan`: the call is refused if anything "
+        "has changed since.",
         request=LinksApply,
         response=LinkPlan,
         large=True,

@@ -1,4 +1,4 @@
-"""The operations on receipts: requests to hooks and forms, which were refused and why, and letting them in."""
+"""The operations on receipts: list requests to hooks and forms, show which were refused and why, and let these in."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def get_receipt_body(parts: Parts, request: Request) -> Answer:
 
 
 async def retry_refusal(parts: Parts, request: Request) -> Answer:
-    """Check a refused request again, as of its arrival, and let it in if it is genuine now."""
+    """Check a refused request again, as of its arrival, and let it in if it now passes."""
     receipt = await parts.hooks.receipt(request.caller, request.path["id"], "hooks:write")
     before = await kept(parts, request)
     if before is not None:
@@ -173,10 +173,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="hooks:write",
         summary="Check a refused request again, and let it in if it passes",
         help=(
-            "Use this after you have corrected the hook's secret, scheme or public URL. The request is checked "
-            "as at the time of its arrival, and becomes an event. For a form's submission, only the values are "
-            "checked, so that you can let in a person who was mistaken for a bot. If the request is still "
-            "refused, the response is 409 and says why."
+            "Use this after correcting the hook's secret, scheme or public URL. The request is checked as if it had "
+            "just arrived at its original time; if it passes, it becomes an event. For a form submission, only the "
+            "values are checked, so that you can let in a person who was mistaken for a bot. If the request is "
+            "refused again, the response is 409 and says why."
         ),
         handler=retry_refusal,
         tag=TAG,

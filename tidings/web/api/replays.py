@@ -28,7 +28,7 @@ class ReplayList(msgspec.Struct, frozen=True, kw_only=True):
 async def create_replay(parts: Parts, request: Request) -> Answer:
     """Start a replay, or count what it would send."""
     new: NewReplay = request.body
-    # Also of a dry run, which keeps no answer: a key that cannot be read is refused.
+    # Checked for a dry run too, although its response is not kept: a malformed key is refused.
     idempotency_key(request)
     if new.dry_run:
         dry = await parts.replays.dry_run(request.caller, new)
@@ -89,12 +89,11 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="replays:write",
         summary="Send a time range of events again, to an endpoint or through a link",
         help=(
-            "`failed` retries the dead deliveries of the range; `all` makes a new delivery for every event of the "
-            "range that matches the selection of the endpoint or link today. The webhook-id stays the same, so "
-            "receivers can drop "
-            "duplicates. A link makes its edits and calls again, with the values of those events, so later edits "
-            "of an item are overwritten. With `dry_run`, nothing is started: the response (status 200) says how many "
-            "deliveries would be sent."
+            "With `which: failed`, the dead deliveries of the range are retried; with `which: all`, every event of "
+            "the range that the endpoint or link selects today gets a new delivery. The `webhook-id` stays the same, "
+            "so receivers can recognize duplicates. A link repeats its edits and calls with the values of the old "
+            "events, so later edits of an item are overwritten. With `dry_run`, nothing is started; the response has "
+            "status 200 and says how many deliveries would be sent."
         ),
         handler=create_replay,
         tag=TAG,
@@ -114,7 +113,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=list_replays,
         tag=TAG,
         response=ReplayList,
-        # An id begins with the time at which it was made, so both ways of naming the order are one.
+        # An id begins with the time at which it was made, so both names mean the same order.
         sorts=("-created", "created", "-id", "id"),
         parameters=(
             Parameter(
@@ -133,7 +132,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="tenant",
                 schema={"type": "string"},
-                help="Return only replays to endpoints, or through links, of this tenant.",
+                help="Return only replays to this tenant's endpoints and through its links.",
             ),
             *PAGING,
         ),

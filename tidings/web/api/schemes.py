@@ -11,7 +11,7 @@ from tidings.web.parts import Parts
 
 
 async def get_scheme(parts: Parts, request: Request) -> Answer:
-    """All about one sender, by its name or another of its names. Raises NotFound."""
+    """Everything about one scheme, by its name or an alias. Raises NotFound."""
     try:
         scheme = schemes.named(request.path["name"])
     except Refused as unknown:
@@ -27,8 +27,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="hooks:read",
         summary="Read a signature scheme, with its form and a sample",
         help=(
-            "`name` may be another of the sender's names, such as `whatsapp`. `form` is how you would declare the "
-            "scheme yourself; `sample` is signed with the example secret, or unsigned if the scheme uses a key pair."
+            "`name` can also be an alias, such as `whatsapp`. In the response, `form` is how you would declare the "
+            "scheme yourself, and `sample` is a request that is signed with the example secret, or unsigned if the "
+            "scheme uses a key pair."
         ),
         handler=get_scheme,
         tag="Hooks",

@@ -1,4 +1,5 @@
-"""The operations on tenants. An event or an endpoint may name a tenant that has no entry; an entry gives it a name."""
+"""The operations on tenants. Events and endpoints can name a tenant that has no entry; an entry gives the tenant a
+name."""
 
 from __future__ import annotations
 
@@ -90,7 +91,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_tenant,
         summary="Delete a tenant",
-        help="This is refused with 409 while the tenant has endpoints or keys. "
-        "Its events are kept, and its portal links are ended.",
+        help="The call is refused with 409 while the tenant has endpoints or keys. The tenant's events are kept; its "
+        "portal links are ended.",
     ),
 )

@@ -20,12 +20,13 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 HEADER = "tidings-forwarded"
 PURPOSE = "forwarded requests"
 VALID_SECONDS = 660
-"""The clocks of two nodes may differ by twice as much as each may from the database's (store/engines/nodes.py)."""
+"""For how long such a header is valid. The clocks of two nodes may differ by twice as much as each may from the
+database's (store/engines/nodes.py)."""
 CHARS_MAX = 2_000
 LATE_MAX = 65_536
 """How many requests may overtake another one on their way from one node to the other."""
 NODES_MAX = 1_000
-"""For how many nodes the arrived requests are remembered; each start of a server counts as another node."""
+"""The maximum number of nodes whose arrived requests are remembered; each start of a server counts as another node."""
 _ALL_BITS = (1 << LATE_MAX) - 1
 AGAIN_SECONDS = 1.0
 
@@ -34,7 +35,7 @@ Line = tuple[str, str]
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True):
-    """What another node says about a request that it passed on."""
+    """What another node reports about a request that it passed on."""
 
     node: str
     """The id of the node that passed it on."""
@@ -42,7 +43,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True):
     client: str
     """The caller's `address:port` as that node saw it."""
     version: int
-    """That node's version of the catalogue: the request may be about its last change."""
+    """That node's version of the catalogue: the request may depend on its last change."""
     to: str
     """The id of the node that it is for."""
     number: int
@@ -50,7 +51,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True):
     limits: list[Line] | None = None
     """The RateLimit headers, if that node has counted the call already."""
     beside: Line | None = None
-    """A header of the request for which there was no room next to this one."""
+    """A header of the request that did not fit in next to this one."""
 
 
 class PassedOn:
@@ -67,7 +68,7 @@ class PassedOn:
 
 
 def passed_on(scope: Any) -> Forwarded | None:
-    """What the node that passed a request on says about it; None if it came directly from its caller."""
+    """What the node that passed a request on reports about it; None if it came directly from its caller."""
     return scope.passed if isinstance(scope, PassedOn) else None
 
 

@@ -15,7 +15,7 @@ from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
 KEPT_SECONDS_MIN = 60
-"""Shorter windows end before a restart does."""
+"""The counts of shorter windows are not stored: such a window ends before a restart does."""
 FLUSH_SECONDS = 1.0
 
 log = logging.getLogger("tidings.limits")
@@ -33,7 +33,7 @@ class Limits:
         self._flushing: asyncio.Task[None] | None = None
 
     async def load(self, readers: Readers) -> None:
-        """Read what was counted before a restart."""
+        """Read the counts from before a restart."""
         for kept in await readers.call(call_counts.read):
             limit = CallLimit(calls=kept.calls, seconds=kept.seconds)
             self._windows.take(kept.key, (limit,), kept.window_start * SECOND, cost=kept.calls)

@@ -35,7 +35,7 @@ class OpenCalls:
         mine = self._by_key.get(key.id, 0)
         if mine >= self._most_per_key:
             raise LimitReached(
-                f"This key already has {mine:,} streams, long polls, imports and exports open, the maximum. "
+                f"This key already has {mine:,} streams, long polls, imports and exports open, which is the maximum. "
                 "Close one, or wait.",
                 code="too_many_open",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
@@ -55,7 +55,7 @@ class OpenCalls:
         held = self.share.held(key.tenant)
         if not held:
             return Unavailable(
-                f"{self.count:,} streams, long polls, imports and exports are open, the server's maximum.",
+                f"{self.count:,} streams, long polls, imports and exports are open, which is the server's maximum.",
                 code="too_many_open",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )

@@ -1,4 +1,4 @@
-"""Call limits of keys if several nodes work at once: the calls that this node may allow are reserved in the store."""
+"""Call limits of keys if several nodes work at once: each node reserves in the store the calls that it may allow."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TICKET_CHARS_MAX = 8_000
 TICKET_PATTERN = "^[A-Za-z0-9_-]+$"
 PARAMETER = "ticket"
 WITH_TICKET = (PARAMETER, "after")
-"""The parameters that may accompany a ticket; the rest was fixed when it was made."""
+"""The parameters that are allowed along with a ticket; all others were fixed when it was made."""
 TOGETHER = "not_together"
 _OWNER = "a ticket"
 _HASH_CHARS = 16
@@ -37,9 +37,9 @@ _REFUSED = "This ticket is invalid, or older than a minute. Request a new one."
 class _Content(msgspec.Struct, frozen=True, array_like=True):
     key: str
     hash: str
-    """The beginning of the key's hash: if the key with this id is replaced, the old one's tickets open nothing."""
+    """The beginning of the key's hash: if the key with this id is replaced, the old key's tickets stop working."""
     ends: Micros
-    """On the clock of `moment.passing`; if several servers work, a time of day."""
+    """When the ticket expires, on the clock of `moment.passing`; if several servers work, as a time of day."""
     query: dict[str, Any]
 
 
@@ -84,7 +84,8 @@ class Tickets:
         """Open a ticket. Raises Unauthorized if it is not ours or has expired, or if its key was revoked or has
         expired.
 
-        Its minute is measured in passing time, but with several servers by the time of day, like the expiry of its key.
+        The ticket's minute is measured on a monotonic clock; with several servers, by the time of day, like the
+        expiry of its key.
         """
         content = self._content(text)
         left = 0 if content is None else content.ends - self._time()

@@ -11,12 +11,12 @@ from tidings.model.link import Batch, ClientCertificate
 from tidings.views.endpoints import EndpointView
 from tidings.web.habits.edits import patch_of
 
-BatchPatch = patch_of(Batch, "BatchPatch", "Part of `batch`; null resets a member to its default.")
+BatchPatch = patch_of(Batch, "BatchPatch", "The members of `batch` to change; null resets a member to its default.")
 ClientCertificatePatch = patch_of(
     ClientCertificate,
     "ClientCertificatePatch",
-    "Part of `client_certificate`. A renewed certificate may keep its key; if no certificate is stored yet, "
-    "give both it and its key.",
+    "The members of `client_certificate` to change. A renewed certificate can keep its key; if none is stored yet, "
+    "send both the certificate and its key.",
 )
 EndpointPatch = patch_of(
     EndpointBody,
@@ -27,19 +27,19 @@ EndpointPatch = patch_of(
 
 
 class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why it is paused, in words, for anyone who checks later."""
+    """Why the endpoint is paused, for people who check later."""
 
     reason: str | None = None
 
 
 class ResumeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do with the deliveries that waited in the meantime."""
+    """What to do with the deliveries that are waiting."""
 
     missed: Literal["send", "cancel"] = "send"
 
 
 class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long the previous secret also signs (24 hours by default), and optionally your own new secret."""
+    """For how long the previous secret also signs (24 hours by default), and optionally the new secret."""
 
     overlap_seconds: int | None = None
     secret: str | None = None

@@ -1,42 +1,49 @@
-"""What the fields of bodies mean, in the document and in docs/reference, where a field's name does not say it."""
+"""What the fields of bodies mean, if their names are not enough; shown in the document and in docs/reference."""
 
 from __future__ import annotations
 
 _ENDPOINT = {
-    "url": "Where the webhooks go: http or https, without a user name. Private addresses are refused by default.",
-    "description": "Text for people.",
-    "events": "Event types, or patterns such as `orders.*` and `*`; by default all types.",
-    "filter": "A pattern that `data` and the other members of an event must match; by default, every event matches.",
-    "headers": "Extra headers of each POST. Their values are encrypted at rest and never shown again.",
+    "url": "The URL to send the webhooks to: http or https, without a user name. Private addresses are refused by "
+    "default.",
+    "description": "A description for people.",
+    "events": "The event types to send, or patterns such as `orders.*` or `*`. The default is all types.",
+    "filter": "Send only events whose `data` and other members match this pattern. By default, every event matches.",
+    "headers": "Extra headers for each POST. Their values are encrypted at rest and never shown again.",
     "rate": "The maximum number of POSTs per second; unlimited by default.",
-    "max_in_flight": "The maximum number of concurrent POSTs. It starts at 16, and each success allows one more.",
-    "order": "`subject`: events of one subject are sent one at a time, in order; `all`: all events are; `none`: no "
-    "order.",
+    "max_in_flight": "The maximum number of concurrent POSTs. A new endpoint starts with 16, and each success allows "
+    "one more.",
+    "order": "`subject`: events with the same subject are sent one at a time, in order; `all`: all events are sent "
+    "one at a time, in order; `none`: the order is not kept.",
     "order_max_age_seconds": "How long a failing event may hold up the events behind it.",
     "batch": "Send several events in one POST.",
-    "body": "`standard`, `cloudevents`, `thin` (only that something happened) or `bare` (the data alone).",
-    "fields": "Paths into `data`, to send only these parts; by default, everything is sent.",
+    "body": "The format of the body: `standard`, `cloudevents`, `thin` (only that something happened, without the "
+    "data) or `bare` (only the data).",
+    "fields": "Paths into `data`: only these parts are sent. By default, everything is sent.",
     "svix_headers": "Also send `svix-id`, `svix-timestamp` and `svix-signature`, for receivers that use Svix's "
     "libraries.",
-    "timeout_seconds": "The time limit of one attempt, including the response.",
-    "retry_delays_seconds": "The delay before each attempt, including the first; by default, the usual schedule "
-    "of ten attempts.",
-    "give_up_on": "Statuses, or classes such as `4xx`, after which a delivery is dead at once.",
-    "ca": "The only certificate authorities to trust, as PEM; by default, the public ones.",
+    "timeout_seconds": "The time limit for one attempt, up to the end of the response.",
+    "retry_delays_seconds": "The delay before each attempt, including the first. The default is the standard "
+    "schedule of ten attempts.",
+    "give_up_on": "Statuses, or classes of statuses such as `4xx`, that make a delivery dead at once, without "
+    "another attempt.",
+    "ca": "The certificate authorities to trust instead of the public ones, as PEM.",
     "client_certificate": "The certificate to present if the endpoint asks for one (mTLS).",
 }
 _BATCH = {
     "max_events": "The maximum number of events in one POST.",
-    "max_ms": "How long an event may wait for others to be sent with it.",
-    "max_bytes": "The maximum length of the body. A longer event is sent alone.",
+    "max_ms": "How long an event may wait, in milliseconds, for others to join the same POST.",
+    "max_bytes": "The maximum size of the body, in bytes. A larger event is sent alone.",
 }
-_CERTIFICATE = {"certificate": "The certificate and its chain, as PEM.", "key": "Its private key, as PEM."}
+_CERTIFICATE = {
+    "certificate": "The certificate and its chain, as PEM.",
+    "key": "The certificate's private key, as PEM.",
+}
 
 FIELD_HELP: dict[str, dict[str, str]] = {
     "NewEndpoint": _ENDPOINT
     | {
-        "tenant": 'The tenant whose events it gets; `"*"` for all tenants (operators only).',
-        "secret": "Your own signing secret, `whsec_...` or `whsk_...`; by default one is generated.",
+        "tenant": 'The tenant whose events the endpoint gets; `"*"` for all tenants (operators only).',
+        "secret": "Your own signing secret, `whsec_...` or `whsk_...`. By default, a secret is generated.",
     },
     "EndpointPatch": _ENDPOINT,
     "Batch": _BATCH,
@@ -44,4 +51,5 @@ FIELD_HELP: dict[str, dict[str, str]] = {
     "ClientCertificate": _CERTIFICATE,
     "ClientCertificatePatch": _CERTIFICATE,
 }
-"""By component and field, in Markdown. A field that is a separate component (`$ref`) is left unchanged."""
+"""The help of each field, in Markdown, by component and field. Fields that refer to another component (`$ref`) get
+none."""

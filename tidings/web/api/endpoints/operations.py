@@ -69,7 +69,7 @@ async def get_endpoint(parts: Parts, request: Request) -> Answer:
 
 
 async def edit_endpoint(parts: Parts, request: Request) -> Answer:
-    """Change some fields; holds from the next attempt on."""
+    """Change some fields; takes effect with the next attempt."""
 
     def read(document: Any) -> EndpointBody:
         return body.read(msgspec.json.encode(document), EndpointBody)[0]
@@ -78,7 +78,7 @@ async def edit_endpoint(parts: Parts, request: Request) -> Answer:
         agree(request, endpoint_view(endpoint))
         expected = if_match(request)
         if "revision" in request.given:
-            # What else was given back agrees with this revision.
+            # The other members that were sent back agree with this revision.
             expected = {endpoint.revision} if expected is None else expected & {endpoint.revision}
         return expected
 
@@ -106,7 +106,7 @@ async def pause_endpoint(parts: Parts, request: Request) -> Answer:
 
 
 async def resume_endpoint(parts: Parts, request: Request) -> Answer:
-    """Send again, starting with what was missed, or without it."""
+    """Send again, with the missed deliveries or without them."""
     ident = parts.endpoints.find(request.caller, request.path["id"], WRITE).id
     known = await kept(parts, request)
     if known is not None:
@@ -146,7 +146,7 @@ async def get_secret(parts: Parts, request: Request) -> Answer:
 
 
 async def rotate_secret(parts: Parts, request: Request) -> Answer:
-    """Rotate the signing secret of an endpoint, and with the previous one until the overlap ends."""
+    """Rotate the signing secret of an endpoint; the previous one also signs until the overlap ends."""
     given: RotateBody = request.body or RotateBody()
     run = run_once(parts, request, _secret)
     return await parts.endpoints.rotate(
@@ -171,7 +171,7 @@ def _secret(secrets: list[Secret]) -> Answer:
 COUNTS = Parameter(
     name="counts",
     schema={"type": "boolean"},
-    help="Also return `waiting`, the number of waiting deliveries, counted for each endpoint.",
+    help="Also return `waiting`, the number of deliveries waiting for the endpoint.",
 )
 
 NOUN = Noun(name="endpoint", path="/v1/endpoints/{id}", tag=TAG, view=EndpointView)
@@ -216,10 +216,10 @@ OPERATIONS: tuple[Operation, ...] = (
         edit_endpoint,
         at_sender=True,
         summary="Change an endpoint",
-        help="A merge patch (RFC 7396): omitted members keep their values, and null resets a member to its default. "
-        'The change takes effect with the next attempt, for waiting deliveries too. In `headers`, `"***"` keeps the '
-        "stored value. "
-        "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and expiry date.",
+        help="The body is a merge patch (RFC 7396): omitted members keep their values, and null resets a member to "
+        "its default. The change takes effect with the next attempt, even for deliveries that are already waiting. "
+        'In `headers`, `"***"` keeps the stored value. Send `ca` and `client_certificate` as PEM; responses show '
+        "their subject, fingerprint and expiry date.",
         request=EndpointPatch,
         masked=("ca", "client_certificate"),
         example={"rate": 20, "filter": None},
@@ -242,8 +242,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         summary="Resume an endpoint that was paused or disabled",
         help="`missed` decides what happens to the waiting deliveries: `send` (the default) sends them now, "
-        "including those that wait for a retry, and `cancel` cancels them. `waiting` in the response says how "
-        "many there were.",
+        "including those waiting for a retry, and `cancel` cancels them. In the response, `waiting` is the number of "
+        "these deliveries.",
         idempotent_key=True,
         parameters=(IF_MATCH,),
         request=ResumeBody,
@@ -268,8 +268,8 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=try_endpoint,
         tag=TAG,
         summary="Send a test event to an endpoint before it is registered",
-        help="Nothing is stored. The body is checked as in a registration, one event of type endpoint.test is sent to "
-        "its URL, signed with its `secret`, and the response says what came back.",
+        help="Nothing is stored. The body is checked as if it were registered. Then one event of type "
+        "`endpoint.test` is sent to its `url`, signed with its `secret`, and the response shows what came back.",
         request=NewEndpoint,
         response=EndpointTrialView,
         example={"url": "https://example.com/hooks"},
@@ -280,7 +280,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/endpoints/{id}/secret",
         scope="endpoints:write",
         summary="Read the signing secret of an endpoint",
-        help="Requires the write scope, because anyone with the secret can sign as this server.",
+        help="This requires the write scope, because anyone who has the secret can sign as this server.",
         handler=get_secret,
         tag=TAG,
         response=SecretView,
@@ -294,8 +294,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Rotate the signing secret of an endpoint",
         help=(
             "The previous secret keeps signing alongside the new one for `overlap_seconds` (0 to 604800, by "
-            "default 86400), so that a receiver can switch at any time in between. The new secret is generated unless "
-            "`secret` provides one."
+            "default 86400), so that the receiver can switch at any time in this period. The new secret is generated "
+            "unless you send your own as `secret`."
         ),
         handler=rotate_secret,
         tag=TAG,

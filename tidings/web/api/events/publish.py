@@ -23,7 +23,7 @@ EXAMPLE = {"type": "tasks.completed", "subject": "t_17", "data": {"id": "t_17", 
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that is on disk, as it is stored. Its deliveries follow."""
+    """An event as it was stored on disk. Its deliveries follow."""
 
     id: str
     type: str
@@ -33,7 +33,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Events of which either all or none are stored."""
+    """Events to store, all or none."""
 
     events: Annotated[tuple[NewEvent, ...], msgspec.Meta(min_length=1, max_length=EVENTS_MAX)]
 
@@ -80,7 +80,7 @@ async def publish_batch(parts: Parts, request: Request) -> Answer:
 
 
 def accepted(event: Event) -> Accepted:
-    """What is answered about a stored event."""
+    """The response for a stored event."""
     return Accepted(
         id=event.id, type=event.type, subject=event.subject, time=moment.to_text(event.time), tenant=event.tenant
     )
@@ -94,11 +94,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:write",
         summary="Publish an event",
         help=(
-            "The response is 202 once the event is on disk. It is sent as a webhook to every endpoint that "
-            "selects its type. With your own `id`, or an `Idempotency-Key`, the call can be retried safely: "
-            "the response is the stored event. If another event of the tenant has the id, the response is 409. "
-            "A `time` "
-            "is kept to the microsecond; further digits are cut off."
+            "The response is 202 once the event is on disk. The event is then sent as a webhook to every endpoint "
+            "that selects its type. With your own `id`, or an `Idempotency-Key`, you can safely repeat the call: it "
+            "returns the stored event. If the tenant already has a different event with this `id`, the response is "
+            "409. `time` is stored to the microsecond; further digits are dropped."
         ),
         handler=publish_event,
         tag=TAG,
@@ -115,8 +114,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:write",
         summary="Publish up to 1,000 events",
         help=(
-            "Either all events are stored, or none. Errors point at the event, such as `/events/17/type`. "
-            "Each event may be as large as one that is published alone."
+            "Either all events are stored, or none. Errors point to the wrong event, as in `/events/17/type`. The "
+            "size limit of each event is the same as for an event that is published alone."
         ),
         handler=publish_batch,
         tag=TAG,

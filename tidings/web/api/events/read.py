@@ -37,14 +37,14 @@ PIECE_EVENTS = 500
 PIECE_BYTES = 256 * 1024
 START, END = "start", "end"
 TYPE, MESSAGE = "type", "message"
-"""What the SSE events of a stream are called."""
+"""How the SSE events of a stream are named: by the event's type, or all `message`."""
 UNBUFFERED = ("x-accel-buffering", "no")
-"""nginx gathers answers by itself, and a stream would come late or never."""
+"""Without this header, nginx buffers responses, so a stream would arrive late or never."""
 STREAM = "/v1/events/stream"
 
 
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of events. In a feed `next_cursor` is always set: continue from there."""
+    """A page of events. With `after`, `next_cursor` is always set: continue from there."""
 
     data: list[EventView]
     next_cursor: str | None
@@ -52,11 +52,13 @@ class EventList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_events(parts: Parts, request: Request) -> Answer:
-    """A page of the log, or with `after` what was committed since."""
+    """A page of the log, or with `after` the events committed since."""
     if "after" in request.query:
         return await _catch_up(parts, request)
     if "wait" in request.query:
-        raise Invalid.of_parameter("wait", TOGETHER, "wait requires after: it waits for events after a cursor.")
+        raise Invalid.of_parameter(
+            "wait", TOGETHER, "wait requires after: it waits for events that come after a cursor."
+        )
     page = Page.of(request)
     query = _query(request)
     is_up = sort_of(request) == ["created"]
@@ -102,7 +104,7 @@ async def make_ticket(parts: Parts, request: Request) -> Answer:
 async def _catch_up(parts: Parts, request: Request) -> Answer:
     for name in ("cursor", "sort", "count"):
         if name in request.query:
-            detail = f"{name} cannot be combined with after, which reads in commit order from its own cursor."
+            detail = f"{name} cannot be combined with after, which has its own cursor and always reads in commit order."
             raise Invalid.of_parameter(name, TOGETHER, detail)
     query, limit = _query(request), request.query.get("limit", LIMIT)
     deadline = time.monotonic() + request.query.get("wait", 0)
@@ -135,7 +137,7 @@ async def _pieces(parts: Parts, request: Request, query: EventQuery, position: i
             continue
         quiet = time.monotonic() - written
         if quiet >= HEARTBEAT_SECONDS:
-            # The id moves the reader on past events that are not for it; without data nothing is dispatched.
+            # The id lets the reader skip the events that are not for it; without data, browsers dispatch nothing.
             yield b": still here\nid: " + request.cursors.seal_feed(position, request.key.tenant).encode() + b"\n\n"
             written, quiet = time.monotonic(), 0.0
         if not _still_valid(parts, request):
@@ -154,14 +156,14 @@ async def _next(parts: Parts, query: EventQuery, position: int, limit: int, byte
 def _frame(event: EventView, cursor: str, request: Request) -> bytes:
     text = msgspec.json.encode(event if request.chosen is None else narrowed(event, request.chosen))
     if b"\n" in text or b"\r" in text:
-        # Only between the parts of a JSON text: inside of strings line breaks are escaped.
+        # Line breaks are only between the tokens of a JSON text: inside strings they are escaped.
         text = text.replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
     name = b"" if request.query.get("events") == MESSAGE else b"\nevent: " + event.type.encode()
     return b"id: " + cursor.encode() + name + b"\ndata: " + text + b"\n\n"
 
 
 def _still_valid(parts: Parts, request: Request) -> bool:
-    """Whether the key still holds: a stream outlives many changes."""
+    """Whether the key is still valid: a stream can stay open while keys change."""
     key = parts.catalog.now.keys.get(request.key.id)
     return key is not None and key.revoked is None and (key.expires is None or key.expires > parts.clock.now())
 
@@ -171,7 +173,7 @@ def _query(request: Request) -> EventQuery:
     types = given.get("type__in")
     if "type" in given:
         if types is not None:
-            raise Invalid.of_parameter("type", TOGETHER, "Give type or type__in, not both.")
+            raise Invalid.of_parameter("type", TOGETHER, "Send type or type__in, not both.")
         types = [given["type"]]
     exact, beginnings = (None, ()) if types is None else event_types.split(types)
     return EventQuery(
@@ -189,7 +191,7 @@ def _query(request: Request) -> EventQuery:
 
 
 def _start(db: Db, request: Request, after: str) -> int:
-    """The position that a cursor names. Raises Invalid or Gone."""
+    """The position of a cursor. Raises Invalid or Gone."""
     if after in ("", START):
         return 0
     if after == END:
@@ -204,12 +206,12 @@ def _start(db: Db, request: Request, after: str) -> int:
 
 
 NOT_OURS = (
-    "This cursor is not from this server, or belongs to another tenant. Use next_cursor of the previous "
-    "response, or start, or end."
+    "This cursor is not from this server, or belongs to another tenant. Send next_cursor of the previous response, "
+    "start, or end."
 )
 OF_A_LIST = (
-    "This is a page cursor of a list: send it as cursor= to the same list. after= takes next_cursor of a "
-    "response to after=, or start, or end."
+    "This cursor belongs to a page of a list: send it as cursor= to the same list. after= takes start, end, or "
+    "next_cursor of a response to after=."
 )
 
 
@@ -226,27 +228,32 @@ _CHOOSE = (
     _parameter(
         "type",
         TYPE_OR_BEGINNING,
-        "Return only events of this type, such as `tasks.completed`, or pattern, such as `tasks.*`.",
+        "Return only events of this type (`tasks.completed`), or of a type that matches this pattern (`tasks.*`).",
     ),
     _parameter(
         "type__in",
         {"type": "array", "items": TYPE_OR_BEGINNING, "minItems": 1, "maxItems": 100},
-        "Return only events of one of these types; `tasks.*` matches every type that begins with `tasks.`.",
+        "Return only events of these types. Patterns are allowed: `tasks.*` matches every type that begins with "
+        "`tasks.`.",
     ),
     _parameter("collection", _TEXT, "Return only changes to this collection's items."),
-    _parameter("subject", _TEXT, "Return only events about this subject; for a change, the item's id."),
-    _parameter("tenant", _TEXT, "Return only this tenant's events (for keys without a tenant)."),
+    _parameter(
+        "subject", _TEXT, "Return only events about this subject. The subject of a change to an item is the item's id."
+    ),
+    _parameter(
+        "tenant", _TEXT, "Return only this tenant's events. A tenant's key always gets only its own tenant's events."
+    ),
     _parameter("time__gte", _TIME, "Return only events at this time or later."),
     _parameter("time__lt", _TIME, "Return only events before this time."),
 )
-_AFTER = "The cursor to continue from; `start` is the oldest event kept, `end` means only new events."
+_AFTER = "The cursor to continue from, `start` for everything that is stored, or `end` for new events only."
 _STREAMED = (
     *_CHOOSE,
     _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
     _parameter(
         "events",
         {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
-        "The name of the SSE events: the event's `type`, or `message` for all.",
+        "How to name the SSE events: `type` uses the type of each event, `message` gives all of them this name.",
     ),
 )
 
@@ -260,7 +267,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "Without `after`, the response is a list, newest first. With `after`, it has the events committed "
             "after that cursor, oldest first, and `next_cursor` is always set. `wait` delays the response until "
-            "there is an event, or the time is up."
+            "there is an event or the time is up."
         ),
         handler=list_events,
         tag=TAG,
@@ -272,7 +279,7 @@ OPERATIONS: tuple[Operation, ...] = (
             _parameter(
                 "wait",
                 {"type": "integer", "minimum": 0, "maximum": WAIT_SECONDS_MAX},
-                "With `after`: how many seconds to wait for an event.",
+                "How many seconds to wait for an event; requires `after`.",
             ),
             *PAGING,
         ),
@@ -285,9 +292,10 @@ OPERATIONS: tuple[Operation, ...] = (
             scope="events:read",
             summary="Follow events as they are committed",
             help=(
-                "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a "
-                "disconnect, send `Last-Event-ID`, and nothing is missed. The stream begins with new events, or "
-                "at `after`. A browser's `EventSource` calls `onmessage` only with `events=message`."
+                "The response is a stream of server-sent events: `id` is the cursor, `event` the type, and `data` "
+                "the event. After a disconnect, reconnect with `Last-Event-ID`, and you miss no event. The stream "
+                "begins with new events, or after the cursor in `after`. A browser's `EventSource` calls `onmessage` "
+                "only if you set `events=message`."
             ),
             handler=stream_events,
             tag=TAG,
@@ -300,12 +308,13 @@ OPERATIONS: tuple[Operation, ...] = (
                 _parameter(
                     PARAMETER,
                     {"type": "string", "pattern": TICKET_PATTERN, "maxLength": TICKET_CHARS_MAX},
-                    "A ticket from `make_stream_ticket`, instead of a key. It can be combined only with `after`.",
+                    "A ticket from `make_stream_ticket`, to use instead of a key. The only other parameter it allows "
+                    "is `after`.",
                 ),
                 Parameter(
                     name="Last-Event-ID",
                     schema={"type": "string"},
-                    help="The `id` of the last event that was received.",
+                    help="The `id` of the last event that you received.",
                     where="header",
                 ),
             ),
@@ -319,10 +328,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:read",
         summary="Make a ticket for a stream",
         help=(
-            f"Use a ticket with a browser's `EventSource`, which cannot send a key. For {TICKET_SECONDS} "
-            f"seconds, the ticket "
-            "opens a stream with the parameters it was made with and the rights of your key; an open stream "
-            "stays open until the key expires or is revoked."
+            "Use a ticket with a browser's `EventSource`, which cannot send a key. The ticket is valid for "
+            f"{TICKET_SECONDS} seconds: it opens a stream with the parameters it was made with and the rights of your "
+            "key. An open stream stays open until the key expires or is revoked."
         ),
         handler=make_ticket,
         tag=TAG,
@@ -340,6 +348,10 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=get_event,
         tag=TAG,
         response=EventDetail,
-        parameters=(_parameter("tenant", _TEXT, "The event's tenant, if several tenants used the same id."),),
+        parameters=(
+            _parameter(
+                "tenant", _TEXT, "The event's tenant; needed only if several tenants have an event with this id."
+            ),
+        ),
     ),
 )

@@ -30,9 +30,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         summary="Show what led to an event, and what followed from it",
         help=(
-            "The trail has the events and deliveries from the first event, through every link, to the last delivery, "
-            "in the order in which they happened, with the result of each. It has at most "
-            f"{EVENTS_MAX} events; `is_cut` says if there are more."
+            "The trail lists the events and deliveries from the first event, through every link, to the last "
+            "delivery, in chronological order, each with its result. It has at most "
+            f"{EVENTS_MAX} events; `is_cut` says whether there are more."
         ),
         handler=get_trail,
         tag="Events",
@@ -41,7 +41,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="tenant",
                 schema={"type": "string"},
-                help="The event's tenant, if several tenants used the same id.",
+                help="The event's tenant; needed only if several tenants have an event with this id.",
             ),
         ),
     ),

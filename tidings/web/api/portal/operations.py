@@ -25,7 +25,7 @@ class PortalLinkList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create_portal_link(parts: Parts, request: Request) -> Answer:
-    """Make a link with which a tenant's people look after their own endpoints."""
+    """Make a link through which a tenant's people look after their own endpoints."""
     public = public_url(parts.settings.public_url)
 
     def answer(made: MadeLink) -> Answer:
@@ -91,10 +91,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Make a portal link, which lets a tenant's people look after their own endpoints",
         help=(
-            "Open the `url` in a browser, or in a frame on a page of one of the `frame_origins`. It can be opened once "
-            "and is never shown again. It grants only what the calling key may do itself: `read` requires that the "
-            "key can read endpoints, deliveries, events, event types and replays, and `change` that it can also write "
-            "endpoints, deliveries and replays."
+            "Open the `url` in a browser, or in a frame on a page from one of the `frame_origins`. The `url` can be "
+            "opened only once, and is never shown again. A link grants only what your own key may do: with `may: "
+            "read`, the key must be able to read endpoints, deliveries, events, event types and replays; with `may: "
+            "change`, it must also be able to write endpoints, deliveries and replays."
         ),
         handler=create_portal_link,
         tag=TAG,
@@ -117,7 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/tenants/{id}/portal-links:revoke-all",
         scope="keys:write",
         summary="End all portal links of a tenant, with their sessions",
-        help="The key needs the scopes of a link with `may: change`.",
+        help="Your key needs the same scopes as for making a link with `may: change`.",
         handler=revoke_portal_links,
         tag=TAG,
         response=RevokedLinks,
@@ -140,8 +140,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="End a portal link and its session",
         help=(
-            "Its pages stop working at the next request. The entry is kept for a week. The key needs the scopes that "
-            "the link grants."
+            "The link's pages stop working with the next request. Its entry is kept for a week. Your key needs the "
+            "scopes that the link grants."
         ),
         handler=delete_portal_link,
         tag=TAG,

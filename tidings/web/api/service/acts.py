@@ -56,11 +56,11 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="List who changed what, newest first",
         help=(
-            "Every operation that changes something is recorded in the transaction of the change, with the key, the "
-            "time and the operation. If it changed the catalogue (endpoints, links, keys, tenants, hooks ...), the act "
-            "also has the members that differ, before and after, as the API shows them, so without secrets. Publishing "
-            "events and changing items are not acts, because events name their key themselves. Acts are kept for "
-            "`act_days`."
+            "Every operation that changes something is recorded as an act, in the same transaction as the change, "
+            "with the key, the time and the operation. If it changed the catalogue (endpoints, links, keys, tenants, "
+            "hooks ...), the act also has the changed members, before and after, as the API shows them (without "
+            "secrets). Publishing events and changing items are not recorded as acts, because each event already "
+            "records the API key that caused it. The setting `act_days` determines how long acts are kept."
         ),
         handler=list_acts,
         tag="Acts",
@@ -74,7 +74,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="about",
                 schema={"type": "string"},
-                help="Return only acts about the thing with this id or name, such as `ep_...`.",
+                help="Return only acts on the resource with this id or name, such as `ep_...`.",
             ),
             Parameter(name="time__gte", schema=_TIME, help="Return only acts at this time or later."),
             Parameter(name="time__lt", schema=_TIME, help="Return only acts before this time."),

@@ -1,4 +1,4 @@
-"""The operations on many deliveries at once: retry or cancel all that fit a filter."""
+"""The operations on many deliveries at once: retry or cancel all that match a filter."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TAG = "Deliveries"
 
 
 class BulkCountView(msgspec.Struct, frozen=True, kw_only=True):
-    """How many deliveries fit; with `count_is_more`, there are more. Nothing was started. A job with this
-    `until` leaves out what was created after the count.
+    """How many deliveries match; with `count_is_more`, there are more. Nothing was started. A job with this
+    `until` leaves out deliveries created after the count.
     """
 
     dry_run: bool
@@ -29,12 +29,12 @@ class BulkCountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def retry_deliveries(parts: Parts, request: Request) -> Answer:
-    """Retry all that fit."""
+    """Retry all that match."""
     return await _start(parts, request, "retry")
 
 
 async def cancel_deliveries(parts: Parts, request: Request) -> Answer:
-    """Cancel all that fit."""
+    """Cancel all that match."""
     return await _start(parts, request, "cancel")
 
 

@@ -17,7 +17,7 @@ class CallerReport(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     key_name: str
     address: str
-    """The caller's address, as it is counted and logged."""
+    """The caller's address, as it is used for limits and logs."""
     connected_from: str
     """The address of the connection: the last proxy's, if there is one."""
     connection_trusted: bool
@@ -59,7 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
         addressed=True,
         summary="Show the caller as the server sees it",
         help=(
-            "The response has the key, the caller's address, and what proxies said about that address. Call this "
+            "The response has the key, the caller's address, and what proxies reported about that address. Call this "
             "through a proxy to check that the proxy passes on the caller's address, and that `trusted_proxies` lists "
             "the proxy."
         ),

@@ -33,7 +33,7 @@ async def healthz(parts: Parts, request: Request) -> Answer:
 
 
 async def readyz(parts: Parts, request: Request) -> Answer:
-    """The store takes writes, and the stages run that are this node's to run."""
+    """The store accepts writes, and the stages that this node should run are running."""
     await _check_ready(parts)
     return Answer(200, Health(status="ok"))
 
@@ -98,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "readyz",
         "Check whether the server can serve requests",
         "The response is 503 if the store accepts no writes, a stage is not running, the server is stopping, or its "
-        "clock is minutes away from the database's.",
+        "clock differs from the database's by minutes.",
         readyz,
         scope=None,
         response=Health,

@@ -1,4 +1,4 @@
-"""The operation that says what the server has: its store table by table, its last backup, and its settings."""
+"""The operation that shows what the server has: its store table by table, its last backup, and its settings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tidings.web.parts import Parts
 
 
 class TableReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A table of the store. `bytes`: with its indexes; null if unknown. `is_estimate`: the numbers are estimates.
-    `is_more`: it has more than `rows`, and how many is unknown.
+    """A table of the store. `bytes`: its size with its indexes; null if unknown. `is_estimate`: the numbers are
+    estimates. `is_more`: the table has more than `rows` rows; the exact number is unknown.
     """
 
     name: str
@@ -26,7 +26,9 @@ class TableReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The size of the whole store, and its tables, the largest first. `unused` bytes are free inside of its file."""
+    """The size of the whole store, and its tables, the largest first. `unused`: the bytes inside its file that are
+    free.
+    """
 
     bytes: int
     unused: int
@@ -34,8 +36,8 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The last backup that `tidings backup` made and checked, and the last that was restored on trial; null: none is
-    known. `key_copied`: when the secret key was last written elsewhere.
+    """The last backup that `tidings backup` made and checked, and the last one that was restored as a trial; null if
+    none is known. `key_copied`: when the secret key was last copied somewhere else.
     """
 
     file: str | None
@@ -46,7 +48,7 @@ class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting as it is in effect, secrets masked. `origin`: where its value is from; null: it is the default."""
+    """A setting that is in effect; secrets are masked. `origin`: where its value is from; null if it is the default."""
 
     name: str
     value: str
@@ -54,9 +56,9 @@ class SettingReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that shares the database. `role`: it `works` alone, `sends` for joined ones, `takes in`, `stands by`, or
-    is `gone`. `address`: where the other servers reach it. `draining`: it was asked to end. `seconds_ago`: when it was
-    last heard of.
+    """A server that shares the database. `role`: it `works` alone, `sends` for the joined servers, `takes in`, `stands
+    by`, or is `gone`. `address`: where the other servers reach it. `draining`: it was asked to stop. `seconds_ago`: how
+    long ago it last reported.
     """
 
     name: str
@@ -124,8 +126,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Show the store's size by table, the last backup, the servers and the settings",
         help=(
-            "The call takes the same time however much is stored: PostgreSQL knows the bytes of its tables and "
-            "roughly how many rows they have; for SQLite, both are estimated from samples. `nodes` has the servers "
+            "The call takes the same time however much is stored: PostgreSQL itself keeps track of the size of each "
+            "table, and roughly of its rows; for SQLite, both are estimated from samples. `nodes` lists the servers "
             "that share a PostgreSQL database. Secrets in settings are masked."
         ),
         handler=get_server,

@@ -1,4 +1,4 @@
-"""The metrics, read from the parts at the moment they are asked for; nothing is counted twice."""
+"""The metrics, read from the parts when they are requested; nothing is counted twice."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def render(parts: Parts, positions: dict[str, int], *, ready: bool) -> bytes:
 
 
 def render_standby() -> bytes:
-    """What a server that stands by says: that it runs."""
+    """The metrics of a server that stands by: only that it is running."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Standby())
     return generate_latest(registry)
 
 
 def standing_by(value: int) -> GaugeMetricFamily:
-    """The one metric that a server that stands by has, too."""
+    """The only metric that a server standing by has too."""
     return GaugeMetricFamily(
         "tidings_standing_by", "1: this server stands by, and has no other metric; 0: it works.", value
     )
@@ -114,7 +114,7 @@ class _Collector:
             "tidings_route_aside_tenants", "Tenants whose costly filters delay their own events.", parts.routing.aside
         )
         yield CounterMetricFamily(
-            "tidings_filters_cut_off", "Events sent because a filter used up its steps.", parts.routing.cut_off
+            "tidings_filters_cut_off", "Events sent because a filter ran out of steps.", parts.routing.cut_off
         )
         behind = at["delivery"] - at["deliver"]
         yield GaugeMetricFamily(
@@ -174,7 +174,7 @@ class _Collector:
             endpoints.add_metric([mode], modes[mode])
         yield endpoints
         if not parts.sends:
-            # Only the node that sends has lanes; zeros would say that all is well.
+            # Only the node that sends has lanes; zeros here would suggest that all is well.
             return
         snapshot, links = parts.deliver.snapshot(), parts.catalog.now.links
         lanes = list(snapshot.values())
@@ -183,7 +183,7 @@ class _Collector:
         )
         lagging = sum(lane.lagging for lane in lanes)
         yield GaugeMetricFamily("tidings_endpoints_lagging", "Endpoints that read from their own backlog.", lagging)
-        # Nothing is sent to the others, so what failed last says nothing of them.
+        # Nothing is sent to the others, so their last failure means nothing now.
         sending = [lane for num, lane in snapshot.items() if num in links and links[num].mode == "enabled"]
         failing = sum(lane.failing_since is not None for lane in sending)
         yield GaugeMetricFamily("tidings_endpoints_failing", "Enabled endpoints and links that are failing.", failing)

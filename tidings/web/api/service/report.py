@@ -1,4 +1,4 @@
-"""The operation that answers what needs attention, since when, for whom, why, and what to do."""
+"""The operation that shows what needs attention, since when, for whom, why, and what to do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def get_health(parts: Parts, request: Request) -> Answer:
-    """How everything stands. It answers also if the store does not."""
+    """The state of everything. It is returned even if the store does not respond."""
     whole.check_reader(request.caller)
     snapshot, lanes, now = parts.catalog.now, parts.deliver.snapshot(), parts.clock.now()
     vitals = await _vitals(parts)

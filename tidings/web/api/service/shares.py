@@ -1,4 +1,4 @@
-"""The operation that says what is shared out by tenant, and who would have more of it."""
+"""The operation that shows what tenants share, and which of them want more than their share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ShareList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_shares(parts: Parts, request: Request) -> Answer:
-    """Everything that is shared out by tenant."""
+    """Everything that tenants share."""
     return Answer(200, ShareList(data=share_reports(request.caller, parts.shares())))
 
 

@@ -1,4 +1,4 @@
-"""The operations on tallies: the results of attempts, minute by minute or hour by hour, and how each link does."""
+"""The operations on tallies: the results of attempts, minute by minute or hour by hour, and how each link is doing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TAG = "Tallies"
 
 
 class LinkTallyList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of endpoints and links, with how they do."""
+    """A page of endpoints and links, with how they are doing."""
 
     data: list[LinkTally]
     next_cursor: str | None
@@ -21,7 +21,7 @@ class LinkTallyList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def get_tallies(parts: Parts, request: Request) -> Answer:
-    """A series, with its totals and the reasons of failures."""
+    """A series, with its totals and the reasons for failures."""
     given = request.query
     step = given.get("step", "minute")
     series = await parts.tallies.series(
@@ -37,7 +37,7 @@ async def get_tallies(parts: Parts, request: Request) -> Answer:
 
 
 async def list_link_tallies(parts: Parts, request: Request) -> Answer:
-    """How each link does."""
+    """How each link is doing."""
     given = request.query
     links = parts.tallies.links(
         request.caller, endpoint=given.get("endpoint"), link=given.get("link"), tenant=given.get("tenant")
@@ -65,10 +65,10 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Show the results of attempts, minute by minute or hour by hour",
         help=(
             "The response has what charts need: the attempts of each minute or hour, counted by class, with their "
-            "durations in buckets; the success rate, mean, p50 and p95 of the range; and the most frequent reasons "
-            "for failures, each with an example. Counts are stored every five seconds. Minutes are kept for 26 hours, "
-            "hours for 90 days. Without a filter, the series covers all links, and also has the number of events "
-            "accepted."
+            "durations in buckets; the success rate and the mean, p50 and p95 duration of the whole range; and the "
+            "most frequent reasons for failures, each with an example. Counts are stored every five seconds. Those "
+            "by minute are kept for 26 hours, those by hour for 90 days. Without a filter, the series covers all "
+            "endpoints and links, and also has the number of accepted events."
         ),
         handler=get_tallies,
         tag=TAG,
@@ -77,15 +77,16 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="step",
                 schema={"type": "string", "enum": ["minute", "hour"], "default": "minute"},
-                help="The length of a step.",
+                help="The length of each step of the series.",
             ),
             *_WHOSE,
             Parameter(
                 name="time__gte",
                 schema=_TIME,
-                help="The start of the range; by default, an hour ago for minutes, and a day ago for hours.",
+                help="The start of the range. The default is an hour ago with `step=minute`, and a day ago with "
+                "`step=hour`.",
             ),
-            Parameter(name="time__lt", schema=_TIME, help="The end of the range; by default, now."),
+            Parameter(name="time__lt", schema=_TIME, help="The end of the range. The default is now."),
         ),
     ),
     Operation(
@@ -97,8 +98,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Show how each endpoint and link has been doing for 24 hours, and how much waits for it",
         help=(
             "For each endpoint and link, the response has the success rate and the durations of the last 24 hours, a "
-            "summary of each hour, how many deliveries wait (counted up to 1,000), and since when the oldest of them "
-            "has been waiting."
+            "summary of each hour, how many deliveries are waiting (counted up to 1,000), and since when the oldest "
+            "of them has been waiting."
         ),
         handler=list_link_tallies,
         tag=TAG,
