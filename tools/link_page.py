@@ -29,36 +29,38 @@ def _named(names: Iterable[str]) -> str:
 
 Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
 
-RATE = "The maximum number of requests: `5/s`, `100/min`, `1000/h`, or a number per second."
+RATE = "The maximum rate of requests: `5/s`, `100/min`, `1000/h`, or a number per second."
 IN_DOUBT = (
     "What to do if the response is lost: `retry`, or `park` (the delivery is dead, with the outcome `in_doubt`). By "
-    "default, calls that are safe to repeat are repeated: GET, HEAD, PUT, DELETE, and a call with its own "
+    "default, calls that are safe to repeat are retried: GET, HEAD, PUT, DELETE, and calls with their own "
     "`Idempotency-Key`."
 )
 LINK = {
-    "was": "The link's previous name: it keeps everything under its new one.",
+    "was": "The link's previous name. The renamed link keeps its state and its waiting deliveries.",
     "description": "Text for people.",
-    "tenant": 'The tenant whose events it gets, or `"*"` for all tenants; by default, it gets events without a tenant.',
+    "tenant": 'The tenant whose events the link gets, or `"*"` for all tenants. By default, it gets events without a '
+    "tenant.",
     "when": "When the link acts; see below.",
-    "filter": "A JSON pattern over `type, subject, data, previous, changed`, like the filter of an "
+    "filter": "A JSON pattern over `type`, `subject`, `data`, `previous` and `changed`, like the filter of an "
     "[endpoint](../howto/endpoints.md#choose-which-events-it-gets).",
-    "if": "A template: the link acts only if it is true. Otherwise the outcome is `skipped`.",
-    "once": "A template of a key: the link succeeds only once for each key.",
+    "if": "A template: the link acts only if its value is true. Otherwise, the outcome is `skipped`.",
+    "once": "A template that yields a key: the link succeeds only once for each key.",
     "split": "A template that yields a list: each element has its own delivery, and templates see it as `item`.",
     "item": "Edit an item of a collection; see below.",
     "call": "Make an HTTP request; see below.",
     "mail": "Send a mail; see below.",
     "emit": "Make events from the responses to `call`; see below.",
-    "keep": "`{NAME: TEMPLATE}`: values of the response that are kept for the subject, and read as `mine.NAME`. Null "
-    "deletes a value. The templates also see `status`, `headers` and `body`.",
-    "order": "`each` (default): events of one subject are in order. `subject`: the same, but only the newest matters. "
-    "`all`: one event at a time. `none`: no order. Or a template: events for which it has the same value are in order.",
-    "order_max_age_seconds": "How old a failing event may become while the events behind it wait "
+    "keep": "`{NAME: TEMPLATE}`: values of the response to keep for the event's subject. The templates of later calls "
+    "read them as `mine.NAME`. Null deletes a value. The templates of `keep` also see `status`, `headers` and `body`.",
+    "order": "`each` (default): events of one subject are processed in order. `subject`: the same, but a newer event "
+    "replaces a waiting one. `all`: one event at a time. `none`: in any order. Or a template: events for which it "
+    "yields the same value are processed in order.",
+    "order_max_age_seconds": "The age, in seconds, up to which a failing event keeps the events behind it waiting "
     f"(default {Pacing().order_max_age_seconds:,}).",
     "rate": RATE,
-    "max_in_flight": "The maximum number of requests at the same time "
+    "max_in_flight": "The maximum number of concurrent requests "
     f"(default {Pacing().max_in_flight}, up to {IN_FLIGHT_MAX:,}).",
-    "retry_delays_seconds": "The delay before each attempt, instead of the usual schedule.",
+    "retry_delays_seconds": "The delay before each attempt, in seconds, instead of the default schedule: a list.",
 }
 WHEN = {
     "event": "A type, a pattern such as `orders.*`, or a list of them.",
@@ -68,95 +70,97 @@ WHEN = {
     "days": "With `at`: the days of the week, such as `mon-fri` or `mon,thu`.",
     "tz": "The time zone of `at` and `cron`, such as `Europe/Berlin`; UTC by default.",
     "missed": "What to do about missed times: `once` (default: one run for all of them) or `skip`.",
-    "hook": "In a file only, without other members: receive webhooks ([hooks-in-a-file](../howto/hooks-in-a-file.md)).",
-    "form": "In a file only, without other members: a form that people fill in ([forms](../howto/forms.md)).",
+    "hook": "Only in a file, and without other members: receive webhooks "
+    "([hooks-in-a-file](../howto/hooks-in-a-file.md)).",
+    "form": "Only in a file, and without other members: a form that people fill in ([forms](../howto/forms.md)).",
 }
 ITEM = {
     "collection": "The collection.",
-    "create": "`true`: make an item with a generated id.",
-    "put": "A template of the id: create the item, or replace it.",
-    "patch": "A template of the id: change the fields in `data`.",
-    "delete": "A template of the id: delete the item.",
+    "create": "`true`: create an item with a generated id.",
+    "put": "A template for the id: create the item, or replace it.",
+    "patch": "A template for the id: change the fields in `data`.",
+    "delete": "A template for the id: delete the item.",
     "data": "The fields: an object of templates, or one template that yields an object.",
 }
 CALL: dict[str, str] = {
-    "via": "The connection. Without a connection, the path is a whole URL.",
+    "via": "The name of the connection. Without one, the path must be a complete URL.",
     **dict.fromkeys(
-        VERBS, "The method, with the path as a template; there is exactly one. Values are percent-encoded."
+        VERBS, "The method (exactly one), with a template for the path. Inserted values are percent-encoded."
     ),
-    "query": "Parameters: an object of templates. A parameter without a value is left out.",
+    "query": "Query parameters: an object of templates. A parameter without a value is left out.",
     "headers": "Headers: an object of templates.",
-    "json": "A body in JSON. A text that is only `{{ }}` keeps the type of its value; a member without a value is "
-    "left out.",
+    "json": "A JSON body. A string that is nothing but `{{ }}` becomes the value itself, of any type; a member "
+    "without a value is left out.",
     "form": "A form-encoded body: an object of templates.",
-    "xml": "A body in XML, as text. Values are escaped.",
-    "text": "A body in plain text.",
-    "ok": "A template over `status`, `headers` and `body`: whether the call succeeded. By default, a 2xx that is "
-    "not a SOAP fault is a success.",
+    "xml": "An XML body, as text. Inserted values are escaped.",
+    "text": "A plain-text body.",
+    "ok": "A template over `status`, `headers` and `body` that is true if the call succeeded. By default, any 2xx "
+    "response that is not a SOAP fault is a success.",
     "in_doubt": IN_DOUBT,
     "give_up_on": 'Statuses after which the delivery is dead at once, such as `[409]` or `["4xx"]`.',
-    "timeout_seconds": "The time limit of a request, instead of the connection's.",
+    "timeout_seconds": "The time limit of a request, in seconds, instead of the connection's.",
     "sign": "Sign each request: `standard-webhooks`, or an object; see below.",
     "pages": "With `emit`: how to get the next page; see below.",
     "gone": "With `emit`: statuses that mean that the record was deleted, such as `[404, 410]`.",
     "empty": "With `emit`: statuses that mean that there are no records, such as `[204]`.",
 }
 PAGES: dict[str, str] = {
-    "next": "A template of the next page's URL; empty after the last page.",
-    "while": "A template: whether there is a next page.",
+    "next": "A template for the next page's URL; its value is empty after the last page.",
+    "while": "A template that is true if there is a next page.",
     **dict.fromkeys(
         ("query", "headers", *BODY_FORMS, *VERBS),
         "What differs in the request for the next page. `n` is the number of the page just read, from 1.",
     ),
 }
 SIGN = {
-    "scheme": "One of the [schemes](schemes.md), or your own.",
+    "scheme": "The name of one of the [schemes](schemes.md), or your own scheme.",
     "secret": "The secret, or the private key in PEM.",
-    "secrets": "Several secrets, the newest first.",
+    "secrets": "Several secrets, newest first.",
     "settings": "Other values that the scheme requires.",
 }
 EMIT = {
     "type": "The type of the events. Unless `mode` is `all`, `.created`, `.updated` or `.deleted` is appended.",
-    "each": "Where the records are in the response, such as `data.items`; `*` is any member.",
-    "key": "The field that identifies a record, or a template.",
-    "data": "A template of the part of a record that is kept and sent in events.",
-    "mode": "`changes` (default): compare with the mirror. `all`: each record is an event.",
+    "each": "The path of the records in the response, such as `data.items`; `*` stands for any name.",
+    "key": "The field that identifies a record, or a template for the key.",
+    "data": "A template for the part of a record that is kept in the mirror and sent in events.",
+    "mode": "`changes` (default): compare records with the mirror. `all`: each record becomes an event.",
     "only": "The fields that count as a change.",
     "ignore": "The fields that do not count as a change.",
     "deleted": "A template that is true for a deleted record.",
-    "cursor": "How a link with a timer knows how far it has read; see below.",
-    "sweep": "How often to read everything, so that missing records count as deleted: `1d`, `true`, or "
+    "cursor": "How a link with a timer keeps track of how far it has read; see below.",
+    "sweep": "How often to read everything, so that missing records count as deleted: `1d`, `true` (on each run), or "
     "`{every: 1d, most: 0.2}`.",
 }
 CURSOR = {
     "record": "The field with the time or number of the last change.",
-    "body": "Where a token is in the response.",
-    "header": "The header with a token, such as `ETag`.",
+    "body": "The path of a token in the response.",
+    "header": "The response header that contains a token, such as `ETag`.",
     "clock": "`true`: the time of the last request.",
     "from": "Where to begin: `now`, or a time.",
-    "overlap": f"How much to read again each time (default `{durations.text(OVERLAP_SECONDS)}`).",
-    "order": "`asc`: the records are sorted by the field, so the cursor moves with each page.",
+    "overlap": f"How far back to read again on each run (default `{durations.text(OVERLAP_SECONDS)}`).",
+    "order": "`asc`: the records are sorted by the cursor's field, so the cursor moves with each page.",
 }
 MAIL = {
     "via": "The connection to the mail server.",
-    "to": "One address, a list of them, or a template.",
+    "to": "An address, a list of addresses, or a template for either.",
     "subject": "The subject.",
-    "text": "The text.",
-    "html": "The same in HTML; values are escaped.",
+    "text": "The content as plain text.",
+    "html": "The content as HTML. Inserted values are escaped.",
     "in_doubt": "`retry`: send the mail again if the server's response is lost. By default, it is not sent again.",
 }
 CONNECTION = {
     "base": "The URL that comes before every path.",
     "smtp": "A mail server instead: `smtp://HOST:PORT` or `smtps://HOST:PORT`.",
-    "from": "With `smtp`: the address that mails are from.",
+    "from": "With `smtp`: the sender's address.",
     "description": "Text for people.",
     "auth": "The credentials; see below.",
-    "headers": "Headers of every request. Their values are encrypted at rest and never shown again.",
-    "rate": RATE + " All links of the connection share it.",
-    "max_in_flight": f"The maximum number of requests at the same time, across all links (up to {IN_FLIGHT_MAX:,}).",
-    "timeout_seconds": f"The time limit of a request (default {TIMEOUT_SECONDS:g}, up to {TIMEOUT_SECONDS_MAX:g}).",
-    "private": "The private addresses that it may call: `true` for private and loopback addresses, or a list of "
-    "ranges.",
+    "headers": "Headers to add to every request. Their values are encrypted at rest and never shown again.",
+    "rate": RATE + " All links of the connection share this limit.",
+    "max_in_flight": f"The maximum number of concurrent requests, across all links (up to {IN_FLIGHT_MAX:,}).",
+    "timeout_seconds": "The time limit of a request, in seconds "
+    f"(default {TIMEOUT_SECONDS:g}, up to {TIMEOUT_SECONDS_MAX:g}).",
+    "private": "The private addresses that the connection may call: `true` for private and loopback addresses, or a "
+    "list of ranges.",
     "ca": "A certificate authority to trust, in PEM.",
     "client_certificate": "The certificate to present: `{certificate, key}` in PEM.",
 }
@@ -169,25 +173,25 @@ AUTH = {
 }
 OAUTH2 = {
     "oauth2": AUTH["oauth2"],
-    "token": "The URL of the token endpoint, or a path at the host of `base`.",
+    "token": "The URL of the token endpoint, or a path on the host of `base`.",
     "id": "The client's id.",
     "secret": "The client's secret.",
-    "scope": "Sent to the token endpoint.",
-    "refresh_token": "The first refresh token; later ones are stored as they are rotated.",
+    "scope": "The scope to request.",
+    "refresh_token": "The first refresh token. If the service rotates it, Tidings stores the new one.",
     "key": "With `jwt_bearer`: the private key, in PEM.",
     "kid": "The key's id.",
     "alg": "The algorithm; by default, it depends on the key.",
-    "audience": "Sent to the token endpoint; with `jwt_bearer`, the JWT's `aud`.",
+    "audience": "The `audience` parameter of the token request; with `jwt_bearer`, the JWT's `aud`.",
     "subject": "With `jwt_bearer`: the JWT's `sub`.",
-    "assertion": "How the JWT is used: `grant` or `client`.",
-    "claims": "More claims of the JWT.",
-    "client_auth": "`basic` (default) or `body`: how id and secret are sent.",
-    "params": "Anything else that the token endpoint requires.",
+    "assertion": "What the JWT is used as: `grant` (authorization grant) or `client` (client authentication).",
+    "claims": "Additional claims of the JWT.",
+    "client_auth": "`basic` (default) or `body`: how the id and the secret are sent.",
+    "params": "Additional parameters of the token request.",
 }
 OAUTH1 = {
     "oauth1": AUTH["oauth1"],
-    "place": "`header` (default) or `soap`: `{{ auth.soap_header }}` in the envelope.",
-    "account": "NetSuite's account, as the realm.",
+    "place": "Where the signature goes: `header` (default), or `soap`, as `{{ auth.soap_header }}` in the envelope.",
+    "account": "The NetSuite account, sent as the realm.",
     "id": "The consumer key.",
     "secret": "The consumer secret.",
     "token": "The token.",
@@ -200,23 +204,24 @@ TEST = {
     "expect": "What the link should make of the event, or `nothing` ([test-links](../howto/test-links.md)).",
 }
 SEEN = (
-    (_named(SCOPE), "every part: the event. `old` is short for `previous`"),
-    (_named((MINE,)), "calls: what `keep` has kept for the subject"),
-    (_named((ITEM_NAME,)), "links with `split`: the element"),
-    (_named((AUTH_NAME,)), "`headers` and `xml` of a call: the connection's credentials"),
+    (_named(SCOPE), "every part", "The event. `old` is short for `previous`."),
+    (_named((MINE,)), "calls", "The values that `keep` has kept for the subject."),
+    (_named((ITEM_NAME,)), "links with `split`", "The element."),
+    (_named((AUTH_NAME,)), "`headers` and `xml` of a call", "The connection's credentials."),
     (
         _named(pages.OF_REQUEST),
-        "calls of links with `emit`: the cursor, the time of the request, the number of the page",
+        "calls of links with `emit`",
+        "The cursor, the time of the request, and the number of the page.",
     ),
-    (_named(OF_ANSWER), "`ok` and `keep`"),
-    (_named(OF_RECORD), "`emit`: a record, and the response that contains it"),
-    (_named(pages.OF_PAGE), "`pages`: the page just read; `name` is the name of the element in a SOAP body"),
+    (_named(OF_ANSWER), "`ok` and `keep`", "The response."),
+    (_named(OF_RECORD), "`emit`", "A record, and the response that contains it."),
+    (_named(pages.OF_PAGE), "`pages`", "The page just read. `name` is the name of the element in a SOAP body."),
 )
 PARTS: tuple[tuple[str, str, dict[str, str], tuple[str, ...]], ...] = (
     ("A link", "`links: {NAME: {...}}`. It has `when`, and one of `item`, `call` and `mail`.", LINK, links.PARTS),
     (
         "`when`",
-        "It has `event`, or one of `every`, `at` and `cron`, or both.",
+        "It has `event`, a timer (`every`, `at` or `cron`), or both.",
         WHEN,
         ("event", *timers.PARTS, "hook", "form"),
     ),
@@ -243,7 +248,7 @@ def lines(table: Table) -> Iterator[str]:
     yield ""
     yield "## What templates see"
     yield ""
-    yield table(("names", "in the templates of"), SEEN)
+    yield table(("names", "in the templates of", "meaning"), SEEN)
     for name, about, told, known in PARTS:
         assert set(told) == set(known), f"{name}: {set(told) ^ set(known)}"
         yield ""

@@ -31,25 +31,29 @@ def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
     found = schemes.schemes()
     unconfirmed = sum(one.unconfirmed for one in found)
-    yield f"{len(found)} senders' schemes can be used by name. {unconfirmed} of them are unconfirmed: they come from"
-    yield "third-party code, so check them before you rely on them. You can describe your own scheme in the same form."
+    yield f"The schemes of {len(found)} senders can be used by name. {unconfirmed} of them are unconfirmed: they"
+    yield "come from third-party code, so check them before you rely on them. You can describe your own scheme in the same form."
     yield ""
-    yield f"Samples are signed at {SIGNED_AT} (seconds since 1970) for `https://example.com/in`, with the secret"
-    yield f"`{EXAMPLE_SECRET}`, or with the same bytes in base64 or hex if the scheme requires that, so you can"
-    yield "test other implementations with them. Samples of schemes that sign with a key pair or a certificate show"
-    yield "only the form: their signature is a placeholder."
+    yield "You can test other implementations with the samples below. They are signed for `https://example.com/in` at"
+    yield f"{SIGNED_AT} (seconds since 1970), with the secret `{EXAMPLE_SECRET}`, which is written in base64 or"
+    yield "hex if the scheme requires that. If a scheme signs with a key pair or a certificate, its sample shows only"
+    yield "the form: the signature is a placeholder."
     yield ""
     for family, title in FAMILIES.items():
         yield f"* {title}: " + ", ".join(f"[{name}](#{name})" for name in sorted(schemes.families()[family]))
     yield from ("", "Possible results of a check:", "")
     yield table(("reason", "meaning"), [(f"`{reason}`", words) for reason, words in schemes.MEANINGS.items()])
     yield from ("", "Challenges that senders issue before they use a URL:", "")
-    rows = [(f"`{one.name}`", one.help, one.verify, f"[source]({one.source})") for one in schemes.handshakes().values()]
-    yield table(("handshake", "what it does", "verification", "source"), rows)
+    rows = [(f"`{one.name}`", one.help, _when(one), f"[source]({one.source})") for one in schemes.handshakes().values()]
+    yield table(("handshake", "what it does", "when", "source"), rows)
     for family, title in FAMILIES.items():
         yield from ("", f"## {title}")
         for name in sorted(schemes.families()[family]):
             yield from _section(schemes.named(name))
+
+
+def _when(handshake: schemes.Handshake) -> str:
+    return f"{handshake.verify} verification"
 
 
 def _section(scheme: schemes.Scheme) -> Iterator[str]:

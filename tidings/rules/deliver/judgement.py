@@ -49,14 +49,14 @@ GONE = Judgement(
     "410",
     "again",
     "gone",
-    ("it wants no more events, so it is disabled; its waiting deliveries are kept"),
+    ("the endpoint wants no more events, so it is disabled; its waiting deliveries are kept"),
 )
 TOO_MANY = Judgement(
     outcomes.BAD_STATUS,
     "429",
     "again, uncounted",
     "hold",
-    "it is busy, but not down: nothing is sent until the time in `Retry-After`; by default for 5 s, doubling each time",
+    "it is busy, but not down: nothing is sent until the time in `Retry-After`, or by default for 5 s, then 10 s ...",
 )
 BUSY = Judgement(
     outcomes.BAD_STATUS,
@@ -233,17 +233,17 @@ OF_MESSAGE: dict[OfMessage, str] = {
     "dead": "The message is not sent again.",
 }
 OF_ENDPOINT: dict[OfEndpoint, str] = {
-    "well": "Everything is sent, as fast as the endpoint answers.",
+    "well": "Messages are sent as fast as the endpoint responds.",
     "silent": (
-        "Nothing happens as long as any newer message succeeds. If none does, the endpoint counts as "
+        "Nothing happens as long as any newer message succeeds. If none succeeds, the endpoint counts as "
         f"failing; probes then start {health.REFUSED_SECONDS_FIRST:g} s apart and are never more than "
         f"{health.REFUSED_SECONDS_MAX:g} s apart."
     ),
     "failing": (
-        f"After {health.FAILS_TO_OPEN} failures in a row only probes are sent: {health.PROBE_SECONDS_FIRST:g} s "
-        f"apart, doubling each time, up to {health.PROBE_SECONDS_MAX:g} s, but never further apart than a tenth "
-        f"of the time since the last success. After {health.DISABLE_AFTER // DAY} days without a success it is "
-        "disabled."
+        f"After {health.FAILS_TO_OPEN} failures in a row, only probes are sent. The interval between them starts at "
+        f"{health.PROBE_SECONDS_FIRST:g} s and doubles each time, up to {health.PROBE_SECONDS_MAX:g} s, but is never "
+        "longer than a tenth of the time since the last success. After "
+        f"{health.DISABLE_AFTER // DAY} days without a success, the endpoint is disabled."
     ),
     "hold": (
         "Nothing is sent until the time in `Retry-After` (seconds or a date, at most "
@@ -252,24 +252,24 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "The endpoint shows it as `health.held_until`."
     ),
     "hold older": (
-        "The same applies to older messages. Messages that are newer than every failed one are still sent. If the "
-        "endpoint also answers the first of these with a request to pause, nothing is sent."
+        "As with `hold`, but only older messages wait: those that are newer than every failed one are still sent. If "
+        "the endpoint asks for a pause in response to the first of these too, nothing is sent."
     ),
     "gone": "The endpoint is disabled.",
     "not asked": "Nothing was sent, so nothing is known about the endpoint.",
 }
 RULES: tuple[str, ...] = (
     f"If only probes were sent, and the endpoint failed for {health.OUTAGE // SECOND} s or longer, the first success "
-    "makes every delivery that waits for a retry due at once, with a new schedule. This happens to a "
-    "delivery only once, and once more if it was retried by hand after the previous such success.",
+    "makes every delivery that waits for a retry due at once, with a new schedule. This happens to each delivery only "
+    "once, and once more if the delivery was retried by hand after that.",
     "Messages that are newer than every failed one go first, whatever the reason for the failures: a slot is "
     "reserved for them, and they get nearly every turn, as far as the endpoint's order permits.",
-    "Once an endpoint has contradicted itself, it delays other messages again only after it has asked "
-    f"{health.ASKS_TO_HOLD} messages in a row to wait.",
+    "Once an endpoint has contradicted itself, its requests to wait delay other messages only after "
+    f"{health.ASKS_TO_HOLD} messages in a row were answered that way.",
     "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing about the endpoint "
     "(`silent`) unless it means `hold` or `gone`.",
-    "A response after which a message is dead, but which says nothing about the endpoint, never delays the next "
-    "message of an ordered line.",
+    "If a response makes a message `dead` but says nothing about the endpoint, it never delays the next message of an "
+    "ordered line.",
     "A refused batch says nothing about any single event in it. It is sent again in halves, down to single "
     "events, without using up an attempt. The same happens to a batch that fails while the endpoint accepts "
     "others.",

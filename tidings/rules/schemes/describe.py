@@ -22,13 +22,13 @@ _STYLES = {
     "url_form": "the URL and the sorted fields of the form (for other bodies: the SHA-256 in `bodySHA256`)",
     "url_form_first": "the URL and the sorted fields of the form",
     "ampersand": "the sorted parameters",
-    "sns": "the members of the message",
-    "paypal": "id, time, webhook id and CRC-32 of the body",
+    "sns": "the message's members",
+    "paypal": "the transmission id and time, the webhook id and the CRC-32 of the body",
 }
 
 
 def checks_in_words(scheme: Scheme) -> str:
-    """What must fit, in Markdown."""
+    """What the scheme checks, in Markdown."""
     return "; or ".join(dict.fromkeys(_check(check) for check in scheme.checks)) + "."
 
 
@@ -38,34 +38,34 @@ def replays_in_words(scheme: Scheme) -> str:
     own = f" {_OWN_LIMIT}" if any(map(_is_timed, scheme.checks)) else ""
     if None not in windows:
         longest = max(window for window in windows if window is not None)
-        expiry = "until its token expires" if longest == 0 else f"for {longest:,.0f} s"
+        expiry = "until the token expires" if longest == 0 else f"for {longest:,.0f} s"
         return f"A replay is accepted {expiry}."
     if not scheme.delivery_id:
-        return f"{_REPLAYED} the content, as a hook does.{own}"
+        return f"{_REPLAYED} their content, as a hook does.{own}"
     inside = bool(scheme.delivery_id) and all(
         place.startswith(("json:", "form:")) for place in scheme.delivery_id.split(" | ")
     )
     if inside and covers_body(scheme):
-        return f"{_REPLAYED} the delivery id, as a hook does.{own}"
+        return f"{_REPLAYED} their delivery id, as a hook does.{own}"
     return (
-        f"{_REPLAYED} the content. A hook does that with `repeats: content`; by default, a repeat must have the same "
-        f"delivery id as well, which is not signed.{own}"
+        f"{_REPLAYED} their content. A hook does so with `repeats: content`; by default, it requires the same delivery "
+        f"id as well, which is not signed.{own}"
     )
 
 
-_REPLAYED = "No replay window: a replayed request still verifies, so drop repeats by"
-_OWN_LIMIT = "The sender signs a time but sets no limit; `tolerance_seconds` sets one."
+_REPLAYED = "No time limit: a replayed request still verifies, so recognize repeats by"
+_OWN_LIMIT = "The sender signs a timestamp but sets no tolerance; `tolerance_seconds` sets one."
 
 
 def body_in_words(scheme: Scheme) -> str:
-    """Which part of the body the signature does not cover, in a sentence; empty if it covers all."""
+    """A sentence if the check does not cover the body; otherwise empty."""
     if any(isinstance(check, Certificate) and check.style == "paypal" for check in scheme.checks):
-        return "Covers the body only by CRC-32, which another body can have too: only TLS protects the body."
-    return "" if covers_body(scheme) else "Does not cover the body: only TLS protects the body."
+        return "Of the body, only the CRC-32 is signed, which a different body can share: only TLS protects the body."
+    return "" if covers_body(scheme) else "The check does not cover the body: only TLS protects it."
 
 
 def covers_body(scheme: Scheme) -> bool:
-    """Whether each check of a scheme fits one body alone, or one set of values in it."""
+    """Whether no check of the scheme can pass with a different body, or with different values in it."""
     return all(_covers_body(check) for check in scheme.checks)
 
 
@@ -80,7 +80,7 @@ def _covers_body(check: Check) -> bool:
 
 
 def _window(check: Check) -> float | None:
-    """Seconds; 0 for as long as a token says, None for forever."""
+    """For how many seconds a replay is accepted: 0 if until the token expires, None if forever."""
     match check:
         case Signature() | SortedParameters():
             return check.timestamp.tolerance_seconds if check.timestamp else None
@@ -93,18 +93,18 @@ def _window(check: Check) -> float | None:
 
 
 def _is_timed(check: Check) -> bool:
-    """Whether the sender signs a time."""
+    """Whether the sender signs a timestamp."""
     return isinstance(check, Certificate) or getattr(check, "timestamp", None) is not None
 
 
 def place_in_words(text: str) -> str:
-    """A source in Markdown: the name, and what it is the name of."""
+    """A source in Markdown: what kind of value it is, and its name."""
     kinds = {
-        "header": "",
-        "query": "query parameter ",
-        "form": "form field ",
-        "json": "JSON member ",
-        "part": "its part ",
+        "header": "the header ",
+        "query": "the query parameter ",
+        "form": "the form field ",
+        "json": "the JSON member ",
+        "part": "the signature's part ",
     }
 
     def one(place: str) -> str:
@@ -123,13 +123,13 @@ def _check(check: Check) -> str:
             behind = f" after `{check.prefix.strip()}`" if check.prefix else ""
             return f"the secret{behind} in {place_in_words(check.source)}"
         case Basic():
-            return "user and password in `Authorization`"
+            return "the user name and password in the header `Authorization`"
         case SortedParameters():
             name = check.algorithm.upper()
             place = place_in_words(check.signature.source)
             return f"{name} of {_STYLES[check.style]}, {check.signature.encoding} in {place}{_age(check.timestamp)}"
         case Certificate():
-            return f"an RSA signature of {_STYLES[check.style]}, by the certificate at the URL in the request"
+            return f"an RSA signature of {_STYLES[check.style]}, with the certificate at the URL in the request"
         case Jwt():
             return _jwt(check)
         case ItemSignatures():
@@ -141,7 +141,7 @@ def _signature(check: Signature) -> str:
     shown = signed.replace("\n", "\\n")
     place = check.signature
     behind = f" after `{place.prefix}`" if place.prefix else ""
-    behind += f" and a key's name with `{place.key_end}`" if place.key_end else ""
+    behind += f", a key's name and `{place.key_end}`" if place.key_end else ""
     kind = "" if check.algorithm.startswith("hmac-") or check.algorithm in PUBLIC else "plain "
     words = f"{kind}{check.algorithm.upper()} of `{shown}`, {place.encoding}{behind} in {place_in_words(place.source)}"
     return words + _age(check.timestamp)
@@ -153,11 +153,17 @@ def _age(timestamp: Timestamp | None) -> str:
 
 
 def _jwt(check: Jwt) -> str:
-    words = f"a JWT ({', '.join(check.algorithms)}) in {place_in_words(check.source)}"
+    age = f", at most {check.age_seconds:,.0f} s old," if check.age_seconds is not None else ""
+    found = [f"a JWT ({', '.join(check.algorithms)}){age} in {place_in_words(check.source)}"]
     if check.body_hash:
-        words += f" with the SHA-256 of the body in its claim `{check.body_hash.claim}`"
+        found.append(f"the SHA-256 of the body in its claim `{check.body_hash.claim}`")
     if check.url_hash:
-        words += f" and that of the URL in `{check.url_hash.claim}`"
-    if check.claims:
-        words += f", with the right {', '.join(f'`{name}`' for name in check.claims)}"
-    return words + (f", at most {check.age_seconds:,.0f} s old" if check.age_seconds is not None else "")
+        found.append(f"the SHA-256 of the URL in its claim `{check.url_hash.claim}`")
+    names = [" (or ".join(f"`{each}`" for each in name.split(" | ")) + ")" * name.count(" | ") for name in check.claims]
+    if names:
+        found.append(f"its claim{'s' if len(names) > 1 else ''} {_and(names)}")
+    return _and(found)
+
+
+def _and(found: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(found[:-1]), found[-1])))
