@@ -32,7 +32,8 @@ def lines(table: Table) -> Iterator[str]:
     found = schemes.schemes()
     unconfirmed = sum(one.unconfirmed for one in found)
     yield f"The schemes of {len(found)} senders can be used by name. {unconfirmed} of them are unconfirmed: they"
-    yield "come from third-party code, so check them before you rely on them. You can describe your own scheme in the same form."
+    yield "come from third-party code, so check them before you rely on them. You can describe your own scheme in the"
+    yield "same form."
     yield ""
     yield "You can test other implementations with the samples below. They are signed for `https://example.com/in` at"
     yield f"{SIGNED_AT} (seconds since 1970), with the secret `{EXAMPLE_SECRET}`, which is written in base64 or"

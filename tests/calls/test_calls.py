@@ -363,5 +363,5 @@ def test_a_call_of_an_address_that_was_closed_since_says_so(tmp_path: Path, peer
         for name, whose in (("closed", "The connection closed"), ("alone", "A connection")):
             (attempt,) = calls.ended(event, name)["attempts"]
             assert attempt["outcome"] == "refused_address"
-            assert f"{whose} can also allow it with `private`." in attempt["reason"]
+            assert f"{whose} can also allow this address with `private`." in attempt["reason"]
     assert peer.requests() == []

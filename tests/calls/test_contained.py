@@ -120,7 +120,7 @@ def test_a_nul_in_what_another_system_says_holds_up_no_other_delivery(calls: Cal
     calls.link("first", "order.*", {"via": "crm", "put": "/a"})
     event = calls.api.publish("order.made", {})
     (attempt,) = calls.delivery(event, "first")["attempts"]
-    assert attempt["reason"] == "The token endpoint answered 400: a\ufffdb \ufffd."
+    assert attempt["reason"] == "The token endpoint responded with 400: a\ufffdb \ufffd."
     calls.connection()
     calls.link("push", "order.*", {"via": "shop", "put": "/a"})
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"

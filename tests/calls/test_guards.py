@@ -60,7 +60,7 @@ def test_a_key_that_failed_may_succeed_later(calls: Calls) -> None:
     assert [outcomes(calls, event)[0] for event in (first, second, third)] == ["bad_status", "ok", "skipped"]
     without = calls.ended(calls.api.publish("order.made", {}))
     assert without["attempts"][0]["outcome"] == "template_failed"
-    assert "so there is no key" in without["attempts"][0]["reason"]
+    assert "no value for the key" in without["attempts"][0]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_what_a_token_endpoint_repeats_is_hidden(calls: Calls) -> None:
     said = f"{SECRET} {quote(SECRET, safe='')} {b64('i:' + quote(SECRET, safe=''))}"
     calls.peer.answer(Reaction(status=401, body=msgspec.json.encode({"error_description": said})))
     (attempt,) = calls.ended(calls.api.publish("order.made", {}))["attempts"]
-    assert attempt["reason"] == f"The token endpoint answered 401: {HIDDEN} {HIDDEN} {HIDDEN}."
+    assert attempt["reason"] == f"The token endpoint responded with 401: {HIDDEN} {HIDDEN} {HIDDEN}."
 
 
 def test_an_access_token_that_a_service_repeats_is_hidden(calls: Calls) -> None:

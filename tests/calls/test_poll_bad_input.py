@@ -71,7 +71,7 @@ def test_a_next_page_that_is_no_url_fails_the_run_instead_of_ending_it(calls: Ca
     calls.peer.answer(Reaction(status=200, body=json.dumps(page).encode(), headers=JSON))
     poll(calls)
     (first,) = attempts(calls, 1)
-    assert first["outcome"] == "bad_answer" and "`next` must become the URL of the next page" in first["reason"]
+    assert first["outcome"] == "bad_answer" and "`next` must yield the URL of the next page" in first["reason"]
     assert not emitted(calls)
 
 

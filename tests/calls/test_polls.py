@@ -264,7 +264,7 @@ def test_a_pause_in_the_middle_of_a_run_ends_it_and_it_continues(calls: Calls, s
         (b"[" * 100_000 + b"]" * 100_000, "neither JSON nor XML"),
         (b'{"items": [{"id": "a"}], "next": "https://elsewhere.example/"}', "not on the first page's host"),
         (b'{"items": [{"id": "a"}], "next": "//elsewhere.example/x"}', "not on the first page's host"),
-        (b'{"items": [{"id": "a"}], "next": "/x\\r\\ny"}', "characters that a URL cannot have"),
+        (b'{"items": [{"id": "a"}], "next": "/x\\r\\ny"}', "characters that are not allowed in a URL"),
         (b'{"items": ' + b" " * (8 * 1024 * 1024) + b"[]}", "more than 8,388,608 bytes"),
     ],
 )

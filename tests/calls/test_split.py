@@ -54,7 +54,7 @@ def test_elements_may_be_objects_and_repeats_are_left_out(calls: Calls) -> None:
     big = 1234567890123456789
     event = late(calls, {"phone": "+1", "n": big}, None, {"phone": "+1", "n": big}, {"phone": "+2"})
     whole, *_ = ended(calls, event, 3)
-    assert whole["attempts"][0]["reason"] == "Split into 2 deliveries. 2 elements were equal to others, or null."
+    assert whole["attempts"][0]["reason"] == "Split into 2 deliveries. 2 elements were left out as repeated or null."
     bodies = [each.json for each in calls.peer.requests()]
     assert bodies == [{"to": "+1", "n": big}, {"to": "+2"}]
 
@@ -64,12 +64,12 @@ def test_elements_may_be_objects_and_repeats_are_left_out(calls: Calls) -> None:
     [
         ({}, "delivered", "skipped", "no value for `split`"),
         ({"phones": None}, "delivered", "skipped", "no value for `split`"),
-        ({"phones": []}, "delivered", "skipped", "no elements"),
-        ({"phones": [None]}, "delivered", "skipped", "no elements"),
-        ({"phones": "+1"}, "dead", "template_failed", "it must become a list, not text"),
-        ({"phones": {"a": 1}}, "dead", "template_failed", "it must become a list, not an object"),
-        ({"phones": 5}, "dead", "template_failed", "it must become a list, not 5"),
-        ({"phones": list(range(1001))}, "dead", "template_failed", "1,001 elements, and may have at most 1,000"),
+        ({"phones": []}, "delivered", "skipped", "is empty"),
+        ({"phones": [None]}, "delivered", "skipped", "is empty"),
+        ({"phones": "+1"}, "dead", "template_failed", "it must yield a list, not text"),
+        ({"phones": {"a": 1}}, "dead", "template_failed", "it must yield a list, not an object"),
+        ({"phones": 5}, "dead", "template_failed", "it must yield a list, not 5"),
+        ({"phones": list(range(1001))}, "dead", "template_failed", "1,001 elements; the maximum is 1,000"),
     ],
 )
 @pytest.mark.few(3)

@@ -57,7 +57,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         (f"collections:\n  t: {'9' * 5000}\n", "line 2, column 6: '999"),
         (f"collections: {'[' * 500}{']' * 500}\n", "line 1, column 61: the nesting is too deep"),
         ("collections: [1]\n", "line 1, column 14: Collections must be an object"),
-        ("collections:\n  Tasks: {}\n", "line 2, column 3: A collection's name must be in lower case"),
+        ("collections:\n  Tasks: {}\n", "line 2, column 3: A collection's name must be lowercase"),
         ("collections:\n  t:\n    fields:\n      a: text\n", "line 4, column 10: A field needs a type"),
         ("collections:\n  t:\n    feilds: {}\n", "line 3, column 5: 'feilds' is unknown here"),
         (

@@ -147,7 +147,7 @@ def test_an_item_that_the_collection_refuses_is_dead_with_the_location(world: Wo
         ({"id": "a", "title": "x", "colour": "red"}, "item_invalid", "There is no field 'colour'"),
         ({"id": "a", "title": "x", "sku": "T"}, "item_conflict", "/sku: Another item already has this sku."),
         ({"id": "a b", "title": "x"}, "item_invalid", "An id has 1 to 64 letters"),
-        ({"title": "x"}, "template_failed", "/item/put failed: the event has no value for it, so there is no id."),
+        ({"title": "x"}, "template_failed", "/item/put failed: the event has no value for the id."),
     ):
         done = ended(world, world.api.publish("shop.order", data))
         (attempt,) = done["attempts"]
@@ -218,7 +218,10 @@ def test_a_link_that_triggers_itself_stops(world: World) -> None:
     dead = until(lambda: world.api.pages("/v1/deliveries", state="dead"), "it ends")
     (attempt,) = world.api.get(f"/v1/deliveries/{dead[0]['id']}")["attempts"]
     assert attempt["outcome"] == "loop"
-    assert attempt["reason"] == "8 links in a row led to this event, so no link acts on it. Does a link trigger itself?"
+    assert (
+        attempt["reason"]
+        == "8 links in a row led to this event, so no further link acts on it. Does a link trigger itself?"
+    )
     assert item(world, "a")["pieces"] == 1 + HOPS_MAX
     assert [each["hops"] for each in changes(world)] == [0, 0, *range(1, HOPS_MAX + 1)]
 

@@ -218,7 +218,7 @@ def test_a_trial_shows_what_the_timer_would_do(world: World) -> None:
     assert (tried["wants"], tried["outcome"], tried["edit"]["data"]["missed"]) == (True, "ok", 0)
     assert runs(world.api, 0) == []
     given = world.api.post("/v1/links/morning:test", {"event": {"type": "x", "data": {}}})
-    assert given["reason"] == "It acts at its own times, not on events."
+    assert given["reason"] == "The link runs on a timer, not on events."
     world.api.put("/v1/links/other", {"when": {"event": "x"}, "item": MARK})
     assert world.api.call("POST", "/v1/links/other:test", {}).status == 422
 

@@ -96,7 +96,7 @@ def test_a_template_that_fails_refuses_the_request_and_it_can_be_let_in_later(wo
     assert made.send(made.signed(b'{"type": "x"}')).status == 422
     [refused] = made.refusals()
     assert refused["reason"] == "schema"
-    assert "The template at /key failed: it must become one line" in refused["detail"]
+    assert "The template at /key failed: it must yield a single line" in refused["detail"]
     made.api.call("PATCH", f"/v1/hooks/{made.id}", {"key": "{{ body.id or 'none' }}"})
     assert made.api.call("POST", f"/v1/refusals/{refused['id']}:retry").status == 200
     assert [(each["type"], each["subject"]) for each in made.events()] == [("pay.x", "none")]
@@ -169,7 +169,7 @@ def test_wrong_templates_are_refused_with_their_place(world: HookWorld, body: di
         ),
         ("when: {hook: {path: a, verify: {scheme: stripe, secret: x}}}\n    emit: {each: c}", "'each' is unknown here"),
         ("when: {form: {path: a, fields: {b: {}}}}\n    emit: {data: c}", "The data of a form's events are its fields"),
-        ("when: {form: {path: a, fields: {b: {}}}}\n    emit: {key: c}", "The key of a form's events is"),
+        ("when: {form: {path: a, fields: {b: {}}}}\n    emit: {key: c}", "The key of a form's events must be"),
     ],
 )
 def test_what_is_wrong_beside_a_hook_or_form_is_said(file: Any, link: str, said: str) -> None:

@@ -82,7 +82,7 @@ def test_a_body_with_too_many_values_is_kept_as_text_with_the_reason(
     body = b"[" + b"{}," * VALUES_MAX + b"{}]"
     assert hook.send(hook.signed(body)).status == 200
     data = hook.events()[0]["data"]
-    assert (data["text"].encode(), data["unread"]) == (body, "It has more than 500,000 names and values.")
+    assert (data["text"].encode(), data["unread"]) == (body, "The body has more than 500,000 names and values.")
 
 
 @pytest.mark.slow

@@ -93,11 +93,11 @@ def test_the_first_match_decides_the_type() -> None:
 @pytest.mark.parametrize(
     ("when", "says"),
     [
-        ("", "Write FIELD becomes"),
-        ("done", "Write FIELD becomes"),
-        ("done becomes", "Write FIELD becomes"),
-        ("done changes to true", "Write FIELD becomes"),
-        ("when done becomes true", "Write FIELD becomes"),
+        ("", "Write `FIELD becomes"),
+        ("done", "Write `FIELD becomes"),
+        ("done becomes", "Write `FIELD becomes"),
+        ("done changes to true", "Write `FIELD becomes"),
+        ("when done becomes true", "Write `FIELD becomes"),
         ("nothing becomes true", "There is no field 'nothing'"),
         ("revision changes", "There is no field 'revision'"),
         ("title becomes null", "never becomes null"),

@@ -14,8 +14,8 @@ NOT_AT_3 = Conditions(excluded=frozenset({3}))
 
 MET = [(ANY, None), (ANY, 3), (ONLY_CREATE, None), (ONLY_REPLACE, 3), (AT_3, 3), (NOT_AT_3, None), (NOT_AT_3, 4)]
 NOT_MET = {
-    (ONLY_CREATE, 3): "The item x already exists, but If-None-Match requires none, or a different one.",
-    (NOT_AT_3, 3): "The item x already exists, but If-None-Match requires none, or a different one.",
+    (ONLY_CREATE, 3): "The item x already exists, but If-None-Match requires none, or another revision.",
+    (NOT_AT_3, 3): "The item x already exists, but If-None-Match requires none, or another revision.",
     (ONLY_REPLACE, None): "There is no item x, but If-Match requires one.",
     (AT_3, None): "There is no item x, but If-Match requires one.",
     (AT_3, 4): "It is now at revision 4. Read it again, then repeat the change.",

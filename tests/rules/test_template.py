@@ -152,7 +152,7 @@ def test_an_id_is_text() -> None:
     assert JsonTemplate("fixed").text(Scope(event({}))) == "fixed"
     wrongs: list[Any] = [[], {}, True]
     for wrong in wrongs:
-        with pytest.raises(TemplateFailed, match="must become a string or a number"):
+        with pytest.raises(TemplateFailed, match="must yield a string or a number"):
             JsonTemplate("{{ data.v }}").text(Scope(event({"v": wrong})))
 
 

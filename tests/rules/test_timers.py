@@ -133,7 +133,7 @@ def test_wrong_durations_are_refused() -> None:
     for value in ("", "1", "1 h", "h", "1m1h", "-1h", "1.5h", 60, None, "٣h"):
         with pytest.raises(Refused):
             durations.seconds(value, "", 1, DAY)
-    with pytest.raises(Refused, match="It must be from 1m to 1h"):
+    with pytest.raises(Refused, match="The duration must be from 1m to 1h"):
         durations.seconds("2h", "", 60, 3600)
 
 

@@ -39,7 +39,7 @@ HOOKS = {
 }
 KEPT = {
     "an impostor": "no_match: The header Stripe-Signature does not match",
-    "an old timestamp": "too_old: It was signed 36",
+    "an old timestamp": "too_old: The request was signed 36",
     "a changed body": "no_match: The header Stripe-Signature does not match",
     "no signature": "missing_header: The header Stripe-Signature is missing.",
 }

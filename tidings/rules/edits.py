@@ -27,7 +27,7 @@ class LoopEnds(ValueError):
     """Too many links in a row led to this event, so no further link acts on it."""
 
     def __init__(self, hops: int) -> None:
-        detail = f"{hops} links in a row led to this event, so no link acts on it. Does a link trigger itself?"
+        detail = f"{hops} links in a row led to this event, so no further link acts on it. Does a link trigger itself?"
         super().__init__(detail)
 
 
@@ -49,7 +49,7 @@ class EditTemplate:
             raise LoopEnds(event.hops)
         item = _made_id(self._link, event, element) if self._item is None else self._item.text(scope)
         if not item:
-            raise TemplateFailed(self._item_at, "the event has no value for it, so there is no id.")
+            raise TemplateFailed(self._item_at, "the event has no value for the id.")
         return ItemEdit(
             link=self._link,
             cause=event.id,
@@ -67,7 +67,7 @@ class EditTemplate:
 def failure(wrong: Exception | None) -> tuple[Outcome, str]:
     """The outcome of an edit that raised this, and why."""
     if not isinstance(wrong, TidingsError):
-        return outcomes.EDIT_FAILED, f"{outcomes.EDIT_FAILED.meaning} The server's log says more."
+        return outcomes.EDIT_FAILED, f"{outcomes.EDIT_FAILED.meaning} See the server's log for details."
     names = [place.pointer or place.parameter for place in wrong.errors]
     details = zip(names, wrong.errors, strict=True)
     places = " ".join(f"{name}: {place.detail}" if name else place.detail for name, place in details)
@@ -89,8 +89,8 @@ def failure(wrong: Exception | None) -> tuple[Outcome, str]:
 def _values(template: JsonTemplate, scope: Scope, item: str) -> bytes:
     values = template.fill(scope)
     if type(values) is not dict:
-        what = "the event has no value for it" if values is MISSING else "it must become an object"
-        raise TemplateFailed(VALUES_AT, f"{what}, whose names are the item's fields.")
+        but = ", but the event has no value for it" if values is MISSING else ""
+        raise TemplateFailed(VALUES_AT, f"it must yield an object with the item's fields{but}.")
     if "id" in values and _is_id(values["id"], item):
         values = {name: value for name, value in values.items() if name != "id"}
     return encode(values)

@@ -40,7 +40,10 @@ def check_type(name: object, pointer: str = "") -> str:
 def check_patterns(patterns: object, pointer: str = "") -> tuple[str, ...]:
     """A list of patterns, checked. Raises Refused."""
     if not isinstance(patterns, list | tuple) or not 1 <= len(patterns) <= PATTERNS_MAX:
-        detail = f'Choose event types with a list of 1 to {PATTERNS_MAX} patterns; ["*"] matches all but endpoint.*.'
+        detail = (
+            f'Choose event types with a list of 1 to {PATTERNS_MAX} patterns; ["*"] matches all types except '
+            "endpoint.*."
+        )
         raise Refused(pointer, "event_pattern", detail)
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str) or not _is_pattern(pattern):

@@ -71,7 +71,7 @@ def check(pattern: object, pointer: str = "") -> None:
     """Raise Refused, with the place, for a pattern that may not be declared."""
     _Reader(strict=True).event(pattern, pointer, 1)
     if len(msgspec.json.encode(pattern)) > BYTES_MAX:
-        raise Refused(pointer, "filter", f"A filter may have at most {BYTES_MAX:,} bytes as JSON.")
+        raise Refused(pointer, "filter", f"A filter can be at most {BYTES_MAX:,} bytes of JSON.")
 
 
 def compile(pattern: object, steps: int = STEPS_MAX) -> Callable[[Any], bool]:
@@ -110,7 +110,7 @@ def why_not(pattern: object, document: Mapping[str, Any]) -> str:
     try:
         sentence = _why(part, document, "", Meter(WHY_STEPS))
     except TooCostly:
-        return "The event does not match it."
+        return "The event does not match the filter."
     return sentence[0].upper() + sentence[1:]
 
 
@@ -200,7 +200,7 @@ class _Reader:
             inner = below(asked, at, depth + 1)
             return Part(opposite(inner.fits), "$not", asked)
         if type(asked) is not list or not asked:
-            raise Refused(at, "filter", f"{name} takes a list of at least one pattern.")
+            raise Refused(at, "filter", f"{name} requires a list of at least one pattern.")
         self.count(len(asked), at)
         parts = tuple(("", below(choice, f"{at}/{index}", depth + 1)) for index, choice in enumerate(asked))
         checks = tuple(part.fits for _, part in parts)
@@ -218,7 +218,7 @@ class _Reader:
         self.value(asked, at)
         right, check = make(asked)
         if check is None:
-            raise Refused(at, "filter", f"{name} takes {right}.")
+            raise Refused(at, "filter", f"{name} requires {right}.")
         return Part(check, name, asked)
 
     def value(self, value: Any, at: str) -> Any:
@@ -227,7 +227,7 @@ class _Reader:
         if self.values > VALUES_MAX:
             raise Refused(at, "filter", f"A filter may have at most {VALUES_MAX} values.")
         if type(value) is str and len(value) > TEXT_CHARS_MAX:
-            raise Refused(at, "filter", f"A string in a filter may have at most {TEXT_CHARS_MAX} characters.")
+            raise Refused(at, "filter", f"A string in a filter can be at most {TEXT_CHARS_MAX} characters long.")
         if type(value) is list:
             for index, element in enumerate(value):
                 self.value(element, f"{at}/{index}")
@@ -276,7 +276,7 @@ def _why(part: Part, value: Any, at: str, meter: Meter) -> str:
     if value is MISSING:
         return f"{_at(at)} is missing; the filter requires {part.kind} {_shown(part.asked)}."
     if part.kind == "list":
-        return f"{_at(at)} is {_shown(value)}; it is not a list with all of {_shown(part.asked)}."
+        return f"{_at(at)} is {_shown(value)}, which is not a list that contains all of {_shown(part.asked)}."
     return f"{_at(at)} is {_shown(value)}; the filter requires {part.kind} {_shown(part.asked)}."
 
 

@@ -47,7 +47,7 @@ class Guard:
             return None
         text = self._once.text(scope)
         if not text:
-            raise TemplateFailed(self._at, "the event has no value for it, so there is no key.")
+            raise TemplateFailed(self._at, "the event has no value for the key.")
         element = scope.value(ITEM)
         if element is not MISSING:
             # Each element may succeed once.

@@ -30,7 +30,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
             return
         if self.excluded is None or present in self.excluded:
             raise Stale(
-                f"The {kind} {name[:NAME_CHARS]} already exists, but If-None-Match requires none, or a different one."
+                f"The {kind} {name[:NAME_CHARS]} already exists, but If-None-Match requires none, or another revision."
             )
         check_revision(self.expected, present)
 

@@ -32,18 +32,18 @@ class SplitTemplate:
         if value is MISSING or value is None:
             return Elements((), "The event has no value for `split`, so nothing was done.")
         if type(value) is not list:
-            raise TemplateFailed(self._at, f"it must become a list, not {_kind(value)}.")
+            raise TemplateFailed(self._at, f"it must yield a list, not {_kind(value)}.")
         if len(value) > ELEMENTS_MAX:
             raise TemplateFailed(
-                self._at, f"it became a list of {len(value):,} elements, and may have at most {ELEMENTS_MAX:,}."
+                self._at, f"it yielded a list of {len(value):,} elements; the maximum is {ELEMENTS_MAX:,}."
             )
         there = [encode(each).decode() for each in value if each is not None]
         texts = tuple(dict.fromkeys(there))
         if not texts:
-            return Elements((), "The list of `split` has no elements, so nothing was done.")
+            return Elements((), "The list from `split` is empty, so nothing was done.")
         said = f"Split into {len(texts):,} {'delivery' if len(texts) == 1 else 'deliveries'}."
         if left_out := len(value) - len(texts):
-            said += f" {left_out:,} {'element was' if left_out == 1 else 'elements were'} equal to others, or null."
+            said += f" {left_out:,} {'element was' if left_out == 1 else 'elements were'} left out as repeated or null."
         return Elements(texts, said)
 
 

@@ -84,7 +84,7 @@ class JsonTemplate:
         """What its templates name: the pointer of each, the name and its steps."""
         self._structure = self._read(structure, pointer, 1)
         if len(msgspec.json.encode(structure)) > STRUCTURE_BYTES_MAX:
-            raise Refused(pointer, "too_long", f"It may have at most {STRUCTURE_BYTES_MAX:,} bytes of JSON.")
+            raise Refused(pointer, "too_long", f"It can be at most {STRUCTURE_BYTES_MAX:,} bytes of JSON.")
 
     def fill(self, scope: Scope) -> Any:
         """The structure with the event's values; MISSING if it is one template without a value.
@@ -111,7 +111,7 @@ class JsonTemplate:
         if value is MISSING or value is None:
             return None
         if type(value) in (dict, list, bool):
-            raise TemplateFailed(self._at(), "it must become a string or a number, not a list, an object or a boolean.")
+            raise TemplateFailed(self._at(), "it must yield a string or a number, not a list, an object or a boolean.")
         return value if type(value) is str else encode(value).decode()
 
     def _at(self) -> str:

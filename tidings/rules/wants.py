@@ -33,13 +33,13 @@ class Reason(msgspec.Struct, frozen=True):
 
 TESTED = Reason("tested", "The event is a test of this endpoint.", is_sent=True)
 TESTS_ANOTHER = Reason("tests_another", "The event is a test of another endpoint.")
-DUE_NOW = Reason("due", "The event is from its own timer, which was due.", is_sent=True)
+DUE_NOW = Reason("due", "The event is from the link's own timer, which was due.", is_sent=True)
 DUE_ELSEWHERE = Reason("due_elsewhere", "The event is from the timer of another link.")
 EARLIER = Reason("earlier", "It was created after the event.")
 ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to that endpoint.")
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
 OTHER_TYPE = Reason("other_type", "It selects {chosen}, but the type is {type}.")
-NO_EVENTS = Reason("no_events", "It acts at its own times, not on events.")
+NO_EVENTS = Reason("no_events", "The link runs on a timer, not on events.")
 KICKED = Reason("kicked", "The link runs once for the event, in addition to its scheduled times.", is_sent=True)
 FILTERED = Reason("filtered", "Its filter does not match: {why}")
 CUT_OFF = Reason(
@@ -52,7 +52,7 @@ NOT_ROUTED = Reason("not_routed", "The event is being routed right now.")
 NOT_TRIED = Reason(
     "not_tried", "Its filter was not tried for this response: the filters of other endpoints took too long."
 )
-CHANGED = Reason("changed", "It has been changed since, and would now get the event.")
+CHANGED = Reason("changed", "It has been changed since then, and would now get the event.")
 REASONS = (
     *(TESTED, TESTS_ANOTHER, DUE_NOW, DUE_ELSEWHERE, EARLIER, ABOUT_ITSELF),
     *(OTHER_TENANT, OTHER_TYPE, NO_EVENTS, KICKED, FILTERED, CUT_OFF, BROKEN),

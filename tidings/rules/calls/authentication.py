@@ -57,7 +57,7 @@ def _check_plain(kind: str, value: Any, at: str, wrong: Places) -> None:
         for index, each in enumerate(value):
             check_secret(each, f"{at}/{index}", wrong, may_be_empty=True)
         if type(value[0]) is str and ":" in value[0]:
-            wrong.say(f"{at}/0", "wrong_value", "The user of `basic` cannot contain a colon.")
+            wrong.say(f"{at}/0", "wrong_value", "The user name in `basic` cannot contain a colon.")
     else:
         check_headers(value, at, wrong)
 
@@ -66,9 +66,11 @@ def check_secret(value: Any, pointer: str, wrong: Places, *, may_be_empty: bool 
     """Report what is wrong with a text that is sent as a credential."""
     text = wrong.text(value, pointer, SECRET_CHARS_MAX)
     if type(value) is str and not text and not may_be_empty:
-        wrong.say(pointer, "missing", "It is empty.")
+        wrong.say(pointer, "missing", "The credential is empty.")
     if _BAD_VALUE.search(text):
-        wrong.say(pointer, "control_character", "It may not contain line breaks, NUL or other control characters.")
+        wrong.say(
+            pointer, "control_character", "A credential may not contain line breaks, NUL or other control characters."
+        )
 
 
 def check_headers(value: Any, pointer: str, wrong: Places) -> None:
@@ -132,11 +134,14 @@ def kept(given: Any, stored: Any, pointer: str, wrong: Places, moved: str | None
     if given == MASK:
         if moved is not None:
             detail = (
-                f'`{moved}` has a new host, which must not get the stored secret: send the secret itself, not "***".'
+                f"`{moved}` has a new host, to which the stored secret must not be sent: give the secret itself, "
+                'not "***".'
             )
             wrong.say(pointer, "unknown_value", detail)
         elif type(stored) is not str:
-            wrong.say(pointer, "unknown_value", f'"{MASK}" keeps the stored value, but there is none. Send the value.')
+            wrong.say(
+                pointer, "unknown_value", f'"{MASK}" keeps the stored value, but no value is stored. Send the value.'
+            )
         else:
             return stored
         return given

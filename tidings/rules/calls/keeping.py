@@ -37,7 +37,7 @@ class KeepTemplate:
         values: dict[str, Any] = self._template.fill(scope)
         size = len(encode(values))
         if size > KEEP_BYTES_MAX:
-            raise TemplateFailed(self._at, f"it became {size:,} bytes, and may have at most {KEEP_BYTES_MAX:,}.")
+            raise TemplateFailed(self._at, f"the result is {size:,} bytes of JSON; the maximum is {KEEP_BYTES_MAX:,}.")
         return values
 
 
@@ -52,18 +52,23 @@ class SubjectOf:
         """The event's subject, or what the link's `order` names, if that is a template. Raises TemplateFailed."""
         found = scope.value("subject") if self._template is None else self._template.text(scope)
         if found and len(found) > SUBJECT_CHARS_MAX:
-            limit = f"at most {SUBJECT_CHARS_MAX} characters, as a subject"
-            raise TemplateFailed("/order", f"for kept values it may have {limit}; here it has {len(found):,}.")
+            detail = (
+                f"with `keep`, a subject can be at most {SUBJECT_CHARS_MAX} characters long; this one has "
+                f"{len(found):,}."
+            )
+            raise TemplateFailed("/order", detail)
         return found or None
 
 
 def check_keep(given: Any, pointer: str, wrong: Places) -> None:
     """Report what is wrong with the form of a `keep`."""
     if not isinstance(given, Mapping) or not 1 <= len(given) <= NAMES_MAX:
-        detail = f"`keep` must be 1 to {NAMES_MAX} names with templates, such as {{id: '{{{{ body.id }}}}'}}"
+        detail = (
+            f"`keep` must be an object of 1 to {NAMES_MAX} names and templates, such as {{id: '{{{{ body.id }}}}'}}"
+        )
         wrong.say(pointer, "wrong_type", f"{detail}, not {shown(given)}.")
         return
     for name in given:
         if not _NAME.fullmatch(name):
-            detail = "A name in `keep` must have only letters, digits and _, and begin with a letter."
+            detail = "A name in `keep` must begin with a letter and contain only letters, digits and _."
             wrong.say(f"{pointer}/{escaped(name)}", "name", detail)

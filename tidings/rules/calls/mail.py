@@ -66,18 +66,18 @@ class MailTemplate:
         several = value if type(value) is list else [value]
         found = [each for each in several if each is not MISSING and each is not None and each != ""]
         if not found:
-            raise TemplateFailed(at, "the event has no address for it.")
+            raise TemplateFailed(at, "the event has no value for the address.")
         if len(found) > RECIPIENTS_MAX:
             raise TemplateFailed(at, f"a mail may have at most {RECIPIENTS_MAX} recipients.")
         for each in found:
             if not is_address(each):
-                raise TemplateFailed(at, f"{str(each)[:80]!r} is not one mail address.")
+                raise TemplateFailed(at, f"{str(each)[:80]!r} is not a single mail address.")
         return tuple(dict.fromkeys(found))
 
     def _one_line(self, text: str) -> str:
         line = " ".join(text.split())
         if _CONTROL.search(line) or _NOT_TEXT.search(line) or len(line) > SUBJECT_CHARS_MAX:
-            limits = f"a subject has at most {SUBJECT_CHARS_MAX} characters, and no control characters."
+            limits = f"a subject can be at most {SUBJECT_CHARS_MAX} characters long, without control characters."
             raise TemplateFailed(f"{self._pointer}/subject", limits)
         return line
 

@@ -70,7 +70,7 @@ def check(auth: dict[str, Any], pointer: str, wrong: Places) -> None:
             wrong.say(f"{pointer}/{name}", "not_in_enum", f"`{name}` must be {' or '.join(known)}.")
     token = auth.get("token")
     if type(token) is str and not token.startswith(("/", "https://", "http://")):
-        wrong.say(f"{pointer}/token", "url", "`token` must be a URL, or a path at the host of `base`.")
+        wrong.say(f"{pointer}/token", "url", "`token` must be a URL, or a path on the host of `base`.")
     if grant == "jwt_bearer" and type(auth.get("key")) is str and not wrong.found:
         try:
             _signed(auth, {})
@@ -118,14 +118,14 @@ def read_token(
     told = found if type(found) is dict else {}
     if status != 200:
         said = hide(" ".join(str(told[name]) for name in ("error", "error_description") if told.get(name)))
-        raise NoToken(f"The token endpoint answered {status}{': ' + said[:_SAID_CHARS] if said else ''}.")
+        raise NoToken(f"The token endpoint responded with {status}{': ' + said[:_SAID_CHARS] if said else ''}.")
     text, seconds = told.get("access_token"), told.get("expires_in")
     if type(text) is not str or not 0 < len(text) <= TOKEN_CHARS_MAX or not text.isascii() or not text.isprintable():
-        raise NoToken("The token endpoint answered 200, but without a usable access_token.")
+        raise NoToken("The token endpoint responded with 200, but without a usable access_token.")
     kind = told.get("token_type")
     if kind is not None and str(kind).lower() != "bearer":
         raise NoToken(
-            f"The token endpoint gave a token of the type {hide(str(kind))[:50]}; only bearer tokens are sent."
+            f"The token endpoint returned a token of the type {hide(str(kind))[:50]}; only bearer tokens are supported."
         )
     life = _seconds(seconds)
     expires = None if life is None else now + round(max(life - MARGIN_SECONDS, life / 2) * SECOND)

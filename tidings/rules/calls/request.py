@@ -108,7 +108,7 @@ class _Body:
         if self._json is not None:
             value = self._json.fill(scope)
             if value is MISSING:
-                raise TemplateFailed(self._pointer, "the event has no value for it, so there is no body.")
+                raise TemplateFailed(self._pointer, "the event has no value for the body.")
             return self._encoded(lambda: encode(value))
         text = self._form.fill(scope) if self._form is not None else self.text.fill(scope) if self.text else ""
         return self._encoded(text.encode)
@@ -117,7 +117,9 @@ class _Body:
         try:
             return encoded()
         except UnicodeEncodeError:
-            raise TemplateFailed(self._pointer, "half of a surrogate pair cannot be sent.") from None
+            raise TemplateFailed(
+                self._pointer, "the body contains an unpaired surrogate, which cannot be sent."
+            ) from None
 
 
 def _origin(what: CallApi, base: str | None, pointer: str) -> tuple[str, str]:

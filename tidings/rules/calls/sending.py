@@ -116,4 +116,4 @@ def unreached(kind: str, reason: str, connection: Connection | None) -> str:
     if kind != "address":
         return reason
     where = "A connection" if connection is None else f"The connection {connection.name}"
-    return f"{reason} {where} can also allow it with `private`."
+    return f"{reason} {where} can also allow this address with `private`."

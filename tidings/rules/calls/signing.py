@@ -34,7 +34,9 @@ def read_sign(given: Any, pointer: str, wrong: Places) -> tuple[SignRule, CallSe
     sign: dict[str, Any] = {"scheme": given} if type(given) is str else wrong.members(given, pointer, PARTS, "`sign`")
     scheme: Any = sign.get("scheme")
     if type(scheme) not in (str, dict):
-        wrong.say(f"{pointer}/scheme", "missing", "`sign` needs `scheme`: the name of a signature scheme, or your own.")
+        wrong.say(
+            f"{pointer}/scheme", "missing", "`sign` needs `scheme`: the name of a signature scheme, or your own scheme."
+        )
         return None
     secrets = _secrets(sign, pointer, wrong)
     settings: Any = sign.get("settings") or {}
@@ -48,7 +50,11 @@ def read_sign(given: Any, pointer: str, wrong: Places) -> tuple[SignRule, CallSe
     try:
         found = scheme_of(rule)
         if not secrets and found.name != STANDARD:
-            wrong.say(f"{pointer}/secret", "missing", f"The scheme {found.name or 'of your own'} needs `secret`.")
+            wrong.say(
+                f"{pointer}/secret",
+                "missing",
+                f"{f'The scheme {found.name}' if found.name else 'Your own scheme'} needs `secret`.",
+            )
         elif MASK not in secrets:
             try_signing(rule, secrets or (standard.new_secret(bytes(SECRET_BYTES)),))
     except Refused as refused:
@@ -84,7 +90,7 @@ def with_stored(declared: D, before: AnyLink | None) -> D:
         secrets = stored if was is not None and was.sign is not None and was.sign.is_made else ()
     elif MASK in what.sealed.sign:
         if len(stored) != len(what.sealed.sign) or was is None or _origin(was) != _origin(what):
-            detail = f'"{MASK}" keeps the stored secret of this scheme and host, but there is none. Send the secret.'
+            detail = f'"{MASK}" keeps the secret stored for this scheme and host, but none is stored. Send the secret.'
             raise Refused("/call/sign", "unknown_value", detail)
         secrets = stored
     else:

@@ -107,11 +107,11 @@ class PathTemplate:
         for step in steps:
             if not step:
                 raise TemplateFailed(
-                    self._template.pointer, "a step of the path is empty: the event has no value for it."
+                    self._template.pointer, "a segment of the path is empty: the event has no value for it."
                 )
             if step in (".", ".."):
                 raise TemplateFailed(
-                    self._template.pointer, f"a step of the path would be {step!r}, which has a special meaning."
+                    self._template.pointer, f"a segment of the path would be {step!r}, which has a special meaning."
                 )
 
 
@@ -159,7 +159,7 @@ class HeaderTemplates:
         for name, value in given.items():
             if not is_template(value) and (_CONTROL.search(value) or not value.isascii()):
                 code = "control_character" if value.isascii() else "not_ascii"
-                raise Refused(f"{pointer}/{escaped(name)}", code, "A header has only ASCII characters, on one line.")
+                raise Refused(f"{pointer}/{escaped(name)}", code, "A header must be a single line of ASCII characters.")
         self.names_auth = any(path[0] == AUTH for _, path in self._template.paths)
 
     def fill(self, scope: Scope) -> list[tuple[str, str]]:
@@ -172,8 +172,8 @@ class HeaderTemplates:
             if _CONTROL.search(text.replace(ACCESS_TOKEN, "")):
                 raise TemplateFailed(self._pointer, f"the header {name} would contain a control character.")
             if not text.isascii() or len(text) > HEADER_CHARS_MAX:
-                limits = f"only ASCII characters, at most {HEADER_CHARS_MAX:,}"
-                raise TemplateFailed(self._pointer, f"the header {name} may have {limits}.")
+                limits = f"at most {HEADER_CHARS_MAX:,} characters long, all of them ASCII"
+                raise TemplateFailed(self._pointer, f"the header {name} can be {limits}.")
             if text:
                 found.append((name, text))
         return found
@@ -216,13 +216,13 @@ def _misplaced(whole: str) -> str | None:
         assert step is not None
         text, place = step[0], step.end()
         if text == "<!":
-            return "A document type (DTD) cannot be sent."
+            return "XML with a document type (DTD) cannot be sent."
         if text == "<?":
-            return "A processing instruction has no ?>."
+            return "A processing instruction does not end with ?>."
         if _STATEMENT in text or _VALUE in text.partition("=" if inside else "\x00")[0]:
             what = "A statement" if _STATEMENT in text else "A value"
             where = "between elements" if _STATEMENT in text else "in the text of an element, or in a quoted attribute"
-            return f"{what} can only be {where}: it may not change the structure of the document."
+            return f"{what} can only be {where}, so that it cannot change the structure of the document."
         if text.startswith("<") and text[1:2] not in ("!", "?"):
             inside = True
         elif text in (">", "/>"):

@@ -70,12 +70,13 @@ def guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong:
             wrong.say(f"{pointer}/{name}", "wrong_type", detail)
             return None
     if once is not None and given.get("order", ORDERS[0]) != ORDERS[0]:
-        detail = "`once` keeps the events of each key in order; leave `order` out."
+        detail = "`once` already keeps the events of each key in order; leave `order` out."
         wrong.say(f"{pointer}/order", "contradiction", detail)
     if given.get("if") is not None and replaces(given):
         detail = (
-            "`order: subject` replaces an event before the `if` of the newer one is known. Use `filter` instead of "
-            "`if`, or leave `order` out."
+            "With `order: subject`, a newer event replaces a waiting one before the `if` of the newer one is "
+            "evaluated. "
+            "Use `filter` instead of `if`, or leave `order` out."
         )
         wrong.say(f"{pointer}/if", "contradiction", detail)
     _check_split(given, pointer, wrong)
@@ -168,7 +169,7 @@ def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None
         if "data" in item:
             wrong.say(f"{at}/data", "contradiction", "`delete` takes no `data`.")
     elif type(data) is not dict and not (type(data) is str and is_template(data)):
-        detail = "`item` needs `data`: the item's fields by name, or a template such as {{ data }} that becomes them."
+        detail = "`item` needs `data`: the item's fields by name, or a template such as {{ data }} that yields them."
         wrong.say(f"{at}/data", "missing" if data is None else "wrong_type", detail)
     else:
         refusing(lambda: JsonTemplate(data, pointer + VALUES_AT, names), wrong)

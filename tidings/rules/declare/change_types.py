@@ -29,7 +29,7 @@ _EXAMPLES: dict[str, Any] = {
 _TIME = {"type": "string", "format": "date-time"}
 _OWN: dict[str, dict[str, Any]] = {
     "id": {"type": "string"},
-    "tenant": {"type": ["string", "null"], "description": "Null if it has no tenant."},
+    "tenant": {"type": ["string", "null"], "description": "Null if the item has no tenant."},
     "revision": {"type": "integer", "minimum": 1},
     "created": _TIME,
     "updated": _TIME,

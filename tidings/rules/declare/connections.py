@@ -166,21 +166,25 @@ def _where(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, str]
     """The URL, and for a mail server also the sender's address."""
     if "smtp" not in given or given["smtp"] is None:
         if given.get("from") is not None:
-            wrong.say(f"{pointer}/from", "contradiction", "`from` belongs to a connection with `smtp`.")
+            wrong.say(f"{pointer}/from", "contradiction", "Only a connection with `smtp` can have `from`.")
         return {"base": _base(given.get("base"), f"{pointer}/base", wrong)}
     at = f"{pointer}/smtp"
     for name in ("base", "headers"):
         if given.get(name):
             wrong.say(f"{pointer}/{name}", "contradiction", f"A connection with `smtp` cannot have `{name}`.")
     if given.get("auth") is not None and (type(given["auth"]) is not dict or "basic" not in given["auth"]):
-        wrong.say(f"{pointer}/auth", "contradiction", "A mail server supports only `auth: {basic: [USER, PASSWORD]}`.")
+        wrong.say(
+            f"{pointer}/auth",
+            "contradiction",
+            "A connection with `smtp` supports only `auth: {basic: [USER, PASSWORD]}`.",
+        )
     url = wrong.text(given["smtp"], at, address.URL_CHARS_MAX)
     scheme, slashes, rest = url.partition("://")
     if scheme not in address.MAIL_PORTS or not slashes or "/" in rest or "?" in rest:
         wrong.say(
             at,
             "url",
-            "`smtp` must be a URL such as smtp://mail.example.com:587, or smtps:// for TLS from the first byte.",
+            "`smtp` must be a URL such as smtp://mail.example.com:587, or smtps:// for TLS from the start.",
         )
     else:
         check = f"https://{rest}"
@@ -283,7 +287,9 @@ def _secrets(
     is_tls = not str(given.get("base")).lower().startswith("http:")
     for name in ("ca", "client_certificate"):
         if given.get(name) is not None and not is_tls:
-            wrong.say(f"{pointer}/{name}", "not_with_http", "An http:// URL has no TLS; use https://.")
+            wrong.say(
+                f"{pointer}/{name}", "not_with_http", f"`{name}` requires TLS: use an https:// URL instead of http://."
+            )
     if ca is not None:
         ca = authentication.kept(wrong.text(ca, f"{pointer}/ca", PEM_CHARS_MAX), known.ca, f"{pointer}/ca", wrong)
         if ca != known.ca and is_tls:
@@ -304,7 +310,7 @@ def _client(
     named = authentication.kept(named, before, at, wrong)
     for name in ("certificate", "key"):
         if type(named.get(name)) is not str:
-            wrong.say(f"{at}/{name}", "missing", f"`client_certificate` needs its {name}, as PEM.")
+            wrong.say(f"{at}/{name}", "missing", f"`client_certificate` needs `{name}`, in PEM.")
             return None
     found = ClientCertificate(certificate=named["certificate"], key=named["key"])
     if found != stored:

@@ -127,19 +127,21 @@ def _read(
     before = len(wrong.found)
     at = pointer if name_at is None else name_at
     if _is_name(name, at, wrong) and (name != name.lower() or name in NO_COLLECTIONS):
-        wrong.say(
-            at, "name", f"A collection's name must be in lower case, and cannot be {' or '.join(NO_COLLECTIONS)}."
-        )
+        wrong.say(at, "name", f"A collection's name must be lowercase, and cannot be {' or '.join(NO_COLLECTIONS)}.")
     if not wrong.json(value, pointer):
         return None
     given = wrong.members(value, pointer, _PARTS, "A collection")
     if len(msgspec.json.encode(value)) > DECLARATION_BYTES_MAX:
-        wrong.say(pointer, "too_long", f"A declaration may have at most {DECLARATION_BYTES_MAX:,} bytes of JSON.")
+        wrong.say(pointer, "too_long", f"A declaration can be at most {DECLARATION_BYTES_MAX:,} bytes of JSON.")
         return None
     description = _description(given, pointer, wrong)
     was = _was(given.get("was"), name, f"{pointer}/was", wrong)
     if was is not None and was != was.lower():
-        wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so no collection had that name.")
+        wrong.say(
+            f"{pointer}/was",
+            "name",
+            "A collection's name is always lowercase, so no collection can have had this name.",
+        )
     declared = _map(given, "fields", FIELDS_MAX, pointer, wrong)
     fields = _fields(declared, f"{pointer}/fields", known, wrong, between)
     were = {
@@ -174,7 +176,7 @@ def _was(value: Any, name: Any, pointer: str, wrong: Places) -> str | None:
     if value is None:
         return None
     if _is_name(value, pointer, wrong) and value == name:
-        wrong.say(pointer, "contradiction", "`was` is the previous name; this is the current one.")
+        wrong.say(pointer, "contradiction", "`was` must be the previous name; this is the current one.")
     return str(value)
 
 
@@ -254,7 +256,7 @@ def _events(declared: dict[str, Any], half: Collection, pointer: str, wrong: Pla
             wrong.say(here, "name", f"Every collection already has {half.name}.{name.lower()}; choose another name.")
         if type(value) is str:
             if not value.startswith("when "):
-                wrong.say(here, "when", "Write: when FIELD becomes VALUE, or: when FIELD changes.")
+                wrong.say(here, "when", "Write `when FIELD becomes VALUE` or `when FIELD changes`.")
                 continue
             value, at = {"when": value.removeprefix("when ").strip()}, here
         else:
@@ -282,7 +284,7 @@ def _check_event(event: OwnEvent, half: Collection, when_at: str, filter_at: str
         return
     if type(event.when) is not str:
         raise Refused(
-            when_at, "wrong_type", (f"`when` must be a string such as: done becomes true; not {shown(event.when)}.")
+            when_at, "wrong_type", (f"`when` must be a string such as `done becomes true`, not {shown(event.when)}.")
         )
     when = change.read_when(event.when, half, when_at)
     field = half.field(when.field)
@@ -321,9 +323,7 @@ def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: 
     for name, value in declared.items():
         here = f"{pointer}/{escaped(name)}"
         if _is_name(name, here, wrong) and (name != name.lower() or name in NO_QUESTIONS):
-            wrong.say(
-                here, "name", f"A question's name must be in lower case, and cannot be {', '.join(NO_QUESTIONS)}."
-            )
+            wrong.say(here, "name", f"A question's name must be lowercase, and cannot be {', '.join(NO_QUESTIONS)}.")
         at = here
         if type(value) is list:
             value = {"parameters": value}

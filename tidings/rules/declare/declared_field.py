@@ -130,7 +130,7 @@ def _bound(setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
         top = STRING_CHARS_MAX if kind == "string" else ELEMENTS_MAX
         if type(setting) is not int or not 0 <= setting <= top:
             what = "characters" if kind == "string" else "elements"
-            wrong.say(here, "bound", f"It must be a number of {what}, 0 to {top:,}, not {shown(setting)}.")
+            wrong.say(here, "bound", f"It must be a number of {what} from 0 to {top:,}, not {shown(setting)}.")
     elif kind in _EXAMPLES:
         if not is_bound(kind, setting):
             such = _EXAMPLES[kind]
@@ -149,7 +149,7 @@ def _digits(attribute: str, setting: Any, here: str, wrong: Places) -> Any:
     low = 1 if attribute == "max_digits" else 0
     if type(setting) is not int or not low <= setting <= decimals.DIGITS_MAX:
         wrong.say(
-            here, "bound", (f"It must be a number of digits, {low} to {decimals.DIGITS_MAX}, not {shown(setting)}.")
+            here, "bound", (f"It must be a number of digits from {low} to {decimals.DIGITS_MAX}, not {shown(setting)}.")
         )
     return setting
 
@@ -174,7 +174,8 @@ def _why_no_pattern(text: str) -> str | None:
         if "patterns for one text" in refused.detail:
             return refused.errors[0].detail
         return (
-            "It is not a regular expression that runs in linear time: look-arounds and back-references are not allowed."
+            "It is not a regular expression that can run in linear time: lookarounds and backreferences are not "
+            "allowed."
         )
     return None
 
@@ -200,7 +201,11 @@ def _schema(setting: Any, here: str, wrong: Places) -> Any:
         wrong.say(here, "wrong_type", f"It must be a JSON Schema, which is an object, not {shown(setting)}.")
         return None
     if setting.get("$schema", DIALECT) != DIALECT:
-        wrong.say(f"{here}/$schema", "schema", f"Only JSON Schema 2020-12 is supported: {DIALECT}, or leave it out.")
+        wrong.say(
+            f"{here}/$schema",
+            "schema",
+            f"Only JSON Schema 2020-12 is supported: write {DIALECT}, or leave `$schema` out.",
+        )
     elif _has_id(setting):
         wrong.say(here, "schema", "A schema inside a declaration cannot have an `$id`: nothing could refer to it.")
     else:
@@ -238,7 +243,7 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
         wrong.say(f"{pointer}/min", "contradiction", f"`min` {field.min} is greater than `max` {field.max}.")
         return
     if field.type == "string" and is_indexed(field) and isinstance(field.max, int) and field.max > INDEXED_CHARS:
-        detail = f"A string that is unique, filterable or sortable may have at most {INDEXED_CHARS} characters."
+        detail = f"A string that is unique, filterable or sortable can be at most {INDEXED_CHARS} characters long."
         wrong.say(f"{pointer}/max", "contradiction", detail)
         return
     if field.required and "default" in given and given["default"] is None:

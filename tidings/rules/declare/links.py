@@ -123,9 +123,11 @@ def by_new_names(
             continue
         at = f"/links/{escaped(each.name)}/was"
         if was in declared or was in taken:
-            wrong.say(at, "contradiction", f"Another declared link is or was {was}. Leave `was` out.")
+            wrong.say(at, "contradiction", f"Another declared link is, or was, named {was}. Leave `was` out.")
         elif each.name in present:
-            detail = f"A link {each.name} already exists, so {was} cannot become it. Leave `was` out, or delete one."
+            detail = (
+                f"A link {each.name} already exists, so {was} cannot be renamed to it. Leave `was` out, or delete one."
+            )
             wrong.say(at, "name_taken", detail)
         else:
             taken.add(was)
@@ -231,7 +233,7 @@ def _tenant(value: Any, pointer: str, wrong: Places) -> str | None:
     return value if type(value) is str else None
 
 
-_RECEIVED = " In a file, it can also have only `hook` or `form`."
+_RECEIVED = " In a file, it can have `hook` or `form` instead."
 
 
 def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:

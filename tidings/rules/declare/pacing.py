@@ -36,7 +36,7 @@ def read_pacing(given: dict[str, Any], pointer: str, wrong: Places, give_up_on: 
         refusing(lambda: JsonTemplate(order, f"{pointer}/order", names), wrong)
         order = ORDERS[0]
     elif order not in ORDERS:
-        detail = f"`order` must be {', '.join(ORDERS)}, or a template whose values name the lines to keep in order."
+        detail = f"`order` must be {', '.join(ORDERS)}, or a template: events with the same value are kept in order."
         wrong.say(f"{pointer}/order", "not_in_enum", detail)
         order = ORDERS[0]
     found: dict[str, Any] = {"order": _ORDER_OF[order]}
@@ -70,7 +70,9 @@ def read_rate(value: Any, pointer: str, wrong: Places) -> float | None:
         value = float(value.partition("/")[0]) / _SECONDS[match[2]]
     if type(value) not in (int, float) or not RATE_MIN <= value <= RATE_MAX:
         limits = f"from {RATE_MIN:,} to {RATE_MAX:,}"
-        wrong.say(pointer, "out_of_range", f"rate must be a number {limits}, or text such as 5/s, 100/min or 1000/h.")
+        wrong.say(
+            pointer, "out_of_range", f"rate must be a number {limits}, or a string such as 5/s, 100/min or 1000/h."
+        )
         return None
     return float(value)
 

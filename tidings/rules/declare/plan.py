@@ -213,7 +213,8 @@ class _Planner:
         found, clashes = _renames(were, self.present, [each.collection.name for each in self.wanted])
         for name in clashes:
             detail = (
-                f"A collection {name} already exists, so {were[name]} cannot become it. Leave `was` out, or drop one."
+                f"A collection {name} already exists, so {were[name]} cannot be renamed to it. Leave `was` out, or "
+                "drop one."
             )
             self._refuse(f"{self.at(name)}/was", "name_taken", detail)
         return found
@@ -255,7 +256,7 @@ class _Planner:
         renamed, clashes = _renames(each.fields_were, names, [field.name for field in after.fields])
         for name in clashes:
             was = each.fields_were[name]
-            detail = f"A field {name} already exists, so {was} cannot become it. Leave `was` out, or drop one."
+            detail = f"A field {name} already exists, so {was} cannot be renamed to it. Leave `was` out, or drop one."
             self._refuse(f"{self.at(after.name)}/fields/{name}/was", "name_taken", detail)
         return Pair(before=before, after=after, renamed=renamed)
 
@@ -292,7 +293,7 @@ class _Planner:
         if before.type != field.type:
             if (before.type, field.type) not in CONVERSIONS:
                 detail = (
-                    f"{name}.{field.name} is of type {before.type} and cannot become {field.type}. Declare a "
+                    f"{name}.{field.name} is of type {before.type} and cannot be converted to {field.type}. Declare a "
                     "field with another name, and drop this one."
                 )
                 self._refuse(f"{pointer}/type", "cannot_convert", detail)

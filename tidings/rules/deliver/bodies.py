@@ -122,13 +122,16 @@ def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
     """A list of dotted paths below `data`, such as `id` and `owner.name`, checked. Raises Refused with the place."""
     if not isinstance(fields, list | tuple) or not 1 <= len(fields) <= FIELDS_MAX:
         raise Refused(
-            pointer, "out_of_range", f"Choose fields with a list of 1 to {FIELDS_MAX} paths, or leave fields out."
+            pointer,
+            "out_of_range",
+            f"`fields` must be a list of 1 to {FIELDS_MAX} paths; leave it out to send all fields.",
         )
     for index, path in enumerate(fields):
         if not isinstance(path, str) or len(path) > FIELD_CHARS_MAX or not _FIELD.fullmatch(path):
             detail = (
-                f"A path has 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name, with at most "
-                f"{FIELD_CHARS_MAX} characters, no empty names and no control characters."
+                f"A path consists of 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name. It can be at "
+                "most "
+                f"{FIELD_CHARS_MAX} characters long, without empty names and control characters."
             )
             raise Refused(f"{pointer}/{index}", "fields", detail)
     return tuple(fields)

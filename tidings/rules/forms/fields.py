@@ -88,7 +88,7 @@ _COUNTS = re.compile(r"\{([0-9]+)(,[0-9]*)?\}")
 def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> None:
     """Raise Refused with the place of what is wrong."""
     if not 1 <= len(fields) <= FIELDS_MAX:
-        raise Refused(pointer, "wrong_value", f"A form has 1 to {FIELDS_MAX} fields.")
+        raise Refused(pointer, "wrong_value", f"A form must have 1 to {FIELDS_MAX} fields.")
     for name, field in fields.items():
         at = f"{pointer}/{escaped(name)}"
         check_name(name, at)
@@ -99,7 +99,7 @@ def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> N
 
     if sum(map(_pattern_work, fields.values())) > PATTERN_WORK_MAX:
         detail = (
-            "The patterns of all fields are too large together: use simpler ones, or give their fields a smaller max."
+            "Taken together, the fields' patterns are too large: use simpler ones, or give their fields a smaller max."
         )
         raise Refused(pointer, "pattern", detail)
     count = sum(len(field.options) for field in fields.values())
@@ -107,7 +107,7 @@ def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> N
         detail = f"The fields have {count:,} options in all; the maximum is {OPTIONS_IN_ALL_MAX:,}."
         raise Refused(pointer, "too_many", detail)
     if (size := page_bytes(fields)) > PAGE_BYTES_MAX:
-        detail = f"The page of these fields would have about {size:,} bytes; the maximum is {PAGE_BYTES_MAX:,}."
+        detail = f"A page with these fields would be about {size:,} bytes long; the maximum is {PAGE_BYTES_MAX:,}."
         raise Refused(pointer, "too_large", detail)
 
 
@@ -140,7 +140,9 @@ def _field_bytes(name: str, field: FormField) -> int:
 def check_name(name: str, pointer: str) -> None:
     """Raise Refused unless a field can have the name."""
     if len(name) > NAME_CHARS_MAX or not _NAME.fullmatch(name):
-        detail = f"A field's name begins with a letter and has 1 to {NAME_CHARS_MAX} letters, digits, _ and -."
+        detail = (
+            f"A field's name must begin with a letter and consist of 1 to {NAME_CHARS_MAX} letters, digits, _ and -."
+        )
         raise Refused(pointer, "name", detail)
 
 
@@ -221,22 +223,24 @@ def _check_texts(field: FormField) -> None:
     for name, most in (limits | {"pattern_help": TEXT_CHARS_MAX}).items():
         check_line(getattr(field, name), most, f"/{name}")
     if len(field.autocomplete) > 100 or not re.fullmatch(f"({AUTOCOMPLETE_PATTERN})?", field.autocomplete):
-        detail = "Write the name that HTML has for it, such as name, email, postal-code or off."
+        detail = "Write a value that HTML defines for autocomplete, such as name, email, postal-code or off."
         raise Refused("/autocomplete", "wrong_value", detail)
 
 
 def check_line(text: str, chars_max: int, pointer: str) -> None:
     """Raise Refused for a text that is too long, or not one line."""
     if len(text) > chars_max:
-        raise Refused(pointer, "too_long", f"It may have at most {chars_max:,} characters.")
+        raise Refused(pointer, "too_long", f"It can be at most {chars_max:,} characters long.")
     if _CONTROL.search(text):
-        raise Refused(pointer, "control_character", "It must be one line, without control characters.")
+        raise Refused(pointer, "control_character", "It must be a single line without control characters.")
 
 
 def _check_options(field: FormField) -> None:
     choices = field.choices
     if not 1 <= len(choices) <= OPTIONS_MAX:
-        raise Refused("/options", "wrong_value", f"A field of the type {field.type} has 1 to {OPTIONS_MAX} options.")
+        raise Refused(
+            "/options", "wrong_value", f"A field of the type {field.type} must have 1 to {OPTIONS_MAX} options."
+        )
     if len(choices) != len(field.options):
         raise Refused("/options", "repeated", "An option appears twice.")
     for index, (value, label) in enumerate(choices.items()):
@@ -244,7 +248,9 @@ def _check_options(field: FormField) -> None:
         check_line(value, TEXT_CHARS_MAX, at)
         check_line(label, TEXT_CHARS_MAX, at)
         if not value or value != value.strip() or not label.strip():
-            raise Refused(at, "wrong_value", "An option has a value and a label, with no spaces before or after them.")
+            raise Refused(
+                at, "wrong_value", "An option needs a value and a label, without spaces before or after them."
+            )
 
 
 def _check_bounds(field: FormField) -> None:
@@ -262,15 +268,15 @@ def _check_bounds(field: FormField) -> None:
             right = isinstance(bound, str) if field.type in TIMES else not isinstance(bound, str)
             value = ordered(field.type, bound_text(bound)) if right else None
             if value is None:
-                raise Refused(f"/{name}", "bound", f"It must be a {field.type}, as people would type it.")
+                raise Refused(f"/{name}", "bound", f"It must be a {field.type}, written as people would enter it.")
             found[name] = value
     if len(found) == 2 and found["min"] > found["max"]:
-        raise Refused("/min", "bound", "min must not be larger than max.")
+        raise Refused("/min", "bound", "min must not be greater than max.")
 
 
 def _check_pattern(field: FormField) -> None:
     if len(field.pattern) > PATTERN_CHARS_MAX:
-        raise Refused("/pattern", "too_long", f"It may have at most {PATTERN_CHARS_MAX:,} characters.")
+        raise Refused("/pattern", "too_long", f"It can be at most {PATTERN_CHARS_MAX:,} characters long.")
     if not _is_pattern(field.pattern):
         raise Refused("/pattern", "pattern", _why_no_pattern(field.pattern))
 
@@ -286,10 +292,11 @@ def _is_pattern(pattern: str) -> bool:
 def _why_no_pattern(pattern: str) -> str:
     if _NOT_LINEAR.search(pattern):
         return (
-            "It is not a regular expression that runs in linear time: look-arounds and back-references are not allowed."
+            "It is not a regular expression that can run in linear time: lookarounds and backreferences are not "
+            "allowed."
         )
     if _is_pattern(_COUNTS.sub(_without_count, pattern)):
-        return "It is too large: use fewer or smaller numbers in braces, such as {0,10}, and do not nest them."
+        return "The pattern is too large: use fewer or smaller numbers in braces, such as {0,10}, and do not nest them."
     return "It is not a regular expression, or it is too large."
 
 
@@ -313,13 +320,13 @@ def whole_pattern(pattern: str) -> str:
 
 def _check_accept(field: FormField) -> None:
     if len(field.accept) > ACCEPT_MAX:
-        raise Refused("/accept", "too_many", f"It may list at most {ACCEPT_MAX}.")
+        raise Refused("/accept", "too_many", f"The list may have at most {ACCEPT_MAX} types.")
     for index, each in enumerate(field.accept):
         if len(each) > 100 or not re.fullmatch(ACCEPT_PATTERN, each):
-            detail = "Write media types such as image/* and application/pdf, or file name endings such as .pdf."
+            detail = "Write media types such as image/* and application/pdf, or file name extensions such as .pdf."
             raise Refused(f"/accept/{index}", "wrong_value", detail)
     if field.max_bytes is not None and not 1 <= field.max_bytes <= FILE_BYTES_MAX:
-        raise Refused("/max_bytes", "out_of_range", f"It must be 1 to {FILE_BYTES_MAX:,} bytes.")
+        raise Refused("/max_bytes", "out_of_range", f"It must be from 1 to {FILE_BYTES_MAX:,} bytes.")
 
 
 def _check_default(field: FormField) -> None:
@@ -332,4 +339,4 @@ def _check_default(field: FormField) -> None:
         if field.type in CHOICES and text not in field.choices:
             raise Refused("/default", "not_in_enum", "The default is not one of the options.")
         if len(text) > CHARS_MAX or (field.type != "textarea" and _CONTROL.search(text)):
-            raise Refused("/default", "wrong_value", "The default is too long, or not one line.")
+            raise Refused("/default", "wrong_value", "The default is too long, or not a single line.")

@@ -140,12 +140,12 @@ def _multipart(boundary: str, body: bytes, most: int) -> Posted:
 def _add_part(posted: Posted, piece: bytes) -> None:
     head, blank, content = piece.partition(b"\r\n\r\n")
     if not head.startswith(b"\r\n") or not blank or len(head) > HEAD_BYTES_MAX:
-        raise Malformed("A part of the multipart form has no head, or a head that is too long.")
+        raise Malformed("The headers of a part of the multipart form are missing or too long.")
     headers: dict[str, str] = {}
     for line in _text(head[2:]).split("\r\n"):
         name, _, value = line.partition(":")
         if name.strip().lower() in headers:
-            raise Malformed(f"A part of the multipart form has two headers {name.strip()[:50]}.")
+            raise Malformed(f"A part of the multipart form has the header {name.strip()[:50]} twice.")
         headers[name.strip().lower()] = value.strip()
     disposition = headers.get("content-disposition", "")
     says = _disposition(disposition)
@@ -169,7 +169,7 @@ def _disposition(value: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, text in re.findall(r';\s*([A-Za-z*]+)\s*=\s*("[^"]*"|[^;\s]*)', value):
         if name.lower() in found:
-            raise Malformed(f"A part of the multipart form has two parameters {name[:50]}.")
+            raise Malformed(f"A part of the multipart form has the parameter {name[:50]} twice.")
         if text.startswith('"'):
             text = text.strip('"').replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
         found[name.lower()] = text
@@ -228,7 +228,7 @@ def _as_typed(name: str, value: Any) -> str | None:
     if type(value) is _Typed:
         return bytes(value.text).decode().strip()
     if type(value) is not str:
-        raise Malformed(f"The field {name[:64]!r} has lists inside a list.")
+        raise Malformed(f"The field {name[:64]!r} has a list inside a list.")
     return value
 
 
@@ -240,7 +240,7 @@ def _file(name: str, value: dict[str, Any]) -> PostedFile:
     try:
         content = base64.b64decode(texts["base64"], validate=True)
     except (binascii.Error, ValueError):
-        raise Malformed(f"The base64 of a file in the field {name[:64]!r} cannot be read.") from None
+        raise Malformed(f"A file in the field {name[:64]!r} is not valid base64.") from None
     kind = plain(texts["type"])[:100].lower() or "application/octet-stream"
     return PostedFile(file_name(texts["name"]), kind, content)
 

@@ -92,7 +92,7 @@ def _lines(body: bytes) -> Data:
                 found.append(jsontext.read(text))
                 texts.append(text)
             if len(found) > LINES_MAX:
-                return _text(body, "", unread=f"It has more than {LINES_MAX:,} lines.")
+                return _text(body, "", unread=f"The body has more than {LINES_MAX:,} lines.")
     except TidingsError as wrong:
         return _text(body, "", unread=f"Line {len(found) + 1}: {wrong.detail}")
     return b'{"lines":[%s]}' % b",".join(texts), {"lines": found}
@@ -123,7 +123,7 @@ def _form(body: bytes, content_type: str) -> Data:
             text, keep_blank_values=True, max_num_fields=FIELDS_MAX, encoding=charset_of(content_type) or "utf-8"
         )
     except ValueError:
-        return _text(body, URLENCODED, unread=f"It has more than {FIELDS_MAX:,} fields.")
+        return _text(body, URLENCODED, unread=f"The body has more than {FIELDS_MAX:,} fields.")
     return _whole(_fields(pairs))
 
 

@@ -51,7 +51,7 @@ class EventTemplates:
         scope = Scope(_NONE, {BODY: read(text.decode()), "headers": shown})
         key = None if self._key is None else self._key.text(scope)
         if self._key is not None and (not key or not is_subject(key)):
-            detail = f"it must become one line of 1 to {SUBJECT_CHARS_MAX} characters."
+            detail = f"it must yield a single line of 1 to {SUBJECT_CHARS_MAX} characters."
             raise TemplateFailed("/key", detail)
         data = None
         if self._data is not None:
@@ -74,11 +74,11 @@ def check(kind: str | None, key: str, data: Any, subject: str, tenant: str | Non
     if key and not is_template(key):
         raise Refused("/key", "wrong_type", "`key` must be a template, such as {{ body.id }}.")
     if key and subject:
-        raise Refused("/subject", "contradiction", "The key is the subject of the events. Leave `subject` out.")
+        raise Refused("/subject", "contradiction", "The key already is the subject of the events. Leave `subject` out.")
     if kind is not None and not is_template(kind):
         check_type(kind)
     EventTemplates(kind or "", key, data)
     named = "/key" if key else "/data" if data is not None else "/type" if is_template(kind or "") else ""
     if named and tenant is not None:
-        detail = "Only hooks without a tenant can have templates, because only operators write those."
+        detail = "Only hooks without a tenant can have templates, because only operators may write templates."
         raise Refused(named, "not_permitted", detail)

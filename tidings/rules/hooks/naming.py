@@ -24,7 +24,9 @@ SENDERS_TYPE = "{type}"
 UNNAMED = "received"
 PREFIX = "hook."
 
-PATH_RULE = "A path has 1 to 200 letters, digits, and . _ ~ - with / between parts, such as github or acme/stripe."
+PATH_RULE = (
+    "A path consists of 1 to 200 letters, digits and . _ ~ - with / between its parts, such as github or acme/stripe."
+)
 PATH_PATTERN = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 PATH_CHARS_MAX = 200
 _PATH = re.compile(PATH_PATTERN)
@@ -52,8 +54,8 @@ def check_type(pattern: str, pointer: str = "/type") -> str:
     """A hook's `type`, checked. Raises Refused."""
     if not is_type(pattern.replace(SENDERS_TYPE, UNNAMED)) or pattern.count(SENDERS_TYPE) > 1:
         detail = (
-            "Write an event type such as stripe.event, or one in which {type} stands for the sender's "
-            "name for it, such as stripe.{type}."
+            "Write an event type such as stripe.event, or one that contains {type}, which stands for the sender's own "
+            "type, such as stripe.{type}."
         )
         raise Refused(pointer, "event_type", detail)
     if pattern.startswith(OWN_TYPES):

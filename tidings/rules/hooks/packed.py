@@ -53,7 +53,7 @@ def _unpacked(body: bytes, form: int, most: int) -> bytes | None:
         except zlib.error:
             return None
         if len(piece) > room:
-            raise TooLarge(f"Unpacked, the body has more than {most:,} bytes.")
+            raise TooLarge(f"The decompressed body has more than {most:,} bytes.")
         if not unpacker.eof:
             return None
         pieces.append(piece)

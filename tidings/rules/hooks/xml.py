@@ -27,7 +27,7 @@ def xml_object(body: bytes) -> dict[str, Any]:
     try:
         parser.Parse(body, True)
     except expat.ExpatError as wrong:
-        raise Unread(f"The XML cannot be read: {wrong}.") from None
+        raise Unread(f"The XML cannot be parsed: {wrong}.") from None
     return reader.root
 
 

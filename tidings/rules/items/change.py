@@ -97,7 +97,7 @@ def read_when(text: str, collection: Collection, pointer: str = "") -> When:
     """
     match = _WHEN.fullmatch(text.strip())
     if match is None:
-        detail = "Write FIELD becomes VALUE, such as: done becomes true; or FIELD changes."
+        detail = "Write `FIELD becomes VALUE`, such as `done becomes true`, or `FIELD changes`."
         raise Refused(pointer, "when", detail)
     field = collection.field(match["field"])
     if field is None:

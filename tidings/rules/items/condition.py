@@ -142,7 +142,7 @@ class _Reader:
 
     def choices(self, name: str, asked: object, at: str, depth: int) -> Condition:
         if not isinstance(asked, list) or not asked:
-            raise _refused(at, f"{name} takes a list of at least one pattern.")
+            raise _refused(at, f"{name} requires a list of at least one pattern.")
         parts = tuple(self.members(each, f"{at}/{index}", depth + 1) for index, each in enumerate(asked))
         return Either(parts) if name == "$or" else both(parts)
 
@@ -160,20 +160,20 @@ class _Reader:
             raise _refused(at, f"{operator_name[:40]} is not a known operator; use one of {' '.join(_OPERATORS)}.")
         if op == "exists":
             if not isinstance(value, bool):
-                raise _refused(at, "$exist takes true or false.")
+                raise _refused(at, "$exist requires true or false.")
             self._convert(name, None, at)
             return Compare(name, op, value)
         if op in ("in", "nin"):
             if not isinstance(value, list) or not 1 <= len(value) <= VALUES_MAX:
-                raise _refused(at, f"{operator_name} takes a list of 1 to {VALUES_MAX} values.")
+                raise _refused(at, f"{operator_name} requires a list of 1 to {VALUES_MAX} values.")
             return Compare(
                 name, op, tuple(self._convert(name, each, f"{at}/{index}") for index, each in enumerate(value))
             )
         stored = self._convert(name, value, at)
         if op in ("starts_with", "contains") and not isinstance(stored, str):
-            raise _refused(at, f"{operator_name} takes a string, and applies only to string fields.")
+            raise _refused(at, f"{operator_name} requires a string, and applies only to string fields.")
         if op not in ("eq", "ne") and (stored is None or isinstance(stored, bool)):
-            raise _refused(at, f"{operator_name} compares with a number, a string or a time.")
+            raise _refused(at, f"{operator_name} requires a number, a string or a time.")
         return Compare(name, op, stored)
 
 

@@ -74,7 +74,7 @@ class CsvLines:
         if self._open:
             raise Unreadable.at(self._open_line, "open_quote", "A cell begins here with a quote that is never closed.")
         if self._names is None:
-            raise Unreadable.at(1, "missing", "The file is empty. A CSV file begins with a line of column names.")
+            raise Unreadable.at(1, "missing", "The file is empty. A CSV file must begin with a line of column names.")
         return found
 
     def _read(self, block: bytes) -> Lines:
@@ -96,7 +96,7 @@ class CsvLines:
             else:
                 line = line.removesuffix("\r")
                 if "\r" in line:
-                    detail = "A carriage return is outside quotes. Lines end with LF or CR LF."
+                    detail = "There is a carriage return outside quotes. Lines must end with LF or CR LF."
                     self._add(found, number, Bad(number, Place(code="syntax", detail=detail)))
                 elif line or self._width == 1:
                     cells = [cell or None for cell in line.split(",")]

@@ -96,7 +96,7 @@ class Blocks:
 
 def too_long(line: int) -> Unreadable:
     """The error for a line that does not end."""
-    return Unreadable.at(line, "too_long", f"This line has more than {LINE_BYTES_MAX:,} bytes, or never ends.")
+    return Unreadable.at(line, "too_long", f"This line has more than {LINE_BYTES_MAX:,} bytes, or has no end.")
 
 
 class JsonLines:
@@ -129,7 +129,7 @@ class JsonLines:
 
 def _json_line(number: int, text: bytes) -> Given | Bad:
     if len(text) > LINE_BYTES_MAX:
-        return Bad(number, Place(code="too_long", detail=f"A line may have at most {LINE_BYTES_MAX:,} bytes."))
+        return Bad(number, Place(code="too_long", detail=f"A line can be at most {LINE_BYTES_MAX:,} bytes long."))
     inexact: tuple[Place, ...] = ()
     try:
         value = jsontext.read_exact(text)

@@ -132,7 +132,7 @@ def _wrong_rows(permit: Permit, maker: Key, child: Key, collection: Collection, 
         _rows(narrowed(permit, maker), child, collection)
     except Refused:
         detail = (
-            "Your own key's row rule applies too, and it no longer fits the collection, or both together are too large."
+            "Your own key's row rule applies too: it no longer fits the collection, or both are too large together."
         )
         return [_place(f"{at}/rows", detail)]
     return []

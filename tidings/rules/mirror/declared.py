@@ -103,7 +103,7 @@ _MOST = EmitRule(type="").sweep_most
 def _type(value: Any, pointer: str) -> str:
     kind = event_types.check_type(value, pointer)
     if len(kind) > TYPE_CHARS_MAX:
-        raise Refused(pointer, "event_type", f"It may have at most {TYPE_CHARS_MAX} characters.")
+        raise Refused(pointer, "event_type", f"It can be at most {TYPE_CHARS_MAX} characters long.")
     if kind.startswith(OWN_TYPES):
         raise Refused(pointer, "own_event_type", f"Types that begin with {OWN_TYPES} are Tidings' own.")
     return kind
@@ -118,7 +118,7 @@ def _key(value: Any, pointer: str) -> str:
 
 def _fields(value: Any, pointer: str) -> tuple[str, ...]:
     if type(value) is not list or not 1 <= len(value) <= FIELDS_MAX or not all(type(name) is str for name in value):
-        raise Refused(pointer, "wrong_type", f"It must be a list of up to {FIELDS_MAX} names of fields.")
+        raise Refused(pointer, "wrong_type", f"It must be a list of up to {FIELDS_MAX} field names.")
     return tuple(dict.fromkeys(value))
 
 
@@ -151,7 +151,7 @@ def _cursor(given: Any, pointer: str, wrong: Places) -> CursorRule | None:
         return None
     order = cursor.get("order")
     if order is not None and (order != "asc" or kind != "record"):
-        detail = "`order` can only be asc, which says that records are sorted by the cursor's field."
+        detail = "`order` can only be asc, which means that the records are sorted by the cursor's field."
         wrong.say(f"{pointer}/order", "not_in_enum", detail)
     found["is_ordered"] = order == "asc"
     return CursorRule(**found)

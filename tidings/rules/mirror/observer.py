@@ -95,7 +95,7 @@ class Observer:
             return Observation(key, None, is_deleted=True)
         data = record if self._data is None else self._data.fill(scope)
         if data is MISSING:
-            raise BadRecord(f"The template of `data` has no value for record {number:,} of the response.")
+            raise BadRecord(f"The template `data` yields no value for record {number:,} of the response.")
         return Observation(key, data)
 
     def _key_at(self, record: Any, number: int) -> str:

@@ -124,7 +124,7 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
                 )
             found["path"] = value
         elif "content" in found:
-            raise Refused(at, "contradiction", "A request has one body.")
+            raise Refused(at, "contradiction", "A request can have only one body.")
         else:
             if name == "form" and type(value) is not dict:
                 raise Refused(at, "wrong_type", "`form` must be an object of parameters.")
@@ -137,15 +137,15 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
 def _joined(last: str, found: Any) -> str:
     """A URL named on a page. Raises BadRecord if it is on another host, to which credentials would be sent."""
     if type(found) is not str:
-        raise BadRecord(f"`next` must become the URL of the next page, or nothing; it became {described(found)}.")
+        raise BadRecord(f"`next` must yield the URL of the next page, or nothing; it yielded {described(found)}.")
     if len(found) > URL_CHARS_MAX or not _URL.fullmatch(found):
-        raise BadRecord("The URL of the next page is too long, or has characters that a URL cannot have.")
+        raise BadRecord("The URL of the next page is too long, or contains characters that are not allowed in a URL.")
     try:
         url = urljoin(last, found)
         here, there = urlsplit(last), urlsplit(url)
         same = (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port)
     except ValueError:
-        raise BadRecord("The URL of the next page cannot be read.") from None
+        raise BadRecord("The URL of the next page cannot be parsed.") from None
     if not same or there.username is not None:
         raise BadRecord(f"The next page is at {there.scheme}://{there.netloc[:100]}, not on the first page's host.")
     return url.partition("#")[0]

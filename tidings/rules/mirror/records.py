@@ -30,7 +30,9 @@ def read_path(text: object, pointer: str) -> tuple[str, ...]:
     """A path such as `body.items` or `Envelope.Body.*.result`. Raises Refused."""
     steps = text.split(".") if type(text) is str and len(text) <= PATH_CHARS_MAX else [""]
     if not all(steps):
-        raise Refused(pointer, "path", "A path is names joined by dots, such as result.records; * stands for any name.")
+        raise Refused(
+            pointer, "path", "A path consists of names joined by dots, such as result.records; * stands for any name."
+        )
     return tuple(steps)
 
 
@@ -94,7 +96,7 @@ def key_text(value: Any, number: int, name: str) -> str:
         which = f"The key of record {number:,} of the response, `{name[:100]}`,"
         raise BadKey(f"{which} must be a string or a number; it is {found}.")
     if len(value) > KEY_CHARS_MAX or _CONTROL.search(value):
-        detail = f"may have at most {KEY_CHARS_MAX} characters, without control characters"
+        detail = f"can be at most {KEY_CHARS_MAX} characters long, without control characters"
         raise BadKey(f"The key of record {number:,} of the response {detail}.")
     return value
 

@@ -139,7 +139,7 @@ def parse_networks(text: str) -> Networks:
 def check_url(url: str, allow_http: bool, allowed: Networks = NONE_OPEN, pointer: str = "") -> None:
     """Raise Refused for a URL that no webhook may go to. Names are not resolved here; connecting judges them again."""
     if len(url) > URL_CHARS_MAX:
-        raise Refused(pointer, "url", f"A URL may have at most {URL_CHARS_MAX} characters.")
+        raise Refused(pointer, "url", f"A URL can be at most {URL_CHARS_MAX} characters long.")
     wrong = _wrong_form(url, allow_http)
     if wrong is None:
         match = _URL.fullmatch(url)
@@ -283,9 +283,12 @@ def _wrong_form(url: str, allow_http: bool) -> str | None:
     if scheme == "http" and not allow_http:
         return "Only https:// URLs are called; the operator can permit http://."
     if "#" in url:
-        return "A URL to call cannot have a fragment; leave out # and what follows."
+        return "A URL to call cannot have a fragment; leave out # and what follows it."
     if _UNSAFE.search(url):
-        return 'A URL may not contain \\ " < > ^ ` { | }, and % only before two hex digits; percent-encode them.'
+        return (
+            'A URL may not contain \\ " < > ^ ` { | }, or a % that is not followed by two hex digits; '
+            "percent-encode them."
+        )
     authority = re.split(r"[/?]", url.partition("://")[2], maxsplit=1)[0]
     if "@" in authority:
         return "A URL may not contain a user name or password; send credentials in a header of the endpoint."

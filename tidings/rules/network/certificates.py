@@ -68,7 +68,7 @@ def _certificates(text: str, pointer: str) -> list[x509.Certificate]:
     from cryptography import x509
 
     if len(text) > PEM_CHARS_MAX:
-        raise Refused(pointer, "too_long", f"Certificates may have at most {PEM_CHARS_MAX:,} characters in total.")
+        raise Refused(pointer, "too_long", f"Certificates can be at most {PEM_CHARS_MAX:,} characters long in total.")
     if "PRIVATE KEY-----" in text:
         raise Refused(pointer, CODE, "This contains a private key; send only certificates here.")
     try:
@@ -103,7 +103,9 @@ def _check_use(certificate: x509.Certificate, pointer: str) -> None:
 
     public = certificate.public_key()
     if isinstance(public, RSAPublicKey) and public.key_size < RSA_BITS_MIN:
-        raise Refused(pointer, CODE, f"Its RSA key has {public.key_size} bits; the minimum is {RSA_BITS_MIN}.")
+        raise Refused(
+            pointer, CODE, f"The certificate's RSA key has {public.key_size} bits; the minimum is {RSA_BITS_MIN}."
+        )
     try:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
@@ -119,7 +121,7 @@ def _key(text: str, pointer: str) -> Any:
     from cryptography.hazmat.primitives import serialization
 
     if len(text) > PEM_CHARS_MAX:
-        raise Refused(pointer, "too_long", f"A key may have at most {PEM_CHARS_MAX:,} characters.")
+        raise Refused(pointer, "too_long", f"A key can be at most {PEM_CHARS_MAX:,} characters long.")
     try:
         return serialization.load_pem_private_key(text.encode(), None)
     except TypeError as wrong:

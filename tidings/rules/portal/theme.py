@@ -98,7 +98,7 @@ def _accents(accent: str, *, dark: bool) -> str:
 
 def _check_text(text: str, most: int, pointer: str) -> None:
     if len(text) > most:
-        raise Refused(pointer, "too_long", f"It may have at most {most} characters.")
+        raise Refused(pointer, "too_long", f"It can be at most {most} characters long.")
     if _CONTROL.search(text):
         raise Refused(pointer, "control_character", "It must not contain control characters.")
 
@@ -107,7 +107,7 @@ def _logo(text: str) -> Logo:
     """The image of a `data:` URL. Raises Refused."""
     where = "/theme/logo"
     if len(text) > LOGO_CHARS_MAX:
-        raise Refused(where, "too_large", f"The logo may have at most {LOGO_BYTES_MAX:,} bytes.")
+        raise Refused(where, "too_large", f"The logo can be at most {LOGO_BYTES_MAX:,} bytes long.")
     match = _LOGO.fullmatch(text)
     if match is None:
         detail = "Write a data: URL such as data:image/png;base64,iVBORw0... with a PNG, JPEG, GIF, WebP or SVG image."
@@ -117,8 +117,8 @@ def _logo(text: str) -> Logo:
     except binascii.Error:
         raise Refused(where, "wrong_value", "The part after the comma is not base64.") from None
     if len(content) > LOGO_BYTES_MAX:
-        raise Refused(where, "too_large", f"The logo may have at most {LOGO_BYTES_MAX:,} bytes.")
+        raise Refused(where, "too_large", f"The logo can be at most {LOGO_BYTES_MAX:,} bytes long.")
     media = f"image/{match[2]}"
     if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_BEGINNINGS[media]):
-        raise Refused(where, "wrong_value", f"The content does not begin as {media} does.")
+        raise Refused(where, "wrong_value", f"The content does not begin like {media}.")
     return Logo(hashlib.sha256(content).hexdigest(), media, content)

@@ -18,7 +18,7 @@ def seconds(value: object, pointer: str, low: int, high: int) -> int:
         raise Refused(pointer, "duration", detail)
     total = sum(int(number or 0) * size for number, size in zip(found.groups(), _UNITS.values(), strict=True))
     if not low <= total <= high:
-        raise Refused(pointer, "out_of_range", f"It must be from {text(low)} to {text(high)}.")
+        raise Refused(pointer, "out_of_range", f"The duration must be from {text(low)} to {text(high)}.")
     return total
 
 

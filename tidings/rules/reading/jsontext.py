@@ -297,7 +297,7 @@ def _explained(raw: bytes, message: str, depth_max: int) -> BadJson:
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        return BadJson(_pointer_at(raw, error.start), "not_utf8", f"Byte {error.start + 1} is not UTF-8.")
+        return BadJson(_pointer_at(raw, error.start), "not_utf8", f"Byte {error.start + 1} is not valid UTF-8.")
     if raw.startswith(b"\xef\xbb\xbf"):
         return BadJson("", "byte_order_mark", "The text begins with a byte order mark; leave it out.")
     if not raw.strip(b" \t\r\n"):

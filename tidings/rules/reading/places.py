@@ -75,7 +75,7 @@ class Places:
             self.say(pointer, "wrong_type", f"This must be a string, not {shown(value)}.")
             return ""
         if len(value) > chars_max:
-            self.say(pointer, "too_long", f"It may have at most {chars_max:,} characters.")
+            self.say(pointer, "too_long", f"It can be at most {chars_max:,} characters long.")
         return value
 
     def json(self, value: Any, pointer: str) -> bool:
@@ -88,8 +88,8 @@ class Places:
         left[0] -= 1
         if left[0] < 0 or depth > DEPTH_MAX:
             if left[0] >= -1:
-                limits = f"{DEPTH_MAX} levels deep and may have {VALUES_MAX:,} values"
-                self.say(pointer, "too_many", f"It may be at most {limits}.")
+                limits = f"nested at most {DEPTH_MAX} levels deep and have at most {VALUES_MAX:,} values"
+                self.say(pointer, "too_many", f"It can be {limits}.")
             left[0] = min(left[0], -1)
         elif type(value) is dict:
             for name, member in value.items():

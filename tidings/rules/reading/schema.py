@@ -36,7 +36,7 @@ NUMBERS_PER_CHAR = 3
 """The most that numbers can weigh per character of text: 1e300 weighs most."""
 UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
 """For a schema from before costs were counted, with references out of it."""
-TOO_LARGE_TO_SAY = "It does not match the schema, and is too large to say where."
+TOO_LARGE_TO_SAY = "The value does not match the schema, but is too large to find out where."
 
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
 """Without this many digits in a row, no integer changes as a double."""
@@ -85,7 +85,7 @@ def checked(schema: Any) -> Validator:
     """The validator of a schema that somebody declares. Raises Invalid, also if it may cost too much."""
     validator = compiled(schema)
     if len(msgspec.json.encode(schema)) > SCHEMA_BYTES_MAX:
-        raise _wrong_schema("", f"A schema may have at most {SCHEMA_BYTES_MAX:,} bytes.")
+        raise _wrong_schema("", f"A schema can be at most {SCHEMA_BYTES_MAX:,} bytes long.")
     try:
         schema_cost.check(schema)
     except Refused as wrong:
@@ -192,8 +192,8 @@ def too_costly(cost: Cost) -> str:
     """The sentence for a value that would take more than UNITS_MAX."""
     each = max(cost.below, cost.per_char, cost.per_number, 1)
     return (
-        f"It is too large for its schema, which takes up to {each:,} steps for each value, number or character, "
-        f"so about {UNITS_MAX // each:,} of them can be checked. Send less at a time, or simplify the schema."
+        f"The value is too large for its schema, which takes up to {each:,} steps for each value, number or character, "
+        f"so only about {UNITS_MAX // each:,} of them can be checked. Send less at a time, or simplify the schema."
     )
 
 

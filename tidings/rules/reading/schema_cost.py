@@ -85,7 +85,7 @@ def check(schema: Schema) -> None:
     weight = max(cost.top, cost.below)
     if weight > WEIGHT_MAX:
         detail = (
-            f"This schema takes {_number(weight)} checks of one value; the maximum is {WEIGHT_MAX:,}. This part "
+            f"This schema can require {_number(weight)} checks of one value; the maximum is {WEIGHT_MAX:,}. This part "
             "of it is reached in too many ways: use fewer references, allOf, anyOf and oneOf that reach the "
             "same part."
         )

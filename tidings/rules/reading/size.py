@@ -4,7 +4,7 @@ from __future__ import annotations
 
 VALUES_MAX = 500_000
 """A parser takes tens of milliseconds for as many, and nothing else runs meanwhile: it holds the interpreter."""
-TOO_MANY = f"It has more than {VALUES_MAX:,} names and values."
+TOO_MANY = f"The body has more than {VALUES_MAX:,} names and values."
 
 
 def has_too_many_values(raw: bytes) -> bool:

@@ -54,7 +54,7 @@ def named_handshake(name: str) -> Handshake:
     """A handshake by its name. Raises Refused."""
     found = handshakes().get(name)
     if found is None:
-        detail = f"There is no handshake named {name[:100]!r}. There are: {', '.join(handshakes())}."
+        detail = f"There is no handshake named {name[:100]!r}. The handshakes are: {', '.join(handshakes())}."
         raise Refused("/handshakes", "unknown_handshake", detail)
     return found
 

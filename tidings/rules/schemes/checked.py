@@ -34,7 +34,7 @@ def check_all(scheme: Scheme) -> None:
     """Raise Refused, with the place, for the first thing in a scheme that makes no sense."""
     several = isinstance(scheme.check, tuple)
     if not 0 < len(scheme.checks) <= CHECKS_MAX:
-        raise Refused("/check", "wrong_value", f"A scheme has 1 to {CHECKS_MAX} checks.")
+        raise Refused("/check", "wrong_value", f"A scheme must have 1 to {CHECKS_MAX} checks.")
     for index, check in enumerate(scheme.checks):
         _check(check, f"/check/{index}" if several else "/check", scheme)
     for name in ("delivery_id", "event_type"):
@@ -61,7 +61,7 @@ def _check(check: Check, at: str, scheme: Scheme) -> None:
         case Certificate():
             _patterns(check.hosts, f"{at}/hosts")
             if not check.hosts:
-                raise Refused(f"{at}/hosts", "missing", "Name the hosts that certificates may be fetched from.")
+                raise Refused(f"{at}/hosts", "missing", "List the hosts from which certificates may be fetched.")
             _asks_whose(check, scheme)
         case Jwt():
             _jwt(check, at, scheme)
@@ -84,7 +84,7 @@ def _signature(check: Signature, at: str) -> None:
     _place(check.signature, f"{at}/signature")
     templates = (check.signed,) if isinstance(check.signed, str) else check.signed
     if not templates:
-        raise Refused(f"{at}/signed", "missing", "A scheme must say what is signed.")
+        raise Refused(f"{at}/signed", "missing", "A scheme must specify what is signed.")
     plain = not check.algorithm.startswith("hmac-") and check.algorithm not in crypto.PUBLIC
     for text in templates:
         names = Template(text, f"{at}/signed").names
@@ -95,7 +95,9 @@ def _signature(check: Signature, at: str) -> None:
             raise Refused(f"{at}/signed", "template", "The scheme signs no part of the request.")
         for name, member in (("timestamp", check.timestamp), ("id", check.id)):
             if name in names and not member:
-                raise Refused(f"{at}/{name}", "missing", f"The template has {{{name}}}, so say where it comes from.")
+                raise Refused(
+                    f"{at}/{name}", "missing", f"The template contains {{{name}}}; specify where it comes from."
+                )
     if check.timestamp is not None:
         Source(check.timestamp.source, f"{at}/timestamp/from")
         _is_covered(check, templates, at)
@@ -137,10 +139,10 @@ def _patterns(patterns: tuple[str, ...], at: str) -> None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise Refused(f"{at}/{index}", "wrong_value", f"This is not a pattern: {error}.") from None
+            raise Refused(f"{at}/{index}", "wrong_value", f"This is not a regular expression: {error}.") from None
         if not _NARROW.fullmatch(pattern) or re.fullmatch(pattern, NOBODYS_HOST):
             detail = (
-                "A host may use only letters, digits, hyphens and \\., in classes and groups, and no other wildcards."
+                "The pattern of a host may contain only letters, digits, hyphens and \\., also in classes and groups."
             )
             raise Refused(f"{at}/{index}", "wrong_value", detail)
 
@@ -150,7 +152,7 @@ def _jwt(check: Jwt, at: str, scheme: Scheme) -> None:
     by_secret = [name.startswith("HS") for name in check.algorithms]
     if not by_secret or any(by_secret) != all(by_secret):
         # A public key taken for an HMAC secret is the oldest hole of JWTs.
-        detail = "Name algorithms for secrets (HS256 ...) or for key pairs (RS256, ES256), not both."
+        detail = "List algorithms either for secrets (HS256 ...) or for key pairs (RS256, ES256), not both."
         raise Refused(f"{at}/algorithms", "wrong_value", detail)
     if all(by_secret) == bool(check.keys or check.plaid):
         raise Refused(
@@ -174,7 +176,7 @@ def check_handshake(handshake: Handshake, at: str) -> None:
             f"{at}/when", "missing", "This would match every POST: add a condition that identifies the handshake."
         )
     if handshake.fetch and not handshake.hosts:
-        raise Refused(f"{at}/hosts", "missing", "Name the hosts that the URL may be fetched from.")
+        raise Refused(f"{at}/hosts", "missing", "List the hosts from which the URL may be fetched.")
     _patterns(handshake.hosts, f"{at}/hosts")
     check_reply(handshake.reply, f"{at}/reply", signs=True)
 

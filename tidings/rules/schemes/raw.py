@@ -69,7 +69,7 @@ def _measured(request: HookRequest) -> bytes:
     said = index_of(text)
     if said is None or said > len(request.body):
         says = text[:40] if said is None else f"{said:,}"
-        detail = f"The body has {len(request.body):,} bytes and Content-Length says {says}: some are missing."
+        detail = f"The body has {len(request.body):,} bytes, but Content-Length is {says}: some are missing."
         raise Refused("/body", "syntax", detail)
     return request.body[:said]
 

@@ -38,10 +38,7 @@ _BY_REASON: dict[Reason, str] = {
     "wrong_secret": " Copy the secret from the sender's settings again, and give it to this hook.",
     "bad_secret": " Give this hook the secret that the sender shows in its settings.",
 }
-_MISSING = (
-    " Check that the sender has a secret, since some do not sign without one, and that no proxy in front removes the "
-    "header."
-)
+_MISSING = " Check that the sender has a secret (some do not sign without one), and that no proxy removes the header."
 _PREFIX = re.compile("[A-Za-z0-9_-]{1,20}=")
 
 
@@ -115,7 +112,7 @@ def _other_urls(verifier: Verifier, request: HookRequest, now: float, fetched: M
         if verifier.verify(request.but(url=url), now, fetched).ok:
             detail = (
                 f"The signature is genuine for {url}, but the request was checked with {request.url}: "
-                "a proxy in front changes the URL, so set the public URL to the one that the sender has."
+                "a proxy changes the URL, so set the public URL to the one that the sender uses."
             )
             return Verdict(reason="wrong_url", detail=detail)
     return None
@@ -149,7 +146,7 @@ def _other_bodies(verifier: Verifier, request: HookRequest, now: float, fetched:
         return None
     for words, body in bodies(request.body):
         if body != request.body and verifier.verify(request.but(body=body), now, fetched).ok:
-            detail = f"The signature is genuine for the body {words}: something on the way rewrote it. {_RAW}"
+            detail = f"The signature is genuine for the body {words}: something in between rewrote it. {_RAW}"
             return Verdict(reason="changed_body", detail=detail)
     return None
 
@@ -237,8 +234,8 @@ def _other_headers(verifier: Verifier, request: HookRequest) -> str:
         names = [] if header in own else _schemes_of(header, value)
         if names:
             return (
-                f" The request has {header.title()} instead, as in the scheme {' or '.join(names)}: have the sender "
-                "sign as this hook's scheme says, or give the hook that scheme."
+                f" The request has {header.title()} instead, as in the scheme {' or '.join(names)}. Have the sender "
+                "sign according to this hook's scheme, or give the hook that scheme."
             )
     return ""
 
@@ -269,12 +266,12 @@ def _other_form(verifier: Verifier, request: HookRequest) -> str:
         if wanted and not given.startswith(wanted):
             begins = f"begins with {had[0]!r}" if had else f"does not begin with {wanted!r}"
             return (
-                f" It {begins}; this scheme expects {wanted!r} and the signature of {check.algorithm}. Have the "
+                f" It {begins}; this scheme expects {wanted!r} followed by a signature of {check.algorithm}. Have the "
                 "sender sign this way, or give the hook the scheme that the sender uses."
             )
         return (
             f" It has {len(given.removeprefix(wanted))} characters{' after ' + repr(wanted) if wanted else ''}: it may "
-            f"have been cut, or made with something other than {check.algorithm}."
+            f"have been truncated, or not made with {check.algorithm}."
         )
     return ""
 

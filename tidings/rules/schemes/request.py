@@ -56,7 +56,7 @@ class HookRequest:
         """
         if self._json is _UNREAD:
             if has_too_many_values(self.body):
-                raise ValueError(TOO_MANY)
+                raise ValueError(f"{TOO_MANY[0].lower()}{TOO_MANY[1:-1]}")
             self._json = jiter.from_json(self.body, allow_inf_nan=False, catch_duplicate_keys=True)
         return self._json
 

@@ -95,7 +95,7 @@ def _all_of(ways: list[All]) -> All:
 def _way(text: str, pointer: str) -> All:
     found = _SOURCE.fullmatch(text)
     if not found:
-        detail = f"{text!r} is not a source: header:NAME, query:NAME, form:NAME, json:a.b, part:NAME."
+        detail = f"{text!r} is not a source, such as header:NAME, query:NAME, form:NAME, json:a.b or part:NAME."
         raise Refused(pointer, "source", detail)
     kind, name = found.groups()
     return _WAYS[kind](name)
@@ -280,7 +280,10 @@ class Template:
         if text in _PIECES:
             return _PIECES[text]
         if ":" not in text:
-            detail = f"{{{text}}} is not a piece of a template: {', '.join(sorted(_PIECES))}, or a source."
+            detail = (
+                f"{{{text}}} is not a placeholder of a template. The placeholders are {', '.join(sorted(_PIECES))}, "
+                "and any source."
+            )
             raise Refused(pointer, "template", detail)
         place = Source(text, pointer)
         if ends is not None:
@@ -307,9 +310,7 @@ def _ends(found: Sequence[tuple[bool, str]], at: int) -> re.Pattern[str] | None:
 def _apart(value: str, ends: re.Pattern[str], said: str) -> str:
     found = ends.search(value)
     if found:
-        detail = (
-            f"{said} has {found[0]!r} in it, so it cannot be distinguished from the text that is signed next to it."
-        )
+        detail = f"{said} contains {found[0]!r}, so it cannot be distinguished from the text that is signed next to it."
         raise Unfit("malformed_header", detail)
     return value
 
@@ -322,5 +323,5 @@ def pieces(text: str, pointer: str = "") -> list[tuple[bool, str]]:
         at = match.end()
     found.append((False, text[at:]))
     if any(brace in piece for is_name, piece in found if not is_name for brace in "{}"):
-        raise Refused(pointer, "template", "A brace in a template opens or closes the name of a piece.")
+        raise Refused(pointer, "template", "A brace in a template must open or close a placeholder.")
     return [piece for piece in found if piece[1] or piece[0]]

@@ -52,7 +52,7 @@ def verify(
     from tidings.rules.schemes.request import HookRequest
 
     if not isinstance(body, bytes):
-        raise ValueError("body: Pass the raw bytes as they arrived, before any parsing.")
+        raise ValueError("body: Pass the raw bytes as received, before any parsing.")
     try:
         verifier = _verifier(_verifying(secrets), tolerance_seconds)
     except Refused as refused:

@@ -128,7 +128,7 @@ class Verifier:
             starts = [check.secret.only for check in self.scheme.checks if isinstance(check, Signature)]
             if starts and all(starts) and not secret.startswith(tuple(starts)):
                 raise Refused(
-                    f"/secrets/{index}", "secret", f"A secret of this scheme begins with {' or '.join(starts)}."
+                    f"/secrets/{index}", "secret", f"A secret of this scheme must begin with {' or '.join(starts)}."
                 )
         try:
             meant = [(check, _meant_for(check, numbered, self.scheme)) for check in self.scheme.checks]

@@ -28,7 +28,7 @@ class Program:
     def __init__(self, source: str, may_name: Sequence[str]) -> None:
         """`may_name`: the names of its scope."""
         if len(source) > SOURCE_CHARS_MAX:
-            raise UnknownName(f"A template may have at most {SOURCE_CHARS_MAX:,} characters.")
+            raise UnknownName(f"A template can be at most {SOURCE_CHARS_MAX:,} characters long.")
         if "\0" in source:
             raise UnknownName("A template may not contain the character NUL.")
         self._names = KnownNames(may_name)

@@ -55,7 +55,7 @@ def _read_test(test: Any, at: str, action: str, wrong: Places) -> None:
         if event.get(name) is not None and type(event[name]) is not str:
             wrong.say(f"{at}/event/{name}", "wrong_type", f"`{name}` must be a string.")
     if found.get("expect") is None:
-        detail = f"A test needs `expect`: what the {action} is, such as `{EXPECTED[action][0]}: ...`, or `nothing`."
+        detail = f"A test needs `expect`: the expected {action}, such as `{EXPECTED[action][0]}: ...`, or `nothing`."
         wrong.say(f"{at}/expect" if "expect" in found else at, "missing", detail)
     elif found["expect"] != NOTHING:
         several = found["expect"] if type(found["expect"]) is list else [found["expect"]]

@@ -53,7 +53,7 @@ def _verified(given: Any, body: Mapping[str, Any], at: str, wrong: Places) -> di
     algorithm = parts.get("scheme")
     if type(algorithm) is str and _ALGORITHM.fullmatch(algorithm):
         if type(parts.get("header")) is not str:
-            wrong.say(at, "missing", f"{algorithm} needs `header`, the name of the header with the signature.")
+            wrong.say(at, "missing", f"{algorithm} needs `header`, the name of the header that contains the signature.")
             return {}
         place = {"from": f"header:{parts['header']}"}
         place |= {name: parts[name] for name in ("prefix", "encoding") if name in parts}
@@ -75,6 +75,6 @@ def _of_form(parts: Mapping[str, Any], at: str, wrong: Places) -> dict[str, Any]
     if field is not None:
         found["subject"] = field[1]
     elif key and not _RECEIPT.fullmatch(key.strip()):
-        detail = "The key of a form's events is {{ delivery.id }}, or one of its fields, as in {{ body.email }}."
+        detail = "The key of a form's events must be {{ delivery.id }} or one of its fields, as in {{ body.email }}."
         wrong.say(f"{at}/key", "wrong_value", detail)
     return found

@@ -67,7 +67,7 @@ class CertificateCheck:
         for index, key in self._pinned or [(None, self._fetched(signed, fetched, now))]:
             if crypto.is_signed(key, signed.algorithm, raw, signed.message):
                 return index
-        raise Unfit("no_match", "The signature does not match the message with the sender's certificate.")
+        raise Unfit("no_match", "With the sender's certificate, the signature does not match the message.")
 
     def needs(self, request: HookRequest) -> tuple[Needed, ...]:
         """The certificate to fetch. Raises Unfit if the request has none, or at a place that is not trusted."""
@@ -96,9 +96,9 @@ class CertificateCheck:
                 key = certificate.public_key()
             crypto.check_kind(key, signed.algorithm)
         except ValueError:
-            raise Unfit("no_key", f"What {signed.url} returned is not a certificate with an RSA key.") from None
+            raise Unfit("no_key", f"The response from {signed.url} is not a certificate with an RSA key.") from None
         if not _is_of(certificate, self._style.subject):
-            raise Unfit("no_key", f"The certificate at {signed.url} is not one that was issued to this sender.")
+            raise Unfit("no_key", f"The certificate at {signed.url} was not issued to this sender.")
         moment = datetime.fromtimestamp(now, UTC)
         if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
             raise Unfit("no_key", f"The certificate at {signed.url} is not valid at this time.")
@@ -124,7 +124,7 @@ def _is_of(certificate: Any, subject: re.Pattern[str]) -> bool:
 
 def _pinned(index: int, text: str) -> Any:
     if not text.lstrip().startswith(PINNED):
-        raise Refused(f"/{index}", "secret", "This scheme has no secrets; a certificate in PEM may be given instead.")
+        raise Refused(f"/{index}", "secret", "This scheme has no secrets; you can give a certificate in PEM instead.")
     try:
         return crypto.public_key(text, "rsa-sha256", "base64")
     except ValueError as error:

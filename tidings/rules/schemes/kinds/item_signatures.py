@@ -72,10 +72,10 @@ def items(request: HookRequest) -> list[dict[str, Any]]:
         raise Unfit("bad_body", f"The body cannot be read as JSON: {error}.") from None
     listed = value.get("notificationItems") if isinstance(value, dict) else None
     if not isinstance(listed, list) or not 0 < len(listed) <= ITEMS_MAX:
-        raise Unfit("bad_body", f"The body has no list notificationItems of 1 to {ITEMS_MAX:,} items.")
+        raise Unfit("bad_body", f"The body must have a list notificationItems of 1 to {ITEMS_MAX:,} items.")
     found = [each.get("NotificationRequestItem") if isinstance(each, dict) else None for each in listed]
     if not all(isinstance(item, dict) for item in found):
-        raise Unfit("bad_body", "Each of notificationItems must hold an object NotificationRequestItem.")
+        raise Unfit("bad_body", "Each element of notificationItems must contain an object NotificationRequestItem.")
     return [item for item in found if isinstance(item, dict)]
 
 

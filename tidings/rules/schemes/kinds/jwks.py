@@ -85,7 +85,7 @@ def key_set(needed: Needed, fetched: Mapping[str, bytes]) -> KeySet:
     try:
         return read_keys(msgspec.json.decode(raw))
     except (msgspec.DecodeError, ValueError):
-        raise Unfit("no_key", f"What {needed.url} returned is not a set of keys.") from None
+        raise Unfit("no_key", f"The response from {needed.url} is not a set of keys.") from None
 
 
 def read_keys(value: Any) -> KeySet:

@@ -72,7 +72,7 @@ class JwtCheck:
             self._pinned = KeySet(self._pinned.keys + read_keys(msgspec.json.decode(text)).keys)
         except (msgspec.DecodeError, ValueError):
             raise Refused(
-                f"/{index}", "secret", "This scheme has no secrets; a JWK set may be given instead."
+                f"/{index}", "secret", "This scheme has no secrets; you can give a JWK set instead."
             ) from None
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> int | None:
@@ -132,7 +132,7 @@ class JwtCheck:
         keys = self._pinned if self._pinned.keys else key_set(self._needed(token), fetched)
         found = [key for jwk in keys.by_id(token.kid) if (key := public_of(jwk, algorithm)) is not None]
         if not found:
-            raise Unfit("no_key", f"The published keys include none named {token.kid!r} for {token.algorithm}.")
+            raise Unfit("no_key", f"The published keys include no key named {token.kid!r} for {token.algorithm}.")
         signature = _as_der(token.signature) if token.algorithm == "ES256" else token.signature
         if not any(crypto.is_signed(key, algorithm, signature, token.signed) for key in found):
             raise Unfit("no_match", "The token is not signed with the key that it names.")
@@ -158,11 +158,12 @@ class JwtCheck:
             raise Unfit("too_old", f"The token expired {now - expires:,.0f} seconds ago.")
         if begins is not None and now < begins - leeway:
             raise Unfit(
-                "too_new", f"The token becomes valid only in {begins - now:,.0f} seconds: one of the clocks is wrong."
+                "too_new",
+                f"The token is not valid for another {begins - now:,.0f} seconds: one of the clocks is wrong.",
             )
         if self._age is not None:
             if issued is None:
-                raise Unfit("wrong_claim", "The token has no iat, which says when it was issued.")
+                raise Unfit("wrong_claim", "The token has no iat, the time at which it was issued.")
             check_age(now - issued, self._age, self._age)
 
     def _check_claims(self, claims: Mapping[str, Any]) -> None:
@@ -188,7 +189,7 @@ class JwtCheck:
         if body.optional and body.claim in claims and not request.body:
             raise Unfit("changed_body", "The token is genuine and covers a body, but the request has none.")
         if body.claim not in claims:
-            raise Unfit("changed_body", "The token is genuine, but covers no body, and the request has one.")
+            raise Unfit("changed_body", "The token is genuine, but covers no body, although the request has one.")
         if not _is_hash(claims, body, request.body):
             raise Unfit("changed_body", f"The token is genuine, but the body does not match its {body.claim}.")
 

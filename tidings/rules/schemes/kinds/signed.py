@@ -46,7 +46,7 @@ class Candidates:
             raise Unfit("missing_header", f"{self._source.said()} is missing.")
         place, prefix = self._place, self._prefix
         if len(texts) > CANDIDATES_MAX or any(len(text) > SIGNATURE_CHARS_MAX for text in texts):
-            raise Unfit("malformed_header", f"{self._source.said()} is too long for a list of signatures.")
+            raise Unfit("malformed_header", f"{self._source.said()} is too long to be a list of signatures.")
         parts = texts
         if place.split:
             parts = [
@@ -61,9 +61,9 @@ class Candidates:
 
     def _refuse(self, parts: Sequence[str]) -> None:
         if self._prefix and any(re.match(r"[A-Za-z0-9_-]{1,20}[=,].", part) for part in parts):
-            detail = f"{self._source.said()} holds no {self._prefix!r} signature, the only kind accepted."
+            detail = f"{self._source.said()} contains no {self._prefix!r} signature, the only kind accepted."
             raise Unfit("unsupported_version", detail)
-        raise Unfit("malformed_header", f"{self._source.said()} holds no signature.")
+        raise Unfit("malformed_header", f"{self._source.said()} contains no signature.")
 
     def said(self) -> str:
         """Where signatures are, in words."""
@@ -98,9 +98,11 @@ class SenderClock:
 def check_age(age: float, tolerance: float | None, future: float | None) -> None:
     """Raise Unfit for a signature that is older, or further in the future, than is permitted. None permits any age."""
     if tolerance is not None and not age <= tolerance:
-        raise Unfit("too_old", f"It was signed {_span(age)} ago; {_span(tolerance)} are permitted. {_CLOCK}")
+        raise Unfit("too_old", f"The request was signed {_span(age)} ago; {_span(tolerance)} are permitted. {_CLOCK}")
     if future is not None and not age >= -future:
-        raise Unfit("too_new", f"It was signed {_span(-age)} in the future; {_span(future)} are permitted. {_CLOCK}")
+        raise Unfit(
+            "too_new", f"The request was signed {_span(-age)} in the future; {_span(future)} are permitted. {_CLOCK}"
+        )
 
 
 _CLOCK = "Unless it is a replay, one of the two clocks is wrong."
@@ -263,7 +265,7 @@ def key_bytes(text: str, form: SecretForm, index: int = 0) -> bytes:
         what = "is empty" if not bare else f"is not {form.encoding}"
         raise Refused(f"/{index}", "secret", f"This secret {what}.")
     if len(key) < form.bytes_min:
-        detail = f"This secret has {len(key)} bytes; those of this scheme have at least {form.bytes_min}."
+        detail = f"This secret has {len(key)} bytes; secrets of this scheme need at least {form.bytes_min}."
         raise Refused(f"/{index}", "secret", detail)
     return key + form.append.encode()
 

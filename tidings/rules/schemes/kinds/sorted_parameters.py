@@ -29,7 +29,7 @@ class SortedCheck:
         self._length, said = len(self._encode(self.mac(b"k", b""))), self._candidates.said()
         self._malformed = refusal("malformed_header", f"{said} is not a signature of {form.algorithm}.")
         self._no_match = refusal(
-            "no_match", f"{said} is not a signature of the sorted parameters made with any of the secrets."
+            "no_match", f"{said} is not a signature of the sorted parameters with any of the secrets."
         )
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:

@@ -57,7 +57,7 @@ class BasicCheck:
     def __init__(self, _: Basic, secrets: Sequence[tuple[int, str]]) -> None:
         for index, secret in secrets:
             if not secret.partition(":")[2].strip():
-                raise Refused(f"/{index}", "secret", "A secret for HTTP Basic must be user:password.")
+                raise Refused(f"/{index}", "secret", "A secret for HTTP Basic must have the form user:password.")
         self._secrets = [(index, *_halves(secret.encode())) for index, secret in secrets]
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:

@@ -74,7 +74,7 @@ def _signed(
     scheme: Scheme, secrets: Sequence[str], request: HookRequest, now: float, settings: Mapping[str, str], ident: str
 ) -> HookRequest:
     if not secrets and not isinstance(scheme.checks[0], Basic | Token):
-        raise Refused("/secrets", "missing", "A secret is needed to sign with.")
+        raise Refused("/secrets", "missing", "Signing requires a secret.")
     check = scheme.checks[0]
     match check:
         case Signature():
