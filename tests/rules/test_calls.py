@@ -49,7 +49,11 @@ def places(read: Callable[[], object]) -> dict[str, str]:
         ({"base": "https://x", "private": ["home"]}, "/private", "not an address range"),
         ({"base": "http://x", "ca": "PEM"}, "/ca", "requires TLS"),
         ({"base": "https://x", "ca": "PEM"}, "/ca", "certificate"),
-        ({"base": "https://x", "client_certificate": {"key": "k"}}, "/client_certificate/certificate", "needs `certificate`"),
+        (
+            {"base": "https://x", "client_certificate": {"key": "k"}},
+            "/client_certificate/certificate",
+            "needs `certificate`",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_refused_with_its_place(declared: Any, place: str, said: str) -> None:

@@ -304,7 +304,9 @@ def refused(message: str, value: Any = None) -> Refused:
     unknown, missing = _UNKNOWN.match(said), _MISSING.match(said)
     if unknown:
         name = unknown.group(1)
-        return Refused(f"{pointer}/{escaped(name)}", "unknown_field", f"A signature scheme cannot have {name!r} here.")
+        return Refused(
+            f"{pointer}/{escaped(name)}", "unknown_field", f"{name!r} is unknown in a signature scheme here."
+        )
     if missing:
         said, steps = f"The field {missing.group(1)!r} is required", [*steps, missing.group(1)]
         pointer = f"{pointer}/{escaped(missing.group(1))}"
