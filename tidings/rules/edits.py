@@ -67,7 +67,7 @@ class EditTemplate:
 def failure(wrong: Exception | None) -> tuple[Outcome, str]:
     """The outcome of an edit that raised this, and why."""
     if not isinstance(wrong, TidingsError):
-        return outcomes.EDIT_FAILED, f"{outcomes.EDIT_FAILED.meaning} See the server's log for details."
+        return outcomes.EDIT_FAILED, f"{outcomes.EDIT_FAILED.meaning} See the server's log."
     names = [place.pointer or place.parameter for place in wrong.errors]
     details = zip(names, wrong.errors, strict=True)
     places = " ".join(f"{name}: {place.detail}" if name else place.detail for name, place in details)

@@ -346,9 +346,7 @@ class Run:
             self._failed(outcomes.BAD_ANSWER, str(wrong))
         else:
             log.error("a run of the link %s failed", self._action.link.name, exc_info=wrong)
-            self._failed(
-                outcomes.OBSERVE_FAILED, f"{outcomes.OBSERVE_FAILED.meaning} See the server's log for details."
-            )
+            self._failed(outcomes.OBSERVE_FAILED, f"{outcomes.OBSERVE_FAILED.meaning} See the server's log.")
 
     def _finish(self, cursor: Any, observed: list[Observation]) -> None:
         took_ms = round((time.monotonic() - self._began) * 1000)

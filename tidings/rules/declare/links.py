@@ -125,9 +125,7 @@ def by_new_names(
         if was in declared or was in taken:
             wrong.say(at, "contradiction", f"Another declared link is, or was, named {was}. Leave `was` out.")
         elif each.name in present:
-            detail = (
-                f"A link {each.name} already exists, so {was} cannot be renamed to it. Leave `was` out, or delete one."
-            )
+            detail = f"The link {each.name} exists, so {was} cannot be renamed to it. Leave `was` out, or delete one."
             wrong.say(at, "name_taken", detail)
         else:
             taken.add(was)
