@@ -18,7 +18,7 @@ PORT ?= 8080
 ARGS ?=
 # How many processes run tests, each with servers and a PostgreSQL of its own; tests wait more than they work, so more than
 # there are cores. `make test WORKERS=0` runs them one by one, in this process.
-WORKERS ?= 6
+WORKERS ?= 9
 PARALLEL := -n $(WORKERS) --dist worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
@@ -70,9 +70,9 @@ lint: $(READY) ## Format, lint, types, import contracts, dead code, the generate
 	$(BIN)/python tools/make_client.py --check
 
 .PHONY: check
-check: $(READY) ## lint, and beside it the fast tests, the shape among them; about two minutes
+check: $(READY) ## lint, and beside it the fast tests, the shape among them; about a minute and a half
 	@$(MAKE) lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
-	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
+	nice $(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
 	wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests + lint))
 
 .PHONY: bench

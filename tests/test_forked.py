@@ -64,6 +64,8 @@ def run(folder: Path, *arguments: str) -> str:
     (folder / "test_some.py").write_text(TESTS)
     (folder / "pytest.ini").write_text("[pytest]\n")
     options = ["-n", "2", "-p", "no:schemathesis", "-p", "no:anyio", "-p", "no:cacheprovider", *arguments]
+    # Among the folders of other runs, it would look for old ones to remove, and warn of those that others removed.
+    options += ["--basetemp", str(folder / "temporary")]
     command = [sys.executable, "-m", "pytest", *options]
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
