@@ -42,7 +42,7 @@ def errors_page() -> str:
         (
             fault.status,
             f"`{fault.code}`",
-            "A fault of the server. Its log has the details under the request id.",
+            "An internal error of the server. The server's log has the details under the request id.",
             fault.title,
         )
     )
@@ -50,7 +50,7 @@ def errors_page() -> str:
         "Errors",
         "tidings/model/errors.py",
         "Every error is an `application/problem+json` (RFC 9457) response. `code` is for programs and never changes;",
-        "`detail` is a sentence for people; `errors` locates each problem, by a JSON pointer into the body or by the",
+        "`detail` is a message for people; `errors` locates each problem, by a JSON pointer into the body or by the",
         "parameter's name.",
         "",
         "```json",
@@ -61,7 +61,7 @@ def errors_page() -> str:
         "",
         table(("status", "code", "when", "title"), sorted(rows)),
         "",
-        "If more is known, `code` is one of these instead:",
+        "If the cause is known more precisely, `code` is one of these instead:",
         "",
         table(("status", "code", "when"), sorted(precise_codes())),
         "",
@@ -70,14 +70,15 @@ def errors_page() -> str:
         table(("code", "what is wrong"), [(f"`{code}`", when) for code, when in codes.OF_PLACES.items()]),
         "",
         "A few requests are refused by the HTTP parser, before the API sees them: the response has no body, and",
-        "the connection is closed. 400 means a request line or header that HTTP does not permit; 414 a URL of more",
-        "than 64 KiB; 431 more than 100 headers. The usual cause of a 400 is a `<`, `>`, `^`, space or quotation",
-        "mark in a URL that is not percent-encoded: a filter is written `?amount__gte=100`, not `?amount>=100`.",
+        "the connection is closed. 400 means that the request line or a header is not valid HTTP; 414, that the URL",
+        "is longer than 64 KiB; 431, that there are more than 100 headers. The usual cause of a 400 is a `<`, `>`,",
+        "`^`, space or quotation mark in the URL that is not percent-encoded: write a filter as",
+        "`?amount__gte=100`, not as `?amount>=100`.",
     )
 
 
 def precise_codes() -> list[tuple[str, str, str]]:
-    """One row for each code that says more than that of its class."""
+    """One row for each code that is more precise than its class's."""
     return [(" or ".join(map(str, each.statuses)), f"`{each.code}`", each.when) for each in codes.PRECISE]
 
 
@@ -93,7 +94,7 @@ def request_errors() -> list[type[errors.TidingsError]]:
 
 
 def outcomes_page() -> str:
-    """One row for each thing that can come of an attempt."""
+    """One row for each outcome of an attempt."""
     return page(
         "Outcomes",
         "tidings/model/outcome.py",
@@ -119,7 +120,7 @@ def answers_page() -> str:
     return page(
         "What a response means",
         "tidings/rules/deliver/judgement.py",
-        "A response to one message need not say anything about the next. So each response is judged twice: for what",
+        "A failed message does not mean that the next one will fail too. So each response is judged twice: for what",
         "it says about the message, and for what it says about the endpoint. The first matching row applies.",
         "",
         table(("outcome", "response", "about the message", "about the endpoint", "because"), rows),
@@ -133,21 +134,21 @@ def answers_page() -> str:
         "## Calls to other systems",
         "",
         "A [link](../howto/call-an-api.md) with `call` judges responses by this table instead. A call that got no",
-        "response at all, such as a failed connection, is judged as above. Such a link is never disabled.",
+        "response at all (because the connection failed, for example) is judged as above. The link is never disabled.",
         "",
         table(("outcome", "response", "about the event", "about the service", "because"), calls),
         "",
         "## Codes of mail servers",
         "",
-        "A [link](../howto/mail.md) with `mail` judges a mail server's codes. A mail that got no code is judged "
-        "as above.",
+        "A [link](../howto/mail.md) with `mail` judges the reply codes of the mail server. A mail that got no reply",
+        "code is judged as in the first table.",
         "",
         table(("outcome", "code", "about the event", "about the server", "because"), mails),
         "",
         "## Edits of items",
         "",
-        "A [link](../howto/links.md) edits an item instead of sending a request. A failed edit says nothing about the",
-        "link, so its other edits continue, and it is never disabled.",
+        "A [link](../howto/links.md) with `item` edits an item instead of sending a request. A failed edit says",
+        "nothing about the link, so its other edits continue, and the link is never disabled.",
         "",
         table(("outcome", "about the event", "because"), edits),
     )
@@ -159,8 +160,8 @@ def lifecycle_page() -> str:
     return page(
         "The life of a delivery",
         "tidings/rules/deliver/lifecycle.py",
-        "A delivery begins as `waiting` when an event matches an endpoint. Its state is not stored: it follows from",
-        "the last attempt and the row in `waiting`.",
+        "When an event matches an endpoint, a delivery is created with the state `waiting`. The state is not stored:",
+        "it follows from the last attempt and from whether the table `waiting` has a row for the delivery.",
         "",
         "```mermaid",
         lifecycle.as_mermaid().rstrip(),
@@ -245,10 +246,10 @@ def metrics_page() -> str:
     return page(
         "Metrics",
         "tidings/web/api/service/metrics.py",
-        "`GET /metrics` returns the Prometheus text format; the key needs the scope `metrics:read`. Counters start",
-        "at 0 when the process starts. The usual `process_...` and `python_info` are included.",
+        "`GET /metrics` returns metrics in the Prometheus text format; the key needs the scope `metrics:read`.",
+        "Counters start at 0 when the process starts. The usual `process_...` metrics and `python_info` are included.",
         "",
-        table(("metric", "kind", "labels", "what it says"), [(f"`{name}`", *rest) for name, *rest in metric_rows()]),
+        table(("metric", "kind", "labels", "meaning"), [(f"`{name}`", *rest) for name, *rest in metric_rows()]),
     )
 
 
@@ -277,8 +278,8 @@ def reasons_page() -> str:
     return page(
         "Why an endpoint got an event, or did not",
         "tidings/rules/wants.py",
-        "For each of the tenant's endpoints, `GET /v1/events/{id}` says why it did not get the event. Routing",
-        "and replays use the same list; a replay also sends what is `earlier`.",
+        "`GET /v1/events/{id}` shows, for each of the tenant's endpoints that did not get the event, the reason.",
+        "Routing and replays use the same list, but a replay also sends events whose reason is `earlier`.",
         "",
         table(("reason", "explanation", "sent anyway"), rows),
     )

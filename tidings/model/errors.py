@@ -1,22 +1,22 @@
-"""The errors that a request may raise. One table: class, code, status.
+"""The errors that a request may raise, with the code and the status of each class.
 
     TidingsError
       Malformed      malformed        400   the request cannot be read (JSON, headers, parameters)
-      Unauthorized   unauthorized     401   no key, or a key we do not know
+      Unauthorized   unauthorized     401   the key is missing, unknown, expired or revoked
       Forbidden      forbidden        403   the key lacks the scope
-      NotFound       not_found        404   no such thing, or it is somebody else's
-      NotAllowed     method_not_allowed 405 the path exists, the method does not
+      NotFound       not_found        404   the resource does not exist, or belongs to someone else
+      NotAllowed     method_not_allowed 405 the path exists, but does not support this method
       TooSlow        request_timeout  408   the body did not arrive in time
-      Conflict       conflict         409   the thing is in a state that does not permit this
-      Gone           gone             410   the cursor is older than what is kept
+      Conflict       conflict         409   the resource is in a state that does not permit this
+      Gone           gone             410   the cursor is older than the oldest event that is kept
       Stale          stale            412   If-Match names another revision
       TooLarge       too_large        413   the body is over the limit
-      BadMedia       unsupported_media 415  the body has a media type that is not read here
-      Invalid        invalid          422   it can be read, but a value is wrong: `errors` say which
+      BadMedia       unsupported_media 415  the body has a media type that the server does not support
+      Invalid        invalid          422   the request can be read, but a value is wrong: `errors` lists each one
       LimitReached   limit_reached    429   the key's call limit is used up
-      Unavailable    unavailable      503   the store cannot take it now; try again
+      Unavailable    unavailable      503   the store cannot accept the request now; try again
 
-Some errors have a more precise code than their class: `model/codes.py` has the tables of those.
+Some errors have a more precise code than their class: those are in `model/codes.py`.
 
 Delivery attempts never raise: they return an outcome (model/outcome.py).
 """
@@ -29,7 +29,7 @@ import msgspec
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One wrong place: a JSON pointer into the body, or the name of a parameter or header; in a file also the line."""
+    """One problem, with its JSON pointer into the body, or its parameter or header; in a file also with its line."""
 
     code: str
     detail: str
@@ -40,7 +40,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TidingsError(Exception):
-    """The base of all our errors. `detail` is a sentence for people."""
+    """The base of all our errors. `detail` is a message for people."""
 
     code = "internal"
     status = 500
@@ -65,7 +65,7 @@ class TidingsError(Exception):
 
     @classmethod
     def of_parameter(cls, name: str, code: str, detail: str) -> Self:
-        """Refuse one parameter or header; `code` is that of the place."""
+        """Refuse one parameter or header; `code` is the code of its entry in `errors`."""
         return cls(detail, errors=[Place(parameter=name, code=code, detail=detail)])
 
     @classmethod
@@ -85,7 +85,7 @@ NO_KEY = "Send a key: Authorization: Bearer tdk_..."
 
 
 class Unauthorized(TidingsError):
-    """There is no key, or it is unknown, expired or revoked."""
+    """The key is missing, unknown, expired or revoked."""
 
     code, status, title = "unauthorized", 401, "A valid key is needed"
 
@@ -109,7 +109,7 @@ class NotFound(TidingsError):
 
 
 class NotAllowed(TidingsError):
-    """The path exists, but not with this method."""
+    """The path exists, but does not support this method."""
 
     code, status, title = "method_not_allowed", 405, "Method not allowed"
 
@@ -127,7 +127,7 @@ class Conflict(TidingsError):
 
 
 class Gone(TidingsError):
-    """The cursor points before the oldest event that is kept."""
+    """The cursor is older than the oldest event that is kept."""
 
     code, status, title = "gone", 410, "No longer available"
 
@@ -135,11 +135,11 @@ class Gone(TidingsError):
 class Stale(TidingsError):
     """If-Match names a revision that is not the current one."""
 
-    code, status, title = "stale", 412, "It was changed in the meantime"
+    code, status, title = "stale", 412, "The resource was changed in the meantime"
 
     @classmethod
     def at_revision(cls, revision: int) -> Stale:
-        """Refuse a change of something that is now at another revision."""
+        """Refuse a change to a resource that is now at another revision."""
         return cls(f"It is now at revision {revision}. Read it again, then repeat the change.")
 
 
@@ -150,13 +150,13 @@ class TooLarge(TidingsError):
 
 
 class BadMedia(TidingsError):
-    """The body has a content type or encoding that we do not support."""
+    """The body has a content type or encoding that the server does not support."""
 
     code, status, title = "unsupported_media", 415, "This media type is not supported"
 
 
 class Invalid(TidingsError):
-    """The request can be read, but a value is wrong. `errors` say which."""
+    """The request can be read, but a value is wrong. `errors` lists each wrong value."""
 
     code, status, title = "invalid", 422, "A value is wrong"
 
@@ -168,13 +168,13 @@ class LimitReached(TidingsError):
 
 
 class Unavailable(TidingsError):
-    """The store cannot take it now. Nothing was stored, or that is uncertain; you can send the same request again."""
+    """The store cannot accept the request now, and may or may not have stored it. You can send it again unchanged."""
 
     code, status, title = "unavailable", 503, "Not possible right now"
 
 
 class Elsewhere(Unavailable):
-    """Only the sender can do this, at least at the moment. Nothing was done here."""
+    """At the moment, only the node that routes and sends can do this. Nothing was done here."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, retry_after_seconds=1.0)

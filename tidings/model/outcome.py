@@ -1,4 +1,4 @@
-"""The possible outcomes of an attempt: a closed list with sentences.
+"""The possible outcomes of an attempt: a closed list, with the meaning of each.
 
 What follows from each: `rules/deliver/judgement.py`.
 """
@@ -20,35 +20,37 @@ BAD_STATUS = Outcome("bad_status", "The endpoint answered with a status other th
 REDIRECT = Outcome("redirect", "The endpoint answered with a redirect, which is not followed.")
 GONE = Outcome(
     "gone",
-    ("The endpoint answered 410: it wants no more events. The endpoint is disabled, and its deliveries are kept."),
+    "The endpoint answered 410: it wants no more events. The endpoint is disabled, and its deliveries are kept.",
 )
 TIMEOUT = Outcome("timeout", "No response arrived within the time limit.")
 CONNECT_FAILED = Outcome("connect_failed", "No connection could be made.")
 DNS_FAILED = Outcome("dns_failed", "The host name could not be resolved.")
-TLS_FAILED = Outcome("tls_failed", "The TLS handshake or the certificate failed.")
-REFUSED_ADDRESS = Outcome("refused_address", "The address is private or reserved, and not allowed here.")
-BROKEN_ANSWER = Outcome("broken_answer", "The response broke off before its headers were complete, or is not HTTP.")
+TLS_FAILED = Outcome("tls_failed", "The TLS handshake failed, or the certificate is not valid.")
+REFUSED_ADDRESS = Outcome(
+    "refused_address", "The address is private or reserved, and this server is not allowed to call it."
+)
+BROKEN_ANSWER = Outcome(
+    "broken_answer", "The response broke off before its headers were complete, or was not valid HTTP."
+)
 CANCELLED = Outcome("cancelled", "The delivery was cancelled.")
 UNSENDABLE = Outcome("unsendable", "The request could not be built from the endpoint's settings.")
 REPLACED = Outcome(
     "replaced", "A newer event of the same subject took its place: the link acts only on the newest (`order: subject`)."
 )
 TEMPLATE_FAILED = Outcome("template_failed", "A template of the link could not be filled in from the event.")
-LOOP = Outcome("loop", "Too many links in a row triggered one another.")
+LOOP = Outcome("loop", "The event is the result of too many links that triggered one another.")
 ITEM_INVALID = Outcome("item_invalid", "The collection does not accept the item.")
-ITEM_CONFLICT = Outcome("item_conflict", "The id, or a unique value, is taken.")
+ITEM_CONFLICT = Outcome("item_conflict", "Another item already has the id or a unique value.")
 ITEM_MISSING = Outcome("item_missing", "The item, or an item that it refers to, does not exist.")
 ITEM_REFERENCED = Outcome("item_referenced", "Other items refer to the item, so it cannot be deleted.")
 COLLECTION_MISSING = Outcome("collection_missing", "The collection does not exist.")
 EDIT_FAILED = Outcome("edit_failed", "Something went wrong on the server.")
-NOT_OK = Outcome(
-    "not_ok", "The response had a 2xx status, but is a SOAP fault, or a failure according to the link's `ok`."
-)
+NOT_OK = Outcome("not_ok", "The response had a 2xx status, but was a SOAP fault, or the link's `ok` was false.")
 IN_DOUBT = Outcome(
     "in_doubt", "The call was sent, but no response shows whether it had an effect, and repeating it may not be safe."
 )
 AUTH_FAILED = Outcome("auth_failed", "The connection got no access token, so the call was not sent.")
-BAD_ANSWER = Outcome("bad_answer", "The response is not what the link expects.")
+BAD_ANSWER = Outcome("bad_answer", "The response does not have the content that the link expects.")
 INTERRUPTED = Outcome("interrupted", "The link was paused or edited during the read.")
 OBSERVE_FAILED = Outcome("observe_failed", "Something went wrong on the server.")
 OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED, BAD_ANSWER, INTERRUPTED, OBSERVE_FAILED)

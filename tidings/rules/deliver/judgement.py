@@ -43,7 +43,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """The link's owner listed the status as one that ends a message."""
 
 
-OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "it was accepted")
+OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "the endpoint accepted the message")
 GONE = Judgement(
     outcomes.GONE,
     "410",
@@ -56,42 +56,42 @@ TOO_MANY = Judgement(
     "429",
     "again, uncounted",
     "hold",
-    "it is busy, but not down: nothing is sent until the time in `Retry-After`, or by default for 5 s, then 10 s ...",
+    "busy, but not down: nothing is sent until the time in `Retry-After`; without one, for 5 s, doubling each time",
 )
 BUSY = Judgement(
     outcomes.BAD_STATUS,
     "503 with `Retry-After`",
     "again, uncounted",
     "hold",
-    "it says when it will be back: nothing is sent until then",
+    "`Retry-After` says when to try again: nothing is sent until then",
 )
 BUSY_AGAIN = Judgement(
     outcomes.BAD_STATUS,
     "429, or 503 with `Retry-After`, repeated for a message although newer ones were accepted",
     "again, uncounted",
     "hold older",
-    "it may be busy, or it may object to this message; newer ones will show which",
+    "the endpoint may be busy, or may object to this message; newer messages will show which",
 )
 BUSY_FOR_IT = Judgement(
     outcomes.BAD_STATUS,
     "the same for the first message sent after the pause, while others were accepted",
     "again",
     "silent",
-    "it contradicts itself, so it must object to this message",
+    "the endpoint contradicts itself, so it must object to this message",
 )
 ELSEWHERE = Judgement(
     outcomes.BAD_STATUS,
     ", ".join(str(status) for status in sorted(ENDPOINT_STATUSES)),
     "again",
     "failing",
-    "its URL, its credentials or its time limit are wrong, for every message alike",
+    "the URL, the credentials or the time limit are wrong, for every message alike",
 )
 REFUSED = Judgement(
     outcomes.BAD_STATUS,
     "every other 4xx, such as 400, 409, 413, 415, 422",
     "again",
     "silent",
-    "it refuses this message; others may be accepted",
+    "the endpoint refuses this message, but may accept others",
 )
 FAULT = Judgement(
     outcomes.BAD_STATUS, ("5xx, and statuses outside HTTP"), "again", "failing", "the endpoint itself is at fault"
@@ -126,7 +126,11 @@ SKIPPED = Judgement(outcomes.SKIPPED, "none: nothing was done", "delivered", "no
 _EDITS = (
     SKIPPED,
     Judgement(
-        outcomes.SPLIT, "none: nothing was sent", "delivered", "not asked", "each of its elements has its own delivery"
+        outcomes.SPLIT,
+        "none: nothing was sent",
+        "delivered",
+        "not asked",
+        "each element of the list has its own delivery",
     ),
     Judgement(outcomes.TEMPLATE_FAILED, "", "dead", "well", _NEVER),
     Judgement(outcomes.LOOP, "", "dead", "well", _NEVER),
@@ -134,7 +138,7 @@ _EDITS = (
     Judgement(outcomes.ITEM_CONFLICT, "", "dead", "well", _NEVER),
     Judgement(outcomes.ITEM_MISSING, "", "again", "well", _LATER),
     Judgement(outcomes.ITEM_REFERENCED, "", "again", "well", _LATER),
-    Judgement(outcomes.COLLECTION_MISSING, "", "again", "well", "it can be declared again"),
+    Judgement(outcomes.COLLECTION_MISSING, "", "again", "well", "the collection can be declared again"),
     Judgement(outcomes.EDIT_FAILED, "", "again", "well", "the fault may be temporary"),
 )
 OF_EDITS = {row.outcome: row for row in _EDITS}
@@ -145,17 +149,17 @@ DOUBTFUL = Judgement(
     "none, or an unusable one, although the request was sent",
     "dead",
     "failing",
-    "it may have taken effect, so a person has to decide. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
-    "`Idempotency-Key`, it is repeated instead; so is each request of a poll",
+    "the call may have taken effect, so a person has to decide. It is repeated instead if its method is GET, PUT or "
+    "DELETE, if the link has `in_doubt: retry` or its own `Idempotency-Key`, or if it belongs to a poll",
 )
 UNREAD = Judgement(outcomes.IN_DOUBT, "one that could not be processed", "dead", "not asked", "a person has to decide")
 UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
 NOT_LET_IN = Judgement(
     outcomes.BAD_STATUS,
-    "401, 403 to a poll",
+    "401 or 403 in response to a poll",
     "again",
     "failing",
-    "the credentials are wrong or expired; the next try is half an hour later",
+    "the credentials are wrong or expired; the next attempt is half an hour later",
 )
 _OBSERVING = (
     Judgement(outcomes.BAD_ANSWER, "2xx, for a link with `emit`", "again", "silent", "the other system may correct it"),
@@ -164,7 +168,7 @@ _OBSERVING = (
         "for a link with `emit`",
         "again, uncounted",
         "not asked",
-        "it continues with the current declaration",
+        "the read continues with the link's current declaration",
     ),
     Judgement(outcomes.OBSERVE_FAILED, "for a link with `emit`", "again", "not asked", "the fault may be temporary"),
 )
@@ -183,7 +187,13 @@ OF_CALLS: tuple[Judgement, ...] = (
         outcomes.BAD_STATUS, "401", "again", "failing", "the credentials are wrong or expired, for every event alike"
     ),
     Judgement(outcomes.BAD_STATUS, "408, 425", "again", "failing", "the service asks to try again"),
-    Judgement(outcomes.BAD_STATUS, "every other 4xx", "dead", "silent", "it will not accept this request later either"),
+    Judgement(
+        outcomes.BAD_STATUS,
+        "every other 4xx",
+        "dead",
+        "silent",
+        "the service will not accept this request later either",
+    ),
     Judgement(outcomes.BAD_STATUS, "5xx, and statuses outside HTTP", "again", "failing", "the service is at fault"),
     REDIRECT,
     Judgement(
@@ -191,7 +201,7 @@ OF_CALLS: tuple[Judgement, ...] = (
         "2xx, but `ok` is false, or it is a SOAP fault",
         "again",
         "silent",
-        "its body says that nothing was done",
+        "the body of the response says that nothing was done",
     ),
     DOUBTFUL,
     Judgement(outcomes.AUTH_FAILED, "none: nothing was sent", "again", "failing", "there is no access token"),
@@ -212,13 +222,15 @@ OF_MAIL: tuple[Judgement, ...] = (
         "failing",
         "the server or the password is wrong, for every mail alike",
     ),
-    Judgement(outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "it may accept this mail later"),
+    Judgement(
+        outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "the server may accept this mail later"
+    ),
     Judgement(
         outcomes.BAD_STATUS,
         "every other 5xx, such as 550",
         "dead",
         "silent",
-        "it will not accept this mail later either",
+        "the server will not accept this mail later either",
     ),
 )
 """The verdicts on the codes of mail servers. Everything else is judged as for calls."""
@@ -227,8 +239,7 @@ OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "The message has arrived.",
     "again": "The message is retried on schedule. After the last attempt it is dead.",
     "again, uncounted": (
-        f"The message is retried without using up an attempt of its schedule, for at most "
-        f"{health.HOLD_UNCOUNTED // DAY} days."
+        f"The message is retried without using up one of its attempts, for at most {health.HOLD_UNCOUNTED // DAY} days."
     ),
     "dead": "The message is not sent again.",
 }
@@ -247,9 +258,9 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
     ),
     "hold": (
         "Nothing is sent until the time in `Retry-After` (seconds or a date, at most "
-        f"{health.ASKED_SECONDS_MAX:g} s), by default for {health.HOLD_SECONDS_FIRST:g} s. Each hold without a "
-        f"success in between is at least twice as long as the one before, up to {health.HOLD_SECONDS_MAX:g} s. "
-        "The endpoint shows it as `health.held_until`."
+        f"{health.ASKED_SECONDS_MAX:g} s), by default for {health.HOLD_SECONDS_FIRST:g} s. Without a success in "
+        f"between, each hold is at least twice as long as the previous one, up to {health.HOLD_SECONDS_MAX:g} s. "
+        "The endpoint shows when the hold ends as `health.held_until`."
     ),
     "hold older": (
         "As with `hold`, but only older messages wait: those that are newer than every failed one are still sent. If "

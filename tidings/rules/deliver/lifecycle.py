@@ -46,7 +46,7 @@ UNDELIVERED: frozenset[State] = frozenset({"dead", "cancelled", "replaced"})
 """The states of deliveries that have ended without being delivered."""
 
 MOVES: tuple[Move, ...] = (
-    Move("waiting", "success", "delivered", "the endpoint answered 2xx"),
+    Move("waiting", "success", "delivered", "the endpoint answered with a 2xx status"),
     Move("waiting", "failure", "waiting", "an attempt failed and another is planned"),
     Move("waiting", "hold", "waiting", "the endpoint asked for a pause: the attempt is not counted"),
     Move(
@@ -62,7 +62,7 @@ MOVES: tuple[Move, ...] = (
         ("it held up its line for too long: the deliveries behind it go ahead, and it is retried separately"),
     ),
     Move("waiting", "exhausted", "dead", "the last planned attempt failed"),
-    Move("waiting", "given_up", "dead", "its endpoint gives up on this status (`give_up_on`)"),
+    Move("waiting", "given_up", "dead", "the status is in its endpoint's `give_up_on`"),
     Move("waiting", "refused", "dead", "its link could not make this edit or call, and retrying would not help"),
     Move("waiting", "unsendable", "dead", "the request cannot be built, and retrying would not help"),
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
@@ -80,7 +80,7 @@ MOVES: tuple[Move, ...] = (
         "waiting",
         "the endpoint recovered from an outage, so it is due at once, with a new schedule",
     ),
-    Move("waiting", "retry", "waiting", "it is retried by hand, so it is due at once, with a new schedule"),
+    Move("waiting", "retry", "waiting", "it was retried by hand, so it is due at once, with a new schedule"),
     Move("delivered", "retry", "waiting", "a retry was requested"),
     Move("dead", "retry", "waiting", "a retry was requested"),
     Move("dead", "replay", "waiting", "a replay of failed deliveries sends it again"),
@@ -121,7 +121,7 @@ def as_mermaid() -> str:
     """The table as a Mermaid state diagram, for the documentation."""
     lines = [
         "stateDiagram-v2",
-        "    [*] --> waiting: an event matched an endpoint, or a replay of all events sends it once more",
+        "    [*] --> waiting: an event matched an endpoint, or a replay of all events sends the event once more",
     ]
     lines += [f"    {move.source} --> {move.target}: {move.cause} ({move.reason})" for move in MOVES]
     return "\n".join(lines) + "\n"

@@ -34,7 +34,7 @@ def render_standby() -> bytes:
 def standing_by(value: int) -> GaugeMetricFamily:
     """The only metric that a server standing by has too."""
     return GaugeMetricFamily(
-        "tidings_standing_by", "1: this server stands by, and has no other metric; 0: it works.", value
+        "tidings_standing_by", "1: this server stands by, and exports no other metric; 0: it is active.", value
     )
 
 
@@ -69,16 +69,14 @@ class _Collector:
         yield CounterMetricFamily(
             "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
         )
-        spans = CounterMetricFamily(
-            "tidings_trace_spans", "Spans of traces, by what happened to them.", labels=["result"]
-        )
+        spans = CounterMetricFamily("tidings_trace_spans", "Trace spans, by result.", labels=["result"])
         for result, count in parts.spans.items():
             spans.add_metric([result], count)
         yield spans
         yield from self._shares()
         yield GaugeMetricFamily("tidings_ready", "1: `/readyz` returns 200; 0: it returns 503.", int(self._ready))
         sends = GaugeMetricFamily(
-            "tidings_sends", "1: this node routes and sends; 0: it takes in, and another one sends."
+            "tidings_sends", "1: this node routes and sends; 0: it only accepts events, and another node sends."
         )
         sends.add_metric([], int(parts.sends))
         yield sends
@@ -105,7 +103,7 @@ class _Collector:
         yield forms
         yield CounterMetricFamily(
             "tidings_hook_refusals_left_out",
-            "Refused requests to hooks and forms that were not kept, because there was no room.",
+            "Refused requests to hooks and forms that were not stored, because there was no room.",
             parts.receiver.refusals.left_out,
         )
         lag = at["unrouted"]
@@ -114,7 +112,9 @@ class _Collector:
             "tidings_route_aside_tenants", "Tenants whose costly filters delay their own events.", parts.routing.aside
         )
         yield CounterMetricFamily(
-            "tidings_filters_cut_off", "Events sent because a filter ran out of steps.", parts.routing.cut_off
+            "tidings_filters_cut_off",
+            "Events sent without filtering, because the filter took too many steps.",
+            parts.routing.cut_off,
         )
         behind = at["delivery"] - at["deliver"]
         yield GaugeMetricFamily(
@@ -128,7 +128,7 @@ class _Collector:
         parts = self._parts
         requests = HistogramMetricFamily(
             "tidings_request_duration_seconds",
-            "Time from a request's headers to its response, without streams and long polls.",
+            "Time from a request's headers to its response, excluding streams and long polls.",
             labels=["operation"],
         )
         for operation, histogram in parts.request_seconds.all():
@@ -142,7 +142,7 @@ class _Collector:
         yield attempts
         delays = HistogramMetricFamily(
             "tidings_publish_to_delivery_seconds",
-            "Time from storing an event to the response of an endpoint that accepts it, including retries.",
+            "Time from storing an event to the response with which an endpoint accepts it, including retries.",
         )
         delivered = parts.deliver.timings.deliveries
         delays.add_metric([], delivered.buckets(), delivered.total)
@@ -151,7 +151,7 @@ class _Collector:
     def _shares(self) -> Iterator[Metric]:
         used = GaugeMetricFamily("tidings_share_used", "How much of a shared resource is in use.", labels=["of"])
         total = GaugeMetricFamily(
-            "tidings_share_limit", "How much of a shared resource all tenants together can use.", labels=["of"]
+            "tidings_share_limit", "How much of a shared resource all tenants together may use.", labels=["of"]
         )
         back = GaugeMetricFamily(
             "tidings_share_tenants_held_back", "Tenants that are currently at their share of a resource.", labels=["of"]
@@ -179,10 +179,16 @@ class _Collector:
         snapshot, links = parts.deliver.snapshot(), parts.catalog.now.links
         lanes = list(snapshot.values())
         yield GaugeMetricFamily(
-            "tidings_queued", "Deliveries in memory, next in line.", sum(lane.queued for lane in lanes)
+            "tidings_queued",
+            "Deliveries that are queued in memory, to be sent next.",
+            sum(lane.queued for lane in lanes),
         )
         lagging = sum(lane.lagging for lane in lanes)
-        yield GaugeMetricFamily("tidings_endpoints_lagging", "Endpoints that read from their own backlog.", lagging)
+        yield GaugeMetricFamily(
+            "tidings_endpoints_lagging",
+            "Endpoints that lag, so that their deliveries are read from their own backlog.",
+            lagging,
+        )
         # Nothing is sent to the others, so their last failure means nothing now.
         sending = [lane for num, lane in snapshot.items() if num in links and links[num].mode == "enabled"]
         failing = sum(lane.failing_since is not None for lane in sending)
