@@ -190,7 +190,7 @@ def test_a_password_is_not_sent_in_the_clear(calls: Calls, handler: MailServer, 
     welcome(calls)
     found = calls.delivery(calls.api.publish("user.created", {"email": "a@x.example", "name": "x"}))
     assert (found["state"], found["attempts"][0]["outcome"]) == ("waiting", "tls_failed")
-    assert "offers no TLS" in found["attempts"][0]["reason"]
+    assert "does not offer TLS" in found["attempts"][0]["reason"]
     assert "s3cret" not in str(calls.api.get("/v1/connections/mail"))
 
 
@@ -206,7 +206,7 @@ def test_a_trial_shows_the_mail_and_sends_nothing(calls: Calls, handler: MailSer
 @pytest.mark.parametrize(
     ("link", "place", "said"),
     [
-        ({"mail": {"via": "shop", "to": "a@x", "subject": "x", "text": "x"}}, "/mail/via", "for mail servers"),
+        ({"mail": {"via": "shop", "to": "a@x", "subject": "x", "text": "x"}}, "/mail/via", "to a mail server"),
         ({"mail": {"via": "none", "to": "a@x", "subject": "x", "text": "x"}}, "/mail/via", "There is no connection"),
         ({"mail": {"via": "mail", "to": "a@x", "subject": "x"}}, "/mail/text", "needs `text`"),
         ({"mail": {"via": "mail", "to": 5, "subject": "x", "text": "x"}}, "/mail/to", "an address or a list"),

@@ -130,7 +130,7 @@ def test_a_page_in_the_middle_that_breaks_off_ends_nothing(calls: Calls, source:
     broken = Reaction(status=200, body=b"  ", headers=JSON, breaks_off=True)
     source.before[5] = lambda: source.fails.append(broken)
     calls.clock.advance(3600)
-    assert attempts(calls, 1)[0]["reason"].startswith("The response is incomplete: The response's body broke off")
+    assert attempts(calls, 1)[0]["reason"].startswith("The response is incomplete: The response body broke off")
     calls.clock.advance(30)
     assert ran(calls, 2)[1] == "Read 3 records on 3 pages: 0 created, 0 updated, 0 deleted."
 
@@ -154,7 +154,7 @@ def test_an_empty_list_is_no_reason_to_delete_everything(calls: Calls, source: S
     ran(calls, 1)
     source.records.clear()
     calls.clock.advance(3600)
-    said = "The full read found no records, but 3 are known. Nothing was deleted; see `sweep: most`."
+    said = "The full read found no records, but the mirror has 3. Nothing was deleted; see `sweep: most`."
     until(lambda: attempts(calls, 1)[0]["reason"] == said, "it is refused")
     assert len(emitted(calls)) == 3
     poll(calls, sweep={"every": True, "most": 1})

@@ -31,7 +31,7 @@ def test_a_get_with_credentials_says_whether_they_are_accepted(calls: Calls, pee
     declared(calls, peer.url(""), auth={"bearer": "s3cret-1"})
     found = tried(calls, path="/me?a=%20")
     assert (found["reached"], found["accepted"], found["status"], found["outcome"]) == (True, True, 200, "ok")
-    assert found["says"].startswith("It answered 200 within ")
+    assert found["says"].startswith("The server answered 200 within ")
     assert [(got.method, got.path) for got in peer.requests()] == [("GET", "/me?a=%20")]
     declared(calls, peer.url(""), auth={"bearer": "s3cret-2"})
     found = tried(calls, path="/me")
@@ -100,7 +100,7 @@ def test_a_mail_server_is_greeted_and_gets_no_mail(calls: Calls) -> None:
         assert (found["reached"], found["accepted"], seen) == (True, True, ["NOOP"])
         calls.api.put("/v1/connections/peer", {**mail, "auth": {"basic": ["u", "s3cret"]}})
         found = tried(calls)
-        assert not found["reached"] and "offers no TLS, so the password was not sent" in found["says"]
+        assert not found["reached"] and "does not offer TLS, so the password was not sent" in found["says"]
         assert calls.api.call("POST", "/v1/connections/peer:test", {"path": "/x"}).status == 422
     finally:
         controller.stop()

@@ -161,11 +161,11 @@ def test_a_malformed_test_is_refused(link: str, test: dict[str, Any], said: str,
     [
         (
             "{when: {event: a.b}, mail: {via: shop, to: a@b.c, subject: s, text: t}}",
-            "`mail` needs a connection for mail",
+            "`mail` needs a connection to a mail server",
         ),
         (
             "{when: {event: a.b}, call: {via: post, get: /a}}",
-            "`call` needs a connection for HTTP, and post is not one.",
+            "`call` needs a connection to an HTTP server, which post is not.",
         ),
         ("{when: {event: a.b}, item: {collection: seen, put: a, data: {wo: 1}}}", "There is no field 'wo' in seen."),
         (

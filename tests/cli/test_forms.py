@@ -105,7 +105,7 @@ def test_a_file_of_forms_is_planned_applied_and_pruned(
         (FILE.replace("type: email", "type: emial"), 7, "'emial'"),
         (FILE.replace("max: 500", "max: 0"), 7, "It must be a whole number"),
         (FILE.replace("path: file", "paht: file"), 6, "'paht' is unknown in a form"),
-        (FILE.replace("${THANKS}", "//evil.example"), 8, "Write a path such as /thanks"),
+        (FILE.replace("${THANKS}", "//evil.example"), 8, "thanks must be a percent-encoded path"),
         (FILE.replace("${THANKS}", "${NOBODY}"), 8, "The environment variable NOBODY is not set"),
         ("links:\n  a:\n    when: {form: 7}\n", 3, "A form must be an object"),
         ("links:\n  a:\n    when: {form: {path: a, fields: {b: {}}}, event: x}\n", 3, "'event' is unknown here"),

@@ -17,7 +17,7 @@ def test_a_status_in_give_up_on_ends_a_delivery_at_once(world: World, given: lis
     endpoint = world.register(give_up_on=given)
     found = world.ended(world.api.publish("step"), endpoint)
     assert (found["state"], len(found["attempts"])) == ("dead", 1)
-    assert "gives up" in found["attempts"][0]["reason"]
+    assert "give_up_on" in found["attempts"][0]["reason"]
 
 
 def test_other_statuses_are_tried_again(world: World) -> None:

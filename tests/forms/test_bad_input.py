@@ -329,4 +329,4 @@ def test_pages_of_listed_origins_submit_it_and_read_the_answer(world: FormWorld)
 
 def test_an_unknown_path_is_refused_before_its_body_is_read(world: FormWorld) -> None:
     reply = ask(world.server.url, "POST", "/f/nothing", b"x" * 60_000, {"content-type": URLENCODED})
-    assert reply.status == 404 and "There is no form here." in text(reply)
+    assert reply.status == 404 and "There is no form at this path." in text(reply)

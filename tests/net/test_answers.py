@@ -49,7 +49,7 @@ def test_a_complete_head_is_the_response_whatever_happens_to_the_body(
     with listening(saying(b"HTTP/1.1 " + status + b" So\r\n" + rest, then="close")) as server:
         reply = fetch(client, server.url())
     assert (reply.answered, reply.status, failed(reply)) == (True, int(status), "body_broken")
-    assert reason(reply) == f"The response's body broke off after {read} bytes."
+    assert reason(reply) == f"The response body broke off after {read} bytes."
     assert len(server.posts) == 1
 
 
@@ -79,7 +79,7 @@ def test_the_time_limit_ends_a_body_too(client: HttpClient) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Len", "broke off before its head was complete"),
+        (b"HTTP/1.1 200 OK\r\nContent-Len", "broke off before its headers were complete"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", "closed before a response"),
         (b"HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "not valid HTTP"),
         (b"", "closed before a response"),
@@ -100,9 +100,9 @@ def test_an_incomplete_head_is_a_broken_answer_with_the_right_sentence(
 @pytest.mark.parametrize(
     ("rest", "why"),
     [
-        (b"X: " + b"a" * 150_000 + b"\r\n\r\n", "head of the response is too long"),
-        (b"X: " * 6 + b"a" * 90_000 + b"\r\n" + b"Y: b\r\n" * 60_000 + b"\r\n", "is too long"),
-        (b"X: a\r\n" * 5_001 + b"\r\n", "is too long"),
+        (b"X: " + b"a" * 150_000 + b"\r\n\r\n", "response headers are too long"),
+        (b"X: " * 6 + b"a" * 90_000 + b"\r\n" + b"Y: b\r\n" * 60_000 + b"\r\n", "are too long"),
+        (b"X: a\r\n" * 5_001 + b"\r\n", "are too long"),
         (b"Content-Length: many\r\n\r\n", "not valid HTTP"),
         (b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", "not valid HTTP"),
         (b"Content-Length: -5\r\n\r\n", "not valid HTTP"),

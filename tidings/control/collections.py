@@ -36,13 +36,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     collections: dict[str, Any] = {}
     single: str | None = None
-    """The one collection in `collections`, if the caller's document is only its declaration."""
+    """The name of the only collection in `collections`, if the caller's document declares just that one."""
     prune: bool = False
     """Drop the collections that are not declared."""
     drop: tuple[str, ...] = ()
     """Drop these."""
     beside: WantedLinks = WantedLinks()
-    """The links in the same file."""
+    """The links that are declared in the same file."""
 
 
 class StepShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,20 +52,20 @@ class StepShown(msgspec.Struct, frozen=True, kw_only=True):
     collection: str
     says: str
     loses: int
-    """How many values or items are lost."""
+    """How many values or items would be lost."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A plan, which can be carried out if `refusals` is empty."""
 
     plan: str
-    """The plan's name. If the plan is applied by this name, it is refused if anything has changed since."""
+    """The plan's name. A plan that is applied by name is refused if anything has changed since it was made."""
     steps: list[StepShown]
     loses: str | None
-    """What would be lost, as a sentence; None if nothing."""
+    """What would be lost, in words; None if nothing would be."""
     refusals: list[Place]
     stays: list[str]
-    """Collections that are not declared and are kept."""
+    """Collections that are kept although they are not declared."""
     applied: bool = False
     links: LinkPlan | None = None
     """The plan of the links that are declared in the same file."""
@@ -95,7 +95,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 Make = Callable[[Db], Shown]
-"""Carries out the request in a write job."""
+"""Carries out the request; called in a write job."""
 
 
 class Overtaken(Conflict):
@@ -278,7 +278,9 @@ def _taken_types(db: Db, planned: Planned) -> list[Place]:
                 event = kind.removeprefix(f"{collection.name}.")
                 known = any(own.name == event for own in collection.events)
                 pointer = f"{_at(planned.wish)(collection.name)}/events/{event}" if known else None
-                detail = f"The catalogue already has an event type {kind}. Delete it; the collection adds its own."
+                detail = (
+                    f"The catalogue already has an event type {kind}. Delete it first; the collection adds its own."
+                )
                 refusals.append(Place(pointer=pointer, code="event_type_taken", detail=detail))
     return refusals
 
@@ -286,7 +288,7 @@ def _taken_types(db: Db, planned: Planned) -> list[Place]:
 def _changed() -> Conflict:
     detail = (
         "The collections have changed since this plan was made, or the plan was made from another "
-        "declaration. Plan again."
+        "declaration. Make a new plan."
     )
     return Conflict(detail, code="plan_changed")
 
@@ -308,5 +310,7 @@ def _shown(planned: Planned, found: Findings) -> Shown:
 
 def _refused(refusals: Sequence[Place]) -> Conflict:
     codes = {place.code for place in refusals}
-    detail = refusals[0].detail if len(refusals) == 1 else f"{len(refusals)} problems prevent this; see `errors`."
+    detail = (
+        refusals[0].detail if len(refusals) == 1 else f"{len(refusals)} problems prevent this change; see `errors`."
+    )
     return Conflict(detail, errors=list(refusals), code=codes.pop() if len(codes) == 1 else None)

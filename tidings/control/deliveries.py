@@ -39,9 +39,9 @@ class DeliveryPage(msgspec.Struct, frozen=True):
 
     rows: list[DeliveryRow]
     position: int | None
-    """Where the next page starts; None if this is the last one."""
+    """The position where the next page starts; None if this is the last page."""
     total: int | None
-    """How many there are on all pages; None if too many to count, or not requested."""
+    """The number of deliveries on all pages; None if there are too many to count, or the total was not requested."""
 
 
 class DeliveryTrace(msgspec.Struct, frozen=True):
@@ -154,7 +154,7 @@ class Deliveries:
         # The deliver stage stores the cancellation when it can, so `run` comes after it.
         if row.state != "waiting" or not (await self._sending.cancel([row.number]))[0]:
             row = await self.find(caller, ident, WRITE)
-            raise Conflict(f"It is already {row.state}, so there is nothing to cancel.")
+            raise Conflict(f"The delivery is already {row.state}, so there is nothing to cancel.")
         return await run(lambda db: self._trace(db, ident, row.number))
 
     def _trace(self, db: Db, ident: str, number: int) -> DeliveryTrace:
@@ -211,7 +211,7 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
     state = lifecycle.state(last, waiting is not None, False)
     now = clock.now()
     if lifecycle.after(state, "retry") is None:
-        raise Conflict(f"It is {state}, so it cannot be retried.")
+        raise Conflict(f"The delivery is {state}, so it cannot be retried.")
     if state == "waiting":
         _hurry(db, number, waiting, now)
     else:
@@ -239,7 +239,7 @@ def enabled(link: AnyLink | None) -> AnyLink:
     """The link, if something can be sent through it again. Raises Conflict."""
     kind = "link" if link is not None and link.name else "endpoint"
     if link is None or link.deleted is not None:
-        raise Conflict(f"The {kind} was deleted, so nothing can be sent again.")
+        raise Conflict(f"The {kind} was deleted, so its deliveries cannot be sent again.")
     if link.mode != "enabled":
         raise Conflict(f"The {kind} {link.name or link.id} is {link.mode}: {link.reason} Resume it first.")
     return link

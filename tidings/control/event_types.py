@@ -171,7 +171,7 @@ class EventTypes:
 
     def _check_room(self) -> None:
         if len(self._catalog.now.event_types) >= EVENT_TYPES_MAX:
-            raise Conflict(f"There are already {EVENT_TYPES_MAX:,} event types, the maximum.")
+            raise Conflict(f"There are already {EVENT_TYPES_MAX:,} event types, which is the maximum.")
 
 
 def _absent(name: str) -> NotFound:
@@ -187,7 +187,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
     """The entry to store. Raises Invalid for a wrong schema, or an example that does not fit it."""
     wrong: list[Place] = []
     if name.startswith(OWN_TYPES):
-        detail = f"Types that begin with {OWN_TYPES} are Tidings' own."
+        detail = f"Event types that begin with {OWN_TYPES} are reserved for Tidings itself."
         wrong.append(Place(pointer="/name", code="event_type", detail=detail))
     if len(given.description) > DESCRIPTION_CHARS_MAX:
         detail = f"A description may have at most {DESCRIPTION_CHARS_MAX:,} characters."
@@ -196,7 +196,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
     example = None if given.example is None else msgspec.json.encode(given.example)
     for field, text in (("schema", schema), ("example", example)):
         if text is not None and len(text) > SCHEMA_BYTES_MAX:
-            detail = f"It may have at most {SCHEMA_BYTES_MAX:,} bytes."
+            detail = f"The {field} may be at most {SCHEMA_BYTES_MAX:,} bytes long."
             wrong.append(Place(pointer=f"/{field}", code="too_long", detail=detail))
     if wrong:
         raise Invalid("The event type is not valid.", errors=wrong)

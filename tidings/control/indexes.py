@@ -22,7 +22,7 @@ from tidings.store.writer import Writer
 AGAIN_SECONDS = 60.0
 """When to retry what failed."""
 LOOK_SECONDS = 5.0
-"""How often a node that builds no indexes checks whether another one has."""
+"""How often a node that does not build indexes checks whether another node has built some."""
 BREAK_SECONDS = 0.2
 
 READY, BUILDING = "ready", "building"
@@ -45,7 +45,7 @@ class Indexes:
         self._builder: Builder | None = None
         self._background = Background("indexes", self._work)
         self._seen: dict[str, Collection] = {}
-        """The declarations whose indexes are all built."""
+        """The declarations of the collections whose indexes have all been built."""
 
     def start(self, loop: asyncio.AbstractEventLoop, *, builds: bool = True) -> None:
         """Check now, and whenever a declaration has changed. `builds`: if false, another node builds them."""

@@ -22,7 +22,7 @@ from tidings.store.catalog import Catalog
 
 NAME_CHARS_MAX = 200
 OPERATOR = "key_operator"
-"""The key from the settings, which cannot be revoked here."""
+"""The id of the key from the settings, which cannot be revoked here."""
 READ, WRITE = "keys:read", "keys:write"
 
 
@@ -101,7 +101,8 @@ class Keys:
         more = None if key.id == caller.key.id else lacking(caller.key, key, self._catalog.now.collections)
         if more is not None:
             raise Forbidden(
-                f"A key can revoke only itself and keys that it could make: {key.id} {more}, and your key does not.",
+                f"A key can revoke only itself and keys that it could have created. {key.id} {more}, and your key does "
+                "not.",
                 code="key_beyond",
             )
         if key.id == OPERATOR:
@@ -145,13 +146,13 @@ class Keys:
                     wrong,
                     f"/scopes/{index}",
                     "scope",
-                    (f"Your key does not have the scope {scope}, so it cannot grant it."),
+                    f"Your key does not have the scope {scope}, so it cannot grant that scope.",
                 )
         if len(new.name) > NAME_CHARS_MAX:
             _say(wrong, "/name", "too_long", f"A name may have at most {NAME_CHARS_MAX} characters.")
         if new.tenant is not None:
             if maker.tenant is not None and new.tenant != maker.tenant:
-                _say(wrong, "/tenant", "tenant", "This key can make keys only for its own tenant; leave the field out.")
+                _say(wrong, "/tenant", "tenant", "This key can create keys only for its own tenant. Leave tenant out.")
             elif not is_tenant(new.tenant):
                 _say(wrong, "/tenant", "tenant", TENANT_RULE)
         collections, tenant = self._catalog.now.collections, maker.tenant or new.tenant
@@ -212,7 +213,7 @@ def _check_expires(new: NewKey, maker: Key, now: Micros, wrong: list[Place]) -> 
                 wrong,
                 "/expires",
                 "time",
-                ("Your own key expires before that, and cannot create a key that is valid for longer."),
+                "Your own key expires earlier, and cannot create a key that outlives it.",
             )
     return expires
 

@@ -52,14 +52,15 @@ class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
     call: CallRequest | None = None
     mail: Mail | None = None
     call_headers: dict[str, str] | None = None
-    """All headers of the call, credentials masked."""
+    """All headers of the call, with credentials masked."""
     outcome: Outcome | None = None
     sentence: str | None = None
     change: Event | None = None
     observed: Observed | None = None
-    """What a link with `emit` read, and what differs."""
+    """For a link with `emit`: what it read, and the differences from the mirror."""
     elements: tuple[str, ...] | None = None
-    """What a link with `split` makes deliveries for, each as JSON; the rest is about the first of them."""
+    """For a link with `split`: the elements that get their own deliveries, each as JSON. All other members are about
+    the first element."""
 
 
 class AsksOthers(Protocol):
@@ -104,7 +105,9 @@ class LinkTrials:
         link = self._links.find(caller, name)
         rule = getattr(link.what, "sign", None)
         if rule is None or not rule.is_made:
-            raise NotFound(f"No secret was generated for {name}: it signs nothing, or uses a declared secret.")
+            raise NotFound(
+                f"No secret was generated for {name}: its requests are not signed, or with a declared secret."
+            )
         return link
 
     async def stored(self, caller: Caller, name: str, event_id: str) -> LinkTrial:
@@ -121,7 +124,7 @@ class LinkTrials:
         link = self._links.find(caller, name)
         if link.timer is None:
             raise Refused(
-                "/event_id", "missing", f"{name} acts on events: give an `event_id` or an `event` to test it with."
+                "/event_id", "missing", f"{name} acts on events. To test it, give an `event_id` or an `event`."
             )
         now = self._clock.now()
         return await self.given(caller, name, due_event(link, now, 0, now))

@@ -123,7 +123,7 @@ class Links:
             if wrong := refusals(declared, before, *there, "", self.connections.networks):
                 raise Invalid(wrong[0].detail, errors=wrong)
             if before is None and len(present) >= LINKS_MAX:
-                raise Conflict(f"There are already {len(present):,} links, the maximum.")
+                raise Conflict(f"There are already {len(present):,} links, which is the maximum.")
             return PutLink(self._store(db, declared, before), before is None)
 
         return await run(job)
@@ -346,7 +346,10 @@ def _change_step(declared: DeclaredLink, before: AnyLink, renamed: Mapping[str, 
 
 
 def _plan_changed() -> Conflict:
-    detail = "The links have changed since this plan was made, or it was for another declaration. Plan again."
+    detail = (
+        "The links have changed since this plan was made, or the plan was made from another declaration. "
+        "Make a new plan."
+    )
     return Conflict(detail, code="plan_changed")
 
 

@@ -10,7 +10,7 @@ from tidings.store.log import feed
 
 READ = "events:read"
 NO_CURSOR = "wrong_cursor"
-"""The code of a cursor that is refused."""
+"""The error code for a cursor that is refused."""
 AHEAD = (
     "This cursor is ahead of everything stored here: the database was restored from a backup. Continue from "
     "start or end."

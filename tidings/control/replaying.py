@@ -42,7 +42,7 @@ ROWS_PER_STEP = 500
 ROWS_PER_COUNT = 5_000
 EVENTS_COUNTED_MAX = 10_000
 STEP_SECONDS = 0.020
-"""How long a step may take to go through facts, since filters may be costly."""
+"""How long a step may take to go through events or deliveries, because filters can be expensive."""
 COUNT_SECONDS = 2.0
 STORE_RETRY_SECONDS = 2.0
 
@@ -126,7 +126,7 @@ class Replaying:
             for row in rows:
                 found += _chosen(db, replay, row, wants)
                 if self._ticks() >= end:
-                    detail = "This range takes too long to count. Choose a shorter one, or start the replay."
+                    detail = "This range takes too long to count. Choose a shorter one, or start the replay right away."
                     raise Refused("/since", "range_too_large", detail)
             after = rows[-1][0]
 

@@ -50,7 +50,7 @@ class ReplayPage(msgspec.Struct, frozen=True):
     replays: list[Replay]
     more: bool
     total: int | None
-    """How many there are on all pages; None if too many to count, or not requested."""
+    """The number of replays on all pages; None if there are too many to count, or the total was not requested."""
 
 
 class Replays:
@@ -147,8 +147,8 @@ class Replays:
         link = self._link(caller, new)
         if new.which == "all" and link.timer is not None:
             detail = (
-                f"The link {link.name} acts at its own times, so no event is sent through it. `failed` retries its "
-                "dead deliveries."
+                f"The link {link.name} acts at its own times, so it does not get events. To retry its dead deliveries, "
+                "use `failed`."
             )
             raise Refused("/which", "wrong_value", detail)
         return link, _time("/since", new.since), None if new.until is None else _time("/until", new.until)
@@ -164,7 +164,7 @@ class Replays:
             link, pointer = now.endpoints_by_id.get(new.endpoint_id), "/endpoint_id"
             what = f"endpoint {new.endpoint_id[:100]}"
         else:
-            raise Refused("/endpoint_id", "incomplete", "Give `endpoint_id`, or `link` with the name of a link.")
+            raise Refused("/endpoint_id", "incomplete", "Give `endpoint_id`, or the name of a link as `link`.")
         if link is None or not caller.sees_link(link):
             raise Refused(pointer, "not_found", f"There is no {what}.")
         return link

@@ -14,11 +14,12 @@ from tidings.store.writer import Writer
 T = TypeVar("T")
 
 SLICE_SECONDS = 0.01
-"""How long a job should hold the writer."""
+"""How long one job should occupy the writer."""
 ROWS_FIRST, ROWS_MAX = 10, 5_000
 GROWTH = 2.0
 REST_FACTOR_MAX = 4
-"""A rest is at most this many times as long as the job held the writer, however long the job waited for its turn."""
+"""The pause after a job is at most this many times as long as the job occupied the writer, no matter how long the
+job waited for its turn."""
 
 
 class Slicing:

@@ -53,11 +53,11 @@ from tidings.store.log import deliveries
 
 HEAD_ROWS = 500
 HEAD_SECONDS = 0.03
-"""How long a round may spend reading deliveries that have to wait anyway, since other work is waiting behind it."""
+"""How long a round may spend on reading deliveries that have to wait anyway, while other work waits."""
 MANY_LANES = 64
 CURSOR_STEP = 1_000
 NEW_MAX = 10_000
-"""How many deliveries that were just committed are kept for the next rounds."""
+"""The maximum number of newly committed deliveries that are kept for the next rounds."""
 
 Chance = Callable[[], float]
 
@@ -88,16 +88,16 @@ class Lanes:
         self.kept = KeptEvents(db)
         self._made = deliveries.made.total
         self._new: deque[Row] = deque(maxlen=NEW_MAX)
-        """Deliveries that were just committed, in order. The writer's thread adds them."""
+        """Newly committed deliveries, in order. The writer's thread adds them."""
         self.events = self.kept.of
         self._catalog = catalog
         self._store = LaneStore(db, self.events)
         self._gates: dict[str, Gate] = {}
-        """By the id of their connection: the gate of one that is declared again starts from scratch."""
+        """The gates by the connection's id, so that a connection that is declared again gets a new gate."""
         self._families: dict[tuple[str, str, str | None], Family] = {}
         self._connections = catalog.now.connections
         self._connected: dict[int, Connection | None] = {}
-        """By link, the connection that its requests are made for."""
+        """By link number, the connection that its lane's requests use."""
         for link in catalog.now.links.values():
             if link.deleted is None:
                 self._lane(link)

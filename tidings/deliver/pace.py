@@ -16,29 +16,31 @@ from tidings.store.writer import Writer
 YOUNG_MAX = 128
 YOUNG_SECONDS = 0.01
 BUSY_YOUNG = 8
-"""From this many young requests on, there is load."""
+"""With this many young requests or more, the server counts as under load."""
 LONG_SECONDS = 0.02
-"""New connections take time; whatever becomes due in the meantime waits for the end of the round."""
+"""A round that takes longer than this is long, which happens if many connections are new. Whatever becomes due in the
+meantime waits for the end of the round."""
 LEAST = 16
 ROUND_SECONDS = 0.0005
 SETTLE_SECONDS = 0.002
 COMPANY_SECONDS = 0.01
-"""How long a settlement of a joined node waits for another reason to write a group: a commit costs all of them."""
+"""How long a settlement of a joined node waits for something else to be written with, because each commit slows down
+all nodes."""
 REST_LEAST, REST_MOST = SECOND // 10, 1 * SECOND
 
 
 class Pace:
-    """What is under way, and since when. Belongs to the deliver thread."""
+    """The requests under way, and since when. Belongs to the deliver thread."""
 
     def __init__(self, *, seeks_company: bool = False) -> None:
         """`seeks_company`: whether results wait for another reason to write a group."""
         self.young: dict[int, float] = {}
-        """By its number, when a request left; the stage adds it, and takes it away once it has finished."""
+        """By a request's number, when it left. The stage adds it then, and removes it once it has finished."""
         self._most = YOUNG_MAX
         self._began_at = self._settled_at = 0.0
         self._seeks_company = seeks_company
         self.waits_until: float | None = None
-        """Until when the results that the writer has wait for company; None: they do not, or are stored."""
+        """Until when the results that the writer has wait for other writes; None if they do not wait, or are stored."""
 
     def room(self) -> int:
         """How many requests may leave now. Slow ones are not counted: they take nobody's place."""

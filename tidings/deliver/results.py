@@ -32,17 +32,17 @@ UNREAD = "There was a response, but it could not be processed:"
 log = logging.getLogger("tidings.deliver")
 
 ANSWER_SHOWN = 1_000
-"""How much of the last failed response is remembered for reports."""
+"""How many characters of the last failed response are kept for reports."""
 DOUBT: Micros = 5 * MINUTE
-"""If something succeeded this recently, a batch may have failed because of a single event in it."""
+"""If a delivery succeeded within this time, a failed batch may have failed because of a single event in it."""
 
 _MORE: dict[Cause, str] = {
-    "given_up": "Its endpoint gives up on this status.",
-    "split": "It is sent again with half of its batch.",
-    "hold": "It is not counted as an attempt.",
-    "edit": "The endpoint was edited in the meantime, so it is retried at once.",
-    "recovery": "The endpoint recovered in the meantime, so it is retried at once.",
-    "replace": "It is not retried, because a newer event of the same subject takes its place.",
+    "given_up": "The endpoint's `give_up_on` contains this status.",
+    "split": "The delivery is sent again with half of its batch.",
+    "hold": "This attempt is not counted.",
+    "edit": "The endpoint was edited in the meantime, so the delivery is retried at once.",
+    "recovery": "The endpoint recovered in the meantime, so the delivery is retried at once.",
+    "replace": "The delivery is not retried, because a newer event of the same subject replaces it.",
 }
 
 
@@ -54,16 +54,16 @@ class Flight(msgspec.Struct, gc=False):
     left: Micros
     shown: str
     own_event: bool
-    """It carries one of Tidings' own events; its failure does not cause another."""
+    """Whether the request carries one of Tidings' own events, so that its failure does not cause another one."""
     number: int
     size: int
-    """The length of its body, in bytes."""
+    """The length of the request's body, in bytes."""
     action: Action
-    """The lane's action when it left: a request is judged by the action that sent it."""
+    """The lane's action when the request left, because a request is judged by the action that sent it."""
     events: Sequence[Event] = ()
-    """Its events, if a success can have follow-ups."""
+    """The events of the request, if its success can have follow-ups."""
     told: Callable[[Result, Micros], None] | None = None
-    """Called with its result, if given."""
+    """If given, called with the result."""
 
 
 def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:

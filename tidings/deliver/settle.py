@@ -21,11 +21,11 @@ from tidings.store.log import tallies
 from tidings.store.log.events import Publication, append
 
 ATTEMPT_COLUMNS = Attempt.__struct_fields__
-"""The table's columns are named like the struct's fields."""
+"""The columns of the table `attempt`, which have the same names as the struct's fields."""
 HASTENED_PER_STEP = 1_000
 NOT_STORED = "The other system's response could not be stored."
 _NOT_NOW = (StoreBusy, StoreFull, StoreDamaged, Contended)
-"""Errors that are about the store, and not about what is to be stored."""
+"""Errors that are caused by the state of the store, not by the data to be stored."""
 
 log = logging.getLogger("tidings.deliver")
 
@@ -86,32 +86,33 @@ class Settlement:
         self.attempts: list[Attempt] = []
         self.waiting: dict[int, Waiting] = {}
         self.ended: list[int] = []
-        """Deliveries whose row in `waiting` is deleted."""
+        """The deliveries whose rows in `waiting` are to be deleted."""
         self.numbers: list[tuple[int, int]] = []
-        """(link, delivery) of everything that this settles."""
+        """(link, delivery) for every delivery that this settles."""
         self.states: dict[int, LinkState] = {}
         self.follow_ups: list[FollowUp] = []
         self.hastened: dict[int, Micros | Recovery] = {}
-        """By link: when deliveries that wait for a retry are due, because the link was edited, resumed, or
-        recovered."""
+        """By link: the new due time of deliveries that wait for a retry, because the link was edited, was resumed, or
+        has recovered."""
         self.freed: dict[int, Micros] = {}
-        """By link: held deliveries may be sent, because the link is no longer ordered."""
+        """By link: when its held deliveries are due, because the link is no longer ordered."""
         self.half_hastened: list[int] = []
         self.half_freed: list[int] = []
-        """Links that had more of these than one step could take."""
+        """Links that had more such deliveries than one step could process."""
         self.cursor: int | None = None
         self.again = False
-        """Whether it was tried before, so that some of it may have been stored."""
+        """Whether an earlier try was made to store this, so that some of it may already be stored."""
         self.singly = False
-        """Whether the store refused something in it, so that each attempt and each follow-up is written separately."""
+        """Whether the store refused a part of this, so that each attempt and each follow-up is written separately."""
         self.owed: Micros = 0
-        """By how much the clock was set while it was on its way to the store, where all due times were moved as
-        well."""
+        """By how much the clock was set while this was on its way to the store. All due times in the store have already
+        been moved by this amount."""
         self.unsent: list[tuple[int, int, str, str | None, Micros]] = []
-        """(link, delivery, outcome, reason, created) of what ended without a request, until it is tallied."""
+        """(link, delivery, outcome, reason, created) of each delivery that ended without a request, until it is
+        tallied."""
         self.tallies: list[tallies.TallyBatch] = []
         self.after: list[Callable[[], None]] = []
-        """What to call, in the deliver thread, once it is durable."""
+        """The functions to call, in the deliver thread, once everything is durable."""
 
     def __bool__(self) -> bool:
         return bool(

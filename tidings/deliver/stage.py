@@ -48,7 +48,7 @@ from tidings.store.writer import Writer
 
 LOOK_AGAIN_SECONDS, UNSETTLED_MAX = 1.0, 5_000
 CHOOSE_SECONDS = 0.003
-"""How long a round goes through lanes before the chosen requests are sent; the other lanes come next."""
+"""How long a round goes through the lanes before it sends the chosen requests. The remaining lanes come next."""
 STOP_SECONDS, ABANDON_SECONDS, CANCEL_SECONDS, TRY_SECONDS = 6.0, 0.5, 10.0, 150.0
 
 log = logging.getLogger("tidings.deliver")
@@ -139,7 +139,7 @@ class Deliver:
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop; False for each that had ended. Raises Unavailable."""
-        late, ask = "The store did not save the cancellation in time, but may still do so.", self._cancel_all
+        late, ask = "The cancellation was not stored in time, but may still be.", self._cancel_all
         return await asked(lambda tell: self._tell(partial(ask, numbers, tell)), CANCEL_SECONDS, late)  # type: ignore[no-any-return]
 
     async def try_out(self, trial: Trial) -> Any:

@@ -23,9 +23,10 @@ from tidings.store.log.tallies import Reasons, TallyBatch
 
 FLUSH_SECONDS = 5
 LINKS_PER_SETTLEMENT = 100
-"""Limited so that a settlement that stores tallies takes a few milliseconds."""
+"""The maximum number of links whose tallies one settlement stores, so that it takes only a few milliseconds."""
 REASONS_MAX = 10
-"""How many reasons of a link are kept apart in an hour; further ones are counted without their sentences."""
+"""The maximum number of different reasons per link and hour. Failures with further reasons are counted together,
+without a reason."""
 
 Cells = dict[int, list[int]]
 _folded = lru_cache(maxsize=1024)(folded)

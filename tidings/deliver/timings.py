@@ -16,7 +16,7 @@ class Timings:
         self.attempts = Histograms(ATTEMPT_SECONDS)
         """By outcome."""
         self.deliveries = Histogram(DELIVERY_SECONDS)
-        """From being stored to being delivered."""
+        """The time from storing an event to its delivery."""
         self._took: list[float] = []
         self._waited: list[float] = []
 

@@ -23,7 +23,7 @@ from tidings.store.writer import Writer
 WRITE = "events:write"
 EVENTS_MAX = 1_000
 ERRORS_MAX = 50
-"""How many wrong places of a batch are named."""
+"""The maximum number of errors in a batch that are listed."""
 TYPES_KNOWN_MAX = 10_000
 
 
@@ -49,7 +49,7 @@ class Publisher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._types: set[str] = set()
         self.accepted = 0
-        """Events stored since the start, without repeats."""
+        """The number of events stored since the server started, not counting repeats."""
 
     def check(
         self,
@@ -79,7 +79,7 @@ class Publisher:
         for new, value, pointer, ident in zip(given, values, pointers, idents, strict=True):
             events.append(self._event(new, value, pointer, wrong, now, caller, ident))
             if len(wrong) > ERRORS_MAX:
-                detail = f"No event was accepted. The first {ERRORS_MAX} errors are listed; there are more."
+                detail = f"No event was accepted. Only the first {ERRORS_MAX} errors are listed."
                 raise Invalid(detail, errors=wrong[:ERRORS_MAX])
         if wrong:
             raise Invalid("The event was not accepted." if len(given) == 1 else "No event was accepted.", errors=wrong)
@@ -148,7 +148,7 @@ class Publisher:
                 wrong,
                 f"{pointer}/data",
                 "data",
-                'data must be an object, such as {"id": 7}: filters and fields refer to its members.',
+                'data must be an object, such as {"id": 7}, because filters and fields refer to its members.',
             )
         else:
             entry = known.event_types.get(kind)
@@ -176,7 +176,7 @@ class Publisher:
                 f"Types that begin with {OWN_TYPES} are published by Tidings itself.",
             )
         elif (change := self._catalog.now.change_types.get(kind)) is not None:
-            detail = f"{kind} is an event of the collection {change.collection}; Tidings publishes it itself."
+            detail = f"{kind} is an event of the collection {change.collection}, which only Tidings itself publishes."
             _say(wrong, f"{pointer}/type", "own_event_type", detail)
         else:
             if len(self._types) >= TYPES_KNOWN_MAX:
@@ -191,12 +191,12 @@ def _placed(wrong: IdsTaken, *, single: bool) -> Conflict:
         for index, detail in wrong.taken[:ERRORS_MAX]
     ]
     more = len(wrong.taken) - len(places)
-    return Conflict(f"{wrong.detail} {more} more ids are taken." if more else wrong.detail, errors=places)
+    return Conflict(f"{wrong.detail} {more} more ids are already taken." if more else wrong.detail, errors=places)
 
 
 def _tenant(given: str, own: str | None, pointer: str, wrong: list[Place]) -> str:
     if own is not None and given != own:
-        _say(wrong, f"{pointer}/tenant", "tenant", "This key can publish only for its own tenant; leave the field out.")
+        _say(wrong, f"{pointer}/tenant", "tenant", "This key can publish only for its own tenant. Leave tenant out.")
     elif not is_tenant(given):
         _say(wrong, f"{pointer}/tenant", "tenant", TENANT_RULE)
     return given

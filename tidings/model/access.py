@@ -15,7 +15,7 @@ from tidings.model.moment import Micros
 EVERYTHING = "*"
 LINKS_READ = "links:read"
 
-TENANT_RULE = "A tenant's id has 1 to 64 letters, digits, _ and -."
+TENANT_RULE = "A tenant's id has 1 to 64 characters: letters, digits, _ and -."
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 SCOPES: tuple[str, ...] = (
@@ -57,7 +57,7 @@ class CallLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 Verb = Literal["list", "get", "create", "edit", "put", "delete"]
-"""What may be done with items. `put` creates or replaces at the caller's id."""
+"""What may be done with items. `put` creates or replaces the item with the id that the caller gives."""
 VERBS: tuple[Verb, ...] = ("list", "get", "create", "edit", "put", "delete")
 READING: tuple[Verb, ...] = ("list", "get")
 
@@ -70,9 +70,9 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     read: tuple[str, ...] | None = None
     """The fields that responses show."""
     write: tuple[str, ...] | None = None
-    """The fields that it may set."""
+    """The fields that the key may set."""
     filter: tuple[str, ...] | None = None
-    """The fields that lists may be filtered by, and `q`."""
+    """The fields by which the key may filter lists; `q` permits searching."""
     sort: tuple[str, ...] | None = None
     rows: dict[str, Any] | None = None
     """Items that do not match this pattern do not exist for this key.
@@ -81,7 +81,7 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     item.
     """
     questions: tuple[str, ...] = ()
-    """Names of the collection's questions that it may ask."""
+    """The names of the collection's questions that the key may ask."""
 
 
 class SharedLimit(CallLimit, frozen=True, kw_only=True):
@@ -104,9 +104,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     revoked: Micros | None = None
     permits: tuple[Permit, ...] = ()
     cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may read responses to this key in a browser, besides the server's own."""
+    """The origins, in addition to the server's own, whose pages may read responses to this key in a browser."""
     shared_limits: tuple[SharedLimit, ...] = ()
-    """Limits of the keys that made it, and of those that made them: its calls count in their windows too."""
+    """The limits of the key that created this one, of the key that created that one, and so on. This key's calls also
+    count towards those limits."""
 
     @property
     def passed_on(self) -> tuple[SharedLimit, ...]:
@@ -135,7 +136,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     key: Key
     request_id: str | None = None
-    """The id under which the log and events name the request."""
+    """The id of the request, as in the log and in events."""
 
     @property
     def tenant(self) -> str | None:
@@ -155,7 +156,7 @@ class Caller(msgspec.Struct, frozen=True):
         self.key.need(scope)
         if whole and self.tenant is not None:
             verb = "see" if scope.endswith(":read") else "change"
-            raise Forbidden(f"{whole} belong to the whole server; a tenant's key cannot {verb} them.")
+            raise Forbidden(f"{whole} belong to the whole server, so a tenant's key cannot {verb} them.")
 
     def sees(self, tenant: str | None) -> bool:
         """Whether a thing of this tenant exists for the caller."""
@@ -190,4 +191,4 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     created: Micros = 0
     updated: Micros = 0
     notes: str | None = None
-    """What the door for another system's callers keeps with it, as JSON."""
+    """The data that the door for another system's callers keeps with the tenant, as JSON."""

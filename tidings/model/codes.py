@@ -54,7 +54,7 @@ PRECISE: tuple[Precise, ...] = (
     Precise(
         "would_lose",
         (409,),
-        "The change would delete values or cancel waiting deliveries. Pass `drop_values` or `drop_waiting` to allow that.",
+        "The change would delete values or cancel waiting deliveries. `drop_values` or `drop_waiting` allows that.",
     ),
     Precise("no_timer", (409,), "The link acts on events and has no timer, so it cannot be run by hand."),
     Precise("no_emit", (409,), "The link has no `emit`, so there is nothing to reset."),

@@ -13,7 +13,7 @@ FieldType = Literal[
 ]
 
 OWN_FIELDS = ("id", "tenant", "revision", "created", "updated")
-"""What every item has besides its declared fields."""
+"""The fields that every item has in addition to its declared ones."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,25 +24,25 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     required: bool = False
     default: Any = None
-    """The JSON value for items that are created without one."""
+    """The JSON value that the field gets if an item is created without one."""
     unique: bool = False
-    """No two items of a tenant have the same value."""
+    """Whether no two items of a tenant may have the same value."""
     min: float | int | str | None = None
-    """The minimum value, or number of characters of a string or elements of an array; as text for times and decimals.
-    """
+    """The minimum value; for a string, the minimum number of characters; for an array, of elements. The bound is text
+    for times and decimals."""
     max: float | int | str | None = None
     pattern: str | None = None
-    """A regular expression (without look-around) that a string must match somewhere."""
+    """A regular expression (without look-around) that must match somewhere in a string."""
     format: str | None = None
-    """A JSON Schema 2020-12 format that a string must have, such as `email`."""
+    """The JSON Schema 2020-12 format that a string must have, such as `email`."""
     max_digits: int | None = None
     """The maximum number of digits of a decimal; None means 20."""
     scale: int | None = None
-    """How many of them are after the decimal point; None means 2."""
+    """The number of digits after the decimal point; None means 2."""
     values: tuple[str, ...] = ()
     """The values of an enum."""
     to: str | None = None
-    """The collection that a reference points into."""
+    """The name of the collection to which a reference points."""
     schema: dict[str, Any] | None = None
     """The JSON Schema of an object, or of an array's elements."""
     filterable: bool = False
@@ -60,7 +60,7 @@ class OwnEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str
     when: str | None = None
-    """`FIELD becomes VALUE` or `FIELD changes`."""
+    """The condition for the event: `FIELD becomes VALUE` or `FIELD changes`."""
     filter: dict[str, Any] | None = None
     """A pattern (rules/filter.py) over `data`, `previous` and `changed`."""
     description: str = ""
@@ -86,7 +86,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: Micros = 0
     updated: Micros = 0
     table: str = ""
-    """What its table is called (store/items/tables.py), unless that is the collection's name."""
+    """The name of its table (store/items/tables.py), if that differs from the collection's name."""
 
     def field(self, name: str) -> Field | None:
         """The declared field of this name."""
@@ -100,10 +100,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seq: int
-    """Its place in the order of creation; the store gives it."""
+    """The item's position in the order of creation; the store assigns it."""
     id: str
     tenant: str
-    """Empty if it belongs to no tenant."""
+    """The item's tenant; empty if it has none."""
     revision: int
     created: Micros
     updated: Micros

@@ -24,13 +24,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     duration_ms: int = 0
     request: str | None = None
-    """The request's headers, a JSON object."""
+    """The request's headers, as a JSON object."""
     response: str | None = None
     """The first 16 KiB of the response."""
     reason: str | None = None
     """The outcome in words."""
     ended_link: int | None = None
-    """The delivery's link if this attempt ended it undelivered, so that a link's dead deliveries are found quickly."""
+    """The number of the delivery's link, if this attempt ended the delivery without delivering it. So a link's dead
+    deliveries are found quickly."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +44,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     """Attempts made so far."""
     earlier: int = 0
-    """How many of them belong to earlier rounds (before a retry by hand or a replay)."""
+    """How many of the attempts belong to earlier rounds: before a retry by hand or a replay."""
     first: Micros
     """When this round began."""
     created: Micros
     """When the delivery was made."""
     subject: str | None = None
     held: bool = False
-    """It waits behind an earlier one of the same subject."""
+    """Whether it waits behind an earlier delivery of the same subject."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 INDEX_DIGITS_MAX = 15
-"""Python itself refuses to read thousands of digits."""
+"""The maximum number of digits of an index. Python itself refuses to convert thousands of digits."""
 
 
 def is_digits(text: str) -> bool:

@@ -16,7 +16,7 @@ class ItemEdit(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     """The id of the event."""
     hops: int
-    """How many links in a row led to that."""
+    """The length of the chain of links that led to the event."""
     trace: str | None = None
     """The trace of the event."""
     collection: str
@@ -24,9 +24,10 @@ class ItemEdit(msgspec.Struct, frozen=True, kw_only=True):
     item: str
     """The item's id."""
     is_made: bool = False
-    """The id follows from the link and the event: an item that has it already was made by this very edit."""
+    """Whether the id was derived from the link and the event. An item that already has such an id was created by this
+    same edit."""
     tenant: str = ""
-    """Whose the item is: the event's; empty: nobody's."""
+    """The tenant of the item, which is that of the event; empty for none."""
     values: bytes = b"{}"
     """Its fields, a JSON object."""
 
@@ -36,6 +37,6 @@ class EditDone(msgspec.Struct, frozen=True, kw_only=True):
 
     sentence: str
     revision: int | None
-    """Of the item now; None if it is gone."""
+    """The present revision of the item; None if it no longer exists."""
     event: Event | None = None
-    """The change; None if nothing changed."""
+    """The event about the change; None if nothing changed."""

@@ -36,7 +36,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pointer: str | None = None
     parameter: str | None = None
     line: int | None = None
-    """The line in a file, counted from 1."""
+    """The line number in a file, counted from 1."""
 
 
 class TidingsError(Exception):
@@ -81,7 +81,7 @@ class Malformed(TidingsError):
 
 
 NO_KEY = "Send a key: Authorization: Bearer tdk_..."
-"""What the server returns to a caller without a key."""
+"""The message for a caller that sends no key."""
 
 
 class Unauthorized(TidingsError):

@@ -11,21 +11,25 @@ from tidings.model.moment import SECOND, Micros, from_text
 OWN_TYPES = "endpoint."
 """The prefix of event types that only Tidings itself publishes."""
 HOPS_MAX = 8
-"""How many links in a row may act on what the one before them did: a link that triggers itself ends there."""
+"""The maximum length of a chain of links that act on one another's events. It stops links that trigger themselves."""
 SUBJECT_CHARS_MAX = 256
 EVENT_BYTES_MAX = 1_048_576
-"""The largest event as it is sent, unless a server's `max_body_bytes` says otherwise."""
+"""The maximum size of an event as it is sent, unless the setting `max_body_bytes` is different."""
 TIME_END: Micros = 4_102_444_800 * SECOND
-"""The year 2100: later times are mistakes, such as milliseconds taken for seconds."""
-ID_RULE = "An id has 1 to 64 letters, digits and _ . : -. It cannot be 'stream', or have 9 to 15 digits after a dot."
+"""The year 2100. Later times are mistakes, such as milliseconds that were taken for seconds."""
+ID_RULE = (
+    "An id has 1 to 64 characters: letters, digits and _ . : -. It must not be 'stream', and must not contain a dot "
+    "followed by 9 to 15 digits."
+)
 SUBJECT_RULE = "A subject has 1 to 256 characters, without control characters."
-TIME_RULE = "A time must be in RFC 3339 format, such as 2026-11-21T01:02:03Z, from 1970 to 2099."
+TIME_RULE = "A time must be in RFC 3339 format, such as 2026-11-21T01:02:03Z, and in the years 1970 to 2099."
 
 _ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")
-"""Receivers refuse a webhook whose id has a time between dots: `sources.py` of the schemes says why."""
+"""If an id contains a dot followed by 9 to 15 digits, receivers can mistake the digits for the timestamp and refuse the
+webhook; see `rules/schemes/sources.py`."""
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _RESERVED_IDS = ("stream", "stream:ticket")
-"""Words used in place of an id in the API's paths."""
+"""Words that the API's paths use in the place of an id."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,20 +46,20 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None = None
     request_id: str | None = None
     collection: str | None = None
-    """The collection of the changed item; None if a caller published the event."""
+    """The name of the collection whose item was changed; None if a caller published the event."""
     target: int | None = None
-    """The number of the only link that gets it (tests of an endpoint); None for every link that wants it."""
+    """The number of the only link that gets the event, if it is a test; None if every link that selects it gets it."""
     cause: str | None = None
-    """The id of the event that a link (`actor`) acted on, which made this one."""
+    """The id of the event on which a link (`actor`) acted when it created this one."""
     hops: int = 0
-    """How many links in a row led to it; 0 if none did."""
+    """The length of the chain of links that led to this event; 0 if no link did."""
     trace: str | None = None
-    """The trace that it belongs to, as `rules/tracing/context.py` stores it; None if it has none.
+    """The trace to which the event belongs, as `rules/tracing/context.py` stores it; None if it has none.
 
     The API does not show it.
     """
     seq: int = 0
-    """Its place in the log, given when it is stored."""
+    """The event's position in the log, assigned when it is stored."""
     created: Micros = 0
     """When it was stored."""
 
@@ -71,7 +75,7 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
     created: Micros = 0
     updated: Micros = 0
     notes: str | None = None
-    """What the door for another system's callers keeps with it, as JSON."""
+    """The data that the door for another system's callers keeps with the event type, as JSON."""
 
 
 class ChangeType(EventType, frozen=True, kw_only=True):
@@ -79,7 +83,7 @@ class ChangeType(EventType, frozen=True, kw_only=True):
 
     collection: str
     has_previous: bool
-    """Whether its events include the item as it was before."""
+    """Whether the collection's events include the item as it was before the change."""
 
 
 def is_event_id(text: str) -> bool:

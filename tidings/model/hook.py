@@ -10,41 +10,41 @@ from tidings.model.moment import Micros
 
 Method = Literal["POST", "PUT", "PATCH", "GET", "DELETE"]
 Repeats = Literal["delivery", "content", "accept"]
-"""How a repeat is recognized: the sender's delivery id (if its scheme has none, what was sent), what was sent alone, or
-nothing, so that each is a new event."""
+"""How a repeat is recognized: by the sender's delivery id, or by the content if the scheme has no such id; by the
+content alone; or not at all, so that each request becomes a new event."""
 State = Literal["accepted", "refused"]
-"""The result of a request: it became an event, or was not let in."""
+"""The result of a request: it became an event (`accepted`), or was not let in (`refused`)."""
 
 
 class HookOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a hook's owner chooses. Stored as one JSON text."""
 
     path: str
-    """What follows `/in/` in its URL."""
+    """The part of the hook's URL after `/in/`."""
     scheme: str | dict[str, Any]
-    """The name of a signature scheme, or a scheme of the owner's own (rules/schemes/form.py)."""
+    """The name of a signature scheme, or the declaration of the owner's own scheme (rules/schemes/form.py)."""
     settings: dict[str, str] = {}
-    """What the scheme asks for besides secrets."""
+    """The settings that the scheme requires in addition to secrets."""
     description: str = ""
     type: str = ""
-    """The type of its events; `{type}` is replaced by the sender's name for it. It may be a template."""
+    """The type of the hook's events, or a template of it. `{type}` is replaced by the sender's name for the type."""
     subject: str = ""
-    """Where the subject of its events is found, such as `json:data.id`."""
+    """Where requests contain the subject of the event, such as `json:data.id`."""
     key: str = ""
-    """A template of the subject that also tells repeats; if empty, `subject` and `repeats` do."""
+    """A template for the event's subject, which also identifies repeats; if empty, `subject` and `repeats` apply."""
     data: Any = None
-    """A template for the data of its events; None for the whole body."""
+    """A template for the data of the hook's events; None if their data is the whole body."""
     methods: tuple[Method, ...] = ("POST",)
     tolerance_seconds: float | None = None
-    """How old a signature may be; None for the scheme's own limit."""
+    """The maximum age of a signature; None for the scheme's own limit."""
     max_bytes: int | None = None
-    """How large a body may be, both as received and decompressed; None for the server's setting."""
+    """The maximum size of a body, both as received and decompressed; None for the server's setting."""
     repeats: Repeats = "delivery"
     enabled: bool = True
     accepted: dict[str, Any] | None = None
     repeated: dict[str, Any] | None = None
     refused: dict[str, Any] | None = None
-    """The answer in each case, if not the scheme's: an answer of rules/schemes/form.py."""
+    """The response in each case, as in rules/schemes/form.py; None for the scheme's own response."""
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None
     options: HookOptions
     secrets: tuple[str, ...]
-    """All of them are valid; sealed at rest."""
+    """The secrets, all of which are valid; encrypted at rest."""
     revision: int
     created: Micros
     updated: Micros
@@ -70,7 +70,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     received: Micros
     client: str
-    """The address that sent it, without its port."""
+    """The sender's address, without its port."""
     method: str
     target: str
     """Path and query, as received."""
@@ -78,11 +78,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """In order, repeated ones too."""
     body: bytes
     event: str | None = None
-    """The id of the event that it became."""
+    """The id of the event that the request became."""
     reason: str | None = None
-    """Why it was refused: one of the reasons of rules/schemes/verdict.py, `handshake`, `schema` or `too_large`,
-    or one of those of forms (intake/forms/receive.py)."""
+    """Why the request was refused: a reason from rules/schemes/verdict.py, `handshake`, `schema` or `too_large`, or a
+    reason for forms (intake/forms/receive.py)."""
     detail: str | None = None
     """The same as a sentence."""
     sealed: bool = False
-    """Its URL or headers hold a credential."""
+    """Whether its URL and headers are encrypted, because they contain a credential."""

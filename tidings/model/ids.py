@@ -16,23 +16,23 @@ _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 _VALUES = {char: value for value, char in enumerate(ALPHABET)}
 _TEXT = re.compile(rf"[0-7][{ALPHABET}]{{25}}")
 _TO_PYTHON = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
-"""From our digits to those of Python's base 32."""
+"""Translates our base-32 digits to those of Python."""
 _NUMBER_BITS = 62
 _SEQ_MASK = (1 << _NUMBER_BITS) - 1
 _MARKS = (7 << 76) | (2 << 62)
-"""The version and the variant of a UUIDv7 in its low 80 bits; the other 74 are chance."""
+"""The version and the variant of a UUIDv7, within its low 80 bits; the other 74 of these bits are random."""
 _CHANCE = (0xFFF << 64) | _SEQ_MASK
 _HALF_BYTES, _HALF_CHARS = 10, 16
 _CHARS = ALPHABET.encode() * 8
-"""From a byte to a character that stands for five bits of it."""
+"""By the value of a byte, the character for five of its bits."""
 _VERSION = "".join(ALPHABET[0b01110 | byte & 0b00001] for byte in range(256))
 _VARIANT = "".join(ALPHABET[0b01000 | byte & 0b10011] for byte in range(256))
-"""The same for the characters that hold the version and the variant."""
+"""The same for the two characters that contain the version and the variant."""
 
 
 _AHEAD = 256
 _ahead: list[str] = []
-"""Halves of chance for the next ids. Taking one is atomic, so threads share them without a lock."""
+"""The random halves of the next ids. Taking one is atomic, so threads share them without a lock."""
 os.register_at_fork(after_in_child=_ahead.clear)
 
 

@@ -18,7 +18,7 @@ Body = Literal["standard", "cloudevents", "thin", "bare"]
 ALL_TENANTS = "*"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DUE = "timer.due"
-"""The type of the event that a due time becomes; it is aimed at the timer's link."""
+"""The type of the event that is created when a timer is due. Only the timer's link gets it."""
 Missed = Literal["once", "skip"]
 
 
@@ -45,7 +45,7 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_seconds: float = 15.0
     retry_delays_seconds: tuple[float, ...] | None = None
     give_up_on: tuple[int | str, ...] = ()
-    """Statuses, or "3xx", "4xx", "5xx", after which a delivery is dead at once."""
+    """HTTP statuses, or the classes "3xx", "4xx" and "5xx", after which a delivery is dead at once."""
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: Body = "standard"
     fields: tuple[str, ...] | None = None
     svix_headers: bool = False
-    """Whether `svix-id` and the like are sent next to `webhook-id`, for receivers with Svix's libraries."""
+    """Whether `svix-id` etc. are sent in addition to `webhook-id` etc., for receivers that use Svix's libraries."""
     sealed: Sealed
 
 
@@ -106,53 +106,53 @@ class EditItem(msgspec.Struct, frozen=True, kw_only=True):
     item: str | None = None
     values: Any = None
     order_by: str | None = None
-    """The template of the line that an event belongs to; None: its subject."""
+    """The template of the line to which an event belongs; None if its subject is the line."""
     replaces: bool = False
-    """A newer event takes the place of one of its subject that waits."""
+    """Whether a newer event replaces a waiting one of the same subject."""
     split_by: str | None = None
-    """The template of a list; each of its elements gets its own delivery."""
+    """The template of a list. Each element of the list gets its own delivery."""
     only_if: str | None = None
-    """An expression of the event; the link acts only if it is true."""
+    """An expression over the event. The link acts only if it is true."""
     once_by: str | None = None
-    """The template of a key; the link succeeds at most once for each. It is also the line that an event belongs to."""
+    """The template of a key. The link succeeds at most once for each key, and events with the same key form a line."""
     sealed: NoSecrets = NoSecrets()
 
 
 class CursorRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a poll knows how far it has read: the largest value of a field, or what the answer or the clock tells."""
+    """How a poll knows how far it has read: by the largest value of a field, by the response, or by the clock."""
 
     kind: Literal["record", "body", "header", "clock"]
     path: tuple[str, ...] = ()
-    """Of the field, in the record or in the body; or the name of the header."""
+    """The path of the field, in the record or in the body; or the name of the header."""
     since: str | int | None = None
-    """Where it begins: `now`, a value, or None for the beginning."""
+    """Where reading begins: `now`, a value, or None for the first record."""
     overlap_seconds: int | None = None
-    """How far back reads overlap; None for the default with times, and nothing with numbers."""
+    """By how much each read overlaps the previous one; None means the default for times, and no overlap for numbers."""
     is_ordered: bool = False
-    """Records come in the order of the field, so the cursor moves with each page."""
+    """Whether records come in the order of the field, so that the cursor can move with each page."""
 
 
 class EmitRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which events a link emits of what it observes."""
+    """Which events a link emits about the records that it reads."""
 
     type: str
     each: tuple[str, ...] = ()
-    """The path of the records in an answer."""
+    """The path of the records in a response."""
     key: str = ""
-    """The path of a record's key, or a template of it."""
+    """The path of a record's key, or a template for the key."""
     data: Any = None
-    """A template for what is kept of a record; None for all of it."""
+    """A template for the part of a record that is kept; None to keep the whole record."""
     is_all: bool = False
-    """Each observation is an event, but for repeats; if not, each difference to the mirror is."""
+    """If true, each record that is read becomes an event, except for repeats; else each difference from the mirror."""
     only: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     deleted: str | None = None
-    """A template that says whether a record is a tombstone."""
+    """A template that is true if a record is a tombstone."""
     cursor: CursorRule | None = None
     sweep_seconds: int | None = None
-    """How often it looks at everything, so that what is missing counts as deleted; 0: each time."""
+    """How often the link makes a full read, after which missing records count as deleted; 0 means each time."""
     sweep_most: float = 0.5
-    """A full read that misses more than this part of the mirror is refused."""
+    """The maximum fraction of the mirror that may be missing in a full read; otherwise the read is refused."""
 
 
 Verb = Literal["get", "post", "put", "patch", "delete", "head"]
@@ -160,7 +160,7 @@ VERBS: tuple[Verb, ...] = ("get", "post", "put", "patch", "delete", "head")
 BodyForm = Literal["json", "form", "xml", "text"]
 BODY_FORMS: tuple[BodyForm, ...] = ("json", "form", "xml", "text")
 InDoubt = Literal["retry", "park"]
-"""What is done about a call that was sent and got no answer: it is repeated, or left to a person."""
+"""What to do about a call that was sent but got no response: repeat it, or leave the decision to a person."""
 IN_DOUBTS: tuple[InDoubt, ...] = ("retry", "park")
 
 
@@ -168,18 +168,18 @@ class SignRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How requests of a link are signed."""
 
     scheme: str | dict[str, Any]
-    """The name of a signature scheme, or one of the operator's own (rules/schemes/form.py)."""
+    """The name of a signature scheme, or the declaration of the operator's own scheme (rules/schemes/form.py)."""
     settings: dict[str, str] = {}
-    """What the scheme asks for besides secrets."""
+    """The settings that the scheme requires in addition to secrets."""
     is_made: bool = False
-    """The secret was not declared: it was made here."""
+    """Whether the secret was generated here instead of being declared."""
 
 
 class CallSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What of a call is encrypted at rest."""
 
     sign: tuple[str, ...] = ()
-    """The secrets that requests are signed with."""
+    """The secrets with which requests are signed."""
 
 
 class CallApi(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,37 +194,37 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     query: dict[str, Any] = {}
     headers: dict[str, str] = {}
     form: BodyForm | None = None
-    """What kind of body it has; None for no body."""
+    """The kind of the request's body; None for no body."""
     content: Any = None
-    """The template of the body: a structure for JSON and forms, text for the others."""
+    """The template of the body: a structure for JSON and forms, text for the other kinds."""
     ok: str | None = None
     """An expression over the response that is true if the call succeeded; None for any 2xx."""
     in_doubt: InDoubt | None = None
-    """None: repeated if the method, or the link's own Idempotency-Key, makes that safe."""
+    """None: the call is repeated if its method, or the link's own Idempotency-Key, makes that safe."""
     call_timeout_seconds: float | None = None
     """None for the connection's value."""
     pages: dict[str, Any] | None = None
-    """How to ask for further pages (rules/mirror/pages.py)."""
+    """How to request further pages (rules/mirror/pages.py)."""
     gone: tuple[int, ...] = ()
-    """Statuses that say that the record does not exist any more."""
+    """HTTP statuses that mean that the record no longer exists."""
     empty: tuple[int, ...] = ()
-    """Statuses that say that there are no records; those below 300 only if there is no body."""
+    """HTTP statuses that mean that there are no records; statuses below 300 only if there is no body."""
     emit: EmitRule | None = None
-    """Which events follow from its answers."""
+    """Which events the link emits about its responses."""
     sign: SignRule | None = None
     """How its requests are signed."""
     keep: dict[str, Any] | None = None
-    """Templates of what is remembered of an answer for the event's subject, by the names that `mine` has then."""
+    """Templates of the values that are kept from a response, for the event's subject; by their names in `mine`."""
     order_by: str | None = None
-    """The template of the line that an event belongs to; None: its subject."""
+    """The template of the line to which an event belongs; None if its subject is the line."""
     replaces: bool = False
-    """A newer event takes the place of one of its subject that waits."""
+    """Whether a newer event replaces a waiting one of the same subject."""
     split_by: str | None = None
-    """The template of a list; each of its elements gets its own delivery."""
+    """The template of a list. Each element of the list gets its own delivery."""
     only_if: str | None = None
-    """An expression of the event; the link acts only if it is true."""
+    """An expression over the event. The link acts only if it is true."""
     once_by: str | None = None
-    """The template of a key; the link succeeds at most once for each. It is also the line that an event belongs to."""
+    """The template of a key. The link succeeds at most once for each key, and events with the same key form a line."""
     sealed: CallSecrets = CallSecrets()
 
 
@@ -233,23 +233,23 @@ class SendMail(msgspec.Struct, frozen=True, kw_only=True):
 
     via: str
     to: str | list[str]
-    """One address, or several; a template may become a list."""
+    """One address, or several; a template may yield a list."""
     subject: str
     text: str | None = None
     html: str | None = None
     in_doubt: InDoubt | None = None
-    """None: a person has to decide."""
+    """What to do if it is unknown whether a mail was sent. None: a person has to decide."""
     order_by: str | None = None
     replaces: bool = False
     split_by: str | None = None
     only_if: str | None = None
     once_by: str | None = None
-    """These five as of other links."""
+    """These five have the same meaning as for other links."""
     sealed: NoSecrets = NoSecrets()
 
 
 KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook, "item": EditItem, "call": CallApi, "mail": SendMail}
-"""What each kind of link needs. The field `sealed` is encrypted at rest."""
+"""By the kind of a link, the type of its `what`. The field `sealed` is encrypted at rest."""
 KIND_OF: dict[type[msgspec.Struct], str] = {what: kind for kind, what in KINDS.items()}
 
 
@@ -258,13 +258,13 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     every_seconds: int | None = None
     at: tuple[str, ...] = ()
-    """Times of day, `HH:MM`, in order."""
+    """Times of day as `HH:MM`, in ascending order."""
     days: tuple[str, ...] = DAYS
-    """The days of the week on which `at` counts, in order."""
+    """The days of the week on which `at` applies, in order."""
     cron: str | None = None
     tz: str = "UTC"
     missed: Missed = "once"
-    """What happens to times that passed while nothing could run: one run, or none."""
+    """What happens after times that passed while nothing could run: one run, or none."""
 
 
 W = TypeVar("W")
@@ -274,31 +274,31 @@ class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
     """A link from events to one action, with its current mode."""
 
     num: int
-    """Its number in the store; deliveries name it."""
+    """The link's number in the store, by which deliveries refer to it."""
     id: str
     kind: str = "endpoint"
-    """One of `KINDS`; it says what `what` is."""
+    """One of `KINDS`; it determines the type of `what`."""
     tenant: str | None
     name: str = ""
-    """What its operator calls it; endpoints have none."""
+    """The name that the operator gave it; empty for endpoints."""
     description: str = ""
     events: tuple[str, ...] = ("*",)
     timer: Timer | None = None
-    """When it is due, if it acts on times instead of on events."""
+    """When it is due, if it runs on a timer instead of acting on events."""
     filter: dict[str, Any] | None = None
     pacing: Pacing = Pacing()
     what: W
     mode: Mode = "enabled"
     reason: str | None = None
-    """Why it is paused or disabled, in words."""
+    """The reason why it is paused or disabled, as a sentence."""
     revision: int = 1
     created: Micros = 0
     updated: Micros = 0
     deleted: Micros | None = None
     after: int = 0
-    """The last event before it was created: it gets only later ones, however late they are routed."""
+    """The number of the last event before it was created. It gets only later events, no matter when they are routed."""
     notes: str | None = None
-    """What the door for another system's callers keeps with it, as JSON."""
+    """The data that the door for another system's callers keeps with the link, as JSON."""
 
 
 AnyLink = Link[Any]

@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MIN, _END = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
-"""The years 1 to 9999, the range that `datetime` and PostgreSQL share."""
+"""The start of year 1 and the end of year 9999: the range that both `datetime` and PostgreSQL support."""
 _TWO = "[0-9]{2}"
 _TEXT = re.compile(rf"[0-9]{{4}}-{_TWO}-{_TWO}[Tt ]{_TWO}:{_TWO}:{_TWO}(\.[0-9]+)?([Zz]|[+-]{_TWO}:{_TWO})")
 TEXT_CHARS_MAX = 40
@@ -34,7 +34,7 @@ _log = logging.getLogger("tidings.clock")
 
 
 _steady_ns: Callable[[], int] = time.monotonic_ns
-"""Nanoseconds of elapsed time, including sleep if the system can tell."""
+"""Returns elapsed time in nanoseconds, including the time that the machine slept, if the system measures that."""
 if sys.platform == "linux":
     _steady_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
 
@@ -66,7 +66,7 @@ class SystemClock:
         self._wall, self._steady = wall, steady
         self._ahead = wall() - steady()
         self._doubted: tuple[int, int] | None = None
-        """A new difference that is not believed yet, and when it was first seen, by the steady clock."""
+        """A new difference that is not trusted yet, and the time on the steady clock when it was first seen."""
         self._wakes: list[Callable[[], None]] = []
         self.stepped: Micros = 0
 
@@ -118,7 +118,7 @@ class Steps:
 
 
 SKEW: Micros = 30 * SECOND
-"""How far the clocks of several servers may differ for what one of them has made and another opens."""
+"""How far the clocks of two servers may differ if one of them opens something with a time that the other made."""
 
 
 def passing(clock: Clock) -> Micros:

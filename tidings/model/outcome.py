@@ -73,7 +73,7 @@ OF_EDITS = (
 )
 """The possible outcomes of a link's edit of an item, other than success."""
 OURS = (CANCELLED, UNSENDABLE, REPLACED)
-"""Outcomes without a request: nothing was sent."""
+"""Outcomes without a request, because nothing was sent."""
 
 OUTCOMES: tuple[Outcome, ...] = (
     OK,

@@ -12,7 +12,7 @@ from tidings.model.moment import Micros
 Which = Literal["failed", "all"]
 BulkAct = Literal["retry", "cancel"]
 ReplayKind = Literal["failed", "all", "retry", "cancel"]
-"""One list, as generated clients need it: what a replay sends, or what a bulk job does."""
+"""What a replay sends, or what a bulk job does. Both are in one type, because generated clients need it."""
 ReplayState = Literal["running", "done", "cancelled"]
 
 

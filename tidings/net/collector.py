@@ -14,16 +14,16 @@ from tidings.rules.tracing.configured import Collector
 
 ANSWER_BYTES_SHOWN = 200
 RETRIED = frozenset({429, 502, 503, 504})
-"""The statuses after which the same spans may be sent again (OTLP specification, "Failures")."""
+"""The HTTP statuses after which the same spans may be sent again (OTLP specification, "Failures")."""
 
 
 class NotSent(msgspec.Struct, frozen=True):
     """That the collector did not take spans."""
 
     why: str
-    """Which URL refused them, and how: part of a sentence."""
+    """Which URL refused the spans, and how; a part of a sentence."""
     is_final: bool
-    """Whether it would refuse them again."""
+    """Whether the collector would refuse the same spans again."""
 
 
 class CollectorConnection:

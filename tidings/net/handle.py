@@ -20,11 +20,11 @@ CONNECT_SECONDS = 5.0
 HEADERS_KEPT = 200
 NO_HEADERS = ["Expect:"]  # pycurl ignores an empty list, and would send the last request's headers again
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
-"""Methods that may be repeated without asking (RFC 9110, section 9.2.2)."""
+"""Methods that may be repeated automatically (RFC 9110, section 9.2.2)."""
 WITH_CONTENT = ("POST", "PUT", "PATCH")
 """Methods that declare the length of their body even if it is empty (RFC 9110, section 8.6)."""
 SUPPRESS_CONNECT_HEADERS = 265
-"""CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl does not name."""
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no constant."""
 IDLE_CONNECTION_SECONDS = 60
 ADDRESSES_MAX = 16
 DNS_CACHE_SECONDS = 600
@@ -33,7 +33,7 @@ DNS_CACHE_SECONDS = 600
 log = logging.getLogger("tidings.net")
 
 Refusal = Callable[[str], str | None]
-"""Called with an address before connecting to it; returns None, or a sentence that says why it is refused."""
+"""Called with an address before connecting to it; returns None, or the reason for refusing it, as a sentence."""
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -49,9 +49,10 @@ class AnswerLimits(msgspec.Struct, frozen=True):
 
     keep_bytes: int = 16 * 1024
     read_bytes: int = 64 * 1024
-    """A body longer than this is cut off, and its connection closed; reading more than is kept saves the connection."""
+    """A body longer than this is cut off, and its connection closed. The limit is larger than the part of a body that
+    is kept, because reading more saves the connection."""
     seconds: float = 2.0
-    """How long the body may take once the head is complete. The request's own timeout still applies."""
+    """How long the body may take once the headers are complete. The request's own timeout applies too."""
 
 
 A_GLANCE = AnswerLimits()
@@ -73,7 +74,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     method: str = "POST"
     wanted: AnswerLimits = A_GLANCE
     opens: Networks = NONE_OPEN
-    """Addresses that this request may call although others may not."""
+    """Addresses that this request may call, although other requests may not."""
 
 
 Done = Callable[[Reply], None]
@@ -95,19 +96,19 @@ class Handle:
         self.curl = pycurl.Curl()
         self.done: Done = _nobody
         self.serial = 0
-        """It changes with each request and after it, so that late results are recognized."""
+        """A number that changes with each request and after it, so that late results are recognized."""
         self.tenant: str | None = None
         self.target: Target = target_of("")
         self.opens = NONE_OPEN
-        """Addresses that it may call in addition to those that everybody may."""
+        """Addresses that the request may call in addition to those that every request may call."""
         self.timeout_seconds = 0.0
         self.began = 0.0
         self.added = False
         """Whether libcurl has it."""
         self.special = False
-        """Whether it has options that the next request must not have."""
+        """Whether the handle has options that must be reset before the next request."""
         self.loads: str | None = None
-        """The alias whose addresses it brings."""
+        """The alias whose addresses the request gives to libcurl."""
         self.waits: Callable[[Resolved], None] | None = None
         self._refusal, self._is_hung, self._opens_socket = refusal, is_hung, opens_socket
         self._stale = self._fresh = self._looks = self._forgot = self._dialled = False
@@ -115,13 +116,13 @@ class Handle:
         self._refused: str | None = None
         self._headers: list[bytes] = []
         self.head_at: float | None = None
-        """When the head of the response was complete."""
+        """When the response headers were complete."""
         self._answer = bytearray()
         self._read = 0
         self.wanted = A_GLANCE
         self._body, self._sent = b"", 0
         self._url, self._limit, self._size, self._method = "", 0.0, -1, "POST"
-        """What libcurl was already given; of methods only POST is remembered."""
+        """The options that libcurl was already given. Of all methods, only POST is remembered."""
         self._proxied = proxy is not None
         self._set_up(user_agent, ca_file, connection_seconds)
         self._set_proxy(proxy or "", ca_file)

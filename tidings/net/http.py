@@ -44,19 +44,19 @@ __all__ = [
 ]
 
 LOOK_SECONDS = 0.5
-"""How often to check for bodies that take too long."""
+"""How often to check for response bodies that take too long."""
 HUNG_SECONDS = 1.5
-"""How long ago a connection must have been closed for libcurl to notice on its own."""
+"""How long after a connection was closed libcurl notices it on its own."""
 PROXY_LOOKUP_SECONDS = 1.0
-"""How long we try to resolve a name before the proxy is asked to connect to it."""
+"""How long we try to resolve a name ourselves before we ask the proxy to connect to it."""
 CONNECTIONS_CACHED = 1_024
 IDLE_HANDLES_KEPT = 256
 CONNECTION_SECONDS = 120
-"""How long a connection is used, whatever its traffic: a new one then finds the host's current address."""
+"""How long a connection is used, even if it is busy. The next connection then uses the host's current address."""
 LOADED_SECONDS = 120.0
-"""How long we rely on libcurl to remember the addresses of an alias; it remembers them for longer."""
+"""How long we rely on libcurl to remember the addresses of an alias, which is less than it actually does."""
 LITERAL = "address"
-"""Stands for the alias of an address that is in the URL itself."""
+"""The alias that is used if the URL itself contains the address."""
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _READS = select.EPOLLIN | select.EPOLLRDHUP
 
@@ -82,7 +82,7 @@ class HttpClient:
         self._own_names = names is None
         self._names = names or Names()
         self._found: deque[tuple[Handle, int, Resolved | None]] = deque()
-        """The result of the look-up; None if the address is in the URL."""
+        """Handles whose look-up has ended, with its result; None if the URL itself contains the address."""
         self._waits: list[tuple[float, int, int, Handle]] = []
         self._starting: list[Handle] = []
         self._look_at = 0.0
@@ -92,7 +92,8 @@ class HttpClient:
         self._aliases = 0
         self._epoll = select.epoll()
         self._watched: dict[int, tuple[int, int]] = {}
-        """What epoll watches a socket for, and how many sockets had been opened when that was last certain."""
+        """By socket: the events for which epoll watches it, and how many sockets had been opened when that was last
+        certain."""
         self._opened = 0
         self._resting: set[int] = set()
         self._hung: dict[int, float] = {}

@@ -16,7 +16,7 @@ from tidings.model.digits import is_digits
 PIECE_BYTES = 64 * 1024
 CHUNK_LINE_BYTES_MAX, TRAILER_LINES_MAX = 200, 20
 INTERIM_MAX = 5
-"""How many interim responses (1xx) may come before the response."""
+"""The maximum number of interim responses (1xx) before the final response."""
 DIGITS_MAX = 18
 
 Headers = list[tuple[str, str]]
@@ -66,7 +66,7 @@ class Framing(msgspec.Struct, frozen=True):
     """Where a response's body ends."""
 
     length: int | None
-    """None if it is in chunks, or ends with the connection."""
+    """The length of the body; None if the body is chunked, or ends with the connection."""
     is_chunked: bool
     keeps_alive: bool
 

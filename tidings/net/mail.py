@@ -16,7 +16,7 @@ from tidings.net.reply import Reply, TransportFailure
 from tidings.rules.network.address import mail_target
 
 REFUSED_FROM = 400
-"""SMTP's codes from here on are refusals, for now (4xx) or for good (5xx)."""
+"""SMTP reply codes from this one on are refusals, temporary (4xx) or permanent (5xx)."""
 
 
 class MailRequest(HttpRequest, frozen=True):
@@ -82,10 +82,10 @@ class MailHandle(Handle):
         if number in (replies.SEND_ERROR, replies.RECV_ERROR, replies.GOT_NOTHING, replies.WEIRD_REPLY):
             said = "The connection broke" if number != replies.WEIRD_REPLY else "The server does not speak SMTP"
             return TransportFailure(
-                "answer" if is_sent else "connection", f"{said}: {message or 'no details are known'}."
+                "answer" if is_sent else "connection", f"{said}: {message or 'no details are available'}."
             )
         if number == pycurl.E_USE_SSL_FAILED:
-            return TransportFailure("tls", "The server offers no TLS, so the password was not sent.")
+            return TransportFailure("tls", "The server does not offer TLS, so the password was not sent.")
         if number == pycurl.E_LOGIN_DENIED:
             return TransportFailure("connection", "The server did not accept the user and the password.")
         failure = self._failure(number, message)

@@ -29,12 +29,12 @@ from tidings.rules.share import Share, Turns
 
 LOOKUP_SECONDS = 5.0
 LOOKUPS_MAX = 256
-"""How many are in progress at once, for all tenants together."""
+"""The maximum number of look-ups in progress, for all tenants together."""
 FRESH_SECONDS_MIN, FRESH_SECONDS_MAX = 5.0, 60.0
 RENEWING_SECONDS = 10.0
-"""How long an expired result is used while it is looked up again."""
+"""How long an expired result is still used while its name is looked up again."""
 STALE_SECONDS = 600.0
-"""How long at most a result is used while no name server responds."""
+"""The maximum time for which a result is used while no name server responds."""
 NAMES_KEPT = 10_000
 TRY_SECONDS, TRIES = 0.5, 6
 CHANNEL_SECONDS = 5.0
@@ -42,10 +42,11 @@ CHANNEL_SECONDS = 5.0
 log = logging.getLogger("tidings.net")
 
 Problem = Literal["unknown", "silent", "failed"]
-"""The name does not exist or has no address; no name server responded in time; the name servers had no answer."""
+"""`unknown`: the name does not exist or has no address; `silent`: no name server responded in time; `failed`: the name
+servers gave no usable answer."""
 
 Addresses = list[tuple[str, int]]
-"""Addresses, each with the seconds it is valid for."""
+"""Addresses, each with the number of seconds for which it is valid."""
 Source = Callable[[str, Callable[[Addresses, Problem | None], None]], None]
 """Starts a look-up, and calls back from any thread with the addresses or the problem."""
 
@@ -58,7 +59,7 @@ class Resolved(msgspec.Struct, frozen=True, gc=False):
     until: float
     learned: float
     alias: str
-    """Another name for these addresses: as long as it does not change, connections to them are reused."""
+    """Another name for these addresses. As long as the alias does not change, connections to them are reused."""
 
 
 Done = Callable[[Resolved], None]

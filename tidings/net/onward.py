@@ -23,15 +23,15 @@ from tidings.net.http1 import Framing, Headers, head_of, read_head
 
 CONNECT_SECONDS = 4.0
 IDLE_SECONDS = 3.0
-"""How long an idle connection is kept: much less than the HTTP server keeps one (9 s)."""
+"""How long an idle connection is kept, which is much less than the HTTP server keeps it (9 s)."""
 IDLE_MAX = 64
 BUFFER_BYTES = 64 * 1024
 DISCARDED_BYTES_MAX, DISCARD_SECONDS = 8 * 1024 * 1024, 2.0
-"""How much of a body is still read once it has been answered, and for how long: a connection that is closed while its
-peer still sends is reset, and a reset can destroy an answer that has not been read yet."""
+"""How many bytes of a request's body are still read after the response, and for how long. A connection that is closed
+while the peer is still sending is reset, and a reset can destroy a response that has not been read yet."""
 
 SAFE = ("GET", "HEAD")
-"""Methods that may be sent again if the connection turns out to be closed."""
+"""Methods whose requests may be sent again if the connection turns out to be closed."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -49,12 +49,12 @@ class OnwardRequest(msgspec.Struct, frozen=True):
 
     method: str
     target: str
-    """The path and the query, ASCII without spaces."""
+    """The path and the query, in ASCII without spaces."""
     headers: Callable[[], Headers]
-    """Without those that frame the body. Called again if the request is sent again."""
+    """Returns the headers without those that frame the body. Called again if the request is sent again."""
     body: AsyncGenerator[bytes] | None = None
     length: int | None = None
-    """The bytes of the body; None if unknown, so that it is sent in chunks."""
+    """The length of the body in bytes; None if it is unknown, so that the body is sent in chunks."""
 
 
 class _Connection:
@@ -126,11 +126,11 @@ class OnwardReply:
     ) -> None:
         self.status, self.headers = status, headers
         self.length = length
-        """The bytes of the body, if that is known before it has arrived."""
+        """The length of the body in bytes, if it is known before the body has arrived."""
         self.pieces: AsyncGenerator[bytes]
         """The body. Raises BrokenOff."""
         self.is_over = False
-        """Its connection is not in use any more."""
+        """Whether its connection is no longer in use."""
         self._close, self._sending = close, sending
 
     async def end(self) -> None:

@@ -26,9 +26,9 @@ FailureKind = Literal[
     "body_too_slow",
     "body_broken",
 ]
-"""What failed: the URL could not be read, its name not resolved, its address may not be called, no connection could be
-made, TLS failed, no answer came in time, or it broke before its head was complete. The last four come with a status
-that can be relied on: of the head only the status line was valid, or the body was not read to its end."""
+"""What failed: the URL could not be read; its name could not be resolved; its address may not be called; no connection
+could be made; TLS failed; no response came in time; or it broke off before its headers were complete. The last four
+come with a status that can be relied on: only the status line was valid, or the body was not read to its end."""
 
 AFTER_STATUS: frozenset[FailureKind] = frozenset(("head", "body_too_long", "body_too_slow", "body_broken"))
 
@@ -36,11 +36,11 @@ CANNOT_USE = (
     "The host of this URL cannot be used here: its name does not resolve, or resolves only to addresses that "
     "this server refuses to call."
 )
-"""What tenants see for any host name; otherwise they could list the names of the internal network."""
+"""What tenants see whether or not a host name exists. Otherwise they could find out the internal network's names."""
 
 CLOSED_AFTER_HANDSHAKE = (
     "The endpoint closed the connection right after the TLS handshake, before the request was sent. "
-    "It may require a client certificate (client_certificate), or reject the one that it got."
+    "It may require a client certificate (client_certificate), or reject the one that was sent."
 )
 
 WEIRD_REPLY, BAD_ENCODING, TOO_LARGE = 8, 61, 100
@@ -60,7 +60,7 @@ class Reply(msgspec.Struct, frozen=True):
     """The result of a request. `body` has as much of it as the request asked for."""
 
     status: int | None
-    """The status, if one was read; with a `failure`, only `answered` says whether it can be relied on."""
+    """The status, if one was read. If there is a `failure`, `answered` tells whether the status can be relied on."""
     lines: Sequence[bytes]
     """The status line and the header lines, as received."""
     body: bytes
@@ -85,11 +85,11 @@ def body_failure(number: int, read_bytes: int, most_bytes: int, waited_seconds: 
     """Why a body was not read to its end. `number` is libcurl's."""
     if number == TOO_MUCH:
         size = f"{most_bytes // 1024} KiB" if most_bytes >= 1024 else f"{most_bytes} bytes"
-        return TransportFailure("body_too_long", f"The response's body is longer than {size}; the rest was not read.")
+        return TransportFailure("body_too_long", f"The response body is longer than {size}; the rest was not read.")
     if number == TIMED_OUT:
-        said = f"The response's body was not complete after {waited_seconds:g} s, and the rest was not read."
+        said = f"The response body was not complete after {waited_seconds:g} s, and the rest was not read."
         return TransportFailure("body_too_slow", said)
-    return TransportFailure("body_broken", f"The response's body broke off after {read_bytes} bytes.")
+    return TransportFailure("body_broken", f"The response body broke off after {read_bytes} bytes.")
 
 
 def is_malformed(number: int, message: str) -> bool:
@@ -145,7 +145,7 @@ def _alert_sentence(alert: str) -> str:
         return f"The endpoint did not accept the client certificate (TLS alert: {alert})."
     if alert == "handshake failure":
         return (
-            "The endpoint refused the TLS handshake (TLS alert: handshake failure): no common version or cipher, "
+            "The endpoint refused the TLS handshake (TLS alert: handshake failure): no common TLS version or cipher, "
             "or it requires a client certificate."
         )
     return f"The endpoint ended the TLS connection (TLS alert: {alert})."
@@ -154,7 +154,7 @@ def _alert_sentence(alert: str) -> str:
 _CONNECT = {
     errno.ECONNREFUSED: "The connection was refused: nothing is listening on that port.",
     errno.ECONNRESET: "The connection was reset before it was established.",
-    errno.ENETUNREACH: "The network of the host is unreachable.",
+    errno.ENETUNREACH: "The host's network is unreachable.",
     errno.EHOSTUNREACH: "The host is unreachable.",
     errno.ETIMEDOUT: "The host did not respond to the connection attempt.",
     errno.EADDRNOTAVAIL: "This server has no free local port, or no address of the required kind (IPv4 or IPv6).",
@@ -194,27 +194,29 @@ _UNTRUSTED = (
     ("Hostname mismatch", "it is for another host name"),
     ("IP address mismatch", "it is for another address"),
 )
-"""What OpenSSL says about a certificate, and what to do; the first match counts."""
-_TOO_LONG = "The head of the response is too long (at most 100 kB per header, 300 kB and 5,000 headers in total)."
-_RESET = "The connection was reset before the head of a response was complete."
+"""OpenSSL's message about a certificate, what it means and what to do; the first match counts."""
+_TOO_LONG = "The response headers are too long (at most 100 kB per header, 300 kB and 5,000 headers in total)."
+_RESET = "The connection was reset before the response headers were complete."
 _OURS = "The transfer failed inside this server (libcurl error {number}); please report it."
 _OTHER = {
-    1: TransportFailure("answer", "The response is not HTTP, or uses an unsupported version."),
+    1: TransportFailure("answer", "The response is not HTTP, or uses an unsupported HTTP version."),
     3: TransportFailure("url", "The URL cannot be read."),
     5: TransportFailure("connection", "The name of the outbound proxy did not resolve."),
     6: TransportFailure("name", "The name did not resolve."),
     8: TransportFailure("answer", "The response is not valid HTTP."),
-    16: TransportFailure("answer", "The HTTP/2 connection broke before the head of a response was complete."),
-    18: TransportFailure("answer", "The response broke off before its head was complete."),
+    16: TransportFailure("answer", "The HTTP/2 connection broke before the response headers were complete."),
+    18: TransportFailure("answer", "The response broke off before its headers were complete."),
     27: TransportFailure("answer", "This server ran out of memory during the transfer."),
     45: TransportFailure("connection", "No local address was available for the connection."),
     52: TransportFailure("answer", "The connection was closed before a response arrived."),
-    55: TransportFailure("answer", "The connection broke while the request was sent."),
-    56: TransportFailure("answer", "The connection broke before the head of a response was complete."),
+    55: TransportFailure("answer", "The connection broke while the request was being sent."),
+    56: TransportFailure("answer", "The connection broke before the response headers were complete."),
     61: TransportFailure("answer", "The response has an encoding that cannot be read."),
-    65: TransportFailure("answer", "The connection, kept from an earlier request, broke before a response arrived."),
-    92: TransportFailure("answer", "The HTTP/2 stream was reset before the head of a response was complete."),
-    95: TransportFailure("answer", "The HTTP/3 connection broke before the head of a response was complete."),
+    65: TransportFailure(
+        "answer", "The connection, which was kept from an earlier request, broke before a response arrived."
+    ),
+    92: TransportFailure("answer", "The HTTP/2 stream was reset before the response headers were complete."),
+    95: TransportFailure("answer", "The HTTP/3 connection broke before the response headers were complete."),
     96: TransportFailure("connection", "No QUIC connection could be made."),
     97: TransportFailure("connection", "The outbound proxy did not open the connection."),
     100: TransportFailure("answer", _TOO_LONG),
@@ -224,4 +226,4 @@ _SAID = (
     (_TOO_LARGE, TransportFailure("answer", _TOO_LONG)),
     ("Connection reset", TransportFailure("answer", _RESET)),
 )
-"""What libcurl distinguishes only in its messages."""
+"""Failures that libcurl distinguishes only by its messages."""

@@ -29,7 +29,7 @@ from tidings.store.writer import Writer
 
 ROWS_PER_RETRY = 1_000
 ROWS_PER_CANCEL = 200
-"""A step takes at most this many; fewer, if they would hold the writer, or the deliver stage, for too long."""
+"""The maximum number of deliveries per step; fewer, if that would block the writer or the deliver stage too long."""
 COUNTED_MAX = 10_000
 COUNT_SECONDS = 0.8
 ROWS_PER_COUNT = 1_000

@@ -33,7 +33,7 @@ def refusals(
         emit = getattr(declared.what, "emit", None)
         of = "" if emit is None else emit.type.partition(".")[0] if emit.is_all else emit.type
         if of in collections:
-            detail = f"This is the type of events about changes in the collection {of}. Choose another type."
+            detail = f"Changes in the collection {of} are published as events of this type. Choose another type."
             found.append(Place(pointer=f"{at}/emit/type", code="event_type_taken", detail=detail))
         return found
     return [*found, *_of_edit(declared.what, collections, at)]
@@ -62,8 +62,8 @@ def _of_connection(
         detail = f"There is no connection {what.via[:100]}."
         yield Place(pointer=f"{at}/{part}/via", code="connection_missing", detail=detail)
     elif connection.options.is_mail != (part == "mail"):
-        kind = "mail servers" if part == "mail" else "HTTP"
-        detail = f"`{part}` needs a connection for {kind}, and {what.via} is not one."
+        kind = "a mail server" if part == "mail" else "an HTTP server"
+        detail = f"`{part}` needs a connection to {kind}, which {what.via} is not."
         yield Place(pointer=f"{at}/{part}/via", code="wrong_value", detail=detail)
 
 
@@ -76,7 +76,7 @@ def _of_host(what: CallApi | SendMail, at: str, networks: Networks) -> Iterable[
     try:
         check_url(origin, allow_http=True, allowed=networks)
     except Refused as refused:
-        detail = f"{refused.detail} A connection can allow private addresses for its links with `private`."
+        detail = f"{refused.detail} To allow private addresses for the link, give it a connection with `private`."
         yield Place(pointer=f"{at}/call/{what.verb}", code="refused_address", detail=detail)
 
 

@@ -39,10 +39,10 @@ class PlannedConnections(msgspec.Struct, frozen=True):
     declared: dict[str, DeclaredConnection]
     present: dict[str, Connection]
     changed: dict[str, list[str]]
-    """By name, what differs; empty if it is new."""
+    """By the name of a connection, the members that differ; empty for a new connection."""
     dropped: list[str]
     stays: list[str]
-    """Connections that are not declared and are kept."""
+    """Connections that are kept although they are not declared."""
 
     @property
     def after(self) -> dict[str, DeclaredConnection | Connection]:
@@ -110,7 +110,7 @@ class Connections:
             check(before)
             declared = read_one(name, document, before, self._clock.now(), self.networks)
             if before is None and len(present) >= CONNECTIONS_MAX:
-                raise Conflict(f"There are already {len(present):,} connections, the maximum.")
+                raise Conflict(f"There are already {len(present):,} connections, which is the maximum.")
             return PutConnection(self._store(db, declared, before), before is None)
 
         return await run(job)

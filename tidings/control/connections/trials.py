@@ -34,6 +34,6 @@ class ConnectionTrials:
         if path is not None and connection.options.is_mail:
             raise Refused("/path", "contradiction", "A mail server has no paths. Leave `path` out.")
         if path is not None and (len(path) > PATH_CHARS_MAX or not _PATH.fullmatch(path)):
-            detail = "`path` must be a path such as /me, percent-encoded; it is appended to the connection's `base`."
+            detail = "`path` must be a percent-encoded path such as /me. It is appended to the connection's `base`."
             raise Refused("/path", "url", detail)
         return await self._reach(connection, path or "")

@@ -29,27 +29,27 @@ from tidings.store.watch import Watch
 from tidings.store.writer import Writer
 
 WEIGHT_AT_ONCE = 2_000
-"""How many rows one job may touch."""
+"""The maximum number of rows that one job may touch."""
 STATEMENTS_FIRST = 10
-"""How many tables or indexes the first job makes."""
+"""The maximum number of tables and indexes that the first job may create."""
 TRIES = 5
 HELD_SECONDS = 30.0
-"""How long it waits for readers of a table that has to be altered."""
+"""The maximum time to wait for the readers of a table that has to be altered."""
 WRITERS_MILLISECONDS = 500
-"""How long other nodes wait behind it at a time, while it waits for writers of the table."""
+"""The maximum time that other nodes are blocked, at a stretch, while it waits for the table's writers."""
 PAUSE_SECONDS = 0.25
 PASSES_MAX = 100
 ROWS_OF_PASS = 10
-"""A pass takes as long as this many rows, in addition to its own."""
+"""The fixed cost of a pass, in rows: it takes as long as this many more rows."""
 RETRY_AFTER_SECONDS = 5.0
 DROP_SECONDS = 5.0
-"""How long after a declaration next to other nodes its old tables are dropped."""
+"""How long after a declaration the old tables are dropped, if there are other nodes."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E")
 Ask = Callable[[Db], Asked]
-"""The request as the current transaction sees it; may be called several times."""
+"""Returns the request as the current transaction sees it; may be called several times."""
 
 
 class _Busy(Unavailable):
@@ -174,7 +174,7 @@ class Declaring:
             def make(db: Db) -> Shown:
                 if not moving.held(db):
                     raise Unavailable(
-                        "The connection to the database was lost meanwhile, so nothing was declared. Try again.",
+                        "The connection to the database was lost, so nothing was declared. Try again.",
                         retry_after_seconds=RETRY_AFTER_SECONDS,
                     )
                 with alter.without_waiting(db):

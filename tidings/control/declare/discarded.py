@@ -20,7 +20,7 @@ from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
 AGAIN_SECONDS = 60.0
-"""When to retry after a failure."""
+"""How long to wait after a failure before trying again."""
 
 log = logging.getLogger("tidings.control")
 
@@ -33,7 +33,7 @@ class Discarded:
         self._wake = asyncio.Event()
         self._background = Background("discarded", self._work)
         self.in_hand = False
-        """Whether some of the tables listed from now on are being filled, and must be kept."""
+        """Whether some of the tables that will be listed from now on are being filled, so that they must be kept."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Check now, and whenever `more` is called."""

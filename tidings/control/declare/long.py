@@ -18,16 +18,16 @@ from tidings.store.items.successor import is_needed
 from tidings.store.watch import Watch
 
 WEIGHT_EACH = 100
-"""What each changed or dropped collection adds to the weight of a plan, in addition to its rows."""
+"""The weight that each changed or dropped collection adds to a plan, in addition to its rows."""
 WEIGHT_OF_STATEMENT = 40
-"""What each new table and index adds."""
+"""The weight that each new table and each new index adds to a plan."""
 BYTES_AS_ROW = 25
-"""This many bytes of a declaration take as long to read as a row takes to write, since the job that carries out a
-plan at once makes it again."""
+"""How many bytes of a declaration weigh as much as a row: the job that carries out a plan at once reads the whole
+declaration again, and reading this many bytes takes as long as writing one row."""
 IN_PLACE_MAX = 10
-"""If the last job would alter more tables than this, they are replaced instead, which happens before it."""
+"""The maximum number of tables that the last job alters in place; more are replaced instead, in earlier jobs."""
 BUSY_MAX = 25
-"""When the last job begins, at most this many collections may have been written since their last pass."""
+"""The maximum number of collections that may have been written since their last pass when the last job begins."""
 RETRY_AFTER_SECONDS = 5.0
 
 
@@ -38,7 +38,7 @@ class Long:
         self.planned, self.asked, self.plan = planned, asked, planned.plan
         self.findings = Findings(counts=(), refusals=())
         self.shown: Shown | None = None
-        """The plan as it is shown, once all items were inspected."""
+        """The plan as it is shown to the caller; None until all items have been inspected."""
         self.handovers: list[Handover] = []
         self._now = now
         self._watched: dict[str, Watch] = {}

@@ -34,7 +34,7 @@ from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused, escaped
 
 KEPT = tls.KEPT
-"""What responses show instead of a header's value; sent back, it keeps the stored value."""
+"""The mask that responses show instead of a header's value. A request that contains it keeps the stored value."""
 
 HEADERS_MAX = 20
 HEADER_VALUE_BYTES_MAX = 4 * 1024
@@ -96,7 +96,7 @@ class NewEndpoint(EndpointBody, frozen=True, kw_only=True, forbid_unknown_fields
     """The body of a creation: also what cannot be changed later."""
 
     tenant: str | None = None
-    """The tenant whose events the endpoint gets; `"*"` (operators only) means all tenants."""
+    """The tenant whose events are sent to the endpoint; `"*"` (operators only) means all tenants."""
     secret: str | None = None
     """The caller's own signing secret, `whsec_...` or `whsk_...`; by default one is generated."""
 
@@ -180,7 +180,9 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
 
 def address_refused(why: str) -> Place:
     """The error for a URL that we refuse to call, with what an operator can do about it."""
-    detail = f"{why} The operator can do that with TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
+    detail = (
+        f"{why} The operator can allow addresses in TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
+    )
     return Place(pointer="/url", code="refused_address", detail=detail)
 
 
@@ -215,7 +217,7 @@ def _between(pointer: str, value: float, low: float, high: float, unit: str) -> 
 
 
 def _said(pointer: str) -> str:
-    """The place as named in a sentence, since the first place's sentence is also shown alone."""
+    """The value's name for use in a message, because the first message is also shown without its pointer."""
     return pointer[1:].replace("/", ".")
 
 
@@ -243,7 +245,9 @@ def _headers(form: EndpointBody, present: dict[str, str], *, is_elsewhere: bool)
     seen: set[str] = set()
     for name, value in headers.items():
         if value == KEPT and is_elsewhere and name.lower() in stored:
-            detail = f"`url` has a new host, which must not get the stored value of {name}. Send the value again."
+            detail = (
+                f"`url` has a new host, and the stored value of {name} must not be sent there. Send the value again."
+            )
             yield Place(pointer=f"/headers/{escaped(name)}", code="unknown_value", detail=detail)
         for code, detail in _header(name, value, stored, seen, ours):
             yield Place(pointer=f"/headers/{escaped(name)}", code=code, detail=detail)
@@ -284,7 +288,7 @@ def _batch(form: EndpointBody) -> Iterable[Place]:
     yield from _between("/batch/max_bytes", form.batch.max_bytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX, "bytes")
     if form.order == "subject":
         detail = (
-            'A batch has events of many subjects, so one bad event would stop them all: use order "all" or '
-            '"none" with batch, or leave batch out.'
+            "A batch contains events of many subjects, so one bad event would hold up all of them. With batch, use "
+            'order "all" or "none"; or leave batch out.'
         )
         yield Place(pointer="/batch", code="not_with_order", detail=detail)

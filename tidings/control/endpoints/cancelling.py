@@ -28,7 +28,7 @@ from tidings.store.writer import Writer
 
 TRIED_PER_STEP = 500
 QUIET_SECONDS = 35.0
-"""No request takes longer than 30 s."""
+"""Longer than any request can take, which is 30 s."""
 LOOK_AGAIN_SECONDS = 0.02
 
 log = logging.getLogger("tidings.control")

@@ -42,9 +42,9 @@ TEST_TYPE = "endpoint.test"
 
 Job = Callable[[Db], Endpoint]
 Also = Callable[[Endpoint], Endpoint]
-"""Changes that a door for another system's callers makes to an endpoint, beyond what our own API offers."""
+"""Further changes to an endpoint, which our own API does not offer, but the door for another system's callers does."""
 Post = Callable[[Endpoint, Event], Awaitable[Tried]]
-"""Sends an event to an endpoint that need not be stored. Raises Unavailable."""
+"""Sends an event to an endpoint, which may be one that is not stored. Raises Unavailable."""
 
 log = logging.getLogger("tidings.control")
 
@@ -98,7 +98,7 @@ class EndpointEdits:
         """Send a test event to an endpoint that is not stored. Raises Invalid as `create` does, or Unavailable."""
         await self._check_new(form, operator, caller)
         if self._post is None:
-            raise Unavailable("Nothing is sent here.")
+            raise Unavailable("This server does not send anything.")
         endpoint = self._made(form, form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES)), 0, 0)
         return await self._post(endpoint, self._test_event(endpoint))
 
@@ -128,7 +128,7 @@ class EndpointEdits:
         row = db.one("endpoints_of_tenant", tenant=tenant)
         if row is not None and row[0] >= self._most_per_tenant:
             raise Conflict(
-                f"{tenant} has {row[0]:,} endpoints, the maximum for one tenant. Delete one, or ask the "
+                f"{tenant} has {row[0]:,} endpoints, which is the maximum for one tenant. Delete one, or ask the "
                 "operator to raise max_endpoints_per_tenant.",
                 code="too_many_endpoints",
             )
@@ -214,7 +214,7 @@ class EndpointEdits:
         """
         overlap = OVERLAP_SECONDS if overlap_seconds is None else overlap_seconds
         if not 0 <= overlap <= OVERLAP_SECONDS_MAX:
-            detail = f"overlap_seconds must be 0 to {OVERLAP_SECONDS_MAX:,} seconds (7 days), not {overlap:,}."
+            detail = f"overlap_seconds must be from 0 to {OVERLAP_SECONDS_MAX:,} (7 days), not {overlap:,}."
             raise Refused("/overlap_seconds", "out_of_range", detail)
         if secret is not None:
             sign.check_secret(secret, "/secret")
@@ -223,7 +223,11 @@ class EndpointEdits:
             now = self._clock.now()
             kept = valid_secrets(present, now)
             if secret is not None and secret in [known.text for known in kept]:
-                raise Refused("/secret", "unchanged", "That secret is already in use; send another, or leave it out.")
+                raise Refused(
+                    "/secret",
+                    "unchanged",
+                    "This secret is already in use. Send a different one, or leave it out to have one generated.",
+                )
             until = now + overlap * SECOND
             older = [
                 msgspec.structs.replace(known, expires=until if known.expires is None else min(known.expires, until))
@@ -249,7 +253,7 @@ class EndpointEdits:
             present = self._present(db, endpoint)
             if present.mode != "enabled":
                 raise Conflict(
-                    f"The endpoint is {present.mode}: {present.reason} Resume it first; a test would only wait."
+                    f"The endpoint is {present.mode}: {present.reason} Resume it first, because a test would only wait."
                 )
             event = self._test_event(present, request_id)
             if example is not None:

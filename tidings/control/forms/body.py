@@ -22,7 +22,7 @@ MIN_SECONDS_MAX = 60
 PER_MINUTE_DEFAULT, PER_MINUTE_MAX = 20, 100_000
 LANG_PATTERN = "[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}"
 HONEYPOTS = ("website", "homepage", "fax_number", "middle_name")
-"""Names that look like a field; the first that is not one is used."""
+"""Names for the honeypot that look like those of real fields. The first one that no field of the form has is used."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+(/[^\s\x00-\x1f\x7f\\<>\"]*)?", re.IGNORECASE)
@@ -72,12 +72,12 @@ def checked(given: FormBody, tenant: str | None) -> FormOptions:
         raise Refused(
             "/subject",
             "subject",
-            "A subject is one line of text, so it cannot come from this field. Name a field of another type.",
+            "A subject is a single line of text, so it cannot come from this field. Choose a field of another type.",
         )
     if not 0 <= given.min_seconds <= MIN_SECONDS_MAX:
-        raise Refused("/min_seconds", "out_of_range", f"It must be 0 to {MIN_SECONDS_MAX} seconds.")
+        raise Refused("/min_seconds", "out_of_range", f"min_seconds must be from 0 to {MIN_SECONDS_MAX}.")
     if not 0 <= given.max_per_minute <= PER_MINUTE_MAX:
-        detail = f"It must be 0, for no limit, or a number up to {PER_MINUTE_MAX:,}."
+        detail = f"max_per_minute must be from 0 to {PER_MINUTE_MAX:,}; 0 means no limit."
         raise Refused("/max_per_minute", "out_of_range", detail)
     return FormOptions(
         path=given.path,
@@ -121,16 +121,16 @@ def _check_texts(given: FormBody) -> None:
     for name in ("description", "thanks"):
         text = getattr(given, name)
         if len(text) > TEXT_CHARS_MAX:
-            raise Refused(f"/{name}", "too_long", f"It may have at most {TEXT_CHARS_MAX:,} characters.")
+            raise Refused(f"/{name}", "too_long", f"{name} may have at most {TEXT_CHARS_MAX:,} characters.")
         if _CONTROL.search(text):
-            raise Refused(f"/{name}", "control_character", "It must not contain control characters.")
+            raise Refused(f"/{name}", "control_character", f"{name} must not contain control characters.")
     if is_target(given.thanks):
         fits = _TARGET if given.thanks.startswith("/") else _URL
         if len(given.thanks) > URL_CHARS_MAX or not fits.fullmatch(given.thanks) or not given.thanks.isascii():
-            detail = "Write a path such as /thanks, or a URL such as https://example.com/thanks, percent-encoded."
+            detail = "thanks must be a percent-encoded path such as /thanks, or URL such as https://example.com/thanks."
             raise Refused("/thanks", "url", detail)
     if not re.fullmatch(LANG_PATTERN, given.lang):
-        raise Refused("/lang", "wrong_value", "Write a language tag such as en, de or pt-BR.")
+        raise Refused("/lang", "wrong_value", "lang must be a language tag such as en, de or pt-BR.")
 
 
 def _honeypot(given: FormBody) -> str:
@@ -138,7 +138,7 @@ def _honeypot(given: FormBody) -> str:
         return next((name for name in HONEYPOTS if name not in given.fields), "website_2")
     field_rules.check_name(given.honeypot, "/honeypot")
     if given.honeypot in given.fields:
-        raise Refused("/honeypot", "name", "The honeypot cannot be one of the fields.")
+        raise Refused("/honeypot", "name", "The honeypot must not have the name of one of the form's fields.")
     return given.honeypot
 
 

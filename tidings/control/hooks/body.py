@@ -98,24 +98,28 @@ def _check_plainly(given: HookBody, tenant: str | None) -> None:
     if tenant is not None and not given.path.startswith(f"{tenant}/"):
         raise Refused("/path", "path", f"The paths of this tenant's hooks must begin with {tenant}/.")
     if len(given.description) > DESCRIPTION_CHARS_MAX:
-        raise Refused("/description", "too_long", f"It may have at most {DESCRIPTION_CHARS_MAX:,} characters.")
+        raise Refused(
+            "/description", "too_long", f"A description may have at most {DESCRIPTION_CHARS_MAX:,} characters."
+        )
     for index, secret in enumerate(given.secrets):
         if len(secret) > SECRET_CHARS_MAX:
-            raise Refused(f"/secrets/{index}", "too_long", f"It may have at most {SECRET_CHARS_MAX:,} characters.")
+            raise Refused(
+                f"/secrets/{index}", "too_long", f"A secret may have at most {SECRET_CHARS_MAX:,} characters."
+            )
     if given.methods is not None and not given.methods:
         raise Refused("/methods", "missing", "Give at least one method.")
     tolerance = given.tolerance_seconds
     if tolerance is not None and not TOLERANCE_SECONDS_MIN <= tolerance <= TOLERANCE_SECONDS_MAX:
-        detail = f"A tolerance must be {TOLERANCE_SECONDS_MIN} to {TOLERANCE_SECONDS_MAX:,} seconds."
+        detail = f"tolerance_seconds must be from {TOLERANCE_SECONDS_MIN} to {TOLERANCE_SECONDS_MAX:,}."
         raise Refused("/tolerance_seconds", "wrong_value", detail)
 
 
 def _check_size(given: int | None, bytes_max: int | None) -> None:
     if given is not None and given < 1:
-        raise Refused("/max_bytes", "wrong_value", "It must be at least 1 byte.")
+        raise Refused("/max_bytes", "wrong_value", "max_bytes must be at least 1.")
     if given is not None and bytes_max is not None and given > bytes_max:
         detail = (
-            f"It may be at most {bytes_max:,} bytes on this server. The operator can raise the setting max_hook_bytes."
+            f"max_bytes may be at most {bytes_max:,} on this server. The operator can raise the setting max_hook_bytes."
         )
         raise Refused("/max_bytes", "wrong_value", detail)
 

@@ -95,7 +95,7 @@ class DeclaredPaths(ABC, Generic[T, W, P]):
         if plan_name is not None and plan_name != plan.plan:
             detail = (
                 f"The {self._kind.noun}s have changed since this plan was made, or the plan was made from another "
-                "declaration. Plan again."
+                "declaration. Make a new plan."
             )
             raise Conflict(detail, code="plan_changed")
         for each in dropped:
@@ -147,7 +147,7 @@ class DeclaredPaths(ABC, Generic[T, W, P]):
                 raise wrong.under(at) from None
             path = each.options.path
             if path in found:
-                raise Refused(f"{at}/path", "path", f"Another {noun} has the path {path}.")
+                raise Refused(f"{at}/path", "path", f"Another {noun} already has the path {path}.")
             found[path] = each
         return found
 

@@ -34,9 +34,9 @@ class PathKind(Generic[T]):
     put: Callable[[Db, T], None]
     drop: Callable[[Db, str], None]
     at: str
-    """The statement that finds an id by its path."""
+    """The SQL statement that finds the id by the path."""
     of_tenant: str
-    """The statement that counts those of a tenant."""
+    """The SQL statement that counts a tenant's hooks or forms."""
 
     @property
     def read(self) -> str:
@@ -109,7 +109,7 @@ class KeptPaths(Generic[T]):
             self._check_free(db, new)
             row = db.one(self._kind.of_tenant, tenant=new.tenant)
             if new.tenant is not None and row is not None and row[0] >= PER_TENANT_MAX:
-                detail = f"The tenant already has {PER_TENANT_MAX:,} {noun}s, the maximum."
+                detail = f"The tenant already has {PER_TENANT_MAX:,} {noun}s, which is the maximum."
                 raise Conflict(detail, code="too_many_hooks" if noun == "hook" else "too_many_forms")
             self._kind.put(db, new)
             return new
@@ -149,4 +149,4 @@ class KeptPaths(Generic[T]):
         path = wanted.options.path
         row = db.one(self._kind.at, path=path)
         if row is not None and row[0] != wanted.id:
-            raise Conflict(f"Another {self._kind.noun} has the path {path}.", code="path_taken")
+            raise Conflict(f"Another {self._kind.noun} already has the path {path}.", code="path_taken")

@@ -28,18 +28,19 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 
 READ, WRITE = "keys:read", "keys:write"
-"""A link lets somebody in like a key, so the same scopes decide who may make one."""
+"""The scopes for portal links. A link gives access like a key, so the scopes for keys decide who may create one."""
 EXPIRES_SECONDS, EXPIRES_SECONDS_MIN, EXPIRES_SECONDS_MAX = 3600, 60, 7 * 86_400
 SESSION: Micros = 24 * HOUR
 STRANGERS = "-portal-"
-"""The turn in which links are looked up for people without a key, so that a flood of them delays only itself."""
+"""The queue in which portal links are looked up for people without a key, so that a flood of these look-ups delays
+only itself."""
 FRAME_ORIGINS_MAX = 16
 URL_CHARS_MAX = 2_000
 RETURN_URL_PATTERN = r"^([Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._~:\[\]-]+(/[!#-;=?-\[\]^-~]*)?)?$"
 
 _ID = re.compile(rf"{PREFIX}_[{ALPHABET}]{{{ID_CHARS}}}")
 _RETURN_URL = re.compile(RETURN_URL_PATTERN)
-UNKNOWN = "This portal link is not valid. Ask for a new one where you got it."
+UNKNOWN = "This portal link is not valid. Go back to where you got it, and ask for a new one."
 
 
 class NewPortalLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,17 +216,19 @@ def _check_open(link: PortalLink, now: Micros) -> None:
     """Raise Unauthorized unless the link can be opened now."""
     if link.revoked is not None:
         raise Unauthorized(
-            "This portal link was withdrawn. Ask for a new one where you got it.", code="portal_link_revoked"
+            "This portal link was revoked. Go back to where you got it, and ask for a new one.",
+            code="portal_link_revoked",
         )
     if link.opened is not None:
         raise Unauthorized(
-            "This portal link was already opened, and each works only once. Ask for a new one where you got it. If "
-            "you did not open it, tell the people who gave you the link: they can end that session.",
+            "This portal link was already opened, and each link works only once. Go back to where you got it, and ask "
+            "for a new one. If you did not open it, tell the people who gave it to you: they can end that session.",
             code="portal_link_used",
         )
     if link.expires <= now:
         raise Unauthorized(
-            "This portal link has expired. Ask for a new one where you got it.", code="portal_link_expired"
+            "This portal link has expired. Go back to where you got it, and ask for a new one.",
+            code="portal_link_expired",
         )
 
 
@@ -247,17 +250,19 @@ def _session_key(link: PortalLink, text: str, now: Micros) -> Key:
 def _checked(new: NewPortalLink, maker: Key) -> tuple[PortalOptions, Logo | None]:
     """A new link as stored, and its image. Raises Refused with the wrong place."""
     if not EXPIRES_SECONDS_MIN <= new.expires_in <= EXPIRES_SECONDS_MAX:
-        detail = f"A link can be opened for {EXPIRES_SECONDS_MIN} to {EXPIRES_SECONDS_MAX:,} seconds."
+        detail = f"expires_in must be from {EXPIRES_SECONDS_MIN} to {EXPIRES_SECONDS_MAX:,} seconds."
         raise Refused("/expires_in", "out_of_range", detail)
     if len(new.frame_origins) > FRAME_ORIGINS_MAX:
         raise Refused("/frame_origins", "too_many", f"There may be at most {FRAME_ORIGINS_MAX} origins.")
     found = origins(new.frame_origins, "/frame_origins")
     for index, each in enumerate(found):
         if each == ANY or not each.startswith(("https://", "http://")):
-            detail = "Name each origin whose pages may show the portal, such as https://app.example.com; not *."
+            detail = (
+                "List each origin whose pages may show the portal, such as https://app.example.com. * is not allowed."
+            )
             raise Refused(f"/frame_origins/{index}", "origin", detail)
     if len(new.return_url) > URL_CHARS_MAX or not _RETURN_URL.fullmatch(new.return_url):
-        detail = "Write an http or https URL such as https://app.example.com/settings, percent-encoded."
+        detail = "return_url must be a percent-encoded http or https URL, such as https://app.example.com/settings."
         raise Refused("/return_url", "url", detail)
     theme, logo = themes.checked(new.theme)
     options = PortalOptions(

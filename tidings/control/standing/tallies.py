@@ -25,9 +25,9 @@ STEPS: dict[Step, tuple[int, Micros, Micros]] = {
     "minute": (stored.MINUTE_SECONDS, MINUTE, 1 * HOUR),
     "hour": (stored.HOUR_SECONDS, HOUR, 1 * DAY),
 }
-"""For each step: its seconds, its length, and how far back a series begins by default."""
+"""For each step: its length in seconds, its length in microseconds, and how far back a series begins by default."""
 ROWS_MAX = 200_000
-"""From how many rows a series may be made: links times steps."""
+"""The maximum number of rows that a series may be made from: the number of links times the number of steps."""
 REASON_ROWS_MAX = 5_000
 
 
@@ -75,10 +75,10 @@ class TallyReading:
         until = until - until % length + length
         since = until - usual if since is None else since - since % length
         if since >= until:
-            detail = f"The range is empty: it ends at {moment.to_text(until)}."
+            detail = f"time__gte must be earlier than the end of the range, {moment.to_text(until)}."
             raise Invalid.of_parameter("time__gte", "empty_range", detail)
         if (until - since) // length * (1 if links is None else len(links)) > ROWS_MAX:
-            detail = "This would read too many rows. Ask for a shorter range, for step=hour, or for one endpoint."
+            detail = "This would read too many rows. Request a shorter range, step=hour, or a single endpoint."
             raise Invalid.of_parameter("time__gte", "range_too_large", detail)
         first_hour = since - since % HOUR
 

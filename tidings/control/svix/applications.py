@@ -24,9 +24,9 @@ from tidings.store.catalog import Catalog
 
 PREFIX = "app"
 SESSION = "portal ptl_"
-"""The prefix of the names of portal sessions' keys; the tenant follows."""
+"""The prefix of the name of a portal session's key; the tenant's id follows it."""
 MADE_ID = re.compile(rf"(?:{PREFIX}|evt)_[{ALPHABET}]{{{ID_CHARS}}}")
-"""An id that was generated here, not chosen by a caller."""
+"""Matches ids that were generated here, not chosen by a caller."""
 
 
 class ApplicationChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class ApplicationChange(msgspec.Struct, frozen=True, kw_only=True):
     uid: str | msgspec.UnsetType | None = msgspec.UNSET
     metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     former_id: str | msgspec.UnsetType = msgspec.UNSET
-    """Its id at Svix, by which it can be found too."""
+    """The id that the application had at Svix; it can be found by this id too."""
 
 
 def uid_of(tenant: Tenant) -> str | None:

@@ -26,9 +26,9 @@ class EndpointNotes(msgspec.Struct, frozen=True, kw_only=True):
     uid: str | msgspec.UnsetType | None = msgspec.UNSET
     metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     former_id: str | msgspec.UnsetType = msgspec.UNSET
-    """Its id at Svix, by which it can be found too."""
+    """The id that the endpoint had at Svix; it can be found by this id too."""
     disabled: bool = False
-    """Whether it is paused in the same change."""
+    """Whether the same change also pauses the endpoint."""
 
 
 class AppEndpoints:

@@ -62,4 +62,4 @@ def attempt_of(trace: DeliveryTrace, event: Event, n: str, webhooks: Container[i
     for index, attempt in enumerate(trace.attempts):
         if trace.row.event == event.seq and str(attempt.n) == n and trace.row.link in webhooks:
             return index
-    raise NotFound("There is no such attempt of this message.")
+    raise NotFound("This message has no such attempt.")

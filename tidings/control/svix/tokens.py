@@ -22,7 +22,7 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 
 PREFIX = "appsk_"
 ENDED = "tokens_ended"
-"""The note of a tenant that says when its tokens were ended; it applies to tokens made before then."""
+"""The name of the tenant's note with the time at which its tokens were ended. Tokens made before then are refused."""
 CHARS_MAX = 1_000
 _OWNER = "an application portal token"
 _HASH_CHARS = 16
@@ -31,7 +31,7 @@ _HASH_CHARS = 16
 class _Content(msgspec.Struct, frozen=True, array_like=True):
     key: str
     hash: str
-    """The beginning of the key's hash: if the key with this id is replaced, the old one's tokens open nothing."""
+    """The beginning of the key's hash. If the key with this id is replaced, tokens of the old key are refused."""
     tenant: str
     may: May
     made: Micros
@@ -63,7 +63,7 @@ class AppTokens:
             raise Unauthorized("The key that made this token was revoked.")
         tenant = self._catalog.now.tenants.get(content.tenant)
         if tenant is None or content.made <= max(tenant.created, notes_of(tenant).get(ENDED, 0)):
-            raise Unauthorized("This token was ended. Ask for a new one.")
+            raise Unauthorized("This token was revoked. Ask for a new one.")
         if content.expires <= self._clock.now():
             raise Unauthorized("This token has expired. Ask for a new one.", code="key_expired")
         return Key(

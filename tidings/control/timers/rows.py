@@ -23,10 +23,10 @@ from tidings.store.log.events import WithEvents
 
 TIMERS_PER_STEP = 500
 LATE: Micros = 1 * MINUTE
-"""With `missed: skip`, a run that is later than this is skipped."""
+"""With `missed: skip`, a run that is late by more than this is skipped."""
 BUSY_LEAST, BUSY_MOST = 1 * SECOND, 1 * MINUTE
-"""Bounds of how soon a timer whose last run has not ended is checked again: after an eighth of the time that it is
-overdue."""
+"""Lower and upper bound of the time after which a timer is checked again if its last run has not ended. Within the
+bounds, that is an eighth of the time that the timer is overdue."""
 
 
 def follow(db: Db, link: AnyLink, before: AnyLink | None, now: Micros, *, skip_missed: bool = False) -> None:

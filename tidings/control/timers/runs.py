@@ -97,7 +97,7 @@ class TimerRuns:
     def _reset(self, db: Db, name: str, *, forget: bool) -> Forgotten:
         link = self._at(db, name)
         if (rule := getattr(link.what, "emit", None)) is None:
-            detail = f"{name} has no `emit`, so there is nothing to reset but its kept values: pass `kept` for that."
+            detail = f"{name} has no `emit`, so only its kept values can be reset. Pass `kept` to reset them."
             raise Conflict(detail, code="no_emit")
         row = timers.of(db, link.num)
         if row is not None and timers.is_running(db, row):

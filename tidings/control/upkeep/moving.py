@@ -17,7 +17,7 @@ from tidings.store.items import item_bulk, tables
 from tidings.store.items.items import ItemTable
 
 ROWS = 200
-"""How many rows are in memory at once; one may have a megabyte."""
+"""The number of rows in memory at once; a row may be as large as a megabyte."""
 OWN = frozenset({"migration", "node", "discarded_table"})
 """Tables about the database itself. Tables that the source has discarded do not exist in the target."""
 MADE = frozenset({"cursor", "store"})

@@ -39,7 +39,7 @@ ANSWERS_KEPT: Micros = 24 * HOUR
 PORTAL_LINKS_KEPT: Micros = 7 * DAY
 CATCH_UP_LOOKS = 24
 LOOKED = "retention_looked"
-"""The fact in the store with the trusted time of the last run."""
+"""The name of the stored value with the trusted time of the last run."""
 
 log = logging.getLogger("tidings.control")
 

@@ -18,9 +18,9 @@ from tidings.store.writer import Writer
 CHECK_SECONDS = 1.0
 REMEMBER_SECONDS = 60
 SEEN = "seen"
-"""The fact in the store with the time when it was last in use."""
+"""The name of the stored value with the time at which the store was last in use."""
 OPENED_BY = "opened_by"
-"""The fact that names the process that last opened an SQLite database."""
+"""The name of the stored value that identifies the process that last opened an SQLite database."""
 
 log = logging.getLogger("tidings.clock")
 

@@ -47,7 +47,7 @@ ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
     "call": _splitting(lambda link, tools: (CallAction if link.what.emit is None else ObserveAction)(link, tools)),
     "mail": _splitting(MailAction),
 }
-"""By the kind of the link (`KINDS` in model/link.py).
+"""The action of each kind of link (`KINDS` in model/link.py).
 
 Each action is made for the link's present state, and again after edits.
 """

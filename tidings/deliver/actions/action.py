@@ -35,7 +35,7 @@ class Carried(Protocol):
 
     number: int
     n: int
-    """How many attempts were made before."""
+    """The number of earlier attempts."""
 
 
 class SeveralRequests(Protocol):
@@ -59,26 +59,26 @@ class Tools(msgspec.Struct, frozen=True):
     """What all actions are made with."""
 
     send: Callable[[HttpRequest, Callable[[Reply], None]], None]
-    """Sends by HTTP. Raises ValueError if the request cannot be built."""
+    """Sends a request by HTTP. Raises ValueError if the request cannot be built."""
     bodies: BodyCache
     edits: Edits
     """Edits items of this server's collections."""
     runs: SeveralRequests
-    """For actions that send several requests and store their own attempts."""
+    """Used by actions that send several requests and store their own attempts."""
     connection: Callable[[str], Connection | None]
-    """How another system is reached, by the connection's name."""
+    """Returns the connection with this name, which says how to reach another system."""
     tokens: Tokens
     """Access tokens of connections."""
     once: Once
-    """The keys for which links have succeeded (`once`)."""
+    """The keys for which links with `once` have already succeeded."""
     parts: PartsMade
-    """The elements that deliveries are about."""
+    """The elements of split events: each has its own delivery."""
     memory: LinkMemory
-    """What links have kept from responses."""
+    """The values that links have kept from responses."""
     kind: Callable[[str], EventType | None]
-    """An event type's entry in the catalogue. May be called from any thread."""
+    """Returns an event type's entry in the catalogue. May be called from any thread."""
     later: Callable[[Callable[[], None]], None]
-    """Makes the deliver thread call something later. May be called from any thread."""
+    """Schedules a function to be called in the deliver thread. May be called from any thread."""
 
 
 class Prepared(msgspec.Struct):
@@ -87,11 +87,11 @@ class Prepared(msgspec.Struct):
     request: Any
     """For the action's own `send`."""
     shown: str
-    """Its headers as the attempt shows them: a JSON object with secrets masked."""
+    """The request's headers as the attempt shows them: a JSON object with secrets masked."""
     size: int
-    """The length of its body, in bytes."""
+    """The length of the request's body, in bytes."""
     told: Callable[[Result, Micros], None] | None = None
-    """Called with the result of the attempt and its time, if given."""
+    """If given, called with the result of the attempt and its time."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -104,15 +104,15 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     status: int | None
     duration_ms: int
     answer: bytes = b""
-    """The response; the attempt keeps its beginning."""
+    """The body of the response; the attempt keeps the beginning of it."""
     wait_seconds: float | None = None
-    """How long the other side asked us to wait."""
+    """How many seconds the other side asked us to wait."""
     disable_because: str | None = None
-    """Why the link is disabled, as a sentence, if the other side wants no more requests."""
+    """The reason for disabling the link, as a sentence, if the other side wants no more requests."""
     shown: str | None = None
-    """What was sent, if that was only known after sending."""
+    """What was sent, if that became known only after sending."""
     is_stored: bool = False
-    """The attempt was stored together with what it did, so it is not stored again."""
+    """Whether the attempt was already stored, together with its effects, so that it must not be stored again."""
 
 
 class Action(Protocol):

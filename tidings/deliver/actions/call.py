@@ -42,8 +42,8 @@ from tidings.store.base import StoreError
 ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
 UNANSWERED = ("timeout", "answer")
-"""Failures after which the request may have had its effect."""
-IN_DOUBT_MORE = "The call may have taken effect. Check whether it has; if not, retry the delivery."
+"""Kinds of failures after which the request may nevertheless have taken effect."""
+IN_DOUBT_MORE = "The call may have taken effect. Check whether it did; if not, retry the delivery."
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -53,9 +53,9 @@ class Call(msgspec.Struct, frozen=True):
     request: HttpRequest | None = None
     failed: str = ""
     outcome: Outcome = outcomes.TEMPLATE_FAILED
-    """The outcome if there is no request."""
+    """The outcome if no request could be built."""
     more: dict[str, Any] = {}
-    """What its templates see besides the event."""
+    """The variables that its templates can use in addition to the event."""
 
 
 class CallReply(msgspec.Struct, frozen=True):
@@ -64,11 +64,11 @@ class CallReply(msgspec.Struct, frozen=True):
     call: Call
     reply: Reply | None = None
     no_token: str = ""
-    """Why there is no access token, so that nothing was sent, or nothing again after a 401."""
+    """The reason why there is no access token, so that nothing was sent, or nothing was sent again after a 401."""
     tokens: tuple[str, ...] = ()
-    """The access tokens that were sent."""
+    """The access tokens that were sent with its requests."""
     kept: dict[str, Any] = {}
-    """What to keep from the response, once that was judged a success."""
+    """The values to keep from the response, once the call was judged a success."""
 
 
 class CallAction:

@@ -32,7 +32,7 @@ from tidings.store.writer import Writer
 AGAIN_SECONDS = 1.0
 
 Edit = Callable[[Db, ItemEdit], EditDone]
-"""Makes an edit in a write job. Raises Invalid, Conflict, NotFound or Unavailable."""
+"""Carries out an edit in a write job. Raises Invalid, Conflict, NotFound or Unavailable."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Trial(msgspec.Struct, frozen=True):
     at: Micros
     shown: str
     once: tuple[int, str] | None = None
-    """The link's number and the key for which it may succeed once."""
+    """The link's number, and the key for which it may succeed only once."""
 
 
 class EditReply(msgspec.Struct, frozen=True):

@@ -23,9 +23,9 @@ from tidings.store.base import StoreError
 from tidings.store.links.kept import KeptKey, space
 
 SEPARATOR = "\x1f"
-"""In the name of a line, this comes between tenant and subject, or before the digest of an element."""
+"""The separator in the name of a line: between tenant and subject, or before the digest of an element."""
 WHOLE = "split"
-"""The line of events that are split, if the link's `order` is a template."""
+"""The name of the line for events that are split, if the link's `order` is a template."""
 
 
 class Guarding:
@@ -34,7 +34,7 @@ class Guarding:
     def __init__(self, link: AnyLink, once: Once) -> None:
         self._num, self._guard, self._once = link.num, Guard(link.what), once
         self.has_key = self._guard.has_key
-        """Whether the key of a success is stored."""
+        """Whether the link has a key (`once`) that is stored when it succeeds."""
 
     def skipped(self, scope: Scope) -> tuple[Outcome, str] | None:
         """Why nothing is sent; None if something is. Raises TemplateFailed."""
@@ -64,7 +64,7 @@ class Scopes:
         self._parts = parts if what.split_by is not None else None
         self._memory = memory
         self.reads_memory = memory is not None and MINE.encode() in msgspec.json.encode(what)
-        """Whether its templates use kept values."""
+        """Whether the link's templates use kept values (`mine`)."""
         self._space = space(link.name, getattr(what, "via", None))
         self._subject = SubjectOf(what)
 

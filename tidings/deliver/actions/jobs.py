@@ -15,7 +15,7 @@ from tidings.store.writer import Writer
 AGAIN_SECONDS = 1.0
 
 Job = Callable[[Db, bool], Any]
-"""A write job. It is called with True if it may already have been done without a result having arrived."""
+"""A write job. Its second argument is True if an earlier run may have been committed although no result arrived."""
 Done = Callable[[Any, Exception | None], None]
 
 

@@ -39,9 +39,9 @@ class Letter(msgspec.Struct, frozen=True):
     request: MailRequest | None = None
     failed: str = ""
     outcome: Outcome = outcomes.TEMPLATE_FAILED
-    """The outcome if there is no message."""
+    """The outcome if no message could be built."""
     more: dict[str, Any] = {}
-    """What its templates see besides the event."""
+    """The variables that its templates can use in addition to the event."""
 
 
 class MailReply(msgspec.Struct, frozen=True):
@@ -127,7 +127,7 @@ class MailAction:
             reason = sending.unreached(failure.kind, failure.reason, self._connection)
             if failure.kind in UNANSWERED and not self._repeats:
                 outcome = outcomes.IN_DOUBT
-                reason += " The mail may have been sent anyway. Check whether it was; if not, retry the delivery."
+                reason += " The mail may have been sent anyway. Check whether it arrived; if not, retry the delivery."
         elif status is not None and status < 400:
             outcome, reason = outcomes.OK, f"The mail server accepted the mail ({status})."
         else:

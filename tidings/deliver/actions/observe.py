@@ -48,10 +48,10 @@ from tidings.store.base import Db
 SECONDS_MAX = 120.0
 WHOLE_PAGE = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=SECONDS_MAX)
 CEILING_SECONDS = 1_800.0
-"""How long a poll waits after it was refused with 401 or 403."""
+"""How long a poll waits after a response with 401 or 403."""
 NOT_MODIFIED = 304
 LOOK_SECONDS = 0.01
-"""How long records are compared before other deliveries have their turn."""
+"""How long records are compared at a stretch before other deliveries get their turn."""
 
 log = logging.getLogger("tidings.deliver")
 
@@ -72,7 +72,7 @@ class Observe(msgspec.Struct, frozen=True):
 
     run: RunId
     instead: ObserveReply | None = None
-    """The outcome if there is no request."""
+    """The reply to use instead, if no request could be built."""
 
 
 class ObserveAction:
@@ -149,7 +149,7 @@ class Run:
         self._seen: set[bytes] = set()
         self._asks_again = self._is_large = self._is_over = False
         self._has_acted = False
-        """Whether a request that must not be repeated has succeeded."""
+        """Whether a request has succeeded that must not be repeated."""
         self._now = to_text(run.at)
 
     def start(self) -> None:

@@ -37,7 +37,7 @@ from tidings.store.log.events import WithEvents
 
 MISSING_PER_STEP = 500
 SWEEP_SURE = 10
-"""In a full read that found other records, up to this many may be missing, whatever share of the mirror they are."""
+"""A full read that found any records may delete up to this many missing ones, whatever their share of the mirror."""
 
 
 class RunId(msgspec.Struct, frozen=True):
@@ -70,7 +70,7 @@ class RunCounts(msgspec.Struct):
     updated: int = 0
     deleted: int = 0
     left_out: int = 0
-    """How many records had the key of another one on their page."""
+    """The number of records that had the same key as another record on their page."""
 
     def sentence(self, *, is_silent: bool, is_all: bool) -> str:
         """For people."""
@@ -151,7 +151,7 @@ class Observing:
         if not after:
             count, missing = mirror.counts(db, which)
             if missing and not records and self._rule.sweep_most < 1:
-                detail = f"The full read found no records, but {count:,} are known"
+                detail = f"The full read found no records, but the mirror has {count:,}"
                 return BadRecord(f"{detail}. Nothing was deleted; see `sweep: most`.")
             if missing > max(SWEEP_SURE, self._rule.sweep_most * count):
                 detail = f"{missing:,} of {count:,} records were missing, which is more than a full read may delete"

@@ -16,7 +16,7 @@ from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 
 RECENT_MAX = 20_000
-"""More than can succeed before they are stored."""
+"""The maximum number of recent keys in memory: more than can succeed before their keys are stored."""
 
 
 class Once:

@@ -27,7 +27,7 @@ from tidings.store.writer import Writer
 
 ANSWER = AnswerLimits(keep_bytes=256 * 1024, read_bytes=256 * 1024, seconds=10.0)
 REST_SECONDS_FIRST, REST_SECONDS_MAX = 1.0, 60.0
-NOT_STORED = "The new access token could not be stored, so it is not used yet."
+NOT_STORED = "The new access token could not be stored, so it cannot be used yet."
 
 Then = Callable[[str | None, str], None]
 """Called with a token, or with None and the reason why there is none."""

@@ -50,7 +50,7 @@ class LanesTried(Protocol):
 
 
 Trial = Callable[[LanesTried, Micros, Callable[[Any, Exception | None], None]], None]
-"""Begun in the deliver thread; it reports its result, or why it failed, once."""
+"""A trial, which is started in the deliver thread. It reports once: its result, or the error."""
 
 
 def begin(
@@ -64,7 +64,7 @@ def begin(
 
 
 def _untried(wrong: Exception) -> Unavailable:
-    return Unavailable(f"This could not be tried: {why(wrong)}.")
+    return Unavailable(f"The test could not be run: {why(wrong)}.")
 
 
 class Trials:
@@ -163,13 +163,15 @@ def _ask(connection: Connection, path: str, tools: Tools, now: Micros, done: Cal
         elif status is None:
             says, accepted = result.reason, None
         elif status in NOT_ACCEPTED:
-            says, accepted = f"It answered {status}{token}: it did not accept the credentials.", False
+            says, accepted = f"The server answered {status}{token}: it did not accept the credentials.", False
         else:
             known = bool(path) and status < 400
             more = (
-                "" if known else " It is unknown whether the credentials are accepted: give a path that requires them."
+                ""
+                if known
+                else " It is unknown whether the credentials are accepted. To find out, give a path that requires them."
             )
-            says, accepted = f"It answered {status}{token} within {took} ms.{more}", True if known else None
+            says, accepted = f"The server answered {status}{token} within {took} ms.{more}", True if known else None
         done(
             Reached(
                 is_reached=status is not None,
@@ -207,7 +209,7 @@ def _greet(connection: Connection, tools: Tools, done: Callable[[Reached], None]
             return
         is_ok = reply.status is not None and reply.status < 400
         login = " It accepted the user and the password." if user else " It asked for no password."
-        refused = f"It answered {reply.status}: {reply.body.decode('utf-8', 'replace').strip()[:300]}"
+        refused = f"The server answered {reply.status}: {reply.body.decode('utf-8', 'replace').strip()[:300]}"
         done(
             Reached(
                 is_reached=True,

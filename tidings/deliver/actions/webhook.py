@@ -20,7 +20,7 @@ from tidings.rules.schemes.standard import Signer
 
 MASK = "***"
 ROUND_BYTES = 100
-"""The bytes around the bodies of a batch, not counting the commas between them."""
+"""The maximum number of bytes around the bodies in a batch, not counting the commas between them."""
 DELIVERED = "Delivered."
 GONE = "The endpoint answered 410 Gone: it wants no more webhooks."
 
@@ -33,7 +33,7 @@ OUTCOMES: dict[FailureKind, Outcome] = {
     "timeout": outcomes.TIMEOUT,
     "answer": outcomes.BROKEN_ANSWER,
 }
-"""The outcome of an attempt that got no response. If there is a status, only that counts."""
+"""The outcome for each kind of failure without a response. If there is a status, the outcome depends only on that."""
 
 
 class WebhookAction:
@@ -152,7 +152,7 @@ def of_status(status: int) -> tuple[Outcome, str]:
     if status == 410:
         return outcomes.GONE, "The endpoint answered 410 Gone."
     if status == 304:
-        reason = "The endpoint answered 304 Not Modified, which is not a valid response to a POST. Answer 2xx."
+        reason = "The endpoint answered 304 Not Modified, which is not valid for a POST. It has to answer with 2xx."
         return outcomes.REDIRECT, reason
     if 300 <= status < 400:
         return outcomes.REDIRECT, f"The endpoint answered {status}; redirects are not followed. Register the final URL."

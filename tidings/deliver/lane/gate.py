@@ -29,13 +29,13 @@ class Gate:
     def __init__(self, rate: float | None = None, most_in_flight: int | None = None) -> None:
         """`rate`: requests per second. `most_in_flight`: of all its lanes together."""
         self.nums: set[int] = set()
-        """The numbers of the links that go through it."""
+        """The numbers of the links whose requests go through the gate."""
         self.flights = 0
-        """Requests in flight that went through it."""
+        """The number of requests in flight that went through the gate."""
         self._paused_until: Micros | None = None
         self._status: int | None = None
         self.paused = False
-        """Whether it is closed for a pause. Once that is over, a call of `paused_until` opens it."""
+        """Whether the gate is closed for a pause. Once the pause is over, a call of `paused_until` opens the gate."""
         self._rate: float | None = None
         self._bucket: TokenBucket | None = None
         self.set_limits(rate, most_in_flight)

@@ -26,7 +26,7 @@ class KeptEvents:
         self._events: dict[int, Event] = {}
         self._bytes = 0
         self.fresh: deque[Event] = deque(maxlen=FRESH_MAX)
-        """Events that were just committed, so that they need not be read back. Any thread may add to these."""
+        """Events that were just committed, kept here so that they need not be read back. Any thread may add some."""
 
     def take_fresh(self) -> None:
         """Keep events that were just committed."""

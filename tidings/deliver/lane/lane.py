@@ -26,9 +26,9 @@ from tidings.rules.deliver.health import HEALTHY, EndpointHealth, Failure
 
 QUEUE_MAX, HELD_MAX = 500, 1_000
 LINE_MAX = 16
-"""How many deliveries of one line are in memory; those behind them exist only as rows."""
+"""The maximum number of deliveries of one line in memory; the ones behind them exist only as rows."""
 WINDOW_START = 16
-"""How many requests may be in flight to an endpoint that has not answered yet; each success allows one more."""
+"""How many requests may be in flight to an endpoint that has not answered any yet; each success allows one more."""
 LATEST_MAX, SMALL_MAX = 32, 10_000
 
 
@@ -46,36 +46,36 @@ class Lane:
         self.due: deque[Queued] = deque()
         """Deliveries that were tried before and are due again."""
         self.latest: deque[Queued] = deque()
-        """While lagging: the newest of its backlog, which may be tried before their turn. They do not count as busy."""
+        """While lagging: the backlog's newest deliveries, which may be tried before their turn. They are not `busy`."""
         self.walked: int | None = None
-        """Where reading `latest` from the backlog continues, downwards; None: from its end; 0: no more."""
+        """The number from which `latest` is read on, backwards; None: from the backlog's end; 0: nothing is left."""
         self.jumped: set[int] = set()
-        """Numbers taken from `latest` whose result is not stored yet, beyond what was read of the backlog."""
+        """Numbers of deliveries taken from `latest`, beyond `read_to`, whose result is not stored yet."""
         self.turn, self.setbacks = 0, Setbacks()
         self.moved = self.probed = 0
-        """When a request last left or came back; when one last left as a probe."""
+        """`moved`: when a request last left or came back; `probed`: when a probe last left."""
         self.small: dict[int, int] = {}
-        """The maximum size of a batch that carries this delivery: it was refused in a larger one."""
+        """By delivery, the maximum size of a batch that contains it, because a larger batch with it was refused."""
         self.queued_since: Micros = 0
         self.flights = 0
         """Requests in flight."""
         self.window = WINDOW_START
         self.busy: set[int] = set()
-        """Numbers that are queued, in flight, or whose result is not stored yet."""
+        """Numbers of deliveries that are queued, are in flight, or have a result that is not stored yet."""
         self.flying: dict[int, Queued] = {}
         self.own: dict[int, None] = {}
-        """Numbers read from the lane's own backlog whose result is not stored yet, oldest first."""
+        """Numbers of deliveries read from the lane's own backlog whose result is not stored yet, oldest first."""
         self.lagging = False
         self.lagging_since: Micros = 0
         self.read_to = 0
-        """While lagging: the last number read from the backlog."""
+        """While lagging: the number of the last delivery read from the backlog."""
         self.next_due: Micros | None = None
         self.health = HEALTHY
         self.succeeded_at: Micros | None = None
         self.mended = False
-        """Whether what it sends was edited, or it was disabled, and it has sent nothing since."""
+        """Whether the link's requests were edited, or the link was disabled, and nothing has been sent since then."""
         self.edited_at: Micros = 0
-        """When it was edited: requests that left earlier failed at the endpoint as it was before."""
+        """When the endpoint was edited. Requests that left earlier failed at the endpoint as it was before."""
         self.lines = Lines()
         self.timer: Micros | None = None
         self._take(link, action)
@@ -85,15 +85,15 @@ class Lane:
         pacing = link.pacing
         self.link, self.action = link, action
         self.tenant = None if link.tenant == ALL_TENANTS else link.tenant
-        """Whose share its work counts against: its link's tenant, or None for the operator."""
+        """The tenant whose share the lane's work counts towards; None for the operator."""
         self.sendable = link.deleted is None and link.mode == "enabled"
-        """Whether its link exists and is enabled."""
+        """Whether the lane's link exists and is enabled."""
         self.ordered_all, self.ordered_by_subject = pacing.order == "all", pacing.order == "subject"
-        """Strict order over all events; order within each subject."""
+        """Whether all events are sent in strict order; whether the events of each subject are."""
         self.replaces = replaces(link)
         self.most_in_flight = pacing.max_in_flight
         self.plain = pacing.order == "none" and pacing.batch is None and not self.gate.limited
-        """Whether there is nothing to choose as long as nothing fails."""
+        """Whether deliveries can simply be sent one after the other as long as nothing fails."""
 
     @property
     def room(self) -> int:

@@ -34,28 +34,28 @@ class Lines:
 
     def __init__(self) -> None:
         self.blocking: dict[str, set[int]] = {}
-        """By subject, the deliveries that the later ones wait for."""
+        """By subject, the numbers of the deliveries that later ones of that subject wait for."""
         self.held: dict[str, deque[Queued]] = {}
         self.held_count = 0
         self.beyond: dict[str, int] = {}
-        """Lines that continue in the store behind what is held here: the number of the last one."""
+        """For each line that continues in the store behind what is held here: the number of its last delivery."""
         self.unread: set[str] = set()
-        """Lines with none left in memory, which have to be read."""
+        """Lines that have no deliveries left in memory, and have to be read from the store."""
         self.stuck: list[tuple[Micros, int, str]] = []
-        """A heap of deliveries that failed while others wait for them: when each first failed, the delivery, its
+        """A heap of failed deliveries that others wait for: the time of the first failure, the delivery's number, its
         subject."""
         self.unswept: int | None = None
-        """After a start, the highest number found held: once all before it are in their lines, free lines may be
-        released."""
+        """After a start, the highest number of a held delivery that was found. Once all deliveries up to it are in
+        their lines, free lines may be released."""
         self.family: Family | None = None
-        """The lanes of other links that keep their order together with this one."""
+        """The lanes of the links that share one order with this one."""
         self.yielding: dict[str, None] = {}
-        """Lines that wait for a delivery of another lane, by subject."""
+        """The subjects of the lines that wait for a delivery of another lane."""
         self.nudged: dict[str, None] = {}
-        """Those of the yielding lines that may no longer have to wait."""
+        """The subjects of the yielding lines that may no longer have to wait."""
         self.ahead_at: Micros = 0
-        """When to check again whether they have to wait."""
+        """When to check again whether the yielding lines still have to wait."""
         self.outdated: dict[int, str] = {}
-        """Deliveries that wait for a retry although a newer one of their subject waits too."""
+        """Deliveries that wait for a retry although a newer one of the same subject also waits."""
         self.replaced: dict[int, str] = {}
-        """Deliveries whose replacement is not stored yet: their lines wait for that."""
+        """Deliveries that were replaced, while that is not stored yet. Their lines wait until it is."""

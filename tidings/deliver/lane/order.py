@@ -21,7 +21,7 @@ from tidings.model.delivery import Waiting
 from tidings.model.moment import SECOND, Micros
 
 FAR: Micros = 1 << 60
-"""The due time of a held delivery: never, until its line releases it."""
+"""The due time of a held delivery. It is so far away that the delivery is not sent until its line releases it."""
 
 
 def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool:

@@ -24,9 +24,9 @@ class Queued(msgspec.Struct, gc=False):
     stored: bool = False
     subject: str | None = None
     known: bool = False
-    """Its subject was looked up (only for ordered links)."""
+    """Whether the delivery's subject was looked up (only for ordered links)."""
     freed: bool = False
-    """Released from hold and queued, though its row still says held; its line waits for it."""
+    """Whether it was released and queued, although its row still says that it is held. Its line waits for it."""
     cancelled: bool = False
 
     @classmethod

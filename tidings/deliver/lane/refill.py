@@ -17,7 +17,8 @@ from tidings.store.base import Db, Row
 
 REFILL_BELOW = QUEUE_MAX // 2
 PROBED_FROM = 16
-"""How many are read for a probe, as with an ordered link some may have to be held."""
+"""How many deliveries to read for a probe: more than one, because some deliveries of an ordered link may have to be
+held."""
 LINES_READ = 16
 
 

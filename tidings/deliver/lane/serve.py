@@ -20,9 +20,9 @@ from tidings.store.base import Db
 
 MILLI: Micros = 1_000
 TURN_MAX = 16
-"""How many requests one lane may start in a turn, so that all lanes get their turn."""
+"""The maximum number of requests that one lane may start in a turn, so that all lanes get their turn."""
 PROBES_MAX = 2
-"""How many probes with retries or old deliveries may be in flight; the newest have their own places."""
+"""How many probes may be in flight with retries or old deliveries. The newest deliveries have their own slots."""
 RECENT: Micros = 5 * SECOND
 
 Launch = list[tuple[Lane, list[Queued]]]

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from tidings.deliver.lane.lane import Lane
 
 EXPRESS_MAX = 16
-"""How many requests beyond its window may carry its newest deliveries while earlier ones are slow or fail."""
+"""How many requests beyond the lane's window may be in flight with its newest deliveries, while earlier ones are slow
+or fail."""
 SLOW: Micros = 1 * SECOND
-"""A request that takes this long is slow; if nothing came back or left for this long, slow ones have taken all
-places."""
+"""A request that takes this long is slow. If no request came back or left for this long, slow ones have taken all
+slots."""
 SLOW_KEPT: Micros = 60 * SECOND
 
 
@@ -56,27 +57,27 @@ class Setbacks:
 
     def __init__(self, failed_to: Micros = 0, older_until: Micros | None = None, trust: Trust = TRUSTED) -> None:
         self.failed_to = failed_to
-        """When the newest message that failed was made; 0 if none has failed."""
+        """When the newest of the failed messages was created; 0 if none has failed."""
         self.last: LastFailure | None = None
-        """The last failure; None if nothing has failed since the start, or since it was edited."""
+        """The last failure; None if nothing has failed since the server started or the link was edited."""
         self.express: dict[int, Micros] = {}
-        """Numbers of deliveries in flight beyond the window, and when they left."""
+        """The numbers of the deliveries in flight beyond the window, and when each left."""
         self.slow_until: Micros = 0
-        """Until when it counts as slow: something was slow or got no response less than SLOW_KEPT ago."""
+        """Until when the lane counts as slow: until SLOW_KEPT after a request was slow or got no response."""
         self.silent_since: Micros = 0
-        """While requests are in flight: since when none has come back."""
+        """While requests are in flight: the time since which none has come back."""
         self.recovery: Recovery | None = None
-        """Its last one since the start."""
+        """The lane's last recovery since the server started."""
         self.trust = trust
         self.older_until = older_until
-        """Until then only fresh ones are sent."""
+        """Until then, only messages that are newer than every failed one are sent."""
         self.trial_due, self.due_first = False, older_until is not None
-        """Whether a pause is over and nothing was sent since; whether the first one sent then was tried before."""
+        """Whether a pause is over and nothing has been sent since; whether the first one to be sent then is a retry."""
         self.retry_next = False
-        """Whether, after a hold, a retry precedes old untried ones, to see whether the endpoint asks for a pause
-        again."""
+        """Whether, after a hold, a retry goes before old deliveries that were never tried, to see whether the endpoint
+        asks for a pause again."""
         self.trial: int | None = None
-        """The delivery that was sent first after a pause."""
+        """The number of the delivery that was sent first after a pause."""
         self.left: int | None = None
         """The delivery that left last."""
 

@@ -27,7 +27,7 @@ class Shares:
         self.queued = Share("queued", QUEUED_MAX)
         self._parked: dict[str | None, dict[int, Lane]] = {}
         self._back: dict[str | None, tuple[int, int]] = {}
-        """By tenant, how many requests have finished since the last round, and their bytes."""
+        """By tenant, the number of requests that have finished since the last round, and the number of their bytes."""
 
     def views(self) -> list[ShareView]:
         """All shares as they are now; may be called from any thread."""

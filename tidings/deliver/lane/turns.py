@@ -25,12 +25,12 @@ Kind = Literal["oldest", "due", "newest"]
 MILLI: Micros = 1_000
 BEHIND: Micros = 1 * SECOND
 NARROW = 16
-"""With this few requests in flight, the newest may have to wait a long time for their turn."""
+"""With this many requests in flight or fewer, the newest deliveries could wait a long time for their turn."""
 FEW = 8
 SUBJECTS_READ = 64
-"""How many subjects are looked up at once."""
+"""The maximum number of subjects that are looked up at once."""
 LAST_DUE = 4
-"""In every second round of turns, a probe takes the last due retry rather than the first."""
+"""The bit of the turn counter that makes a probe take the last due retry instead of the first."""
 
 _TURNS: tuple[tuple[Kind, ...], ...] = (
     ("newest", "oldest", "due"),
@@ -39,7 +39,8 @@ _TURNS: tuple[tuple[Kind, ...], ...] = (
     ("oldest", "due", "newest"),
 )
 _FRESH_TURNS = 8
-"""One in this many turns is for what is not fresh; at a low rate, or with few in flight, more would delay others."""
+"""One in this many turns is for deliveries that are not fresh. At a low rate, or with few requests in flight, more
+such turns would delay the fresh ones."""
 _OF_FRESH: tuple[tuple[Kind, ...], ...] = (("newest", "oldest", "due"), ("oldest", "newest", "due"))
 _OF_OTHERS: tuple[tuple[Kind, ...], ...] = (("oldest", "due", "newest"), ("due", "oldest", "newest"))
 _AFTER_A_PAUSE: tuple[Kind, ...] = ("newest", "due", "oldest")
@@ -53,9 +54,9 @@ class Look(msgspec.Struct, frozen=True):
     events: Callable[[list[int]], dict[int, Event]]
     """From numbers to events."""
     has_earlier: Callable[[Lane, Queued], bool]
-    """Whether the backlog may hold an earlier delivery of the item's subject."""
+    """Whether the backlog may contain an earlier delivery with the same subject."""
     has_newer: Callable[[Lane, Queued], bool]
-    """Whether the backlog holds a newer one."""
+    """Whether the backlog contains a newer delivery with the same subject."""
 
 
 def kinds(lane: Lane, now: Micros) -> tuple[Kind, ...]:

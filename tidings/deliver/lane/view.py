@@ -22,18 +22,18 @@ class LaneView(msgspec.Struct, frozen=True):
     fails: int
     failing_since: Micros | None
     probe_at: Micros | None
-    """When the next probe may leave; None if at once, as soon as there is something to send."""
+    """When the next probe may be sent; None if it may be sent as soon as there is something to send."""
     held_until: Micros | None = None
     held_status: int | None = None
     alarming: bool = False
-    """Whether its failures are more than a passing problem, so that somebody should check."""
+    """Whether its failures are more than a temporary problem, so that somebody should check."""
     last_failure: LastFailure | None = None
-    """The last failure; also None right after a start, when only the store knows it."""
+    """The last failure; None also right after the server's start, while it is only in the store."""
     succeeded_at: Micros | None = None
     disables_at: Micros | None = None
-    """From when a failure disables it, if it is an endpoint and does not succeed before then."""
+    """The time after which a failure disables it, if it is an endpoint and nothing succeeds before then."""
     next_due: Micros | None = None
-    """When the next delivery with a due time may be sent; None if now, or if there is none."""
+    """When the next delivery with a due time may be sent; None if it may be sent now, or if there is none."""
 
 
 def view(lane: Lane, now: Micros) -> LaneView:

@@ -16,7 +16,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.log.events import append_new
 
 WITHOUT_BODY = ("origin", "too_large")
-"""Reasons for which the body was not read."""
+"""Reasons for refusing a submission without reading its body."""
 
 
 class RefusedForms:

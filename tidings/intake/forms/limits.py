@@ -9,9 +9,9 @@ from tidings.rules.network.callers import CallersCount
 
 WINDOW_SECONDS = 60
 PAGES_TIMES = 10
-"""An address may open a form's page this many times as often as it may submit the form."""
+"""Each address may open a form's page this many times more often than it may submit the form."""
 FORMS_MAX = 10_000
-"""The maximum number of forms counted at a time; beyond that, all counts start again."""
+"""The maximum number of forms for which requests are counted; beyond that, all counts restart at 0."""
 
 
 class FormLimits:
@@ -40,7 +40,7 @@ class FormLimits:
         now = self._clock.now()
         if counts.take(client, most, now) > most:
             raise LimitReached(
-                f"Each address may {what} {most:,} times in a minute.",
+                f"Each address may {what} {most:,} times per minute.",
                 code="address_limit_reached",
                 retry_after_seconds=counts.rest_seconds(now),
             )

@@ -45,7 +45,7 @@ from tidings.store.share_queue import ShareQueue
 from tidings.store.writer import Writer
 
 AT_ONCE_MAX = 128
-"""How many submissions the writer has at a time; others wait, tenants in turn."""
+"""The maximum number of submissions given to the writer at a time. The others wait; tenants take turns."""
 WAITING_MAX = 5_000
 RETRY_AFTER_SECONDS = 2.0
 FORMS_KEPT = 10_000
@@ -81,9 +81,9 @@ class FormAnswer(NamedTuple):
     posted: Posted
     wrong: Sequence[WrongField] = ()
     again: Again = ""
-    """Why it has to be sent again, although no field is wrong."""
+    """Why the form has to be submitted again, although no field is wrong."""
     token: str = ""
-    """The page's token, if it is still valid."""
+    """The token of the form's page, if it is still valid."""
 
     @property
     def looks_accepted(self) -> bool:
@@ -99,9 +99,9 @@ class ReadyForm(NamedTuple):
     key: Key
     """The caller under which its events are published: the form itself, for its tenant."""
     values_max: int
-    """How many values of a submission are read."""
+    """The maximum number of values that are read from a submission."""
     page_bytes: int
-    """About how large its page is, and therefore how much work it is to render."""
+    """The approximate size of the form's page, which shows how much work it is to render."""
 
 
 class FormReceiver:
@@ -125,7 +125,7 @@ class FormReceiver:
         self.tokens = tokens
         self.limits = FormLimits(clock)
         self.taken: dict[str, int] = {}
-        """How many submissions got each verdict."""
+        """The number of submissions by verdict."""
 
     @property
     def share(self) -> Share:
@@ -139,7 +139,7 @@ class FormReceiver:
     def found(self, form: Form | None) -> Form:
         """The form, if there is one; otherwise raises NotFound."""
         if form is None:
-            raise NotFound("There is no form here.")
+            raise NotFound("There is no form at this path.")
         return form
 
     def admit(self, form: Form, given: Submission, peer: str, public: PublicUrl | None) -> None:
@@ -149,7 +149,9 @@ class FormReceiver:
         """
         self.limits.take(form, peer)
         if not may_submit(dict(given.headers), public, form.options.origins):
-            self.refuse(form, given, "origin", "The submission came from a page whose origin the form does not list.")
+            self.refuse(
+                form, given, "origin", "The submission came from a page whose origin is not in the form's `origins`."
+            )
             raise ForeignOrigin("This form can be submitted from its own page, and from the origins that it lists.")
 
     def ready(self, form: Form) -> ReadyForm:
@@ -211,7 +213,7 @@ class FormReceiver:
         token = opened if opened is not None and opened.is_valid else None
         if again := _to_send_again(text, opened, options.min_seconds):
             if again == "too_fast":
-                self._keep(form, given, "too_fast", "The submission came faster than a person can fill in the page.")
+                self._keep(form, given, "too_fast", "The form was submitted faster than a person can fill it in.")
             return FormAnswer("wrong", posted, again=again, token=text if token is not None else "")
         unknown = ready.checks.unknown(posted, (options.honeypot, FIELD))
         if unknown:

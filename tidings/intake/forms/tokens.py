@@ -19,9 +19,9 @@ from tidings.store.base import StoreError
 from tidings.store.seal import NONCE_BYTES, Sealer
 
 FIELD = "_token"
-"""The name of the field that holds it; no declared field begins with _."""
+"""The name of the form field that contains the token. The names of declared fields never begin with _."""
 LIFE_SECONDS = 86_400
-"""Receipts detect repeats for at least a day."""
+"""How long a token is valid: as long as receipts detect repeats, which is at least a day."""
 TOKEN_CHARS_MAX = 300
 _ID_BYTES = 12
 

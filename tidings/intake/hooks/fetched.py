@@ -17,17 +17,18 @@ from tidings.rules.share import Share
 
 KEPT_SECONDS = 6 * 3_600.0
 AGAIN_SECONDS = 60.0
-"""A URL that failed, or was fetched again because it did not match, is not requested more often than this."""
+"""The minimum time between two requests to a URL that failed, or that was fetched again because its keys did not
+match."""
 KEPT_MAX, FAILED_KEPT_MAX = 1_000, 1_000
 KEPT_BYTES_MAX = 16 * 1024 * 1024
 FETCH_SECONDS = 5.0
 CONTENT_BYTES_MAX = 256 * 1024
 AT_ONCE_MAX = 32
 FETCHES_MAX, WINDOW_SECONDS = 30, 60.0
-"""A tenant's hooks fetch this often in each window."""
+"""The maximum number of fetches for all hooks of a tenant in each time window, and the length of the window."""
 
 Fetch = Callable[[str, str, bytes, float, int], Awaitable[bytes | None]]
-"""Takes a URL, a method, a body, and limits of seconds and bytes; returns the body of a 2xx response, or None."""
+"""Takes a URL, a method, a body, and limits in seconds and bytes; returns the body of a 2xx response, or None."""
 
 
 class Fetched:
@@ -42,7 +43,7 @@ class Fetched:
         self._window = 0.0
         self._counts: dict[str | None, int] = {}
         self.share = Share("fetches", AT_ONCE_MAX)
-        """Requests for certificates and keys in progress."""
+        """The requests for certificates and keys that are in progress."""
 
     async def all(self, needed: Sequence[Needed], tenant: str | None, *, again: bool = False) -> dict[str, bytes]:
         """Everything that could be fetched, by key. `again`: the cached ones did not match."""

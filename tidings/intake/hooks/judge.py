@@ -13,7 +13,7 @@ from tidings.rules.hooks.packed import SMALL_BYTES, unpacked
 from tidings.rules.schemes import HookRequest, Verdict
 
 BESIDE_BYTES = 128 * 1024
-"""A larger body is verified and read in a thread."""
+"""Bodies larger than this are verified and parsed in a thread."""
 
 
 class Judged(NamedTuple):
@@ -21,12 +21,12 @@ class Judged(NamedTuple):
 
     verdict: Verdict
     request: HookRequest
-    """The request with the body that was signed: as received or, if that was compressed, decompressed."""
+    """The request with the body that was signed: the body as received, or decompressed if it was compressed."""
     body: bytes
     """The body without its Content-Encoding."""
     fetched: Mapping[str, bytes]
     unknown: bool = False
-    """Whether keys needed for a verdict could not be fetched, so that the sender may try again."""
+    """Whether keys that are needed for a verdict could not be fetched, so that the sender may try again."""
 
 
 async def judge(

@@ -35,9 +35,9 @@ class ReadyHook(NamedTuple):
     refused: HookReply | None
     """The response to refused requests; None for the default of hooks."""
     headers_read: frozenset[str]
-    """The headers that are read to check a request, in lower case."""
+    """The lowercase names of the headers that are read to check a request."""
     shows_secret: bool
-    """Whether its requests contain the secret itself, or another credential that is read."""
+    """Whether requests to the hook contain the secret itself, or another credential that is read."""
 
     def key_of(self, request: HookRequest, event: Event) -> str | None:
         """The key that identifies repeats of the request that became this event; None if repeats are accepted."""

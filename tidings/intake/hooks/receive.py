@@ -45,8 +45,8 @@ from tidings.store.share_queue import ShareQueue
 from tidings.store.writer import Writer
 
 AT_ONCE_MAX = 512
-"""How many hook requests the writer has at a time; others wait, tenants in turn, so that other writes do not wait
-long."""
+"""The maximum number of hook requests given to the writer at a time, so that other writes need not wait long. The
+other requests wait; tenants take turns."""
 WAITING_MAX = 20_000
 RETRY_AFTER_SECONDS = 2.0
 DETAIL_CHARS_MAX = 1_000
@@ -100,7 +100,7 @@ class HookReceiver:
         self.ready = ReadyHooks()
         self.refusals = HookRefusals(writer)
         self.taken: dict[str, int] = {}
-        """How many requests got each verdict."""
+        """The number of requests by verdict."""
 
     @property
     def shares(self) -> tuple[Share, ...]:
@@ -204,7 +204,7 @@ class HookReceiver:
             and answer.fetch is not None
             and not await self.fetched.confirm(answer.fetch, ready.hook.tenant)
         ):
-            detail = "The URL that confirms the subscription did not answer."
+            detail = "The URL that confirms the subscription did not respond."
             return self._refuse(ready, arrival, "handshake", detail, _TRY_AGAIN)
         if refused is not None:
             return self._refuse(ready, arrival, "handshake", refused, HookReply(status=403))
@@ -233,7 +233,7 @@ class HookReceiver:
         self._keep(ready, receipt)
         if reply is not None:
             return _answer(ready, reply, arrival.request, "refused")
-        said = f"This request was refused. The hook's operator can see the reason under {receipt.id}.\n"
+        said = f"This request was refused. The hook's operator can look up the reason under {receipt.id}.\n"
         return HookAnswer(401, {"content-type": "text/plain; charset=utf-8"}, said.encode(), "refused")
 
     def _keep(self, ready: ReadyHook, receipt: Receipt) -> None:

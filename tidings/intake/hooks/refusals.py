@@ -23,10 +23,11 @@ from tidings.store.writer import Writer
 
 FLUSH_SECONDS = 0.5
 PER_FLUSH_MAX, PER_CLIENT_MAX = 20, 5
-"""How many requests of one hook, and from one address, are stored at a time; the first ones say as much as the rest."""
+"""The maximum number of requests to one hook, and from one address, that are stored at a time. Later ones would show
+nothing new."""
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 REQUEST_BYTES = 2_048
-"""About how many bytes a request takes besides its body."""
+"""The approximate size of a request in bytes, without its body."""
 REFUSALS_KEPT, KEPT_BYTES_MAX = 1_000, 16 * 1024 * 1024
 """The limits for one hook."""
 TRIM_EVERY = 100
@@ -45,9 +46,9 @@ class HookRefusals:
         self._since_trim: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
         self.share = Share("refusals", WAITING_BYTES_MAX)
-        """Bytes of refused requests that are not written yet."""
+        """The bytes of refused requests that are not written yet."""
         self.left_out = 0
-        """How many were not kept, because their hook, sender or tenant had no room left."""
+        """The number of refused requests that were not kept, because their hook, sender or tenant had no room left."""
 
     def has_room(self, receipt: Receipt) -> bool:
         """Whether there is room for a request; otherwise it is counted as left out."""

@@ -21,12 +21,12 @@ from tidings.store.catalog import Catalog
 
 BATCH_MAX = 1_000
 ERRORS_MAX = 50
-"""Up to this many operations are named in a refusal, not only the first."""
+"""The maximum number of wrong operations that a refusal lists."""
 _VERBS: dict[str, Verb] = {"create": "create", "put": "put", "edit": "edit", "delete": "delete"}
-_DATA = "create, put and edit require data with the item's fields; delete does not accept any."
+_DATA = "create, put and edit require data with the item's fields; delete must not have data."
 
 Asked = Sequence[tuple[Verb, ItemRequest]]
-"""The operations of a batch, in their order."""
+"""The operations of a batch, in order."""
 
 
 class BatchOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class Batches:
         """
         if not 1 <= len(operations) <= BATCH_MAX:
             code = "too_many" if operations else "too_few"
-            raise _misplaced("/operations", code, f"A batch must have 1 to {BATCH_MAX:,} operations.")
+            raise _misplaced("/operations", code, f"A batch must have from 1 to {BATCH_MAX:,} operations.")
         asked: list[tuple[Verb, ItemRequest]] = []
         wrong = Wrong()
         for index, each in enumerate(operations):
@@ -98,7 +98,9 @@ def _asked(caller: ItemRequest, given: BatchOperation, index: int) -> tuple[Verb
     conditions = ANY
     if given.revision is not msgspec.UNSET:
         if given.op == "create":
-            raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
+            raise _misplaced(
+                f"{at}/revision", "not_possible_here", "A new item has no revision yet. Leave revision out."
+            )
         if given.revision < 1:
             raise _misplaced(f"{at}/revision", "too_small", "Revisions start at 1.")
         conditions = Conditions(must_exist=True, expected=frozenset({given.revision}))

@@ -155,7 +155,7 @@ class ItemChanges:
     def _current(self, collection: Collection) -> Kind:
         if not self._catalog.is_current(collection):
             raise Changing(
-                f"The collection {collection.name} is being changed; nothing was done. Try again.",
+                f"The collection {collection.name} is being changed, so nothing was done. Try again.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         return self._kinds.of(collection)
@@ -318,7 +318,7 @@ def look_up(
         raise _absent(grant, ident)
     if len(found) > 1:
         # Even if one of them has no tenant: after it is deleted, repeating the request would hit another tenant's item.
-        detail = f"Several tenants have an item {ident[:64]}; pass `tenant` to say which (empty for none)."
+        detail = f"Several tenants have an item {ident[:64]}. Pass `tenant` to choose one; leave it empty for none."
         place = Place(parameter="tenant", code="ambiguous_id", detail=detail)
         raise Conflict(detail, code="ambiguous_id", errors=[place])
     return found[0]

@@ -22,20 +22,20 @@ from tidings.store.items.items import ItemTable, Lock
 from tidings.store.items.tables import OWN_COLUMNS
 
 WEIGHT_MAX = 16 * 1024 * 1024
-"""The maximum number of bytes of items, with their events, that one write job reads and writes: some tenths of a second
-on a slow disk."""
+"""The maximum number of bytes of items, with their events, that one write job reads and writes, which takes a few
+tenths of a second on a slow disk."""
 VALUE_WEIGHT = 8
-"""What each value in an object or an array adds to the weight of a changed item: a megabyte may hold 190,000 numbers,
-which take four times as long as a text."""
+"""The weight that each value in an object or array adds to a changed item: a megabyte may contain 190,000 numbers,
+which take four times as long as text of that size."""
 SEARCHED_WEIGHT, SEARCHED_CHARS_MAX = 30, 12_000
-"""What each character of a text that `q` searches adds to the weight of a written item: a word is an entry of an index.
-The number of words of an item is limited (rules/items/search_words.py)."""
+"""The weight that each character of a text that `q` searches adds to a written item, because each word is an entry in
+an index. The number of words per item is limited (rules/items/search_words.py)."""
 INDEX_WEIGHT, INDEXES_FREE = 300, 16
-"""What each index of a collection, beyond the first few, adds to the weight of a written item."""
+"""The weight that each index of a collection adds to a written item; the first few (INDEXES_FREE) add nothing."""
 REFERRERS_MAX = 1_100
-"""More than one job can change, so at least one of this many items that refer to an item still does."""
+"""More items than one job can change: if this many items refer to an item, at least one still does after the job."""
 FEW = 10
-"""How many items that refer to it are read ahead for each item that is deleted."""
+"""For each item that is deleted: how many of the items that refer to it are read in advance."""
 TOO_HEAVY = "too_heavy"
 
 Pair = tuple[Any, str]
@@ -77,9 +77,9 @@ class Draft:
     def _forget(self) -> None:
         self._items: dict[int, Item] = {}
         self._stored: dict[int, Item] = {}
-        """The items that were read, as stored."""
+        """By `seq`, the items that were read, as they are stored."""
         self._rows: dict[int, Row] = {}
-        """New items that nothing has asked for, as values of `columns`."""
+        """New items that have not been looked up yet, as the values of `columns`."""
         self._seqs: dict[str, dict[str, int]] = {}
         """By id and tenant."""
         self._asked: set[Pair] = set()
@@ -87,7 +87,7 @@ class Draft:
         self._holders: dict[str, dict[Pair, int]] = {name: {} for name in self._unique}
         self._sought: dict[str, set[Pair]] = {name: set() for name in self._unique}
         self._referrers: dict[tuple[str, str, str], list[int]] = {}
-        """By field, id and tenant: everything in the store that refers to that item."""
+        """By field, id and tenant of an item: everything in the store that refers to the item through that field."""
         self._changed: dict[int, None] = {}
         self._gone: set[int] = set()
 

@@ -19,7 +19,7 @@ from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 
 Named = tuple[str, Mapping[str, Any]]
-"""A tenant, and the given values of one of its items."""
+"""A tenant, and the values given for one of its items."""
 
 
 def foresee(

@@ -23,9 +23,9 @@ from tidings.rules.items.item import ID, ID_RULE
 from tidings.rules.items.permit import Grant
 
 ERRORS_MAX = 50
-"""The first this many bad lines are reported in full; the rest are only counted."""
+"""The maximum number of bad lines that are reported in full; further ones are only counted."""
 PLACES_MAX = 10
-"""The maximum number of places reported per line."""
+"""The maximum number of errors that are reported per line."""
 
 
 OnConflict = Literal["refuse", "replace", "merge", "skip"]

@@ -53,16 +53,16 @@ class Reference(msgspec.Struct, frozen=True):
 
     field: str
     kind: Kind | None
-    """None if the collection no longer exists, or the caller may not know about it."""
+    """None if the collection no longer exists, or the caller may not know that it exists."""
     seen: Condition
     to: str
     is_self: bool
 
 
 Later = tuple[int, Reference, str, str]
-"""A line that refers to an item that did not exist yet: line, field, id, tenant."""
+"""A reference to an item that did not exist yet: the line, the field, and the id and tenant that it refers to."""
 Reach = tuple[Reference, int, item_bulk.Pairs]
-"""A reference, its place among a line's values, and its targets in the store."""
+"""A reference, its index among a line's values, and the items in the store that it can refer to."""
 _REPLACES: dict[OnConflict, Literal["replaced", "merged"]] = {"replace": "replaced", "merge": "merged"}
 
 

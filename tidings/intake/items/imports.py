@@ -34,14 +34,15 @@ from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 
 BLOCK_BYTES = 128 * 1024
-"""This much of a file is checked at a time: some milliseconds."""
+"""How many bytes of a file are checked at a time, which takes a few milliseconds."""
 REPLACED_COUNTS = 2
-"""A line that may replace an item counts as this many new ones: it takes that much longer to store."""
+"""A line that may replace an item counts as this many new items, because it takes that much longer to store."""
 PART_LINES = 250
-"""An import in parts stores this many lines at a time: some hundredths of a second."""
+"""How many lines an import in parts stores at a time, which takes a few hundredths of a second."""
 REFUSED = "import_refused"
 _USUAL_BYTES, _USUAL_LINES = 4 * 1024 * 1024, 2_000
-"""A whole file of this size may weigh WEIGHT_MAX; with settings that allow more it may weigh more in proportion."""
+"""A file of this size that is imported whole may weigh WEIGHT_MAX. If the settings allow larger files, these may weigh
+proportionally more."""
 _NEEDS: dict[OnConflict, Verb] = {"replace": "put", "merge": "edit"}
 _ADVICE = "Import it with partial=true (--partial), or as several files."
 
@@ -55,11 +56,11 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     grant: Grant
     media: str
-    """The media type of the file: CSV, or else NDJSON."""
+    """The media type of the file: CSV, or any other for NDJSON."""
     tenant: str = ""
     on_conflict: OnConflict = "refuse"
     in_parts: bool = False
-    """Good lines are stored in parts and bad ones reported, instead of all or none."""
+    """Whether good lines are stored in parts and bad ones reported, instead of storing all lines or none."""
 
 
 class ImportLimits(msgspec.Struct, frozen=True):
@@ -100,7 +101,7 @@ class StoredPart(msgspec.Struct):
     counts: Counts
     refusals: Refusals
     lines: int = 0
-    """How many lines; 0: all that were left of their chunk."""
+    """The number of lines; 0 means all remaining lines of the chunk."""
 
 
 class ImportRun(Protocol[R_co]):
@@ -117,7 +118,7 @@ class ImportRun(Protocol[R_co]):
 
 
 Turn = Callable[[], AbstractAsyncContextManager[None]]
-"""Waits until one more block may be checked, and holds that place."""
+"""Waits until one more block may be checked, and holds that slot while it is."""
 
 
 class Imports:
@@ -129,7 +130,7 @@ class Imports:
         self.parts = (items, catalog, kinds, clock)
         self.folder, self.limits = folder, limits
         self.under_way = 0
-        """How many files are being imported."""
+        """The number of files that are being imported."""
 
     def begin(self, request: ImportRequest) -> Import:
         """An import whose file is not read yet. Raises Forbidden if the key may not do that."""
@@ -208,7 +209,7 @@ class Import:
     def _check_size(self, size: int) -> None:
         bytes_max = 0 if self._request.in_parts else self._imports.limits.bytes_max
         if bytes_max and size > bytes_max:
-            raise TooLarge(f"A file that is stored whole may have at most {bytes_max:,} bytes. {_ADVICE}")
+            raise TooLarge(f"A file that is imported whole may be at most {bytes_max:,} bytes long. {_ADVICE}")
 
     def _check(self, lines: Lines) -> None:
         lines_max = 0 if self._request.in_parts else self._imports.limits.lines_of(self._request.on_conflict)

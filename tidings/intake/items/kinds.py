@@ -17,7 +17,8 @@ from tidings.store.items.items import ItemTable
 
 GRANTS_MAX = 10_000
 KINDS_MAX = 1_000
-"""More than the number of collections at any time; deleted ones make room."""
+"""The maximum number of cached kinds, which is larger than the number of collections at any time. Beyond it, the cache
+is cleared, because it has kinds of deleted collections."""
 
 
 class Kind:

@@ -25,7 +25,8 @@ class LinkEdits:
     def __init__(self, items: ItemChanges, catalog: Catalog, kinds: Kinds) -> None:
         self._items, self._catalog, self._kinds = items, catalog, kinds
         self._key = Key(id="links", hash="", name="links", scopes=(READ_SCOPE, WRITE_SCOPE))
-        """Operators declare links, so links may do everything with items; the event determines the tenant."""
+        """The key for edits by links. It may do everything, because only operators declare links. The event determines
+        the tenant."""
 
     def make(self, db: Db, edit: ItemEdit) -> EditDone:
         """Make an edit, all of it or nothing. Raises Invalid, Conflict, NotFound, or Unavailable for now.
@@ -63,7 +64,7 @@ class LinkEdits:
 def _done(edit: ItemEdit, change: Change, where: str) -> EditDone:
     revision = None if change.after is None else change.after.revision
     if change.event is None:
-        return EditDone(sentence=f"Nothing changed: {where} has these values.", revision=revision)
+        return EditDone(sentence=f"Nothing changed, because {where} already has these values.", revision=revision)
     word: EditWord = "create" if change.before is None else edit.word
     event = msgspec.structs.replace(
         change.event, actor=edit.link, request_id=None, cause=edit.cause, hops=edit.hops + 1, trace=edit.trace

@@ -33,7 +33,7 @@ class Moving:
 
     def __init__(self) -> None:
         self._taken: dict[tuple[str, int], list[_Taken]] = {}
-        """By collection and item, in the order in which it began."""
+        """By collection and item, the removed values; items in the order in which their first value was removed."""
 
     def take(self, db: Db, draft: Draft, seq: int, name: str, after: Item, places: list[Place]) -> None:
         """Remove a unique value that `after` will have. `places`: the errors if the item keeps it."""

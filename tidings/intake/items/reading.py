@@ -32,7 +32,7 @@ T = TypeVar("T")
 Document = dict[str, Any]
 
 EXPANDED = "expanded"
-"""The member that contains the items that references point to."""
+"""The name of the member that contains the items to which references point."""
 TARGETS_MAX = 500
 """The maximum number of references that one statement looks up."""
 

@@ -13,7 +13,7 @@ from tidings.model.errors import Unavailable
 
 MEMORY_BYTES = 8 * 1024 * 1024
 CHUNK_LINES, CHUNK_BYTES = 1_000, 2 * 1024 * 1024
-"""How many lines, or bytes of them, are kept and stored together."""
+"""The maximum number of lines, and of bytes, that are kept and stored together as one chunk."""
 _SIZE_BYTES = 4
 
 
@@ -23,12 +23,12 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
     line: int
     id: str
     own_id: bool
-    """Whether the line gave the id."""
+    """Whether the id comes from the line, instead of being generated."""
     tenant: str
     values: list[Any]
-    """In stored form, in the order of the collection's fields."""
+    """The values in stored form, in the order of the collection's fields."""
     shown: str
-    """The fields as JSON text, without the brace that opens it."""
+    """The fields as JSON text, without the opening brace."""
     data: dict[str, Any] | None
     """The fields as given, if the line may replace an item."""
 
@@ -71,4 +71,6 @@ class Spool:
         try:
             self._file.write(len(chunk).to_bytes(_SIZE_BYTES, "big") + chunk)
         except OSError as wrong:
-            raise Unavailable(f"There is no space for the import: {wrong.strerror}. Nothing was stored.") from wrong
+            raise Unavailable(
+                f"There is no disk space for the import: {wrong.strerror}. Nothing was stored."
+            ) from wrong

@@ -10,7 +10,7 @@ from tidings.model.link import ClientCertificate
 from tidings.model.moment import Micros
 
 MASK = "***"
-"""What is shown instead of a secret; sent back, it keeps the stored one."""
+"""The mask that is shown instead of a secret. A declaration that contains it keeps the stored secret."""
 TIMEOUT_SECONDS = 15.0
 
 
@@ -18,16 +18,16 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """What an operator chooses of a connection and that is not secret. Stored as one JSON text."""
 
     base: str
-    """The URL that paths are appended to, without a `/` at its end; smtp:// or smtps:// for mail."""
+    """The URL to which paths are appended, without a trailing `/`; smtp:// or smtps:// for mail."""
     sender: str = ""
-    """Whom mail is from, if it is for mail."""
+    """The sender of mails, if the connection is for mail."""
     description: str = ""
     rate: float | None = None
     """Requests per second."""
     max_in_flight: int | None = None
     timeout_seconds: float = TIMEOUT_SECONDS
     private: tuple[str, ...] = ()
-    """Ranges of addresses that only this connection may call, such as 10.0.0.0/8."""
+    """Ranges of addresses, such as 10.0.0.0/8, that this connection may call although others may not."""
 
     @property
     def is_mail(self) -> bool:
@@ -62,7 +62,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     access: str
     expires: Micros | None = None
     refresh: str | None = None
-    """The refresh token for the next one."""
+    """The refresh token with which to get the next access token."""
 
 
 class StoredToken(msgspec.Struct, frozen=True, kw_only=True):

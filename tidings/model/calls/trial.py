@@ -10,11 +10,11 @@ from tidings.model.outcome import Outcome
 
 RECORDS_SHOWN = 5
 KEY_OF_TRIAL = "call_0123456789abcdef0123456789abcdef"
-"""Stands for the Idempotency-Key, which each delivery has of its own."""
+"""A placeholder for the Idempotency-Key, which is different for each delivery."""
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """What one page has, and what differs from the mirror. `shown`: the request as the attempt would show it, JSON."""
+    """The content of a page, and how it differs from the mirror. `shown`: the request as in an attempt, as JSON."""
 
     outcome: Outcome
     reason: str
@@ -26,7 +26,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     updated: int = 0
     deleted: int = 0
     changes: tuple[tuple[str, str], ...] = ()
-    """The first few differences: the kind of each, and its key."""
+    """The first few differences: the kind of each, and the record's key."""
     has_more: bool = False
     """There are further pages."""
 
@@ -37,7 +37,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
     is_reached: bool
     """Whether the other system answered."""
     is_accepted: bool | None
-    """Whether it accepted the credentials; None if unknown."""
+    """Whether the server accepted the credentials; None if unknown."""
     outcome: Outcome
     status: int | None
     duration_ms: int
@@ -53,4 +53,4 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     says: str
     answer: str
     headers: str
-    """Those of the request, as JSON; values of the endpoint's own headers are masked."""
+    """The headers of the request, as JSON; the values of the endpoint's own headers are masked."""

@@ -34,29 +34,29 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 
     type: InputType = "text"
     label: str = ""
-    """The text next to it; if empty, its name."""
+    """The text shown next to the field; if empty, the field's name is shown."""
     help: str = ""
     placeholder: str = ""
     required: bool = False
     default: str | bool | list[str] | None = None
-    """What the page shows at first. The value of a hidden field."""
+    """The value that the page shows at first; for a hidden field, its value."""
     min: Bound | None = None
-    """The smallest number, date or time; the fewest characters, choices or files."""
+    """The minimum number, date or time, or the minimum number of characters, choices or files."""
     max: Bound | None = None
     pattern: str = ""
     """A regular expression (without look-around) that the whole text must match."""
     pattern_help: str = ""
-    """The message for a text that does not match it."""
+    """The message for a text that does not match `pattern`."""
     options: dict[str, str] | list[str] = []
-    """What can be chosen: labels by value, or values that are their own labels."""
+    """The choices: labels by value, or values that are also the labels."""
     autocomplete: str = ""
-    """What browsers fill in (HTML): `name`, `postal-code` ...; if empty, as the type says."""
+    """What browsers fill in (HTML's `autocomplete`), such as `postal-code`; if empty, the type determines it."""
     from_query: bool = False
-    """Whether the parameter of its name in the page's URL takes the place of the default."""
+    """Whether the query parameter with the field's name, in the page's URL, replaces the default."""
     accept: tuple[str, ...] = ()
-    """The media types of its files, such as `image/*`, or the ends of their names, such as `.pdf`."""
+    """The permitted media types of its files, such as `image/*`, or extensions of their names, such as `.pdf`."""
     max_bytes: int | None = None
-    """The size that each of its files may have."""
+    """The maximum size of each of its files."""
 
     @property
     def choices(self) -> dict[str, str]:
@@ -68,12 +68,12 @@ class FormOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What a form's owner chooses. Stored as one JSON text."""
 
     path: str
-    """What follows `/f/` in its URL."""
+    """The part of the form's URL after `/f/`."""
     fields: dict[str, FormField]
-    """By name, in the order of the page."""
+    """The fields by name, in the order in which the page shows them."""
     title: str = ""
     description: str = ""
-    """Text above the fields; blank lines part paragraphs."""
+    """The text above the fields; blank lines separate paragraphs."""
     submit: str = ""
     """The text of the button."""
     thanks: str = ""
@@ -82,15 +82,15 @@ class FormOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     type: str = ""
     """The type of the form's events."""
     subject: str = ""
-    """The field whose value is the subject of its events; if empty, the subject is the receipt's id."""
+    """The field whose value becomes the subject of the form's events; if empty, the subject is the receipt's id."""
     origins: tuple[str, ...] = ()
-    """The origins of other pages that may submit it."""
+    """The origins of other pages that may submit the form."""
     honeypot: str = ""
-    """The name of the field that people do not see."""
+    """The name of the honeypot: a field that people do not see."""
     min_seconds: float = 0
-    """A submission that is made sooner is not a person's."""
+    """The minimum time between opening the page and submitting it. Faster submissions are not made by people."""
     max_per_minute: int = 0
-    """How many submissions each address may make in a minute; 0: any number."""
+    """The maximum number of submissions per address and minute; 0 means no limit."""
     enabled: bool = True
 
 

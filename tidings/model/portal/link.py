@@ -12,15 +12,15 @@ from tidings.model.moment import Micros
 PREFIX = "ptl"
 
 May = Literal["change", "read"]
-"""What people may do: everything on the portal's pages, or only look."""
+"""What people may do on the portal's pages: everything, or only read."""
 Mode = Literal["auto", "light", "dark"]
 Font = Literal["system", "humanist", "rounded", "serif", "mono"]
-"""Fonts that computers have; none is fetched."""
+"""Fonts that computers already have, so that none has to be downloaded."""
 
 READING: tuple[str, ...] = ("endpoints:read", "deliveries:read", "events:read", "event-types:read", "replays:read")
 CHANGING: tuple[str, ...] = (*READING, "endpoints:write", "deliveries:write", "replays:write")
 SCOPES: dict[May, tuple[str, ...]] = {"read": READING, "change": CHANGING}
-"""The scopes of a session's key."""
+"""By `may`, the scopes of the session's key."""
 
 
 class EmptyTexts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -50,15 +50,15 @@ class PortalOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     may: May
     frame_origins: tuple[str, ...] = ()
-    """The origins whose pages may show it in a frame."""
+    """The origins whose pages may show the portal in a frame."""
     theme: Theme = Theme()
-    """Its `logo` is the hash of a stored image."""
+    """The theme of the pages. Its `logo` is the hash of a stored image."""
     return_url: str = ""
     maker: str = ""
-    """The id of the key that made it."""
+    """The id of the key that created the link."""
     shared_limits: tuple[SharedLimit, ...] = ()
     session_until: Micros | None = None
-    """When its maker's key expires, and so its session at the latest."""
+    """When the creator's key expires, and with it the session at the latest."""
 
 
 class PortalLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +70,10 @@ class PortalLink(msgspec.Struct, frozen=True, kw_only=True):
     options: PortalOptions
     created: Micros
     expires: Micros
-    """Until when it can be opened."""
+    """The time until which the link can be opened."""
     opened: Micros | None = None
     session: str | None = None
-    """The id of the key that its session has, once it was opened."""
+    """The id of the session's key, once the link has been opened."""
     session_expires: Micros | None = None
     revoked: Micros | None = None
 

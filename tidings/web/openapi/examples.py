@@ -156,7 +156,7 @@ _PLAN = {
 }
 
 _REACHED: dict[str, Any] = {"connection": "shop", "reached": True, "accepted": True, "outcome": "ok", "status": 200}
-_REACHED |= {"duration_ms": 35, "says": "It answered 200 within 35 ms."}
+_REACHED |= {"duration_ms": 35, "says": "The server answered 200 within 35 ms."}
 _STORED: dict[str, Any] = {"revision": 1, "created": THEN, "updated": THEN}
 _HOOK: dict[str, Any] = {
     "id": HOOK,

@@ -51,7 +51,7 @@ class Keep(msgspec.Struct, frozen=True):
     key: KeptKey
     values: dict[str, Any]
     stored: Callable[[], None]
-    """Call this once it is stored."""
+    """The function to call once the value is stored."""
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
         """Store them."""

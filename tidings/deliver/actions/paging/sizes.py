@@ -14,7 +14,7 @@ ANSWER_BYTES_MAX = 8 * 1024 * 1024
 OBSERVED_PER_STEP = 1_000
 OBSERVED_BYTES_PER_STEP = 1024 * 1024
 RECORD_BYTES_MAX = 1024 * 1024
-"""A record becomes the data of an event, so it may be as large as an event that is published."""
+"""The maximum size of a record. It becomes the data of an event, so it may be as large as a published event."""
 
 
 def check_whole(reply: Reply) -> None:
@@ -29,8 +29,8 @@ def check_size(observed: Observation) -> None:
     """Raise BadRecord if a record is too large for an event."""
     if not observed.is_deleted and (size := len(encode(observed.record))) > RECORD_BYTES_MAX:
         raise BadRecord(
-            f"The record {observed.key} has {size:,} bytes of JSON; the maximum is {RECORD_BYTES_MAX:,}. `data` of "
-            "`emit` can leave a part of it out."
+            f"The record {observed.key} has {size:,} bytes of JSON; the maximum is {RECORD_BYTES_MAX:,}. Use `data` in "
+            "`emit` to leave out a part of it."
         )
 
 

@@ -25,7 +25,7 @@ from tidings.rules.splitting import SplitTemplate
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.store.base import StoreError
 
-NO_LONGER = "The link no longer splits events, but this delivery is about an element of one."
+NO_LONGER = "The link no longer splits events, but this delivery is about an element of a split event."
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class SplitAction:
             if self._guard.skips(scope):
                 return Split(outcomes.SKIPPED, SKIPPED_BY_IF)
             if made := self._tools.parts.count(self._num, number):
-                said = f"It was already split into {made:,} deliveries. Retry those instead."
+                said = f"The event was already split into {made:,} deliveries. Retry those instead."
                 return Split(outcomes.SPLIT, said)
             elements = template.fill(scope)
         except TemplateFailed as wrong:

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 OTHERS = -1
 CHECK: Micros = 1 * SECOND
-"""A delivery that ended unannounced (cancelled in the background, its link deleted) is noticed this much later."""
+"""How often to check for deliveries that ended without notice, because they were cancelled in the background or their
+link was deleted."""
 CHECKED_MAX = 64
 YIELDING_MAX = 1_000
-"""With this many lines yielding, a lane takes nothing more."""
+"""The number of yielding lines at which a lane stops taking further deliveries."""
 
 
 class Family:
