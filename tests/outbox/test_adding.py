@@ -88,8 +88,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tenant": "a b"}, "A tenant's id"),
     ({"type": "endpoint.gone"}, "Tidings' own"),
     ({"time": "tomorrow"}, "RFC 3339 format"),
-    ({"time": "2150-01-01T00:00:00Z"}, "from 1970 to 2099"),
-    ({"time": datetime(1969, 1, 1, tzinfo=UTC)}, "from 1970 to 2099"),
+    ({"time": "2150-01-01T00:00:00Z"}, "the years 1970 to 2099"),
+    ({"time": datetime(1969, 1, 1, tzinfo=UTC)}, "the years 1970 to 2099"),
     ({"time": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  (that is what is wrong with it)
 ]
 
