@@ -82,7 +82,9 @@ def test_an_event_creates_and_then_replaces_an_item(world: World) -> None:
     second = world.api.publish("shop.order.updated", {"id": 17, "title": "Chairs", "pieces": 3})
     ended(world, second)
     third = world.api.publish("shop.order.updated", {"id": 17, "title": "Chairs", "pieces": 3})
-    assert ended(world, third)["attempts"][0]["reason"] == "Nothing changed, because orders/17 already has these values."
+    assert (
+        ended(world, third)["attempts"][0]["reason"] == "Nothing changed, because orders/17 already has these values."
+    )
     found = item(world, "17")
     assert (found["title"], found["pieces"], found["price"], found["revision"]) == ("Chairs", 3, None, 2)
     told = changes(world)

@@ -58,7 +58,11 @@ def places(
     wanted = [(name, value) for name, value in (("/ca", ca), ("/client_certificate", client)) if value is not None]
     if url.lower().startswith("http:"):
         for pointer, _ in wanted:
-            yield Place(pointer=pointer, code="not_with_http", detail="An http:// URL has no TLS; use https://.")
+            yield Place(
+                pointer=pointer,
+                code="not_with_http",
+                detail="This requires TLS: use an https:// URL instead of http://.",
+            )
         return
     for pointer, value in wanted:
         try:
