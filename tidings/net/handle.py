@@ -49,8 +49,7 @@ class AnswerLimits(msgspec.Struct, frozen=True):
 
     keep_bytes: int = 16 * 1024
     read_bytes: int = 64 * 1024
-    """A body longer than this is cut off, and its connection closed. The limit is larger than the part of a body that
-    is kept, because reading more saves the connection."""
+    """A longer body is cut off, and its connection closed. Reading more than is kept saves the connection."""
     seconds: float = 2.0
     """How long the body may take once the headers are complete. The request's own timeout applies too."""
 
