@@ -134,6 +134,20 @@ def test_v4_agrees_with_the_standard_library(ip: ipaddress.IPv4Address) -> None:
     assert (refusal(f"::ffff:{ip}") is None) == (refusal(str(ip)) is None)
 
 
+@given(V4 | V6 | V4.map(lambda ip: ipaddress.IPv6Address(f"::ffff:{ip}")))
+@example(ipaddress.ip_address("127.0.0.1"))
+@example(ipaddress.ip_address("::ffff:10.1.2.3"))
+@example(ipaddress.ip_address("169.254.169.254"))
+def test_what_a_refusal_says_to_set_allows_this_address_and_no_metadata_service(
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
+    sentence = refusal(str(ip))
+    if sentence is not None and "metadata" not in sentence:
+        said = sentence.rpartition("TIDINGS_ALLOW_ADDRESSES=")[2].removesuffix(".")
+        assert refusal(str(ip), parse_networks(said)) is None
+    assert sentence is None or ("TIDINGS_ALLOW_ADDRESSES" in sentence) == ("metadata" not in sentence)
+
+
 def test_opened_ranges() -> None:
     assert refusal("127.0.0.1", LOOPBACK) is None
     assert refusal("::ffff:127.0.0.1", LOOPBACK) is None

@@ -179,11 +179,8 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
 
 
 def address_refused(why: str) -> Place:
-    """The error for a URL that we refuse to call, with what an operator can do about it."""
-    detail = (
-        f"{why} The operator can allow addresses in TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
-    )
-    return Place(pointer="/url", code="refused_address", detail=detail)
+    """The error for a URL that we refuse to call."""
+    return Place(pointer="/url", code="refused_address", detail=why)
 
 
 def _url(url: str, allow_http: bool, networks: address.Networks) -> list[Place]:

@@ -123,9 +123,11 @@ def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
     if allowed.holds(address) or allowed.holds(inner):
         return None
     what = _what(inner) or _what(address)
-    if what is None:
-        return None
-    return f"{address} is {what}, which is not called unless the operator allows it (allow_addresses)."
+    return None if what is None else _unless_allowed(f"{address} is {what}", inner)
+
+
+def _unless_allowed(said: str, what: object) -> str:
+    return f"{said}, which is not called unless the operator allows it, as with TIDINGS_ALLOW_ADDRESSES={what}."
 
 
 def parse_networks(text: str) -> Networks:
@@ -322,7 +324,7 @@ def _wrong_host(host: str, allowed: Networks) -> str | None:
     if _is_local(name):
         if allowed.holds(IPv4Address("127.0.0.1")) or allowed.holds(IPv6Address("::1")):
             return None
-        return f"{host} is this machine itself, which is not called unless the operator allows it (allow_addresses)."
+        return _unless_allowed(f"{host} is this machine itself", "127.0.0.0/8")
     return None
 
 
