@@ -127,6 +127,14 @@ def test_an_assistants_program_answers_what_is_no_message(run: Run) -> None:
     assert said.exit_code == 1 and "more than 16 MiB" in said.stderr
 
 
+def test_an_assistants_program_passes_the_servers_own_error_on(run: Run) -> None:
+    asked = [{"jsonrpc": "2.0", "id": 5, "method": 5}, {"jsonrpc": "2.0", "id": 6, "method": "resources/list"}]
+    said = run("mcp", input="".join(f"{json.dumps(each)}\n" for each in asked))
+    answers = [json.loads(line) for line in said.stdout.splitlines()]
+    assert [(each["id"], each["error"]["code"]) for each in answers] == [(5, -32600), (6, -32601)]
+    assert "not a JSON-RPC message" in answers[0]["error"]["message"]
+
+
 def test_a_file_that_others_can_read_is_refused(run: Run, stored: Path) -> None:
     assert run("login").exit_code == 0
     stored.chmod(0o644)

@@ -122,14 +122,45 @@ def test_a_notification_is_taken_and_not_answered(server: TestServer) -> None:
     assert (reply.status, reply.body) == (202, b"")
 
 
-def test_no_key_no_batch_no_stream_and_no_unknown_version(server: TestServer) -> None:
-    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-    assert server.api.with_key("").call("POST", "/mcp", ping).status == 401
-    assert server.api.call("POST", "/mcp", [ping]).status == 400
-    assert server.api.call("POST", "/mcp", {"id": []}).status in (400, 422)
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "body"),
+    [
+        (400, -32700, b"nope"),
+        (400, -32700, b'{"jsonrpc": "2.0"'),
+        (400, -32700, b""),
+        (400, -32700, b"\xff"),
+        (400, -32600, [PING]),
+        (400, -32600, 7),
+        (400, -32600, {"jsonrpc": "2.0", "id": [], "method": "ping"}),
+        (400, -32600, {"jsonrpc": "1.0", "id": 1, "method": "ping"}),
+        (400, -32600, {"id": 1, "method": "ping"}),
+        (413, -32600, b" " * (2 << 20)),
+    ],
+)
+def test_what_is_no_message_is_refused_with_an_error_of_json_rpc(
+    server: TestServer, status: int, code: int, body: Any
+) -> None:
+    reply = server.api.call("POST", "/mcp", body, {"Content-Type": "application/json"})
+    said = json.loads(reply.body)
+    assert (reply.status, said["jsonrpc"], said["id"], said["error"]["code"]) == (status, "2.0", None, code)
+    assert reply.headers["content-type"] == "application/json"
+    assert said["error"]["message"] == said["error"]["data"]["detail"] and said["error"]["data"]["status"] == status
+
+
+def test_no_key_no_other_media_no_stream_and_no_unknown_version(server: TestServer) -> None:
+    for wrong, status, headers in (
+        (server.api.with_key(""), 401, {}),
+        (server.api, 415, {"Content-Type": "text/plain"}),
+        (server.api, 400, {"MCP-Protocol-Version": "1999-01-01"}),
+    ):
+        reply = wrong.call("POST", "/mcp", PING, headers)
+        said = json.loads(reply.body)
+        assert (reply.status, said["error"]["code"]) == (status, -32600)
+    assert b"Known: 20" in reply.body
     assert server.api.call("GET", "/mcp").status == 405
-    wrong = server.api.call("POST", "/mcp", ping, {"MCP-Protocol-Version": "1999-01-01"})
-    assert wrong.status == 400 and b"Known: 20" in wrong.body
 
 
 def test_a_large_message_is_taken_though_no_tools_were_listed_before(server: TestServer) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tidings.cli.profiles import completed
 from tidings.cli.session import Key, Url, fail
 from tidings.client import Client, ClientError
-from tidings.client.exchange import ClientRequest
+from tidings.client.exchange import ClientReply, ClientRequest
 
 CALL_SECONDS = 60.0
 LINE_BYTES_MAX = 16 << 20
@@ -58,17 +58,26 @@ def _answer(client: Client, line: bytes) -> str | None:
         return _refused(NOT_JSON, "This line is not JSON.")
     if not isinstance(message, dict):
         return _refused(NO_MESSAGE, "A message is one JSON object; batches are not supported.")
+    ident = message.get("id")
     try:
         reply = client.exchange(ClientRequest("POST", "/mcp", body=line))
-        reply.value()
+        if (error := _error_of(reply)) is None:
+            reply.value()
+            return reply.body.decode() or None
     except ClientError as wrong:
-        ident = message.get("id")
-        return (
-            None
-            if ident is None
-            else json.dumps({"jsonrpc": "2.0", "id": ident, "error": {"code": FAILED, "message": str(wrong)}})
-        )
-    return reply.body.decode() or None
+        error = {"code": FAILED, "message": str(wrong)}
+    return None if ident is None else json.dumps({"jsonrpc": "2.0", "id": ident, "error": error})
+
+
+def _error_of(reply: ClientReply) -> Any:
+    """The JSON-RPC error with which the server refused a message, which the server may not have read the id of."""
+    if reply.status < 400:
+        return None
+    try:
+        said = json.loads(reply.body)
+    except ValueError:
+        return None
+    return said.get("error") if isinstance(said, dict) else None
 
 
 def _refused(code: int, detail: str) -> str:

@@ -219,6 +219,8 @@ class Operation:
     """The kind of thing that is listed or read, whose fields `fields` can choose. Set by habits/shaping.py."""
     internal: bool = False
     """Whether it serves pages or their files, which no caller would call, so that no page lists it."""
+    refusal: Callable[[TidingsError, str], Any] | None = None
+    """What the body of a refusal is made by, from the error and the request's id, if it is not a problem (RFC 9457)."""
     is_list: bool = False
     """Whether it returns pages of `item`. Set by habits/shaping.py."""
     per_key: Callable[[Parts, Key, dict[str, str]], Operation] | None = None

@@ -328,6 +328,8 @@ class ApiDoor:
 
     def refuse(self, at: Exchange, wrong: Exception, operation: Operation | None) -> int:
         """Write the response for the exception; returns its status."""
+        if operation is not None and operation.refusal is not None:
+            return send_refusal(at, wrong, operation, JSON, operation.refusal)
         return send_refusal(at, wrong, operation, _PROBLEM, problem.problem)
 
     def _options(self, at: Exchange) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,7 +25,8 @@ VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """The versions that we support, newest first."""
 PAGE = 100
 """How many tools one response lists."""
-NO_METHOD, WRONG_PARAMS, INTERNAL = -32601, -32602, -32603
+NOT_JSON, WRONG_REQUEST, NO_METHOD, WRONG_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
+"""The error codes of JSON-RPC 2.0, section 5.1."""
 
 log = logging.getLogger("tidings.web")
 
@@ -39,6 +40,7 @@ MESSAGE = BodySchema(
 
 
 class _Message(msgspec.Struct):
+    jsonrpc: Literal["2.0"]
     method: str | None = None
     id: str | int | msgspec.UnsetType | None = msgspec.UNSET
     params: dict[str, msgspec.Raw] = {}
@@ -51,6 +53,10 @@ class _Wrong(Exception):
         self.code = code
         self.message = message
         super().__init__(message)
+
+
+class _NotMessage(Malformed):
+    """The body is JSON, but not a message of this protocol."""
 
 
 class McpHandler:
@@ -70,10 +76,10 @@ class McpHandler:
         try:
             message = msgspec.json.decode(request.raw, type=_Message)
         except msgspec.ValidationError as wrong:
-            raise Malformed(f"This is not a JSON-RPC message: {wrong}. Batches are not supported.") from None
+            raise _NotMessage(f"This is not a JSON-RPC message: {wrong}. Batches are not supported.") from None
         version = request.headers.get("mcp-protocol-version")
         if version is not None and version not in VERSIONS:
-            raise Malformed(f"MCP-Protocol-Version {version[:40]!r} is unknown here. Known: {', '.join(VERSIONS)}.")
+            raise _NotMessage(f"MCP-Protocol-Version {version[:40]!r} is unknown here. Known: {', '.join(VERSIONS)}.")
         if message.id is msgspec.UNSET or message.method is None:
             return Answer(202)
         said: dict[str, Any] = {"jsonrpc": "2.0", "id": message.id}
@@ -167,6 +173,20 @@ def _read(params: dict[str, msgspec.Raw], name: str, kind: Any, default: Any) ->
         raise _Wrong(WRONG_PARAMS, f"{name}: {wrong}") from None
 
 
+def refusal(wrong: TidingsError, request_id: str) -> dict[str, Any]:
+    """The body if no message was read, or its caller may not send any: an error without the id of a message.
+
+    The status of the response is the error's own, as the protocol wants; `data` is the problem that the API returns.
+    """
+    code = WRONG_REQUEST
+    if wrong.status >= 500:
+        code = INTERNAL
+    elif isinstance(wrong, Malformed) and not isinstance(wrong, _NotMessage):
+        code = NOT_JSON
+    error = {"code": code, "message": wrong.detail, "data": problem.problem(wrong, request_id)}
+    return {"jsonrpc": "2.0", "id": None, "error": error}
+
+
 def operation(table: Sequence[Operation]) -> Operation:
     """The row of the menu; `table` is what tools are made from."""
     return Operation(
@@ -180,4 +200,5 @@ def operation(table: Sequence[Operation]) -> Operation:
         request=MESSAGE,
         response=dict,
         internal=True,
+        refusal=refusal,
     )
