@@ -17,10 +17,10 @@ from tidings.rules.template import MISSING, JsonTemplate, Scope, TemplateFailed
 from tidings.rules.templates.numbers import encode
 
 VALUES_AT = "/item/data"
-"""Where a link's declaration has the item's fields."""
+"""The pointer to the item's fields in a link's declaration."""
 
 _LATER = {"no_such_item"}
-"""Codes of errors that another event may fix."""
+"""Codes of errors that a later event may resolve."""
 
 
 class LoopEnds(ValueError):

@@ -4,18 +4,18 @@ A pattern is matched against the event document; its outermost fields are `type,
 meaning follows simple-json-match, the syntax made known by Hookdeck:
 
     {"data": {"status": "done"}}                 a scalar: the field equals it
-    {"data": {"tags": "urgent"}}                 ... or is a list that has it
-    {"data": {"tags": ["urgent", "late"]}}       a list: the field is a list that has all of these
-    {"data": {"lines": {"price": 3, "n": 1}}}    an object over a list: one and the same element fits all fields
-    {"data": {"price": {"$gte": 10, "$lt": 20}}} operators: each of them must hold
+    {"data": {"tags": "urgent"}}                 ... or is a list that contains it
+    {"data": {"tags": ["urgent", "late"]}}       a list: the field is a list that contains all of these
+    {"data": {"lines": {"price": 3, "n": 1}}}    an object over a list: one and the same element matches all fields
+    {"data": {"price": {"$gte": 10, "$lt": 20}}} operators: all of them must be true
     {"$or": [{"type": "a"}, {"subject": "b"}]}   on every level: $or, $and, $not
 
 `$eq $ne $gt $gte $lt $lte $in $nin $startsWith $endsWith $contains $exist`. Over a list they match if an element
 matches; `$ne` and `$nin` are the opposites of `$eq` and `$in`; `$eq` and `$in` also compare the whole list.
 `$contains` looks for a part of a text or an element of a list. Numbers compare with numbers, texts with texts; true is
-not 1. `$gt $gte $lt $lte` with a number also take a text that is a decimal, such as "12.30", by its value; with a time
-(RFC 3339 with a zone) they compare times as moments. A field that is missing fits only `{"$exist": false}` and `$not`;
-null is there. `{}` fits everything.
+not 1. If the pattern has a number, `$gt $gte $lt $lte` also accept a decimal string in the event, such as "12.30", and
+compare its value; if it has a time (RFC 3339 with a zone), they compare times as moments. A missing field matches only
+`{"$exist": false}` and `$not`; null is not missing. `{}` matches everything.
 
 A filter is bounded where it is declared (`check`) and cut off while it runs: after `STEPS_MAX` steps on one event it
 raises TooCostly (rules/filter_checks.py says what a step is).
@@ -47,11 +47,11 @@ from tidings.rules.reading.refused import Refused, escaped
 FIELDS = ("type", "subject", "data", "previous", "changed")
 DEPTH_MAX = 32
 OPERATORS_MAX = 200
-"""Fields and operators in one pattern, in total."""
+"""The maximum number of fields and operators in one pattern, in total."""
 VALUES_MAX = 1000
 TEXT_CHARS_MAX = 2048
 BYTES_MAX = 65_536
-"""The size of a filter as JSON."""
+"""The maximum size of a filter as JSON, in bytes."""
 WHY_STEPS = 4 * STEPS_MAX
 
 _LOGIC = ("$not", "$or", "$and")
@@ -84,7 +84,7 @@ def compile(pattern: object, steps: int = STEPS_MAX) -> Callable[[Any], bool]:
 
 
 def metered(pattern: object) -> Check:
-    """The same, with the meter as an argument."""
+    """The same, but the function takes the meter as an argument."""
     return _Reader().event(pattern, "", 1).fits
 
 

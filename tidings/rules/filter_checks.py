@@ -15,11 +15,11 @@ from tidings.model.moment import Micros, from_text
 from tidings.rules.reading import decimals
 
 STEPS_MAX = 30_000
-"""How many steps one filter may take on one event: 2 to 6 ms."""
+"""The maximum number of steps of one filter on one event; they take 2 to 6 ms."""
 CHARS_PER_STEP = 64
-"""How many characters of a text are searched or compared in a step."""
+"""How many characters of a text are searched or compared in one step."""
 _DECIMAL_STEPS, _TIME_STEPS = 10, 15
-"""How many steps it costs to read a text as a decimal, as a time."""
+"""The number of steps for reading a text as a decimal, and as a time."""
 
 MISSING: Any = object()
 _CHUNK, _PER_CHUNK = 64, 2
@@ -49,7 +49,7 @@ class Meter:
 
 Check = Callable[[Any, Meter], bool]
 Made = tuple[str, Check | None]
-"""What an operator accepts, in words, and its check; None if it does not accept the value."""
+"""What an operator accepts, in words, and its check, which is None if the operator does not accept the value."""
 
 
 def any_of(check: Check, values: list[Any], meter: Meter) -> bool:

@@ -13,11 +13,11 @@ SKIPPED_BY_ONCE = "The link has already succeeded for this key of its `once`."
 
 
 ITEM = "item"
-"""The name by which templates see the element that a delivery is about (`split`)."""
+"""The name under which templates see the element that a delivery is about (`split`)."""
 
 
 MINE = "mine"
-"""The name by which templates of calls see the values kept for the event's subject (`keep`)."""
+"""The name under which templates of calls see the values kept for the event's subject (`keep`)."""
 
 
 def names_of(what: LinkAction) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ class Guard:
         self._if = None if what.only_if is None else Condition(what.only_if, f"{pointer}/if", SCOPE)
         self._once = None if what.once_by is None else JsonTemplate(what.once_by, self._at, names_of(what))
         self.is_open = self._if is None and self._once is None
-        """Whether it has neither."""
+        """Whether the link has neither `if` nor `once`."""
         self.has_key = self._once is not None
 
     def skips(self, scope: Scope) -> bool:

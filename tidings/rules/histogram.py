@@ -6,13 +6,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Bounds for the time to answer a request, usually a millisecond or two."""
+"""The bounds of buckets for the time to answer a request, which is usually a millisecond or two."""
 ATTEMPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Bounds for the time that an endpoint takes to answer, up to the longest timeout."""
+"""The bounds of buckets for the time that an endpoint takes to respond, up to the longest timeout."""
 DELIVERY_SECONDS = (
     0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0, 86400.0
 )  # fmt: skip
-"""Bounds for the time from publishing to delivery: milliseconds if all is well, hours after retries."""
+"""The bounds of buckets for the time from publishing to delivery: milliseconds if all is well, hours after retries."""
 
 
 class Histogram:
@@ -34,7 +34,7 @@ class Histogram:
         self.total += value
 
     def observe_all(self, values: Sequence[float]) -> None:
-        """Count many values: each costs half of what `observe` does."""
+        """Count many values, at half the cost per value of `observe`."""
         counts, bounds = self._counts, self._bounds
         for value in values:
             counts[bisect_left(bounds, value)] += 1
@@ -50,7 +50,7 @@ class Histogram:
 
 
 class Histograms:
-    """One histogram for each value of a label, made when it is first observed. The values are of a closed list."""
+    """One histogram for each value of a label, made when it is first observed. A label has a fixed set of values."""
 
     __slots__ = ("_bounds", "_made")
 

@@ -13,11 +13,11 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """The conditions of a change, such as If-Match and If-None-Match of a PUT, as revisions."""
 
     must_exist: bool = False
-    """It may only replace."""
+    """Whether the change may only replace, not create."""
     expected: frozenset[int] | None = None
-    """It may only replace one of these revisions; None for any."""
+    """The revisions that the change may replace; None for any."""
     excluded: frozenset[int] | None = frozenset()
-    """It may not replace these revisions; None if it may only create."""
+    """The revisions that the change may not replace; None if it may only create."""
 
     def check(self, kind: str, name: str, present: int | None) -> None:
         """Raise Stale if a condition is not met.

@@ -1,12 +1,11 @@
 """A tenant's share: how much of something limited one tenant may hold, so that there is always room for the others.
 
-One rule for everything that is limited (requests in flight, memory, streams, readers, large bodies, look-ups): a
-tenant may hold up to GREED times what is then still free. Alone it may hold three quarters; two that want all they can
-get hold three sevenths each; however many overdo it, something is left for a tenant that holds nothing, and that tenant
-may
+One rule for everything that is limited (requests in flight, memory, streams, readers, large bodies, look-ups): a tenant
+may hold up to GREED times what is then still free. Alone it may hold three quarters; two that want all they can get
+hold three sevenths each; however many overdo it, something is left for a tenant that holds nothing, and that tenant may
 take all of it. Nobody needs to count who is active. A tenant above its share gets nothing more until it or others give
-something back, so it slows itself only. The operator's own work (tenant None) counts as one more tenant.
-(Known from switches as dynamic thresholds: Choudhury and Hahne, 1998.)
+something back, so it slows itself only. The operator's own work (tenant None) counts as one more tenant. (Known from
+switches as dynamic thresholds: Choudhury and Hahne, 1998.)
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 GREED = 3
-"""A tenant may hold this many times what is still free."""
+"""A tenant may hold up to this many times what is still free."""
 
 T = TypeVar("T")
 

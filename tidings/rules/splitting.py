@@ -1,4 +1,4 @@
-"""A link's `split`: a template that becomes a list, whose elements the link acts on one by one."""
+"""A link's `split`: a template that yields a list, whose elements the link acts on one by one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SplitTemplate:
     """The template, compiled. Used by one thread at a time."""
 
     def __init__(self, source: str, pointer: str = "") -> None:
-        """`pointer`: of the link. Raises Refused."""
+        """`pointer`: points to the link. Raises Refused."""
         self._at = f"{pointer}{AT}"
         self._template = JsonTemplate(source, self._at)
 

@@ -2,7 +2,7 @@
 
 A string of the structure is a template if it has `{{ }}` or `{% %}`. One that is nothing but `{{ expression }}` becomes
 the expression's value, with its type; a missing value leaves out its name, or its place in a list, and null stays null.
-Any other template becomes text, in which missing values and null are empty. KnownNames are never templates.
+Any other template becomes text, in which missing values and null are empty. Names of members are never templates.
 
 Values are shared with the event, never copied. Numbers keep every digit: those that neither 64 bits nor a double keep
 are `msgspec.Raw`, so calculating with one fails; it never rounds. What a rendering may cost is in templates/meter.py.
@@ -30,7 +30,7 @@ from tidings.rules.templates.values import MISSING, is_true
 STRUCTURE_BYTES_MAX = 64 * 1024
 DEPTH_MAX = 64
 SCOPE = ("id", "type", "subject", "time", "tenant", "data", "previous", "changed", "old")
-"""What a template sees of an event, by the names that events have for it; `old` is short for `previous`."""
+"""The names under which a template sees the parts of an event; `old` is short for `previous`."""
 __all__ = [
     "MISSING",
     "SCOPE",
@@ -81,7 +81,7 @@ class JsonTemplate:
         self._may_name = names
         self._count = 0
         self.paths: list[tuple[str, tuple[str | int, ...]]] = []
-        """What its templates name: the pointer of each, the name and its steps."""
+        """The values that its templates use: a pointer to each template, and the name with its steps."""
         self._structure = self._read(structure, pointer, 1)
         if len(msgspec.json.encode(structure)) > STRUCTURE_BYTES_MAX:
             raise Refused(pointer, "too_long", f"It can be at most {STRUCTURE_BYTES_MAX:,} bytes of JSON.")
@@ -155,7 +155,7 @@ _FAILURES = (ValueError, ArithmeticError, TypeError, LookupError, AttributeError
 
 
 def compiled(source: str, pointer: str, may_name: Sequence[str]) -> Program:
-    """A template, compiled. Raises Refused if it is not one, or names something that there is not."""
+    """A template, compiled. Raises Refused if it is malformed, or uses an unknown name."""
     try:
         return Program(source, may_name)
     except UnknownName as wrong:

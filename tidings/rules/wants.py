@@ -25,7 +25,7 @@ class Reason(msgspec.Struct, frozen=True):
 
     name: str
     sentence: str
-    """For people; `{chosen}`, `{type}` and `{why}` are filled in by `Wants.explain`."""
+    """A sentence for people; `{chosen}`, `{type}` and `{why}` are filled in by `Wants.explain`."""
     is_sent: bool = False
     error: Exception | None = None
     """What broke the filter."""
@@ -100,7 +100,7 @@ class Wants:
         return None if self.takes(kind) else OTHER_TYPE if self.chosen else NO_EVENTS
 
     def refuses_subject(self, kind: str, subject: str | None) -> Reason | None:
-        """What is said about an endpoint is not sent to it: a failing one would feed its own failure."""
+        """Events about an endpoint are not sent to that endpoint: a failing one would feed its own failure."""
         return ABOUT_ITSELF if subject == self.id and kind.startswith(OWN_TYPES) else None
 
     def filtered(self, document: Mapping[str, Any]) -> Reason | None:

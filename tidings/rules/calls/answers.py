@@ -18,7 +18,7 @@ _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def read_answer(content_type: str, body: bytes) -> Any:
-    """The body as plain values; text if it is not of its declared type; None if there is none. Never raises.
+    """The body as plain values; as text if it does not match its content type; None if it is empty. Never raises.
 
     Numbers that fit neither into 64 bits nor exactly into a double are `msgspec.Raw`.
     """
@@ -68,7 +68,7 @@ def _json(text: bytes) -> Any:
 
 
 def header_values(lines: Any) -> dict[str, str]:
-    """Headers by their names in lower case; the first of each name."""
+    """Headers by their lowercase names; of a repeated header, the first value."""
     found: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(b":")

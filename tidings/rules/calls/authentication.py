@@ -93,7 +93,7 @@ def check_headers(value: Any, pointer: str, wrong: Places) -> None:
 
 
 def check_header_name(name: str, pointer: str, wrong: Places) -> None:
-    """Report a name that no header has, or that is set for every request."""
+    """Report a name that is not a valid header name, or is reserved because Tidings sets that header itself."""
     if not _TOKEN.fullmatch(name):
         rule = "A header name may contain only letters, digits and !#$%&'*+-.^_`|~ (at most 128 characters)."
         wrong.say(pointer, "bad_name", rule)
@@ -127,9 +127,9 @@ def hidden(auth: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def kept(given: Any, stored: Any, pointer: str, wrong: Places, moved: str | None = None) -> Any:
-    """The same with every `***` replaced by the stored value.
+    """The given value with every `***` replaced by the stored value.
 
-    `moved`: the field with a new host, for which the stored values were not given, so none of them is kept.
+    `moved`: the field whose host has changed. The stored values were not given for the new host, so none is kept.
     """
     if given == MASK:
         if moved is not None:

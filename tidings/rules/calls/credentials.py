@@ -10,7 +10,7 @@ from tidings.model.calls.connection import Connection
 from tidings.rules.calls import oauth1, oauth2
 
 _ORDINARY = ("accept", "accept-encoding", "accept-language", "content-type", "user-agent")
-"""Headers that are never secret."""
+"""Headers whose values are never secret."""
 
 
 def secrets_of(connection: Connection | None) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def secrets_of(connection: Connection | None) -> tuple[str, ...]:
 
 
 def secret_headers(headers: dict[str, str]) -> Iterator[str]:
-    """The values of headers, and for those with a scheme also the part after it."""
+    """The values of headers; if a value begins with a scheme, as in `Bearer TOKEN`, also the part after it."""
     for name, value in headers.items():
         if name.lower() not in _ORDINARY:
             yield value

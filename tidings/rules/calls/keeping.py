@@ -16,7 +16,7 @@ from tidings.rules.templates.numbers import encode
 
 KEEP_BYTES_MAX = 4 * 1024
 SUBJECT_CHARS_MAX = 256
-"""The limit for what `order` names, as it is a key in the database."""
+"""The maximum length of what an `order` template yields, because it is a key in the database."""
 NAMES_MAX = 20
 NAME_PATTERN = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 AT = "/keep"
@@ -28,7 +28,7 @@ class KeepTemplate:
     """The templates, compiled. Used by one thread at a time."""
 
     def __init__(self, what: CallApi, pointer: str = "") -> None:
-        """`pointer`: of the link. Raises Refused."""
+        """`pointer`: points to the link. Raises Refused."""
         self._at = f"{pointer}{AT}"
         self._template = JsonTemplate(what.keep, self._at, (*names_of(what), MINE, *OF_ANSWER))
 
@@ -49,7 +49,7 @@ class SubjectOf:
         self._template = None if own_order is None else JsonTemplate(own_order, "/order", names_of(what))
 
     def of(self, scope: Scope) -> str | None:
-        """The event's subject, or what the link's `order` names, if that is a template. Raises TemplateFailed."""
+        """The event's subject, or what the link's `order` yields, if that is a template. Raises TemplateFailed."""
         found = scope.value("subject") if self._template is None else self._template.text(scope)
         if found and len(found) > SUBJECT_CHARS_MAX:
             detail = (

@@ -20,7 +20,7 @@ PLACES = ("header", "soap")
 PARTS = ("oauth1", "place", "account", "id", "secret", "token", "token_secret")
 SECRETS = ("secret", "token_secret")
 VERSION = "2025_2"
-"""The version of NetSuite's namespaces, for a path that names none."""
+"""The version in NetSuite's namespaces, for a URL whose path names none."""
 _CHARS_MAX = 16 * 1024
 _PORT = re.compile(r"NetSuitePort_([0-9]{4}_[0-9])")
 

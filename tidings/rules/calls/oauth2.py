@@ -28,7 +28,7 @@ PARTS = (
 SECRETS = ("secret", "refresh_token", "key")
 JWT_SECONDS = 300
 MARGIN_SECONDS = 60
-"""A token is replaced this long before it expires, or after half of its life if that is short."""
+"""A token is replaced this long before it expires, or after half of its lifetime if that is short."""
 LIFE_SECONDS_MAX = 10 * 365 * 24 * 3600
 TOKEN_CHARS_MAX = 64 * 1024
 _JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -45,7 +45,7 @@ class TokenRequest(msgspec.Struct, frozen=True):
 
 
 class NoToken(ValueError):
-    """The token endpoint gave no token; the text is a sentence that says why."""
+    """The token endpoint returned no token; the message says why."""
 
 
 def check(auth: dict[str, Any], pointer: str, wrong: Places) -> None:
@@ -81,7 +81,7 @@ def check(auth: dict[str, Any], pointer: str, wrong: Places) -> None:
 def token_request(
     auth: Mapping[str, Any], base: str, now: Micros, chance: str, refresh_token: str | None
 ) -> TokenRequest:
-    """The request for a token. `chance`: a random text; `refresh_token`: the last one that was given.
+    """The request for a token. `chance`: a random text; `refresh_token`: the one received last.
 
     Raises Refused if the key cannot sign.
     """
@@ -134,7 +134,7 @@ def read_token(
 
 
 def _seconds(value: Any) -> float | None:
-    """A lifetime in seconds, which some send as text; None if there is none."""
+    """A lifetime in seconds, which some services send as text; None if there is none."""
     try:
         found = float(value) if type(value) in (int, float, str) else math.nan
     except (ValueError, OverflowError):

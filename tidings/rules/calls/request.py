@@ -22,7 +22,7 @@ from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scop
 from tidings.rules.templates.numbers import encode
 
 OF_ANSWER = ("status", "headers", "body")
-"""What `ok` sees of a response, in addition to the event."""
+"""The names under which `ok` sees a response, in addition to those of the event."""
 CONTENT_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -47,7 +47,7 @@ class CallTemplate:
     """The call template of one link, compiled. Used by one thread at a time."""
 
     def __init__(self, what: CallApi, base: str | None, pointer: str = "/call", names: Sequence[str] = SCOPE) -> None:
-        """`base`: its connection's. Raises Refused with the place of a wrong template."""
+        """`base`: that of the link's connection. Raises Refused with the place of a wrong template."""
         at = f"{pointer}/{what.verb}"
         origin, path = _origin(what, base, at)
         self._method, self._origin = what.verb.upper(), origin
@@ -58,16 +58,16 @@ class CallTemplate:
         self._body = None if what.form is None else _Body(what, f"{pointer}/{what.form}", names, with_auth)
         parts = (self._headers, None if self._body is None else self._body.text)
         self.names_auth = any(getattr(each, "names_auth", False) for each in parts)
-        """Whether it specifies where the connection's token goes."""
+        """Whether a template specifies where the connection's access token goes."""
         self._ok = None if what.ok is None else Condition(what.ok, f"{pointer}/ok", (*names, *OF_ANSWER))
         self.speaks_xml = what.form == "xml"
-        """Whether a response may be a SOAP fault."""
+        """Whether the body is XML, so that the response may be a SOAP fault."""
         self._has_type = any(name.lower() == "content-type" for name in what.headers)
         self.has_key = any(name.lower() == KEY_HEADER.lower() for name in what.headers)
         """Whether the link has its own Idempotency-Key."""
         self.is_repeatable = what.verb in SAFE_TO_REPEAT or self.has_key
         self.reads_answer = self._ok is not None
-        """Whether the content of a response matters."""
+        """Whether `ok` depends on the content of the response."""
 
     def fill(self, scope: Scope) -> CallRequest:
         """The request for an event. Raises TemplateFailed."""

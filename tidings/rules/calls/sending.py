@@ -1,5 +1,5 @@
-"""A call with everything added to it: credentials, headers of the connection, an Idempotency-Key; and as it is
-shown."""
+"""What is added to a call before it is sent (credentials, the connection's headers, an Idempotency-Key), and how the
+call is shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def call_key(link: str, event: str, delivery: int) -> str:
 
 
 def with_key(request: CallRequest, key: str) -> CallRequest:
-    """A POST with an Idempotency-Key, unless it has its own."""
+    """The request; if it is a POST without its own Idempotency-Key, with this one."""
     if request.method != "POST" or any(name.lower() == KEY_HEADER.lower() for name, _ in request.headers):
         return request
     return msgspec.structs.replace(request, headers=[*request.headers, (KEY_HEADER, key)])
@@ -80,7 +80,7 @@ def signed_by(request: CallRequest, signer: CallSigner, now: Micros, ident: str)
 
 
 def with_token(headers: list[str], body: bytes, token: str) -> tuple[list[str], bytes]:
-    """Header lines and a body with the access token in its places."""
+    """Header lines and a body in which the access token replaces its placeholders."""
     lines = [line.replace(ACCESS_TOKEN, token) for line in headers]
     return lines, body.replace(ACCESS_TOKEN.encode(), in_xml(token).encode())
 
@@ -100,7 +100,7 @@ def lines(request: CallRequest, secret: dict[str, str]) -> list[str]:
 
 
 def shown_headers(request: CallRequest, secret: dict[str, str]) -> dict[str, str]:
-    """All headers by their names in lower case, those of the connection masked."""
+    """All headers by their lowercase names, with the values of the connection's headers masked."""
     own = {name.lower(): value.replace(ACCESS_TOKEN, MASK) for name, value in request.headers}
     return own | {name.lower(): MASK for name in secret}
 

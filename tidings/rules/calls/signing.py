@@ -25,7 +25,7 @@ STANDARD = "standard-webhooks"
 SECRET_BYTES = 32
 
 D = TypeVar("D", bound=msgspec.Struct)
-"""A declaration of a link (rules/declare/links.py)."""
+"""The type of a link's declaration (rules/declare/links.py)."""
 
 
 def read_sign(given: Any, pointer: str, wrong: Places) -> tuple[SignRule, CallSecrets] | None:
@@ -63,7 +63,7 @@ def read_sign(given: Any, pointer: str, wrong: Places) -> tuple[SignRule, CallSe
 
 
 def plain_sign(rule: SignRule, secrets: CallSecrets) -> Any:
-    """The same in its canonical form, without the secrets."""
+    """The declaration of `sign` in its canonical form, without the secrets."""
     if rule.is_made and not rule.settings:
         return rule.scheme
     found: dict[str, Any] = {"scheme": rule.scheme}
@@ -77,9 +77,9 @@ def plain_sign(rule: SignRule, secrets: CallSecrets) -> Any:
 
 
 def with_stored(declared: D, before: AnyLink | None) -> D:
-    """A declaration with the secrets that it leaves unchanged: `***`, and generated ones.
+    """The declaration with the stored secrets that it keeps: those given as `***`, and generated ones.
 
-    Raises Refused for `***` without a stored one, or if requests would go elsewhere and could carry the secret there.
+    Raises Refused for `***` if no secret is stored, or if requests would go to a new host and could take it there.
     """
     what = getattr(declared, "what", None)
     if not isinstance(what, CallApi) or what.sign is None:
@@ -100,7 +100,7 @@ def with_stored(declared: D, before: AnyLink | None) -> D:
 
 
 def stored_secrets(declared: dict[str, D], present: Mapping[str, AnyLink]) -> dict[str, D]:
-    """The same for declarations by name. Raises Invalid."""
+    """`with_stored` for several declarations, by name. Raises Invalid."""
     try:
         return {name: with_stored(each, present.get(name)) for name, each in declared.items()}
     except Refused as refused:
@@ -148,7 +148,7 @@ def _secrets(sign: dict[str, Any], pointer: str, wrong: Places) -> tuple[str, ..
 
 
 def _place(refused: Refused, pointer: str, at: str, sign: dict[str, Any]) -> str:
-    """The place in the declaration of a scheme's refusal."""
+    """The place in the declaration to which a scheme's refusal refers."""
     if refused.pointer.startswith("/settings"):
         return f"{pointer}{refused.pointer}"
     if refused.pointer.startswith("/secrets") or refused.place.code == "secret":

@@ -18,12 +18,13 @@ from tidings.rules.templates.lexer import pieces
 from tidings.rules.templates.numbers import shown
 
 Escape = Callable[[Any], str]
-"""Makes text of a value. Raises ValueError if it cannot be put there."""
+"""Converts a value to text for a place. Raises ValueError if the value cannot be put there."""
 
 ACCESS_TOKEN, SOAP_HEADER = "\0access_token\0", "\0soap_header\0"
-"""Placeholders in XML and headers for what is inserted when the request is sent. No event contains a NUL."""
+"""Placeholders in XML and headers, replaced when the request is sent. No event contains a NUL, so none
+contains these."""
 AUTH = "auth"
-"""The name by which templates use them."""
+"""The name under which templates see these placeholders."""
 URL_CHARS_MAX = 8 * 1024
 HEADER_CHARS_MAX = 8 * 1024
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -43,7 +44,7 @@ _PATH_TEXT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
 
 class TextTemplate(TextProgram):
-    """Text with values in it, compiled. Filled by one thread at a time."""
+    """A template for text, compiled. Filled by one thread at a time."""
 
     def __init__(self, source: str, pointer: str, escape: Escape, names: Sequence[str] = SCOPE) -> None:
         """`names`: the names that it may use. Raises Refused."""
@@ -150,7 +151,7 @@ class Parameters:
 
 
 class HeaderTemplates:
-    """Headers by name. One whose value is missing, null or empty is left out."""
+    """Headers by name. A header whose value is missing, null or empty is left out."""
 
     def __init__(self, given: Mapping[str, str], pointer: str, names: Sequence[str] = SCOPE) -> None:
         """Raises Refused."""

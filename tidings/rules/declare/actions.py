@@ -1,4 +1,4 @@
-"""What a link's declaration says that it does: its action, the guard before it, and what is kept after it."""
+"""What a link does, according to its declaration: its action, the guard before it, and what is kept after it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tidings.rules.template import SCOPE, JsonTemplate, is_template
 from tidings.rules.timers import declared as timers
 
 ACTIONS = ("item", "call", "mail")
-"""The possible actions of a link, which has exactly one."""
+"""The possible actions of a link. Each link has exactly one."""
 NEW = True
-"""The value of `create` if the item's id is generated."""
+"""The value of `create` if the item's id is to be generated."""
 
 ITEM_PARTS = ("collection", *EDIT_WORDS, "data")
 
@@ -61,7 +61,7 @@ def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkActio
 
 
 def guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
-    """The same with `if` and `once`."""
+    """The action with the link's `if` and `once`."""
     once = given.get("once")
     for name in ("if", "once", "split"):
         value = given.get(name)

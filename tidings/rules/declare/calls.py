@@ -19,7 +19,7 @@ from tidings.rules.template import SCOPE
 
 PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds", "sign")
 OF_EMIT = ("pages", "gone", "empty")
-"""What only a call whose responses become events can have."""
+"""The members that only a call of a link with `emit` can have."""
 
 
 def read_call(
@@ -75,7 +75,7 @@ def read_call(
 
 
 def _signed(found: CallApi, call: dict[str, Any], at: str, wrong: Places) -> CallApi:
-    """The call with how its requests are signed."""
+    """The call with the rule by which its requests are signed."""
     if call.get("sign") is None:
         return found
     if found.emit is not None:

@@ -1,4 +1,4 @@
-"""The event types of a collection: those of its items' changes, with schema and example, derived from it."""
+"""The event types of changes of a collection's items, with schemas and examples, derived from the collection."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ PEM_CHARS_MAX = 1_000_000
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 NAME_RULE = "A connection's name has 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
-"""What `private: true` allows: private and loopback addresses. No range allows a metadata service."""
+"""The ranges that `private: true` allows: private and loopback addresses. No range allows a metadata service."""
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
 PARTS = (
@@ -58,7 +58,7 @@ class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
     secrets: ConnectionSecrets
 
     def changes(self, present: Connection) -> list[str]:
-        """The names of what differs between a connection and this declaration; never values."""
+        """The names of the parts in which a connection differs from this declaration, never their values."""
         found = [name for name in _COMPARED if _part(self, name) != _part(present, name)]
         words = {"auth": "the auth", "headers": "the headers", "sender": "from"}
         return [words.get(name, name) for name in found]

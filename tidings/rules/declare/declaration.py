@@ -29,11 +29,11 @@ DECLARATION_BYTES_MAX = 64 * 1024
 NAME_CHARS_MAX = 40
 
 PARAMETERS = ("limit", "cursor", "sort", "fields", "count", "expand", "q", "format")
-"""Parameters of lists and exports, so no field may have these names; nor `expanded`, the result of `expand`."""
+"""Parameters of lists and exports. No field may have these names, nor `expanded`, the result of `expand`."""
 NO_FIELDS = (*OWN_FIELDS, *PARAMETERS, "expanded")
 NO_QUESTIONS = ("batch", "import", "export")
 NO_COLLECTIONS = ("endpoint",)
-"""The prefix of Tidings' own events (model/event.py)."""
+"""Names that no collection may have, because Tidings' own event types begin with them (model/event.py)."""
 NAME_RULE = (
     f"A name is a letter followed by up to {NAME_CHARS_MAX - 1} letters, digits and _, without __ and without a "
     "trailing _"
@@ -46,12 +46,12 @@ __all__ = ["Declared", "field_schema", "plain", "read", "read_one"]
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """A declaration that was read: the wanted collection, and the previous names of it and its fields."""
+    """A declaration that was read: the wanted collection, and the previous names of the collection and its fields."""
 
     collection: Collection
     was: str | None = None
     fields_were: dict[str, str] = {}
-    """The previous names of fields, by their new names."""
+    """The previous names of renamed fields, by their new names."""
 
 
 def _no_rest() -> None:

@@ -41,7 +41,7 @@ ATTRIBUTES = (
     "was",
 )
 _EXAMPLES = {"date": "2026-11-21", "datetime": "2026-11-21T01:02:03Z", "decimal": '"12.30"'}
-"""Types whose `min` and `max` are texts."""
+"""Examples for the types whose `min` and `max` are strings."""
 _FLAGS = ("required", "unique", "filterable", "sortable", "searchable")
 
 
@@ -106,7 +106,7 @@ def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: 
             wrong.say(here, "wrong_type", f"It must be true or false, not {shown(setting)}.")
         return setting
     if kind == "decimal" and type(setting) is int and attribute in ("min", "max", "default", "example"):
-        # A whole number loses nothing on its way here, so it needs no quotes.
+        # A whole number is exact even without quotes.
         setting = str(setting)
     if attribute in ("min", "max"):
         return _bound(setting, kind, here, wrong)

@@ -76,7 +76,7 @@ class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
     what: LinkAction
 
     was: str | None = None
-    """The link's previous name: it keeps everything that it remembers, and its waiting deliveries."""
+    """The link's previous name. The renamed link keeps its state and its waiting deliveries."""
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def followed(link: AnyLink, renamed: Mapping[str, str]) -> AnyLink:
 def by_new_names(
     present: Mapping[str, AnyLink], declared: Mapping[str, DeclaredLink], wrong: Places
 ) -> dict[str, AnyLink]:
-    """The present links by the names that they have once those declared with `was` are renamed."""
+    """The present links by the names that they will have once those declared with `was` are renamed."""
     found, taken = dict(present), set[str]()
     for each in declared.values():
         was = each.was

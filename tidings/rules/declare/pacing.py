@@ -18,7 +18,7 @@ IN_FLIGHT_MAX = 1_000
 TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
 ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
 ORDERS = ("each", "subject", "all", "none")
-"""Of links. `each` and `subject` have a line for each subject; with `subject`, only its newest event matters."""
+"""The orders of links. `each` and `subject` have a line per subject; with `subject`, only its newest event matters."""
 _ORDER_OF: dict[str, Order] = {"each": "subject", "subject": "subject", "all": "all", "none": "none"}
 RATE_PATTERN = "^[0-9]{1,9}(\\.[0-9]{1,9})?/(s|min|h)$"
 
@@ -104,7 +104,7 @@ def plain_pacing(pacing: Pacing, order_by: str | None, *, replaces: bool) -> dic
 
 
 def order_by(given: dict[str, Any]) -> str | None:
-    """The template of the line that an event belongs to, if `order` is one."""
+    """The template that names the line of an event, if `order` is a template."""
     order = given.get("order")
     return order if type(order) is str and is_template(order) else None
 

@@ -31,7 +31,7 @@ CONVERSIONS: tuple[tuple[FieldType, FieldType], ...] = (
     ("reference", "string"),
     ("date", "datetime"),
 )
-"""What a field can change to, if all its values fit; a date becomes midnight in UTC, a decimal can change `scale`."""
+"""Conversions of a field's type, possible if all its values fit. A date becomes midnight in UTC."""
 
 _ANNOTATIONS = ("description", "default", "examples")
 
@@ -110,7 +110,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
 
     what: Literal["fits", "required", "unique", "exists"]
     collection: str
-    """The collection's present name, that of its table."""
+    """The present name of the collection, under which its items are stored."""
     before: Field | None
     """The present field; None if it is new."""
     after: Field
@@ -157,7 +157,7 @@ def plan(
 ) -> Plan:
     """The plan that turns the present collections into `wanted`; without steps if there is nothing to do.
 
-    `prune`: drop the others too; `drop`: only these. `at` returns the pointer of a wanted collection.
+    `prune`: drop all other collections too; `drop`: drop only these. `at` returns the pointer of a wanted collection.
     """
     return _Planner(present, wanted, at).plan(prune=prune, drop=drop)
 

@@ -37,12 +37,12 @@ Chosen = dict[str, "Chosen | None"]
 Text = bytes | msgspec.Raw
 
 STEPS_MAX = 5_000
-"""How many steps it may take to choose the fields of one event."""
+"""The maximum number of steps for choosing the fields of one event."""
 STEP_BYTES = 1024
 COMMAS_PER_STEP = 10
 UNLIMITED = 1 << 62
 WIDE_BYTES, WIDE_MEMBERS = 16 * 1024, 2_000
-"""From this size on it is cheaper to make a struct with only the chosen members."""
+"""From this size on, it is cheaper to decode an object into a struct that has only the chosen members."""
 STRUCT_STEPS = 50
 
 _LIST, _OBJECT = b"[{"
@@ -54,7 +54,7 @@ _FIELD = re.compile(FIELD_PATTERN.strip("^$"))
 
 
 def body(event: Event, kind: Body, source: str, chosen: Chosen | None = None) -> bytes:
-    """The body of one event. `source` is the URI that CloudEvents wants; `chosen` comes from `choose`."""
+    """The body of one event. `source` is the URI that CloudEvents requires; `chosen` comes from `choose`."""
     if kind == "thin":
         return thin(event)
     if chosen is not None:
@@ -103,7 +103,7 @@ def cloudevent(event: Event, source: str) -> bytes:
 
 
 def thin(event: Event) -> bytes:
-    """Says only that something happened; the receiver fetches the rest.
+    """A body that says only that something happened; the receiver fetches the rest.
 
     `data.id` is the subject, or else the event's id.
     """

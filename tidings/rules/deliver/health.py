@@ -18,21 +18,21 @@ FAILS_TO_OPEN = 10
 PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX = 5.0, 60.0
 PROBE_SECONDS_MIN = 0.1
 REFUSED_SECONDS_FIRST, REFUSED_SECONDS_MAX = 0.5, 5.0
-"""The intervals of probes while it responds but refuses messages: it is up, and may accept another one."""
+"""The shortest and longest interval of probes while the endpoint is up, but refuses messages: it may accept another."""
 SUCCESS_SHARE = 10
-"""Probes are never further apart than this part of the time since the last success."""
+"""The interval between probes is never longer than the time since the last success divided by this."""
 HOLD_SECONDS_FIRST, HOLD_SECONDS_MAX = 5.0, 60.0
 ASKED_SECONDS_MIN, ASKED_SECONDS_MAX = 1.0, 3600.0
 HOLD_UNCOUNTED: Micros = 5 * DAY
 """How long a delivery may wait for a busy endpoint without using up an attempt."""
 ASKS_TO_HOLD = 5
-"""How many messages in a row an endpoint that has contradicted itself must ask to wait before it is believed."""
+"""After how many requests to wait in a row an endpoint that has contradicted itself is believed again."""
 CHANCE_SHARE = 0.2
 DISABLE_AFTER: Micros = 5 * DAY
 DISABLE_SPREAD: Micros = 12 * HOUR
 ALARM_AFTER: Micros = 1 * HOUR
 OUTAGE: Micros = 15 * SECOND
-"""An endpoint that only refuses some messages accepts others more often than this."""
+"""The minimum length of an outage: an endpoint that refuses only some messages accepts others more often than this."""
 
 
 class EndpointHealth(msgspec.Struct, frozen=True):
@@ -45,11 +45,11 @@ class EndpointHealth(msgspec.Struct, frozen=True):
     probe_at: Micros | None = None
     probe_delay_seconds: float = 0.0
     new_fails: int = 0
-    """How many messages newer than the last success failed at their first try."""
+    """How many messages that are newer than the last success failed on their first try."""
     refusing: bool = False
     """Whether every failure was a response about its message only."""
     held_until: Micros | None = None
-    """Until when it asked for a pause."""
+    """Until when the endpoint has asked for a pause."""
     held_status: int | None = None
     hold_delay_seconds: float = 0.0
 
@@ -59,13 +59,14 @@ _MOMENTS = tuple(name for name, kind in EndpointHealth.__annotations__.items() i
 
 
 def moved(health: EndpointHealth, by: Micros) -> EndpointHealth:
-    """The same after the clock was set: past and future moments keep their distance."""
+    """The health after the clock was moved: all its moments are moved by the same amount."""
     given = {name: getattr(health, name) for name in _MOMENTS}
     return msgspec.structs.replace(health, **{name: at + by for name, at in given.items() if at is not None})
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What matters about a failure. `newer`: its message was made after the last success; `first`: its first try.
+    """What matters about a failure. `newer`: its message was made after the last success; `first`: it was the first
+    try.
 
     `refused`: the response is about the message. `settles`: it was also the last response to that message, in an
     ordered line, so the next one may be sent: a pause would not improve the response to that.
@@ -80,7 +81,7 @@ class Failure(msgspec.Struct, frozen=True):
 NEWS = Failure()
 
 Whom = Literal["all", "older", "message"]
-"""What has to wait: everything, everything except what was made after all that failed, or only the message itself."""
+"""Which messages have to wait: all, all except those made after every failed one, or only the message itself."""
 
 
 class Trust(msgspec.Struct, frozen=True):
@@ -92,7 +93,7 @@ class Trust(msgspec.Struct, frozen=True):
 
     doubted: bool = False
     suspected: bool = False
-    """The first message after a pause, older than the last success, was asked to wait again."""
+    """Whether the first message after a pause, which was older than the last success, was asked to wait again."""
     asks: int = 0
     """How many messages in a row were asked to wait while it is doubted, up to `asked_at`."""
     asked_at: Micros = 0
@@ -102,10 +103,11 @@ TRUSTED = Trust()
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """After an outage, it accepted a delivery at `at`, the first one since `since` (0: since ever).
+    """After an outage, the endpoint accepted a delivery at `at`, the first one since `since` (0: the first one ever).
 
-    Deliveries that wait for a retry are then due at once, with a new schedule, because usually the endpoint failed and
-    not the message. Each delivery gets that once; otherwise one that is never accepted would never be given up.
+    Deliveries that wait for a retry are then due at once, with a new schedule, because usually it was the endpoint
+    that failed, not the message. Each delivery gets that once; otherwise, one that is never accepted would be retried
+    forever.
     """
 
     at: Micros
@@ -116,7 +118,7 @@ class Recovery(msgspec.Struct, frozen=True):
         return first < self.at and (first == created or first > self.since)
 
     def moved(self, by: Micros) -> Recovery:
-        """The same after the clock was set."""
+        """The recovery after the clock was moved."""
         return Recovery(self.at + by, self.since + by)
 
 
@@ -144,14 +146,14 @@ def weigh(
 
 
 def accepted(trust: Trust, *, waiting: bool) -> Trust:
-    """It has accepted a message. `waiting`: although it asked others to wait until later."""
+    """The trust after the endpoint has accepted a message. `waiting`: it has asked others to wait until later."""
     if not trust.suspected or trust.doubted:
         return trust
     return Trust(doubted=waiting)
 
 
 def after_success(health: EndpointHealth, now: Micros) -> EndpointHealth:
-    """A success ends the episode, but not a hold, because that request may have left before the hold."""
+    """A success ends the episode, but not a hold, because the request may have been sent before the hold began."""
     if health.held_until is None or now >= health.held_until:
         return HEALTHY
     return EndpointHealth(
@@ -192,7 +194,7 @@ def after_failure(
 def after_probe(
     health: EndpointHealth, now: Micros, chance: float, succeeded_at: Micros | None = None
 ) -> EndpointHealth:
-    """A probe has left (or the breaker has opened): when the next one may leave, even without a result of this one."""
+    """A probe was sent (or the breaker opened): schedules the next probe, even if this one has no result yet."""
     first, most = PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX
     if health.refusing:
         first, most = REFUSED_SECONDS_FIRST, REFUSED_SECONDS_MAX
@@ -203,7 +205,7 @@ def after_probe(
 
 
 def probed_now(health: EndpointHealth, now: Micros, *, free: bool = True) -> EndpointHealth:
-    """A person edited it, resumed it, or wants a delivery sent now: a probe is due. `free`: a hold ends too."""
+    """A person edited or resumed the endpoint, or retries a delivery: a probe is due. `free`: a hold ends too."""
     probe_at, delay = (now, 0.0) if health.open else (health.probe_at, health.probe_delay_seconds)
     changed = msgspec.structs.replace(health, probe_at=probe_at, probe_delay_seconds=delay)
     if not free:
@@ -214,7 +216,7 @@ def probed_now(health: EndpointHealth, now: Micros, *, free: bool = True) -> End
 def after_hold(
     health: EndpointHealth, now: Micros, chance: float, status: int, asked_seconds: float | None
 ) -> EndpointHealth:
-    """It asked for a pause of `asked_seconds`, at most an hour; None if it did not say how long.
+    """The endpoint asked for a pause of `asked_seconds`, at most an hour; None if it did not say how long.
 
     Each hold without a success in between is at least twice as long as the one before, up to a minute.
     """
@@ -235,7 +237,7 @@ def after_hold(
 def after_older_hold(
     health: EndpointHealth, now: Micros, chance: float, asked_seconds: float | None
 ) -> tuple[EndpointHealth, Micros]:
-    """The same for older messages only: until when, and the health that remembers how long it was."""
+    """The same for older messages only. Returns the new health, and until when they wait."""
     held = after_hold(released(health), now, chance, 0, asked_seconds)
     assert held.held_until is not None
     delay = held.hold_delay_seconds
@@ -243,7 +245,7 @@ def after_older_hold(
 
 
 def released(health: EndpointHealth) -> EndpointHealth:
-    """Its hold is over; the length of the next one is remembered until it succeeds."""
+    """The hold is over; the length of the next hold is remembered until a success."""
     return msgspec.structs.replace(health, held_until=None, held_status=None)
 
 

@@ -18,17 +18,17 @@ from tidings.rules.deliver import health
 from tidings.rules.reading.refused import Refused
 
 OfMessage = Literal["delivered", "again", "again, uncounted", "dead"]
-"""`again, uncounted`: it is sent again, without using up an attempt of its schedule."""
+"""`again, uncounted`: the message is sent again, without using up an attempt of its schedule."""
 OfEndpoint = Literal["well", "silent", "failing", "hold", "hold older", "gone", "not asked"]
-"""`silent`: it says nothing, unless nothing else succeeds. `hold`: send it nothing until then; `hold older`: only what
-was made after everything that failed. `gone`: disable it."""
+"""`silent`: the response says nothing about the endpoint, unless no other message succeeds. `hold`: nothing is sent for
+a while; `hold older`: only messages made after every failed one are sent. `gone`: the endpoint is disabled."""
 
 GIVE_UP_MAX = 50
 CLASSES = ("3xx", "4xx", "5xx")
 STATUS_MIN, STATUS_MAX = 300, 599
 ENDPOINT_STATUSES = frozenset((401, 402, 403, 404, 405, 407, 408, 421, 426))
-"""The 4xx statuses that are about the endpoint: its URL, its credentials, its time. RFC 9110 treats unknown ones as
-400."""
+"""The 4xx statuses that are about the endpoint: its URL, its credentials, its time limits. Unknown 4xx statuses are
+treated like 400 (RFC 9110)."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Judgement(msgspec.Struct, frozen=True):
     endpoint: OfEndpoint
     because: str
     is_given_up: bool = False
-    """The link's owner listed the status as one that ends a message."""
+    """Whether the link's owner listed the status in `give_up_on`."""
 
 
 OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "the endpoint accepted the message")
@@ -142,7 +142,7 @@ _EDITS = (
     Judgement(outcomes.EDIT_FAILED, "", "again", "well", "the fault may be temporary"),
 )
 OF_EDITS = {row.outcome: row for row in _EDITS}
-"""The verdicts on an edit of an item. A failed one says nothing about the link, so its other edits continue."""
+"""The verdicts on an edit of an item. A failed edit says nothing about the link, so the link's other edits continue."""
 
 DOUBTFUL = Judgement(
     outcomes.IN_DOUBT,
@@ -178,7 +178,7 @@ OF_OBSERVING = {
     outcomes.IN_DOUBT: DOUBTFUL,
     outcomes.LOOP: Judgement(outcomes.LOOP, "none: nothing was sent", "dead", "not asked", _NEVER),
 }
-"""The verdicts on what a link with `emit` made of a response."""
+"""The verdicts on how a link with `emit` processed a response."""
 OF_CALLS: tuple[Judgement, ...] = (
     Judgement(outcomes.OK, "what `ok` accepts; 2xx by default", "delivered", "well", "the call succeeded"),
     TOO_MANY,
@@ -233,7 +233,7 @@ OF_MAIL: tuple[Judgement, ...] = (
         "the server will not accept this mail later either",
     ),
 )
-"""The verdicts on the codes of mail servers. Everything else is judged as for calls."""
+"""The verdicts on the codes of mail servers. Everything else is judged as it is for calls."""
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "The message has arrived.",
@@ -337,7 +337,7 @@ def weighed(judged: Judgement, whom: health.Whom) -> Judgement:
 
 
 def given_up(judged: Judgement, status: int | None, give_up_on: Sequence[int | str]) -> Judgement:
-    """The same, if the endpoint's owner listed statuses that mean a message is never welcome.
+    """The judgement, given the statuses after which the endpoint's owner wants to give up on a message.
 
     Such a status is then about the message; 410 and a request to wait are still about the endpoint too.
     """

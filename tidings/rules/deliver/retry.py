@@ -15,7 +15,7 @@ DELAYS_SECONDS: tuple[float, ...] = (0, 5, 300, 1800, 7200, 18000, 36000, 50400,
 """The delays before attempts 1, 2, 3 ...: none, then 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
 
 POLL_DELAYS_SECONDS: tuple[float, ...] = (0, 5, 10, 20, 40, 80, 160, 320, 640, 1280, *((1800,) * 38))
-"""The same for links that poll: 5 s, doubling to 30 min, for a day. What becomes due in the meantime is one run."""
+"""The same for links that poll: 5 s, doubling to 30 min, for a day. Runs due in the meantime become one."""
 
 CHANCE_SHARE = 0.2
 RETRY_AFTER_SECONDS_MAX = 3600.0

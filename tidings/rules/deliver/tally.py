@@ -11,7 +11,7 @@ from tidings.model import outcome as outcomes
 from tidings.model.outcome import OUTCOMES
 
 CLASSES = ("delivered", "rejected", "timeout", "unreachable", "failed", "skipped")
-"""`rejected`: there was a response, but not a good one; `unreachable`: DNS, connection or TLS; `failed`: everything
+"""`rejected`: there was a response, but not a success; `unreachable`: DNS, connection or TLS; `failed`: everything
 else that went wrong; `skipped`: nothing was tried, such as a cancelled delivery."""
 BOUNDS_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000)
 """Durations are counted up to and including each bound; one more bucket holds the longer ones."""
@@ -46,16 +46,16 @@ _CLASS_OF = {
     },
 }
 COLUMN_OF: dict[str, int] = {name: COLUMNS.index(its_class) for name, its_class in _CLASS_OF.items()}
-"""By the name of an outcome, the column in which it is counted."""
+"""The column in which an outcome is counted, by the outcome's name."""
 
 
 def empty() -> list[int]:
-    """A tally of nothing."""
+    """An empty tally."""
     return [0] * len(COLUMNS)
 
 
 def added(tallies: Iterable[Sequence[int]]) -> list[int]:
-    """All of these as one."""
+    """The sum of several tallies."""
     return [sum(column) for column in zip(empty(), *tallies, strict=True)]
 
 

@@ -21,22 +21,23 @@ FIELDS_MAX = 100
 OPTIONS_MAX = 500
 OPTIONS_IN_ALL_MAX = 2_000
 PAGE_BYTES_MAX = 256 * 1024
-"""The limit for the texts of all fields on a page, with the HTML around them, so that pages stay cheap."""
+"""The maximum size, in bytes, of all fields' texts on a page with the HTML around them, so that pages stay cheap."""
 FIELD_BYTES, OPTION_BYTES, CHOICE_BYTES = 400, 30, 130
-"""About how much HTML surrounds a field, an option of a select, and a radio button or checkbox."""
+"""About how many bytes of HTML surround a field, an option of a select, and a radio button or checkbox."""
 LINKS_MAX, LINK_BYTES = 50, 100
-"""How many URLs of a text become links, and about how much HTML each takes."""
+"""The maximum number of URLs in a text that become links, and about how many bytes of HTML each link takes."""
 NAME_CHARS_MAX = 64
 LABEL_CHARS_MAX = 1_000
 TEXT_CHARS_MAX = 2_000
-"""The limit for a help text, a placeholder or an option."""
+"""The maximum length of a help text, a placeholder or an option, in characters."""
 PATTERN_CHARS_MAX = 1_000
 PATTERN_WORK_MAX = 5_000_000
-"""The limit for all fields of maximum characters times states of the pattern; it takes some milliseconds."""
+"""The maximum work of matching, a few milliseconds: the maximum length times the states of the pattern, summed over
+all fields."""
 EXTRA_VALUES = 20
-"""How many values beyond those of its fields are read from a submission, so that errors can name them."""
+"""How many values are read from a submission beyond those of the form's fields, so that errors can name them."""
 LINE_CHARS, AREA_CHARS, CHARS_MAX = 1_000, 10_000, 200_000
-"""How many characters a line and a text may have by default, and at most."""
+"""The maximum length of a line and of a longer text, in characters, by default; and the largest maximum."""
 FILES_MAX = 20
 ACCEPT_MAX = 50
 FILE_BYTES_MAX = 1024 * 1024 * 1024
@@ -45,7 +46,7 @@ NAME_PATTERN = "[A-Za-z][A-Za-z0-9_-]*"
 AUTOCOMPLETE_PATTERN = "[a-z0-9-]+( [a-z0-9-]+){0,3}"
 ACCEPT_PATTERN = r"[a-z0-9]+/(\*|[a-z0-9.+-]+)|\.[A-Za-z0-9]+"
 LINES: tuple[InputType, ...] = ("text", "email", "tel", "url")
-"""Types that are one line of text."""
+"""Types whose value is a single line of text."""
 TEXTS: tuple[InputType, ...] = (*LINES, "textarea")
 CHOICES: tuple[InputType, ...] = ("select", "radio", "checkboxes")
 NUMBERS: tuple[InputType, ...] = ("number", "integer")
@@ -53,7 +54,7 @@ TIMES: tuple[InputType, ...] = ("date", "time")
 COUNTED: tuple[InputType, ...] = (*TEXTS, "checkboxes", "file")
 """Types whose bounds count something: characters, choices or files."""
 MANY: tuple[InputType, ...] = ("checkboxes", "file")
-"""Types that may be sent several times."""
+"""Types that may have several values."""
 
 ONLY: dict[str, tuple[InputType, ...]] = {
     "placeholder": (*TEXTS, *NUMBERS),
@@ -64,7 +65,7 @@ ONLY: dict[str, tuple[InputType, ...]] = {
     "accept": ("file",),
     "max_bytes": ("file",),
 }
-"""What only some types can have."""
+"""Attributes that only some types can have."""
 NEVER: dict[str, tuple[InputType, ...]] = {
     "label": ("hidden",),
     "help": ("hidden",),
@@ -73,7 +74,7 @@ NEVER: dict[str, tuple[InputType, ...]] = {
     "default": ("file",),
     "from_query": ("file",),
 }
-"""What some types cannot have."""
+"""Attributes that some types cannot have."""
 _NAME = re.compile(NAME_PATTERN)
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -112,7 +113,7 @@ def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> N
 
 
 def values_max(fields: Mapping[str, FormField]) -> int:
-    """How many values of a submission are read."""
+    """The maximum number of values that are read from a submission."""
     return EXTRA_VALUES + sum(_values_of(field) for field in fields.values())
 
 
@@ -123,7 +124,7 @@ def _values_of(field: FormField) -> int:
 
 
 def page_bytes(fields: Mapping[str, FormField]) -> int:
-    """About how many bytes of HTML the fields are."""
+    """About how many bytes of HTML the fields take."""
     return sum(_field_bytes(name, field) for name, field in fields.items())
 
 

@@ -40,7 +40,7 @@ class _Typed(NamedTuple):
 
 
 class PostedFile(NamedTuple):
-    """A file as it was sent. `type` is the one that its sender gave."""
+    """A file as it was sent. `type` is the media type that the sender gave."""
 
     name: str
     type: str
@@ -72,7 +72,7 @@ class Posted(NamedTuple):
 
 
 def read_posted(content_type: str, body: bytes, encoding: str = "", most: int = PAIRS_MAX) -> Posted:
-    """The values in a body. `encoding`: its Content-Encoding. `most`: how many are read.
+    """The values in a body. `encoding`: its Content-Encoding. `most`: the maximum number of values.
 
     Raises BadMedia, or Malformed with what is wrong.
     """

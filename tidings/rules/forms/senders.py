@@ -1,7 +1,7 @@
 """Whether a form may be submitted from the page that a request comes from.
 
-Browsers say so in `Sec-Fetch-Site`, in `Origin`, or at least in `Referer`; a program that is not a browser says
-nothing, but it would not need a page to trick anybody.
+Browsers report that in `Sec-Fetch-Site`, in `Origin`, or at least in `Referer`. A program that is not a browser
+reports nothing, but it would not need a page to trick anybody.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from tidings.rules.network.origin import ANY, PublicUrl
 
 _PORT = re.compile(":(80|443)$")
-"""Browsers leave these out of an origin, and proxies may put them into `Host`."""
+"""The default ports. Browsers leave them out of an origin, but proxies may put them into `Host`."""
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*://[^/?#\s]*)", re.IGNORECASE)
 
 

@@ -12,10 +12,10 @@ import msgspec
 
 FALLBACK = "en"
 LANGUAGES = ("en", "de", "fr", "es")
-"""The languages that have sentences. A form in another language gets those of FALLBACK, marked as such."""
+"""The languages that have sentences. A form in another language gets the sentences of FALLBACK, marked as such."""
 
 FAMILIES = ("image", "video", "audio")
-"""Types of files that have a word."""
+"""Families of file types that have their own word, such as `images`."""
 
 _KILO, _MEGA = 1_000, 1_000_000
 
@@ -34,7 +34,7 @@ def sentences(language: str) -> dict[str, str]:
 
 
 class Says:
-    """Speaks one language."""
+    """The sentences of one language."""
 
     __slots__ = ("_sentences", "language")
 

@@ -26,7 +26,7 @@ from tidings.rules.forms.texts import Says, size_text, types_text
 from tidings.rules.reading.schema import Validator, compiled
 
 CHECKED = ("on", "true", "1", "yes")
-"""What a ticked box is sent as."""
+"""The values that mean that a checkbox is ticked."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 _TEL = re.compile(r"\+?[0-9 ()./-]{3,40}")
@@ -54,7 +54,7 @@ class FormChecks:
     """The checks of a form's fields, compiled. Never raises for what people send."""
 
     def __init__(self, fields: dict[str, FormField], lang: str) -> None:
-        """`lang`: of the sentences."""
+        """`lang`: the language of the sentences."""
         self.fields, self.says = fields, Says(lang)
         self._email = compiled({"type": "string", "format": "email"})
         self._patterns = {
@@ -64,7 +64,7 @@ class FormChecks:
         }
 
     def unknown(self, posted: Posted, own: tuple[str, ...]) -> list[WrongField]:
-        """The names that were sent and are not fields. `own`: names that are no fields, and known."""
+        """The names that were sent and are not fields. `own`: known names that are not fields."""
         known = {*self.fields, *own}
         strange = [name for name in posted.names() if name not in known]
         return [WrongField(name, "unknown_field", self.says.say("unknown", name=repr(name[:64]))) for name in strange]

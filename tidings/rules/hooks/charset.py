@@ -11,7 +11,7 @@ _KNOWN = re.compile(
     r"us-?ascii|iso-?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|windows-?[0-9]{3,4}|cp[0-9]{3,4}|utf-?(8|16|32)(-?[lb]e)?"
     r"|koi8-[ru]|shift[_-]?jis|euc-(jp|kr)|iso-2022-jp|gb2312|gbk|gb18030|big5"
 )
-"""Character sets only: Python's other encodings (zip, idna, unicode_escape) are left out."""
+"""The known character sets. Python's other encodings (zip, idna, unicode_escape) are left out."""
 _PROLOG = re.compile(rb"""<\?xml[^>]{1,100}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

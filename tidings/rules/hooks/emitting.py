@@ -21,7 +21,7 @@ from tidings.rules.templates.numbers import encode, read
 
 BODY = "body"
 NAMES = (BODY, "headers")
-"""What the templates see."""
+"""The names that the templates see."""
 _NONE = Event(id="", type="", time=0, data="null")
 
 
@@ -43,7 +43,7 @@ class EventTemplates:
         self._data = None if data is None else JsonTemplate(data, "/data", NAMES)
         self.has_key = self._key is not None
         self.key_is_of_body = self._key is not None and all(path[0] == BODY for _, path in self._key.paths)
-        """Whether the key comes only from the body."""
+        """Whether the key is made only of values from the body."""
 
     def fill(self, text: bytes, headers: Mapping[str, str]) -> Emitted:
         """Fill the templates for a request with this data. Raises TemplateFailed."""

@@ -37,8 +37,8 @@ _EMPTY_PARTS = re.compile(r"\.{2,}")
 def check_path(path: str, pointer: str = "/path") -> str:
     """The path of a hook, checked. Raises Refused.
 
-    It has only characters that are never percent-encoded, so that the URL that a sender signs can be told from the
-    path that arrives.
+    It has only characters that are never percent-encoded, so that the URL that a sender signs can be derived from
+    the path that arrives.
     """
     if len(path) > PATH_CHARS_MAX or not _PATH.fullmatch(path):
         raise Refused(pointer, "path", PATH_RULE)

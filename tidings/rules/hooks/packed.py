@@ -8,10 +8,10 @@ from tidings.model.errors import TooLarge
 
 SMALL_BYTES = 16 * 1024
 TIMES_MAX = 1_032
-"""How many times as large a body can become, by the form of the stream."""
+"""The maximum factor by which decompression can enlarge a body, due to the format of the stream."""
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15
-"""What zlib calls the three forms of its stream."""
+"""zlib's numbers for the three formats of its stream."""
 
 
 def unpacked(body: bytes, encoding: str, most: int) -> bytes:

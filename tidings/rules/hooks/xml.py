@@ -6,7 +6,7 @@ from typing import Any
 from xml.parsers import expat
 
 XML_DEPTH_MAX = 60
-"""The maximum depth of JSON, less what is around it in an event."""
+"""The maximum depth of JSON, minus the levels around it in an event."""
 XML_NODES_MAX = 100_000
 
 

@@ -33,7 +33,7 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'")
 _TEXTS = ("string", "enum", "date", "datetime", "decimal", "reference")
 
 STEPS_MAX = 5_000
-"""How many steps a filter may take on one change, half a millisecond: one job makes a thousand changes."""
+"""The maximum number of steps of a filter on one change (half a millisecond), as one job makes a thousand changes."""
 
 Document = dict[str, Any]
 Fits = Callable[[Document | None, Document, Sequence[str]], bool]
@@ -57,8 +57,8 @@ class Changes:
         self._own = [(own_type(collection.name, event.name), _fits(event, collection)) for event in collection.events]
 
     def type(self, previous: Document | None, data: Document, changed: Sequence[str]) -> str:
-        """The event type of a creation (`previous` is None) or an edit: the first of its own that matches, otherwise
-        ours."""
+        """The event type of a creation (`previous` is None) or an edit: the first of the collection's own types that
+        matches, otherwise the standard one."""
         usual = self._created if previous is None else self._updated
         if self._own:
             document = {"type": usual, "subject": data.get("id"), "data": data, "changed": list(changed)}
@@ -71,7 +71,7 @@ class Changes:
 
 
 def own_type(collection: str, event: str) -> str:
-    """The type of an event of the collection's own."""
+    """The type of one of the collection's own events."""
     return f"{collection}.{event}"
 
 

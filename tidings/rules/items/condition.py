@@ -53,7 +53,7 @@ NEVER = Either(())
 
 
 def both(parts: Iterable[Condition]) -> Condition:
-    """All of these, without needless layers."""
+    """All of these conditions, without needless layers."""
     found: list[Condition] = []
     for part in parts:
         found.extend(part.parts if isinstance(part, Both) else (part,))
@@ -89,7 +89,7 @@ def fields(condition: Condition) -> set[str]:
 # --- row rules: JSON patterns -----------------------------------------------------------------------------------------
 
 Convert = Callable[[str, Any, str], Any]
-"""From a field's name, a JSON value and its pointer to the value as stored. Raises Refused."""
+"""Converts a JSON value to its stored form. Called with the field's name, the value and its pointer. Raises Refused."""
 
 _OPERATORS: dict[str, Op] = {
     "$eq": "eq",

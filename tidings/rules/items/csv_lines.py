@@ -59,7 +59,7 @@ class CsvLines:
         self._width = 0
         self._convert: list[tuple[str, Callable[[str], Any]]] = []
         self._others: list[str] = []
-        """The columns without empty text, only null."""
+        """The columns in which an empty cell can only be null, never the empty text."""
         self._open: list[str] = []
         """The lines of an unfinished row, which ends inside a quoted cell."""
         self._open_line = self._open_size = 0

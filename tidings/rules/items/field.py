@@ -13,11 +13,11 @@ from tidings.model.collection import Collection, Field, FieldType
 from tidings.rules.reading import decimals
 
 TEXT_CHARS = 10_000
-"""The longest string, if the field has no `max`."""
+"""The maximum length of a string, in characters, if the field has no `max`."""
 INDEXED_CHARS = 500
-"""The longest string that is unique, filterable or sortable: PostgreSQL's indexes take entries of 2,704 bytes."""
+"""The same if it is unique, filterable or sortable: entries of PostgreSQL's indexes can be at most 2,704 bytes."""
 ELEMENTS = 1_000
-"""The longest array, if the field has no `max`."""
+"""The maximum number of elements of an array, if the field has no `max`."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 OWN_ADDRESS = "urn:tidings:field:"
 ITEM_ID = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -45,9 +45,9 @@ FORMATS = (
 _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
 _RANGED = ("integer", "number", "decimal", "datetime", "date")
 _BOUNDED_BY_US = ("datetime", "date", "decimal")
-"""Types whose `min` and `max` JSON Schema cannot express: to it they are texts, in another order."""
+"""Types whose `min` and `max` JSON Schema cannot express: it sees their values as strings, which sort differently."""
 _COMPARED = ("string", "integer", "number", "decimal", "boolean", "datetime", "date", "enum", "reference")
-"""Objects and arrays are stored as JSON text, which lists cannot sort or compare."""
+"""The types that lists can compare and sort by; objects and arrays are stored as JSON text."""
 _ALONE: dict[str, tuple[str, ...]] = {
     "min": ("string", "array", *_RANGED),
     "max": ("string", "array", *_RANGED),

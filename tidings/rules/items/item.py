@@ -52,7 +52,7 @@ def item_schema(collection: Collection) -> dict[str, Any]:
 
 
 _SHORT = ("integer", "number", "boolean")
-"""Types of values that are cheap to check, whatever their field declares."""
+"""Types whose values are always cheap to check, whatever the field declares."""
 
 
 class ItemRules:

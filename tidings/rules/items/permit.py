@@ -17,7 +17,7 @@ from tidings.rules.reading.refused import Refused
 
 READ_SCOPE, WRITE_SCOPE = "items:read", "items:write"
 WORDS = "q"
-"""The parameter that searches; a permit's `filter` names it like a field."""
+"""The search parameter; a permit's `filter` lists it like a field."""
 PERMITS_MAX = 100
 
 
@@ -29,7 +29,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     tenant: str
-    """The key's tenant; empty: it has none, and sees every tenant's items."""
+    """The key's tenant; empty if it has none, and therefore sees every tenant's items."""
     collection: Collection
     verbs: frozenset[Verb]
     read: tuple[str, ...]
@@ -37,7 +37,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     filter: tuple[str, ...]
     sort: tuple[str, ...]
     words: bool
-    """Whether it may search with `q`."""
+    """Whether the key may search with `q`."""
     questions: tuple[Question, ...]
     reads: Condition
     """The condition that an item must match to be seen."""

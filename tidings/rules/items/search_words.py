@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 WORDS_MAX = 2_000
 WORD_CHARS_MAX = 100
-"""Longer words are cut: PostgreSQL takes 2,046 bytes for one, and one megabyte for all of an item."""
+"""Longer words are cut: PostgreSQL accepts 2,046 bytes for a word, and one megabyte for all words of an item."""
 
 _WORD = re.compile(r"[^\W_]+")
 

@@ -3,8 +3,8 @@
 For each window of a key the store has one count, of what all nodes have reserved. A node that has nothing left asks
 for a chunk; what it gets is counted at once, so all nodes together never allow more than the limit. For a key that
 seldom calls, each call is reserved on its own. If a chunk does not last for BUSY, the next one is twice as large, up
-to a part of the remainder, which shrinks with it (store/callers/call_counts.py). What a node has not used after IDLE
-it gives back, and what it knows of the others is never older than that.
+to a part of the remainder, which shrinks with it (store/callers/call_counts.py). Calls that a node has not used
+after IDLE are given back, and what it knows about the others is never older than that.
 
 A window begins when the first node says so, by its own clock; the others then follow, so that differing clocks never
 open a window twice.
@@ -23,7 +23,7 @@ from tidings.rules.limits.windows import Allowance, Window, allowance
 BUSY: Micros = SECOND // 10
 IDLE: Micros = SECOND
 FULL: Micros = SECOND // 4
-"""How long after a window was full it is not asked about again; others may give calls back."""
+"""How long a node waits before it asks again about a full window; by then, others may have given calls back."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class Ask(msgspec.Struct, frozen=True):
     start: int
     """When the window begins, in seconds since the epoch."""
     most: int
-    """How many calls, at most."""
+    """The maximum number of calls to reserve."""
 
 
 class Got(msgspec.Struct, frozen=True):
@@ -58,9 +58,9 @@ class Rest(msgspec.Struct, frozen=True):
 class _Held(msgspec.Struct):
     start: int
     calls: int
-    """How many calls all nodes had reserved when this one last asked, including what it got then."""
+    """How many calls all nodes had reserved when this node last asked, including those that it got then."""
     left: int
-    """What this node may still allow."""
+    """How many calls this node may still allow."""
     others: int
     """How many calls the others reserved between the last two times that this node asked."""
     size: int
@@ -75,7 +75,7 @@ class Reserves:
         self._held: dict[tuple[str, int], _Held] = {}
 
     def asks(self, key: str, limits: Sequence[CallLimit], now: Micros, waiting: int = 1) -> list[Ask]:
-        """What to reserve before a call can be decided; empty if nothing. `waiting`: how many calls there are."""
+        """What to reserve before a call can be decided; empty if nothing. `waiting`: how many calls wait for it."""
         found = []
         for owner, limit in _owned(key, limits):
             held, start = self._held.get((owner, limit.seconds)), _start(limit, now)
@@ -125,7 +125,7 @@ class Reserves:
         return allowance(windows, full)
 
     def rests(self, now: Micros, idle: Micros = IDLE) -> list[Rest]:
-        """What was not used for a while, which this node no longer holds; windows that are over are forgotten."""
+        """The calls that were not used for a while, and that this node no longer holds. Expired windows are dropped."""
         found = []
         for (owner, seconds), held in list(self._held.items()):
             if (held.start + seconds) * SECOND <= now:

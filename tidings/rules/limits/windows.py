@@ -144,7 +144,7 @@ def check_limits(limits: Sequence[CallLimit], pointer: str = "") -> tuple[CallLi
 class TokenBucket:
     """An endpoint's `rate`: `rate` tokens a second, `burst` of them saved up at most.
 
-    With a burst of 1 no second holds more than `rate` tokens, wherever one begins to count. (GCRA: the state is one
+    With a burst of 1 no second holds more than `rate` tokens, wherever counting begins. (GCRA: the state is one
     time, so nothing needs to be refilled.)
     """
 

@@ -23,11 +23,11 @@ OVERLAP_SECONDS = 120
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MILLIS_FROM = 100_000_000_000
 _NUMBERS = (int, float, msgspec.Raw)
-"""Of an answer: Raw is one that neither 64 bits nor a double keep (rules/templates/numbers.py)."""
+"""The types of a response's numbers. `Raw` fits neither into 64 bits nor into a double (rules/templates/numbers.py)."""
 
 
 def since(rule: CursorRule | None, stored: Any) -> Any:
-    """From where to ask; None if nothing needs to be said. `stored`: the cursor; None if it has never read anything."""
+    """The value from which to ask; None if the request needs none. `stored`: the cursor, if there is one."""
     if rule is None:
         return None
     if rule.kind in ("body", "header"):
@@ -43,7 +43,7 @@ def since(rule: CursorRule | None, stored: Any) -> Any:
 
 
 def advanced(rule: CursorRule, stored: Any, records: list[Any], begun: Micros) -> Any:
-    """The cursor after these records were seen, for one of records. `begun`: when the run's first request left."""
+    """The cursor after these records were seen, if records have it. `begun`: when the run's first request was sent."""
     if not _is_usable(stored):
         # The link had a different kind of cursor before it was edited.
         stored = None

@@ -22,9 +22,9 @@ class Counted(NamedTuple):
     """Which fields of a record count: if only others differ, nothing has changed."""
 
     only: tuple[str, ...] = ()
-    """Only these fields; empty for all."""
+    """The fields that count; empty if all count."""
     ignore: tuple[str, ...] = ()
-    """All fields except these."""
+    """The fields that do not count."""
 
     def of(self, record: Any) -> Any:
         """The part of a record that counts; a record that is not an object counts as a whole."""
@@ -54,7 +54,7 @@ class Mirrored(NamedTuple):
 
 
 class RecordChange(NamedTuple):
-    """One change: what the event of it has. JSON texts."""
+    """One change, as JSON texts: what its event contains."""
 
     kind: ChangeKind
     key: str

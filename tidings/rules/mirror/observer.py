@@ -16,7 +16,7 @@ from tidings.rules.reading.size import VALUES_MAX, has_too_many_values
 from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, is_template
 
 OF_RECORD = ("record", "body", "headers")
-"""What templates of `emit` see of a response, in addition to the event."""
+"""The names under which templates of `emit` see a response, in addition to those of the event."""
 RECORDS_MAX = 100_000
 """The maximum number of records in one response."""
 

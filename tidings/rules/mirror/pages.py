@@ -22,11 +22,12 @@ from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate
 from tidings.rules.templates.values import described
 
 PAGES_MAX = 1_000
-"""A run ends, or fails, after this many."""
+"""The maximum number of pages of one run, which then ends or fails."""
 OF_REQUEST = ("since", "now", "n")
-"""What the request of a link that observes sees, in addition to the event. `n`: the number of the page, from 1."""
+"""The names that the request of a link with `emit` sees, in addition to the event's. `n`: the page's number, from 1."""
 OF_PAGE = ("body", "headers", "links", "records", "name")
-"""What `pages` sees of the last page. `links`: its Link header, by `rel`. `name`: of the element in a SOAP body."""
+"""The names under which `pages` sees the last page. `links`: its Link header, by `rel`. `name`: of the element in
+a SOAP body."""
 FIRST_NAMES = (*SCOPE, *OF_REQUEST)
 NAMES = (*FIRST_NAMES, *OF_PAGE)
 PARTS = ("next", "while", "query", "headers", *BODY_FORMS, *VERBS)
@@ -57,7 +58,7 @@ class Pages:
     def following(
         self, event: Event, given: dict[str, Any], answer: ReadAnswer, last: CallRequest
     ) -> CallRequest | None:
-        """The request for the next page; None if that was the last. `given`: since, now and n.
+        """The request for the next page; None if that was the last. `given`: the values of `since`, `now` and `n`.
 
         Raises TemplateFailed, or BadRecord if the next page is elsewhere.
         """

@@ -11,7 +11,7 @@ from tidings.model.digits import is_digits
 from tidings.rules.reading.refused import Refused
 
 KEY_CHARS_MAX = 256
-"""A key is the subject of its events."""
+"""The maximum length of a key, which is the subject of its events."""
 PATH_CHARS_MAX = 500
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -23,7 +23,7 @@ class BadRecord(ValueError):
 
 
 class BadKey(BadRecord):
-    """A record without a key that can be used."""
+    """A record without a usable key."""
 
 
 def read_path(text: object, pointer: str) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def read_path(text: object, pointer: str) -> tuple[str, ...]:
 
 
 def found_at(value: Any, path: tuple[str, ...]) -> list[Any]:
-    """Every value at a path. `*` is each member of an object, or element of a list; digits are a place in a list."""
+    """Every value at a path. `*` is each member of an object, or element of a list; digits are an index of a list."""
     found = [value]
     for step in path:
         following: list[Any] = []

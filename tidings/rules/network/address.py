@@ -23,7 +23,7 @@ NETWORKS_MAX = 64
 MAIL_PORTS = {"smtp": 25, "smtps": 465}
 PREFIX_MIN_V4 = 4
 PREFIX_MIN_V6 = 7
-"""Shorter prefixes would open the internet, or everything, by accident. fc00::/7 is the widest private range."""
+"""Ranges with shorter prefixes would open the whole internet by accident. fc00::/7 is the widest private range."""
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -78,7 +78,7 @@ METADATA: frozenset[Address] = frozenset(
         *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
     )
 )
-"""Services of clouds that give credentials to anyone who asks. A range that merely contains one does not allow it."""
+"""Cloud metadata services, which give credentials to anyone who asks. A range that contains one does not allow it."""
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _PUBLIC_V6 = IPv6Network("2000::/3")
 _MAPPED_V6 = IPv6Network("::ffff:0:0/96")
@@ -100,7 +100,7 @@ class Networks(tuple[Network, ...]):
 
 NONE_OPEN = Networks()
 EVERYWHERE = Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0"), *map(ipaddress.ip_network, METADATA)))
-"""For checks of a URL's form alone."""
+"""Allows every address, to check only the form of a URL."""
 
 
 @lru_cache(maxsize=8192)
@@ -160,7 +160,7 @@ def check_proxy(url: str) -> None:
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
-    """The host that a URL calls.
+    """The host to which a URL leads.
 
     `name` is None if the host is an address in any spelling; `local`: it is this machine.
     """
@@ -198,7 +198,7 @@ def same_host(url: str, other: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def mail_target(url: str) -> Target:
-    """The same of a server for mail: smtp:// or smtps://."""
+    """The same for a mail server: smtp:// or smtps://."""
     scheme, _, rest = url.partition("://")
     found = target_of(f"http://{rest}")
     port = found.port if ":" in rest.rpartition("]")[2] else MAIL_PORTS[scheme]

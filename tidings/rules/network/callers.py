@@ -15,7 +15,7 @@ from tidings.model.moment import SECOND, Micros
 
 ADDRESSES_MAX = 10_000
 SITE_TIMES = 16
-"""How many times as often as an address a site (/48) may call."""
+"""A site (/48) may call this many times as often as a single address."""
 
 
 def address_of(client: str) -> str:
@@ -30,7 +30,7 @@ def counted_as(client: str) -> tuple[str, ...]:
 
 
 class CallersCount:
-    """Counts by address. `seconds`: of a window; `addresses_max`: how many are kept at a time. Not thread-safe."""
+    """Counts by address. `seconds`: the length of a window; `addresses_max`: how many are kept. Not thread-safe."""
 
     def __init__(self, seconds: int, addresses_max: int = ADDRESSES_MAX) -> None:
         self._length, self._most = seconds * SECOND, addresses_max
@@ -44,8 +44,8 @@ class CallersCount:
     def take(self, client: str, most: int, now: Micros) -> int:
         """Count one more of a peer (`address:port`); returns how many its address has in this window.
 
-        More than `most` is too many. If its site is over its own limit, that is what is returned, and no address of it
-        takes up room.
+        More than `most` is too many. If the peer's site is over its own limit, the site's count is returned, and its
+        addresses take up no room.
         """
         window = now // self._length
         if window != self._window:

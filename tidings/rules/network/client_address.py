@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from tidings.rules.network.address import Address, Networks
 
 HOPS_MAX = 32
-"""Entries further left than this are not read."""
+"""How many entries are read, starting from the right."""
 
 _PORT = re.compile(r"(\[[^\]]*\]|[0-9.]+):[0-9]+")
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^\s;]+)', re.IGNORECASE)
@@ -24,7 +24,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], forwarded: Sequence[
     """The caller's address. `peer` is the address of the connection, without its port.
 
     `forwarded_for`, `forwarded`: the values of X-Forwarded-For and Forwarded, in order. If both are present and
-    disagree, one of them was sent by the caller and passed on, and nothing tells which: the peer's address is returned.
+    disagree, one of them was sent by the caller and passed on, and nothing shows which: the peer's address is returned.
     """
     if not is_trusted(peer, trusted) or not (forwarded_for or forwarded):
         return peer

@@ -1,4 +1,4 @@
-"""The URL of a PostgreSQL database, taken apart the way libpq does it: what of it may be shown, and what is wrong."""
+"""The URL of a PostgreSQL database, parsed the way libpq does it: which part may be shown, and what is wrong."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from urllib.parse import unquote
 SCHEMES = ("postgresql://", "postgres://")
 ADVICE = "In a password, write @ / % : # and ? percent-encoded, as %40 %2F %25 %3A %23 and %3F."
 WRONG = f"The database's URL cannot be read as postgresql://USER:PASSWORD@HOST/NAME. {ADVICE}"
-"""It shows no part of the URL: of a wrong one nobody can say where the password is."""
+"""It shows no part of the URL, because nobody can tell where the password is in a malformed one."""
 
 _URL = re.compile(r"(?P<scheme>[a-z]+://)(?:(?P<user>[^@/]*)@)?(?P<hosts>[^/?]*)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?")
 _HOST = re.compile(r"(?:\[[^]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _NO_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _PARAMETER = re.compile(r"[a-z_]+=[^=]*")
 _WITH_AT = {"application_name", "fallback_application_name", "options"}
-"""Parameters whose values may well have an @."""
+"""Parameters whose values may contain an @."""
 _SECRET_PARAMETERS = {"password", "sslpassword", "scram_client_key", "oauth_client_secret"}
 
 

@@ -21,7 +21,7 @@ PATTERN = r"^([A-Za-z][A-Za-z0-9+.-]*://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _PUBLIC = re.compile(r"(https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?)((?:/[A-Za-z0-9._~-]+)*)/?")
 _PORTS = {"http": "80", "https": "443"}
-"""Browsers leave these out of an origin."""
+"""The default ports, which browsers leave out of an origin."""
 
 
 def origin(text: str, pointer: str = "") -> str:

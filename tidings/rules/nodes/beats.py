@@ -13,19 +13,19 @@ import msgspec
 
 BEAT_SECONDS = 1.0
 PROOF_SECONDS = 7.0
-"""How long after asking whether it still holds its lock a node may send."""
+"""How long a node may send after it asked whether it still holds its lock."""
 FROZEN_SECONDS = 10.0
 """A node that was not heard from for this long may be ended.
 
-It is longer than a proof, so that the node has stopped sending.
+This is longer than a proof lasts, so the node has already stopped sending.
 """
 AFRESH_SECONDS = PROOF_SECONDS
-"""After a failover all sessions are new; a node gets this time to take its place back before another one does, which
-would have to start again for it. This is not what keeps two from sending: a start waits for the previous sender."""
+"""After a failover all sessions are new. A node gets this long to take its place back before another node, which would
+have to start first, takes it. This is not what keeps two from sending: a start waits for the previous sender."""
 HEARD_SECONDS = 3.0
-"""Others may wait for a node that was heard from within this time."""
+"""A node that was heard from within this time is one that others may wait for."""
 STEP_SECONDS = 1.0
-"""How long each node in line gets to take a place that is free, before the next one tries."""
+"""How long each node in line has to take a free place before the next one tries."""
 
 
 class Proof:
@@ -91,7 +91,7 @@ class Peer(msgspec.Struct, frozen=True):
 
     id: str
     seconds: float
-    """How long ago it was last heard from."""
+    """How many seconds ago the node was last heard from."""
     draining: bool = False
 
 

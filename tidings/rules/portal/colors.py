@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 CONTRAST_MIN = 4.5
-"""WCAG 2.2, 1.4.3, for text of normal size."""
+"""The minimum contrast of text of normal size (WCAG 2.2, 1.4.3)."""
 LIGHT_GROUND, DARK_GROUND = "#f0eee8", "#181d20"
 """The backgrounds of our pages (web/pages/static/page.css) on which an accent is hardest to read."""
 PAPER, NIGHT = "#ffffff", "#101416"
@@ -22,9 +22,9 @@ class Shades(NamedTuple):
     accent: str
     on_accent: str
     deep: str
-    """Used for the accent under a pointer, and on `soft`."""
+    """The accent of what is under the pointer, and of text on `soft`."""
     soft: str
-    """Used as the background of what is chosen."""
+    """The background of what is selected."""
     is_adjusted: bool
 
 

@@ -13,7 +13,7 @@ from tidings.model.collection import Field
 
 DIGITS_MAX = 38
 MAX_DIGITS, SCALE = 20, 2
-"""For a field that does not say."""
+"""The defaults, for fields that do not set these."""
 ASKED_CHARS = 2 * DIGITS_MAX + 2
 ASKED = rf"-?(0|[1-9][0-9]{{0,{DIGITS_MAX - 1}}})(\.[0-9]{{1,{DIGITS_MAX}}})?"
 """A pattern for what a decimal may be compared with: it may have more digits than the field."""
@@ -33,7 +33,7 @@ def max_digits(field: Field) -> int:
 
 
 def scale(field: Field) -> int:
-    """How many of them are after the decimal point."""
+    """How many digits of its values are after the decimal point."""
     return SCALE if field.scale is None else field.scale
 
 

@@ -49,7 +49,7 @@ def fits(kind: str, value: object) -> bool:
 
 
 def whole(value: float) -> int:
-    """The whole number that a double says, such as 5 for 5.0.
+    """The whole number that a double represents, such as 5 for 5.0.
 
     Raises ValueError with the words after "must be" if its digits are not those of the whole number it stands for.
     """

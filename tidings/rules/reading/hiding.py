@@ -19,7 +19,7 @@ import msgspec
 
 HIDDEN = "(hidden)"
 SECRET_CHARS_MIN = 6
-"""A shorter text may occur by chance in other text."""
+"""Shorter secrets are not hidden, because they may occur by chance in other text."""
 
 
 class Hiding:

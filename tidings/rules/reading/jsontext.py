@@ -28,7 +28,7 @@ NO_NUL = r"^[^\x00]*$"
 PLACES_MAX = 50
 """Only this many wrong numbers are reported."""
 POINTER_SCAN_BYTES_MAX = 128 * 1024
-"""How far into a body the pointer of a syntax error is worked out; beyond that, only line and column are given."""
+"""Up to this offset, the pointer to a syntax error is worked out; beyond it, only line and column are given."""
 
 Code = Literal[
     "syntax",
@@ -63,7 +63,7 @@ _WITH_MANY = re.compile(
 )
 _BACKSLASH = 0x5C
 _GAP_BYTES = 64
-"""How far back the character before a number is looked for."""
+"""How many bytes before a number are searched for the character that precedes it."""
 _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],:]', re.DOTALL)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 PARTS_MAX = 200
-"""More parts than this are not read: no sender of webhooks has as many."""
+"""Further parts are not read; no sender of webhooks sends this many."""
 MULTIPART = "multipart/form-data"
 FILE_NAME_CHARS_MAX = 255
 
@@ -16,7 +16,8 @@ _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\U000e0000-\U000e007f]"
 )
-"""Control characters, and what changes the direction of text or shows nothing. Some scripts and emoji need joiners."""
+"""Control characters, and invisible characters such as those that change the direction of text. Joiners are kept,
+because some scripts and emoji need them."""
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 
 
@@ -44,7 +45,7 @@ class FormPart(NamedTuple):
 
 
 def parts_of(content_type: str, body: bytes) -> list[FormPart]:
-    """The parts of a body, in order. One that breaks the rules of multipart yields those before the break."""
+    """The parts of a body, in order. If a part breaks the rules of multipart, only the parts before it are returned."""
     boundary = parameters(content_type).get("boundary", "").encode("utf-8", "replace")
     if not boundary:
         return []

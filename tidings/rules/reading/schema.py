@@ -22,24 +22,24 @@ ERRORS_MAX = 20
 DETAIL_CHARS_MAX = 500
 SCHEMA_BYTES_MAX = 64 * 1024
 PATTERN_BYTES = 1 << 20
-"""How large a regular expression may be when it is compiled."""
+"""The maximum size of a compiled regular expression, in bytes."""
 UNITS_MAX = 8_000_000
-"""How many units (rules/reading/schema_cost.py) a value may take: some 60 ms."""
+"""The maximum number of units (rules/reading/schema_cost.py) for checking a value: some 60 ms."""
 VALUE_BYTES = 1024 * 1024
-"""The default maximum size of a value."""
+"""The default maximum size of a value, in bytes."""
 REASONS_MAX = 20_000
-"""How many units a value may take and still get reasons: some 100 ms. 200 bytes cost as much as a reason."""
+"""The maximum number of units of a value that still gets reasons: some 100 ms. 200 bytes cost as much as a reason."""
 REASON_BYTES = 200
 LEVELS = 8
 """How many levels of a value the reasons are assumed to repeat."""
 NUMBERS_PER_CHAR = 3
 """The most that numbers can weigh per character of text: 1e300 weighs most."""
 UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
-"""For a schema from before costs were counted, with references out of it."""
+"""The assumed cost of a schema that was stored before costs were counted, and refers to something outside of it."""
 TOO_LARGE_TO_SAY = "The value does not match the schema, but is too large to find out where."
 
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
-"""Without this many digits in a row, no integer changes as a double."""
+"""Only an integer with this many digits in a row can change as a double."""
 Step = str | int
 
 

@@ -1,6 +1,6 @@
 """What a JSON Schema may cost: how much work one value can cause, given how often the schema's parts apply to it.
 
-A schema is a graph: some keywords ask about the same value (allOf, anyOf, $ref ...), others about its members. How
+A schema is a graph: some keywords are about the same value (allOf, anyOf, $ref ...), others about its members. How
 many ways lead from the top to the values of one level, each way weighed with the keywords at its end, is the most
 that one value of that level can cost. Levels are counted one by one, since a schema may refer to itself. Members of
 different names are different values, so their ways do not add up.
@@ -22,17 +22,17 @@ from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.reading.schema_words import ENDLESS, char_units, number_units, quoted, units, whole
 
 WEIGHT_MAX = 5_000
-"""How many units a schema may cost for one value."""
+"""The maximum number of units that a schema may cost for one value."""
 STATES_MAX = 5_000
-"""How many states all regular expressions that a text is held against may have."""
+"""The maximum number of states of all regular expressions that a text is matched against."""
 UNIQUE_UNITS = 150
-"""Of each element, if they must be unique."""
+"""The cost of each element of a list whose elements must be unique, in units."""
 NAME_UNITS = 4
-"""Of each member, for each pattern that its name is held against."""
+"""The cost of each member for each pattern that its name is matched against, in units."""
 WORK_MAX = 300_000
-"""How many members are followed: a bound for this work itself."""
+"""The maximum number of members to follow, which bounds the work of this module itself."""
 REACH_MAX = 300_000
-"""How many pairs of parts are counted that ask about the same value: a bound for this work itself."""
+"""The maximum number of pairs of parts about the same value to count, which bounds the work of this module itself."""
 
 _LISTS = ("allOf", "anyOf", "oneOf")
 _SINGLE = ("not", "if", "then", "else")
@@ -43,7 +43,7 @@ _OTHER_MEMBERS = ("additionalProperties", "unevaluatedProperties")
 
 Schema = dict[str, Any]
 Name = str | int | None
-"""Of a member or element; None is every other one."""
+"""The name of a member, or the index of an element; None stands for every other one."""
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -53,21 +53,21 @@ class Cost(msgspec.Struct, frozen=True):
     below: int
     per_char: int
     at: str = ""
-    """The pointer of the part that weighs most."""
+    """A pointer to the part that weighs most."""
     patterns_at: str = ""
-    """The pointer of the pattern that weighs most."""
+    """A pointer to the pattern that weighs most."""
     branches: bool = False
-    """Whether it has anyOf or oneOf, of which each choice has its own reasons."""
+    """Whether the schema has anyOf or oneOf, each choice of which has its own reasons."""
     per_number: int = 0
-    """For each number, on top of that, times its weight (rules/reading/schema_words.py)."""
+    """The additional units for each number, times its weight (rules/reading/schema_words.py)."""
     whole: bool = True
-    """Whether it compares with integers of 64 bits only: to compare such integers is cheap."""
+    """Whether the schema compares only with integers of 64 bits: comparing such integers is cheap."""
     quoted: int = 0
     """How many bytes of the schema the reasons of one value may quote."""
     copies: bool = False
-    """Whether it has propertyNames: the reason of each name holds the whole object."""
+    """Whether the schema has propertyNames: the reason for each name holds the whole object."""
     unique: int = 0
-    """How often elements of one list may be asked to be unique."""
+    """How many times the elements of one list may be checked for uniqueness."""
 
     def units(self, values: int, chars: int, numbers: int = 0) -> int:
         """The maximum cost of a value with this many values, characters, and numbers by their weight."""
@@ -106,7 +106,7 @@ class _Node(msgspec.Struct):
 
     pointer: str
     same: list[int]
-    """Parts that ask about the same value, each as often as it is asked."""
+    """The parts that are about the same value, each as often as it is reached."""
     members: dict[Name, list[int]]
     elements: dict[Name, list[int]]
     units: int
@@ -120,7 +120,7 @@ class _Graph:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._found: dict[int, tuple[Schema, str, str]] = {}
-        """By identity: each object of the schema, its pointer and its base address."""
+        """Each object of the schema, its pointer and its base address, by the object's identity."""
         self._addresses: dict[str, Schema] = {"": schema}
         self._dynamic: dict[str, list[Schema]] = {}
         self._survey(schema, "", "")
@@ -130,7 +130,7 @@ class _Graph:
         self._build()
 
     def _survey(self, value: Any, pointer: str, base: str) -> None:
-        """Note every object, and what it may be called."""
+        """Note every object, and the addresses by which it can be referred to."""
         if type(value) is list:
             for index, each in enumerate(value):
                 self._survey(each, f"{pointer}/{index}", base)
@@ -168,7 +168,7 @@ class _Graph:
         for start in self._nodes:
             self._visit(start, state)
         self._reach: dict[int, dict[int, int]] = {}
-        """From each part to those that ask about the same value, and in how many ways."""
+        """For each part, those that are about the same value, and in how many ways they are reached."""
         entries = 0
         for here in self._order:
             reach = self._reach[here] = {here: 1}
@@ -295,7 +295,7 @@ class _Graph:
         return Cost(top, below, per_char, at, patterns_at, branches, per_number, is_whole, quoted, copies, unique)
 
     def _spread(self, ways: dict[int, int]) -> dict[int, int]:
-        """Also to those parts that ask about the same value."""
+        """The ways, extended to the parts that are about the same value."""
         found: dict[int, int] = {}
         for here, count in ways.items():
             for step, often in self._reach[here].items():

@@ -14,26 +14,26 @@ import msgspec
 
 ENDLESS = 1_000_000_000
 COMPARED_UNITS = 20
-"""Of each value in an `enum` or `const` of lists and objects, which are compared one by one."""
+"""The cost of each value in an `enum` or `const` of lists and objects, which are compared one by one."""
 NUMBER_UNITS = 200
-"""Of each comparison of two numbers as fractions."""
+"""The cost of each comparison of two numbers as fractions."""
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 BOUND_UNITS = 8
-"""Of each comparison with a bound."""
+"""The cost of each comparison with a bound."""
 EXPONENT_STEP = 64
-"""A number weighs one more for so much of its binary exponent."""
+"""A number weighs one more per this much of its binary exponent."""
 INTEGER_BITS = 16
 """An integer of more than 63 bits weighs one more per this many bits."""
 FORMAT_UNITS = {"regex": 8, "idn-hostname": 2}
-"""Of each character of a text with such a format; else FORMAT_UNITS_ELSE."""
+"""The cost of each character of a text with such a format; for other formats, FORMAT_UNITS_ELSE."""
 FORMAT_UNITS_ELSE = 1
 PAIR_UNITS = 200
-"""Of each two elements that must differ and are told apart only by comparing: elements that differ in integers which
-become the same double share a place in the library's table."""
+"""The cost of each pair of elements that must differ and can be distinguished only by comparing them: elements whose
+integers become the same doubles share a place in the library's table."""
 _WHOLE_BITS, _DOUBLE_BITS = 53, 1_023
-"""Integers of more bits may become the same double; no double is larger."""
+"""Integers of more bits than the first may become the same double; no double has more bits than the second."""
 CONTENT_UNITS = 6
-"""Of each character of a text that is JSON by itself (`contentMediaType`, up to draft 7)."""
+"""The cost of each character of a text that contains JSON (`contentMediaType`, up to draft 7)."""
 
 Schema = dict[str, Any]
 
@@ -69,7 +69,7 @@ def states(pattern: str) -> int:
 
 
 def units(part: Schema) -> int:
-    """What a part of a schema costs for one value, by itself."""
+    """What a part of a schema costs for one value, without the parts below it."""
     found = len(part)
     for word in ("required", "properties", "dependentRequired", "dependentSchemas", "dependencies"):
         member = part.get(word)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 VALUES_MAX = 500_000
-"""A parser takes tens of milliseconds for as many, and nothing else runs meanwhile: it holds the interpreter."""
+"""Parsing this many takes tens of milliseconds, during which nothing else runs: the parser holds the interpreter."""
 TOO_MANY = f"The body has more than {VALUES_MAX:,} names and values."
 
 

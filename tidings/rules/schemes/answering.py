@@ -21,7 +21,7 @@ from tidings.rules.schemes.verdict import Unfit
 from tidings.rules.schemes.verifier import Verifier
 
 VALUE_CHARS_MAX = 4_096
-"""A value that is echoed may have this length."""
+"""The maximum length of a value that is echoed."""
 _PIECE = re.compile(r"\{([^{}]*)\}")
 _NO_HEADER = re.compile(r"[^\x20-\x7e]")
 _NOTHING: Mapping[str, bytes] = {}

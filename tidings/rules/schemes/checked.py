@@ -26,7 +26,7 @@ from tidings.rules.schemes.sources import BODY_PIECES, Source, Template
 CHECKS_MAX = 16
 NOBODYS_HOST = "a-host-of-nobody.invalid"
 _NARROW = re.compile(r"(\\\.|\[[a-z0-9-]+\]|[a-z0-9()|?+*-]|\{[0-9,]+\})+")
-"""Patterns of hosts: a bare dot, `\\S` or `[^/]` would let in hosts that nobody meant."""
+"""What a pattern of hosts may contain: a bare dot, `\\S` or `[^/]` would let in hosts that nobody meant."""
 HMAC_PIECE = re.compile(r"(hmac-(?:sha1|sha256|sha384|sha512|md5)):(hex|base64|base64url):(.+)", re.DOTALL)
 
 
@@ -70,7 +70,7 @@ def _check(check: Check, at: str, scheme: Scheme) -> None:
 
 
 ADDRESSEE = {"sns": "topic_arn", "paypal": "webhook_id"}
-"""The setting that says whose messages are meant: the sender signs for everybody with the same certificate."""
+"""The setting that identifies the customer: the sender signs all customers' messages with the same certificate."""
 
 
 def _asks_whose(check: Certificate, scheme: Scheme) -> None:

@@ -31,11 +31,11 @@ Algorithm = Literal[
 ]
 Encoding = Literal["hex", "base64", "base64url"]
 PUBLIC: tuple[Algorithm, ...] = ("ed25519", "ecdsa-p256-sha256", "rsa-sha256", "rsa-sha1")
-"""The algorithms whose verifier holds a public key."""
+"""The algorithms whose signatures are verified with a public key."""
 
 SEED_BYTES = 32
 PRIVATE_KEYS = 16
-"""How many stay read: reading an RSA key checks it, which takes a hundred times as long as signing with it."""
+"""How many parsed private keys are kept. Parsing an RSA key takes a hundred times as long as signing."""
 Primed = tuple["_Hash", "_Hash"]
 
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -90,7 +90,7 @@ ALPHABETS: dict[str, bytes] = {
     "base64": _LETTERS + b"+/=",
     "base64url": _LETTERS + b"-_",
 }
-"""What `ENCODE` writes with."""
+"""The characters that `ENCODE` uses."""
 
 
 def text_length(encoding: str, size: int) -> int:

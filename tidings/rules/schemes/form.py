@@ -2,15 +2,15 @@
 
 A scheme is JSON. `read` turns it into a `Scheme`, or says which member is wrong.
 
-A *source* says where a value comes from: `header:NAME`, `query:NAME`, `form:NAME` (urlencoded or multipart),
+A *source* specifies where a value comes from: `header:NAME`, `query:NAME`, `form:NAME` (urlencoded or multipart),
 `json:a.b` (a list's element by its index), `form:NAME>a.b` (a field that holds JSON), `part:KEY` (the value of
 `KEY=value` in the signature's own text) and `part:0` (a part of it by its position). `header:X-Signature-*` takes every
 header that begins so, and `json:items.*.key` the member of each element. Alternatives are joined by ` | `; the first
 that is there counts. Places joined by ` & ` all count.
 
-A *template* says what is signed: text with `{body}`, `{timestamp}`, `{id}`, `{url}`, `{url_base}` (without its query),
-`{path}`, `{query}`, `{method}`, `{body_ascii}` (other characters as \\uXXXX), `{body_ascii_slash}` (the same, and `/`
-as `\\/`), `{body_sha256}` (in hex), `{secret}` (plain hashes only) and any source in braces, such as
+A *template* specifies what is signed: text with `{body}`, `{timestamp}`, `{id}`, `{url}`, `{url_base}` (without its
+query), `{path}`, `{query}`, `{method}`, `{body_ascii}` (other characters as \\uXXXX), `{body_ascii_slash}` (the same,
+and `/` as `\\/`), `{body_sha256}` (in hex), `{secret}` (plain hashes only) and any source in braces, such as
 `{header:X-Nonce}`.
 """
 
@@ -33,7 +33,7 @@ Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86_400)]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Members that are not known are refused."""
+    """Unknown members are refused."""
 
 
 class SignaturePlace(Strict, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class PublishedKeys(Strict, frozen=True, kw_only=True):
 
     url: Text
     hosts: tuple[Text, ...] = ()
-    """Patterns of the hosts that `url` may have once the settings are filled in; by default exactly its own."""
+    """Patterns of the hosts that `url` may have once the settings are filled in; by default, only its own host."""
 
 
 class Signature(Strict, frozen=True, kw_only=True, tag="signature", tag_field="kind"):
@@ -166,7 +166,7 @@ class Jwt(Strict, frozen=True, kw_only=True, tag="jwt", tag_field="kind"):
     algorithms: tuple[Literal["HS256", "HS384", "HS512", "RS256", "ES256"], ...]
     keys: PublishedKeys | None = None
     plaid: bool = False
-    """The key is asked for by POST with the secret as credentials `client_id:secret`."""
+    """Whether the key is requested by POST, with the secret as the credentials `client_id:secret`."""
     claims: dict[str, Claim] = {}
     body_hash: Hash | None = None
     url_hash: Hash | None = None
@@ -191,7 +191,7 @@ class HandshakeWhen(Strict, frozen=True, kw_only=True):
 
 
 class HookReply(Strict, frozen=True, kw_only=True):
-    """An answer. `text`, the strings in `json` and the values of `headers` are templates of sources.
+    """An answer. `text`, the strings in `json` and the values of `headers` are templates that contain sources.
 
     `{hmac-sha256:base64:SOURCE}` stands for the HMAC of that source with the hook's first secret.
     """

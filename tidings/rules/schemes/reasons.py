@@ -24,7 +24,7 @@ from tidings.rules.schemes.verifier import Verifier
 SHOWN_BYTES = 500
 """The maximum number of signed bytes that are shown."""
 BODY_BYTES_MAX = 1 << 20
-"""Larger bodies are not rewritten to try them."""
+"""The maximum size of a body of which rewritten forms are tried, in bytes."""
 URLS_MAX = 48
 ANY_AGE_SECONDS = 10 * 365 * 86_400.0
 _NOTHING: Mapping[str, bytes] = {}

@@ -14,7 +14,7 @@ from tidings.rules.reading.multipart import parts_of
 from tidings.rules.reading.size import TOO_MANY, has_too_many_values
 
 FIELDS_MAX = 2_000
-"""Forms and queries with more fields than this are not read: no sender of webhooks has as many."""
+"""Forms and queries with more fields than this are not read; no sender of webhooks sends this many."""
 
 
 class HookRequest:
@@ -96,4 +96,4 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 compact_json = partial(json.dumps, separators=(",", ":"), ensure_ascii=False)
-"""JSON as most senders write it: without spaces, and not escaped beyond need."""
+"""JSON as most senders write it: without spaces and without unnecessary escapes."""

@@ -18,7 +18,7 @@ from tidings.rules.schemes.verdict import Unfit
 
 SOURCES_KEPT = 512
 VALUES_MAX = 32
-"""A source that yields more values than this is cut: a sender has a few signatures, a flood has many."""
+"""Further values of a source are ignored: a real request has a few signatures, a forged one may have many."""
 ITEMS_MAX = 10_000
 
 Parts = Sequence[str]
@@ -196,7 +196,8 @@ def encoded(text: str) -> bytes:
 
 
 class Moment:
-    """What a template is filled with in addition to the request: parts of the signature, its time, its id, a secret."""
+    """What a template is filled with in addition to the request: parts of the signature, the timestamp, the id
+    and a secret."""
 
     __slots__ = ("id", "parts", "secret", "timestamp")
 

@@ -68,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 Found = int | Verdict | None
 """What a check returns: the index of the secret that fits, None if it needs none, or why the request is refused.
 
-Results that a flood of forged requests gets are made beforehand and returned: raising Unfit costs more than comparing.
+The usual results for forged requests are made in advance and returned: raising Unfit costs more than comparing.
 """
 
 
@@ -101,7 +101,7 @@ _TELLING: tuple[Reason, ...] = ("missing_header", "unsupported_version", "malfor
 
 
 def more_telling(one: Verdict, other: Verdict) -> Verdict:
-    """Of the refusals of two checks that a scheme has side by side, the one that says more."""
+    """The more informative one of the refusals by two alternative checks of a scheme."""
     return other if _rank(other.reason) > _rank(one.reason) else one
 
 

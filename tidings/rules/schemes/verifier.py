@@ -44,8 +44,8 @@ class Verifier:
     """Tells genuine requests from others. Safe to share between threads.
 
     `secrets` are all that are valid now, in any order; the scheme says what a secret is. `settings` are the other
-    values that the scheme requires. `tolerance_seconds` takes precedence over the scheme's own. Without secrets it can
-    be made (some senders hand them over later), but finds nothing genuine that needs one. Raises Refused, with the
+    values that the scheme requires. `tolerance_seconds` takes precedence over the scheme's own. It can be made without
+    secrets (some senders hand them over later), but then nothing that needs one is genuine. Raises Refused, with the
     place (`/secrets/0`, `/settings/audience`), for a secret or setting that cannot be used.
     """
 

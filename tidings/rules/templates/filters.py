@@ -32,16 +32,16 @@ Filter = Callable[..., Any]
 
 DIGESTS = ("sha256", "sha512", "sha1", "md5")
 WIDTH_MAX = 1_000
-"""Characters that a width, a precision or an indentation may have."""
+"""The maximum of a width, a precision or an indentation, in characters."""
 INDENT_MAX = 8
 FORM_CHARS_MAX = 200
 DIGITS_MAX = 400
 _FLOAT_CHARS = 330
 _PART = 4 * SLOT
-"""Units of one more text."""
+"""The units that one more text costs."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLIS_FROM = 100_000_000_000
-"""Numbers from here on are milliseconds since 1970, smaller ones seconds."""
+"""Numbers from this one on are milliseconds since 1970, smaller ones are seconds."""
 _QUOTED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "soql": (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r")),
     "sql": (("'", "''"),),
@@ -55,7 +55,7 @@ _ROUNDED = {"common": ROUND_HALF_UP, "ceil": ROUND_CEILING, "floor": ROUND_FLOOR
 
 
 def date(meter: RenderingMeter, value: Any, form: Any = "%Y-%m-%d", zone: Any = "UTC") -> str:
-    """A time (RFC 3339, or seconds or milliseconds since 1970) as `strftime` writes it; a missing value stays
+    """A time (RFC 3339, or seconds or milliseconds since 1970) as `strftime` writes it; a missing value remains
     missing."""
     if value is MISSING or value is None or value == "":
         return ""

@@ -10,12 +10,12 @@ from typing import Any
 
 STEPS_MAX = 200_000
 STEP = 20
-"""Units of one step. A character is one unit."""
+"""The units that one step costs. A character costs one unit."""
 SLOT = 8
-"""Units of a place in a list; a name in an object is two."""
+"""The units that an element of a list costs; a member of an object costs twice as many."""
 UNITS_MAX = STEPS_MAX * STEP
 DEPTH_MAX = 128
-"""Levels of a value that is written out."""
+"""The maximum number of levels of a value that is written out."""
 
 
 class TooMuch(ValueError):
@@ -34,7 +34,7 @@ class RenderingMeter:
         self.left = UNITS_MAX
 
     def spend(self, units: int) -> None:
-        """Raises TooMuch if there are not that many left."""
+        """Raises TooMuch if fewer units are left."""
         self.left -= units
         if self.left < 0:
             raise TooMuch

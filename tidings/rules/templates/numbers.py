@@ -17,9 +17,9 @@ from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 
 DIGITS_MAX = 4_300
 EXACT = Context(prec=3 * DIGITS_MAX)
-"""For calculating with such numbers: no digit is lost."""
+"""The context for calculating with such numbers without losing a digit."""
 _ALIKE = bytes.maketrans(b"123456789.E", b"0000000000e")
-"""Makes digits, dots and exponent signs look alike, so that the searches below are plain ones."""
+"""Makes digits, dots and exponent signs look alike, so that the searches below need no regular expression."""
 _LONG = b"0" * 16
 
 

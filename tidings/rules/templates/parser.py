@@ -46,10 +46,10 @@ class KnownNames:
         self.known = known
         self.used: set[str] = set()
         self.paths: list[tuple[str | int, ...]] = []
-        """The names of the scope that it uses, each with the steps that are written out."""
+        """The names of the scope that the template uses, each with the constant steps that follow it."""
         self.variables: set[str] = set()
         self.read: set[str] = set()
-        """The variables that it has named."""
+        """The variables that the template has read."""
 
     def node(self, name: str) -> Node:
         """The value of a name. Raises NotATemplate if there is none."""
@@ -73,7 +73,7 @@ class Parser:
         self._code, self._names = code, names
         self._tokens, self._place, self._depth = tokens(code), 0, 0
         self.nodes = 0
-        """How many steps it takes to evaluate all of it once."""
+        """How many steps it takes to evaluate the whole code once."""
 
     @property
     def _next(self) -> CodeToken:

@@ -18,7 +18,7 @@ _INNER = ("elif", "else", "endif", "endfor", "endset")
 _LOOP = "loop"
 
 Write = Callable[[Any], str]
-"""Makes text of a value. Raises ValueError if it cannot be put there."""
+"""Converts a value to text for a place. Raises ValueError if the value cannot be put there."""
 Part = str | Callable[[Rendering, Write], None]
 
 
@@ -35,14 +35,14 @@ class Program:
         found = pieces(source)
         bare = [piece for piece in found if piece.kind != "text" or piece.text.strip()]
         self.alone: Node | None = None
-        """The expression, if it is nothing but one."""
+        """The expression, if the template is nothing but one expression."""
         self._parts: list[Part] = []
         if len(bare) == 1 and bare[0].kind == "value":
             self.alone, _ = _expression(bare[0].text, self._names)
         else:
             self._parts = _Reader(found, self._names).parts(())[0]
         self.paths = tuple(self._names.paths)
-        """The names that it uses, each with the steps that are written out."""
+        """The names that the template uses, each with the constant steps that follow it."""
         self.names = frozenset(self._names.used)
 
     def value(self, scope: Values, meter: RenderingMeter) -> Any:
@@ -224,9 +224,9 @@ class _Loop(NamedTuple):
     body: Sequence[Part]
     other: Sequence[Part]
     has_loop: bool
-    """Whether something in it names `loop`."""
+    """Whether the body or the condition uses `loop`."""
     steps: int
-    """Of going through it once."""
+    """The number of steps of one pass through the body."""
 
     def run(self, run: Rendering, write: Write) -> None:
         outside = run.variables

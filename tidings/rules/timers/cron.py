@@ -17,7 +17,7 @@ from tidings.rules.reading.refused import Refused
 
 CRON_CHARS_MAX = 200
 YEARS_AHEAD = 30
-"""An expression that matches no day in this time is refused."""
+"""An expression that matches no day within this many years is refused."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _PART = re.compile(r"(\*|[0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?(?:/([0-9]{1,3}))?")
@@ -52,7 +52,7 @@ class Cron(NamedTuple):
     week_days: frozenset[int]
     """0 is Monday."""
     either: bool
-    """Whether one of the two kinds of days suffices."""
+    """Whether it is enough that either the day of the month or the day of the week matches."""
 
     def matches(self, day: date) -> bool:
         """Whether it runs on a day."""

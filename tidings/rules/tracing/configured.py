@@ -53,7 +53,7 @@ class Collector(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     timeout_seconds: float
     is_packed: bool
-    """Whether requests are sent as gzip."""
+    """Whether requests are compressed with gzip."""
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None

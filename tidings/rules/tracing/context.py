@@ -13,24 +13,25 @@ import msgspec
 
 SAMPLED = 0x01
 KNOWN_FLAGS = 0x03
-"""Sampled, and random-trace-id; the standard says to clear the others."""
+"""The flags sampled and random-trace-id; the standard requires that all others are cleared."""
 TRACE_ID, SPAN_ID, FLAG, PARENT_CHARS = slice(3, 35), slice(36, 52), 54, 55
-"""Where they are in a context as an event keeps it: the last digit of the flags, and where `traceparent` ends."""
+"""The positions of the ids, of the last digit of the flags, and of the end of `traceparent` in a stored context."""
 SAMPLED_FLAGS = "13"
 STATE_MEMBERS_MAX = 32
 STATE_CHARS_KEPT = 512
-"""The standard asks for at least this much. It is stored with every event of the trace."""
+"""The maximum length of a stored `tracestate`: the least that the standard permits, since every event of a trace
+has it."""
 LONG_MEMBER_CHARS = 128
 """Members longer than this are the first to go if a `tracestate` is too long."""
 STATE_CHARS_READ = 16_384
-"""A longer one has more than 32 members, or members that are too long."""
+"""A longer `tracestate` is not read: it has more than 32 members, or members that are too long."""
 
 _PARENT = re.compile("([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _KEY = r"(?:[a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})"
 _VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 _MEMBER = re.compile(f"({_KEY})=({_VALUE})")
 _NO_TRACE, NO_SPAN = "0" * 32, "0" * 16
-"""Ids that no trace and no span has."""
+"""Ids that no trace and no span may have."""
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):

@@ -13,9 +13,9 @@ class Sampler(msgspec.Struct, frozen=True):
     """Decides once for each trace, where it enters."""
 
     below: int
-    """Traces are recorded if the number in the last 64 bits of their id is below this: of ALL, that share."""
+    """A trace is recorded if the number in the last 64 bits of its id is below this: a share of `below` / ALL."""
     follows: bool
-    """Whether another system's span, if the trace comes from one, decides instead."""
+    """Whether the decision of another system's span, if the trace comes from one, takes precedence."""
 
     def samples(self, trace_id: str, parent: Trace | None) -> bool:
         """Whether the trace is recorded. `parent`: another system's span, if that is trusted to decide."""

@@ -23,7 +23,7 @@ EXPECTED = {
     "mail": ("to", "subject", "text", "html"),
     "item": (*EDIT_WORDS, "data"),
 }
-"""What a test may expect, by the action of its link."""
+"""The members that `expect` may have, by the action of the test's link."""
 
 
 def read_tests(given: Mapping[str, Any], declared: Mapping[str, Any], wrong: Places) -> None:

@@ -21,7 +21,7 @@ from tidings.rules.templates.program import Program
 CODE = "unknown_field"
 _NOT_TEMPLATES = ("description", "filter")
 _OF_EVENT = ("data", "previous", "old")
-"""The names that have the fields of the event's type."""
+"""The names under which templates see the fields of the event's type."""
 
 
 class _EveryName(tuple[str, ...]):
@@ -34,10 +34,10 @@ class _EveryName(tuple[str, ...]):
 
 
 def unknown_fields(links: Iterable[DeclaredLink], known: Sequence[Mapping[str, EventType]]) -> list[Place]:
-    """The places of templates that name a field which no event has that their link acts on.
+    """The places of templates that name a field that none of their link's events has.
 
-    `known`: the event types, by name. Events whose fields are not known are left out: the link acts on times, or
-    on types without a schema.
+    `known`: the event types, by name. Links whose events have unknown fields are skipped: they run on a timer, or
+    act on types without a schema.
     """
     types: Mapping[str, EventType] = ChainMap(*known)  # type: ignore[arg-type]
     return [place for each in links for place in _of_link(each, types)]

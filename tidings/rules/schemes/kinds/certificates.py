@@ -192,13 +192,13 @@ def _read_paypal(request: HookRequest, settings: Mapping[str, str]) -> Message:
 
 
 class Style(NamedTuple):
-    """What is particular to a sender that names its certificate in the request."""
+    """What is specific to a sender whose requests name their certificate."""
 
     read: Callable[[HookRequest, Mapping[str, str]], Message]
     path: re.Pattern[str]
-    """Where the certificates are on its hosts."""
+    """A pattern of the path of certificates on the sender's hosts."""
     subject: re.Pattern[str]
-    """The common name of its certificates."""
+    """A pattern of the common name of the sender's certificates."""
 
 
 STYLES = {

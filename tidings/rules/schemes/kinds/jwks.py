@@ -16,7 +16,7 @@ from tidings.rules.schemes.verdict import Unfit
 KEYS_MAX = 50
 """Only this many keys of one set are read."""
 TRIED_MAX = 8
-"""A token is checked with as many keys at most: each takes as long as ten HMACs."""
+"""A token is checked with at most this many keys: each check takes as long as ten HMACs."""
 
 
 class Needed(msgspec.Struct, frozen=True):

@@ -19,9 +19,9 @@ from tidings.rules.schemes.verdict import Found, Unfit, refusal
 CANDIDATES_MAX = 32
 """Only this many signatures of one request are checked."""
 SIGNATURE_CHARS_MAX = 8_192
-"""A signature's text may have this length; RSA with 4096 bits takes 684 characters."""
+"""The maximum length of a signature's text; RSA with 4,096 bits needs 684 characters."""
 PUBLIC_CANDIDATES_MAX = 4
-"""The same for signatures of key pairs: one takes as long to check as ten HMACs."""
+"""Only this many signatures made with key pairs are checked: each check takes as long as ten HMACs."""
 
 Fits = Callable[[list[bytes], bytes], int | None]
 
@@ -75,7 +75,7 @@ class Candidates:
 
 
 class SenderClock:
-    """Checks the sender's time. The caller's `tolerance_seconds` takes precedence over the scheme's."""
+    """Checks the sender's timestamp. The caller's `tolerance_seconds` takes precedence over the scheme's."""
 
     __slots__ = ("_form", "_future", "_source", "_tolerance")
 

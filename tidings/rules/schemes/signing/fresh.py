@@ -1,4 +1,4 @@
-"""A delivery of its own for each sample: with the same id, or the same content, it would be a repeat."""
+"""Makes each sample a new delivery: with the same id, or the same content, it would be a repeat."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidings.rules.schemes.signing.writing import is_at, put, put_query
 from tidings.rules.schemes.sources import source
 
 MARK = "sample_id"
-"""The member or parameter that tells samples apart if the sender has no id for its deliveries."""
+"""The member or parameter that distinguishes samples if the sender has no id for its deliveries."""
 DIGITS_MIN, CHARS_MIN = 9, 12
 
 
@@ -64,7 +64,7 @@ def _marked(request: HookRequest, ident: str) -> HookRequest:
 
 
 def _in_json(value: Any, ident: str) -> Any:
-    """An object, or the first of a list, with a member more."""
+    """An object, or the first of a list, with an additional member."""
     if isinstance(value, list):
         return [_in_json(each, ident) if at == 0 else each for at, each in enumerate(value)]
     return {**value, MARK: ident} if isinstance(value, dict) else value

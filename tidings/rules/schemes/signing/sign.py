@@ -58,8 +58,8 @@ def sign(
     """The request with what proves that its sender knows the secrets, at `now` (seconds since 1970).
 
     For key pairs the secret is the private key: PEM, or the seed of ed25519 written as the public key is. If the scheme
-    signs a time or an id, they are written into the request too; `ident` is used if it has no id. Where a scheme has
-    several checks, the first is meant that the secret is for. Raises Refused for a secret that cannot sign and for a
+    signs a time or an id, they are written into the request too; `ident` is used if it has no id. If a scheme has
+    several checks, the first one that the secret is for applies. Raises Refused for a secret that cannot sign and for a
     request that lacks what is signed.
     """
     all_secrets = (secrets,) if isinstance(secrets, str) else tuple(secrets)

@@ -46,7 +46,7 @@ def put(request: HookRequest, place: str, value: str) -> HookRequest:
 
 
 def put_query(request: HookRequest, name: str, value: str) -> HookRequest:
-    """The request with a parameter more at the end of its URL, instead of the one that had the name."""
+    """The request with a parameter added at the end of its URL, in place of any parameter of the same name."""
     base, _, query = request.url.partition("?")
     kept = [part for part in query.split("&") if part and part.partition("=")[0] != name]
     return request.but(url=f"{base}?{'&'.join([*kept, f'{quote(name)}={quote_plus(value)}'])}")
