@@ -101,7 +101,7 @@ def test_a_one_time_link_opens_once(server: TestServer, api: Api) -> None:
     assert first.sign_in(code).status == 303
     first.get()
     reply = second.sign_in(code)
-    assert reply.status == 401 and b"already used" in reply.body
+    assert reply.status == 401 and b"already been used" in reply.body
     assert api.with_key(None).call("POST", "/console/link").status == 401
 
 

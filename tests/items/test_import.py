@@ -291,7 +291,7 @@ def test_a_file_that_drips_is_cut_off_with_a_sentence(tmp_path: Path, monkeypatc
             sock.sendall(b"x")
             with contextlib.suppress(TimeoutError):
                 answer = sock.recv(10_000)
-        assert b" 408 " in answer and b"bytes a second" in answer
+        assert b" 408 " in answer and b"bytes per second" in answer
 
 
 def test_the_size_is_limited_by_a_setting_of_its_own(tmp_path: Path) -> None:

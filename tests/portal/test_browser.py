@@ -111,7 +111,7 @@ def test_a_customer_adds_tests_rotates_and_replays(
     fill(browser, "value", "10")
     click(browser, "Test it first", "The test arrived")
     secret = browser.do("document.getElementById('new-secret').innerText")
-    click(browser, "Add the endpoint", "The endpoint is added")
+    click(browser, "Add the endpoint", "The endpoint has been added")
     made = api.get("/v1/endpoints", tenant="walk")["data"][0]
     assert made["events"] == ["orders.created"] and made["filter"] == {"data": {"total": {"$eq": 10}}}
     assert browser.do("location.pathname").endswith(f"/endpoints/{made['id']}")
@@ -148,7 +148,7 @@ def test_a_double_click_adds_one_endpoint_and_keys_go_through_the_rows(
     click(browser, "Add an endpoint", "Where should we send")
     fill(browser, "url", receiver.url("/double"))
     browser.do("(b => { b.click(); b.click(); b.click() })(document.querySelector('button.main'))")
-    browser.until("document.querySelector('main').innerText.includes('The endpoint is added')")
+    browser.until("document.querySelector('main').innerText.includes('The endpoint has been added')")
     api.register(receiver.url("/another"), tenant="double")
     assert [each["url"] for each in api.get("/v1/endpoints", tenant="double")["data"]][1:] == [receiver.url("/double")]
     click(browser, "Endpoints", "All 2 endpoints are working")
@@ -211,7 +211,7 @@ def framed(
         browser.do(
             f"document.querySelector('[name=url]').value = {address}; document.querySelector('button.main').click()"
         )
-        browser.until("document.querySelector('main').innerText.includes('The endpoint is added')")
+        browser.until("document.querySelector('main').innerText.includes('The endpoint has been added')")
         browser.do("history.back(); 0")
         browser.until("document.querySelector('[name=url]')")
     told = browser.do("got")

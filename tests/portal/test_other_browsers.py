@@ -31,7 +31,7 @@ def test_it_works_in_a_frame_of_another_site(engine: object, tmp_path: Path) -> 
         browser.until("document.querySelector('[name=url]')")
         browser.do(f"document.querySelector('[name=url]').value = {json.dumps(receiver.url())}")
         browser.do("document.querySelector('button.main').click()")
-        browser.until("document.querySelector('main').innerText.includes('The endpoint is added')")
+        browser.until("document.querySelector('main').innerText.includes('The endpoint has been added')")
         for words, says in (
             ("Show the secret", "whsec_"),
             ("Rotate the secret …", "A new secret is made at once"),

@@ -26,7 +26,7 @@ def hidden(customer: Customer, path: str, name: str) -> str:
 
 def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: Receiver) -> None:
     customer = Customer(api, "adds").open()
-    assert "No endpoint yet" in customer.page()
+    assert "No endpoints yet" in customer.page()
     secret = hidden(customer, "/add", "secret")
     fields = [("url", receiver.url()), ("events", "orders.*"), ("events", "invoices.sent"), ("secret", secret)]
     fields += [("field", "data.total"), ("operator", "$gte"), ("value", "10"), ("description", "Ours")]
@@ -60,7 +60,7 @@ def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: 
         f"{one}/edit", [("url", receiver.url("/two")), ("events", "*"), ("field", ""), ("value", "")]
     )
     assert edited.status == 200 and api.get(f"/v1/endpoints/{made['id']}")["filter"] is None
-    assert "The endpoint is deleted." in customer.act(f"{one}/delete")
+    assert "The endpoint has been deleted." in customer.act(f"{one}/delete")
 
 
 def test_what_was_missed_is_counted_and_sent(api: Api, receiver: Receiver, clock: FakeClock) -> None:
@@ -83,7 +83,7 @@ def test_what_was_missed_is_counted_and_sent(api: Api, receiver: Receiver, clock
     fields = {name: re.search(f'name="{name}" value="([^"]*)"', counted) for name in ("since", "until", "which")}
     assert "is being sent again" in customer.act(f"{one}/replay", **{k: v[1] for k, v in fields.items() if v})
     until(lambda: api.get(f"/v1/deliveries/{delivery}")["state"] == "delivered", "it is delivered")
-    assert "It was delivered with" in customer.page(f"/log/{delivery}")
+    assert "It was delivered after" in customer.page(f"/log/{delivery}")
     until(lambda: api.get("/v1/replays", endpoint=ident)["data"][0]["state"] == "done", "the replay is done")
     drawn_again = f'hx-get="/portal/{customer.id}{one}" hx-trigger="load'
     assert drawn_again in customer.call(one).body.decode(), "its attempts are counted in some seconds"

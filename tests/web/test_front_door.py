@@ -129,7 +129,7 @@ def test_the_public_url_is_used_wherever_the_server_names_itself(open_server: Te
 
 def test_a_proxy_that_keeps_the_prefix_is_reported(open_server: TestServer) -> None:
     found = through_proxy(open_server, "/api/v1/events")
-    assert found.status == 404 and "the proxy in front must strip it" in found.json["detail"]
+    assert found.status == 404 and "the proxy in front of the server must strip it" in found.json["detail"]
 
 
 def test_without_a_public_url_paths_are_answered(server: TestServer, api: Api) -> None:

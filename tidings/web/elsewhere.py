@@ -1,4 +1,4 @@
-"""What a node that takes in has instead of the sender's parts: it passes pages on, and knows no lanes."""
+"""What a node that takes in has instead of the sender's parts: it passes pages on, and has no lanes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tidings.web.wire import problem
 from tidings.web.wire.forwarding import ASK_SECONDS, Arrived, Forwarding
 
 RELOAD_SECONDS = 2
-"""How often a page that is refused tries again."""
+"""How often a refused page reloads itself."""
 PRODUCTS = {"console": "Tidings", "portal": "Webhooks"}
 
 log = logging.getLogger("tidings.web")

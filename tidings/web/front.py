@@ -12,7 +12,7 @@ from tidings.web.app import App
 from tidings.web.standby import StandbyApp
 
 WAIT_SECONDS = 3.0
-"""How long a request waits for the node to come back. After that it gets a 503."""
+"""How long a request waits for the node to come back before it gets a 503."""
 
 
 class Front:

@@ -11,7 +11,7 @@ from tidings.model.access import Key
 from tidings.model.collection import Collection
 
 MENUS_MAX = 1_000
-"""Each takes about 60 KB; the oldest one makes room."""
+"""The maximum number of menus that are kept, at about 60 KB each; beyond it, the oldest one is dropped."""
 
 Make = Callable[[Any, Key, Collection], Any]
 """Makes a key's menu in a collection, from the parts (items/operations.py); None if the key may do nothing."""

@@ -31,11 +31,10 @@ class BodySchema(msgspec.Struct, frozen=True):
 
     name: str
     schema: dict[str, Any]
-    """It may name other components, as in `#/components/schemas/Place`."""
+    """It can refer to other components, as in `#/components/schemas/Place`."""
     example: Any = None
     places: Callable[[Any, frozenset[str]], list[Place]] | None = None
-    """Finds what else is wrong with plain values in which the named members have numbers that cannot be read
-    exactly."""
+    """Finds all other errors in plain values in which the named members have numbers that cannot be read exactly."""
 
 
 class Slice(NamedTuple):
@@ -44,7 +43,7 @@ class Slice(NamedTuple):
     start: int
     raw: bytes
     elements: int = 0
-    """How many elements; 0 if too few to be counted."""
+    """The number of elements; 0 if there are too few to count."""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -52,7 +51,7 @@ class Listing(msgspec.Struct, frozen=True):
 
     member: str
     most: int
-    """How many elements it may have."""
+    """The maximum number of elements."""
     weight: int
     """How many bytes of text cost as much as storing one element."""
     too_many: str = "wrong_value"
@@ -64,22 +63,22 @@ class NextOperation(msgspec.Struct, frozen=True):
 
     name: str
     operation: str
-    """The operationId of what is called."""
+    """The operationId of the operation to call."""
     parameters: dict[str, str]
     """Runtime expressions, such as `$response.body#/id`, by the name of the parameter."""
     help: str
 
 
 class Request(msgspec.Struct):
-    """One request that was read, identified and permitted."""
+    """One request that has been read, from an identified caller who may make it."""
 
     operation: Operation
     key: Key
     request_id: str
     path: dict[str, str]
-    """The values of the `{names}` of the path."""
+    """The values of the `{names}` in the path."""
     query: dict[str, Any]
-    """The parameters of the menu that were given, converted by their schema."""
+    """The parameters that were sent, converted by their schemas."""
     headers: dict[str, str]
     """All headers, names in lower case."""
     raw: bytes
@@ -121,7 +120,7 @@ class Answer(msgspec.Struct):
     headers: list[tuple[str, str]] = []
     media: str = "application/json"
     cache: str | None = None
-    """`Cache-Control`, for files that are the same for everybody; None if nobody may keep the response."""
+    """`Cache-Control`, for files that are the same for everybody; None if nobody may cache the response."""
 
 
 @dataclass(slots=True)
@@ -132,7 +131,8 @@ class Stream:
     headers: list[tuple[str, str]] = field(default_factory=list)
     media: str = "text/event-stream"
     whole: bool = False
-    """Whether it has an end. If it fails before that, the connection is broken, so that the caller notices."""
+    """Whether the stream has an end. If it fails before its end, the connection is broken, so that the caller
+    notices."""
 
 
 Handler = Callable[[Parts, Request], Awaitable[Answer | Stream]]
@@ -146,7 +146,7 @@ class Operation:
     """Its operationId, such as `publish_event`."""
     method: str
     path: str
-    """Such as `/v1/deliveries/{id}:retry`."""
+    """The path, such as `/v1/deliveries/{id}:retry`."""
     scope: str | None
     """The scope that the key must have; None if no key is needed."""
     summary: str
@@ -186,8 +186,8 @@ class Operation:
     """If the handler returns a file (a Stream that has an end): examples by media type."""
     at_sender: bool = False
     """Whether only the node that sends can do it, for example because it is about lanes, timers, replays or
-    declarations. A node that takes in passes it on (wire/forwarding.py). All other operations are done wherever they
-    arrive."""
+    declarations. A node that takes in passes it on (wire/forwarding.py). All other operations are carried out wherever
+    they arrive."""
     addressed: bool = False
     """Whether it gets the addresses of the caller and of the connection."""
     idempotent_key: bool = False
@@ -210,7 +210,7 @@ class Operation:
     example: Any = None
     """An example of the body."""
     sorts: tuple[str, ...] = ()
-    """What a list can be sorted by (`-x` starts with the last); the first is the default."""
+    """What a list can be sorted by (`-x` reverses the order); the first is the default."""
     sorts_max: int = 1
     """How many of them can be combined."""
     also: tuple[tuple[int, str], ...] = ()
@@ -218,9 +218,9 @@ class Operation:
     item: type[msgspec.Struct] | None = None
     """The kind of thing that is listed or read, whose fields `fields` can choose. Set by habits/shaping.py."""
     internal: bool = False
-    """Whether it serves pages or their files, which no caller would call, so that no page lists it."""
+    """Whether it serves pages or their files: API callers do not need it, so no page lists it."""
     refusal: Callable[[TidingsError, str], Any] | None = None
-    """What the body of a refusal is made by, from the error and the request's id, if it is not a problem (RFC 9457)."""
+    """Makes the body of a refusal from the error and the request's id, if that is not a problem (RFC 9457)."""
     is_list: bool = False
     """Whether it returns pages of `item`. Set by habits/shaping.py."""
     per_key: Callable[[Parts, Key, dict[str, str]], Operation] | None = None

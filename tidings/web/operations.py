@@ -76,7 +76,7 @@ _ALL.append(
     )
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
-"""Those that are the same for every key."""
+"""The operations that are the same for every key."""
 CALLS: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS)
 """The operations that callers can call, without pages and redirects."""
 TABLE: tuple[Operation, ...] = (*CALLS, *pages.LEADS, mcp.operation(CALLS), llms.operation(CALLS))

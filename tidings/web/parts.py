@@ -114,7 +114,7 @@ class FormParts:
 
 @dataclass(frozen=True, slots=True)
 class SvixParts:
-    """The parts behind the door for those who come from Svix."""
+    """The parts behind the door for users who come from Svix."""
 
     applications: Applications
     endpoints: AppEndpoints
@@ -182,13 +182,13 @@ class Parts:
     request_seconds: Histograms = field(default_factory=lambda: Histograms(REQUEST_SECONDS))
     """How long responses took, by operation, without streams and long polls."""
     traces: RequestTraces | None = None
-    """If requests are traced: the part that does it."""
+    """The part that traces requests, if they are traced."""
     spans: Mapping[str, int] = field(default_factory=dict)
-    """If there are traces: how many spans were sent, could not be sent, or were dropped."""
+    """How many spans were sent, could not be sent, or were dropped, if requests are traced."""
     forwarded: ForwardedSeal | None = None
-    """If several nodes work: opens the header with which they pass requests on."""
+    """Opens the header with which other nodes pass requests on, if several nodes work."""
     forwarding: Forwarding | None = None
-    """If this node does not send: passes requests on to the one that does."""
+    """Passes requests on to the node that sends, if that is not this one."""
     svix: SvixParts = field(init=False)
 
     def __post_init__(self) -> None:

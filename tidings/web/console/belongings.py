@@ -10,7 +10,7 @@ from tidings.web.console.visit import PageVisit
 from tidings.web.pages.templates import url
 
 DEAD_SHOWN = 100
-"""Dead deliveries are counted up to this many, as their page is drawn each second."""
+"""Dead deliveries are counted only up to this many, because the page is redrawn every second."""
 
 
 async def dead_of(visit: PageVisit, kind: str, name: str) -> str:
@@ -40,7 +40,7 @@ def because(reason: str | None) -> str:
 
 
 def tabs(visit: PageVisit, kind: str, name: str, tenant: str | None, dead: str) -> list[dict[str, str]]:
-    """The lists of what belongs to it that the key may read."""
+    """The lists of its belongings that the key may read."""
     given, found = {kind: name}, []
     if visit.may("list_deliveries"):
         found += [
@@ -65,7 +65,7 @@ def retries(visit: PageVisit, kind: str, name: str, dead: str, waits: int | None
     if dead:
         found.append(button("/deliveries/retry", f"Retry the {dead} dead …", fields={kind: name, "state": "dead"}))
     if waits:
-        found.append(button("/deliveries/retry", "Retry what waits …", fields={kind: name, "state": "waiting"}))
+        found.append(button("/deliveries/retry", "Retry the waiting ones …", fields={kind: name, "state": "waiting"}))
     return found
 
 

@@ -15,7 +15,7 @@ QUANTILES = {"p50": 0.5, "p95": 0.95}
 ROWS_MAX = 60
 
 Read = Callable[[Any, str], int | None]
-"""The values of a point in a chart, by the name of their series; None for no value."""
+"""Reads the value of a series, by its name, from a point of a chart; None if there is no value."""
 
 
 def charts(report: Any) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ log = logging.getLogger("tidings.web")
 
 ROOT = "/console"
 NAME = "console"
-"""What its requests are called in the metrics."""
+"""The name of its requests in the metrics."""
 SIGN_IN, SIGN_OUT, LINK, LIVE, THEME = "/sign-in", "/sign-out", "/link", "/live", "/theme"
 
 
@@ -148,7 +148,7 @@ class ConsoleDoor:
 
     def _signed_in(self, at: At) -> ConsoleSession:
         if at.session is None:
-            raise Unauthorized("Sign in first: the session has ended.")
+            raise Unauthorized("The session has ended. Sign in again.")
         return at.session
 
     def _back(self, posted: dict[str, str]) -> str:
@@ -250,7 +250,7 @@ class ConsoleDoor:
         path, _, query = given.get("page", "").partition("?")
         row, names = self._found(path.rstrip("/"), is_action=False)
         if not row.live:
-            raise NotFound("This page does not change on its own.")
+            raise NotFound("This page has no live updates.")
         visit, key = self._visit(at, session, names, read_parameters(query)), session.key
 
         async def draw() -> str:
@@ -265,7 +265,7 @@ class ConsoleDoor:
     async def _ask_to_sign_in(self, at: At) -> int:
         """The sign-in page. A link from another site carries no cookie, so the browser is sent here once more."""
         if at.path == LIVE or at.is_partial:
-            raise Unauthorized("Sign in first: the session has ended.")
+            raise Unauthorized("The session has ended. Sign in again.")
         accepted = at.headers.get("accept-encoding", "")
         if at.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             return await send_page(

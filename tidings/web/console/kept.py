@@ -12,7 +12,7 @@ from tidings.web.console.lists import button
 from tidings.web.console.visit import View
 
 KEPT = frozenset((400, 404, 409, 412, 422))
-"""The statuses of problems that somebody can fix in the form."""
+"""The statuses of problems that people can fix in the form."""
 
 
 def places(path: str) -> Iterator[str]:

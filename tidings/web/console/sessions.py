@@ -1,7 +1,8 @@
 """Who is signed in: a key, entered once, becomes a cookie that only this server can read, and only for `/console`.
 
-The cookie is sealed and contains no key: it names one, and says when the session ends. So a session survives a
-restart, ends with its key, and nothing is stored for it. A one-time code, which `tidings console` prints as a link, is
+The cookie is sealed and contains no key: it has the id of a key, and the time when the session ends. So a session
+survives a restart, ends with its key, and nothing is stored for it. A one-time code, which `tidings console` prints as
+a link, is
 kept in memory for some minutes, or until it is used.
 """
 
@@ -24,7 +25,7 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 
 COOKIE = "tidings_console"
 SESSION: Micros = 12 * HOUR
-"""A working day, after which the key must be entered again."""
+"""How long a session lasts: a working day, after which the key must be entered again."""
 CODE: Micros = 5 * MINUTE
 CODE_MARK = "tdc_"
 TEXT_CHARS_MAX = 2_000
@@ -34,7 +35,7 @@ ENDED_MAX = 10_000
 NOTICES_MAX = 1_000
 _HASH_CHARS = 16
 _OWNER = "a session"
-_REFUSED_CODE = "This link was already used, or is older than five minutes. Run `tidings console` again."
+_REFUSED_CODE = "This link has already been used, or is older than five minutes. Run `tidings console` again."
 
 
 class ConsoleSession(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     id: str
     key: str
     hash: str
-    """The beginning of the key's hash: if the key with this id is replaced, the old one's sessions end."""
+    """The beginning of the key's hash: if the key with this id is replaced, the old key's sessions end."""
     ends: Micros
 
 
@@ -61,7 +62,7 @@ class Sessions:
         self._ended: OrderedDict[str, None] = OrderedDict()
         """Sessions that were signed out."""
         self._codes: OrderedDict[str, _Content] = OrderedDict()
-        """One-time codes that were not used yet, by their hash."""
+        """One-time codes that have not been used yet, by their hash."""
         self._notices: OrderedDict[str, str] = OrderedDict()
 
     def begin(self, key: Key) -> str:

@@ -54,7 +54,7 @@ NAV: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
         ),
     ),
 )
-"""Groups of the menu: the name of a page, its path, what it is called, and the scope without which it shows nothing."""
+"""The groups of the menu: for each page, its name, path and title, and the scope without which it shows nothing."""
 
 
 _NOTHING: dict[str, Any] = {"actions": [], "fields": [], "tabs": [], "new": None, "bulk": None, "charts": []}
@@ -152,7 +152,7 @@ def _said(view: View) -> dict[str, Any]:
 
 
 def _menu(key: Key) -> list[dict[str, Any]]:
-    """The menu, without entries behind which the key would see nothing."""
+    """The menu, without pages that would show this key nothing."""
     groups = []
     for title, entries in NAV:
         seen = [

@@ -28,10 +28,10 @@ class PageVisit:
     menu: Menu
     key: Key
     path: Mapping[str, str]
-    """The values of the `{names}` of the page's path."""
+    """The values of the `{names}` in the page's path."""
     query: Mapping[str, str]
     posted: Mapping[str, str] = field(default_factory=dict)
-    """The fields of the form that was sent."""
+    """The fields of the submitted form."""
     request_id: str = ""
 
     async def get(self, name: str, path: Mapping[str, str] | None = None, /, **query: Any) -> Any:
@@ -88,7 +88,7 @@ class View:
     sentence: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     state: str = ""
-    """`ok`, `attention` or `trouble`: the colour of the sentence's dot; empty: it has none."""
+    """The colour of the dot before the sentence: `ok`, `attention` or `trouble`; empty for no dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ class Done:
 
 
 Show = Callable[[PageVisit], Awaitable[View | Done]]
-"""A page that only redirects to another one returns its path."""
+"""Shows a page; a page that only redirects to another one returns Done with its path."""
 Act = Callable[[PageVisit], Awaitable[Done | View]]
-"""An action that makes a secret returns a view of it, because nothing else may keep it."""
+"""Carries out an action; one that makes a secret returns a view of it, because the secret must not be kept anywhere."""
 
 
 @dataclass(frozen=True, slots=True)

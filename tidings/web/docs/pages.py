@@ -24,7 +24,7 @@ TAG = "Service"
 HTML = "text/html; charset=utf-8"
 STATIC = files("tidings.web.docs") / "static"
 SCALAR = "scalar-1.72.1.js"
-"""Made by others (static/vendor/README.md). Its version is in its name, so browsers may cache it."""
+"""Made by others (static/vendor/README.md). Its name contains its version, so browsers may cache it."""
 
 _MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 _FOLDERS = {
@@ -34,7 +34,7 @@ _FOLDERS = {
     "reference": "reference.css reference.js",
 }
 OURS = {name: folder for folder, names in _FOLDERS.items() for name in names.split()}
-"""Our own files, and the folder below static/ of each. All are sent below `/docs/`, so a script imports `./dom.js`."""
+"""Our own files, each with its folder below static/. All are served below `/docs/`, so scripts import `./dom.js`."""
 _KEEP = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 _TAG_CHARS = 24
@@ -42,9 +42,9 @@ _TAG_CHARS = 24
 _SHARED_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
 _CLOSED = "form-action 'none'; frame-ancestors 'none'"
 PAGE_POLICY = f"{_SHARED_POLICY}style-src 'self'; {_CLOSED}; require-trusted-types-for 'script'; trusted-types 'none'"
-"""Only our own scripts, none of which may turn text into markup."""
+"""Allows only our own scripts, none of which may turn text into markup."""
 REFERENCE_POLICY = f"{_SHARED_POLICY}style-src 'self' 'unsafe-inline'; {_CLOSED}"
-"""Scalar has its styles inside its script, and turns text that it has sanitized into markup."""
+"""Allows what Scalar needs: it has its styles inside its script, and turns text that it has sanitized into markup."""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class File(msgspec.Struct, frozen=True):
 
 
 async def docs(parts: Parts, request: Request) -> Answer:
-    """The page of the questions."""
+    """The page of a key's operations."""
     return _page("page/docs.html", PAGE_POLICY)
 
 
@@ -71,7 +71,7 @@ async def docs_file(parts: Parts, request: Request) -> Answer:
     """A script or style of the two pages."""
     name = request.path["file"]
     if name != SCALAR and name not in OURS:
-        raise NotFound(f"The pages have no file {name[:100]}.")
+        raise NotFound(f"There is no file {name[:100]} for these pages.")
     file = _file(name)
     headers = [("etag", f'W/"{file.tag}"'), VARY]
     wanted = names(request, "if-none-match")
@@ -87,7 +87,7 @@ async def docs_file(parts: Parts, request: Request) -> Answer:
 
 async def to_docs(parts: Parts, request: Request) -> Answer:
     """Redirect a browser to the page."""
-    # Without a public URL, a relative one, which is right below any prefix that a proxy strips.
+    # Without a public URL, redirect to a relative one, which is right below any prefix that a proxy strips.
     public = public_url(parts.settings.public_url)
     relative = "docs" if request.operation.path == "/" else "../docs"
     return Answer(307, None, [("location", f"{public.whole}/docs" if public else relative)])
@@ -173,4 +173,4 @@ def _lead(name: str, path: str) -> Operation:
 
 
 LEADS: tuple[Operation, ...] = (_lead("root", "/"), _lead("docs_folder", "/docs/"))
-"""The paths that people try first. No document names them, because they are not operations."""
+"""The paths that people try first. They are in no document, because they are not operations."""

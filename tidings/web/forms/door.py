@@ -35,14 +35,14 @@ log = logging.getLogger("tidings.web")
 
 PREFIX = "/f/"
 NAME = "form"
-"""What its requests are called in the metrics."""
+"""The name of its requests in the metrics."""
 METHODS = "GET, HEAD, POST, OPTIONS"
 PREFLIGHT_SECONDS = "600"
 
 _ALWAYS = [
     ("server", "tidings"),
     ("x-content-type-options", "nosniff"),
-    # With no-referrer, browsers would hide the origin of submissions from the page.
+    # With no-referrer, browsers would hide the origin of submissions that come from the page.
     ("referrer-policy", "same-origin"),
 ]
 _PRIVATE = ("cache-control", "no-store")

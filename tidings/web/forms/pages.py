@@ -29,18 +29,19 @@ from tidings.rules.network.origin import ANY
 
 STATIC = files("tidings.web.forms") / "static"
 STYLE_FOLDER = "@/"
-"""A prefix that no form's path has."""
+"""The folder of the style sheet below `/f/`; no form's path begins like this."""
 PREFILLED_CHARS_MAX, QUERY_FIELDS_MAX = 1_000, 100
 PAGES_KEPT, DEPTH_MAX = 1_000, 8
 SHORT_CHARS = 500
-"""A text of up to this many characters needs little room."""
+"""A field for texts of up to this many characters has only a few rows."""
 RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi")
 
 _PLACE = f"token-{secrets.token_hex(8)}"
-"""The placeholder for the token in a cached page. Nobody can guess it and put it elsewhere."""
+"""The placeholder for the token in a cached page. It is random, so that nobody can put it into a form's texts."""
 _AUTOCOMPLETE: dict[InputType, str] = {"email": "email", "tel": "tel", "url": "url"}
 _CONTROLS: dict[InputType, str] = {"number": "text", "integer": "text"}
-"""Browsers send nothing for a number input that contains no number, so what was typed would be lost."""
+"""Number fields are text inputs: for a number input that contains no number, browsers send nothing, so what was typed
+would be lost."""
 _MODES: dict[InputType, str] = {"number": "decimal", "integer": "numeric"}
 _URL = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?)'\]])", re.IGNORECASE)
 _PARAGRAPHS = re.compile(r"\n[ \t]*\n")

@@ -26,7 +26,7 @@ from tidings.web.operation import Answer, Handler, Operation, Request, Stream
 from tidings.web.parts import Parts
 
 NO_ACTS = ("events:read", "events:write")
-"""Scopes of operations that change nothing that is configured."""
+"""The scopes of operations that are not recorded, because they change no configuration."""
 
 
 class Act:
@@ -36,9 +36,10 @@ class Act:
         self._parts, self._request = parts, request
         self._jobs = 0
         self.is_repeat = False
-        """Whether the request was made before, and changes nothing this time."""
+        """Whether the request repeats an earlier one, and so changes nothing."""
         self.has_ended = False
-        """Whether the handler has returned. Background work that it started inherits its context, but is not an act."""
+        """Whether the handler has returned. Background work that it started inherits its context, but is not part of
+        the act."""
 
     def around(self, job: Job) -> Job:
         """The job, followed by the record of the act."""

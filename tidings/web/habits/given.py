@@ -1,4 +1,4 @@
-"""The result of GET can be sent back with PUT and PATCH: read-only members are accepted if they match."""
+"""The result of a GET can be sent back with PUT and PATCH: read-only members are accepted if they are unchanged."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tidings.web.wire.bodies import body
 
 T = TypeVar("T")
 MEASURED = frozenset(("health", "indexes", "links", "waiting", "next_due", "last_due", "last_run"))
-"""Members that change on their own: a value read a moment ago may be outdated, so only its form is checked."""
-HELP = "The result of GET can be sent back: read-only members are accepted if they match."
+"""Members that change on their own: a value read a moment ago may be outdated, so only its type is checked."""
+HELP = "You can send back the result of a GET: read-only members are accepted if they are unchanged."
 
 
 def read(request: Request, raw: bytes) -> None:
@@ -64,7 +64,7 @@ def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
         if present is not msgspec.UNSET and agrees(present, given):
             continue
         if view is not None and name == "revision" and type(given) is int:
-            detail = f"The body has revision {given}, but the current one is {present}. Read it again."
+            detail = f"The body has revision {given}, but the current revision is {present}. Read the resource again."
             raise Stale.at("/revision", "stale", detail)
         wrong.append(differs(name, "", present))
     if wrong:

@@ -95,7 +95,7 @@ def _job(request: Request, run: Callable[[Db], Any], order: Order, *, checked: b
 
 
 def run_once(parts: Parts, request: Request, answer: Callable[[T], Answer]) -> Run[T, Answer]:
-    """The same for jobs from outside web: runs one, and keeps what `answer` makes of its result."""
+    """`once` for jobs from outside web: runs a job, and keeps what `answer` makes of its result."""
     return lambda job: once(parts, request, lambda db: answer(job(db)))
 
 
@@ -127,7 +127,9 @@ def _fingerprint(request: Request) -> str:
 
 def _again(kept: answers.Kept, fingerprint: str, request: Request, name: str) -> Answer:
     if kept.fingerprint != fingerprint:
-        raise _wrong("idempotency_key_reused", "This Idempotency-Key was used for another request. Choose a new one.")
+        raise _wrong(
+            "idempotency_key_reused", "This Idempotency-Key was already used for a different request. Choose a new one."
+        )
     body = _opened(kept.body, request, name) if request.operation.secret else kept.body.encode()
     return Answer(kept.status, body or None, [*kept.headers, REPLAYED])
 

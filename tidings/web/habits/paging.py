@@ -25,9 +25,9 @@ from tidings.web.wire.cursors import Position
 LIMIT = 50
 LIMIT_MAX = 1000
 CURSOR: dict[str, Any] = {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 20_000}
-"""What a cursor looks like, as JSON Schema.
+"""The format of a cursor, as JSON Schema.
 
-It contains the sort values of the page's last thing: up to four texts of 500 characters, some of which need six bytes.
+A cursor contains the sort values of a page's last entry: up to four texts of 500 characters of up to six bytes each.
 """
 SHAPING = ("limit", "fields", "count")
 """Parameters that a cursor does not depend on."""
@@ -36,7 +36,7 @@ _PLAIN = re.compile("[A-Za-z0-9_.~-]*")
 
 T = TypeVar("T")
 SortKey = Callable[[Any], int | str]
-"""What a thing is sorted by."""
+"""Returns the value to sort a thing by."""
 
 PAGING: tuple[Parameter, ...] = (
     Parameter(
@@ -134,11 +134,11 @@ class SortedPage(Generic[T]):
         return [each for each in ordered if _is_after(each, self._orders, after)]
 
 
-NO_CURSOR = "This cursor is not from this server. Use next_cursor of the previous page."
+NO_CURSOR = "This cursor is not from this server. Send next_cursor of the previous page."
 OF_ANOTHER_QUERY = "This cursor belongs to another query. Send the same filters and sort as for the previous page."
 OF_THE_FEED = (
-    "This is the cursor of a response to after=, or of a stream: send it to GET /v1/events as after=. cursor= "
-    "takes next_cursor of the previous page."
+    "This cursor is from a response to after=, or from a stream: send it to GET /v1/events as after=. cursor= takes "
+    "next_cursor of the previous page."
 )
 
 

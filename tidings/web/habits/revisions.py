@@ -19,25 +19,25 @@ TAGS = rf"^(\*|[ \t,]*{_ONE}(,[ \t]*({_ONE})?)*)$"
 _LIST = re.compile(TAGS)
 TAGS_CHARS_MAX = 8_192
 _REVISION = re.compile(r"([1-9][0-9]{0,18})(-[0-9a-f]{16})?")
-"""A revision; if the response has expanded items, with a mark of these."""
+"""A revision as an entity tag; with expanded items, a hash of them follows."""
 
 IF_MATCH = Parameter(
     name="If-Match",
     schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
-    help='Change the resource only if it is at this revision, as in `"3"`; otherwise the response is 412.',
+    help='Change the resource only if it is at this revision, such as `"3"`; otherwise, the response is 412.',
     where="header",
 )
 IF_NONE_MATCH = Parameter(
     name="If-None-Match",
     schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
-    help='Return 304 without a body if the resource still has this `ETag`, as in `"3"`.',
+    help='If the resource still has this `ETag`, such as `"3"`, the response is 304, without a body.',
     where="header",
 )
 IF_NONE_MATCH_OF_PUT = msgspec.structs.replace(
     IF_NONE_MATCH,
     help=(
-        "With `*`, only create: return 412 if the resource exists. "
-        'With a revision such as `"3"`, return 412 if it is at this revision.'
+        "With `*`, only create: if the resource exists, the response is 412. With a "
+        'revision such as `"3"`, the response is 412 if the resource is at this revision.'
     ),
 )
 
@@ -74,7 +74,7 @@ def read(text: str | None, header: str, *, strong: bool = False) -> set[str] | N
     if text is None or text.strip() == "*":
         return None
     if len(text) > TAGS_CHARS_MAX or not _LIST.fullmatch(text.strip(" \t")):
-        detail = f'{header} must be a revision in quotes, such as "3", as in the ETag header of a response.'
+        detail = f'{header} must be a revision in quotes, such as "3", as in the ETag header of responses.'
         raise Malformed.of_parameter(header, "wrong_value", detail)
     return {tag for weak, tag in _TAG.findall(text) if not (strong and weak)}
 

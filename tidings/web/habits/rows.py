@@ -18,13 +18,13 @@ class Noun:
     """What these rows have in common. Anything else, such as `help`, is passed on to the Operation."""
 
     name: str
-    """As in the names of operations, such as `event_type`; all of them are `event_types`."""
+    """The singular, as in the names of operations, such as `event_type`; the plural is `event_types`."""
     path: str
     """The path of one thing, such as `/v1/event-types/{name}`."""
     tag: str
     view: type[msgspec.Struct]
     whole_to_write: bool = False
-    """Whether only keys of the whole server may change them."""
+    """Whether only server-wide keys may change them."""
 
     @property
     def _all(self) -> str:

@@ -130,7 +130,7 @@ def refuse_conditions(operation: Operation, headers: dict[str, str]) -> None:
         if any(parameter.name == name for parameter in operation.parameters):
             read(headers.get(name.lower()), name.lower())
         elif matters:
-            detail = f"{operation.method} {operation.path} does not take {name}: its resource has no revision."
+            detail = f"{operation.method} {operation.path} does not support {name}: its resource has no revision."
             raise Malformed.of_parameter(name, "not_possible_here", detail)
 
 
@@ -157,7 +157,7 @@ def fields_parameter(item: type[msgspec.Struct]) -> Parameter:
     field: dict[str, Any] = {"type": "string", "enum": list(item.__struct_fields__)}
     below = ""
     if _is_open(item):
-        below = f" Below `{DOTTED}`, use dots, such as `{DOTTED}.id`."
+        below = f" For members of `{DOTTED}`, use dots, as in `{DOTTED}.id`."
         # A refusal also uses the description.
         below_it = rf"{DOTTED}(\.[^.,\x00-\x1f\x7f]{{1,100}}){{1,{FIELD_DEPTH_MAX}}}"
         field = {
@@ -173,7 +173,7 @@ def fields_parameter(item: type[msgspec.Struct]) -> Parameter:
 
 
 def _sort_parameter(operation: Operation) -> Parameter:
-    several = ", several separated by commas" if operation.sorts_max > 1 else ""
+    what = "The fields to sort by, separated by commas" if operation.sorts_max > 1 else "The field to sort by"
     return Parameter(
         name="sort",
         schema={
@@ -184,5 +184,5 @@ def _sort_parameter(operation: Operation) -> Parameter:
             "uniqueItems": True,
             "default": [operation.sorts[0]],
         },
-        help=f"The sort order{several}; `-` reverses it. Default: `{operation.sorts[0]}`.",
+        help=f"{what}; `-` reverses the order. Default: `{operation.sorts[0]}`.",
     )

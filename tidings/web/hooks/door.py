@@ -51,7 +51,7 @@ _OURS = frozenset(
         "upgrade",
     )
 )
-"""Headers that a hook's own answer cannot set."""
+"""Headers that the answer declared for a hook cannot set."""
 _NO_HOOK = b"There is no hook here.\n"
 
 

@@ -17,10 +17,10 @@ _COUNT: dict[str, Any] = {"type": "integer", "format": "int64", "minimum": 0, "m
 _COUNTS = {
     "read": "How many lines were read.",
     "created": "How many items were created.",
-    "replaced": "How many existing items were replaced by their line.",
-    "merged": "How many existing items were merged with their line.",
-    "skipped": "How many lines were skipped, because their id existed already.",
-    "unchanged": "How many items already matched their line.",
+    "replaced": "How many existing items were replaced by a line.",
+    "merged": "How many existing items were merged with a line.",
+    "skipped": "How many lines were skipped because their id already existed.",
+    "unchanged": "How many existing items were already the same as their line.",
     "refused": "How many lines were refused; `errors` describes the first 50.",
 }
 IMPORTED = BodySchema(
@@ -39,7 +39,8 @@ IMPORTED = BodySchema(
 PARTIAL = Parameter(
     name="partial",
     schema={"type": "boolean", "default": False},
-    help="Store the good lines in parts of up to 250 and report the bad ones, instead of all lines or none.",
+    help="Store the valid lines in parts of up to 250, and report the invalid ones, instead of storing all lines or "
+    "none.",
 )
 FORMAT = Parameter(
     name="format",
@@ -49,11 +50,11 @@ FORMAT = Parameter(
 SORT = Parameter(
     name="sort",
     schema={"type": "string", "enum": ["created", "-created"], "default": "created"},
-    help="Sort by creation; `-` starts with the newest.",
+    help="Sort items by their time of creation: `created` starts with the oldest, `-created` with the newest.",
 )
 
 
-_MERGE = " `merge` keeps the fields that are not in the file."
+_MERGE = " `merge` keeps the values of fields that are not in the file."
 
 
 def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Parameter, ...]) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
     on_conflict = Parameter(
         name="on_conflict",
         schema={"type": "string", "enum": offer, "default": "refuse"},
-        help=f"What to do with a line whose `id` exists already: {ticked(offer)}."
+        help=f"What to do with a line whose `id` already exists: {ticked(offer)}."
         + (_MERGE if "merge" in offer else ""),
     )
     names = ["id", *(parameter.name for parameter in tenant), *grant.write]
@@ -73,8 +74,8 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
         "path": f"{path}:import",
         "summary": f"Import a file of {grant.collection.name}",
         "help": (
-            f"CSV with a header line, or NDJSON; a line may include {ticked(names)}. Either all lines are stored, "
-            "or none."
+            f"The body is CSV with a header line, or NDJSON. Each line may have {ticked(names)}. Either all lines "
+            f"are stored, or none."
         ),
         "handler": transfer.take,
         "incoming": _examples(names, new_example(written) or {}),
@@ -88,12 +89,15 @@ def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter
     """The operation that exports."""
     members = [*OWN_NAMES, *grant.read]
     read = [field for field in grant.collection.fields if field.name in grant.read]
-    help = f"Export only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, which an import accepts."
+    help = (
+        f"Export only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, the fields that an "
+        f"import accepts."
+    )
     return {
         "method": "GET",
         "path": f"{path}:export",
         "summary": f"Export {grant.collection.name} as a file",
-        "help": "If the export fails midway, the connection is closed before the end of the response.",
+        "help": "If the export fails midway, the server closes the connection before the end of the response.",
         "handler": transfer.give,
         "outgoing": _examples(transfer.members, item_example(grant.collection, read)),
         "parameters": (FORMAT, SORT, *asked, several("fields", members, help, len(members))),

@@ -31,13 +31,13 @@ from tidings.web.parts import Parts
 from tidings.web.wire.bodies import slices
 
 LIGHT_OPERATIONS_MAX = 50
-"""A batch of more operations waits for its turn in the writer."""
+"""A batch with more operations than this waits for its turn in the writer."""
 Filters = dict[str, tuple[str, Op]]
-"""From a parameter's name to its field and operator."""
+"""The field and operator of each parameter, by its name."""
 
 
 class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Operations of which either all or none are carried out, in their order."""
+    """Operations to carry out in this order, all or none."""
 
     operations: list[BatchOperation]
 

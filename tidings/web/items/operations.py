@@ -40,7 +40,7 @@ from tidings.web.operation import BodySchema, Listing, NextOperation, Operation,
 from tidings.web.parts import Parts
 
 ANY_KEY = "items"
-"""Replaces a scope, as these operations were made for a key that may use them."""
+"""Stands in for a scope: these operations were made for a key that may use them."""
 OPERATION_WEIGHT = 10_000
 SORTS_MAX = 4
 EXPANDS_MAX = 10
@@ -147,7 +147,9 @@ class ItemMenu:
         )
 
     def _checked(self, form: BodySchema, *, is_new: bool) -> BodySchema:
-        """A body for which a number that cannot be read exactly is reported together with all other wrong places."""
+        """A body whose errors are all reported together, even if one of them is a number that cannot be read
+        exactly.
+        """
         return msgspec.structs.replace(form, places=places_of(self._reading.kind.rules, self.grant, is_new=is_new))
 
     def _create(self) -> Operation:
@@ -173,7 +175,7 @@ class ItemMenu:
             method="PATCH",
             path=f"{self._path}/{{id}}",
             summary=f"Change some fields of an item of {self._name}",
-            help="A merge patch (RFC 7396): omitted fields keep their values, and null removes a value.",
+            help="The body is a merge patch (RFC 7396): omitted fields keep their values, and null removes a value.",
             handler=self._door.edit,
             idempotent_key=True,
             request=self._checked(self._schemas.patch, is_new=False),
@@ -191,8 +193,7 @@ class ItemMenu:
             method="PUT",
             path=f"{self._path}/{{id}}",
             summary=f"Create or replace an item of {self._name} with an id you choose",
-            help="With `If-None-Match: *`, an existing item is not replaced; with `If-Match`, a missing one is not "
-            "created.",
+            help="With `If-None-Match: *`, the call only creates; with `If-Match`, it only replaces.",
             handler=self._door.put,
             idempotent_key=True,
             request=self._checked(self._schemas.new, is_new=True),
@@ -210,7 +211,7 @@ class ItemMenu:
             method="DELETE",
             path=f"{self._path}/{{id}}",
             summary=f"Delete an item of {self._name}",
-            help="This is refused with 409 while other items refer to this item.",
+            help="The call is refused with 409 while other items refer to this item.",
             handler=self._door.delete,
             idempotent_key=True,
             status=204,
@@ -225,8 +226,8 @@ class ItemMenu:
             path=f"{self._path}:batch",
             summary=f"Change many {self._name}, all or none",
             help=(
-                "A batch has up to 1,000 operations, carried out in their order in one transaction. If one "
-                "is refused, all are."
+                "A batch has up to 1,000 operations, which are carried out in the given order in one transaction. If "
+                "one is refused, all are."
             ),
             handler=self._door.batch,
             idempotent_key=True,
@@ -279,7 +280,7 @@ class ItemMenu:
             help = f"Also return, under `expanded`, the items that these references point to: {ticked(self._expands)}."
             found.append(several("expand", list(self._expands), help, EXPANDS_MAX))
         if sorted:
-            help = "The sort order, several separated by commas; `-` reverses it. Default: `-created`."
+            help = "The fields to sort by, separated by commas; `-` reverses the order. Default: `-created`."
             found.append(several("sort", list(self._sorts()), help, SORTS_MAX))
         return tuple(found)
 

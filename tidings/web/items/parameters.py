@@ -1,4 +1,4 @@
-"""The parameters of a collection's lists and questions: one for each field and operator that a caller may ask with."""
+"""The parameters of a collection's lists and questions: one for each field and operator that a caller may filter by."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _tenant(help: str) -> Parameter:
     return Parameter(name="tenant", schema=schema, help=help, example="acme")
 
 
-# For keys without a tenant of their own.
+# These parameters are only for keys without a tenant.
 OF_TENANT = _tenant("Return only items of this tenant; empty for items without a tenant.")
 FOUND_WITH_TENANT = _tenant("The item's tenant; empty for none. Required if several items have this id.")
 IN_BATCH_TENANT = _tenant(
@@ -52,7 +52,7 @@ SEARCH = Parameter(
         "pattern": r"^[\s\S]*[^\W_][\s\S]*$",
         "description": "a string with at least one letter or digit",
     },
-    help="Return only items with all of these words, or words that begin with them, in their searchable fields.",
+    help="Return only items whose searchable fields contain all of these words, or words that begin with them.",
     example="plants",
 )
 

@@ -22,12 +22,13 @@ _TIME_EXAMPLE = "2026-11-21T01:02:03.456Z"
 _TIME: Schema = {"type": "string", "format": "date-time", "maxLength": 40}
 _YEARS = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 DATE: Schema = {"pattern": f"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}$"}
-"""The rule for dates beyond their format: the years 1 to 9999, which Python and PostgreSQL support."""
+"""What a date must match in addition to its format: the years 1 to 9999, which Python and PostgreSQL support."""
 _CLOCK, _ZONE = "[0-9]{2}:[0-9]{2}:[0-5][0-9]", "([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
 
 TIME_TEXT: Schema = {"pattern": rf"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}(\.[0-9]+)?{_ZONE}$"}
-"""The rule for times beyond their format: no leap seconds. More than six digits after the second are rounded down."""
+"""What a time must match in addition to its format: no leap seconds. After six decimal places of seconds, digits are
+dropped."""
 
 
 _TIMES: dict[str, Schema] = {"date": DATE, "datetime": TIME_TEXT}
@@ -51,7 +52,7 @@ _EXAMPLES: dict[str, Any] = {
     "reference": _ID_EXAMPLE,
 }
 _CHANGING = ("create", "put", "edit", "delete")
-_BATCH_ID: Schema = {**ID, "description": "Whose."}
+_BATCH_ID: Schema = {**ID, "description": "The item's id."}
 _BATCH_REVISION: Schema = {
     "type": "integer",
     "format": "int64",
@@ -192,7 +193,7 @@ class ItemSchemas:
             properties["revision"] = _BATCH_REVISION
         if op != "delete":
             form = self.patch if op == "edit" else self.new
-            properties["data"] = {**reference(form), "description": "The fields, as in the operation on one item."}
+            properties["data"] = {**reference(form), "description": "The fields, as in the operation on a single item."}
         needed = {"create": ["op", "data"], "delete": ["op", "id"]}.get(op, ["op", "id", "data"])
         return {"type": "object", "additionalProperties": False, "required": needed, "properties": properties}
 
@@ -233,7 +234,7 @@ def _shown(field: Field) -> Schema:
 
 
 def _given(field: Field) -> Schema:
-    # Bounds of times beyond their format are checked on conversion, and documented here.
+    # The additional rules for times are checked on conversion; here they are only documented.
     schema = {**field_schema(field), **_TIMES.get(field.type, {})}
     return schema if field.required else nullable(schema)
 
@@ -290,9 +291,9 @@ def item_example(collection: Collection, read: list[Field]) -> dict[str, Any]:
 
 
 def new_example(written: list[Field]) -> dict[str, Any] | None:
-    """An example of a new item:
+    """An example of a new item: its required fields, and those that have an example.
 
-    its required fields, and those that have an example. None: for one, no value is known that fits.
+    None if no valid value is known for one of them.
     """
     shown = {field.name: _example(field) for field in written if field.required or _has_example(field)}
     return None if None in shown.values() else shown

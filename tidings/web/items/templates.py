@@ -1,4 +1,4 @@
-"""The rows of the static table that stand for items: one for each shape of path, whatever the collection.
+"""The rows of the static table for items: one for each shape of path, whatever the collection.
 
 What such a row is for a caller is found in the caller's own menu (operations.py).
 """
@@ -39,8 +39,7 @@ def _question_per_key(parts: Parts, key: Key, path: dict[str, str]) -> Operation
     if operation is None:
         offer = ", ".join(menu.questions) or "none"
         raise NotFound(
-            f"There is no question {path['question'][:40]!r} that this key may ask of {path['collection']}. It "
-            f"may ask: {offer}."
+            f"This key has no question {path['question'][:40]!r} in {path['collection']}. Its questions: {offer}."
         )
     return operation
 

@@ -24,7 +24,7 @@ from tidings.web.wire import problem
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """The versions that we support, newest first."""
 PAGE = 100
-"""How many tools one response lists."""
+"""The maximum number of tools that one response lists."""
 NOT_JSON, WRONG_REQUEST, NO_METHOD, WRONG_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 """The error codes of JSON-RPC 2.0, section 5.1."""
 
@@ -123,7 +123,7 @@ def _initialized(asked: str, request: Request) -> dict[str, Any]:
         "serverInfo": {"name": "tidings", "title": "Tidings", "version": __version__},
         "instructions": (
             f"These tools call a Tidings server with the key {key.name!r} {whose}, and can do what this key may do. "
-            "Lists come in pages: pass next_cursor as cursor. An error points to each mistake."
+            "Lists come in pages: pass next_cursor as cursor. Errors point to each wrong value."
         ),
     }
 

@@ -27,7 +27,7 @@ CONDITION = "If-Match"
 """The one header that a tool takes as an argument: the revision that is changed."""
 PLACES_MAX = 20
 KEPT_MAX = 100
-"""For how many keys tools are kept, at some hundred KB each."""
+"""The maximum number of keys whose tools are kept, at a few hundred KB each."""
 
 _COMPONENTS = "#/components/schemas/"
 _NO_TOOLS = frozenset({"make_stream_ticket", "openapi", "healthz", "readyz", "metrics"})
@@ -200,7 +200,7 @@ def _named(thing: Any) -> Iterable[str]:
 
 
 def _moved(thing: Any) -> Any:
-    """The same with references to where the definitions are now."""
+    """The same schema, with references to where the definitions are now."""
     if isinstance(thing, list):
         return [_moved(each) for each in thing]
     if not isinstance(thing, dict):

@@ -1,4 +1,4 @@
-"""What an operation answers, as OpenAPI: its successes with examples and links, and its refusals."""
+"""The responses of an operation, as OpenAPI: its successes with examples and links, and its refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tidings.web.wire.problem import MEDIA, Problem
 
 REF = "#/components/schemas/{name}"
 URL_BYTES_MAX = 65_534
-"""Of the HTTP server."""
+"""The maximum length of a URL that the HTTP server accepts."""
 _WINDOWS = r'"[a-z0-9-]+";{what}(, "[a-z0-9-]+";{what})*'
 
 
@@ -31,7 +31,7 @@ def _header(said: str, *, always: bool = False, **schema: Any) -> dict[str, Any]
 
 HEADERS: dict[str, dict[str, Any]] = {
     "Access-Control-Allow-Origin": _header(
-        "The origin of the calling page, if `cors_origins` of the server or the key allows it; absent by default.",
+        "The origin of the calling page, if `cors_origins` of the server or of the key allows it; absent by default.",
         pattern=r"^(\*|https?://[^/\s]{1,255})$",
         maxLength=270,
     ),
@@ -71,7 +71,7 @@ STREAMED = {
     "format": "binary",
     "maxLength": UNLIMITED,
     "description": (
-        "An endless stream of server-sent events. Each has three lines: `id`, the cursor to continue from; "
+        "An endless stream of server-sent events. Each event has three lines: `id`, the cursor to continue from; "
         "`event`, its type; `data`, the event as JSON, as in `GET /v1/events/{event}`."
     ),
 }
@@ -104,7 +104,7 @@ def answers(operation: Operation, operations: Sequence[Operation]) -> dict[str, 
     if _takes(operation, "If-None-Match") and operation.method == "GET":
         found["304"] = {"description": "Not modified.", "headers": _headers("ETag")}
     if _is_long(operation):
-        # The HTTP server answers this before there is a request, so without a problem and an id.
+        # The HTTP server itself sends this response before there is a request, so it has neither a problem nor an id.
         headers = _headers("Access-Control-Allow-Origin", "RateLimit", "RateLimit-Policy", every=())
         found["414"] = {"description": "The URL is too long.", "headers": headers}
     for kind in PROBLEMS:
@@ -114,7 +114,7 @@ def answers(operation: Operation, operations: Sequence[Operation]) -> dict[str, 
 
 
 def problem_answer(kind: type[TidingsError]) -> dict[str, Any]:
-    """The response that is answered for an error."""
+    """The response for an error."""
     more = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(kind.status, [])
     content = {"schema": schema_of(Problem), "example": examples.refusal(kind)}
     return {
@@ -137,7 +137,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 def files(shown: Mapping[str, str], **bounds: Any) -> dict[str, Any]:
     """The content of a body that is a file, by media type with an example."""
-    # Binary to generators: they send and give out a file piece by piece then.
+    # Declared as binary, so that generated clients send and return a file piece by piece.
     whole = {"type": "string", "format": "binary", **bounds}
     return {media: {"schema": whole, "example": example} for media, example in shown.items()}
 
@@ -164,7 +164,7 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Nex
 
 
 def _streamed(operation: Operation) -> dict[str, Any]:
-    """Server-sent events: bytes to generators, and one of them as OpenAPI 3.2 has it (`itemSchema`)."""
+    """Server-sent events: bytes for generators, and the schema of one event as in OpenAPI 3.2 (`itemSchema`)."""
     data = {
         "type": "string",
         **text(),
@@ -207,7 +207,7 @@ def _headers(*names: str, every: Sequence[str] = ("Request-Id", "Access-Control-
 
 
 def _may_refuse(operation: Operation, kind: type[TidingsError]) -> bool:
-    """Whether an operation may answer with this error."""
+    """Whether an operation can return this error."""
     if kind in operation.refuses:
         return True
     has_body, changes = operation.request is not None or bool(operation.incoming), operation.method != "GET"

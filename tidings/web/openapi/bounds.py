@@ -1,6 +1,7 @@
-"""What texts, numbers and lists may be beyond their types, as JSON Schema: the document has it for every body.
+"""The limits of texts, numbers and lists in addition to their types, as JSON Schema; the document has them for every
+body.
 
-Those of requests are what bodies are checked for. Those of answers are what the server itself keeps to.
+Bodies of requests are checked against these limits. In its responses, the server itself keeps to them.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ from tidings.web.wire.problem import PLACES_MAX
 Schema = dict[str, Any]
 
 UNLIMITED = 2**31 - 1
-"""For what only memory bounds: no body is longer, so no text and no list in one is."""
+"""The limit for what is bounded only by memory: no body is longer, so no text or list in a body is."""
 
 _PART = "[A-Za-z0-9_-]+"
 
 
 def text(chars_max: int = UNLIMITED, chars_min: int = 0) -> Schema:
-    """Any text of this many characters."""
+    """Any text with a length in this range."""
     return {"maxLength": chars_max, "pattern": NO_NUL} | ({"minLength": chars_min} if chars_min else {})
 
 
@@ -56,13 +57,13 @@ def between(low: float, high: float) -> Schema:
 
 
 def ident(*prefixes: str) -> Schema:
-    """An id that was made here, such as `ep_01kb...`."""
+    """An id that this server has made, such as `ep_01kb...`."""
     length = max(map(len, prefixes)) + 1 + ID_CHARS
     return {"pattern": rf"^({'|'.join(prefixes)})_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": length}
 
 
 TIME: Schema = {"format": "date-time", "maxLength": 35}
-"""RFC 3339, with up to nine digits after the second and a zone."""
+"""A time as in RFC 3339, with a zone and up to nine decimal places of seconds."""
 TYPE: Schema = {"pattern": rf"^{_PART}(\.{_PART})*$", "maxLength": event_types.TYPE_CHARS_MAX}
 NEW_TYPE: Schema = TYPE | {"pattern": rf"^(?!endpoint\.){_PART}(\.{_PART})*$", "examples": ["tasks.completed"]}
 EVENT_ID: Schema = {"pattern": "^[A-Za-z0-9_.:-]{1,64}$", "maxLength": 64}
@@ -192,7 +193,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "calls": between(1, limit.CALLS_MAX),
         "seconds": between(1, limit.WINDOW_SECONDS_MAX),
     },
-    # What only answers have.
+    # Only in responses.
     "Accepted": {"id": EVENT_ID},
     "AcceptedBatch": {"events": {"maxItems": 1_000}},
     "AttemptView": {
@@ -268,10 +269,11 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "TenantShare": {name: between(0, INTEGER_MAX) for name in ("held", "refused")},
     "TenantView": {"id": TENANT, "name": _NAME},
 }
-"""By the name of a struct and of its field; `values` are those of a map. Added to the field's own schema."""
+"""The bounds of each field, by the names of its struct and of the field; `values` are the values of a map. They are
+added to the field's own schema."""
 
 WHOLE: dict[str, Schema] = {"ClientCertificatePatch": {"minProperties": 1}}
-"""By the name of a struct, what is true of it as a whole."""
+"""The bounds of a struct as a whole, by its name."""
 
 _OF_KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("maxLength", "minLength", "pattern"), ("string",)),
@@ -279,7 +281,7 @@ _OF_KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("items", "minItems", "maxItems", "uniqueItems"), ("array",)),
     **dict.fromkeys(("minProperties", "maxProperties", "propertyNames"), ("object",)),
 }
-"""What bounds belong to, where a field may be one or another."""
+"""The types that each bound applies to, for fields of several types."""
 
 _ANY = hook_bounds.ANY | connection_bounds.ANY
 
@@ -323,7 +325,7 @@ COMMON: dict[str, Schema] = {
     "tenant": TENANT,
     "type": TYPE,
 }
-"""Of fields that mean the same in every struct that has them, where BOUNDS says nothing else."""
+"""The bounds of fields that mean the same in every struct, unless BOUNDS has others."""
 
 
 def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
@@ -333,7 +335,7 @@ def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
         schema |= WHOLE.get(name, {})
         for field, own in schema.get("properties", {}).items():
             if field in _ANY.get(name, {}):
-                # Generators make no type of a string or an object.
+                # Generators have no type for a string or an object.
                 own.clear()
                 own["description"] = _ANY[name][field]
                 continue
@@ -344,7 +346,7 @@ def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
 
 
 def _bound(schema: Schema, bounds: Schema) -> None:
-    """Add bounds to a field's schema: to the part of it that is not null, and there to what they belong to."""
+    """Add bounds to a field's schema: to the part of it that is not null, and there to the types that they apply to."""
     for branch in schema.get("anyOf", (schema,)):
         kind = branch.get("type")
         if kind == "null" or "$ref" in branch:
@@ -362,5 +364,5 @@ def _bound(schema: Schema, bounds: Schema) -> None:
 
 
 def whole_number(schema: Schema) -> Schema:
-    """What is true of every whole number that is read or answered: it has 64 bits. By itself none is negative."""
+    """The bounds of every whole number in requests and responses: it has 64 bits, and by default is not negative."""
     return {"format": "int64", "minimum": schema.get("minimum", 0), "maximum": schema.get("maximum", INTEGER_MAX)}

@@ -29,11 +29,11 @@ from tidings.web.openapi.schemas import NULL
 Schema = dict[str, Any]
 DESCRIPTION_CHARS_MAX = 2_000
 _CHARS = declaration.DECLARATION_BYTES_MAX
-"""No text of a declaration is longer than the whole may be."""
+"""The limit for every text of a declaration is that of the whole declaration."""
 
 
 def _named(count_max: int, component: str, *, null: bool = False) -> Schema:
-    """A map from names to what a component describes. `null`: a name may be taken away."""
+    """A map from names to values that a component describes. `null`: a value may be null, to remove the name."""
     named = {"$ref": f"#/components/schemas/{component}"}
     inner = {"anyOf": [named, NULL]} if null else named
     names = {"pattern": _WORD}
@@ -52,7 +52,7 @@ _WORD = f"^[A-Za-z](_?[A-Za-z0-9]){{0,{declaration.NAME_CHARS_MAX - 1}}}$"
 _LOWER = f"^(?!({'|'.join(declaration.NO_COLLECTIONS)})$)[a-z](_?[a-z0-9]){{0,{declaration.NAME_CHARS_MAX - 1}}}$"
 _FIELD_NAME: Schema = {"pattern": _WORD, "maxLength": declaration.NAME_CHARS_MAX}
 NAME: Schema = {"pattern": _LOWER, "maxLength": declaration.NAME_CHARS_MAX}
-"""Of collections."""
+"""The name of a collection."""
 _WHEN: Schema = {"type": "string", "pattern": NO_NUL, "maxLength": _CHARS}
 _TEXT: Schema = {"type": ["string", "null"], "pattern": NO_NUL, "maxLength": DESCRIPTION_CHARS_MAX}
 _FLAG: Schema = {"type": ["boolean", "null"]}
@@ -99,7 +99,7 @@ _ATTRIBUTES: dict[str, Schema] = {
     },
     "format": {"enum": [*FORMATS, None]},
     "max_digits": _digits(1, "The maximum number of digits of a decimal."),
-    "scale": _digits(0, "How many of the digits are after the point."),
+    "scale": _digits(0, "How many of these digits are after the decimal point."),
     "values": _VALUES,
     "to": _TO,
     "schema": {
@@ -119,23 +119,25 @@ _ATTRIBUTES: dict[str, Schema] = {
 COMPONENTS: dict[str, Schema] = {
     "FieldDeclaration": {
         **_object("type", type={"enum": list(TYPES)}, **_ATTRIBUTES),
-        "description": f"A field. A plain type is accepted too: `done: boolean`. Types: {', '.join(TYPES)}.",
+        "description": f"A field. Instead of the object, the type alone is accepted too: `done: boolean`. Types: "
+        f"{', '.join(TYPES)}.",
     },
     "FieldPatch": _object(type={"enum": [*TYPES, None]}, **_ATTRIBUTES),
     "EventDeclaration": {
         **_object(when={**_WHEN, "type": ["string", "null"]}, filter={"type": ["object", "null"]}, description=_TEXT),
         "description": (
-            "When an event is emitted: a sentence in `when`, or a pattern in `filter`. A plain sentence is "
-            "accepted too: `completed: when done becomes true`."
+            "When an event is emitted: a sentence in `when`, or a pattern in `filter`. Instead of the object, the "
+            "sentence alone is accepted too: `completed: when done becomes true`."
         ),
     },
     "QuestionDeclaration": {
         **_object("parameters", parameters=_PARAMETERS, description=_TEXT),
-        "description": "The parameters that must be given together. A plain list of them is accepted too.",
+        "description": "The parameters that must be given together. Instead of the object, a list of them is "
+        "accepted too.",
     },
     "QuestionPatch": _object(parameters=_PARAMETERS, description=_TEXT),
 }
-"""What the maps of a declaration hold, by the names that generated clients know them by.
+"""The values in the maps of a declaration, by the names that they have in generated clients.
 
 Short forms are not in the schemas: few generators can tell a text or a list from an object.
 """
@@ -153,7 +155,7 @@ _COLLECTION: dict[str, Schema] = {
 
 
 def _or_null(schema: Schema) -> Schema:
-    """In a file of declarations a part may be there without anything in it."""
+    """The schema, or null, because a part of a declaration file may be empty."""
     return {**schema, "type": ["object", "null"]}
 
 
@@ -228,16 +230,19 @@ _LINK: dict[str, Schema] = {
         **_object(
             "collection",
             collection={"type": "string", **NAME},
-            create={"description": "A template of the new item's id; true for a generated id."},
+            create={"description": "A template for the new item's id, or true for a generated id."},
             **{word: _TEMPLATE | {"description": f"The id of the item to {word}."} for word in EDIT_WORDS[1:]},
-            data={"description": "The item's fields, by name, or one template that becomes all of them."},
+            data={"description": "The item's fields, by name, or one template that yields all of them."},
         ),
         "description": "The edit and the item's id: exactly one of create, put, patch and delete.",
     },
     "call": {
         **_object(
             via={"type": "string", **CONNECTION, "description": "The connection that the call goes through."},
-            **{word: _TEMPLATE | {"description": f"The path or URL of a {word.upper()}."} for word in CALL_VERBS},
+            **{
+                word: _TEMPLATE | {"description": f"The path or URL to send a {word.upper()} to."}
+                for word in CALL_VERBS
+            },
             query={"type": "object", "description": "Parameters of the URL, by name."},
             headers={"type": "object", "additionalProperties": _TEMPLATE},
             json={"description": "The body as JSON, in which strings can be templates."},
@@ -245,9 +250,9 @@ _LINK: dict[str, Schema] = {
             xml=_TEMPLATE | {"description": "The body as XML."},
             text=_TEMPLATE | {"description": "The body as text."},
             ok=_TEMPLATE
-            | {"description": "An expression of status, headers and body that is true if the call succeeded."},
+            | {"description": "An expression over status, headers and body that is true if the call succeeded."},
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
-            sign={"description": "The signature scheme by its name, or an object with `scheme` and `secret`."},
+            sign={"description": "The name of the signature scheme, or an object with `scheme` and `secret`."},
             give_up_on={
                 "type": "array",
                 "maxItems": judgement.GIVE_UP_MAX,
@@ -278,7 +283,7 @@ _LINK: dict[str, Schema] = {
     "if": _TEMPLATE,
     "once": _TEMPLATE,
     "split": _TEMPLATE
-    | {"description": "A template that becomes a list; the link acts on each element, `item`, separately."},
+    | {"description": "A template that yields a list; the link acts on each of its elements, `item`, separately."},
     "emit": {
         **_object(
             "type",
@@ -289,16 +294,16 @@ _LINK: dict[str, Schema] = {
                 "The type of the events, to which `.created`, `.updated` or `.deleted` is added.",
             ),
             each=_TEMPLATE
-            | {"description": "The path of the records in the response; by default, the response itself."},
-            key=_TEMPLATE | {"description": "The path of the key of a record, or a template of it."},
-            data={"description": "A template of the part of a record that is kept; by default the whole record."},
+            | {"description": "The path of the records in the response. The default is the response itself."},
+            key=_TEMPLATE | {"description": "The path of a record's key, or a template for it."},
+            data={"description": "A template for the part of a record to keep. The default is the whole record."},
             mode={"type": "string", "enum": list(emit.MODES)},
             only=_NAMES_OF_FIELDS | {"description": "The only fields whose changes count."},
             ignore=_NAMES_OF_FIELDS | {"description": "Fields whose changes do not count."},
-            deleted=_TEMPLATE | {"description": "Whether a record was deleted."},
-            cursor={"type": "object", "description": "How the link knows how far it has read."},
+            deleted=_TEMPLATE | {"description": "A template that is true for deleted records."},
+            cursor={"type": "object", "description": "How the link keeps track of how far it has read."},
             sweep={
-                "description": "How often the link reads everything; records that are then missing count as deleted."
+                "description": "How often the link reads all records; those that are then missing count as deleted."
             },
         ),
         "description": "Which events are published from the responses to a call.",
@@ -396,4 +401,4 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "LinkStep": {"do": {"maxLength": 40}, "link": LINK, "connection": CONNECTION, "says": {"maxLength": 10_000}},
     "StepShown": {"do": {"maxLength": 40}, "collection": NAME, "says": {"maxLength": 10_000}},
 }
-"""By the name of a struct and of its field."""
+"""The bounds of each field, by the names of its struct and of the field."""

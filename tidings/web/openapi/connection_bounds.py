@@ -29,7 +29,7 @@ STATUS: Schema = {
     ]
 }
 NAME: Schema = {"pattern": connections.NAME_PATTERN, "maxLength": 64}
-"""Of connections."""
+"""The name of a connection."""
 _SECRET: Schema = {"pattern": r"^[^\x00-\x08\x0a-\x1f\x7f]*$", "maxLength": SECRET_CHARS_MAX}
 _OAUTH: Schema = {"type": "string", "pattern": NO_NUL, "maxLength": oauth2.TOKEN_CHARS_MAX}
 _HEADER: Schema = {"pattern": r"^[\t -~]+$", "maxLength": SECRET_CHARS_MAX}
@@ -84,11 +84,12 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "links": {"items": {"type": "string", **NAME}, "maxItems": links.LINKS_MAX},
     },
 }
-"""By the name of a struct and of its field; `values` are those of a map."""
+"""The bounds of each field, by the names of its struct and of the field; `values` are the values of a map."""
 
 ANY: dict[str, dict[str, str]] = {
     "ConnectionBody": {
-        "private": "Which private addresses it may reach: true for all, or a list of ranges such as 10.0.0.0/8."
+        "private": "The private addresses that the connection may reach: true for all, or a list of ranges such as "
+        "10.0.0.0/8."
     }
 }
-"""Fields of no single type, with what they mean."""
+"""The meanings of fields that can have several types."""

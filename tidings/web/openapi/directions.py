@@ -1,6 +1,6 @@
-"""Request bodies are closed, answers are open: a member that is new in an answer breaks no client made before.
+"""Request bodies are closed, answers are open: a new member in an answer does not break existing clients.
 
-A component that both bring becomes two: `Batch` for requests, and `BatchView` for answers.
+A component that both use becomes two: `Batch` for requests, and `BatchView` for answers.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from tidings.web.openapi.schemas import PREFIX, Schema, below, every, rename
 
 _CLOSING = ("additionalProperties", "unevaluatedProperties")
 _COUNTING = ("not", "if", "oneOf", "contains", "propertyNames")
-"""Below these, a schema that takes more can make the whole take less."""
+"""Below these, a schema that accepts more can make the whole accept less."""
 
 
 def separate(document: dict[str, Any]) -> None:
-    """Open every schema that only answers and webhooks bring, and split those that requests bring too.
+    """Open every schema that only answers and webhooks use, and split those that requests use too.
 
-    An answer has no defaults either: what is not in it was not asked for.
+    Answers have no defaults either: a member that is missing was not requested.
     """
     schemas: dict[str, Schema] = document["components"]["schemas"]
     asked, told = list(_bodies(document, asked=True)), list(_bodies(document, asked=False))
     both = _reached(asked, schemas) & _reached(told, schemas)
     closed = {name for name in both if _is_closed(schemas[name])}
-    # What names a closed one is another thing in answers, too.
+    # A component that refers to a closed one is also different in answers.
     while more := {name for name in both - closed if closed & set(_named([schemas[name]]))}:
         closed |= more
     names = {name: f"{name}View" for name in closed}
@@ -37,7 +37,7 @@ def separate(document: dict[str, Any]) -> None:
 
 
 def _whole(told: list[Schema], schemas: dict[str, Schema], names: dict[str, str]) -> list[Schema]:
-    """The answers' bodies with the components that only they bring."""
+    """The answers' bodies with the components that only they use."""
     found = [each for each in told if "$ref" not in each]
     for each in told:
         rename(each, names)
@@ -46,7 +46,7 @@ def _whole(told: list[Schema], schemas: dict[str, Schema], names: dict[str, str]
 
 
 def _bodies(document: dict[str, Any], *, asked: bool) -> Iterator[Schema]:
-    """The schemas of the bodies that are asked, or answered."""
+    """The schemas of the bodies of requests (`asked`), or of answers."""
     parts: list[Any] = [] if asked else list(document["components"].get("responses", {}).values())
     for item in document["paths"].values():
         for operation in item.values():
@@ -65,7 +65,7 @@ def _bodies(document: dict[str, Any], *, asked: bool) -> Iterator[Schema]:
 
 
 def _named(schemas: Iterable[Schema]) -> Iterator[str]:
-    """The components that schemas name, directly."""
+    """The components that schemas refer to directly."""
     for root in schemas:
         for schema in every(root):
             there = schema.get("$ref", "")
@@ -74,7 +74,7 @@ def _named(schemas: Iterable[Schema]) -> Iterator[str]:
 
 
 def _reached(roots: list[Schema], schemas: dict[str, Schema]) -> set[str]:
-    """The components that schemas name, and those that these name."""
+    """The components that schemas refer to, directly or through other components."""
     found: set[str] = set()
     waiting = list(_named(roots))
     while waiting:

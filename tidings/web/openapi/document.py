@@ -1,4 +1,4 @@
-"""OpenAPI 3.1, made from the menu for the key that asks: it names only what that key may do."""
+"""OpenAPI 3.1, made from the menu for the calling key: it has only what that key may do."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tidings.web.parts import Parts
 from tidings.web.wire.problem import Problem
 
 DOCUMENTS_MAX = 100
-"""Of some hundred KB each; the one that was made first makes room."""
+"""The maximum number of documents that are kept, at a few hundred KB each; beyond it, the oldest one is dropped."""
 DOCUMENT_WEIGHT = 1024 * 1024
-"""Making one counts like a body of this many bytes."""
+"""Making a document counts like a body of this many bytes."""
 TAG = "Service"
 TAGS = {
     "Events": "Facts about what has happened: publish them, list them, catch up, and follow them.",
@@ -66,7 +66,7 @@ INFO = {
 
 
 def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
-    """Those operations that a key may use (a key without scopes: what needs no key).
+    """The operations that a key may use; for a key without scopes, those that need no key.
 
     Templates are left out: `parts.menus` has the key's own operations instead.
     """
@@ -88,8 +88,8 @@ def document(
 ) -> dict[str, Any]:
     """The whole document of some operations.
 
-    `event_types`: those that webhooks bring; None: leave webhooks out. `key`: whose it is; what that key cannot give or
-    name is left out of bodies too. `base`: the server's public URL.
+    `event_types`: those to describe as webhooks; None for no webhooks. `key`: whose document it is; values that this
+    key cannot use are left out of bodies too. `base`: the server's public URL.
     """
     schemas = _schemas(operations)
     if key is not None:
@@ -110,7 +110,7 @@ def document(
         tags.append(webhooks.TAG)
         items, more = webhooks.described(event_types)
         schemas |= more
-        # Named, not spelled out: generators would make functions of them that call the API.
+        # By reference, not inline: otherwise, generators would make functions of them that call the API.
         found["webhooks"] = {name: {"$ref": f"#/components/pathItems/webhook.{name}"} for name in items}
         if registering := found["paths"].get("/v1/endpoints", {}).get("post"):
             registering["callbacks"] = webhooks.callbacks()
@@ -128,14 +128,14 @@ def document(
 
 
 def _in_plain_words(found: dict[str, Any]) -> dict[str, Any]:
-    """The document as generators and linters understand it."""
-    # What it was made from is shared by all documents, so that it must not be changed.
+    """The document in the form that generators and linters understand."""
+    # What it was made from is shared by all documents, so it must not be changed.
     found = msgspec.json.decode(msgspec.json.encode(found))
     name_fields(found["components"]["schemas"])
     directions.separate(found)
     spelling.respell(found)
     spelling.make_unique(found)
-    # In one order at each start: so two documents can be compared, and clients made of them.
+    # In the same order at each start, so that two documents can be compared, and also clients made from them.
     found["components"]["schemas"] = dict(sorted(found["components"]["schemas"].items()))
     return found
 
@@ -152,10 +152,10 @@ def handler(operations: Sequence[Operation]) -> Any:
 
 
 class OpenApiDocuments:
-    """Each key's document as bytes, kept while what it was made from holds. Belongs to one event loop.
+    """Each key's document as bytes, kept while what it was made from is unchanged. Belongs to one event loop.
 
-    Making one takes some fifty milliseconds of the interpreter. So it is made next to the event loop, once for all who
-    wait for it, and a tenant that asks with ever new keys has its share of the room for large bodies and no more.
+    Making one takes about fifty milliseconds of the interpreter. So it is made next to the event loop, once for all who
+    wait for it, and a tenant that keeps asking with new keys gets only its share of the room for large bodies.
     """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
@@ -210,7 +210,7 @@ def whose(key: Key) -> dict[str, Any]:
 
 
 def _named(found: dict[str, Any], components: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Those components that are named by the document, or by one that is."""
+    """The components that the document refers to, directly or through other components."""
     named: set[tuple[str, str]] = set()
     waiting: list[Any] = [found]
     while waiting:
@@ -243,7 +243,7 @@ def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _narrow(schemas: dict[str, Any], key: Key) -> None:
-    """Leave out what this key cannot write: other tenants, and scopes that it has not itself."""
+    """Leave out what this key cannot write: other tenants, and scopes that it does not have itself."""
     if "NewKey" in schemas:
         scopes = schemas["NewKey"]["properties"]["scopes"]
         scopes["items"] = {"type": "string", "enum": [each for each in scopes["items"]["enum"] if key.has_scope(each)]}
@@ -262,5 +262,5 @@ def _types(operations: Sequence[Operation]) -> list[Any]:
 
 
 def _members(kind: Any) -> tuple[Any, ...]:
-    """The types that a union may be; of any other type itself."""
+    """The members of a union; for any other type, the type itself."""
     return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)

@@ -1,4 +1,4 @@
-"""An example of everything that is answered, by the name of its struct: the document shows them."""
+"""An example of everything that is returned, by the name of its struct; the document shows these examples."""
 
 from __future__ import annotations
 
@@ -378,17 +378,17 @@ ANSWERS: dict[str, Any] = {
 }
 STREAMED = f"id: MS4yODE\nevent: tasks.completed\ndata: {msgspec.json.encode(_EVENT).decode()}\n\n"
 BYTES = '{"action":"opened"}'
-"""Of answers that are bytes, whatever they hold."""
+"""The example for responses that are bytes, whatever they contain."""
 TEXTS: dict[str, str] = {
     "text/html": "<!doctype html><title>Tidings</title>",
     "text/*": "body { margin: 0 }",
     "text/plain": "tidings_events_accepted_total 281.0\n",
 }
-"""Of answers that are no JSON, by the beginning of their media type."""
+"""Examples for responses that are not JSON, by the beginning of their media type."""
 
 
 def refusal(kind: type[TidingsError]) -> Problem:
-    """An example of the problem that an error is answered with."""
+    """An example of the problem that is returned for an error."""
     places = []
     if kind is Invalid:
         places = [Place(pointer="/data", code="missing", detail="The field 'data' is required.")]
@@ -396,5 +396,5 @@ def refusal(kind: type[TidingsError]) -> Problem:
 
 
 def page(item: str) -> dict[str, Any]:
-    """A page of a list, the last one, by the name of what it lists."""
+    """The last page of a list, by the name of what it lists."""
     return {"data": [ANSWERS[item]], "next_cursor": None}

@@ -1,4 +1,4 @@
-"""What hooks, forms, receipts and schemes may be beyond their types, as JSON Schema."""
+"""The limits of hooks, forms, receipts and schemes in addition to their types, as JSON Schema."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HOOK: dict[str, Schema] = {
     "type": {
         "pattern": rf"^((?!endpoint\.){_PART}(\.{_PART})*|[^\x00]*\{{[{{%][^\x00]*)$",
         "maxLength": SOURCE_CHARS_MAX,
-        "description": "An event type, which can contain `{type}`, or a template of one.",
+        "description": "An event type, which can contain `{type}`, or a template for one.",
     },
     "key": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},
     "subject": {"maxLength": 1_000, "pattern": NO_NUL},
@@ -155,20 +155,20 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "signed_at": {"minimum": 0, "maximum": 2**31 - 1},
     },
 }
-"""By the name of a struct and of its field; `values` are those of a map."""
+"""The bounds of each field, by the names of its struct and of the field; `values` are the values of a map."""
 
 _HOOK_HELP = {
     "scheme": "The name of a signature scheme, or your own scheme as an object.",
-    "data": "A template that gives an object, an object of templates, or null: the body as it was received.",
+    "data": "A template that yields an object, or an object of templates; null for the body as it was received.",
 }
 _FIELD_HELP = {
     "default": "What the page shows at first: a string, true or false for a box, or a list of options.",
     "min": "The smallest number, date or time, or the minimum number of characters, choices or files.",
     "max": "The largest number, date or time, or the maximum number of characters, choices or files.",
-    "options": "What can be chosen: a list of values, or an object of labels by value.",
+    "options": "What can be chosen: a list of values, or an object that maps each value to its label.",
 }
 ANY: dict[str, dict[str, str]] = {
     **dict.fromkeys(("NewHook", "HookPatch", "HookView"), _HOOK_HELP),
     "FormField": _FIELD_HELP,
 }
-"""Fields of no single type, with what they mean."""
+"""The meanings of fields that can have several types."""

@@ -1,7 +1,7 @@
 """What may be called after a success, as OpenAPI links: derived from the paths of things.
 
-A response that creates or lists things shows what can be read, changed and deleted with their names; one that reads
-one, how it is changed and deleted. Other links an operation names itself.
+A response that creates or lists things has links to the calls that read, change and delete them; one that reads a
+thing, to those that change and delete it. Operations declare any other links themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NAME = re.compile(r"\{(\w+)\}")
 BY_NAME = ("/v1/collections", "/v1/event-types")
 """Collections whose things are named by `name`; all others by `id`."""
 _THEN = {"GET": ("PATCH", "PUT", "DELETE"), "PATCH": ("GET", "DELETE"), "PUT": ("GET", "PATCH", "DELETE")}
-"""What is shown after each method on one thing."""
+"""The methods that are linked to after each method on one thing."""
 
 
 def links(operation: Operation, status: int, operations: Sequence[Operation]) -> dict[str, NextOperation]:
@@ -44,7 +44,7 @@ def _targets(operation: Operation, status: int, operations: Sequence[Operation])
 
 
 def _where(operation: Operation, target: Operation) -> str:
-    """The runtime expression for what names the thing."""
+    """The runtime expression for the name or id of the thing."""
     if "{" in operation.path:
         return f"$request.path.{_NAME.findall(target.path)[-1]}"
     field = "name" if operation.path in BY_NAME else "id"

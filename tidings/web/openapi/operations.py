@@ -1,4 +1,4 @@
-"""One operation as OpenAPI: what it takes. What it answers is in answers.py."""
+"""One operation as OpenAPI: what it takes. Its responses are in answers.py."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def described(operation: Operation, operations: Sequence[Operation]) -> dict[str
     if operation.request is not None:
         found["requestBody"] = _body(operation)
     elif operation.incoming:
-        # Without a `maxLength`: Go's generator makes code of it that takes the file for a text.
+        # Without a `maxLength`: with one, Go's generator makes code that takes the file for a text.
         found["requestBody"] = {"required": True, "content": files(operation.incoming)}
     if operation.scope is not None:
         found["security"] = [{"key": []}]
@@ -76,10 +76,11 @@ def _body(operation: Operation) -> dict[str, Any]:
 
 def _path_parameter(name: str, known: Parameter | None) -> dict[str, Any]:
     if known is None:
-        # The last one as it is: Go knows no escape for it. Paths with these are refused (`routes.py`).
+        # The last character is not escaped, because Go has no escape for it. Paths with these are refused
+        # (`routes.py`).
         pattern = "^[^/\\x00-\\x1f\\x7f\ufffd]+$"
         schema = {"type": "string", "pattern": pattern, "minLength": 1, "maxLength": TEXT_CHARS_MAX}
-        said = f"Which {name}."
+        said = f"The {name}."
         return {"name": name, "in": "path", "required": True, "description": said, "schema": schema}
     return _parameter(known) | {"in": "path", "required": True}
 
@@ -100,7 +101,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with the bounds of query.py where it has none."""
+    """The schema, with the bounds of query.py if it has none."""
     kind = schema.get("type")
     if kind == "integer":
         return {"format": "int32", **schema}

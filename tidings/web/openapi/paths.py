@@ -25,7 +25,7 @@ NAMES: dict[str, Parameter] = {
     "/v1/replays/": _name("id", REPLAY_ID, "The replay's id.", examples.REPLAY),
     "/v1/tenants/": _name("id", TENANT, "The tenant's id.", "acme"),
 }
-"""By the beginning of the path."""
+"""The name after the beginning of each path."""
 
 
 def with_names(operation: Operation) -> Operation:

@@ -1,9 +1,9 @@
 """Walks over JSON Schemas, and the spelling that generators of clients and servers understand.
 
-JSON Schema says one thing in many ways, and generators know few of them. So every schema of the document, ours and
-those of declarations and event types, is put into the same words: null beside a type is `type: [x, "null"]`, an enum
-has a type, a number has a format. And names of components stay apart in every language: `event.batch` and `EventBatch`
-are one word to a generator.
+JSON Schema can express the same thing in many ways, and generators support few of them. So every schema of the
+document, ours and those of declarations and event types, is spelled in the same way: null next to a type is
+`type: [x, "null"]`, an enum has a type, a number has a format. Names of components also have to differ in every
+language: to a generator, `event.batch` and `EventBatch` are the same name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SINGLE = (
     *("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
     *("propertyNames", "not", "if", "then", "else"),
 )
-"""Keywords of JSON Schema with more schemas below them; below all others are values."""
+"""Keywords of JSON Schema that contain further schemas; all others contain values."""
 PREFIX = "#/components/schemas/"
 NULL: Schema = {"type": "null"}
 _FORMATS = {"number": "double", "integer": "int64"}
@@ -68,7 +68,7 @@ def of_document(document: dict[str, Any]) -> Iterator[Schema]:
 
 
 def rename(root: Schema, names: dict[str, str]) -> None:
-    """Point whatever a schema names to the components' new names."""
+    """Point the references of a schema to the components' new names."""
 
     def moved(there: str) -> str:
         name = there.removeprefix(PREFIX)
@@ -105,9 +105,9 @@ def _word(name: str) -> str:
 
 
 def respell(document: dict[str, Any]) -> None:
-    """Put all schemas of a document into the words that generators know. What they allow stays the same."""
+    """Spell all schemas of a document in the way that generators support. What they allow stays the same."""
     for root in of_document(document):
-        # From the innermost on, since a schema takes over what is below it.
+        # From the innermost outwards, because a schema takes over parts of those inside it.
         for schema in reversed(list(every(root))):
             _respell(schema)
 
@@ -139,17 +139,17 @@ def _respell(schema: Schema) -> None:
     if len(shapes) == 1 and shapes[0] in _FORMATS and "enum" not in schema:
         schema.setdefault("format", _FORMATS[shapes[0]])
     if "default" in schema and schema["default"] in (None, {}, []):
-        # The same as to leave it out, and some generators know no such defaults.
+        # Leaving it out means the same, and some generators do not support such defaults.
         del schema["default"]
     if None in (schema.get("enum") or ()) and "default" in schema:
         # Go's generator has no type for the default of a choice that may be null.
         _say(schema, f"By default {schema.pop('default')}.")
     if schema.get("uniqueItems") is True and "enum" in (schema.get("items") or ()):
-        # Java's has none for a set of choices.
+        # Java's generator has no type for a set of choices.
         del schema["uniqueItems"]
         _say(schema, "No duplicates.")
     if shapes == ["object"] and not schema.keys() & {*_APPLIED, *MAPS, "additionalProperties", "enum", "const"}:
-        # A map of anything, which generators take for an object without members otherwise.
+        # A map of anything; otherwise, generators take it for an object without members.
         schema["additionalProperties"] = True
     if shapes == ["array"] and "prefixItems" not in schema:
         schema.setdefault("items", {})

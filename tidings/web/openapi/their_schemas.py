@@ -1,6 +1,6 @@
-"""JSON Schemas that somebody else wrote, as components of the document, with what is true of whatever bodies bring.
+"""JSON Schemas that somebody else wrote, as components of the document, with the limits of all bodies added.
 
-Texts and lists end somewhere, whole numbers have 64 bits. Only what a schema leaves open is added.
+Texts and lists have a maximum length, and whole numbers have 64 bits. A limit is added only if the schema has none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _INTEGER = (("minimum", "exclusiveMinimum", INTEGER_MIN), ("maximum", "exclusive
 def components_of(name: str, schema: Schema) -> dict[str, Schema]:
     """The components that a schema becomes: `name` itself, and one for each of its definitions, `name..definition`.
 
-    Tools that make clients find a reference to a component, and none that leads into one.
+    Client generators can follow a reference to a component, but not to a part of one.
     """
     moved = {
         f"#/{keyword}/{key}": f"{name}..{re.sub('[^A-Za-z0-9._-]', '_', key)}"
@@ -38,7 +38,8 @@ def components_of(name: str, schema: Schema) -> dict[str, Schema]:
 
 
 def name_fields(schemas: dict[str, Schema]) -> None:
-    """Make components of the schemas of fields that name parts of themselves: `#/$defs/x` means the document elsewhere.
+    """Make components of fields' schemas that refer to parts of themselves: elsewhere, `#/$defs/x` refers to the
+    document.
 
     `schemas`: all components. Those of one collection's field are one, `rooms.field.door`.
     """
@@ -60,7 +61,7 @@ def name_fields(schemas: dict[str, Schema]) -> None:
 
 
 def _is_field(schema: Schema) -> bool:
-    """Whether it is the schema of a field that names parts of itself (rules/items/field.py gave it an address)."""
+    """Whether it is the schema of a field that refers to parts of itself (rules/items/field.py gave it an address)."""
     address = schema.get("$id")
     return isinstance(address, str) and address.startswith(OWN_ADDRESS)
 
@@ -95,7 +96,7 @@ def _ends(kind: Any, schema: Schema) -> Schema:
     if kind == "string":
         return {} if {"enum", "const", "maxLength"} & schema.keys() else {"maxLength": UNLIMITED}
     if kind == "array":
-        # Without `items` anything is valid there, which linters want stated.
+        # Without `items`, anything is valid there; linters want that to be explicit.
         return {"items": schema.get("items", {}), "maxItems": schema.get("maxItems", UNLIMITED)}
     found: Schema = {}
     if kind == "integer":

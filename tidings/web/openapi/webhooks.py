@@ -1,4 +1,4 @@
-"""What is sent to endpoints, as OpenAPI webhooks: the event types of the catalogue, and those of Tidings' own."""
+"""What is sent to endpoints, as OpenAPI webhooks: the event types of the catalogue, and those of Tidings itself."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _SIGNED_HEADERS = [
     for header, help, schema, shown in _SIGNED
 ]
 ARRIVED = {
-    "2XX": {"description": "It arrived."},
+    "2XX": {"description": "The webhook arrived."},
     "4XX": {"description": "The webhook failed: it is sent again later, unless the endpoint's settings say otherwise."},
 }
 
@@ -111,9 +111,9 @@ def described(event_types: Sequence[EventType]) -> tuple[dict[str, Any], dict[st
 
 
 def callbacks() -> dict[str, Any]:
-    """The same as a callback of the operation that registers an endpoint: its body is any of them.
+    """The webhooks as a callback of the operation that registers an endpoint; its body can be any of them.
 
-    Generators that do not know webhooks know these, and so make the types of what arrives.
+    Generators that do not support webhooks support callbacks, and so make the types of what arrives.
     """
     said = "The body sent to the endpoint: one of the document's webhooks, by its `type`."
     content = {"schema": {"$ref": "#/components/schemas/Webhook"}}

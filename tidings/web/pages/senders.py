@@ -18,6 +18,8 @@ def check_sender(headers: Mapping[str, str], public: PublicUrl | None) -> None:
     sender = sender_of(headers)
     own = sender is not None and is_own(sender, headers.get("host", ""), public)
     if site is None and not own:
-        raise Forbidden("This was not sent from a page of this server. Programs use the API.", code="foreign_page")
+        raise Forbidden(
+            "This request was not sent from a page of this server. Programs must use the API.", code="foreign_page"
+        )
     if site is not None and (site != "same-origin" or (sender is not None and not own)):
-        raise Forbidden("This was sent from a page of another site.", code="foreign_page")
+        raise Forbidden("This request was sent from a page of another site.", code="foreign_page")

@@ -11,9 +11,9 @@ from tidings.web.pages.assets import KEEP, assets
 from tidings.web.wire.packing import GZIP_WINDOW, VARY, takes_gzip
 
 PACKED_BYTES_MIN = 1_024
-"""A smaller page fits into one packet."""
+"""Smaller pages are not compressed: they fit into one packet."""
 AT_ONCE_BYTES_MAX = 64 * 1024
-"""A larger page is compressed in a thread."""
+"""Larger pages are compressed in a thread."""
 LEVEL = 5
 HTML = ("content-type", "text/html; charset=utf-8")
 PRIVATE = ("cache-control", "no-store")

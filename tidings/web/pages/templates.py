@@ -21,7 +21,7 @@ from minijinja import Environment, safe
 from tidings.web.pages import assets
 
 JSON_CHARS_MAX = 64 * 1024
-"""A page shows no more than this of a text."""
+"""A page shows at most this many characters of a text."""
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"

@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import msgspec
 
 TRAIL = "trail"
-"""The parameter with the earlier pages' cursors, oldest first, with dots between, which no cursor has."""
+"""The parameter with the earlier pages' cursors, oldest first, separated by dots, which no cursor contains."""
 FIRST = "-"
 """Stands for the first page, which has no cursor."""
 TRAIL_CHARS_MAX = 2_000
-"""Older steps are dropped beyond this; the first page can still be reached."""
+"""The maximum length of the trail. Beyond it, older steps are dropped; the first page can still be reached."""
 
 
 class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
     previous: str = ""
     first: str = ""
     is_by_time: bool = False
-    """The newest is first, so the next page is older."""
+    """Whether the newest entries come first, so that the next page is older."""
 
 
 def page_links(

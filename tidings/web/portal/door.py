@@ -1,7 +1,8 @@
 """The portal's door, `/portal/...`.
 
-A page comes in two steps. A browser that opens a URL gets the frame: it contains nothing of the tenant's, so it needs
-no key, and its policy names who may show it. Its script exchanges the token of the URL's fragment for a session, once,
+A page comes in two steps. A browser that opens a URL gets the frame: it contains nothing of the tenant's, so it '
+'needs no key, and its policy names the sites that may frame it. Its script exchanges the token of the '
+'URL's fragment for a session, once,
 and then asks for what goes inside the frame, with the session as `Authorization`. There is no cookie, so there is
 nothing that another site could make a browser send.
 """
@@ -44,7 +45,7 @@ TOKEN_BYTES_MAX = 1_000
 JSON = "application/json"
 SESSION, THEME, LOGO = f"/{FOLDER}/session", f"/{FOLDER}/theme.css", f"/{FOLDER}/logo"
 LOGO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""An image that is opened on its own runs nothing."""
+"""A logo that is opened on its own cannot run anything."""
 SESSION_ENDED = "This session has ended. Ask for a new link where you got the last one."
 
 

@@ -71,7 +71,7 @@ class Frame:
 def _told(wrong: TidingsError) -> dict[str, Any]:
     is_ended = wrong.code in ENDED
     return {
-        "title": "Your session is over" if is_ended else wrong.title,
+        "title": "Your session has ended" if is_ended else wrong.title,
         "detail": wrong.detail,
         "places": [each.detail for each in wrong.errors if each.detail != wrong.detail],
         "nav": "",

@@ -31,10 +31,10 @@ class PortalVisit:
     root: str
     """The path of the portal's first page: `/portal/ptl_...`."""
     path: Mapping[str, str]
-    """The values of the `{names}` of the page's path."""
+    """The values of the `{names}` in the page's path."""
     query: Mapping[str, str]
     posted: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The fields of the form that was sent; a field may have several values."""
+    """The fields of the submitted form; a field may have several values."""
     request_id: str = ""
 
     @property

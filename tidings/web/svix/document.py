@@ -59,7 +59,8 @@ def document(operations: Sequence[Operation], base: str = "") -> dict[str, Any]:
         "info": {
             "title": "Tidings, as Svix's API",
             "version": __version__,
-            "description": "What Svix's SDKs call, over the operations of Tidings. The token is a Tidings key.",
+            "description": "The operations of Tidings, in the form in which Svix's SDKs call them. The token is a "
+            "Tidings key.",
         },
         "servers": [{"url": f"{base}/svix"}],
         "security": [{"HTTPBearer": []}],
@@ -127,7 +128,7 @@ def _described(row: Operation, named: dict[int, Any]) -> dict[str, Any]:
     if row.scope is None:
         described["security"] = []
     else:
-        described["description"] = f"Needs the scope `{row.scope}`."
+        described["description"] = f"Requires the scope `{row.scope}`."
     if row.request is not None:
         content = {"application/json": {"schema": named[id(row.request)]}}
         described["requestBody"] = {"required": True, "content": content}

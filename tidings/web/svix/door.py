@@ -1,4 +1,4 @@
-"""The door for Svix's SDKs: `/svix/api/v1`. It knows callers, limits and large bodies as the API's door does.
+"""The door for Svix's SDKs: `/svix/api/v1`. It treats callers, limits and large bodies as the API's door does.
 
 Two things are as at Svix: refusals have its form, and a key may end with a region, as its SDKs' keys do. Unlike there,
 unknown members and parameters are refused.
@@ -47,9 +47,9 @@ ELSEWHERE = {
         "app/X/msg/X/attempt/X/content",
     ),
     "bulk replays": ("app/X/endpoint/X/bulk-replay", "app/X/endpoint/X/replay-missing"),
-    "other tokens": ("auth",),
+    "other calls about tokens": ("auth",),
 }
-"""What Svix's SDKs can also call, by its name in docs/howto/from-svix.md. X: an id."""
+"""Paths that Svix's SDKs can call and this door does not offer, by their names in docs/howto/from-svix.md. X: an id."""
 _ELSEWHERE = re.compile(
     rf"(?:/svix)?/api/v1/(?:{'|'.join(each for all_ in ELSEWHERE.values() for each in all_)})(?:/.*)?".replace(
         "X", "[^/]+"
@@ -128,7 +128,7 @@ class SvixDoor(ApiDoor):
         return key
 
     def _parse(self, request: Request) -> None:
-        """Read the body; null is as if left out. Raises Malformed or Invalid."""
+        """Read the body; null means that a member is left out. Raises Malformed or Invalid."""
         operation, raw = request.operation, request.raw
         if operation.request is not None:
             body.check_media(request.headers.get("content-type"))
@@ -139,7 +139,7 @@ class SvixDoor(ApiDoor):
         """Write a refusal as Svix does; returns its status."""
         if isinstance(wrong, NotFound) and operation is None and _ELSEWHERE.fullmatch(at.scope.path):
             wrong = NotOffered(
-                "Tidings does not offer this operation of Svix. docs/reference/svix.md lists those it has."
+                "Tidings does not offer this operation of Svix. docs/reference/svix.md lists those that it offers."
             )
         return send_refusal(at, wrong, operation, JSON, problems.body_of(operation))
 

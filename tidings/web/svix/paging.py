@@ -26,9 +26,9 @@ class Span(NamedTuple):
 
     limit: int
     place: Any
-    """Where the page begins, exclusively; None for the beginning of the list."""
+    """The place after which the page begins; None for the beginning of the list."""
     is_back: bool
-    """Whether the page instead ends before that place."""
+    """Whether the page ends before that place instead."""
 
 
 def span_of(request: Request, kind: type[Any], name: str) -> Span:

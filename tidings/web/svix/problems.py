@@ -19,7 +19,7 @@ CODES = {
     429: "too_many_requests",
     500: "server_error",
 }
-"""Svix's code for a status; others keep ours."""
+"""Svix's code for each status; other statuses keep our codes."""
 NAMES = {
     "description": "description",
     "events": "eventTypes",
@@ -33,7 +33,7 @@ NAMES = {
     "type": "eventType",
     "data": "payload",
 }
-"""What Svix calls members of our bodies."""
+"""Svix's names for the members of our bodies."""
 PLACES_MAX = 100
 TYPES = {"missing": "value_error.missing", "wrong_value": "type_error"}
 
@@ -43,7 +43,7 @@ OF_OPERATION: dict[str, dict[str, str]] = {
     "v1.endpoint.rotate-secret": {"secret": "key"},
     "v1.authentication.app-portal-access": {"expires_in": "expiry"},
 }
-"""Exceptions for single operations."""
+"""Different names for single operations."""
 
 
 def body_of(operation: Operation | None) -> Callable[[TidingsError, str], dict[str, Any]]:
@@ -65,7 +65,7 @@ def _item(place: Place, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _in_their_words(place: Place, names: dict[str, str]) -> str:
-    """The sentence, with Svix's name for the member where it begins with ours."""
+    """The message; if it begins with our name for the member, with Svix's name instead."""
     ours = (place.pointer or "").split("/")[1:2]
     first, _, rest = place.detail.partition(" ")
     return f"{names[first]} {rest}" if [first] == ours and first in names else place.detail

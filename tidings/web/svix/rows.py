@@ -14,20 +14,24 @@ from tidings.web.parts import Parts
 from tidings.web.svix.paging import LIMIT_MAX
 from tidings.web.svix.shapes import NAME_PATTERN, UID_CHARS_MAX, ApplicationIn
 
-NO_RATE = "An application has no rate here. Set throttleRate on each endpoint; it is kept exactly."
+NO_RATE = "Tidings has no rate for a whole application. Set throttleRate on each endpoint; it is enforced exactly."
 
 _UID = re.compile(NAME_PATTERN.strip("^$"))
 _TIME = {"type": "string", "format": "date-time"}
 PAGING = (
     Parameter(name="limit", schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}, help="Entries per page."),
-    Parameter(name="iterator", schema={"type": "string", "maxLength": 1_000}, help="From another page of the list."),
+    Parameter(
+        name="iterator",
+        schema={"type": "string", "maxLength": 1_000},
+        help="The iterator from another page of the list.",
+    ),
 )
 ORDER = Parameter(
     name="order", schema={"type": "string", "enum": ["ascending", "descending"]}, help="The order of the list."
 )
 TIMES = (
-    Parameter(name="before", schema=_TIME, help="Only what was created before then."),
-    Parameter(name="after", schema=_TIME, help="Only what was created after then."),
+    Parameter(name="before", schema=_TIME, help="Only entries created before this time."),
+    Parameter(name="after", schema=_TIME, help="Only entries created after this time."),
 )
 CHANNEL = Parameter(name="channel", schema={"type": "string", "maxLength": 128}, help="Only messages on this channel.")
 TYPES = Parameter(
@@ -108,7 +112,7 @@ async def application_or_new(parts: Parts, request: Request, given: ApplicationI
 def uid_of_path(given: str | None, ident: str) -> str:
     """The uid of what PUT makes, taken from the path. Raises Refused."""
     if given not in (None, ident):
-        detail = "Nothing has this uid yet, and the uid in the body differs from that in the path."
+        detail = "Nothing has the uid in the path yet, and the uid in the body differs from it."
         raise Refused("/uid", "wrong_value", detail)
     if len(ident) > UID_CHARS_MAX or not _UID.fullmatch(ident):
         raise Refused("/uid", "wrong_value", f"A uid has 1 to {UID_CHARS_MAX} letters, digits and - _ . characters.")

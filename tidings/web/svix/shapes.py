@@ -27,7 +27,7 @@ FormerId = Annotated[
         min_length=1,
         max_length=UID_CHARS_MAX,
         pattern=NAME_PATTERN,
-        description="Not in Svix's API: the id that this had there. It is found by that too.",
+        description="Not in Svix's API: the id that this resource had at Svix. It can be found by that id too.",
     ),
 ]
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Shape(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=False):
-    """What is sent or received."""
+    """A body that is sent or received."""
 
 
 # --- applications -----------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ class ApplicationIn(Shape, kw_only=True):
 
 
 class ApplicationPatch(Shape, kw_only=True):
-    """Part of an application."""
+    """The members of an application to change."""
 
     name: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     uid: Uid | UnsetType | None = UNSET
@@ -84,12 +84,12 @@ class EndpointUpdate(Shape, kw_only=True):
     channels: EndpointChannels | None = None
     filter_types: EventTypes | None = None
     event_types: EventTypes | None = None
-    """Newer versions call `filterTypes` so."""
+    """The name of `filterTypes` in newer versions."""
     disabled: bool | None = None
     metadata: Metadata | None = None
     rate_limit: Rate | None = None
     throttle_rate: Rate | None = None
-    """Newer versions call `rateLimit` so."""
+    """The name of `rateLimit` in newer versions."""
     uid: Uid | None = None
 
 
@@ -104,7 +104,7 @@ class EndpointIn(EndpointUpdate, kw_only=True):
 
 
 class EndpointPatch(Shape, kw_only=True):
-    """Part of an endpoint; an empty list or null selects everything."""
+    """The members of an endpoint to change; an empty list or null selects everything."""
 
     url: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -118,7 +118,7 @@ class EndpointPatch(Shape, kw_only=True):
     uid: Uid | UnsetType | None = UNSET
     former_id: FormerId | UnsetType = UNSET
     secret: str | UnsetType | None = UNSET
-    """Earlier versions replace the signing secret with it."""
+    """In earlier versions, this replaces the signing secret."""
 
 
 class _EndpointFields(Shape, kw_only=True):
@@ -212,7 +212,9 @@ class EventExampleIn(Shape, kw_only=True):
 
 
 class EventTypeUpdate(Shape, kw_only=True):
-    """An event type to create or to replace. `schemas`: JSON Schemas by version; nothing is checked with them."""
+    """An event type to create or to replace. `schemas`: JSON Schemas by version; messages are not checked against
+    them.
+    """
 
     description: str
     archived: bool | None = None
@@ -230,7 +232,7 @@ class EventTypeIn(EventTypeUpdate, kw_only=True):
 
 
 class EventTypePatch(Shape, kw_only=True):
-    """Part of an event type."""
+    """The members of an event type to change."""
 
     description: str | UnsetType = UNSET
     archived: bool | UnsetType = UNSET
@@ -291,7 +293,7 @@ StatusText = Literal["success", "pending", "fail", "sending"]
 
 
 class EndpointMessageOut(_MessageFields, kw_only=True):
-    """A message, and how an endpoint's delivery of it stands."""
+    """A message, and the state of its delivery to an endpoint."""
 
     status: Status
     status_text: StatusText
@@ -299,7 +301,7 @@ class EndpointMessageOut(_MessageFields, kw_only=True):
 
 
 class MessageEndpointOut(_EndpointFields, kw_only=True):
-    """An endpoint, and how its delivery of a message stands."""
+    """An endpoint, and the state of the delivery of a message to it."""
 
     status: Status
     status_text: StatusText
@@ -323,14 +325,14 @@ class MessageAttemptOut(Shape, kw_only=True):
 
 
 class EmptyResponse(Shape, kw_only=True):
-    """Nothing."""
+    """An empty response."""
 
 
 # --- the portal -------------------------------------------------------------------------------------------------------
 
 
 class AppPortalAccessIn(Shape, kw_only=True):
-    """Who may look after the application's endpoints, and how long."""
+    """Who may look after the application's endpoints, and for how long."""
 
     application: ApplicationIn | None = None
     expiry: int | None = None

@@ -21,7 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *event_types.OPERATIONS,
     *portal.OPERATIONS,
 )
-"""With paths after the version, such as `/app/{app_id}`."""
+"""All operations. Their paths begin after the version, as in `/app/{app_id}`."""
 
 TABLE: tuple[Operation, ...] = tuple(
     with_acts(dataclasses.replace(each, path=path + each.path))

@@ -19,7 +19,7 @@ METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 REQUEST_HEADERS = (
     "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID",
 )  # fmt: skip
-"""What a page may send."""
+"""Headers that a page may send."""
 EXPOSED = (
     "Content-Disposition", "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy",
     "Request-Id", "Retry-After",
@@ -45,10 +45,10 @@ class Cors:
         self._version = -1
         self._keys: frozenset[str] = frozenset()
         self.varies = bool(origins) and not self._all
-        """Answers differ by origin even where the request names none."""
+        """Whether answers differ by origin, even if a request has no origin."""
 
     def headers(self, origin: str | None) -> Headers:
-        """What any answer to this origin has, a refusal included; before it is known whose key calls.
+        """The headers of any answer to this origin, including a refusal, before it is known which key calls.
 
         A preflight has no key, so an origin that any key names is answered; `narrow` follows once the key is known.
         """

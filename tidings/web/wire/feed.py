@@ -53,7 +53,7 @@ class Feed:
         self._reads: dict[Any, asyncio.Task[Any]] = {}
         self._on_wait: Callable[[], None] = lambda: None
         self.closed = False
-        """The server stops: waiters return, streams end."""
+        """Whether the server is stopping: waiters return, and streams end."""
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Say on which event loop the waiters are."""

@@ -36,21 +36,21 @@ from tidings.web.wire.bodies.reading import LARGE_BYTES
 from tidings.web.wire.streaming import CutOff, pour
 
 if TYPE_CHECKING:
-    # This is one of them.
+    # One of the parts is a Forwarding.
     from tidings.web.parts import Parts
 
 CATCH_UP_SECONDS = 2.0
 ASK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
-"""How often to ask who sends, while requests wait for it."""
+"""How often to ask the store which node sends, while requests wait for the answer."""
 AGAIN_SECONDS = 1.0
 MOST, LARGE_MOST = 1_000, 250
-"""Requests in progress to the sender, and separately those with large bodies; one address may hold its share of each
-(rules/share.py)."""
+"""The maximum number of requests in progress to the sender, and separately of those with large bodies; one address may
+hold its share of each (rules/share.py)."""
 HEADERS_MAX = 100
-"""The HTTP server takes no request with more."""
+"""The HTTP server accepts no request with more headers."""
 WHOLE_BYTES_MAX = 64 * 1024
-"""A response that is not longer is passed on in one piece, as received."""
+"""Responses up to this size are passed on in one piece, as received."""
 LOG_SECONDS = 10.0
 PATH_SAFE = "/:@!$&'()*+,;=~"
 """What a path may contain unencoded (RFC 3986), in addition to letters, digits and `-._`."""
@@ -68,11 +68,14 @@ OF_CONNECTIONS = {
     "transfer-encoding",
     "upgrade",
 }
-"""Headers about one connection (RFC 9110, 7.6.1)."""
+"""Headers that concern only one connection (RFC 9110, 7.6.1)."""
 
-UNKNOWN = "It is unknown whether it was carried out: check before you repeat it, or repeat it with its Idempotency-Key."
+UNKNOWN = (
+    "It is unknown whether the request was carried out: check before you repeat it, or repeat it with the same "
+    "Idempotency-Key."
+)
 _AS_IT_IS = "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"
-"""A query was never decoded, so only what is not ASCII is encoded."""
+"""What a query may contain unencoded: it was never decoded, so only characters outside ASCII are encoded."""
 
 log = logging.getLogger("tidings.nodes")
 
@@ -83,13 +86,13 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     scope: Any
     proto: Any
     client: str
-    """Its caller, `address:port`."""
+    """The caller's `address:port`."""
     bytes_max: int
-    """Of its body."""
+    """The maximum size of the request's body."""
     raw: bytes | None = None
-    """The body, if it was read already."""
+    """The body, if it has already been read."""
     limits: list[Line] | None = None
-    """The RateLimit headers, if the call was counted already."""
+    """The RateLimit headers, if the call has already been counted."""
 
 
 class _Body(NamedTuple):
@@ -98,7 +101,7 @@ class _Body(NamedTuple):
     whole: bytes | None = None
     pieces: AsyncGenerator[bytes] | None = None
     length: int | None = None
-    """Of the pieces, if it is known."""
+    """The length of all pieces together, if it is known."""
 
 
 class Forwarding:
@@ -212,7 +215,7 @@ class Forwarding:
                 if sending.done():
                     break
                 if gone.done():
-                    raise _unavailable("The caller has left.")
+                    raise _unavailable("The caller has disconnected.")
                 if not await self._sends_still(parts, sender):
                     raise _unavailable(f"The node that sends did not answer. {UNKNOWN}")
             reply, is_taken = sending.result(), True
@@ -231,7 +234,8 @@ class Forwarding:
             gone.cancel()
             if not is_taken:
                 await _abandoned(sending)
-            # What a task raised has this frame. If that had the task, the caller's connection would stay open.
+            # The task's exception refers to this frame. If the frame referred to the task, the caller's connection
+            # would stay open.
             del sending, gone
 
     def _note(self, said: str) -> None:
@@ -282,7 +286,7 @@ async def _give(parts: Parts, scope: Any, proto: Any, reply: OnwardReply) -> int
 async def _abandoned(sending: asyncio.Task[OnwardReply]) -> None:
     """End a request that nobody waits for any more, or its response, if that has arrived in the meantime."""
     sending.cancel()
-    # What it raised is not raised again: it would have this frame, and so the task.
+    # The exception is not raised again: it would refer to this frame, and so to the task.
     await asyncio.wait({sending})
     if not sending.cancelled() and sending.exception() is None:
         await sending.result().end()
@@ -297,7 +301,7 @@ async def _body(parts: Parts, arrived: Arrived) -> _Body:
     if length is None and "transfer-encoding" not in headers:
         return _Body()
     if length is not None and length > arrived.bytes_max:
-        raise TooLarge(f"The body may have at most {arrived.bytes_max:,} bytes here.")
+        raise TooLarge(f"The body can be at most {arrived.bytes_max:,} bytes long here.")
     if length is not None and length <= LARGE_BYTES:
         return _Body(await parts.bodies.read(arrived.proto, headers, LARGE_BYTES, None))
     # If it is in chunks, the sender counts, and says how many are too many; what follows is only read then.

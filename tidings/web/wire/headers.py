@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from tidings.model.errors import Malformed
 
 ONCE_ONLY = ("authorization", "content-type", "host", "idempotency-key", "if-match", "if-none-match", "last-event-id")
-"""Headers that must not be repeated: two readers could choose differently."""
+"""Headers that must not be repeated: two programs could choose different values."""
 NO_HOST = "The header host is missing; HTTP/1.1 requires it (RFC 9112)."
 
 

@@ -37,7 +37,10 @@ class Hints:
         if len(path) > PATH_CHARS_MAX:
             return EVERYTHING
         if self._prefix and path.startswith(f"{self._prefix}/"):
-            return f"{self._prefix} is the path of this server's public_url: the proxy in front must strip it."
+            return (
+                f"{self._prefix} is the path of this server's public_url: the proxy in front of the server must "
+                f"strip it."
+            )
         for guess in self._guesses(path):
             if guess != path and self._is_path(guess):
                 return f"Did you mean {guess}?"

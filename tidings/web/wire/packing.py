@@ -18,9 +18,9 @@ from functools import lru_cache
 from tidings.web.operation import Answer, Operation, Stream
 
 PACKED_BYTES_MIN = 8 * 1024
-"""Smaller answers fit a few packets anyway."""
+"""Smaller responses fit into a few packets anyway."""
 AT_ONCE_BYTES_MAX = 32 * 1024
-"""Larger ones are compressed next to the event loop; this much takes a fifth of a millisecond."""
+"""Larger responses are compressed next to the event loop; compressing this much takes a fifth of a millisecond."""
 SLICE_BYTES = 128 * 1024
 ACCEPTED_CHARS_MAX = 500
 LEVEL = 1
@@ -112,5 +112,7 @@ class Packer:
 
 
 def _forbids(name: str, value: str) -> bool:
-    """A strong tag names these very bytes, and is what If-Match compares; packed already is packed."""
+    """Whether this header forbids compression: a strong tag identifies exactly these bytes, and is what If-Match
+    compares; an encoded response is already compressed.
+    """
     return name == "content-encoding" or (name == "etag" and not value.startswith("W/"))

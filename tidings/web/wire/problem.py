@@ -11,10 +11,10 @@ from tidings.model.errors import Place, TidingsError
 
 MEDIA = "application/problem+json"
 PAGE = "urn:tidings:problem:"
-"""`type` is this plus the code: a name, not an address that somebody must keep alive."""
+"""The prefix of `type`, before the code: `type` is a name, not an address that somebody must keep alive."""
 
 PLACES_MAX = 1_000
-"""Only this many wrong places are listed."""
+"""The maximum number of errors that are listed."""
 CLOSE = ("connection", "close")
 """The header of a response that is sent before the whole body was read."""
 

@@ -12,7 +12,7 @@ from tidings.model.moment import Clock
 _ENDS = [a + b for a in ALPHABET for b in ALPHABET]
 AGE_SECONDS_MAX = 1.0
 NAMED: ContextVar[Callable[[str], None] | None] = ContextVar("NAMED", default=None)
-"""A function to call with the id of the request that is being answered, if one is set."""
+"""A function that is called with the id of the request that is being answered, if it is set."""
 
 
 class RequestIds:

@@ -13,7 +13,7 @@ Found = tuple[Operation, dict[str, str]]
 
 _NAME = re.compile(r"\{(\w+)\}")
 _WITH_COLONS = ("event",)
-"""Names whose values may hold colons: callers choose the ids of events."""
+"""Names in paths whose values may contain colons, because callers choose the ids of events."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\ufffd]")
 
 

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 UNSENT_BYTES_MAX = 64 * 1024
 STUCK_SECONDS = 60.0
 LEAST_BYTES_PER_SECOND = 1_024
-"""A reader that takes less than this, on average over STUCK_SECONDS, is cut off, because it holds a place and its
-response."""
+"""The minimum rate of a reader, on average over STUCK_SECONDS: a slower one is cut off, because it holds a place and
+its response."""
 BLIND_BYTES_MAX = 8 * 1024 * 1024
-"""If the socket's queue cannot be seen, a stream ends after this; the reader comes again with its cursor."""
+"""If the socket's queue cannot be checked, a stream ends after this many bytes; the reader comes again with its
+cursor."""
 LOOK_SECONDS = 0.05
 
 log = logging.getLogger("tidings.web")
@@ -63,7 +64,7 @@ async def pour(
     *,
     whole: bool,
 ) -> None:
-    """The same for any answer. `whole`: it has an end, and a reader that does not get that far must notice."""
+    """`run_stream` for any response. `whole`: it has an end, and a reader that does not get that far must notice."""
     transport = proto.response_stream(status, headers)
     gone = asyncio.ensure_future(proto.client_disconnect())
     queue = _Queue(scope, is_whole=whole)

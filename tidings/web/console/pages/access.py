@@ -108,7 +108,7 @@ async def tenant(visit: PageVisit) -> View:
     held = [row(to("keys", each.id), text(each.name or each.id), when(each.created)) for each in named]
     portal = button(f"{to('tenants', ident)}/portal-link", "Make a portal link")
     ended = " Some deliveries ended dead." if dead and dead["data"] else ""
-    entry = "" if found else " It has not been added, which is optional."
+    entry = "" if found else " It has not been added as a tenant, which is optional."
     return detail(
         (found.name if found else "") or ident,
         f"{many(len(rows), 'endpoint')}, {failing:,} failing.{ended}{entry}",
@@ -153,12 +153,10 @@ def _entry_forms(visit: PageVisit, ident: str) -> list[dict[str, Any]]:
 
 
 async def portal_link(visit: PageVisit) -> View:
-    """A link with which the tenant's people look after their endpoints; its token is shown once."""
+    """A link through which the tenant's people look after their endpoints; its token is shown once."""
     made = await visit.do("create_portal_link", visit.path, {})
     view = await tenant(visit)
-    note = (
-        "Send it to the tenant. It opens once, and can be opened until it expires; its token is shown only this once."
-    )
+    note = "Send it to the tenant. It can be opened only once, before it expires, and is not shown again."
     secret = {"title": "The portal link", "text": made.url, "note": note}
     return View(view.template, view.title, view.sentence, {**view.values, "secret": secret}, view.state)
 
@@ -205,10 +203,10 @@ async def make_key(visit: PageVisit) -> View:
     body: dict[str, Any] = {name: given[name] for name in ("name", "tenant", "expires") if given.get(name)}
     body["scopes"] = [each.strip() for each in given.get("scopes", "").split(",") if each.strip()]
     made = await visit.do("create_key", None, body)
-    note = "It is shown only this once: nothing but its hash is kept."
+    note = "Copy it now: only its hash is stored, so it cannot be shown again."
     return detail(
         made.name or made.id,
-        "The key is made.",
+        "The key has been made.",
         ("/keys", "Keys"),
         made.id,
         state="ok",
@@ -221,7 +219,7 @@ async def key(visit: PageVisit) -> View:
     """One key."""
     found = await visit.get("get_key", {"id": visit.path["id"]})
     where = to("keys", found.id)
-    asked = f"Revoke the key {found.name or found.id}? Everyone who uses it is refused at once."
+    asked = f"Revoke the key {found.name or found.id}? Everyone who uses it will be refused at once."
     may_revoke = visit.may("delete_key") and not found.revoked
     permits = msgspec.json.encode(found.permits)
     return detail(
@@ -252,7 +250,7 @@ def _key_facts(found: Any) -> list[dict[str, Any]]:
 async def revoke(visit: PageVisit) -> Done:
     """Revoke it."""
     await visit.do("delete_key", visit.path)
-    return Done("/keys", "The key is revoked.")
+    return Done("/keys", "The key has been revoked.")
 
 
 PAGES = (

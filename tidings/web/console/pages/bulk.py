@@ -1,4 +1,4 @@
-"""Retrying and cancelling all deliveries that fit a filter: counted first, with what would be left out and why."""
+"""Retrying and cancelling all deliveries that match a filter: counted first, with what would be left out and why."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ _REASONS = (
         "are for endpoints or links that are paused or disabled",
     ),
 )
-"""Why deliveries that wait are left out: one of them, and several."""
+"""Why waiting deliveries are left out, in words for one delivery and for several."""
 LOOKED_AT = 200
-"""Up to this many waiting deliveries, the page says how many of them wait for what."""
+"""Up to this many waiting deliveries, the page says how many are left out for which reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class StateCount:
     is_more: bool
     listed: int | None
     why: str = ""
-    """Why some are left out, if more is known than the general reason."""
+    """Why some are left out, if the page knows more than the general reason."""
 
     @property
     def many(self) -> str:
@@ -176,10 +176,11 @@ def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
         notes.append(f"{left:,} of the {each.listed:,} that {which} {'is' if left == 1 else 'are'} left out: {why}.")
     elif not each.count and each.state == "dead" and not is_alone:
         notes.append(
-            "None that match ended dead. Waiting deliveries are retried automatically; a retry sends them now."
+            "None of the matching deliveries ended dead. Waiting deliveries are retried automatically; a retry sends "
+            "them now."
         )
     elif not each.count and is_alone:
-        notes.append(f"None that match are {each.state}.")
+        notes.append(f"None of the matching deliveries are {each.state}.")
     return notes
 
 

@@ -33,7 +33,9 @@ async def types(visit: PageVisit) -> View:
         row(to("types", each.name), text(each.name, each.description), text(each.collection), when(each.updated))
         for each in found["data"]
     ]
-    tables = [table(("Type", "Collection", "Changed"), rows, "No type is in the catalogue.", "Event types")]
+    tables = [
+        table(("Type", "Collection", "Changed"), rows, "There are no event types in the catalogue.", "Event types")
+    ]
     if collections is not None:
         declared = [
             row(
@@ -46,7 +48,7 @@ async def types(visit: PageVisit) -> View:
             for each in collections["data"]
         ]
         headings = ("Collection", "Fields", "Indexes", "Changed")
-        tables.append(table(headings, declared, "No collection is declared.", "Collections"))
+        tables.append(table(headings, declared, "There are no collections.", "Collections"))
     said = f"{many(len(rows), 'event type', is_more=found['next_cursor'] is not None)} in the catalogue."
     return listing("Types", said, "/types", *tables, pages=pages(visit, "/types", found))
 
@@ -66,9 +68,9 @@ async def one_type(visit: PageVisit) -> View:
     return detail(
         name,
         found.description
-        or ("The newest events of this type are below." if events else "There is no event of it yet."),
+        or ("The newest events of this type are below." if events else "There are no events of this type yet."),
         ("/types", "Types"),
-        tables=[table(("Event", "Subject", "Tenant", "Accepted"), events, "There is none yet.", "Newest events")],
+        tables=[table(("Event", "Subject", "Tenant", "Accepted"), events, "There are none yet.", "Newest events")],
         texts=texts,
         list=[
             fact("Collection", found.collection, to=to("collections", found.collection) if found.collection else ""),

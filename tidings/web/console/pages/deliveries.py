@@ -145,7 +145,7 @@ def _says(found: Any, now: moment.Micros) -> str:
         return f"Delivered on attempt {last.n}." if last else "Delivered."
     if found.state == "waiting":
         waits = wait_in_words(found, now)
-        return f"It waits for its next attempt.{why} {waits}" if last else f"It has not been tried yet. {waits}"
+        return f"It is waiting for its next attempt.{why} {waits}" if last else f"It has not been tried yet. {waits}"
     if found.state == "dead":
         return f"It ended dead after {many(len(found.attempts), 'attempt')}.{why}"
     return f"It is {found.state}.{why}"
@@ -196,7 +196,7 @@ def _texts(found: Any, event: Any, url: str) -> list[dict[str, Any]]:
         said = msgspec.json.encode(about).decode() if about else ""
         body = "" if event is None or each.n != len(found.attempts) else f"\n\n{pretty(event.data)}"
         request = "\n".join(filter(None, (pretty(said) if said else f"POST {url}" if url else "", headers))) + body
-        note = "Values that are secret are masked. The body that was sent has the event's data." if headers else ""
+        note = "Secret values are masked. The body contained the event's data." if headers else ""
         texts.append({"title": f"Attempt {each.n}: request", "text": request, "id": f"request-{each.n}", "note": note})
         answer = each.answer if each.answer is not None else "No response was kept."
         status = f"{each.status}\n\n" if each.status else ""
@@ -210,14 +210,17 @@ def _curl(attempt: Any, url: str) -> dict[str, Any]:
     lines = [f"curl -sS {shlex.quote(url)}"]
     lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in attempt.request_headers.items()]
     lines.append("--data-binary @body.json")
-    note = "The signature covers the exact bytes of the body, which are not kept: save the body that your receiver got."
+    note = (
+        "The signature covers the exact bytes of the body, which are not stored here: save the body that your "
+        "receiver got."
+    )
     return {"title": "As curl", "text": " \\\n  ".join(lines), "id": "curl", "note": note}
 
 
 async def retry(visit: PageVisit) -> Done:
     """Retry a delivery now."""
     await visit.do("retry_delivery", visit.path)
-    return Done(to("deliveries", visit.path["id"]), "It is being sent again, with a new round of attempts.")
+    return Done(to("deliveries", visit.path["id"]), "It is being sent again, with a fresh schedule of attempts.")
 
 
 async def cancel(visit: PageVisit) -> Done:

@@ -22,7 +22,7 @@ async def create(visit: PageVisit) -> Done:
 async def pause(visit: PageVisit) -> Done:
     """Pause it."""
     await visit.do("pause_endpoint", visit.path, {"reason": visit.posted.get("reason") or None})
-    return Done(to("endpoints", visit.path["id"]), "Paused: new events for it will wait.")
+    return Done(to("endpoints", visit.path["id"]), "Paused: new events will wait until it is resumed.")
 
 
 async def resume(visit: PageVisit) -> Done:
@@ -46,7 +46,7 @@ async def probe(visit: PageVisit) -> Done:
     found = await visit.get("list_deliveries", endpoint=visit.path["id"], state="waiting", limit=1, sort="created")
     if not found["data"]:
         return Done(
-            to("endpoints", visit.path["id"]), ("Nothing is waiting for it. Send a test to see whether it answers.")
+            to("endpoints", visit.path["id"]), ("Nothing is waiting for it. Send a test to see whether it responds.")
         )
     await visit.do("retry_delivery", {"id": found["data"][0].id})
     return Done(to("endpoints", visit.path["id"]), "The oldest waiting delivery is being sent now.")
@@ -68,7 +68,7 @@ async def edit(visit: PageVisit) -> Done:
     if given.get("timeout_seconds"):
         body["timeout_seconds"] = _number(given["timeout_seconds"])
     await visit.do("edit_endpoint", visit.path, body)
-    return Done(to("endpoints", visit.path["id"]), "Saved. It applies from the next attempt on.")
+    return Done(to("endpoints", visit.path["id"]), "Saved. The change takes effect with the next attempt.")
 
 
 async def secret(visit: PageVisit) -> View:
@@ -83,7 +83,9 @@ async def rotate(visit: PageVisit) -> View:
     seconds = round(hours * 3600) if isinstance(hours, int | float) else hours
     found = await visit.do("rotate_endpoint_secret", visit.path, {"overlap_seconds": seconds})
     ends = found.previous[0].expires if found.previous else None
-    note = f"The previous secret also signs until {ends[:16].replace('T', ' ')} UTC." if ends else ""
+    note = (
+        f"Until {ends[:16].replace('T', ' ')} UTC, webhooks are also signed with the previous secret." if ends else ""
+    )
     return await _with_secret(visit, found.secret, "The new secret", note)
 
 
@@ -108,7 +110,7 @@ async def replay(visit: PageVisit) -> View | Done:
     events = f"{found.total:,} event{'' if found.total == 1 else 's'}"
     said = f"{found.would_send:,} of {events} would be sent again."
     if not found.would_send:
-        actions, said = [], f"None of {events} would be sent again: choose other times, or all below."
+        actions, said = [], f'None of {events} would be sent again. Below, choose other times, or "all".'
     return View(shown.template, shown.title, said, {**shown.values, "actions": actions}, "attention")
 
 
@@ -117,7 +119,7 @@ def _list(given: str) -> list[str]:
 
 
 def _number(given: str) -> float | str | None:
-    """A number; other texts are passed on unchanged, and the API says what is wrong with them."""
+    """A number; other texts are passed on unchanged, so that the API reports what is wrong with them."""
     try:
         return float(given) if given.strip() else None
     except ValueError:

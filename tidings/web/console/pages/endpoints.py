@@ -92,7 +92,7 @@ def _sentence(count: int, failing: int, stopped: int, *, is_more: bool, is_narro
         return "No endpoints match this filter." if is_narrowed else "There are no endpoints yet."
     told = [f"{failing:,} failing" if failing else "", f"{stopped:,} disabled" if stopped else ""]
     said = " and ".join(each for each in told if each)
-    return f"{many}: {said}." if said else f"{many}, and none of these is failing."
+    return f"{many}: {said}." if said else f"{many}, none of them failing."
 
 
 def _nothing(given: dict[str, str]) -> str:
@@ -151,7 +151,7 @@ async def endpoint(visit: PageVisit) -> View:
         tables.append(table(headings, groups, "", "Why deliveries failed in the last hour"))
     if recent is not None:
         rows = [delivery_row(each, visit.parts.clock.now()) for each in recent["data"]]
-        tables.append(table(DELIVERY_HEADINGS, rows, "Nothing was sent yet.", "Newest deliveries"))
+        tables.append(table(DELIVERY_HEADINGS, rows, "Nothing has been sent yet.", "Newest deliveries"))
     is_bad = bool(found.health.failing_since or (tally is not None and refused_in_words(found, tally)))
     return View(
         "detail.html",
@@ -198,7 +198,7 @@ def _buttons(visit: PageVisit, found: Any, tally: Any, dead: str) -> list[dict[s
             buttons.append(
                 button(
                     f"{where}/resume",
-                    f"Resume and cancel the {waits:,}{more} that wait",
+                    f"Resume, and cancel the {waits:,}{more} waiting",
                     "danger",
                     f"Cancel {waits:,}{more} waiting deliveries? They will not be sent.",
                     {"missed": "cancel"},
@@ -255,7 +255,7 @@ def _forms(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
     if visit.may("create_replay"):
         fields = [
             field("since", "From", "", required=True, help="A time such as 2026-11-21T01:00:00Z"),
-            field("until", "Until; empty for now", ""),
+            field("until", "Until (empty: now)", ""),
             field("which", "Which events", "failed", kind="choose", options=("failed", "missing", "all"), any=""),
         ]
         forms.append(

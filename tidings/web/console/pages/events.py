@@ -35,7 +35,7 @@ async def events(visit: PageVisit) -> View:
         if rows
         else "No events match this filter."
         if given
-        else "Nothing has happened yet.",
+        else "There are no events yet.",
         {
             "path": "/events",
             "fields": [
@@ -122,7 +122,7 @@ def _who(found: Any, names: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
     return [
         table(("Who", "State", "Attempts", "Next"), got, "Nobody got it.", "Who got it"),
-        table(("Who", "Why not"), missed, "Everyone that could get it did.", "Who did not get it, and why"),
+        table(("Who", "Why not"), missed, "Everyone who could get it got it.", "Who did not get it, and why"),
     ]
 
 
@@ -145,7 +145,7 @@ def _says(found: Any) -> str:
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     others = f"; {len(found.not_matched):,} did not get it" if found.not_matched else ""
     many = len(found.deliveries)
-    return f"It went to {many:,} place{'' if many == 1 else 's'}{f': {said}' if said else ''}{others}."
+    return f"It went to {many:,} destination{'' if many == 1 else 's'}{f': {said}' if said else ''}{others}."
 
 
 async def _trail(visit: PageVisit, ident: str, tenant: str | None) -> Any:
@@ -198,7 +198,7 @@ def _forms(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
             "text": "Send",
             "fields": fields,
             "open": False,
-            "note": "The endpoint gets this event again, whether it got it before or not.",
+            "note": "The endpoint gets this event even if it already got it before.",
         }
     ]
 
@@ -217,8 +217,9 @@ async def send(visit: PageVisit) -> Done:
     counted = await visit.do("create_replay", None, {**body, "dry_run": True})
     if counted.would_send != 1:
         raise Invalid(
-            f"{counted.would_send:,} matching events were stored at that moment. If the endpoint's types or filter "
-            "exclude it, change those first, or replay a time range from the endpoint's page."
+            f"Exactly one matching event must have been stored at that moment, but there were "
+            f"{counted.would_send:,}. If the endpoint's types or filter exclude this event, change them first; "
+            f"otherwise, replay a time range from the endpoint's page."
         )
     made = await visit.do("create_replay", None, body)
     return Done(to("jobs", made.id), "It is being sent.")

@@ -1,4 +1,4 @@
-"""The search box: an exact id opens its page; other texts list the things whose names they are, or are part of."""
+"""The search box: an exact id opens its page; any other text lists the things whose names contain it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDS = {
     "key": ("keys", "get_key", "id"),
     "rpl": ("jobs", "get_replay", "id"),
 }
-"""By the prefix of an id: the page, the operation that reads it, and its name in the path."""
+"""By the prefix of an id: the page, the operation that reads the thing, and the id's name in the path."""
 LISTS = (
     ("endpoints", "list_endpoints", "Endpoint", "id", ("url", "description", "id")),
     ("links", "list_links", "Link", "name", ("name", "description", "id")),
@@ -34,14 +34,15 @@ LISTS = (
     ("forms", "list_forms", "Form", "id", ("path", "url", "title", "id")),
     ("keys", "list_keys", "Key", "id", ("name", "id")),
 )
-"""Where a text may be part of a name: the page, the operation, what each is, its id, and where the text may be."""
+"""The lists to search: the page, the operation, what each entry is called, the member with its id, and the members to
+search."""
 LOOKED_AT = 1_000
 SHOWN = 20
 _ULID_CHARS = 26
 
 
 async def find(visit: PageVisit) -> View | Done:
-    """The page of an id, or a list of what a text names."""
+    """The page of an id, or a list of the things that a text matches."""
     wanted = visit.query.get("q", "").strip()[:500]
     if where := await _of_id(visit, wanted):
         return Done(where)
@@ -51,7 +52,7 @@ async def find(visit: PageVisit) -> View | Done:
     sentence = (
         f"{many(len(rows), 'thing')} with {wanted} in {'its' if len(rows) == 1 else 'their'} name."
         if rows
-        else f"Nothing matches {wanted}, as far as this key can see."
+        else f"Nothing matches {wanted} among the things that this key can see."
     )
     return View(
         "list.html",
@@ -60,7 +61,7 @@ async def find(visit: PageVisit) -> View | Done:
         {
             "path": "/find",
             "fields": [],
-            "tables": [table(("Name", "Is"), rows, "Type an id, a name, or a part of a URL into the box on top.")],
+            "tables": [table(("Name", "Is"), rows, "Type an id, a name, or a part of a URL into the box at the top.")],
             "pages": PageLinks(),
         },
     )

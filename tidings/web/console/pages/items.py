@@ -167,11 +167,13 @@ async def item(visit: PageVisit) -> View:
     changes = many(len(rows), "change")
     return detail(
         ident,
-        f"Revision {found.get('revision', 1)}{f', with {changes} in the log of events' if rows else ''}.",
+        f"Revision {found.get('revision', 1)}{f', with {changes} in the event log' if rows else ''}.",
         (to("items", name), name),
         str(found.get("tenant") or ""),
         actions=actions,
-        tables=[table(("Event", "Changed", "By", "Time"), rows, "The log has no changes.", "History")],
+        tables=[
+            table(("Event", "Changed", "By", "Time"), rows, "The event log has no changes of this item.", "History")
+        ],
         texts=[shown("Whole", answer if isinstance(answer, bytes) else msgspec.json.encode(answer))],
         list=[fact(key, _value(value)) for key, value in found.items() if key not in ("created", "updated")]
         + [fact("created", found.get("created"), "time"), fact("updated", found.get("updated"), "time")],
@@ -250,7 +252,9 @@ async def _body(visit: PageVisit, name: str, before: dict[str, Any]) -> dict[str
 
 
 def _typed(name: str, given: str, kind: str, before: Any) -> Any:
-    """A field's value from its text. A number that cannot be read stays a text, and the API says what is wrong."""
+    """A field's value from its text. A number that cannot be read stays a text, so that the API reports what is
+    wrong.
+    """
     text_ = given.replace("\r\n", "\n")
     if not text_:
         return "" if before == "" else None
@@ -273,7 +277,7 @@ async def create(visit: PageVisit) -> Done:
 
 
 async def edit(visit: PageVisit) -> Done:
-    """Save what was changed, unless somebody else was faster."""
+    """Save the changes, unless somebody else has changed the item first."""
     name, ident = visit.path["collection"], visit.path["id"]
     path = {"collection": name, "id": ident}
     body = await _body(visit, name, _plain(await visit.get("get_item", path)))
@@ -288,7 +292,7 @@ async def delete(visit: PageVisit) -> Done:
     """Delete it."""
     name, ident = visit.path["collection"], visit.path["id"]
     await visit.do("delete_item", {"collection": name, "id": ident})
-    return Done(to("items", name), f"{ident} is deleted.")
+    return Done(to("items", name), f"{ident} has been deleted.")
 
 
 PAGES = (

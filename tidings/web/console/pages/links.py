@@ -45,12 +45,12 @@ async def links(visit: PageVisit) -> View:
     rows = [_row(each, tallies.get(each.name), visit.parts.clock.now()) for each in found["data"]]
     failing = sum(each["cells"][1]["value"] == "failing" for each in rows)
     count = many(len(rows), "link", is_more=found["next_cursor"] is not None)
-    said = f"{count}: {failing:,} failing." if failing else f"{count}, and none of these is failing."
+    said = f"{count}: {failing:,} failing." if failing else f"{count}, none of them failing."
     return listing(
         "Links",
         said
         if rows
-        else "There are no links yet: a link calls an API, sends mail or edits an item when something happens.",
+        else "There are no links yet. A link calls an API, sends mail or edits an item when something happens.",
         "/links",
         table(("Link", "State", "When", "Does", "Waiting", "24 hours", "Changed"), rows, "No links to show."),
         state="attention" if failing else "ok" if rows else "",
@@ -155,7 +155,7 @@ def _buttons(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
     else:
         buttons.append(button(f"{where}/resume", "Resume", "main"))
     if found.emit is not None:
-        asked = "Start from the beginning? The next run reads everything."
+        asked = "Start from the beginning? The next run will read everything."
         buttons.append(button(f"{where}/reset", "Reset", "danger", asked))
     return buttons
 
@@ -175,13 +175,13 @@ async def resume(visit: PageVisit) -> Done:
 async def run(visit: PageVisit) -> Done:
     """Run a link now."""
     made = await visit.do("run_link", visit.path)
-    return Done(to("events", made.id), "It is running; this is the event of its run.")
+    return Done(to("events", made.id), "The link is running; this is the event of its run.")
 
 
 async def reset(visit: PageVisit) -> Done:
     """Make a link read everything again."""
     await visit.do("reset_link", visit.path, {})
-    return Done(to("links", visit.path["name"]), "Its next run reads everything.")
+    return Done(to("links", visit.path["name"]), "Its next run will read everything.")
 
 
 PAGES = (

@@ -20,7 +20,7 @@ REASONS_MAX = 12
 ENDPOINTS, FAILING, DISABLED = "/endpoints", "/endpoints?state=failing", "/endpoints?state=disabled"
 RATE_MINUTES = 5
 _COMMAND = re.compile(r"[^.:]*: tidings [^.]*\.?$")
-"""The command that a sentence of advice says to type; here there are buttons instead."""
+"""The command at the end of an advice; the page has buttons instead."""
 SECOND = 1_000_000
 
 
@@ -135,7 +135,7 @@ def _tiles(report: HealthReport) -> list[dict[str, str]]:
             mood="bad" if report.dead_last_hour else "",
             to="/deliveries?state=dead",
         ),
-        _tile("On its way", f"{behind:,}", "not routed or not sent yet", to="/server"),
+        _tile("On its way", f"{behind:,}", "not routed or sent yet", to="/server"),
         _tile(
             "Store", "ok" if store.accepts_writes else "refuses", free, "" if store.accepts_writes else "bad", "/server"
         ),

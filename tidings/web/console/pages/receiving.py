@@ -55,7 +55,7 @@ async def hooks(visit: PageVisit) -> View:
     told = f"{count}; the newest refusals are below." if refused["data"] else f"{count}, and nothing was refused."
     return listing(
         "Hooks",
-        told if rows else "There are no hooks yet: a hook is a URL that other systems send their webhooks to.",
+        told if rows else "There are no hooks yet. A hook is a URL that other systems send their webhooks to.",
         "/hooks",
         table(("Hook", "Scheme", "Becomes", "State", "Changed"), rows, "No hooks to show."),
         table(RECEIPT_HEADINGS, [_receipt_row(each) for each in refused["data"]], "Nothing was refused.", "Refusals"),
@@ -78,21 +78,23 @@ async def hook(visit: PageVisit) -> View:
     )
     rows = [_receipt_row(each) for each in came["data"]] if came else []
     refused = sum(each.state == "refused" for each in came["data"]) if came else 0
-    said = f"Of the newest {many(len(rows), 'request')}, {refused:,} were refused." if rows else "Nothing came yet."
+    said = (
+        f"Of the newest {many(len(rows), 'request')}, {refused:,} were refused." if rows else "Nothing has arrived yet."
+    )
     toggled = button(
         f"{to('hooks', ident)}/switch",
         "Disable" if found.enabled else "Enable",
-        confirm="Disable this hook? Requests to it will get 404." if found.enabled else "",
+        confirm="Disable this hook? Requests to it will get a 404." if found.enabled else "",
         fields={"enabled": "" if found.enabled else "1"},
     )
     return detail(
         f"/in/{found.path}",
-        said if found.enabled else "It is disabled: requests to it get 404.",
+        said if found.enabled else "It is disabled: requests to it get a 404.",
         ("/hooks", "Hooks"),
         ident,
         state="attention" if refused or not found.enabled else "ok",
         actions=[toggled] if visit.may("edit_hook") else [],
-        tables=[table(RECEIPT_HEADINGS, rows, "Nothing came yet.", "Newest requests")],
+        tables=[table(RECEIPT_HEADINGS, rows, "Nothing has arrived yet.", "Newest requests")],
         texts=[] if isinstance(found.scheme, str) else [shown("Its own scheme", found.scheme)],
         list=[
             fact("URL", found.url, "code"),
@@ -126,7 +128,7 @@ async def receipts(visit: PageVisit) -> View:
     found = await visit.get(name, **asked, cursor=visit.query.get("cursor"), limit=LIMIT)
     rows = [_receipt_row(each) for each in found["data"]]
     count = many(len(rows), "request", is_more=found["next_cursor"] is not None)
-    which = "was refused" if is_refused else "came"
+    which = "was refused" if is_refused else "has arrived"
     return listing(
         "Refused requests" if is_refused else "Requests",
         f"{count} {'were refused' if is_refused else 'arrived'}, newest first." if rows else f"Nothing {which}.",
@@ -178,7 +180,7 @@ async def receipt(visit: PageVisit) -> View:
         texts=texts,
         list=[
             fact("Why", explained),
-            fact("Came to", found.hook_id or found.form_id, "code", where),
+            fact("Sent to", found.hook_id or found.form_id, "code", where),
             fact("Event", found.event_id, "code", to("events", found.event_id) if found.event_id else ""),
             fact("From", found.client, "code"),
             fact("Received", found.received, "time"),
@@ -211,7 +213,7 @@ async def forms(visit: PageVisit) -> View:
     said = f"{many(len(rows), 'form', is_more=found['next_cursor'] is not None)}."
     return listing(
         "Forms",
-        said if rows else "There are no forms yet: a form is a page that people fill in.",
+        said if rows else "There are no forms yet. A form is a page that people fill in.",
         "/forms",
         table(("Form", "Fields", "Becomes", "State", "Changed"), rows, "No forms to show."),
         fields=[filled("tenant", "Tenant", visit.query.get("tenant", ""))],

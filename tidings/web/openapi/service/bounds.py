@@ -30,7 +30,7 @@ _BUCKETS = len(tally.BOUNDS_MS) + 1
 _EACH: Schema = {"items": {"type": "integer", **_NUMBER}}
 _SETTINGS_MAX = 200
 _OTHERS_MAX = 3
-"""Kinds of jobs besides replays."""
+"""The number of kinds of jobs other than replays."""
 
 
 _BULK: dict[str, Schema] = {

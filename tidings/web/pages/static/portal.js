@@ -45,7 +45,7 @@
       if (!session) return fail(refused);
     } else {
       session = stored.get();
-      if (!session) return fail("Open this page with the link that you were given; what follows the # is missing here.");
+      if (!session) return fail("Open this page with the link that you were given: the part after the # is missing here.");
     }
     return load(location.pathname + location.search);
   }

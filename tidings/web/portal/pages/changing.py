@@ -19,7 +19,7 @@ NAV = "Endpoints"
 SECRET_BYTES = 32
 TYPES_SHOWN = 1000
 OPEN_GROUPS = 3
-"""Groups of types that are open from the start, if there are no more."""
+"""If there are at most this many groups of types, all of them are open from the start."""
 
 
 class EndpointForm(msgspec.Struct, kw_only=True):
@@ -32,7 +32,7 @@ class EndpointForm(msgspec.Struct, kw_only=True):
     secret: str = ""
     """The secret of a new endpoint, made in advance so that a test can be verified."""
     revision: int | None = None
-    """The endpoint's revision that the form shows."""
+    """The revision of the endpoint that the form shows."""
     kept_filter: Any = None
     """A filter that the form cannot show."""
 
@@ -57,7 +57,7 @@ async def save_new(visit: PortalVisit) -> PortalView | Next:
         made = await visit.do("create_endpoint", body=body | {"secret": form.secret})
     except (Invalid, Conflict) as wrong:
         return await _form(visit, form, is_new=True, wrong=_sentences(wrong), status=wrong.status)
-    return Next(f"/endpoints/{made.id}", "The endpoint is added. It gets every event from now on.")
+    return Next(f"/endpoints/{made.id}", "The endpoint has been added. It gets its events from now on.")
 
 
 async def edit(visit: PortalVisit) -> PortalView:
@@ -88,11 +88,11 @@ async def save(visit: PortalVisit) -> PortalView | Next:
         await visit.do("edit_endpoint", visit.path, body, revision=form.revision)
     except Stale:
         form.revision = found.revision
-        said = ["Somebody else has changed this endpoint in the meantime. Save again to overwrite that."]
+        said = ["Somebody else has changed this endpoint in the meantime. Save again to overwrite those changes."]
         return await _form(visit, form, is_new=False, wrong=said, status=Stale.status)
     except (Invalid, Conflict) as wrong:
         return await _form(visit, form, is_new=False, wrong=_sentences(wrong), status=wrong.status)
-    return Next(f"/endpoints/{found.id}", "The changes apply from the next attempt on.")
+    return Next(f"/endpoints/{found.id}", "The changes take effect with the next attempt.")
 
 
 def _posted(visit: PortalVisit) -> EndpointForm:

@@ -39,7 +39,7 @@ def filter_of(rows: list[Row]) -> dict[str, Any] | None:
     for row in filled:
         steps = row.field.split(".")
         if not all(steps):
-            raise Invalid(f"{row.field[:100]!r} is not a field. Write its path, such as data.total.")
+            raise Invalid(f"{row.field[:100]!r} is not a field. Write the path of a field, such as data.total.")
         if row.operator not in _NAMES:
             raise Invalid("Choose a comparison from the list.")
         at = made
@@ -48,7 +48,7 @@ def filter_of(rows: list[Row]) -> dict[str, Any] | None:
             if not isinstance(at, dict):
                 raise Invalid(f"Two conditions contradict each other at {row.field[:100]}.")
         if row.operator in at:
-            raise Invalid(f"Two conditions say the same thing about {row.field[:100]}. Leave one out.")
+            raise Invalid(f"Two conditions make the same comparison with {row.field[:100]}. Leave one out.")
         at[row.operator] = _value(row)
     return made or None
 

@@ -20,7 +20,7 @@ PER_PAGE, EVENTS_SHOWN, DELIVERIES_SHOWN, REASONS_SHOWN, REPLAYS_SHOWN = 100, 4,
 SPANS = ((1, "the last hour"), (6, "the last 6 hours"), (24, "the last day"), (168, "the last week"))
 """Hours to look back, in words."""
 COUNTED_AFTER = 10 * SECOND
-"""Attempts are counted some seconds after they were made; until then, the page of a replay is redrawn."""
+"""Attempts are counted a few seconds after they are made; until then, the page of a replay is redrawn."""
 
 
 async def endpoints(visit: PortalVisit) -> PortalView:
@@ -31,7 +31,7 @@ async def endpoints(visit: PortalVisit) -> PortalView:
     bad = [row for row in rows if row["mood"] in ("failing", "disabled", "refusing")]
     count = f"{len(rows)}{'+' if page['next_cursor'] else ''}"
     if not rows:
-        sentence, state = "Add one, and your events are sent there.", ""
+        sentence, state = "Add an endpoint, and your events will be sent there.", ""
     elif bad:
         sentence, state = _needs(bad, count), "trouble"
     else:
@@ -97,7 +97,7 @@ async def resume(visit: PortalVisit) -> Next:
 async def delete(visit: PortalVisit) -> Next:
     """Delete it."""
     await visit.do("delete_endpoint", visit.path)
-    return Next("", "The endpoint is deleted.")
+    return Next("", "The endpoint has been deleted.")
 
 
 async def _endpoint(visit: PortalVisit, *, secret: Any = None, counted: Any = None) -> PortalView:
@@ -143,11 +143,11 @@ def _needs(bad: list[dict[str, Any]], count: str) -> str:
     if len(bad) == 1:
         since = bad[0]["since"]
         says = f"has been failing since {_utc(since)}" if since else bad[0]["says"]
-        whose = "Your endpoint needs you" if count == "1" else f"1 of {count} endpoints needs you"
+        whose = "Your endpoint needs attention" if count == "1" else f"1 of {count} endpoints needs attention"
         return f"{whose}: it {says}."
     failing = [row["since"] for row in bad if row["since"]]
     since = f" The first has been failing since {_utc(min(failing))}." if failing else ""
-    return f"{len(bad)} of {count} endpoints need you.{since}"
+    return f"{len(bad)} of {count} endpoints need attention.{since}"
 
 
 def _utc(text: str) -> str:
@@ -174,15 +174,15 @@ def _row(each: EndpointView) -> dict[str, Any]:
 
 
 def _percent(rate: float) -> str:
-    """`99.9 %`; 100 only if nothing failed."""
-    return "100 %" if rate == 1 else f"{min(rate * 100, 99.9):.1f} %"
+    """`99.9%`; 100 only if nothing failed."""
+    return "100%" if rate == 1 else f"{min(rate * 100, 99.9):.1f}%"
 
 
 def _sentence(found: EndpointView, row: dict[str, Any], tally: LinkTally) -> str:
     count = f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}"
     waits = f" {count} {'event waits' if tally.waiting == 1 else 'events wait'}." if tally.waiting else ""
     if row["mood"] == "failing":
-        probe = f" The next try is at {tally.next_attempt[11:16]} UTC." if tally.next_attempt else ""
+        probe = f" The next attempt is at {tally.next_attempt[11:16]} UTC." if tally.next_attempt else ""
         return f"It has been failing since {_utc(row['since'])}.{waits}{probe}"
     if row["mood"] == "attention":
         return f"It asked us to wait until {_utc(row['since'])}.{waits}"

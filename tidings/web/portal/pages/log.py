@@ -74,14 +74,14 @@ async def cancel(visit: PortalVisit) -> Next:
     """Cancel a delivery."""
     await _own(visit)
     await visit.do("cancel_delivery", visit.path)
-    return Next(f"/log/{visit.path['id']}", "It is cancelled.")
+    return Next(f"/log/{visit.path['id']}", "It has been cancelled.")
 
 
 async def _own(visit: PortalVisit) -> DeliveryDetail:
     """The delivery, if it goes to an endpoint. Raises NotFound."""
     found: DeliveryDetail = await visit.ask("get_delivery", visit.path)
     if found.link is not None:
-        raise NotFound("There is no such delivery to one of your endpoints.")
+        raise NotFound("None of your endpoints has such a delivery.")
     return found
 
 
@@ -94,10 +94,12 @@ def _sentence(found: DeliveryDetail) -> str:
     tries = len(found.attempts)
     times = "the first attempt" if tries == 1 else f"{tries} attempts"
     if found.state == "delivered":
-        return f"It was delivered with {times}."
+        return f"It was delivered after {times}."
     if found.state == "waiting":
         reason = f": {found.attempts[-1].reason}" if found.attempts else "."
-        return f"It waits for the next attempt; {tries} failed so far{reason}" if tries else "It is about to be sent."
+        return (
+            f"It is waiting for its next attempt; {tries} failed so far{reason}" if tries else "It is about to be sent."
+        )
     if found.state == "dead":
         why = found.attempts[-1].reason if found.attempts else ""
         return f"It failed for good after {times}. {why or ''}".strip()

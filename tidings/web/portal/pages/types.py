@@ -14,7 +14,7 @@ async def types(visit: PortalVisit) -> PortalView:
     """All of them, by name."""
     page = await visit.ask("list_event_types", limit=PER_PAGE, cursor=visit.query.get("cursor"))
     turns = page_links(visit.to("types"), {}, visit.query, page["next_cursor"])
-    sentence = "What can happen, and what your endpoints get then."
+    sentence = "What can happen, and what your endpoints get when it does."
     return PortalView("types", "Event types", sentence, "", NAV, {"types": page["data"], "pages": turns})
 
 

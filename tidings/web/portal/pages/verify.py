@@ -48,7 +48,7 @@ async def check(visit: PortalVisit) -> PortalView:
     """Check what was pasted."""
     ident, headers, body = visit.field("endpoint"), visit.field("headers"), _body(visit)
     if len(headers) + len(body) > PASTED_CHARS_MAX:
-        raise Invalid("That is more than this page checks.")
+        raise Invalid("That is too long to check here.")
     any_age = bool(visit.field("any_age"))
     values: dict[str, Any] = {"headers": headers, "body": body, "any_age": any_age}
     secrets = await visit.ask("get_endpoint_secret", {"id": ident})
@@ -103,7 +103,7 @@ def languages() -> list[dict[str, str]]:
 async def _page(visit: PortalVisit, **values: Any) -> PortalView:
     endpoints = (await visit.ask("list_endpoints", limit=ENDPOINTS_SHOWN))["data"]
     verdict: Verdict | None = values.get("verdict")
-    sentence = "Make sure that a webhook is from us, and unchanged."
+    sentence = "Make sure that a webhook is from us and has not been changed."
     if verdict is not None:
         sentence = "It is genuine." if verdict.ok else "It is not genuine."
     shown = {"verdict": None, "part": "", "headers": "", "body": "", "any_age": False, **values}

@@ -1,1 +1,1 @@
-"""The operations of the door for those who come from Svix, a file for each of its nouns."""
+"""The operations of the door for users who come from Svix, a file for each of its nouns."""

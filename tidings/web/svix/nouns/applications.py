@@ -96,7 +96,9 @@ async def _edited(parts: Parts, request: Request, given: ApplicationChange) -> A
 
 
 _IF_EXISTS = Parameter(
-    name="get_if_exists", schema={"type": "boolean"}, help="If the application exists, it is returned with 200."
+    name="get_if_exists",
+    schema={"type": "boolean"},
+    help="If the application already exists, return it with status 200.",
 )
 ALL, ONE = "/app", "/app/{app_id}"
 OPERATIONS: tuple[Operation, ...] = (

@@ -44,7 +44,7 @@ FAIL: Final = 2
 SENDING: Final = 3
 TEXTS: dict[int, StatusText] = {SUCCESS: "success", PENDING: "pending", FAIL: "fail", SENDING: "sending"}
 STATES: tuple[State, ...] = ("delivered", "waiting", "dead", "waiting")
-"""The states that are success, pending, fail and sending."""
+"""The states of our deliveries that stand for success, pending, fail and sending."""
 READS_MAX = 20
 _OURS = frozenset(outcome.name for outcome in OURS)
 
@@ -283,7 +283,7 @@ _CLASS = Parameter(
 _EXPANDED = Parameter(
     name="expanded_statuses",
     schema={"type": "boolean"},
-    help="Makes no difference: a delivery that was cancelled is shown as failed with and without it.",
+    help="This makes no difference: a cancelled delivery is always shown as failed.",
 )
 _ENDPOINT = Parameter(
     name="endpoint_id", schema={"type": "string", "maxLength": 256}, help="Only attempts for this endpoint."

@@ -21,7 +21,7 @@ from tidings.web.svix.shapes import EndpointIn, EndpointOut, EndpointPatch, Endp
 
 EVERY = ("*",)
 TYPES, RATES = ("eventTypes", "filterTypes"), ("throttleRate", "rateLimit")
-"""The name of a member, and that in older versions."""
+"""The name of a member, and its name in older versions."""
 
 
 def fields_of(endpoint: Endpoint) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def secret_of(text: str | None, pointer: str) -> str | None:
     if text is None:
         return None
     if not text:
-        raise Refused(pointer, "secret", "A secret is whsec_ and the base64 text of 24 to 64 bytes.")
+        raise Refused(pointer, "secret", "A secret is whsec_ followed by 24 to 64 bytes in base64.")
     return text if text.startswith((SECRET, SIGNING_KEY)) else SECRET + text
 
 
@@ -113,7 +113,7 @@ def whole(given: EndpointUpdate) -> EndpointPatch:
 
 
 def notes(given: EndpointIn | EndpointPatch) -> EndpointNotes:
-    """The values for which our own endpoints have no members."""
+    """The values that our own endpoints have no members for."""
     uid, former_id, disabled = given.uid, given.former_id, given.disabled is True
     metadata = given.metadata if isinstance(given, EndpointPatch) else given.metadata or {}
     return EndpointNotes(uid=uid, metadata=metadata, former_id=former_id, disabled=disabled)
@@ -122,7 +122,10 @@ def notes(given: EndpointIn | EndpointPatch) -> EndpointNotes:
 def _one(names: tuple[str, str], value: Any, older: Any) -> Any:
     """A member that older versions call by another name. Raises Refused if both are given and differ."""
     if value and older and value != older:
-        detail = f"{names[0]} and {names[1]} are two names for one value, and differ here. Give one of them."
+        detail = (
+            f"{names[0]} and {names[1]} are two names for the same value, but their values differ. Send only one of "
+            f"them."
+        )
         raise Refused(f"/{names[1]}", "wrong_value", detail)
     return older if value in (None, UNSET) and older is not UNSET else value
 

@@ -148,7 +148,7 @@ async def _with_headers(parts: Parts, request: Request, endpoint: Endpoint, head
 async def _edited(parts: Parts, request: Request, given: EndpointPatch) -> Answer:
     endpoint = find(parts, request, WRITE)
     if given.disabled is False and endpoint.mode != "enabled":
-        # As at Svix: what was sent in the meantime is not sent now; `recover` and `resend` do that.
+        # As at Svix, messages from the meantime are not delivered now; `recover` and `resend` do that.
         await parts.endpoints.resume(request.caller, endpoint.id, "cancel", None, parts.writer.call)
     if given.secret and (secret := secret_of(given.secret, "/secret")) is not None:
         now = [each.text for each in parts.endpoints.secrets(request.caller, endpoint.id)]

@@ -64,7 +64,7 @@ async def list_event_types(parts: Parts, request: Request) -> Answer:
 
 
 async def create(parts: Parts, request: Request) -> Answer:
-    """Create an event type, or take one out of the archive."""
+    """Create an event type, or unarchive one."""
     given: EventTypeIn = request.body
     there = parts.catalog.now.event_types.get(given.name)
     run = run_once(parts, request, _created)
@@ -142,8 +142,8 @@ def _patch(members: dict[str, Any]) -> tuple[Any, Any]:
     return change, notes
 
 
-_ARCHIVED = Parameter(name="include_archived", schema={"type": "boolean"}, help="Archived ones too.")
-_CONTENT = Parameter(name="with_content", schema={"type": "boolean"}, help="With their schemas.")
+_ARCHIVED = Parameter(name="include_archived", schema={"type": "boolean"}, help="Include archived event types.")
+_CONTENT = Parameter(name="with_content", schema={"type": "boolean"}, help="Include their schemas.")
 _EXPUNGE = Parameter(name="expunge", schema={"type": "boolean"}, help="Delete it instead of archiving it.")
 OPERATIONS: tuple[Operation, ...] = (
     row(

@@ -89,7 +89,7 @@ def _example(kind: EventType) -> str:
         found = given[0] if isinstance(given, list) and given else schema.get("example")
         if isinstance(found, dict):
             return msgspec.json.encode(found).decode()
-    detail = f"The event type {kind.name} has no example. Give its schema `examples`, or the type an example."
+    detail = f"The event type {kind.name} has no example. Add `examples` to its schema, or an example to the type."
     raise Invalid.at("/eventType", "example", detail)
 
 

@@ -41,7 +41,7 @@ from tidings.web.svix.shapes import ListResponse, MessageIn, MessageOut
 TAG = "Message"
 WRITE = "events:write"
 READS_MAX = 20
-"""How many pages of the log are read for one page of messages, if few events match."""
+"""The maximum number of pages of the log that are read for one page of messages, if few events match."""
 NAME = "messages of "
 _EMPTY = msgspec.Raw(b"{}")
 
@@ -150,7 +150,7 @@ def _payload(given: MessageIn, value: Any) -> tuple[msgspec.Raw, Any]:
     except (Malformed, Invalid):
         found = None
     if not isinstance(found, dict):
-        detail = "A raw payload must be the text of a JSON object here: filters refer to its members."
+        detail = "In Tidings, a raw payload must be the text of a JSON object, because filters refer to its members."
         raise Refused("/transformationsParams/rawPayload", "wrong_value", detail)
     return msgspec.Raw(raw.encode()), found
 
@@ -158,17 +158,17 @@ def _payload(given: MessageIn, value: Any) -> tuple[msgspec.Raw, Any]:
 def _refuse(given: MessageIn, retention_days: int) -> None:
     """Raise Refused for what is not supported here, rather than send a message that differs from what was meant."""
     if given.deliver_at is not None:
-        raise Refused("/deliverAt", "not_permitted", "Messages are sent at once here; leave deliverAt out.")
+        raise Refused("/deliverAt", "not_permitted", "Tidings sends messages at once; leave deliverAt out.")
     for name, value in (given.transformations_params or {}).items():
         if name not in ("rawPayload", "headers") and value is not None:
-            detail = "There are no transformations here; only rawPayload is read. Leave this out."
+            detail = "Tidings has no transformations, and supports only rawPayload. Leave this out."
             raise Refused(f"/transformationsParams/{escaped(name)}", "not_permitted", detail)
     if (given.transformations_params or {}).get("headers"):
-        detail = "The webhooks of one message have no headers of their own here; set them on each endpoint."
+        detail = "Tidings does not support headers for a single message; set headers on each endpoint."
         raise Refused("/transformationsParams/headers", "not_permitted", detail)
     days = given.payload_retention_period
     if days is not None and not 0 < retention_days <= days:
-        kept = f"for {retention_days} days" if retention_days else "for good"
+        kept = f"for {retention_days} days" if retention_days else "forever"
         detail = f"This server keeps messages {kept} (its retention_days), so it cannot drop this one after {days}."
         raise Refused("/payloadRetentionPeriod", "not_permitted", detail)
 

@@ -1,4 +1,4 @@
-"""Access to the application portal: a portal link, and a token for this API; and whether the server answers."""
+"""Access to the application portal: a portal link, and a token for this API; and whether the server responds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidings.web.svix.shapes import ApplicationTokenExpireIn, AppPortalAccessIn,
 TAG = "Authentication"
 READS = frozenset({"ViewBase"})
 CHANGES = READS | {"ViewEndpointSecret", "ManageEndpointSecret", "CreateAttempts", "ManageEndpoint"}
-"""The capabilities of a link that only reads, and of one that changes. There is nothing between the two."""
+"""The capabilities of a read-only link, and of one that can change everything. There is nothing in between."""
 
 
 async def access(parts: Parts, request: Request) -> Answer:
@@ -24,7 +24,7 @@ async def access(parts: Parts, request: Request) -> Answer:
     given: AppPortalAccessIn = request.body
     may = _may(given)
     if given.feature_flags:
-        detail = "Event types are shown here whatever their feature flags are; leave this out."
+        detail = "Tidings shows event types whatever their feature flags are; leave this out."
         raise Refused("/featureFlags", "not_permitted", detail)
     tenant = await application_or_new(parts, request, given.application)
     seconds = EXPIRES_SECONDS_MAX if given.expiry is None else given.expiry
@@ -47,8 +47,8 @@ def _may(given: AppPortalAccessIn) -> May:
     asked = frozenset(given.capabilities) - {"ManageTransformations"}
     if asked not in (READS, CHANGES) or (given.read_only and asked != READS):
         detail = (
-            f"Give the capabilities of a link that only reads ({', '.join(sorted(READS))}), or of one that can change "
-            f"everything ({', '.join(sorted(CHANGES))}); there is nothing between the two here."
+            f"Send the capabilities of a read-only link ({', '.join(sorted(READS))}), or of one that can change "
+            f"everything ({', '.join(sorted(CHANGES))}); nothing in between is supported."
         )
         raise Refused("/capabilities", "not_permitted", detail)
     return "read" if asked == READS else "change"
@@ -58,9 +58,11 @@ async def expire_all(parts: Parts, request: Request) -> Answer:
     """End all portal links and tokens of the application."""
     given: ApplicationTokenExpireIn = request.body
     if given.expiry:
-        raise Refused("/expiry", "not_permitted", "Tokens are ended at once here; leave expiry out.")
+        raise Refused("/expiry", "not_permitted", "Tidings ends tokens at once; leave expiry out.")
     if given.session_ids:
-        raise Refused("/sessionIds", "not_permitted", "All tokens of an application are ended here; leave this out.")
+        raise Refused(
+            "/sessionIds", "not_permitted", "Tidings always ends all tokens of an application; leave this out."
+        )
     tenant = application(parts, request)
     await parts.svix.applications.end_tokens(request.caller, tenant.id, parts.writer.call)
     await parts.portal.revoke_all(request.caller, tenant.id, parts.writer.call)
@@ -68,7 +70,7 @@ async def expire_all(parts: Parts, request: Request) -> Answer:
 
 
 async def health(parts: Parts, request: Request) -> Answer:
-    """Check whether the server answers."""
+    """Check whether the server responds."""
     return Answer(204)
 
 

@@ -18,7 +18,7 @@ from tidings.rules.reading.refused import escaped
 from tidings.web.operation import BodySchema
 
 ERRORS_MAX = 50
-"""Only this many wrong places are reported."""
+"""The maximum number of errors that are reported."""
 _MEDIA_KNOWN_MAX = 256
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -29,7 +29,7 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+|\.\.\.)\]")
 _NOT_CHOSEN = re.compile("Invalid enum value (.*)", re.DOTALL)
 _PATTERN = re.compile(r"Expected `str` matching regex '(.*)'", re.DOTALL)
 _PATTERNS = {r"^[a-zA-Z0-9\\-_.]+$": "Expected only letters without accents, digits, and the characters - _ and ."}
-"""Rules in words, by the pattern as msgspec writes it."""
+"""What patterns mean, in words; each pattern as msgspec writes it."""
 _KINDS = re.compile("`([a-z]+(?: \\| [a-z]+)*)`")
 _WORDS = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false"} | {
     "object": "an object",
@@ -52,7 +52,7 @@ def check_media(content_type: str | None, *, merge_patch: bool = False) -> None:
 
 
 def check_encoding(encoding: str | None) -> None:
-    """Raise BadMedia for a body that is packed: it is not unpacked here."""
+    """Raise BadMedia for a compressed body: it is not decompressed here."""
     if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise BadMedia(f"Content-Encoding is {encoding[:100]!r}. Send the body uncompressed, without this header.")
 
@@ -65,7 +65,7 @@ def check_file(content_type: str | None, medias: Sequence[str]) -> None:
 
 
 def read_body(raw: bytes, kind: type[msgspec.Struct] | BodySchema) -> tuple[msgspec.Struct | None, Any]:
-    """What `read` answers; of a BodySchema, which its operation checks itself, only the plain values."""
+    """What `read` returns; for a BodySchema, which its operation checks itself, only the plain values."""
     if not isinstance(kind, BodySchema):
         return read(raw, kind)
     try:
@@ -94,7 +94,7 @@ def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> 
     `beside`: finds the errors other than numbers that would be changed, so that one response names them all.
     """
     try:
-        # Where what matters is kept as text, no number of it can be changed.
+        # If the member that matters is kept as text, none of its numbers can be changed.
         value = jsontext.read(raw) if raw and _is_verbatim(kind) else plain(raw)
     except jsontext.NotExact as wrong:
         others: list[Place] = []

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 
 QUIET_SECONDS = 1.0
-"""No large work must have been done for this long: memory that is needed again at once is not returned."""
+"""How long no large work must have been done before memory is returned, because more work would need it again."""
 WORTH_BYTES = 4 * 1024 * 1024
-"""How much work makes it worth while."""
+"""The number of bytes of work from which returning memory is worthwhile."""
 
 
 class Memory:

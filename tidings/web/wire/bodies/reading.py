@@ -19,17 +19,19 @@ from tidings.rules.share import Share
 from tidings.web.wire.bodies.memory import Memory
 
 BODY_SECONDS = 9.0
-"""A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
+"""A body that is not complete after this time is given up; with the sweep, the connection is closed within ten
+seconds."""
 SWEEP_SECONDS = 0.5
 DISCARDED_BYTES_MAX, DISCARD_SECONDS = 8 * 1024 * 1024, 2.0
 """How much of a refused body is still read, and for how long."""
 DISCARDED_NOWHERE_MAX = 64 * 1024
-"""The same for a body to an unknown path, which costs no more than that."""
+"""The same limit for a body sent to an unknown path: it is not worth reading more of it."""
 LEAST_BYTES_PER_SECOND, LEAST_SECONDS = 1_024, 30.0
-"""A file must arrive at this rate at least, on average over this many seconds of waiting for it."""
+"""The minimum rate at which a file must arrive, on average over this many seconds of waiting for it."""
 LARGE_BYTES = 16 * 1024
 HELD_BYTES_MAX = 256 * 1024 * 1024
-"""Large bodies of requests that are not answered yet; what would be more is refused until some are."""
+"""The maximum size of all large bodies of unanswered requests together; beyond it, requests are refused until some of
+these are answered."""
 RETRY_AFTER_SECONDS = 1.0
 
 
@@ -43,10 +45,10 @@ class BodyReader:
         self._late: set[asyncio.Task[Any]] = set()
         self._sweeping = False
         self._begun: WeakKeyDictionary[asyncio.Task[Any], AsyncIterator[bytes]] = WeakKeyDictionary()
-        """Bodies that are read in pieces. A body can be iterated only once."""
+        """The iterators of bodies that are read in pieces, because a body can be iterated only once."""
         self._memory = Memory()
         self.share = Share("bodies", HELD_BYTES_MAX)
-        """Bytes of large bodies whose requests are not answered yet."""
+        """Bytes of large bodies whose requests have not been answered yet."""
 
     async def read(self, proto: Any, headers: dict[str, str], limit: int, tenant: str | None) -> bytes:
         """The whole body, at most `limit` bytes.
@@ -109,8 +111,8 @@ class BodyReader:
             size += len(piece)
             if rate.too_slow(len(piece), time.monotonic() - began):
                 raise TooSlow(
-                    f"Over {self._least_seconds:g} seconds the body arrived at less than "
-                    f"{LEAST_BYTES_PER_SECOND:,} bytes a second. Send what is ready as a separate file."
+                    f"For {self._least_seconds:g} seconds, the body arrived at less than {LEAST_BYTES_PER_SECOND:,} "
+                    f"bytes per second. Send the part that is ready as a separate file."
                 )
             if size > limit:
                 raise _too_large(limit)
@@ -140,13 +142,14 @@ class BodyReader:
             if task not in self._late:
                 raise
             task.uncancel()
-            raise TooSlow(f"No more of the body arrived for {self._seconds:g} seconds.") from None
+            raise TooSlow(f"No further part of the body arrived for {self._seconds:g} seconds.") from None
         except RuntimeError:
             raise _broken_off() from None
         finally:
             del self._reading[task]
             self._late.discard(task)
-            # What is raised has this frame. A task that ends with it would be part of what it raised, and stay.
+            # The exception refers to this frame. If the frame still referred to the task, a task that ends with the
+            # exception would stay in memory.
             del task
 
     async def discard(self, proto: Any, headers: dict[str, str], status: int) -> None:
@@ -235,4 +238,4 @@ def _broken_off() -> Malformed:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body may have at most {limit:,} bytes here.")
+    return TooLarge(f"The body can be at most {limit:,} bytes long here.")

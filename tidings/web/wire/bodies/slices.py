@@ -1,7 +1,7 @@
 """Bodies that hold a list of many small things, read slice by slice: none stops the event loop for more than a moment.
 
-The list is split by a parser that keeps its elements as text, at gigabytes a second. A few elements together are a
-small body of the same form then, which is read as strictly as any body.
+The list is split by a parser that keeps its elements as text, at gigabytes a second. A few elements together then form
+a small body of the same kind, which is read as strictly as any body.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
         return [Slice(0, raw)]
     for index, element in enumerate(elements):
         if len(element) > element_bytes_max:
-            detail = f"Each of {listing.member} may have at most {element_bytes_max:,} bytes, as if it were sent alone."
+            detail = (
+                f"Each element of {listing.member} can be at most {element_bytes_max:,} bytes long, as if it were "
+                f"sent alone."
+            )
             place = Place(pointer=f"/{listing.member}/{index}", code="too_large", detail=detail)
             raise TooLarge(detail, errors=[place])
     if len(raw) <= SLICE_BYTES:
@@ -130,7 +133,7 @@ def _check_frame(raw: bytes, listing: Listing, elements: list[bytes]) -> None:
         is_plain = is_plain and raw.startswith(element, at)
         at += len(element)
     if not is_plain or raw[at:].translate(None, _SPACE) != b"]}":
-        detail = f"The name {listing.member!r} appears twice in one object, or uses escapes."
+        detail = f"The name {listing.member!r} appears twice in one object, or is written with escapes."
         raise BadJson(f"/{listing.member}", "duplicate_key", detail)
 
 

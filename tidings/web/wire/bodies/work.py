@@ -20,9 +20,10 @@ from tidings.store.share_queue import ShareQueue
 
 LARGE_BYTES = 16 * 1024
 BESIDE_BYTES = 128 * 1024
-"""A larger body that cannot be parsed in slices is parsed in a thread next to the event loop, one at a time."""
+"""Larger bodies that cannot be parsed in slices are parsed in a thread next to the event loop, one at a time."""
 AT_ONCE_BYTES = 8 * 1024 * 1024
-"""One body that is larger than this is worked on alone. What is written together stops other writes for its time."""
+"""The maximum size of the bodies that are worked on at the same time; a larger body is worked on alone. While they are
+written, other writes wait."""
 STEP_SECONDS = 0.002
 LONG_SECONDS, REST_SECONDS_MAX = 0.001, 0.1
 
@@ -32,7 +33,7 @@ class Work:
 
     def __init__(self) -> None:
         self.share = Share("work", AT_ONCE_BYTES)
-        """Bytes of bodies that are parsed, checked and written now."""
+        """Bytes of the bodies that are being parsed, checked and written."""
         self._places = ShareQueue(self.share)
         self._round_began: float | None = None
         self._line: deque[asyncio.Future[None]] = deque()

@@ -26,7 +26,7 @@ FOLDERS = {
     "form": "forms",
     "collection": "collections",
 }
-"""The pages of what acts change."""
+"""The page of each kind of thing that acts change."""
 _PREFIXES = {"ep": "endpoints", "dlv": "deliveries", "evt": "events", "hook": "hooks", "form": "forms"} | {
     "key": "keys",
     "rcp": "receipts",
@@ -35,7 +35,7 @@ _PREFIXES = {"ep": "endpoints", "dlv": "deliveries", "evt": "events", "hook": "h
 _IN_PATH = re.compile(r"\b(ep|dlv|evt|hook|form|key|rcp|rpl)_[0-9a-z]+")
 JOBS = {"retry": "retry_deliveries", "cancel": "cancel_deliveries"}
 REPLAY = "create_replay"
-"""The operations that start jobs, by the kind of the job; all other kinds are replays."""
+"""The operation that starts jobs of any other kind than those in JOBS."""
 JOBS_LOOKED_AT = 200
 JUST_BEFORE = 5 * moment.SECOND
 WHOLE_CHARS = 20
@@ -96,7 +96,7 @@ async def _key_name(visit: PageVisit, ident: str) -> str:
 
 
 def _target(each: Any) -> tuple[str, str]:
-    """What an act is about, and the page for it: for what it changed, or else for what its path names."""
+    """The target of an act, and its page: what the act changed, or else what its path names."""
     if each.changes and (folder := FOLDERS.get(each.changes[0].kind)):
         return each.changes[0].name, to(folder, each.changes[0].name)
     if ident := _IN_PATH.search(each.path):

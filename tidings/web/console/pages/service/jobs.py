@@ -26,7 +26,7 @@ from tidings.web.console.lists import (
 from tidings.web.console.visit import Done, PageVisit, View, action, page, to
 
 DID = {"retry": "retried", "cancel": "cancelled"}
-"""What bulk jobs do to deliveries; replays send events again."""
+"""What bulk jobs do to deliveries, in words; replays send events again."""
 JOB_STATES = ("running", "done", "cancelled", "failed")
 
 
@@ -93,7 +93,7 @@ async def job(visit: PageVisit) -> View:
     """One job, with its progress."""
     ident = visit.path["id"]
     found = await visit.get("get_replay", {"id": ident})
-    asked = "Stop this job? What it has done stays done."
+    asked = "Stop this job? What it has already done is not undone."
     is_running = found.state == "running"
     target = found.link or found.endpoint_id
     where = to("links", found.link) if found.link else to("endpoints", found.endpoint_id) if found.endpoint_id else ""

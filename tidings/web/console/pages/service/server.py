@@ -98,7 +98,7 @@ async def store(visit: PageVisit) -> View:
     ]
     backup = found.backup
     said = "The last backup was checked when it was made."
-    said = said if backup.made else "No backup made by tidings backup is known."
+    said = said if backup.made else "No backup by the command tidings backup is known."
     return detail(
         "Store and settings",
         f"The store takes up {size(found.store.bytes)}. {said}",
@@ -110,12 +110,12 @@ async def store(visit: PageVisit) -> View:
         list=[
             fact("Version", found.version),
             fact("Size", size(found.store.bytes)),
-            fact("Free inside", size(found.store.unused) if found.store.unused else ""),
+            fact("Free space inside", size(found.store.unused) if found.store.unused else ""),
             fact("Last backup", backup.made, "time"),
             fact("Its file", backup.file, "code"),
             fact("Key copied elsewhere", backup.key_copied, "time"),
-            fact("Restored on trial", backup.tried, "time"),
-            fact("That file", backup.tried_file, "code"),
+            fact("Last trial restore", backup.tried, "time"),
+            fact("File of that restore", backup.tried_file, "code"),
         ],
     )
 

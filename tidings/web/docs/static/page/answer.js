@@ -73,7 +73,7 @@ function pre(content) {
 function problem(found, answer) {
   const box = make("div", { class: "problem" });
   const places = Array.isArray(found.errors) ? found.errors : [];
-  box.append(make("h4", {}, String(found.title || "It was refused")));
+  box.append(make("h4", {}, String(found.title || "The call was refused")));
   // If only one place is wrong, its sentence is often the whole detail.
   if (!places.some((place) => place.detail === found.detail)) box.append(sentence("p", String(found.detail || "")));
   if (places.length) {

@@ -20,7 +20,7 @@ async function show() {
     said.textContent = problem.detail;
     return;
   }
-  said.textContent = theKey() ? "" : "No key has been entered. Enter one there to see what it may do.";
+  said.textContent = theKey() ? "" : "No key has been entered. Enter one on that page to see what it may do.";
   globalThis.Scalar.createApiReference("#reference", {
     ...ALONE,
     content,
