@@ -119,21 +119,19 @@ _ATTRIBUTES: dict[str, Schema] = {
 COMPONENTS: dict[str, Schema] = {
     "FieldDeclaration": {
         **_object("type", type={"enum": list(TYPES)}, **_ATTRIBUTES),
-        "description": f"A field. Instead of the object, the type alone is accepted too: `done: boolean`. Types: "
-        f"{', '.join(TYPES)}.",
+        "description": f"A field; the type alone is accepted too: `done: boolean`. Types: {', '.join(TYPES)}.",
     },
     "FieldPatch": _object(type={"enum": [*TYPES, None]}, **_ATTRIBUTES),
     "EventDeclaration": {
         **_object(when={**_WHEN, "type": ["string", "null"]}, filter={"type": ["object", "null"]}, description=_TEXT),
         "description": (
-            "When an event is emitted: a sentence in `when`, or a pattern in `filter`. Instead of the object, the "
-            "sentence alone is accepted too: `completed: when done becomes true`."
+            "When an event is emitted: a sentence in `when`, or a pattern in `filter`; the sentence alone is "
+            "accepted too: `completed: when done becomes true`."
         ),
     },
     "QuestionDeclaration": {
         **_object("parameters", parameters=_PARAMETERS, description=_TEXT),
-        "description": "The parameters that must be given together. Instead of the object, a list of them is "
-        "accepted too.",
+        "description": "The parameters that must be given together; the list alone is accepted too.",
     },
     "QuestionPatch": _object(parameters=_PARAMETERS, description=_TEXT),
 }
@@ -239,10 +237,7 @@ _LINK: dict[str, Schema] = {
     "call": {
         **_object(
             via={"type": "string", **CONNECTION, "description": "The connection that the call goes through."},
-            **{
-                word: _TEMPLATE | {"description": f"The path or URL to send a {word.upper()} to."}
-                for word in CALL_VERBS
-            },
+            **{word: _TEMPLATE | {"description": f"The path or URL to {word.upper()}."} for word in CALL_VERBS},
             query={"type": "object", "description": "Parameters of the URL, by name."},
             headers={"type": "object", "additionalProperties": _TEMPLATE},
             json={"description": "The body as JSON, in which strings can be templates."},
