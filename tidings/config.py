@@ -16,7 +16,7 @@ from tidings.rules.reading import exact
 from tidings.settings import SETTINGS, SettingsError, read_settings
 
 DEFAULT_PATH = "tidings.yaml"
-"""Read if no other file is named and it exists."""
+"""The path of the file that is read if no other path is given, and if it exists."""
 
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",
@@ -28,7 +28,7 @@ SECTIONS: dict[str, str] = {
     ),
 }
 OF_KEYS = ("unknown_field", "name")
-"""Codes of errors in which the name is wrong rather than the value."""
+"""Error codes which mean that a name is wrong, rather than its value."""
 
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -43,17 +43,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     collections: dict[str, Any] | None = None
     """Checked declarations as plain values; None if the file has no such section."""
     connections: dict[str, Any] | None = None
-    """The same for connections, with the variables that they name."""
+    """Checked connections as plain values, with environment variables filled in; None if there is no such section."""
     links: dict[str, Any] | None = None
-    """The same for links that act on events."""
+    """Checked links that act on events, as plain values; None if the file has no such section."""
     tests: dict[str, Any] = {}
     """The tests of these links, by the links' names."""
     hooks: dict[str, Any] | None = None
-    """The hooks of the links, by the links' names, checked, as plain values; None if the file has no such section."""
+    """Checked hooks as plain values, by the names of their links; None if the file has no section `links`."""
     forms: dict[str, Any] | None = None
-    """The same of the forms."""
+    """Checked forms as plain values, by the names of their links; None if the file has no section `links`."""
     root: Any = None
-    """The file as YAML nodes, which know their lines."""
+    """The file as YAML nodes, which have line numbers."""
 
     @property
     def declares(self) -> bool:
@@ -61,7 +61,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return any(each is not None for each in (self.collections, self.connections, self.links))
 
     def where(self, place: Place) -> str:
-        """`FILE, line 3, column 5` for a JSON pointer; if something is missing, the place of its parent."""
+        """`FILE, line 3, column 5` for a JSON pointer; if what it points to is missing, the position of its parent."""
         if self.path is None or self.root is None:
             return str(self.path)
         node, mark = self.root, self.root.start_mark
@@ -75,7 +75,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_config(path: str | None) -> Config:
-    """The file at `path`; else `tidings.yaml` of the working folder if it is there; else an empty one.
+    """The file at `path`; by default `tidings.yaml` in the working folder, or an empty file if there is none.
 
     Raises SettingsError.
     """
@@ -94,7 +94,7 @@ def read_config(path: Path) -> Config:
         text = raw.decode()
     except UnicodeDecodeError as wrong:
         place = _place_after(path, raw[: wrong.start].decode())
-        raise SettingsError(f"{place}: this is not UTF-8 text. Save the file in UTF-8.") from None
+        raise SettingsError(f"{place}: this is not UTF-8 text. Save the file as UTF-8.") from None
     return _read(text, path)
 
 
@@ -181,7 +181,7 @@ def _double(value: float, node: Any) -> float:
 
 
 def _check_collections(config: Config) -> None:
-    """Raise SettingsError with every wrong place. A file is complete: its references point into it."""
+    """Raise SettingsError with every wrong place. References must point to collections in the same file."""
     from tidings.rules.declare import declaration
 
     try:
@@ -191,7 +191,7 @@ def _check_collections(config: Config) -> None:
 
 
 def _check_texts(root: Any, path: Path) -> None:
-    """Raise SettingsError for a text that no UTF-8 can write: half of a surrogate pair, as in "\\ud800"."""
+    """Raise SettingsError for a string that UTF-8 cannot encode: half of a surrogate pair, as in "\\ud800"."""
     left, seen = [root], set[int]()
     while left:
         node = left.pop()
@@ -211,7 +211,7 @@ def _is_plain(node: Any) -> bool:
 
 
 def _wrong(name: str, value: Any, node: Any, path: Path) -> str | None:
-    """What is wrong with a single setting's value, with its place."""
+    """What is wrong with the value of a single setting, with its line and column."""
     place = _place(path, node.start_mark)
     if not _is_plain(node):
         return f"{place}: {name} must be a value, or a list of values."
@@ -230,7 +230,9 @@ def _keys(node: Any, known: Collection[str], noun: str, path: Path) -> dict[str,
     names = ", ".join(sorted(known))
     for key, value in node.value:
         if key.id != "scalar" or key.value not in known:
-            wrong.append(f"{_place(path, key.start_mark)}: {key.value!r} is not a {noun} of Tidings. Known: {names}.")
+            wrong.append(
+                f"{_place(path, key.start_mark)}: {key.value!r} is not a known {noun}. The {noun}s are: {names}."
+            )
         found[str(key.value)] = value
     if wrong:
         raise SettingsError("\n".join(wrong))
@@ -242,7 +244,7 @@ def _place(path: Path, mark: Any) -> str:
 
 
 def _place_after(path: Path, before: str) -> str:
-    """The place of what follows this text."""
+    """The line and column directly after this text."""
     return f"{path}, line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tidings.config import Config
 
 AT = "/links/{name}/when/{what}"
-"""Where a hook or a form is in the file."""
+"""The JSON pointer to a hook or a form in the file."""
 OTHERS = ("hook", "form")
 """The kinds of links that do not act on events."""
 
@@ -82,7 +82,7 @@ def links_of(config: Config, section: Any) -> LinksOf:
 
 
 def connections_of(config: Config, section: Any) -> dict[str, Any]:
-    """The connections by name, with the variables that they name. Raises SettingsError with every wrong place."""
+    """The connections by name, with environment variables filled in. Raises SettingsError with every wrong place."""
     from tidings.rules.declare import connections
 
     filled: dict[str, Any] = {} if section is None else _filled(config, "/connections", section)
@@ -95,7 +95,7 @@ def connections_of(config: Config, section: Any) -> dict[str, Any]:
 
 
 def _untested(name: str, link: Any, tests: dict[str, Any]) -> Any:
-    """A link without its tests, which are put aside."""
+    """A link without its tests, which are moved to `tests`."""
     if not isinstance(link, dict) or "tests" not in link:
         return link
     tests[name] = link["tests"]
@@ -103,7 +103,7 @@ def _untested(name: str, link: Any, tests: dict[str, Any]) -> Any:
 
 
 def _signed(config: Config, name: str, link: Any) -> Any:
-    """The link with the variables that the secrets of its `sign` name."""
+    """The link, with environment variables filled in in its `sign`."""
     call = link.get("call") if isinstance(link, dict) else None
     if not isinstance(call, dict) or not isinstance(call.get("sign"), dict):
         return link
@@ -132,14 +132,16 @@ def _form(config: Config, name: str, link: Any) -> Any:
 
 
 def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict[str, Any]], object]) -> Any:
-    """The declaration of a hook or a form, checked, with the variables that it names."""
+    """The declaration of a hook or a form, checked, with environment variables filled in."""
     from tidings.rules.declare.in_file.received import written_out
     from tidings.rules.reading.places import Places
     from tidings.rules.schemes.form import refused
 
     at = f"/links/{escaped(name)}"
     if not _NAME.fullmatch(name):
-        raise SettingsError(_said(config, at, "A link's name has 1 to 64 letters, digits, _ and -.", "name"))
+        raise SettingsError(
+            _said(config, at, "A link's name must have 1 to 64 characters: letters, digits, _ and -.", "name")
+        )
     emit = link.get("emit") if isinstance(link, dict) else None
     when = _only_member(config, at, {part: link[part] for part in link if part != "emit"}, "when")
     body = _only_member(config, f"{at}/when", when, what)
@@ -178,15 +180,16 @@ def _only_member(config: Config, at: str, value: Any, name: str) -> Any:
             detail = f"{str(other)!r} is unknown here; only {name!r} is allowed."
             if name == "when" and other in (*PARTS, "tests"):
                 detail = (
-                    f"A link with a hook or form only receives, so it cannot have {other!r}, only `when` and `emit`. "
-                    "Declare a second link, whose `when` is {event: TYPE}, the type of the events received here."
+                    f"A link with a hook or form only receives requests, so it can have `when` and `emit`, but not "
+                    f"{other!r}. Declare a second link for that, with `when: {{event: TYPE}}`: TYPE is the type of the "
+                    "events that this link emits."
                 )
             raise SettingsError(_said(config, pointer, detail, "unknown_field"))
     return value[name]
 
 
 def _filled(config: Config, at: str, value: Any) -> Any:
-    """The value with the variables that it names."""
+    """The value, with environment variables filled in."""
     if isinstance(value, dict):
         return {name: _filled(config, f"{at}/{escaped(str(name))}", each) for name, each in value.items()}
     if isinstance(value, list):

@@ -1,5 +1,5 @@
-"""Everything that a file declares is made before the server serves: collections, connections and links, hooks and
-forms."""
+"""Creates everything that a file declares before the server accepts requests: collections, connections and links,
+hooks and forms."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tidings.server import Server
 from tidings.store.base import StoreError
 
 DECLARE_SECONDS = 3_600.0
-"""How long a start may take to change collections; large ones take their time."""
+"""How many seconds a start may spend on changing collections; large ones take a while."""
 
 log = logging.getLogger("tidings.server")
 
 
 def declare(server: Server, config: Config) -> None:
-    """Called before `run`: make everything that a file declares.
+    """Create everything that a file declares; called before `run`.
 
     Raises StoreError if it is refused, or would lose something.
     """

@@ -20,9 +20,9 @@ HEADER_BUFFER_BYTES = 64 * 1024
 STOP_HTTP_SECONDS = 3
 BACKLOG, CONNECTIONS_MAX = 2_048, 10_000
 LEAVE_SECONDS = 1.0
-"""How long an entrance that accepts no new connections still serves existing ones."""
+"""For how many seconds an entrance that accepts no new connections still serves existing ones."""
 THREADS_STEPS = 10
-"""How many turns of the event loop it takes until an HTTP server has started its threads: two, and some more."""
+"""How many turns of the event loop to wait until an HTTP server has started its threads: it takes two of them."""
 _PROCESSORS: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 log = logging.getLogger("tidings.server")
@@ -42,7 +42,7 @@ class _OnSocket(HttpServer):
 
 
 def opened(host: str, port: int) -> socket.socket:
-    """A socket that alone listens there; port 0 means a free port. Raises OSError with a sentence for the operator."""
+    """The only socket that listens there; port 0 means a free port. Raises OSError with a sentence for the operator."""
     taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         # Remains of connections to an earlier server do not block the port.
@@ -53,7 +53,7 @@ def opened(host: str, port: int) -> socket.socket:
     except OSError as wrong:
         taken.close()
         if wrong.errno == errno.EADDRINUSE:
-            message = f"{host} port {port} is taken by another process. Stop it, or choose another --port."
+            message = f"{host} port {port} is in use by another process. Stop that process, or choose another --port."
             raise OSError(message) from None
         raise OSError(f"Tidings cannot listen on {host} port {port}: {wrong.strerror or wrong}.") from None
     return taken

@@ -115,7 +115,7 @@ class Server:
         self._others: Others | None = None
         self._chance = chance
         self.draining: int | None = None
-        """In how many seconds it exits, if somebody has asked it to."""
+        """After how many seconds this server exits, if it was asked to drain."""
         self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: self.stop_in(seconds)
         self.on_free: Callable[[], None] = lambda: None  # from a thread, as long as it takes in and no other node sends
         self._reach: Reach | None = None
@@ -141,7 +141,7 @@ class Server:
         networks = self._networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(sealer)
         writer = self.writer = Writer(engine, self.clock, self._fail)
-        # Of joined nodes, the writer's session has decided it.
+        # Among joined nodes, the writer's session has decided which one sends.
         sends = self.sends = engine.sends or not engine.joined
         self._start_beat(engine)
         readers = self._readers = Readers(engine)
@@ -205,7 +205,7 @@ class Server:
             self._others.start()
 
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
-        """What happens to endpoints."""
+        """The part that creates and edits endpoints."""
         settings = self.settings
         parts, most = (catalog, self.clock, networks, self._names), settings.max_endpoints_per_tenant
         post, proxied = Trials(self.deliver.try_out).post, bool(settings.outbound_proxy)

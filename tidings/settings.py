@@ -24,7 +24,7 @@ class Setting(msgspec.Struct, frozen=True):
     help: str
     secret: bool = False
     several: bool = False
-    """A text of values with commas between; in the file it may be a list."""
+    """Whether it is a comma-separated list of values; in the file, it may also be a YAML list."""
 
     @property
     def flag(self) -> str:
@@ -38,156 +38,196 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("data", str, "./tidings-data", "The data folder: database, secret key, lock. Created if missing."),
+    Setting(
+        "data",
+        str,
+        "./tidings-data",
+        "The data folder, with the database, the secret key and a lock file. It is created if it is missing.",
+    ),
     Setting("host", str, "127.0.0.1", "The address to listen on."),
     Setting("port", int, 8080, "The port to listen on; 0 picks a free one."),
     Setting(
-        "database", str, "sqlite:tidings.db", "`sqlite:FILE` (in the data folder) or `postgresql://USER@HOST/NAME`."
+        "database",
+        str,
+        "sqlite:tidings.db",
+        "The database: `sqlite:FILE` (relative to the data folder) or `postgresql://USER@HOST/NAME`.",
     ),
     Setting(
         "standby",
         bool,
         False,
-        "Wait while another server uses the same PostgreSQL database, and take over when that server is gone.",
+        "Stand by while another server uses the same PostgreSQL database, and take over once it stops or fails.",
     ),
     Setting(
         "join",
         bool,
         False,
-        "Work together with the other servers that were started with `join` on the same PostgreSQL database. All of "
-        "them need the same `secret_key`.",
+        "Share the work with all other servers that run with `join` on the same PostgreSQL database. All of them need "
+        "the same `secret_key`.",
     ),
     Setting(
         "workers",
         int,
         1,
-        "How many processes take calls at the port; more than one need PostgreSQL, and work together as with `join`. "
-        "The first one also listens on the next port, the second one on the port after that, and so on.",
+        "The number of processes that serve requests on `port`. More than one require PostgreSQL; they share the work "
+        "as with `join`. Worker 1 also listens on the next port, worker 2 on the port after that, and so on.",
     ),
     Setting(
         "node_url",
         str,
         "",
         "With `join` or `workers`: the URL at which the other servers reach this one, such as `http://10.0.0.5:8080`. "
-        "By default, it has the port and the address to listen on, or the machine's name if the server listens on "
-        "all addresses. Worker 1 has the next port, and so on.",
+        "The default is made from `host` and `port`; if the server listens on all addresses, the machine's name is "
+        "used instead of `host`. Worker 1 is reached at the next port, worker 2 at the port after that, and so on.",
     ),
     Setting(
-        "operator_key", str, "", "The operator's key. If empty, the first start generates one and shows it once.", True
+        "operator_key",
+        str,
+        "",
+        "The operator's key. If it is empty, the server generates one at its first start, and shows it once.",
+        True,
     ),
     Setting(
         "secret_key",
         str,
         "",
-        "Base64 of the 32 bytes that encrypt secrets at rest; by default a 0600 file in the data folder.",
+        "The key that encrypts secrets at rest: 32 bytes, in Base64. By default, the server generates one, and keeps "
+        "it in the data folder, in a file with mode 0600.",
         True,
     ),
     Setting(
         "allow_addresses",
         str,
         "",
-        "Private address ranges that endpoints may use, such as `127.0.0.0/8,10.1.0.0/16`.",
+        "Private address ranges that the server may send requests to, such as `127.0.0.0/8,10.1.0.0/16`.",
         several=True,
     ),
-    Setting("allow_http", bool, True, "Whether endpoints may use http:// URLs."),
+    Setting("allow_http", bool, True, "Whether endpoints may have http:// URLs."),
     Setting(
-        "ca_file", str, "", ("A PEM file of certificate authorities to trust for endpoints; by default the system's.")
+        "ca_file",
+        str,
+        "",
+        "A PEM file with the certificate authorities to trust for outgoing HTTPS requests, instead of the system's.",
     ),
     Setting(
         "outbound_proxy",
         str,
         "",
-        "A proxy for all connections to endpoints, such as `http://proxy:3128`; the proxy resolves the host names.",
+        "A proxy for all requests to endpoints and other systems, such as `http://proxy:3128`; the proxy resolves the "
+        "host names.",
         True,
     ),
-    Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
-    Setting("source", str, "/tidings", "The `source` of events in CloudEvents bodies, a URI reference."),
-    Setting("max_body_bytes", int, EVENT_BYTES_MAX, "The largest request body, or element of a batch, in bytes."),
-    Setting("max_form_bytes", int, 1_048_576, "The largest submission of a form, with its files, in bytes."),
+    Setting(
+        "one_processor",
+        bool,
+        True,
+        "On Linux: run the threads that share the Python interpreter on a single processor.",
+    ),
+    Setting("source", str, "/tidings", "The `source` of events in CloudEvents bodies: a URI reference."),
+    Setting(
+        "max_body_bytes",
+        int,
+        EVENT_BYTES_MAX,
+        "The maximum size, in bytes, of a request body, and of each element of a batch.",
+    ),
+    Setting("max_form_bytes", int, 1_048_576, "The maximum size, in bytes, of a form submission, including its files."),
     Setting(
         "max_hook_bytes",
         int,
         1_048_576,
-        "The largest body of a request to a hook, in bytes, before and after decompression. A hook's "
-        "`max_bytes` can lower it. Other writes wait while a body of many megabytes is stored.",
+        "The maximum size, in bytes, of the body of a request to a hook, both before and after decompression. A hook's "
+        "`max_bytes` can lower the limit. While a body of many megabytes is stored, other writes wait.",
     ),
-    Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
-    Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),
+    Setting("max_batch_bytes", int, 16_777_216, "The maximum size, in bytes, of the body of a batch."),
+    Setting("max_import_bytes", int, 1_073_741_824, "The maximum size, in bytes, of a file to import in parts."),
     Setting(
         "max_whole_import_bytes",
         int,
         4_194_304,
-        "The largest file that is imported whole, in bytes. All other changes wait while it is stored.",
+        "The maximum size, in bytes, of a file to import as a whole. While it is stored, all other changes wait.",
     ),
     Setting(
         "max_whole_import_lines",
         int,
         2_000,
-        "How many lines a file that is imported whole may have; with `on_conflict` replace or merge, each counts as "
-        "two. 0 means no limit. All other changes wait while the lines are stored.",
+        "The maximum number of lines in a file to import as a whole; 0 means no limit. With `on_conflict` set to "
+        "`replace` or `merge`, each line counts as two. While the lines are stored, all other changes wait.",
     ),
     Setting(
         "max_open_streams",
         int,
         1_000,
-        "How many streams, long polls, imports and exports a server may have open, over all keys. The keys of one "
-        "tenant may have three quarters of that number, or fewer if other tenants have many open.",
+        "The maximum number of streams, long polls, imports and exports open on one server, for all keys together. The "
+        "keys of one tenant together may have three quarters of that number open, or fewer if other tenants have many "
+        "open.",
     ),
     Setting(
         "max_open_streams_per_key",
         int,
         100,
-        "How many streams, long polls, imports and exports one key may have open at a server.",
+        "The maximum number of streams, long polls, imports and exports that one key may have open on one server.",
     ),
-    Setting("max_endpoints_per_tenant", int, 1_000, "How many endpoints one tenant may have; 0 means no limit."),
+    Setting(
+        "max_endpoints_per_tenant",
+        int,
+        1_000,
+        "The maximum number of endpoints that one tenant may have; 0 means no limit.",
+    ),
     Setting(
         "max_calls_per_address",
         int,
         0,
-        "How many calls one address may make to a server in 10 seconds, counted before the key is checked; 0 means no "
-        "limit. Behind a proxy, all callers have the proxy's address, unless `trusted_proxies` lists it.",
+        "The maximum number of calls that one address may make to a server in 10 seconds, counted before the key is "
+        "checked; 0 means no limit. Behind a proxy, all callers seem to have the proxy's address, unless "
+        "`trusted_proxies` lists the proxy.",
     ),
     Setting(
         "public_url",
         str,
         "",
         "The URL at which callers reach the server through a proxy, including the path, such as "
-        "`https://example.com/hooks`. It is used in `Location`, `Link`, the document's `servers` and links to "
-        "streams; if empty, these contain only paths.",
+        "`https://example.com/hooks`. It is used in `Location` and `Link` headers, in the `servers` of the OpenAPI "
+        "document, and in links to streams; if it is empty, these contain only paths.",
     ),
     Setting(
         "trusted_proxies",
         str,
         "",
-        "Address ranges of proxies whose `X-Forwarded-For` or `Forwarded` is trusted for the caller's address, "
-        "such as `127.0.0.1,10.1.0.0/16`.",
+        "The address ranges of trusted proxies, such as `127.0.0.1,10.1.0.0/16`. For requests through them, the server "
+        "takes the caller's address from `X-Forwarded-For` or `Forwarded`.",
         several=True,
     ),
     Setting(
         "cors_origins",
         str,
         "",
-        "Origins whose pages may read responses in a browser, such as `https://app.example.com`; `*` allows "
-        "all. A key may allow more.",
+        "The origins whose pages may read responses in a browser, such as `https://app.example.com`; `*` allows all "
+        "origins. A key can allow further origins.",
         several=True,
     ),
     Setting(
         "retention_days",
         int,
         30,
-        "Events older than this are dropped once their deliveries have ended; 0 keeps them forever.",
+        "How many days events are kept; after that, they are deleted once their deliveries have ended. 0 keeps them "
+        "forever.",
     ),
     Setting(
         "receipt_days",
         int,
         30,
-        "How many days the requests that hooks received are kept. Repeats are recognized for that long; 0 keeps "
-        "the requests forever.",
+        "How many days the requests that hooks and forms accepted are kept; 0 keeps them forever. Repeats of requests "
+        "to hooks are recognized during the same period.",
     ),
-    Setting("refusal_days", int, 7, "How many days the requests that hooks refused are kept; 0 keeps them forever."),
-    Setting("act_days", int, 365, "How many days the record of who changed what is kept; 0 keeps it forever."),
+    Setting(
+        "refusal_days",
+        int,
+        7,
+        "How many days the requests that hooks and forms refused are kept; 0 keeps them forever.",
+    ),
+    Setting("act_days", int, 365, "How many days the records of who changed what are kept; 0 keeps them forever."),
     Setting("log_level", str, "info", "The log level: debug, info, warning or error."),
-    Setting("log_format", str, "text", "The log format: text, or json with one object per line."),
+    Setting("log_format", str, "text", "The log format: text, or json (one object per line)."),
 )
 
 MASKED = "***"
@@ -197,7 +237,7 @@ _WORDS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no"
 
 
 class SettingsError(ValueError):
-    """A setting is unknown or its value is wrong; the text says which and what to write."""
+    """A setting is unknown or its value is wrong; the text names the setting and says what to write instead."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,10 +280,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     log_format: str
     origins: dict[str, str] = {}
-    """Where each value is from that is not the default: `port in the file`, `TIDINGS_PORT` or `--port`."""
+    """The source of each value that is not the default: `port in the file`, `TIDINGS_PORT` or `--port`."""
 
     def shown(self) -> list[tuple[str, str, str]]:
-        """Each setting's name, its value with secrets masked, and where that is from; empty: it is the default."""
+        """Each setting's name, its value with secrets masked, and the value's source (empty for the default)."""
         return [
             (each.name, _masked(each, getattr(self, each.name)), self.origins.get(each.name, "")) for each in SETTINGS
         ]
@@ -255,14 +295,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def days_kept(self) -> tuple[int, int, int, int]:
-        """How long events, receipts, refused requests and acts are kept; 0: forever."""
+        """For how many days events, receipts, refused requests and acts are kept; 0 means forever."""
         return self.retention_days, self.receipt_days, self.refusal_days, self.act_days
 
 
 def read_settings(
     flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None, file: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Join flags, environment and file over the defaults. Raises SettingsError with a line for each that is wrong."""
+    """Merge flags, environment and file with the defaults. Raises SettingsError with a line for each wrong setting."""
     env = os.environ if env is None else env
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     given = [(name, value, f"{name} in the file") for name, value in (file or {}).items()]
@@ -276,7 +316,7 @@ def read_settings(
     ]
     origins: dict[str, str] = {}
     wrong: dict[str, str] = {}
-    """By name: what is wrong with the value that counts. A valid value of a stronger source wins."""
+    """By name: the error in the value that takes effect. A valid value from a stronger source removes the error."""
     for name, value, where in given:
         try:
             values[name] = _convert(name, value, where)
@@ -315,10 +355,10 @@ def check_ca_file(settings: Settings) -> None:
     try:
         ssl.create_default_context(cafile=settings.ca_file)
     except ssl.SSLError:
-        raise SettingsError(f"ca_file is {settings.ca_file}, which contains no certificates in PEM format.") from None
+        raise SettingsError(f"ca_file ({settings.ca_file}) contains no certificates in PEM format.") from None
     except OSError as wrong:
         why = (wrong.strerror or str(wrong)).lower()
-        raise SettingsError(f"ca_file is {settings.ca_file}, which cannot be read: {why}.") from None
+        raise SettingsError(f"ca_file ({settings.ca_file}) cannot be read: {why}.") from None
 
 
 OTHER_VARIABLES = {
@@ -329,14 +369,14 @@ OTHER_VARIABLES = {
     "TIDINGS_PROFILE",
     "TIDINGS_PROFILES",
 }
-"""Variables that other commands read: the file's path, whom a client calls with which key, an outbox, stored keys."""
+"""Variables that are not settings: the file's path, a client's URL and key, an outbox's database, stored profiles."""
 
 
 def _convert(name: str, value: Any, where: str) -> Any:
     setting = _BY_NAME.get(name)
     if setting is None:
         known = ", ".join(sorted(_BY_NAME))
-        raise SettingsError(f"{where} is not a setting of Tidings. The settings are: {known}.")
+        raise SettingsError(f"{where} is not a Tidings setting. The settings are: {known}.")
     if setting.several and isinstance(value, list):
         value = ",".join(str(each) for each in value)
     if setting.type is bool and isinstance(value, str):

@@ -32,7 +32,7 @@ class OpenStore:
 
     @property
     def lock(self) -> FileLock:
-        """The lock of the data folder, whose file also has notes."""
+        """The lock of the data folder. Its file also contains notes."""
         return self._locks[0]
 
     def open(self, new_store: bool) -> tuple[Engine, Sealer]:
@@ -56,7 +56,7 @@ class OpenStore:
             note_node(engine.node, self.lock)
         try:
             if lock is not None and file is not None:
-                # On a first start, it was made only now.
+                # At the first start, the file has only just been created.
                 lock.also_inode(file)
             db = engine.writer()
             engine.keep(db)
@@ -66,7 +66,7 @@ class OpenStore:
             raise
 
     def keep_mark(self, writer: Writer, sealer: Sealer) -> None:
-        """Store the mark of the key. Raises StoreError if a node that started at the same time has another key."""
+        """Store the mark of the key. Raises StoreError if a node that started concurrently has a different key."""
         mark = writer.wait(lambda db: keep_mark(db, sealer))
         refuse_other(mark, sealer, self._settings.secret_key or None, self._settings.folder)
 

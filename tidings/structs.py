@@ -1,4 +1,4 @@
-"""What msgspec has to know before there are threads."""
+"""What msgspec must learn before there are threads."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import msgspec
 
 _known: set[type[msgspec.Struct]] = set()
 _modules = 0
-"""How many modules were loaded when it was last called."""
+"""How many modules were loaded when `learn_structs` was last called."""
 
 
 def learn_structs() -> None:
-    """Make msgspec learn every kind of struct. If one process runs several servers, only the first takes time.
+    """Make msgspec learn every kind of struct. If one process runs several servers, only the first call takes time.
 
-    Otherwise it learns a kind at its first use, and two threads that do so at the same time crash the interpreter.
+    Otherwise msgspec learns a kind at its first use, and two threads that do so concurrently crash the interpreter.
     """
     global _modules
     if len(sys.modules) != _modules:

@@ -1,4 +1,4 @@
-"""What a server does apart from requests: it starts once requests are taken, and stops before the writer is closed."""
+"""The work of a server besides requests: it starts once requests are accepted, and stops before the writer closes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tasks:
         self.timekeeper.start(loop)
         self.indexes.start(loop, builds=sends)
         if sends:
-            # The rest must run only once: it changes what the sender has in memory, or two nodes would do it twice.
+            # The rest must run on one node only: it changes what the sender has in memory, or would be done twice.
             self.cancelling.start()
             self.replaying.start(loop)
             self.timers.start(loop)

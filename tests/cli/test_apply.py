@@ -107,7 +107,7 @@ def test_a_person_is_asked(run: Run, write: Any, server: TestServer, tmp_path: P
 def test_others_stay_unless_they_are_pruned(run: Run, write: Any, clean: Api) -> None:
     clean.post("/v1/collections", {"name": "people"})
     stays = run("apply", write(TASKS))
-    assert "Not in the file, and kept; --prune deletes:\n  collections people\n" in stays.stdout
+    assert "Not in the file, but kept (--prune deletes them):\n  collections people\n" in stays.stdout
     pruned = run("apply", write(TASKS), "--prune")
     assert pruned.exit_code == 0 and "will drop 1 collection with 0 items: people" in pruned.stdout
     assert [each["name"] for each in clean.pages("/v1/collections")] == ["tasks"]
@@ -123,7 +123,7 @@ def test_obstacles_are_reported_with_their_line(run: Run, write: Any, server: Te
     assert why in refused.stderr
     wrong = run("apply", write(TASKS.replace("string", "strnig")))
     assert wrong.exit_code == 1 and "line 4, column 21: A field needs a type" in wrong.stderr
-    assert "has no section `collections`" in run("apply", write("settings: {}\n")).stderr
+    assert "has none of the sections `collections`" in run("apply", write("settings: {}\n")).stderr
     assert run("apply", "none.yaml").exit_code == 1
 
 

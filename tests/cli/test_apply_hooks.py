@@ -114,7 +114,7 @@ def test_a_plan_that_is_no_longer_true_is_refused(server: TestServer) -> None:
             "links:\n  a: {when: {hook: {path: x, scheme: github, secrets: ['${NOT_SET}']}}}",
             "variable NOT_SET is not set",
         ),
-        ("links:\n  'a b': {when: {hook: {path: x, scheme: github}}}", "A link's name has"),
+        ("links:\n  'a b': {when: {hook: {path: x, scheme: github}}}", "A link's name must have"),
     ],
 )
 def test_invalid_hooks_are_refused_with_line_and_column(tmp_path: Path, text: str, said: str) -> None:

@@ -36,9 +36,9 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("settings:\n  port: 8080\n  prot: 1\n", "line 3, column 3: 'prot' is not a setting"),
+        ("settings:\n  port: 8080\n  prot: 1\n", "line 3, column 3: 'prot' is not a known setting"),
         ("settings:\n  port: no\n", "line 2, column 9: port in the file must be a whole number, not 'no'"),
-        ("setings: {}\n", "line 1, column 1: 'setings' is not a section"),
+        ("setings: {}\n", "line 1, column 1: 'setings' is not a known section"),
         ("settings:\n  port: 1\n  port: 2\n", "line 3, column 3: found duplicate key"),
         ("settings: [1]\n", "line 1, column 11: this must be a mapping"),
         ("- 1\n", "line 1, column 1: this must be a mapping"),
@@ -46,7 +46,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("? [1]\n: 2\n", "line 1, column 3"),
         ("a: *b\n", "line 1, column 4"),
         ("settings:\n  allow_addresses: 10.0.0.0/99\n", "10.0.0.0/99"),
-        ("settings:\n  ca_file: none.pem\n", "none.pem, which cannot be read"),
+        ("settings:\n  ca_file: none.pem\n", "none.pem) cannot be read"),
         ("settings:\n  secret_key: short\n", "base64 of 32 random bytes"),
         ("collections: false\n", "line 1, column 14: Collections must be an object"),
         ("settings: 0\n", "line 1, column 11: this must be a mapping"),
@@ -293,7 +293,7 @@ def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:
 
 def test_doctor_reports_wrong_settings(run: Run, tmp_path: Path) -> None:
     said = run("doctor", env={"TIDINGS_PROT": "1"})
-    assert said.exit_code == 1 and "TIDINGS_PROT is not a setting" in said.stdout
+    assert said.exit_code == 1 and "TIDINGS_PROT is not a Tidings setting" in said.stdout
     said = run("doctor", "--database", "mysql:x")
     assert said.exit_code == 1 and "neither sqlite:FILE nor postgresql://" in said.stdout
 

@@ -170,7 +170,7 @@ def test_a_malformed_test_is_refused(link: str, test: dict[str, Any], said: str,
         ("{when: {event: a.b}, item: {collection: seen, put: a, data: {wo: 1}}}", "There is no field 'wo' in seen."),
         (
             "{when: {hook: {path: a, scheme: github}}, call: {via: shop, post: /a}}",
-            "A link with a hook or form only receives, so it cannot have 'call', only `when` and `emit`.",
+            "A link with a hook or form only receives requests, so it can have `when` and `emit`, but not 'call'.",
         ),
         ("{when: {webhook: a}, call: {via: shop, post: /a}}", "In a file, it can have `hook` or `form` instead."),
         (

@@ -39,7 +39,7 @@ def test_the_example_of_a_type_is_published(run: Run, read: Read, server: TestSe
     stored = server.api.call("GET", f"/v1/events/{event['id']}").body
     assert b"9007199254740993" in stored
     server.api.put("/v1/event-types/cakes.eaten", {"description": "Without an example."})
-    assert "cakes.eaten declares no example. Give --data." in run("publish", "cakes.eaten", "--example").stderr
+    assert "cakes.eaten declares no example. Use --data instead." in run("publish", "cakes.eaten", "--example").stderr
     assert "There is no event type" in run("publish", "cakes.lost", "--example").stderr
     both = run("publish", "cakes.sold", "--example", "--data", "{}")
     assert both.exit_code and "--data or --example" in both.stderr
@@ -145,7 +145,9 @@ def test_a_test_event_and_its_delivery(read: Read, run: Run, endpoint: Any, rece
     )
     assert "delivered" in run("deliveries", "show", delivery["id"]).stdout
     assert run("deliveries", "cancel", delivery["id"]).exit_code == 1
-    assert run("deliveries", "retry", delivery["id"]).stdout.startswith("It was already delivered, and is sent again.")
+    assert run("deliveries", "retry", delivery["id"]).stdout.startswith(
+        f"{delivery['id']} was already delivered, and is being sent again."
+    )
     first, second = receiver.wait_for(2)
     assert first.id == second.id == sent["event_id"]
 
@@ -192,7 +194,7 @@ def test_portal_links_are_made_listed_and_ended(read: Read, run: Run, server: Te
     assert "opens the portal of acme, once, until" in shown and "#fc0 has" not in shown and "#ffcc00 has" in shown
     assert made["id"] in run("portal", "list", "acme").stdout
     assert "ended" in run("portal", "revoke", made["id"]).stdout
-    assert run("portal", "revoke-all", "acme").stdout == "1 link is ended.\n"
+    assert run("portal", "revoke-all", "acme").stdout == "1 link is revoked.\n"
     assert "30m, 1h or 7d" in run("portal", "link", "acme", "--expires-in", "soon").stderr
 
 
@@ -253,7 +255,7 @@ def test_a_line_that_is_not_json_is_named(run: Run) -> None:
 def test_publishing_an_id_again_says_that_it_may_be_a_repeat(run: Run) -> None:
     for _ in range(2):
         said = run("publish", "a.b", "--data", "{}", "--id", "once")
-        assert said.stdout == "once is published. If this id was stored before, nothing new is sent.\n"
+        assert said.stdout == "once is published. If an event with this id was already stored, nothing is sent again.\n"
 
 
 def test_a_key_that_may_only_register_endpoints_can(read: Read, run: Run, receiver: Receiver) -> None:
@@ -324,7 +326,7 @@ def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receive
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["publish", "tasks.done"], "Give a TYPE and --data"),
+        (["publish", "tasks.done"], "Pass a TYPE with --data"),
         (["publish", "tasks.done", "--data", "{"], "--data is not valid JSON"),
         (["publish", "tasks..done", "--data", "{}"], "/type: An event type consists of words"),
         (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
@@ -336,7 +338,7 @@ def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receive
         (["endpoints", "create", "http://127.0.0.1/", "--set", "speed=1"], "speed"),
         (["endpoints", "create", "http://127.0.0.1/", "--set", "rate"], "NAME=VALUE"),
         (["endpoints", "create", "http://127.0.0.1/", "--header", "x"], "'Name: value'"),
-        (["endpoints", "edit", "ep_x"], "Give at least one change"),
+        (["endpoints", "edit", "ep_x"], "Pass at least one option to change"),
         (["deliveries", "list", "--state", "waitin"], "state must be one of waiting, delivered, dead, cancelled"),
         (["keys", "create", "x"], "at least one --scope"),
         (["keys", "create", "x", "--scope", "events:write", "--limit", "10"], "--limit must have the form"),
@@ -369,4 +371,4 @@ def test_bars_are_for_terminals_only(run: Run, tmp_path: Path) -> None:
 
 def test_a_limit_is_at_least_one(run: Run) -> None:
     said = run("endpoints", "list", "--limit", "0")
-    assert said.exit_code == 2 and "It must be at least 1." in said.stderr
+    assert said.exit_code == 2 and "The number must be at least 1." in said.stderr

@@ -37,9 +37,9 @@ def test_unusable_files_are_refused_in_a_sentence(run: Run, tmp_path: Path) -> N
     for args, sentence in (
         (["--ca", "nowhere"], "--ca nowhere cannot be read: No such file or directory."),
         (["--client-certificate", "key"], "contains no certificate in PEM format"),
-        (["--client-certificate", "us"], "also give --client-key FILE"),
+        (["--client-certificate", "us"], "also pass --client-key FILE"),
         (["--client-certificate", "us", "--client-key", "der"], "convert it: openssl pkey -inform der -in der"),
-        (["--client-key", "key"], "also give --client-certificate FILE"),
+        (["--client-key", "key"], "also pass --client-certificate FILE"),
         (["--client-certificate", "us", "--client-key", "us"], "not a private key"),
     ):
         said = run("endpoints", "create", URL, *args)

@@ -94,7 +94,7 @@ def test_a_file_of_forms_is_planned_applied_and_pruned(
     file.write_text("links: {}\n")
     for options in ((), ("--plan",)):
         kept = run("apply", str(file), *options).output
-        assert "Not in the file, and kept; --prune deletes:\n" in kept and "file-contact\n" in kept
+        assert "Not in the file, but kept (--prune deletes them):\n" in kept and "file-contact\n" in kept
     assert "will delete the form file-contact" in run("apply", str(file), "--prune", "--yes").output
     assert submit(server, "file-contact", email="ann@example.com") == 404
 

@@ -69,7 +69,7 @@ def test_a_refusal_is_explained_and_let_in(
     assert "still refused" in run("refusals", "retry", row["id"]).output
     assert "hook" in run("doctor").output
     run("hooks", "edit", hook["id"], "--secret", SECRET)
-    assert "let in as the event evt_" in run("refusals", "retry", row["id"]).output
+    assert "accepted as the event evt_" in run("refusals", "retry", row["id"]).output
 
 
 def test_a_scheme_of_ones_own_comes_from_a_file(run: Run, read: Callable[..., Any], tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_an_export_that_fails_leaves_no_file(run: Run, tmp_path: Path) -> None:
         (["export", "tasks", "none/out.csv"], "none/out.csv cannot be written"),
         (["create", "tasks", "--data", "[]"], "--data must be an object"),
         (["create", "tasks"], "'title' is required"),
-        (["edit", "tasks", "x"], "Give at least one change"),
+        (["edit", "tasks", "x"], "Pass at least one change"),
         (["edit", "tasks", "x", "--set", "done"], "NAME=VALUE"),
         (["list", "tasks", "--filter", "colour=red"], "colour"),
         (["show", "tasks", "x"], "There is no item x in tasks."),

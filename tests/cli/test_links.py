@@ -66,7 +66,7 @@ def test_a_file_of_links_alone_prunes_links_alone(run: Run, write: Any, clean: A
     clean.post("/v1/links/shop-update:pause")
     clean.publish("shop.order.created", {"id": "a", "title": "x"})
     file = write(SHOP.replace("shop-update", "other"))
-    assert "Not in the file, and kept; --prune deletes:\n  links shop-update\n" in run("apply", file).stdout
+    assert "Not in the file, but kept (--prune deletes them):\n  links shop-update\n" in run("apply", file).stdout
     asked = run("apply", file, "--prune")
     assert asked.exit_code == 4
     assert "will delete the link shop-update and cancel 1 waiting delivery" in asked.stdout
@@ -182,7 +182,7 @@ def test_a_link_is_replayed_by_its_name(run: Run, write: Any, clean: Api) -> Non
     assert "shop-update" in run("replays", "list").stdout
     for args in ([], ["ep_x", "--link", "shop-update"]):
         said = run("replay", *args, "--since", "1h")
-        assert said.exit_code == 1 and "Give the id of an endpoint, or --link NAME." in said.stderr
+        assert said.exit_code == 1 and "Pass the id of an endpoint, or --link NAME." in said.stderr
 
 
 def test_the_name_of_a_link_is_never_capitalized(run: Run, write: Any) -> None:

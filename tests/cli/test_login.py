@@ -39,7 +39,7 @@ def test_a_key_is_asked_for_and_checked_before_it_is_stored(run: Run, server: Te
     assert run("login", input=f"{server.api.key}\n", env={"TIDINGS_KEY": ""}).exit_code == 0
     before = stored.read_bytes()
     nobody = run("login", input="", env={"TIDINGS_KEY": ""})
-    assert nobody.exit_code == 1 and "There is no terminal to ask for the key." in nobody.stderr
+    assert nobody.exit_code == 1 and "There is no terminal on which to ask for the key." in nobody.stderr
     wrong = run("login", "--key", "tdk_wrong")
     assert wrong.exit_code == 1 and "unknown or revoked" in wrong.stderr
     assert stored.read_bytes() == before
@@ -124,7 +124,7 @@ def test_an_assistants_program_answers_what_is_no_message(run: Run) -> None:
         (None, -32700),
     ]
     said = run(*where, input="x" * (LINE_BYTES_MAX + 1))
-    assert said.exit_code == 1 and "more than 16 MiB" in said.stderr
+    assert said.exit_code == 1 and "longer than 16 MiB" in said.stderr
 
 
 def test_an_assistants_program_passes_the_servers_own_error_on(run: Run) -> None:

@@ -134,7 +134,7 @@ def test_an_output_that_cannot_be_written_is_said_in_a_sentence(args: tuple[str,
         done = subprocess.run(
             [sys.executable, "-m", "tidings", *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (done.returncode, done.stderr) == (1, "The output cannot be written: No space left on device.\n")
+    assert (done.returncode, done.stderr) == (1, "The output could not be written: No space left on device.\n")
 
 
 def test_a_reader_that_has_had_enough_is_told_nothing() -> None:

@@ -23,7 +23,7 @@ class Answering:
 def test_two_servers_that_start_at_once_never_share_a_port(tmp_path: Path) -> None:
     """The kernel would hand every other connection to a server that does not know the key."""
     with TestServer(tmp_path / "a") as first:
-        with pytest.raises(OSError, match=f"port {first.server.port} is taken by another process"):  # type: ignore[union-attr]
+        with pytest.raises(OSError, match=f"port {first.server.port} is in use by another process"):  # type: ignore[union-attr]
             TestServer(tmp_path / "b", port=first.server.port).start()  # type: ignore[union-attr]
         # Not even for somebody who offers to share it.
         with socket.socket() as sharing, pytest.raises(OSError):

@@ -100,7 +100,7 @@ def test_scripts_get_one_line_of_json(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_taken_port_is_reported(tmp_path: Path, taken_port: int) -> None:
     said = refused("--data", str(tmp_path), "--port", str(taken_port))
-    assert f"port {taken_port} is taken" in said
+    assert f"port {taken_port} is in use" in said
 
 
 @pytest.mark.slow
@@ -115,15 +115,15 @@ def test_a_folder_in_use_is_reported(tmp_path: Path) -> None:
     ("args", "env", "sentence"),
     [
         (["--port", "x"], {}, "--port must be a whole number, not 'x'."),
-        (["--port", "70000"], {}, "ort must be 0 to 65535"),
-        ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is not a setting of Tidings"),
+        (["--port", "70000"], {}, "ort must be between 0 and 65535"),
+        ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is not a Tidings setting"),
         (["--database", "mysql:x"], {}, "neither sqlite:FILE nor postgresql://"),
         (["--allow-addresses", "10.0.0.0/99"], {}, "10.0.0.0/99"),
         (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
         (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),
         (["--secret-key", "short"], {}, "base64 of 32 random bytes"),
-        (["--ca-file", "/nope.pem"], {}, "ca_file is /nope.pem, which cannot be read: no such file"),
-        (["--ca-file", "/dev/null"], {}, "ca_file is /dev/null, which contains no certificates"),
+        (["--ca-file", "/nope.pem"], {}, "ca_file (/nope.pem) cannot be read: no such file"),
+        (["--ca-file", "/dev/null"], {}, "ca_file (/dev/null) contains no certificates"),
         (["--source", "a b"], {}, "ource must be a URI reference"),
         (["--operator-key", "x"], {}, "operator_key must be 10 to 200"),
         (["--operator-key", " tdk_0123456789"], {}, "without spaces"),
@@ -131,7 +131,7 @@ def test_a_folder_in_use_is_reported(tmp_path: Path) -> None:
         # Of an empty host, the server listened on all addresses, was never ready, and did not stop.
         ([], {"TIDINGS_HOST": ""}, "host must be an address or a name to listen on, such as 127.0.0.1"),
         (["--host", "127.0.0.1:8080"], {}, "and no port, not '127.0.0.1:8080'."),
-        (["--host", "[::1]"], {}, "host must be without brackets: write ::1."),
+        (["--host", "[::1]"], {}, "host must not have brackets: write ::1."),
         (["--data", ""], {}, "data must name a folder"),
         (["--data", os.fsdecode(b"\xff")], {}, "data is not valid UTF-8"),
     ],
@@ -175,7 +175,7 @@ def test_lists_in_the_file_are_read_as_lists() -> None:
 def test_system_errors_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused("--data", str(tmp_path / "file"), "--port", "0")
-    why = "it is a file or a broken link, but must be a folder. Choose another place."
+    why = "it is a file or a broken link, but must be a folder. Choose another path."
     assert said == f"tidings: {tmp_path}/file cannot be used: {why}\n"
     assert "[Errno" not in refused("--data", str(tmp_path / "file" / "below"), "--port", "0")
 
@@ -226,10 +226,10 @@ def test_an_unknown_flag_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_the_file_is_read_and_flags_are_stronger(tmp_path: Path, taken_port: int) -> None:
     (tmp_path / "tidings.yaml").write_text(f"settings:\n  port: {taken_port}\n  data: from-file\n")
-    assert f"port {taken_port} is taken" in refused(cwd=tmp_path)
+    assert f"port {taken_port} is in use" in refused(cwd=tmp_path)
     assert "ort must be" in refused("--port", "-1", cwd=tmp_path)
     (tmp_path / "tidings.yaml").write_text("settings:\n  prot: 1\n")
-    assert "tidings.yaml, line 2, column 3: 'prot' is not a setting of Tidings." in refused(cwd=tmp_path)
+    assert "tidings.yaml, line 2, column 3: 'prot' is not a known setting." in refused(cwd=tmp_path)
 
 
 @pytest.mark.slow

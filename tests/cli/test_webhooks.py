@@ -98,7 +98,7 @@ def test_a_handshake_is_shown_with_its_answer(run: Run, tmp_path: Path) -> None:
     (tmp_path / "ask").write_text("GET /in?challenge=abc HTTP/1.1\nHost: example.com\n\n")
     said = run("verify", str(tmp_path / "ask"), "--scheme", "dropbox", "--secret", SECRET)
     assert said.exit_code == 0
-    assert said.stdout == "This is the handshake dropbox of Dropbox. The response is 200: 'abc'.\n"
+    assert said.stdout == "This is the dropbox handshake of Dropbox. The response is 200: 'abc'.\n"
 
 
 def test_a_scheme_of_ones_own_is_read_from_a_file(run: Run, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_mistyped_scheme_and_an_empty_secret_are_explained(run: Run, tmp_path:
     assert "`tidings schemes`" in mistyped.stderr
     file = kept(run, tmp_path, "github", "--secret", SECRET)
     empty = run("verify", file, "--scheme", "github", env={"TIDINGS_HOOK_SECRET": ""})
-    assert empty.exit_code == 1 and "This secret is empty." in empty.stderr
+    assert empty.exit_code == 1 and "The secret is empty." in empty.stderr
 
 
 def test_a_curl_command_says_the_same(run: Run) -> None:
@@ -221,7 +221,7 @@ def test_what_trigger_signs_without_a_secret_is_verified_as_verify_says(run: Run
     request = run("trigger", scheme).stdout
     said = run("verify", "--scheme", scheme, "-", input=request)
     assert said.exit_code == 1
-    advice = said.stderr.strip().rpartition("verified with: ")[2]
+    advice = said.stderr.strip().rpartition(", use: ")[2]
     assert advice.startswith("--secret ")
     assert run("verify", "--scheme", scheme, *shlex.split(advice), "-", input=request).exit_code == 0
     assert "--secret" not in run("verify", "--scheme", scheme, "--secret", "whsec_b3RoZXI=", input=request).stderr

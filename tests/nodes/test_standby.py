@@ -205,20 +205,23 @@ def test_another_secret_key_is_refused_before_the_wait(tmp_path: Path, migrated_
 
 
 def test_sqlite_has_no_standby(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="standby needs a database that two servers can reach"):
+    with pytest.raises(SettingsError, match="standby requires a database that two servers can share"):
         TestServer(tmp_path, standby=True).start()
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"join": True, "secret_key": KEY}, "join needs a database that several servers can reach"),
-        ({"join": True, "database": "postgresql://h/d"}, "join needs secret_key, the same one for all servers"),
+        ({"join": True, "secret_key": KEY}, "join requires a database that several servers can share"),
+        (
+            {"join": True, "database": "postgresql://h/d"},
+            "join requires secret_key, which must be the same on all servers",
+        ),
         (
             {"join": True, "standby": True, "database": "postgresql://h/d", "secret_key": KEY},
-            "standby and join exclude one another",
+            "standby and join cannot be combined",
         ),
-        ({"node_url": "http://a:8080"}, "node_url is only for servers that work together"),
+        ({"node_url": "http://a:8080"}, "node_url is only for servers that share the work"),
         (
             {"join": True, "database": "postgresql://h/d", "secret_key": KEY, "node_url": "http://a:8080/hooks"},
             "must be a server's URL without a path",

@@ -30,13 +30,16 @@ SIGNED = hmac.digest(b"secret", b"{}", "sha256").hex()
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, "workers needs PostgreSQL, since on SQLite one process works alone: leave it out, or set database"),
-        ({"database": DATABASE, "standby": True}, "standby and workers exclude one another"),
+        (
+            {},
+            "workers requires PostgreSQL, since only one process can use an SQLite database: omit workers, or",
+        ),
+        ({"database": DATABASE, "standby": True}, "standby and workers cannot be combined"),
         ({"database": DATABASE, "workers": 0}, "workers must be 1 or more"),
         ({"database": DATABASE, "workers": 65}, "workers must be at most 64"),
-        ({"database": DATABASE, "port": 65_534}, "port must leave room for those of 2 workers after it"),
-        ({"database": DATABASE, "node_url": "http://a"}, "node_url needs a port if there are workers"),
-        ({"database": DATABASE, "join": True}, "join needs secret_key"),
+        ({"database": DATABASE, "port": 65_534}, "port must leave room for the ports of 2 workers after it"),
+        ({"database": DATABASE, "node_url": "http://a"}, "node_url must have a port if there are workers"),
+        ({"database": DATABASE, "join": True}, "join requires secret_key"),
     ],
 )
 def test_what_workers_need_is_said(settings: dict[str, object], said: str) -> None:

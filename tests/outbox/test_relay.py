@@ -227,15 +227,15 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
         return runner.invoke(cli, [*args, "--database", shop.url])
 
     at = ["--url", server.url, "--key", server.api.key or ""]
-    assert run("status").stdout == "Nothing waits.\n"
+    assert run("status").stdout == "Nothing is waiting.\n"
     # As another program may write it: `add` refuses it.
     add(shop, tenant, ("orders.paid", {}), ("parcels.mine", {}))
     with shop.transaction() as connection:
         shop.run(connection, "UPDATE tidings_outbox SET type = 'endpoint.mine' WHERE type = 'parcels.mine'")
-    assert run("status").stdout.startswith("2 waiting, the first since 20")
+    assert run("status").stdout.startswith("2 waiting, the oldest since 20")
     ran = run("relay", "--once", *at)
     assert (ran.exit_code, ran.stdout) == (1, "1 event was published from the outbox.\n")
-    assert ran.stderr.startswith("1 event was refused by the server, and left in the outbox.")
+    assert ran.stderr.startswith("1 event was refused by the server and left in the outbox.")
     again = run("relay", "--once", *at)
     assert (again.exit_code, again.stdout) == (0, "0 events were published from the outbox.\n")
     shown = run("status", "--json")
@@ -250,7 +250,7 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
     assert (ran.exit_code, json.loads(ran.stdout)) == (1, {"published": 0, "refused": 1})
     ran = run("drop", ident, "none", "--json")
     assert (ran.exit_code, json.loads(ran.stdout)) == (1, {"dropped": [ident], "unknown": ["none"]})
-    assert (run("status").exit_code, run("status").stdout) == (0, "Nothing waits.\n")
+    assert (run("status").exit_code, run("status").stdout) == (0, "Nothing is waiting.\n")
     assert shop.rows() == 0
     wrong = runner.invoke(cli, ["status", "--database", "/nowhere/shop.db"])
     assert (wrong.exit_code, wrong.stdout) == (1, "")

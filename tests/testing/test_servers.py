@@ -44,7 +44,7 @@ def test_settings_are_those_of_the_server(tmp_path: Path) -> None:
     with TestServer(tmp_path, max_body_bytes=2048) as server, pytest.raises(ApiError) as refused:
         server.api.publish("tasks.completed", "x" * 3000)
     assert refused.value.status == 413
-    with pytest.raises(SettingsError, match="is not a setting"):
+    with pytest.raises(SettingsError, match="is not a Tidings setting"):
         TestServer(tmp_path / "other", no_such_thing=1).start()
 
 

@@ -1,1 +1,1 @@
-"""Floor 6: the command line, for operators and scripts. `serve` starts without loading anything the others need."""
+"""Floor 6: the command line, for operators and scripts. `serve` loads nothing that only other commands need."""

@@ -28,7 +28,7 @@ def in_bulk(out: Session, act: str, body: Mapping[str, Any], *, dry_run: bool) -
         out.answer(count, lambda: out.say(f"{fit} would be {_DONE[act]}."))
         return
     out.say(f"{fit} will be {_DONE[act]}.")
-    # What was created after the count is not part of it. Servers of earlier versions do not say when they counted.
+    # Deliveries created after the count are left alone. Servers of earlier versions do not say when they counted.
     started = {**body, "until": count["until"]} if "until" in count else dict(body)
     ended = watch(out, "working", out.client.exchange(calls.create(path, started)).value())
     done = counted(ended["sent"], "delivery", "deliveries")
@@ -37,7 +37,7 @@ def in_bulk(out: Session, act: str, body: Mapping[str, Any], *, dry_run: bool) -
 
 
 def watch(out: Session, what: str, job: Json) -> Json:
-    """Poll a job until it has ended; returns its last state. `what`: the word beside the bar."""
+    """Poll a job until it has ended; returns its last state. `what`: the label of the progress bar."""
     try:
         with out.progress(what, job["total"]) as show:
             while job["state"] == "running":

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from tidings.cli.table import BY_NAME, SLOGAN, version_line
 
 HELP_MAX = 500
-"""The maximum length of a command's line in the help of its group."""
+"""The maximum number of characters of a command's description in the help of its group."""
 
 
 def tree(names: Iterable[str] = tuple(BY_NAME)) -> typer.Typer:

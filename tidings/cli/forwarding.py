@@ -32,7 +32,7 @@ NOT_PASSED_ON = frozenset(
         "upgrade",
     )
 )
-"""Headers about one connection. Host and the length are those of the new request."""
+"""Headers that concern a single connection. The new request gets its own Host and Content-Length."""
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -48,7 +48,7 @@ class Forwarder:
         self._hooks: dict[str, Json] = {}
 
     def read(self, ident: str) -> Json:
-        """A receipt to send, known by its id.
+        """The receipt with this id, to be sent.
 
         Raises ClientError, and ValueError if its credential is hidden and there is no secret to put in its place.
         """
@@ -59,7 +59,9 @@ class Forwarder:
         elif HIDDEN in receipt["target"] or any(
             HIDDEN in each["value"] for each in receipt["headers"] if each["name"].lower() != "cookie"
         ):
-            raise ValueError(f"{ident} contains a credential, which is not shown. Give the credential with --secret.")
+            raise ValueError(
+                f"{ident} contains a credential, which the server hides. Pass the credential with --secret."
+            )
         return receipt
 
     def send(self, receipt: Json) -> int:
@@ -71,12 +73,12 @@ class Forwarder:
         return self._exchange(receipt["method"], self._target(target), headers, body)
 
     def _target(self, received: str) -> str:
-        """The path of our URL, with its query and that of the request."""
+        """The path of our URL, with its own query and that of the request."""
         queries = [text for text in (self._to.query, received.partition("?")[2]) if text]
         return (self._to.path or "/") + (f"?{'&'.join(queries)}" if queries else "")
 
     def _signed(self, receipt: Json, target: str, headers: Pairs, body: bytes) -> tuple[str, list[tuple[str, str]]]:
-        """Target and headers with a signature of now, for the URL that is called."""
+        """Target and headers with a current signature, for the URL that is called."""
         hook = self._hooks[receipt["hook_id"]]
         scheme = hook["scheme"]
         named = schemes.named(scheme) if isinstance(scheme, str) else schemes.read(scheme)
@@ -85,7 +87,7 @@ class Forwarder:
         request = HookRequest(receipt["method"], url, kept, body)
         now = SystemClock().now() / SECOND
         signed = schemes.sign(named, self._secret or "", request, now, settings=hook["settings"])
-        # What was already in our own URL is put in front of it again.
+        # The query of our own URL is added again by `_target`.
         query = signed.url.partition("?")[2].removeprefix(self._to.query).removeprefix("&")
         return f"{target.partition('?')[0]}?{query}" if query else target.partition("?")[0], [*signed.headers.items()]
 

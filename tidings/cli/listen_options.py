@@ -14,15 +14,17 @@ To = Annotated[
 HookName = Annotated[
     str | None,
     typer.Option(
-        "--hook", help="Forward requests to this hook (its path or id) as received, instead of events.", metavar="HOOK"
+        "--hook",
+        help="Instead of events, forward the requests to this hook (a path or id), as received.",
+        metavar="HOOK",
     ),
 ]
 Types = Annotated[
     list[str] | None,
     typer.Option(
         help=(
-            "Post only events of these types, such as 'tasks.*'; repeat for more. With --hook: only requests "
-            "that became such events."
+            "Post only events of this type or pattern, such as 'tasks.*'; repeat for more. With --hook: forward only "
+            "requests that became such events."
         ),
         metavar="PATTERN",
     ),
@@ -31,37 +33,37 @@ After = Annotated[
     str | None,
     typer.Option(
         help=(
-            "Where to start: start, end, or a cursor; by default, where the last run ended. With --hook: the "
-            "position in the feed of events from which to send requests; it cannot be combined with --since."
+            "The position in the event feed to start from: start, end, or a cursor. The default is where the last run "
+            "ended. It cannot be combined with --since."
         )
     ),
 ]
 From = Annotated[
     str | None,
     typer.Option(
-        help="With --hook: first send requests received since a time, such as 2026-11-21T01:02:03Z, or within an age, "
-        "such as 2h.",
+        help="With --hook: begin with the requests received since then: a time such as 2026-11-21T01:02:03Z, or an "
+        "age such as 2h.",
         metavar="TIME",
     ),
 ]
 CursorFile = Annotated[
-    Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
+    Path | None, typer.Option(help="The file to save the position in; by default, one in your state folder.")
 ]
 Secret = Annotated[
     str | None,
     typer.Option(
-        help="The secret (whsec_...) to sign with; by default one is generated and kept. With --hook: the "
+        help="The secret (whsec_...) to sign events with; by default, one is generated and saved. With --hook: the "
         "sender's secret, to sign the requests again with a current timestamp."
     ),
 ]
 
 
 def check_options(to: str, hook: str | None, after: str | None, since: str | None) -> None:
-    """Raise ValueError for what cannot be, before anything is printed or saved."""
+    """Raise ValueError for options that are wrong or cannot be combined, before anything is printed or saved."""
     parts = urlsplit(to)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"--to must be a URL such as http://localhost:3000/hooks, not {to!r}")
     if since is not None and hook is None:
         raise ValueError("--since requires --hook. For events, use --after.")
     if since is not None and after is not None:
-        raise ValueError("Give --since or --after, not both.")
+        raise ValueError("Use --since or --after, not both.")

@@ -20,8 +20,8 @@ ProfileName = Annotated[
 def login(url: Url = None, key: Key = "", profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
     """Store a server's URL and a key for the commands that call it. The key is checked first.
 
-    Only you can read the file that stores them. Without --key, the command asks for the key. Other commands use the
-    stored key if none is given; TIDINGS_PROFILE chooses among several profiles.
+    They are stored in a file that only you can read. Without --key, the command asks for the key. Other commands use
+    the stored key if no key is given; TIDINGS_PROFILE selects one of several profiles.
     """
     text = key or _asked()
     url = DEFAULT_URL if url is None else url.rstrip("/")
@@ -35,14 +35,14 @@ def login(url: Url = None, key: Key = "", profile: ProfileName = USUAL, as_json:
     try:
         path = save_profiles({**load_profiles(), profile: Profile(url, text)})
     except OSError as wrong:
-        fail(f"the profile is not stored: {wrong.filename}: {wrong.strerror}")
+        fail(f"the profile was not stored: {wrong.filename}: {wrong.strerror}")
     except ValueError as wrong:
-        fail(f"the profile is not stored: {wrong}")
+        fail(f"the profile was not stored: {wrong}")
     if as_json:
         print_json({"profile": profile, "url": url, "key": whose})
         return
     tenant = f" of the tenant {whose['tenant']}" if whose.get("tenant") else ""
-    typer.echo(f"Logged in to {url} with the key {whose['name']!r}{tenant}. It is stored in {path}.")
+    typer.echo(f"Logged in to {url} with the key {whose['name']!r}{tenant}. The key is stored in {path}.")
 
 
 def _asked() -> str:
@@ -51,12 +51,12 @@ def _asked() -> str:
         return str(typer.prompt("Key", hide_input=True, err=True))
     text = sys.stdin.readline().strip()
     if not text:
-        fail("there is no terminal to ask for the key. Give it with --key or TIDINGS_KEY, or through a pipe")
+        fail("there is no terminal on which to ask for the key. Pass it with --key or TIDINGS_KEY, or through a pipe")
     return text
 
 
 def logout(profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
-    """Delete a stored key. The key stays valid; `tidings keys revoke` ends it."""
+    """Delete a stored key. The key itself stays valid until you revoke it with `tidings keys revoke`."""
     try:
         profiles = load_profiles()
         if profile not in profiles:
@@ -64,7 +64,7 @@ def logout(profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
         del profiles[profile]
         save_profiles(profiles)
     except (OSError, ValueError) as wrong:
-        fail(f"the profile is not removed: {wrong}")
+        fail(f"the profile was not removed: {wrong}")
     if as_json:
         print_json({"profile": profile, "deleted": True})
     else:

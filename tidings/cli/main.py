@@ -1,4 +1,4 @@
-"""The console script. It answers calls that need neither typer nor rich itself, and loads a command on demand."""
+"""The console script. It handles calls that need neither typer nor rich itself, and loads a command on demand."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from tidings.cli.table import BY_NAME, OTHER_NAMES, help_lines, version_line
 HELP = ((), ("--help",), ("-h",), ("help",))
 VERSION = (("--version",), ("version",), ("-V",))
 INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
+"""The exit status after Ctrl-C, as in shells."""
 _UNWRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What a write to stdout may be refused with."""
+"""The errors with which a write to stdout can fail."""
 
 
 def app(args: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. `args`: by default those of this process, without the program."""
+    """Run one command; returns the exit status. `args` defaults to this process's arguments, without the program."""
     try:
         try:
             return _run(args)
         finally:
-            # At exit it would be too late to say what is wrong.
+            # At exit, it would be too late to report an error.
             sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as wrong:
         if wrong.errno not in _UNWRITTEN or wrong.filename is not None:
             raise
-        # What is left to be written would be tried again at exit.
+        # Otherwise Python would try to write the rest again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if wrong.errno != errno.EPIPE:
-            print(f"The output cannot be written: {wrong.strerror}.", file=sys.stderr)
+            print(f"The output could not be written: {wrong.strerror}.", file=sys.stderr)
         return 1
 
 

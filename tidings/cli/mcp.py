@@ -17,24 +17,24 @@ CALL_SECONDS = 60.0
 LINE_BYTES_MAX = 16 << 20
 NOT_JSON, NO_MESSAGE = -32700, -32600
 FAILED = -32000
-"""The JSON-RPC code of an answer that the server did not give."""
+"""The JSON-RPC error code for a call to which the server gave no valid response."""
 
 
 def mcp(
     url: Url = None,
     key: Key = "",
-    timeout: Annotated[float, typer.Option(help="How long a call may take, in seconds.")] = CALL_SECONDS,
+    timeout: Annotated[float, typer.Option(help="The maximum duration of a call, in seconds.")] = CALL_SECONDS,
 ) -> None:
-    """Offer an assistant what a key may do, as tools (MCP). Assistants start this command themselves.
+    """Let an assistant do what a key may do, with MCP tools. Assistants start this command themselves.
 
-    It reads messages from stdin and writes the server's answers to stdout; the server's own /mcp does the work.
+    It reads messages from stdin, sends them to the server's /mcp, and writes the responses to stdout.
     """
     try:
         url, key = completed(url, key)
     except ValueError as wrong:
         fail(str(wrong))
     if not key:
-        fail("an assistant needs its own key: give one with --key or TIDINGS_KEY. See: tidings keys create --help")
+        fail("an assistant needs its own key: pass one with --key or TIDINGS_KEY. See: tidings keys create --help")
     try:
         made = Client(url, key, timeout_seconds=timeout, retries=0)
     except ValueError as wrong:
@@ -42,14 +42,14 @@ def mcp(
     with made as client:
         while line := sys.stdin.buffer.readline(LINE_BYTES_MAX + 1):
             if len(line) > LINE_BYTES_MAX:
-                fail(f"a message on stdin has more than {LINE_BYTES_MAX >> 20} MiB; a message is one line of JSON")
+                fail(f"a message on stdin is longer than {LINE_BYTES_MAX >> 20} MiB; a message is one line of JSON")
             if answer := _answer(client, line.strip()):
                 sys.stdout.write(f"{answer}\n")
                 sys.stdout.flush()
 
 
 def _answer(client: Client, line: bytes) -> str | None:
-    """The answer to one message; None if there is none, as to notifications."""
+    """The response to one message; None if there is none, as for notifications."""
     if not line:
         return None
     try:
@@ -57,7 +57,7 @@ def _answer(client: Client, line: bytes) -> str | None:
     except (ValueError, RecursionError):
         return _refused(NOT_JSON, "This line is not JSON.")
     if not isinstance(message, dict):
-        return _refused(NO_MESSAGE, "A message is one JSON object; batches are not supported.")
+        return _refused(NO_MESSAGE, "A message must be a single JSON object; batches are not supported.")
     ident = message.get("id")
     try:
         reply = client.exchange(ClientRequest("POST", "/mcp", body=line))
@@ -70,7 +70,7 @@ def _answer(client: Client, line: bytes) -> str | None:
 
 
 def _error_of(reply: ClientReply) -> Any:
-    """The JSON-RPC error with which the server refused a message, which the server may not have read the id of."""
+    """The JSON-RPC error with which the server refused a message, whose id the server may not have read."""
     if reply.status < 400:
         return None
     try:
@@ -81,5 +81,5 @@ def _error_of(reply: ClientReply) -> Any:
 
 
 def _refused(code: int, detail: str) -> str:
-    """The answer to a line without a message, so without an id."""
+    """The response to a line that is not a message, and so has no id."""
     return json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": detail}})

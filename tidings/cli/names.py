@@ -1,4 +1,4 @@
-"""Hooks and forms as people name them: by path, or by id."""
+"""Finds hooks and forms by path or by id."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def form_id(client: Client, text: str) -> str:
 
 
 def source(client: Client, hook: str | None, form: str | None) -> dict[str, str]:
-    """The parameters that limit a list of receipts to a hook or a form. Raises ValueError if there is none."""
+    """The parameters that limit a list of receipts to a hook or a form. Raises ValueError if it does not exist."""
     found = {} if hook is None else {"hook": hook_id(client, hook)}
     return found if form is None else found | {"form": form_id(client, form)}
 

@@ -18,10 +18,10 @@ from tidings.outbox import Relay, schema
 from tidings.outbox.database import OutboxRow, OutboxTable, connector
 from tidings.outbox.statements import DIALECTS, TABLE
 
-cli = typer.Typer(help="Outbox: events added in applications' own transactions.", no_args_is_help=True)
+cli = typer.Typer(help="Outbox: events that applications add in their transactions.", no_args_is_help=True)
 
 WAITING_MAX = 10_000
-"""How many waiting events are counted; of more, only that there are more is said."""
+"""The maximum number of waiting events to count; a `+` after the number says that there may be more."""
 T = TypeVar("T")
 
 Database = Annotated[
@@ -39,15 +39,17 @@ Table = Annotated[str, typer.Option(help="The outbox's table.", metavar="NAME")]
 def relay(
     database: Database,
     table: Table = TABLE,
-    once: Annotated[bool, typer.Option("--once", help="Publish the events that are there now, and exit.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Publish the events that are in the outbox now, and exit.")
+    ] = False,
     url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Publish the outbox's events in order, and delete them once they are stored, until SIGTERM or Ctrl-C.
+    """Publish the outbox's events in order, until SIGTERM or Ctrl-C; each is deleted once the server has stored it.
 
-    With --once, the command exits with 1 if the server refused an event. Without --once, failures are logged and tried
-    again. Running several relays does no harm.
+    With --once, the exit status is 1 if the server refused an event. Without --once, failures are logged and retried.
+    Running several relays does no harm.
     """
     with session(url, key, as_json, retries=4 if once else 0) as out:
         runner = Relay(connector(database), out.client, table=table)
@@ -56,20 +58,20 @@ def relay(
             out.answer(done._asdict(), lambda: out.say(f"{_events(done.published)} published from the outbox."))
             if done.refused:
                 fail(
-                    f"{_events(done.refused)} refused by the server, and left in the outbox. `tidings outbox status` "
+                    f"{_events(done.refused)} refused by the server and left in the outbox. `tidings outbox status` "
                     "shows why."
                 )
             return
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        out.say("The relay runs. Stop it with Ctrl-C.")
+        out.say("The relay is running. Stop it with Ctrl-C.")
         runner.run_until_signal()
 
 
 @cli.command("status")
 def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, as_json: AsJson = False) -> None:
-    """Show how many events wait in the outbox, since when, and which ones the server refused, and why.
+    """Show how many events are waiting in the outbox and since when, and which ones the server refused and why.
 
-    The command exits with 1 as long as there are refused events.
+    The exit status is 1 if there are refused events.
     """
     with closing(_table(database, table)) as outbox:
         waiting, refused = _asked(lambda: (outbox.first(WAITING_MAX), outbox.refused(limit)))
@@ -86,16 +88,16 @@ def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, 
 
 def _show(waiting: list[OutboxRow], since: str | None, rows: list[dict[str, str]], *, is_more: bool) -> None:
     many = f"{len(waiting):,}{'+' if is_more else ''}"
-    typer.echo(f"{many} waiting, the first since {since}." if waiting else "Nothing waits.")
+    typer.echo(f"{many} waiting, the oldest since {since}." if waiting else "Nothing is waiting.")
     if rows:
-        typer.echo("Refused, until `tidings outbox retry` or `drop ID`:")
+        typer.echo("Refused (`tidings outbox retry` tries all of them again, `tidings outbox drop ID` deletes one):")
         for line in layout.table(rows, {name: name for name in rows[0]}, width()):
             typer.echo(line)
 
 
 @cli.command("retry")
 def retry(database: Database, table: Table = TABLE, as_json: AsJson = False) -> None:
-    """Let the relay try the refused events again, once the cause is fixed."""
+    """Let the relay try the refused events again. Fix the cause first."""
     with closing(_table(database, table)) as outbox:
         count = _asked(outbox.retry)
     if as_json:
@@ -111,9 +113,9 @@ def drop(
     table: Table = TABLE,
     as_json: AsJson = False,
 ) -> None:
-    """Delete refused events from the outbox; they are never published."""
+    """Delete refused events from the outbox; they will never be published."""
     with closing(_table(database, table)) as outbox:
-        # Each is committed by itself, as the relay's rows are.
+        # Each is committed separately, as the relay's rows are.
         unknown = [id for id in ids if not _asked(partial(outbox.drop, id))]
     dropped = [id for id in ids if id not in unknown]
     if as_json:
@@ -126,10 +128,10 @@ def drop(
 
 @cli.command("schema")
 def print_schema(
-    dialect: Annotated[str, typer.Argument(help=f"The database's kind: {' or '.join(DIALECTS)}.")],
+    dialect: Annotated[str, typer.Argument(help=f"The kind of database: {' or '.join(DIALECTS)}.")],
     table: Table = TABLE,
 ) -> None:
-    """Print the statement that creates the table, for your own migrations."""
+    """Print the SQL statement that creates the outbox's table, for your own migrations."""
     try:
         typer.echo(f"{schema(dialect, table)};")
     except ValueError as wrong:
@@ -148,7 +150,7 @@ def _table(database: str, table: str) -> OutboxTable:
 
 
 def _asked(ask: Callable[[], T]) -> T:
-    """What the database says. Its errors end the command: they are of two libraries, which are not loaded here."""
+    """The result of a query. Any error of the database's library, which may not be loaded here, ends the command."""
     try:
         return ask()
     except (ClientError, ValueError):

@@ -1,6 +1,6 @@
 """Servers and keys that `tidings login` has stored, by name: a file that only its owner may read.
 
-A profile is used if no key is given, neither by --key nor by TIDINGS_KEY, and its key is sent to its own server only.
+A profile is used if neither --key nor TIDINGS_KEY is given. Its key is sent only to its own server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ONLY_OWNER = 0o600
 
 
 class Profile(NamedTuple):
-    """Where to call, and with which key."""
+    """The URL to call, and the key to use."""
 
     url: str
     key: str
@@ -30,14 +30,14 @@ def chosen_name() -> str:
 
 
 def profiles_file() -> Path | None:
-    """Where profiles are stored: TIDINGS_PROFILES, or below the user's configuration folder; None without a home."""
+    """The file with the profiles: TIDINGS_PROFILES, or one in the user's configuration folder; None without a home."""
     if given := os.environ.get("TIDINGS_PROFILES"):
         return Path(given)
     folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     try:
         return Path(folder).expanduser() / "tidings" / "profiles.json"
     except RuntimeError:
-        # A user of a container or unit need not have one.
+        # The user of a container or unit may have no home folder.
         return None
 
 
@@ -65,7 +65,7 @@ def load_profiles() -> dict[str, Profile]:
 def save_profiles(profiles: dict[str, Profile]) -> Path:
     """Replace the file as a whole; returns its path. Raises OSError, and ValueError if there is no place for it."""
     if (path := profiles_file()) is None:
-        raise ValueError("you have no home folder. Name a file with the variable TIDINGS_PROFILES")
+        raise ValueError("you have no home folder. Set TIDINGS_PROFILES to the path of a file")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, ONLY_OWNER)
@@ -84,7 +84,7 @@ def save_profiles(profiles: dict[str, Profile]) -> Path:
 def completed(url: str | None, key: str) -> tuple[str, str]:
     """The URL and key of a call: as given, or those of the chosen profile. Raises ValueError.
 
-    `url`: None if none was given. One that was given is called, also if it is the usual one.
+    `url`: None if none was given. A URL that was given is used, even if it is the default.
     """
     called = DEFAULT_URL if url is None else url
     if key:
@@ -93,7 +93,7 @@ def completed(url: str | None, key: str) -> tuple[str, str]:
     found = load_profiles().get(name)
     if found is None:
         if name != USUAL:
-            raise ValueError(f"There is no profile {name!r}. Make it with: tidings login --profile {name}")
+            raise ValueError(f"There is no profile {name!r}. Create it with: tidings login --profile {name}")
         return called, key
     if url is not None and url.rstrip("/") != found.url.rstrip("/"):
         return called, key

@@ -30,14 +30,14 @@ Url = Annotated[
     str | None,
     typer.Option(envvar="TIDINGS_URL", help="The server's URL.", metavar="URL", show_default=DEFAULT_URL),
 ]
-"""None if none was given: then a stored profile chooses it."""
+"""None if no URL was given; the URL is then that of the stored profile, or the default."""
 Key = Annotated[str, typer.Option(envvar="TIDINGS_KEY", help="The key to use.", metavar="KEY")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
 Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many.", metavar="NUMBER")]
 
 
 def spelled_out(values: list[str]) -> list[str]:
-    """A list of types or scopes for the eye: `*` alone says that it is all of them."""
+    """A list of types or scopes as people see it: a lone `*` is explained."""
     return ["* (all)"] if values == ["*"] else values
 
 
@@ -48,7 +48,7 @@ class Session:
         self.client = client
         self.as_json = as_json
         self.url = url.rstrip("/")
-        """The server's."""
+        """The server's URL."""
 
     def answer(self, value: Any, human: Callable[[], None]) -> None:
         """The command's result: one JSON document for scripts, or what `human` prints."""
@@ -146,11 +146,11 @@ def session(url: str | None, key: str, as_json: bool, retries: int = 1) -> Itera
 
 def revision_of(noun: str) -> Any:
     """The option --revision of commands that change something."""
-    return typer.Option(parser=counting, help=f"Refuse unless the {noun} is at this revision.", metavar="NUMBER")
+    return typer.Option(parser=counting, help=f"Proceed only if the {noun} is at this revision.", metavar="NUMBER")
 
 
 class Together:
-    """Options that several commands have, declared once: the parameters of `read`, whose result a command gets."""
+    """Options that several commands share: the parameters of `read`, whose result is passed to the command."""
 
     def __init__(self, read: Callable[..., Any]) -> None:
         self.read = read
@@ -160,7 +160,7 @@ class Together:
 def calling(command: Callable[..., None]) -> Callable[..., None]:
     """A command that calls the server, as typer sees it: without the session, and with --url, --key and --json.
 
-    The parameters of its `Annotated[..., Together(read)]` are in their place.
+    Each `Annotated[..., Together(read)]` is replaced by the parameters of `read`.
     """
     parameters: list[inspect.Parameter] = []
     together: dict[str, Together] = {}
@@ -212,19 +212,19 @@ def print_json(value: Any) -> None:
 def _advice(wrong: ClientError, url: str, key: str) -> str:
     if getattr(wrong, "status", None) == 401:
         if key:
-            return " Give another one with --key or TIDINGS_KEY."
-        return " Give one with --key or TIDINGS_KEY, or store one with: tidings login"
+            return " Pass another key with --key or TIDINGS_KEY."
+        return " Pass a key with --key or TIDINGS_KEY, or store one with: tidings login"
     return elsewhere(wrong, url)
 
 
 def elsewhere(wrong: Exception, url: str) -> str:
-    """How to name another server, if nothing listens where one does by default; begins with a space, unless empty."""
+    """How to call another server, if nothing listens at the default URL; begins with a space, unless it is empty."""
     if url != DEFAULT_URL or not isinstance(wrong.__cause__, ConnectionRefusedError):
         return ""
     port = _port_in_file()
     if port is None or DEFAULT_URL.endswith(f":{port}"):
-        return " If it listens elsewhere, give its URL with --url or TIDINGS_URL."
-    return f" ./tidings.yaml has port {port}: give --url http://127.0.0.1:{port}, or set TIDINGS_URL."
+        return " If the server listens elsewhere, pass its URL with --url or TIDINGS_URL."
+    return f" ./tidings.yaml sets port {port}: pass --url http://127.0.0.1:{port}, or set TIDINGS_URL."
 
 
 def _port_in_file() -> int | None:

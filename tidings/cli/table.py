@@ -17,7 +17,7 @@ SERVER, CALLS, OTHERS = "The server", "Commands that call a server", "Incoming w
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, or a group of them. `module`, below `tidings.cli`, has a function of its name, or `cli`."""
+    """One command, or a group of them. `module`, below `tidings.cli`, has a function with its name, or `cli`."""
 
     name: str
     module: str
@@ -31,7 +31,7 @@ COMMANDS = (
     Command("check", "local.check", SERVER, "Check the settings and the file, and show what `serve` would use."),
     Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and so on match a file."),
     Command("status", "local.status", SERVER, "Say in one sentence whether something needs attention, and why."),
-    Command("tallies", "standing.tallies", SERVER, "Show the results of attempts by minute or hour."),
+    Command("tallies", "standing.tallies", SERVER, "Show the results of delivery attempts, by minute or hour."),
     Command("console", "local.console", SERVER, "Print a link that opens the console in a browser, signed in."),
     Command("acts", "standing.acts", SERVER, "List who changed what, newest first."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
@@ -43,10 +43,10 @@ COMMANDS = (
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Post each event, or a hook's requests, to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint or link again."),
-    Command("mcp", "mcp", CALLS, "Offer an assistant what a key may do, as tools (MCP)."),
+    Command("mcp", "mcp", CALLS, "Let an assistant do what a key may do, with MCP tools."),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
-    Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
-    Command("verify", "webhooks.verify", OTHERS, "Verify a received webhook, and explain why it fails."),
+    Command("trigger", "webhooks.trigger", OTHERS, "Create a correctly signed webhook, and send or print it."),
+    Command("verify", "webhooks.verify", OTHERS, "Verify a received webhook, or explain why it is not genuine."),
     Command(
         "nodes", "local.process.nodes", SERVER, "List the servers that share a database, or drain one.", group=True
     ),
@@ -60,27 +60,25 @@ COMMANDS = (
         "Refusals: the requests that hooks and forms refused, and why.",
         group=True,
     ),
-    Command("events", "remote.events", CALLS, "Events: what has happened, and where it went.", group=True),
-    Command("items", "remote.items", CALLS, "Items of a collection: one by one and as files.", group=True),
+    Command("events", "remote.events", CALLS, "Events: what happened, and where each event was sent.", group=True),
+    Command("items", "remote.items", CALLS, "Items of a collection: one by one, or as files.", group=True),
     Command(
-        "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
+        "endpoints", "remote.endpoints", CALLS, "Endpoints: URLs that receive events as signed webhooks.", group=True
     ),
-    Command("links", "remote.links", CALLS, "Links: actions on an event, or at a time of day.", group=True),
+    Command("links", "remote.links", CALLS, "Links: actions triggered by events or timers.", group=True),
     Command("connections", "remote.connections", CALLS, "Connections: how links reach other systems.", group=True),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
     Command("replays", "remote.replays", CALLS, "Replays: time ranges of events that are sent again.", group=True),
     Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),
-    Command(
-        "event-types", "declared.event_types", CALLS, "Event types: the catalogue of what can be published.", group=True
-    ),
+    Command("event-types", "declared.event_types", CALLS, "Event types: the catalogue of declared types.", group=True),
     Command("tenants", "declared.tenants", CALLS, "Tenants: the operator's customers.", group=True),
-    Command("portal", "declared.portal", CALLS, "Portal links: customers look after their own endpoints.", group=True),
-    Command("keys", "remote.keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
-    Command("svix", "svix.commands", CALLS, "Svix: copy what a Svix server has.", group=True),
-    Command("outbox", "outbox", CALLS, "Outbox: events added in applications' own transactions.", group=True),
+    Command("portal", "declared.portal", CALLS, "Portal links: let customers manage their own endpoints.", group=True),
+    Command("keys", "remote.keys", CALLS, "Keys: who may call the API, what they may do, and how often.", group=True),
+    Command("svix", "svix.commands", CALLS, "Svix: copy the configuration of a Svix server.", group=True),
+    Command("outbox", "outbox", CALLS, "Outbox: events that applications add in their transactions.", group=True),
 )
 OTHER_NAMES = {"open": "console"}
-"""What people may call a command as well."""
+"""Aliases of commands."""
 BY_NAME = {command.name: command for command in COMMANDS}
 
 
@@ -97,7 +95,7 @@ def help_lines() -> Iterator[str]:
                 yield f"  {command.name:<11} {command.help}"
     yield ""
     yield "  tidings COMMAND --help explains a command; --version prints the version."
-    yield "  tidings --install-completion sets up completion with Tab in your shell."
+    yield "  tidings --install-completion sets up Tab completion in your shell."
     yield ""
     yield "Commands that call a server take --url (TIDINGS_URL) and --key (TIDINGS_KEY),"
     yield "and --json for scripts."

@@ -1,4 +1,4 @@
-"""The application's side: add an event to the transaction of the change that it is about."""
+"""The application's side: add an event to the transaction that makes the change."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Row = dict[str, str | None]
 
 
 class Outbox:
-    """Adds events to a table of the application's own database. May be shared between threads.
+    """Adds events to a table in the application's own database. May be shared between threads.
 
     `connection` is the one that makes the change: a psycopg connection or cursor, a sqlite3 connection or cursor, an
     SQLAlchemy connection or session, or `django.db.connection` (`connections[...]`).
 
-    `dumps` turns `data` into JSON text. The usual one writes times as RFC 3339, and UUIDs and decimals as text.
+    `dumps` turns `data` into JSON text. The default writes times as RFC 3339, and UUIDs and decimals as strings.
     `event_bytes_max`: the server's `max_body_bytes`, if it is not the default.
     """
 
@@ -56,10 +56,10 @@ class Outbox:
     ) -> str:
         """Add an event to the connection's transaction; returns the event's id.
 
-        The fields are those of `Client.publish`. `id`: a random one by default; `time`: now.
+        The fields are those of `Client.publish`. By default, `id` is random, and `time` is now.
 
-        Raises ValueError if a server would refuse the event whatever its settings, RuntimeError if the connection is in
-        no transaction, TypeError for connections of another kind or asynchronous ones, and what the database raises.
+        Raises ValueError if any server would refuse the event, whatever its settings; RuntimeError if the connection
+        is not in a transaction; TypeError for asynchronous or unknown kinds of connections; and database errors.
         """
         _check_kind(connection, awaited=False, other="add_async")
         _check_transaction(connection)
@@ -114,9 +114,9 @@ class Outbox:
         if not is_type(type):
             raise ValueError(TYPE_RULE)
         if type.startswith(OWN_TYPES):
-            raise ValueError(f"Types that begin with {OWN_TYPES} are Tidings' own. Choose another name.")
+            raise ValueError(f"Types that begin with {OWN_TYPES} are reserved for Tidings. Choose another name.")
         if not isinstance(data, Mapping):
-            raise ValueError("An event's data is an object: pass a dict.")
+            raise ValueError("An event's data must be an object: pass a dict.")
         if subject is not None and not is_subject(subject):
             raise ValueError(SUBJECT_RULE)
         if id is not None and not is_event_id(id):
@@ -134,20 +134,20 @@ class Outbox:
         try:
             text = self._dumps(data)
         except RecursionError:
-            raise ValueError("The data is nested too deep.") from None
+            raise ValueError("The data is nested too deeply.") from None
         self._check_text(event_text(given(**fields), text))
         return {**fields, "data": text}
 
     def _check_text(self, event: bytes) -> None:
-        """Raise ValueError if no server accepts the event as the relay sends it: in a list, which is in an object."""
+        """Raise ValueError if no server accepts the event as the relay sends it: inside a list in an object."""
         if len(event) > self._event_bytes_max:
-            raise ValueError(f"The event has {len(event):,} bytes; a server accepts {self._event_bytes_max:,}.")
+            raise ValueError(f"The event has {len(event):,} bytes; a server accepts at most {self._event_bytes_max:,}.")
         try:
             value = jsontext.read(event, depth_max=jsontext.DEPTH_MAX - 2)
         except Malformed as wrong:
             raise ValueError(wrong.detail) from None
         if not isinstance(value["data"], dict):
-            raise ValueError("An event's data is an object, but `dumps` wrote something else.")
+            raise ValueError("An event's data must be an object, but `dumps` returned something else.")
 
 
 def _check_kind(connection: Any, *, awaited: bool, other: str) -> None:
@@ -185,4 +185,6 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON: pass `dumps` to Outbox, or convert it.")
+    raise TypeError(
+        f"{type(value).__name__} cannot be written as JSON: pass `dumps` to Outbox, or convert the value first."
+    )

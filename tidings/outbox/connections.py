@@ -1,6 +1,6 @@
-"""One way to run a statement on the connections that applications have: psycopg, sqlite3, SQLAlchemy and Django.
+"""Runs statements on the connections that applications have: psycopg, sqlite3, SQLAlchemy and Django.
 
-None of them is imported here: a caller that has a connection has loaded its library.
+None of these libraries is imported here: a caller that has a connection has already loaded its library.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 KINDS = ("psycopg", "sqlite3", "sqlalchemy", "django")
 IDLE = 0
-"""psycopg's and libpq's word for a session without a transaction."""
+"""The status of a session without a transaction, in psycopg and libpq."""
 
 _PARAMETER = re.compile(r":([a-z]+)")
 
@@ -24,7 +24,7 @@ def kind_of(connection: Any) -> str:
         if library in KINDS:
             return library
     raise TypeError(
-        f"The outbox needs a connection of psycopg, sqlite3, SQLAlchemy or Django, not {type(connection).__name__}."
+        f"The outbox needs a connection from psycopg, sqlite3, SQLAlchemy or Django, not {type(connection).__name__}."
     )
 
 
@@ -66,7 +66,7 @@ def in_transaction(connection: Any) -> bool:
     if kind == "django":
         return bool(connection.in_atomic_block) or not connection.get_autocommit()
     if kind == "sqlite3":
-        # Without a transaction, the module begins one by itself before it inserts, unless it must not.
+        # Without a transaction, the module begins one itself before an INSERT, unless that is turned off.
         connection = getattr(connection, "connection", connection)
         # Python 3.12 has another attribute for that; the isolation level means nothing then.
         implicit = getattr(connection, "autocommit", None) is not True and connection.isolation_level is not None

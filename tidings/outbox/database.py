@@ -1,4 +1,4 @@
-"""The relay's side of the outbox's table: rows read in order, deleted once published, or put aside."""
+"""The relay's side of the outbox's table: rows are read in order, and deleted once published, or put aside."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CONNECT_SECONDS = 10
 _DRIVER = re.compile(r"^(postgresql|postgres|sqlite)\+[a-z0-9_]+:")
 
 Connect = Callable[[], Any]
-"""Opens a connection, of those that `connections.py` knows."""
+"""Opens a connection of a kind that `connections.py` supports."""
 
 
 class OutboxRow(NamedTuple):
-    """One event that was added and is not published yet. `data` is JSON text, `time` RFC 3339."""
+    """One event that was added but is not published yet. `data` is JSON text, and `time` is in RFC 3339 format."""
 
     position: int
     id: str
@@ -42,7 +42,7 @@ class RefusedRow(NamedTuple):
 
 
 class OutboxTable:
-    """The outbox's table over one connection, which is opened when needed and again after `close`.
+    """The outbox's table, through one connection that is opened when needed, and again after `close`.
 
     Every statement is committed separately. Raises what the database's library raises.
     """
@@ -89,10 +89,10 @@ class OutboxTable:
         if self._connection is None:
             connection = self._connect()
             if is_awaited(connection):
-                raise TypeError("The relay needs a connection that is not asynchronous.")
+                raise TypeError("The relay needs a synchronous connection.")
             dialect = dialect_of(connection)
             if dialect not in DIALECTS:
-                raise ValueError(f"The outbox works in {' and '.join(DIALECTS)}, not in {dialect}.")
+                raise ValueError(f"The outbox works with {' and '.join(DIALECTS)}, not with {dialect}.")
             self._connection, self._dialect = connection, dialect
         return self._connection
 
@@ -120,7 +120,9 @@ def connector(url: str) -> Connect:
     if plain.startswith("sqlite:///"):
         return lambda: _sqlite(plain.removeprefix("sqlite:///"))
     if "://" in plain or not plain:
-        raise ValueError("The outbox's database is a URL, postgresql://USER@HOST/NAME, or the path of a SQLite file.")
+        raise ValueError(
+            "The outbox's database must be a URL, postgresql://USER@HOST/NAME, or the path of a SQLite file."
+        )
     return lambda: _sqlite(plain)
 
 
@@ -136,7 +138,7 @@ def _postgres(url: str) -> Connect:
     try:
         psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.Error:
-        # libpq's message quotes the part that it does not understand, which may be of the password.
+        # libpq's message quotes the part that it does not understand, which may be part of the password.
         raise ValueError(database_url.WRONG) from None
     name = "tidings outbox"
     return lambda: psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name=name)

@@ -1,8 +1,8 @@
 """The relay: publishes the events in the outbox's table, in order, and deletes each once it is stored.
 
 A relay that dies in between repeats the batch later with the same ids, which stores nothing twice. A batch is stored
-as a whole or not at all; if it is refused, its events are sent one by one, and those that the server refuses for what
-they say are put aside with the reason, so that one of them does not stop all that follow. If anything else goes wrong
+as a whole or not at all; if it is refused, its events are sent one by one, and those that the server refuses for their
+content are put aside with the reason, so that they do not block all later events. If anything else goes wrong
 (no response, a key without the scope, an unavailable database), the rows stay where they are and are tried again.
 """
 
@@ -26,13 +26,13 @@ EVERY_SECONDS = 0.5
 ROWS_MAX = 500
 PAUSE_SECONDS_MAX = 30.0
 REFUSING = frozenset({400, 409, 413, 422})
-"""The response statuses that are about the content of an event. All others concern every event alike."""
+"""The response statuses that are caused by the content of an event. All others would affect every event alike."""
 
 log = logging.getLogger("tidings.outbox")
 
 
 class Relayed(NamedTuple):
-    """How many events a relay published, and how many it put aside because the server refuses them."""
+    """How many events a relay published, and how many it put aside because the server refused them."""
 
     published: int
     refused: int
@@ -110,7 +110,7 @@ class Relay:
     def run_until_signal(self) -> None:
         """Run until SIGTERM or SIGINT (Ctrl-C), then finish the batch in progress. For the main thread."""
         ends = (signal.SIGTERM, signal.SIGINT)
-        # Waited for, not handled: a handler that interrupts this thread anywhere could not take the event's lock.
+        # Waited for rather than handled: a handler could interrupt this thread while it holds the event's lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, ends)
         self.start()
         signal.sigwait(ends)

@@ -18,7 +18,7 @@ from tidings.outbox.statements import TABLE, Statements
 
 
 def outbox_table(metadata: MetaData, name: str = TABLE) -> Table:
-    """Enter the table into the metadata, as `tidings.outbox.schema` describes it. Raises ValueError for a bad name."""
+    """Add the table to the metadata, as `tidings.outbox.schema` describes it. Raises ValueError for an invalid name."""
     Statements(name)
     schema, _, table = name.rpartition(".")
     position = Column("position", BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True)

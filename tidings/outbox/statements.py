@@ -44,12 +44,12 @@ class Statements:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.table):
-            raise ValueError(f"{self.table!r} cannot be a table's name: use letters, digits and _, such as {TABLE}.")
+            raise ValueError(f"{self.table!r} is not a valid table name: use letters, digits and _, as in {TABLE}.")
 
     def schema(self, dialect: str) -> str:
         """The statement that creates the table, if it does not exist. Raises ValueError for another dialect."""
         if dialect not in DIALECTS:
-            raise ValueError(f"The outbox works in {' and '.join(DIALECTS)}, not in {dialect}.")
+            raise ValueError(f"The outbox works with {' and '.join(DIALECTS)}, not with {dialect}.")
         return (_POSTGRES if dialect == "postgresql" else _SQLITE).format(table=self.table)
 
     @property
@@ -100,7 +100,7 @@ class Statements:
 
 
 def schema(dialect: str, table: str = TABLE) -> str:
-    """The statement that creates the outbox's table, for migrations of your own.
+    """The statement that creates the outbox's table, for your own migrations.
 
     `dialect` is `postgresql` or `sqlite`. Raises ValueError for another one, or if `table` cannot be a name.
     """

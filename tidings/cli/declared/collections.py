@@ -1,4 +1,4 @@
-"""`tidings collections`: what is declared for items."""
+"""`tidings collections`: the declared collections."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def list_collections(out: Session, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("show")
 @calling
 def show(out: Session, name: Annotated[str, typer.Argument(help="The collection's name.")]) -> None:
-    """Show one declaration."""
+    """Show the declaration of one collection."""
     found = out.client.collection(name)
     out.answer(found, lambda: out.details(found, name))

@@ -1,4 +1,4 @@
-"""`tidings event-types`: the catalogue of what is published."""
+"""`tidings event-types`: the catalogue of declared event types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 
-cli = typer.Typer(help="Event types: the catalogue of what can be published.", no_args_is_help=True)
+cli = typer.Typer(help="Event types: the catalogue of declared types.", no_args_is_help=True)
 
 
 @cli.command("list")
@@ -21,7 +21,9 @@ def list_event_types(out: Session, limit: Limit = LIST_LIMIT) -> None:
 
 @cli.command("show")
 @calling
-def show(out: Session, name: Annotated[str, typer.Argument(help="The event type, such as tasks.completed.")]) -> None:
+def show(
+    out: Session, name: Annotated[str, typer.Argument(help="The name of the event type, such as tasks.completed.")]
+) -> None:
     """Show one event type."""
     found = out.client.event_type(name)
     out.answer(found, lambda: out.details(found, name))

@@ -1,4 +1,4 @@
-"""`tidings portal`: links with which a tenant's people look after their own endpoints."""
+"""`tidings portal`: links that let a tenant's people manage their own endpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.terminal.values import read_json
 from tidings.client.calls import given
 
-cli = typer.Typer(help="Portal links: customers look after their own endpoints.", no_args_is_help=True)
+cli = typer.Typer(help="Portal links: let customers manage their own endpoints.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Argument(help="The tenant's id.")]
 
@@ -28,10 +28,10 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 def link(
     out: Session,
     tenant: Tenant,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Let people look, but not change anything.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Make the portal read-only.")] = False,
     expires_in: Annotated[
         str | None,
-        typer.Option(help="How long the link can be opened: 30m, 1h (the default), 7d at most.", metavar="TIME"),
+        typer.Option(help="How long the link stays valid: 30m, 1h (the default), at most 7d.", metavar="TIME"),
     ] = None,
     frame_origin: Annotated[
         list[str] | None,
@@ -44,14 +44,14 @@ def link(
     return_url: Annotated[
         str | None, typer.Option(help="The URL that the portal's pages link back to.", metavar="URL")
     ] = None,
-    product: Annotated[str | None, typer.Option(help="The name to show, such as that of your product.")] = None,
-    accent: Annotated[str | None, typer.Option(help="The colour of buttons, such as #0a7cff.")] = None,
-    logo: Annotated[str | None, typer.Option(help="An image of at most 64 KiB to show.", metavar="FILE")] = None,
+    product: Annotated[str | None, typer.Option(help="The name to show, such as your product's.")] = None,
+    accent: Annotated[str | None, typer.Option(help="The colour of the buttons, such as #0a7cff.")] = None,
+    logo: Annotated[str | None, typer.Option(help="An image file of at most 64 KiB.", metavar="FILE")] = None,
     theme: Annotated[
         str | None, typer.Option(help="A JSON file with the whole theme, or - for stdin.", metavar="FILE")
     ] = None,
 ) -> None:
-    """Make a link that opens the portal of one tenant, once. It is shown only this once."""
+    """Create a link that opens the portal of one tenant. It works only once, and is never shown again."""
     options = given(
         may="read" if read_only else None,
         expires_in=None if expires_in is None else _seconds(expires_in),
@@ -62,7 +62,7 @@ def link(
     look |= given(product=product, accent=accent, logo=None if logo is None else _data_url(logo))
     made = out.client.portal.create_link(tenant, **options, **given(theme=look or None))
     if made["url"].startswith("/"):
-        # A server that does not know its public URL is reached where it was called now.
+        # If the server does not know its public URL, use the URL of this call.
         made["url"] = out.url + made["url"]
     out.answer(made, lambda: _show(out, made))
 
@@ -80,18 +80,18 @@ def list_links(out: Session, tenant: Tenant, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("revoke")
 @calling
 def revoke(out: Session, id: Annotated[str, typer.Argument(help="The link's id, ptl_...")]) -> None:
-    """End a link and its session."""
+    """Revoke a link, and end its session."""
     out.client.portal.revoke_link(id)
-    out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} and its session are ended."))
+    out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked, and its session has ended."))
 
 
 @cli.command("revoke-all")
 @calling
 def revoke_all(out: Session, tenant: Tenant) -> None:
-    """End all links of a tenant, with their sessions."""
+    """Revoke all links of a tenant, and end their sessions."""
     done = out.client.portal.revoke_links(tenant)
     count = done["revoked"]
-    out.answer(done, lambda: out.say(f"{count} {'link is' if count == 1 else 'links are'} ended."))
+    out.answer(done, lambda: out.say(f"{count} {'link is' if count == 1 else 'links are'} revoked."))
 
 
 def _show(out: Session, made: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import typer
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.client.calls import given
 
-NONE = "No tenant was added. That is optional: events, endpoints and keys may name any tenant."
+NONE = "No tenants have been added. Adding them is optional: events, endpoints and keys can use any tenant id."
 
 cli = typer.Typer(help="Tenants: the operator's customers.", no_args_is_help=True)
 
@@ -18,10 +18,10 @@ cli = typer.Typer(help="Tenants: the operator's customers.", no_args_is_help=Tru
 @calling
 def create(
     out: Session,
-    id: Annotated[str, typer.Argument(help="The tenant's id, as events and endpoints name it.")],
-    name: Annotated[str | None, typer.Option(help="Its name, for people.")] = None,
+    id: Annotated[str, typer.Argument(help="The tenant's id, as used in events, endpoints and keys.")],
+    name: Annotated[str | None, typer.Option(help="The tenant's display name.")] = None,
 ) -> None:
-    """Give a tenant a display name. That is optional: events, endpoints and keys may name any tenant."""
+    """Add a tenant, with a display name. This is optional: events, endpoints and keys can use any tenant id."""
     made = out.client.create_tenant(id, **given(name=name))
     out.answer(made, lambda: out.say(f"{made['id']} is added."))
 

@@ -11,7 +11,7 @@ from tidings.cli.local.serve import serve
 from tidings.settings import SETTINGS, Setting
 
 NEW_STORE_HELP = (
-    "Start with an empty database although this data folder was used before. Use it for a single "
+    "Start with an empty database, even though this data folder was used before. Use this flag for a single "
     "start, not in a unit file."
 )
 CONFIG_HELP = "The settings file; by default tidings.yaml in the working folder, if it exists."
@@ -37,9 +37,9 @@ def add_to(cli: typer.Typer) -> None:
 
 HELP = (
     "Run the server until SIGTERM or SIGINT (Ctrl-C).\n\nEvery setting can also be set by an environment variable "
-    "(TIDINGS_PORT for --port) or in the\nfile's section `settings`; flags override variables, which override the "
-    "file. TIDINGS_CONFIG names the file if --config does not.\n\nThe exit status is 0 after a clean stop, and 2 if "
-    "the server could not start.\n"
+    "(TIDINGS_PORT for --port) or in the\nsection `settings` of the settings file; flags override variables, and "
+    "variables override the file. TIDINGS_CONFIG is the path of the file if --config is not given.\n\nThe exit "
+    "status is 0 after a clean stop, and 2 if the server could not start.\n"
 )
 
 

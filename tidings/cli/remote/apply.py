@@ -26,15 +26,15 @@ DIFFERS = 3
 """The exit status of `--plan` if something would change."""
 COLUMNS = 80
 NEEDS_YES = 4
-"""The exit status if values would be lost and nobody confirmed."""
+"""The exit status if something would be lost and nobody confirmed that."""
 
 Post = Callable[[str, str, dict[str, Any]], dict[str, Any]]
-"""Sends `plan` or `apply` of `collections`, `links`, `hooks` or `forms` with a body; returns the plan shown."""
+"""Sends a body to `plan` or `apply` of `collections`, `links`, `hooks` or `forms`; returns the plan."""
 BY_PATH = ("hooks", "forms")
-"""What is identified by its path, and carried out after the collections and links."""
+"""The sections whose entries are identified by path. They are carried out after the collections and links."""
 SECTIONS = ("collections", "connections", "links", *BY_PATH)
 NOTHING: dict[str, Any] = {"plan": None, "steps": [], "loses": None, "refusals": [], "stays": [], "applied": False}
-"""The plan of what a file does not declare."""
+"""The empty plan, for a section that the file does not declare."""
 
 
 def apply(
@@ -45,10 +45,12 @@ def apply(
         ),
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Also drop what is not in the file.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if something will be lost.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Also delete what is not in the file.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation, even if something will be lost.")
+    ] = False,
     stopped: Annotated[
-        bool, typer.Option("--stopped", help="Open the store directly; use this when no server is running.")
+        bool, typer.Option("--stopped", help="Open the database directly; use this while no server is running.")
     ] = False,
     data: Annotated[str | None, typer.Option(help="With --stopped: the data folder.", metavar="TEXT")] = None,
     database: Annotated[str | None, typer.Option(help="With --stopped: the database.", metavar="TEXT")] = None,
@@ -58,9 +60,9 @@ def apply(
 ) -> None:
     """Make collections, connections, links, hooks and forms match a file. The command asks before anything is lost.
 
-    Collections, connections and links are changed first, all or none of them; then the hooks, and then the forms.
+    Collections, connections and links are changed first, all or none of them; hooks come second, and forms last.
 
-    The exit status is 0 if everything is done or there is nothing to do; 1 if the changes were refused; 3 if --plan
+    The exit status is 0 if everything was done or there was nothing to do; 1 if the changes were refused; 3 if --plan
     found something to do; 4 if something would be lost and nobody confirmed that.
     """
     config = _declared(file)
@@ -91,7 +93,7 @@ def _declared(file: Path) -> Config:
     except SettingsError as wrong:
         fail(str(wrong))
     if not config.declares:
-        fail(f"{file} has no section `collections`, and no `links` or `connections`")
+        fail(f"{file} has none of the sections `collections`, `connections` and `links`")
     return config
 
 
@@ -261,7 +263,7 @@ def _check_store(settings: Settings) -> None:
     file = sqlite_file(settings.database, settings.folder)
     if file is not None and not file.exists():
         raise StoreError(
-            f"there is no store at {file}. Name its folder with --data, or let `tidings serve` create it first"
+            f"there is no database at {file}. Pass its folder with --data, or let `tidings serve` create it first"
         )
 
 
@@ -290,7 +292,7 @@ def _stays(plans: dict[str, dict[str, Any]]) -> Iterator[str]:
     stays = {what: each["stays"] for what, each in plans.items()}
     stays["connections"] = [name for each in plans.values() for name in each.get("connections_stay", ())]
     if any(stays.values()):
-        yield "Not in the file, and kept; --prune deletes:"
+        yield "Not in the file, but kept (--prune deletes them):"
     for what in SECTIONS:
         if stays.get(what):
             yield from textwrap.wrap(

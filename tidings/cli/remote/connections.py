@@ -42,7 +42,9 @@ def test(
     path: Annotated[
         str | None,
         typer.Option(
-            "--get", help="The path to GET, which should require the credentials and change nothing.", metavar="PATH"
+            "--get",
+            help="The path of the GET request to send; it should require the credentials, and change nothing.",
+            metavar="PATH",
         ),
     ] = None,
     url: Url = None,

@@ -71,18 +71,20 @@ def show(out: Session, id: Id) -> None:
     out.answer(delivery, lambda: _show(out, delivery))
 
 
-OptionalId = Annotated[str | None, typer.Argument(help="The delivery's id, dlv_...; without it, all that match.")]
-OfEndpoint = Annotated[str | None, typer.Option(help="All deliveries to the endpoint with this id.")]
-OfLink = Annotated[str | None, typer.Option(help="All deliveries through the link with this name.")]
-OfTenant = Annotated[str | None, typer.Option(help="All deliveries to endpoints and through links of this tenant.")]
+OptionalId = Annotated[
+    str | None, typer.Argument(help="The delivery's id (dlv_...). Without it, the options select the deliveries.")
+]
+OfEndpoint = Annotated[str | None, typer.Option(help="Select deliveries to the endpoint with this id.")]
+OfLink = Annotated[str | None, typer.Option(help="Select deliveries through the link with this name.")]
+OfTenant = Annotated[str | None, typer.Option(help="Select deliveries to endpoints and through links of this tenant.")]
 OfType = Annotated[
-    str | None, typer.Option(help="All deliveries of events of this type or pattern, such as 'tasks.*'.")
+    str | None, typer.Option(help="Select deliveries of events of this type or pattern, such as 'tasks.*'.")
 ]
 WithOutcome = Annotated[
-    str | None, typer.Option(help="All deliveries whose last attempt had this outcome, such as timeout.")
+    str | None, typer.Option(help="Select deliveries whose last attempt had this outcome, such as timeout.")
 ]
 WithStatus = Annotated[
-    str | None, typer.Option(help="All deliveries whose last response had this status, such as 422 or 5xx.")
+    str | None, typer.Option(help="Select deliveries whose last response had this status, such as 422 or 5xx.")
 ]
 
 
@@ -97,13 +99,13 @@ def _filter(
     since: Since = None,
     until: Until = None,
 ) -> Json:
-    """The options that say which deliveries are meant, as the members of a body."""
+    """The options that select deliveries, as the members of a body."""
     times = dict(zip(("since", "until"), between(since, until, SystemClock().now()), strict=True))
     return given(endpoint_id=endpoint, link=link, tenant=tenant, type=type, outcome=outcome, status=status, **times)
 
 
 Filter = Annotated[Json, Together(_filter)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the deliveries that match.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the selected deliveries.")]
 
 
 @cli.command("retry")
@@ -112,29 +114,31 @@ def retry(
     out: Session,
     id: OptionalId = None,
     *,
-    failed: Annotated[bool, typer.Option("--failed", help="All dead deliveries; the same as --state dead.")] = False,
-    state: Annotated[str | None, typer.Option(help="All deliveries in this state, such as waiting.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Select dead deliveries; the same as --state dead.")] = False,
+    state: Annotated[str | None, typer.Option(help="Select deliveries in this state; the default is dead.")] = None,
     narrowing: Filter,
     dry_run: DryRun = False,
 ) -> None:
     """Retry a delivery now, or all that match the options, with a fresh schedule of attempts.
 
-    If it was already delivered, it is sent again. If there are several, they are counted first, and the server retries
+    A delivery that had already succeeded is sent again. Several deliveries are counted first; then the server retries
     them as a durable job.
     """
     if id is None:
         if not (failed or state or narrowing):
-            raise ValueError("Give a delivery's id, or --failed, or options such as --endpoint.")
+            raise ValueError("Pass a delivery's id, or --failed, or options such as --endpoint.")
         body = narrowing | {"state": state or "dead"}
         if len(body) == 1:
             body["since"] = EVER
         in_bulk(out, "retry", body, dry_run=dry_run)
         return
     if failed or state or narrowing or dry_run:
-        raise ValueError("Give a delivery's id or options, not both.")
+        raise ValueError("Pass a delivery's id or options, not both.")
     before = out.client.delivery(id)["state"]
     delivery = out.client.retry_delivery(id)
-    what = "It was already delivered, and is sent again." if before == "delivered" else f"{id} is being retried."
+    what = (
+        f"{id} was already delivered, and is being sent again." if before == "delivered" else f"{id} is being retried."
+    )
     out.answer(delivery, lambda: out.say(f"{what} See: tidings deliveries show {id}"))
 
 
@@ -147,20 +151,20 @@ def cancel(
     body: Filter,
     dry_run: DryRun = False,
 ) -> None:
-    """Cancel a delivery, or all waiting ones that match, so that they are not sent again."""
+    """Cancel a delivery, or all waiting ones that match the options, so that they are not attempted again."""
     if id is None:
         if not body:
-            raise ValueError("Give a delivery's id, or options such as --endpoint.")
+            raise ValueError("Pass a delivery's id, or options such as --endpoint.")
         in_bulk(out, "cancel", body, dry_run=dry_run)
         return
     if body or dry_run:
-        raise ValueError("Give a delivery's id or options, not both.")
+        raise ValueError("Pass a delivery's id or options, not both.")
     delivery = out.client.cancel_delivery(id)
     out.answer(delivery, lambda: out.say(f"{id} is {delivery['state']}."))
 
 
 def _short(delivery: Json) -> Json:
-    """The last attempt in two words, and when the next one is, for the table."""
+    """A delivery as a row of the table, with its last attempt in two words and the time of the next one."""
     last = delivery["last"]
     words = "" if last is None else f"{last['outcome']} {last['status'] or ''}".strip()
     # Servers of earlier versions have neither `held` nor `waiting_because` in lists.

@@ -8,7 +8,7 @@ from pathlib import Path
 from tidings.client.client import Json
 
 _CONVERT = {"--ca": "x509", "--client-certificate": "x509", "--client-key": "pkey"}
-"""The openssl command that converts each kind of file."""
+"""For each option, the openssl command that converts its file."""
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
@@ -35,12 +35,12 @@ def options(ca: Path | None, certificate: Path | None, key: Path | None) -> Json
 
 
 def check_pair(options: Json) -> None:
-    """Raise ValueError if a new endpoint would have only one half of a certificate and its key."""
+    """Raise ValueError if a new endpoint would have a client certificate without its key, or a key without one."""
     client = options.get("client_certificate")
     if client is None or len(client) == 2:
         return
     missing = "--client-certificate" if "key" in client else "--client-key"
-    raise ValueError(f"A certificate and its key belong together: also give {missing} FILE.")
+    raise ValueError(f"A client certificate and its key are needed together: also pass {missing} FILE.")
 
 
 def shown(options: Json) -> Json:

@@ -23,27 +23,30 @@ from tidings.model.event import OWN_TYPES
 from tidings.rules import event_types
 
 NAMED_MAX = 3
-"""The maximum number of endpoints of the same URL to list."""
+"""The maximum number of endpoints with the same URL to name in a note."""
 RECENT_EVENTS = 100
-"""The number of newest events to search for types that are published but not declared."""
+"""How many of the newest events to search for types that are published but not declared."""
 
-cli = typer.Typer(help="Endpoints: the URLs that get events as signed webhooks.", no_args_is_help=True)
+cli = typer.Typer(help="Endpoints: URLs that receive events as signed webhooks.", no_args_is_help=True)
 
 Revision = Annotated[int | None, revision_of("endpoint")]
 Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
 Events = Annotated[
     list[str] | None,
-    typer.Option(help=("An event type that the endpoint gets, such as 'tasks.*'; repeat for more."), metavar="PATTERN"),
+    typer.Option(
+        help="An event type or pattern that the endpoint receives, such as 'tasks.*'; repeat for more.",
+        metavar="PATTERN",
+    ),
 ]
 Filter = Annotated[str | None, typer.Option(help="A JSON pattern that events must match.", metavar="JSON")]
 Description = Annotated[str | None, typer.Option(help="A description.")]
 Header = Annotated[
-    list[str] | None, typer.Option(help="A header to send, 'Name: value'; repeat for more.", metavar="HEADER")
+    list[str] | None, typer.Option(help="A header to send, as 'Name: value'; repeat for more.", metavar="HEADER")
 ]
 GiveUpOn = Annotated[
     list[str] | None,
     typer.Option(
-        help="A status after which a delivery is dead at once, such as 422 or 4xx; repeat for more.",
+        help="A response status after which a delivery is not retried, such as 422 or 4xx; repeat for more.",
         metavar="STATUS",
     ),
 ]
@@ -51,14 +54,14 @@ Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="Any other option, such as rate=20 or order=subject; the value is JSON or plain text.",
+        help="Set any other option, such as rate=20 or order=subject; the value is JSON or plain text.",
         metavar="NAME=VALUE",
     ),
 ]
 
 Authority = Annotated[
     Path | None,
-    typer.Option("--ca", help="The only certificates (PEM) to trust for this URL.", metavar="FILE"),
+    typer.Option("--ca", help="The certificates (PEM) to trust for this URL; no others are trusted.", metavar="FILE"),
 ]
 Certificate = Annotated[
     Path | None,
@@ -68,14 +71,14 @@ CertificateKey = Annotated[
     Path | None,
     typer.Option(
         "--client-key",
-        help="The certificate's private key (PEM), unless the certificate's file contains it.",
+        help="The private key (PEM) of the client certificate, unless the certificate's file contains it.",
         metavar="FILE",
     ),
 ]
 
 
 def _selection(events: Events = None, filter: Filter = None, description: Description = None) -> Json:
-    """Which events it gets, and what it is for. Raises ValueError."""
+    """Which events the endpoint receives, and what it is for. Raises ValueError."""
     return given(
         events=events or None,
         description=description,
@@ -91,7 +94,7 @@ def _sending(
     give_up_on: GiveUpOn = None,
     set: Set = None,
 ) -> Json:
-    """How it gets them. Raises ValueError."""
+    """How the endpoint receives them. Raises ValueError."""
     options = given(
         headers=dict(_header(text) for text in header) if header else None,
         give_up_on=[_status(status) for status in give_up_on] if give_up_on else None,
@@ -107,11 +110,11 @@ Sending = Annotated[Json, Together(_sending)]
 @calling
 def create(
     out: Session,
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="The URL that gets the webhooks.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The URL to send webhooks to.")],
     *,
     selection: Selection,
     tenant: Annotated[
-        str | None, typer.Option(help="The tenant whose events the endpoint gets; '*' for all tenants.")
+        str | None, typer.Option(help="The tenant whose events the endpoint receives; '*' for all tenants.")
     ] = None,
     sending: Sending,
     once: Annotated[
@@ -121,7 +124,7 @@ def create(
         ),
     ] = False,
 ) -> None:
-    """Register a URL. The output shows its id; `secret` shows the signing secret of its webhooks."""
+    """Register a URL. The output shows the endpoint's id; `tidings endpoints secret` shows its signing secret."""
     options = selection | sending | given(tenant=tenant)
     endpoint_files.check_pair(options)
     same = _same_url(out.client, target, tenant, needed=once)
@@ -166,7 +169,7 @@ def edit(
     out: Session,
     id: Id,
     *,
-    target: Annotated[str | None, typer.Option("--target", help="The URL that gets the webhooks.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="The URL to send webhooks to.")] = None,
     selection: Selection,
     sending: Sending,
     revision: Revision = None,
@@ -174,7 +177,7 @@ def edit(
     """Change the given options and keep the others. The change takes effect with the next attempt."""
     changes = selection | sending | given(url=target)
     if not changes:
-        raise ValueError("Give at least one change, such as --events 'tasks.*'.")
+        raise ValueError("Pass at least one option to change, such as --events 'tasks.*'.")
     out.changed(out.client.edit_endpoint(id, changes, revision))
 
 
@@ -191,7 +194,7 @@ def delete(out: Session, id: Id) -> None:
 def pause(
     out: Session,
     id: Id,
-    reason: Annotated[str | None, typer.Option(help="The reason, shown to anyone who checks later.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason for the pause, shown with the endpoint.")] = None,
 ) -> None:
     """Pause an endpoint; new events wait."""
     paused = out.client.pause_endpoint(id, reason)
@@ -204,7 +207,7 @@ def resume(
     out: Session,
     id: Id,
     cancel_missed: Annotated[
-        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
+        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries instead, and send only new events.")
     ] = False,
 ) -> None:
     """Resume an endpoint, starting with the events that it missed."""
@@ -233,16 +236,19 @@ def test(out: Session, id: Id) -> None:
 def secret(
     out: Session,
     id: Id,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Generate a new secret first.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Switch to a new secret first.")] = False,
     overlap_seconds: Annotated[
         int | None,
         typer.Option(
             parser=whole,
-            help="With --rotate: how many seconds the old secret keeps signing (default: a day).",
+            help="With --rotate: for how many seconds the old secret also signs webhooks. The default is a day.",
             metavar="NUMBER",
         ),
     ] = None,
-    own: Annotated[str | None, typer.Option("--secret", help="With --rotate: your own secret, whsec_...")] = None,
+    own: Annotated[
+        str | None,
+        typer.Option("--secret", help="With --rotate: your own new secret (whsec_...); by default, one is generated."),
+    ] = None,
 ) -> None:
     """Show the signing secret of an endpoint, or rotate it."""
     if not rotate and (overlap_seconds is not None or own is not None):
@@ -255,7 +261,7 @@ def secret(
 
 
 def _same_url(client: Client, target: str, tenant: str | None, *, needed: bool) -> list[Json]:
-    """The endpoints that have this URL already; unless `needed`, none if the key may register but not read them."""
+    """The endpoints that already have this URL; unless `needed`, none if the key may register but not read them."""
     try:
         return list(islice(client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
     except Forbidden:
@@ -284,9 +290,8 @@ def _notes_on_url(same: list[Json]) -> Iterator[str]:
         ids = ", ".join(endpoint["id"] for endpoint in same[:NAMED_MAX]) + (", ..." if len(same) > NAMED_MAX else "")
         yield (
             f"Note: this URL was already registered, as {ids}. Each endpoint has its own signing secret, so the "
-            "receiver must know all of the secrets. To keep one endpoint, delete the others: tidings endpoints "
-            "delete ID. Use --once next time "
-            "to avoid a duplicate."
+            "receiver must know all of these secrets. To keep only one endpoint, delete the others with: tidings "
+            "endpoints delete ID. Next time, use --once to avoid a duplicate."
         )
 
 

@@ -1,4 +1,4 @@
-"""`tidings events`: what has happened, and where it went."""
+"""`tidings events`: what happened, and where each event was sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tidings.cli.terminal.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
 
-cli = typer.Typer(help="Events: what has happened, and where it went.", no_args_is_help=True)
+cli = typer.Typer(help="Events: what happened, and where each event was sent.", no_args_is_help=True)
 
 
 @cli.command("list")
@@ -46,7 +46,7 @@ def show(out: Session, id: Annotated[str, typer.Argument(help="The event's id.")
 @cli.command("trail")
 @calling
 def trail(out: Session, id: Annotated[str, typer.Argument(help="The id of any event in the trail.")]) -> None:
-    """Show what led to an event, and what followed from it, through every link to the last delivery."""
+    """Show the trail of an event: what led to it, and what followed from it, through all links and deliveries."""
     found = out.client.trail(id)
     out.answer(found, lambda: _show_trail(out, found))
 
@@ -63,7 +63,7 @@ def _show_trail(out: Session, trail: Json) -> None:
             said = each["reason"] or "not tried yet"
             out.say(f"{indent}  -> {each['link'] or each['endpoint']}: {each['state']}. {said}")
     if trail["is_cut"]:
-        out.say("There are more events than are shown here.")
+        out.say("The trail has more events than are shown here.")
 
 
 def _show(out: Session, event: Json) -> None:

@@ -21,8 +21,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def interrupt_on_signals() -> Callable[[], None]:
     """Raise KeyboardInterrupt in the main thread at the first SIGTERM or SIGINT. Call it there.
 
-    Call what it returns once that was caught; until then it is raised again each second. It ends a blocking of these
-    signals, which a process inherits from the one that started it.
+    Call the returned function once the KeyboardInterrupt was caught; until then it is raised again each second. If
+    the process inherited a mask that blocks these signals, they are unblocked.
     """
     heard, caught = threading.Event(), threading.Event()
     main = threading.get_ident()

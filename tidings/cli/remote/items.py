@@ -34,12 +34,12 @@ from tidings.client.items import Items
 from tidings.client.uploads import ENDINGS
 
 EXAMPLE = "done=true"
-"""What a field and its value look like, in error messages."""
+"""An example of a field and its value, for error messages."""
 
-cli = typer.Typer(help="Items of a collection: one by one and as files.", no_args_is_help=True)
+cli = typer.Typer(help="Items of a collection: one by one, or as files.", no_args_is_help=True)
 
 LISTS = ("__in", "__nin")
-"""The suffixes of filters that take several values."""
+"""The suffixes of filters that accept several values."""
 RETRIES = 6
 """Enough retries for an import to survive a server restart."""
 CONFLICT_ADVICE = "If items exist already, use --on-conflict replace, merge or skip."
@@ -52,24 +52,28 @@ Id = Annotated[str, typer.Argument(help="The item's id.")]
 Data = Annotated[str | None, typer.Option(help="The fields: JSON, @file, or - for stdin.", metavar="JSON")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A field; the value is JSON or plain text. Repeat for more.", metavar="NAME=VALUE"),
+    typer.Option(
+        "--set", help="A field to set; the value is JSON or plain text. Repeat for more.", metavar="NAME=VALUE"
+    ),
 ]
 Filter = Annotated[
     list[str] | None,
     typer.Option(
         help=(
-            "Only matching items, such as done=false or price__gte=10; repeat for more. For several values use "
-            "status__in=a,b, or repeat the option if a value contains a comma."
+            "Include only items that match, such as done=false or price__gte=10; repeat for more. For several values, "
+            "use status__in=a,b; if a value contains a comma, repeat the option for each value instead."
         ),
         metavar="NAME=VALUE",
     ),
 ]
-Words = Annotated[str | None, typer.Option("--q", help="Show only items that contain all of these words.")]
+Words = Annotated[str | None, typer.Option("--q", help="Include only items that contain all of these words.")]
 Sort = Annotated[str | None, typer.Option(help="The sort order, such as -price,title.")]
 Fields = Annotated[str | None, typer.Option(help="The fields to include, separated by commas.")]
-Tenant = Annotated[str | None, typer.Option(help="The tenant of the items (for keys without a tenant).")]
+Tenant = Annotated[str | None, typer.Option(help="The tenant that owns the items; for keys without a tenant.")]
 Revision = Annotated[int | None, revision_of("item")]
-Format = Annotated[str | None, typer.Option(help="csv or ndjson; by default taken from the file's extension.")]
+Format = Annotated[
+    str | None, typer.Option(help="The file's format: csv or ndjson. By default, its extension decides.")
+]
 
 
 @cli.command("list")
@@ -100,7 +104,8 @@ def show(
     collection: Collection,
     id: Id,
     expand: Annotated[
-        str | None, typer.Option(help="Also include the items that these references point to, separated by commas.")
+        str | None,
+        typer.Option(help="Fields with references, separated by commas; the items that they refer to are shown too."),
     ] = None,
     tenant: Tenant = None,
 ) -> None:
@@ -116,7 +121,7 @@ def create(
     collection: Collection,
     data: Data = None,
     set: Set = None,
-    id: Annotated[str | None, typer.Option(help="Your own id, not used by another item.")] = None,
+    id: Annotated[str | None, typer.Option(help="Your own id for the item; no other item may have it.")] = None,
     tenant: Tenant = None,
 ) -> None:
     """Create an item."""
@@ -139,7 +144,7 @@ def edit(
     """Change the given fields and keep the others; null removes a value."""
     changes = _fields(data, set)
     if not changes:
-        raise ValueError("Give at least one change, such as --set done=true.")
+        raise ValueError("Pass at least one change, such as --set done=true.")
     with _quotes_told(set):
         changed = out.client.items(collection, tenant).edit(id, changes, revision)
     out.answer(changed, lambda: out.details(changed, f"{id} is at revision {changed['revision']}."))
@@ -156,10 +161,13 @@ def delete(out: Session, collection: Collection, id: Id, revision: Revision = No
 @cli.command("import")
 def import_(
     collection: Collection,
-    file: Annotated[str, typer.Argument(help="CSV with a header line, or NDJSON; - for stdin.")],
+    file: Annotated[str, typer.Argument(help="A CSV file with a header line, or an NDJSON file; - for stdin.")],
     format: Format = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Store the good lines even if others are bad; the exit status is then 3.")
+        bool,
+        typer.Option(
+            "--partial", help="Store the valid lines even if others are refused; the exit status is 3 if any are."
+        ),
     ] = False,
     on_conflict: Annotated[
         str, typer.Option(help="What to do if an id already exists: refuse, replace, merge or skip.")
@@ -169,7 +177,7 @@ def import_(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Import a file of items: the whole file, or nothing."""
+    """Import a file of items. Either the whole file is imported or, unless --partial is given, nothing."""
     with session(url, key, as_json, retries=RETRIES) as out:
         source: Path | IO[bytes] = sys.stdin.buffer if file == "-" else Path(file)
         format = _format(file, format)
@@ -196,11 +204,14 @@ def export(
     format: Format = None,
     filter: Filter = None,
     q: Words = None,
-    sort: Annotated[str | None, typer.Option(help="created (the default), or -created for newest first.")] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="The order: created for oldest first (the default), or -created for newest first."),
+    ] = None,
     fields: Fields = None,
     tenant: Tenant = None,
 ) -> None:
-    """Export items as a file that `import` accepts. A file is written completely or not at all."""
+    """Export items to a file that `tidings items import` accepts. The file is written completely or not at all."""
     query = _filters(filter) | given(q=q, sort=sort, fields=fields)
     format = format or (_format(file, None) if file != "-" else "ndjson")
     items = out.client.items(collection, tenant)
@@ -218,7 +229,7 @@ def export(
         part.unlink(missing_ok=True)
     out.answer(
         {"exported": count, "file": file},
-        lambda: out.say(f"{counted(count, 'item')} {'is' if count == 1 else 'are'} in {file}."),
+        lambda: out.say(f"{counted(count, 'item')} {'was' if count == 1 else 'were'} exported to {file}."),
     )
 
 
@@ -300,7 +311,7 @@ def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
 
 @contextmanager
 def _quotes_told(set: list[str] | None) -> Iterator[None]:
-    """If a number was refused where a string is needed, add how the shell passes a string."""
+    """If a number was refused because a string is needed, explain how to pass a string in the shell."""
     try:
         yield
     except Invalid as wrong:
@@ -324,7 +335,7 @@ def _filters(texts: list[str] | None) -> dict[str, Any]:
     found: dict[str, list[str]] = {}
     for name, value in pairs(texts, "--filter", EXAMPLE):
         found.setdefault(name, []).append(value)
-    # A single value may be several separated by commas; each of several is taken as a whole.
+    # If a filter is given once, its value may be several, separated by commas; if repeated, each value is whole.
     return {
         name: (values[0].split(",") if name.endswith(LISTS) else values[0]) if len(values) == 1 else values
         for name, values in found.items()
@@ -335,7 +346,7 @@ def _format(file: str, format: str | None) -> str:
     """The kind of file. Raises ValueError if neither the option nor the extension says."""
     found = format or ENDINGS.get(Path(file).suffix.lower())
     if found is None or found not in ENDINGS.values():
-        raise ValueError("Give the file's format: --format csv or --format ndjson.")
+        raise ValueError("Specify the file's format: --format csv or --format ndjson.")
     return found
 
 

@@ -11,7 +11,7 @@ from tidings.cli.session import LIST_LIMIT, Limit, Session, calling, spelled_out
 from tidings.cli.terminal.values import pairs, read_json
 from tidings.client.calls import given
 
-cli = typer.Typer(help="Keys: who may call, what they may do, and how often.", no_args_is_help=True)
+cli = typer.Typer(help="Keys: who may call the API, what they may do, and how often.", no_args_is_help=True)
 
 _LIMIT = re.compile(r"([0-9]+)/([0-9]*)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -37,7 +37,7 @@ def create(
     tenant: Annotated[str | None, typer.Option(help="Limit the key to this tenant.")] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(help="A call limit: 10/s, 1000/d, 50/10m; repeat for more.", metavar="CALLS/TIME"),
+        typer.Option(help="A limit on calls, such as 10/s, 1000/d or 50/10m; repeat for more.", metavar="CALLS/TIME"),
     ] = None,
     expires: Annotated[str | None, typer.Option(help="When the key expires, such as 2027-01-01T00:00:00Z.")] = None,
     cors_origin: Annotated[
@@ -48,9 +48,9 @@ def create(
         ),
     ] = None,
 ) -> None:
-    """Create a key. It is shown only this once."""
+    """Create a key. It is shown once, and never again."""
     if not scope and not permit:
-        raise ValueError("Give the key at least one --scope, such as events:write, or a --permit, such as tasks=list.")
+        raise ValueError("A key needs at least one --scope, such as events:write, or a --permit, such as tasks=list.")
     permits = [_permit(collection, text) for collection, text in pairs(permit, "--permit", "tasks=list,get")]
     limits = [_limit(text) for text in limit or []]
     more = given(tenant=tenant, limits=limits or None, expires=expires, cors_origins=cors_origin or None)
@@ -78,7 +78,7 @@ def list_keys(out: Session, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("revoke")
 @calling
 def revoke(out: Session, id: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
-    """Revoke a key. It is refused from now on."""
+    """Revoke a key. From then on, it is refused."""
     out.client.revoke_key(id)
     out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
 

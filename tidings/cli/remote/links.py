@@ -15,10 +15,10 @@ from tidings.cli.terminal.values import read_json
 from tidings.client.client import Json
 from tidings.model.calls.trial import KEY_OF_TRIAL
 
-cli = typer.Typer(help="Links: actions on an event, or at a time of day.", no_args_is_help=True)
+cli = typer.Typer(help="Links: actions triggered by events or timers.", no_args_is_help=True)
 
 RUNS_LIMIT = 10
-"""Each run is one more call."""
+"""The number of runs to show by default. Each run takes one more call."""
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
@@ -45,7 +45,7 @@ def list_links(
 @cli.command("show")
 @calling
 def show(out: Session, name: Name) -> None:
-    """Show one link, the number of waiting deliveries, and when it is due if it has a timer."""
+    """Show one link, the number of waiting deliveries and, if it has a timer, when it is due."""
     found = out.client.links.get(name, counts=True)
     out.answer(found, lambda: out.details(found, name))
 
@@ -58,17 +58,17 @@ def test(
     event: Annotated[
         str | None,
         typer.Option(
-            help="The id of an event, or a file with an event: JSON with `type`, `data` ... A link with a timer "
+            help="The id of an event, or a JSON file with an event (`type`, `data` and so on). A link with a timer "
             "needs neither.",
             metavar="ID|FILE",
         ),
     ] = None,
 ) -> None:
-    """Show the exact edit or call that the link would make for an event, or when it is due. It changes nothing."""
+    """Show the exact edit or call that the link would make for an event, or when it is due. Nothing is changed."""
     file = Path(event or "")
     if event is None:
         if not {"every", "at", "cron"} & out.client.links.get(name)["when"].keys():
-            raise ValueError(f"The link {name} acts on events: name one with --event ID|FILE")
+            raise ValueError(f"The link {name} acts on events: pass one with --event ID|FILE")
         tried = out.client.links.test(name)
     elif file.suffix == ".json" or file.is_file():
         tried = out.client.links.test(name, event=_event(file))
@@ -88,7 +88,7 @@ def run(out: Session, name: Name) -> None:
 @cli.command("runs")
 @calling
 def runs(out: Session, name: Name, limit: Limit = RUNS_LIMIT) -> None:
-    """Show what a link did last: when, for which event, and what it read, sent or edited, or why it failed."""
+    """Show the last runs of a link: when, for which event, and what it read, sent or edited, or why it failed."""
     link = out.client.links.get(name)
     latest = islice(out.client.deliveries(link=name, limit=min(limit, PAGE_MAX)), limit)
     found = [out.client.delivery(each["id"]) for each in latest]
@@ -113,7 +113,7 @@ def kept(
 @cli.command("secret")
 @calling
 def secret(out: Session, name: Name) -> None:
-    """Show the secret that a link signs its requests with, if the server generated it. The receiver needs it."""
+    """Show the secret that a link signs its requests with, if the server generated it. Pass it to the receiver."""
     found = out.client.links.secret(name)
     out.answer(found, lambda: out.say(found["secret"]))
 
@@ -138,9 +138,9 @@ def reset(
     """Reset a link that polls. Its next run reads everything, and emits the differences."""
     done = out.client.links.reset(name, mirror=mirror, kept=forget_kept, subject=subject)
     records = f"; {counted(done['records'], 'record was', 'records were')} deleted" if mirror else ""
-    said = f"{name} begins again at its next run{records}."
+    said = f"{name} reads everything again at its next run{records}."
     if forget_kept:
-        said = f"{name} no longer has the values that it kept for {counted(done['kept'], 'subject', 'subjects')}."
+        said = f"The values that {name} kept for {counted(done['kept'], 'subject', 'subjects')} are deleted."
     out.answer(done, lambda: out.say(said))
 
 
@@ -149,7 +149,7 @@ def reset(
 def pause(
     out: Session,
     name: Name,
-    reason: Annotated[str | None, typer.Option(help="The reason, shown to anyone who checks later.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason for the pause, shown with the link.")] = None,
 ) -> None:
     """Pause a link; new events wait."""
     paused = out.client.links.pause(name, reason)
@@ -162,7 +162,7 @@ def resume(
     out: Session,
     name: Name,
     cancel_missed: Annotated[
-        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
+        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries instead, and act only on new events.")
     ] = False,
 ) -> None:
     """Resume a link, starting with the events that it missed."""
@@ -182,8 +182,8 @@ def delete(out: Session, name: Name) -> None:
 
 
 def _short(link: Json) -> Json:
-    """When it acts, what it does, and whether it fails, in a few words."""
-    # Servers of earlier versions do not say.
+    """A link as a row of the table: when it acts, what it does, and whether it fails."""
+    # Servers of earlier versions do not return this.
     failing = link.get("health", {}).get("failing_since")
     held = link.get("health", {}).get("held_until")
     if link["state"] == "enabled" and (failing or held):
@@ -266,7 +266,9 @@ def _show_trial(out: Session, tried: Json) -> None:
     if not tried["wants"]:
         out.say(f"{name} does not act on such an event: {tried['reason']}")
     if tried["elements"]:
-        out.say(f"It is split into {counted(len(tried['elements']), 'delivery', 'deliveries')}. The first is about:")
+        out.say(
+            f"The event is split into {counted(len(tried['elements']), 'delivery', 'deliveries')}. The first is about:"
+        )
         out.say(json.dumps(tried["elements"][0], ensure_ascii=False))
     if edit is not None:
         whose = "" if edit["tenant"] is None else f" of {edit['tenant']}"

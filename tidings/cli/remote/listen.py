@@ -1,7 +1,7 @@
 """`tidings listen`: follow the events and post each to a URL on this machine, as the webhook it would be.
 
-With `--hook` it sends what came to a hook instead, as it was received. Each accepted request is an event, so the feed
-of events says what came; the request itself is read from its receipt.
+With `--hook`, it sends the requests to a hook instead, as received. Each accepted request becomes an event, so the feed
+of events shows which requests arrived; the request itself is read from its receipt.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ NULL = msgspec.Raw(b"null")
 
 
 class Bookmark(msgspec.Struct, kw_only=True):
-    """The content of the file: the cursor, how many events after it are done, and the secret to sign events with."""
+    """The content of the file: the cursor, how many events after it were sent, and the secret to sign events with."""
 
     cursor: str
     done: int = 0
@@ -87,7 +87,7 @@ class FedPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outgoing(NamedTuple):
-    """What is sent next: when it happened, what it is, and how it is sent; `send` returns the status of the answer."""
+    """What is sent next: when it happened, what it is, and how it is sent; `send` returns the response's status."""
 
     time: str
     what: str
@@ -109,12 +109,12 @@ def listen(
 ) -> None:
     """Post each event, or a hook's requests, to a URL on this machine.
 
-    Events are signed like a webhook. With --hook, requests that the hook accepted are sent instead: the same method,
-    headers, query and body, byte for byte, so that the sender's own signature can be verified.
+    Events are signed like webhooks. With --hook, the requests that the hook accepted are sent instead, with the same
+    method, headers, query and body, byte for byte, so that the sender's own signature can be verified.
 
-    This is meant for development: no endpoint is registered, and nothing has to be reachable from outside. While
-    nothing listens at the URL, the command tries again every second; any response counts as received. Ctrl-C stops it;
-    the next run continues after the last event that was received.
+    This is meant for development: no endpoint is registered, and nothing has to be reachable from outside. If nothing
+    listens at the URL, the command tries again every second; any response counts as received. Ctrl-C stops the
+    command; its next run continues after the last event that was received.
     """
     with session(url, key, as_json) as out:
         check_options(to, hook, after, since)
@@ -139,16 +139,16 @@ def listen(
             raise ValueError(_way_on(wrong, path)) from None
         except KeyboardInterrupt:
             caught()
-            out.say(f"Stopped. The next run continues from here ({path}).")
+            out.say(f"Stopped. The next run continues from here (the position is in {path}).")
         finally:
             source.close()
 
 
 class _Source(Protocol):
-    """What is sent for events. Both raise ConnectionFailed or ServerFault if the server is unavailable."""
+    """What is sent for events. The methods raise ConnectionFailed or ServerFault if the server is unavailable."""
 
     def earlier(self) -> list[Callable[[], Outgoing]]:
-        """What comes before the first event, each still to be read."""
+        """What to send before the first event, as functions that read it."""
 
     def of(self, event: Fed) -> Outgoing | None:
         """What is sent for an event, if anything."""
@@ -271,7 +271,7 @@ class _Listener:
         return msgspec.json.decode(reply.body, type=FedPage)
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """What the server answers, however long it is unavailable."""
+        """The server's response, however long it takes to become available."""
         has_knocked = False
         while True:
             try:
@@ -310,8 +310,8 @@ def _way_on(wrong: ApiError, path: Path) -> str:
     if not isinstance(wrong, Gone) and not any(error.get("parameter") == "after" for error in wrong.errors):
         return str(wrong)
     return (
-        f"{wrong} Run it again with --after start to get every event that the server still has, or with --after "
-        f"end to get only new events. (The last run's position is in {path}.)"
+        f"{wrong} Run the command again with --after start to get every event that the server still has, or with "
+        f"--after end to get only new events. (The last run's position is in {path}.)"
     )
 
 
@@ -336,13 +336,13 @@ def _default_path(url: str, what: str) -> Path:
     try:
         folder = Path(state) if state else Path.home() / ".local" / "state"
     except RuntimeError:
-        raise ValueError("You have no home folder to keep the cursor in. Name a file with --cursor-file.") from None
+        raise ValueError("You have no home folder to save the position in. Pass a file with --cursor-file.") from None
     mark = hashlib.sha256(f"{url}\n{what}".encode()).hexdigest()[:12]
     return folder / "tidings" / f"listen-{mark}.json"
 
 
 def _read_place(path: Path, after: str | None, secret: str | None, *, signed: bool) -> Bookmark:
-    """Where the last run ended, unless told otherwise. `signed`: it gets a secret. Raises ValueError."""
+    """Where the last run ended, unless `after` is given. `signed`: it gets a secret. Raises ValueError."""
     if secret is not None:
         sign.secret_key(secret)
     try:

@@ -19,10 +19,10 @@ from tidings.cli.terminal.values import check_json
 from tidings.client import ApiError, ClientError, calls
 
 LINES_MAX = 5
-"""The maximum number of lines listed with a sentence about them."""
+"""The maximum number of line numbers to list before an error about them."""
 BATCH_EVENTS_MAX = 1000
 RETRIES = 6
-"""For each batch of a file: enough to survive a server restart."""
+"""The number of retries for each batch of a file: enough to survive a server restart."""
 
 _RESUME = re.compile(r"([0-9a-f]{16}):([0-9]+)")
 _PLACE = re.compile(r"/events/([0-9]+)(.*)")
@@ -33,15 +33,21 @@ def publish(
     data: Annotated[
         str | None, typer.Option(help="The event's data: JSON, @file, or - for stdin.", metavar="JSON")
     ] = None,
-    example: Annotated[bool, typer.Option("--example", help="Send the example that the type declares.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Publish the example that the event type declares.")
+    ] = False,
     subject: Annotated[str | None, typer.Option(help="What the event is about.")] = None,
-    id: Annotated[str | None, typer.Option(help="Your own id; an id is stored only once.")] = None,
+    id: Annotated[
+        str | None, typer.Option(help="Your own id for the event; only one event with this id is stored.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="When the event happened; defaults to now.", metavar="TIME")] = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant that the event belongs to.")] = None,
-    file: Annotated[str | None, typer.Option(help="One event (JSON) per line; - for stdin.", metavar="FILE")] = None,
+    file: Annotated[
+        str | None, typer.Option(help="A file with one event per line, in JSON; - for stdin.", metavar="FILE")
+    ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(help="Continue a --file after an error, with the value that the error message shows."),
+        typer.Option(help="Continue with --file after an error; the error message shows the value to pass."),
     ] = None,
     url: Url = None,
     key: Key = "",
@@ -51,14 +57,14 @@ def publish(
     with session(url, key, as_json, retries=RETRIES if file else 1) as out:
         if file is None:
             if type is None or (data is None) is not example:
-                raise ValueError("Give a TYPE and --data or --example, or --file with one event per line.")
+                raise ValueError("Pass a TYPE with --data or --example, or --file with one event per line.")
             if resume is not None:
                 raise ValueError("--resume requires --file.")
             text = _example(out, type) if data is None else _data(data)
             fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
             accepted = out.client.send(calls.create("/v1/events", calls.event_text(fields, text)))
-            # The server's answer to a repeat is the same, so that a retry is safe.
-            again = "" if id is None else " If this id was stored before, nothing new is sent."
+            # The server's response to a repeat is the same, so that a retry is safe.
+            again = "" if id is None else " If an event with this id was already stored, nothing is sent again."
             out.answer(accepted, lambda: out.say(f"{accepted['id']} is published.{again}"))
         elif example or any(each is not None for each in (type, data, subject, id, time, tenant)):
             raise ValueError("With --file, each line contains type, data and so on; omit the other options.")
@@ -86,7 +92,7 @@ def _example(out: Session, kind: str) -> str:
     example = msgspec.json.decode(found.body, type=dict[str, msgspec.Raw])["example"]
     text = bytes(example).decode()
     if text == "null":
-        raise ValueError(f"{kind} declares no example. Give --data.")
+        raise ValueError(f"{kind} declares no example. Use --data instead.")
     return text
 
 
@@ -140,7 +146,7 @@ def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], li
         try:
             json.loads(text)
         except ValueError as wrong:
-            # Those before it in its batch are not sent either, as if the server had refused this one.
+            # The lines before it in its batch are not sent either, as if the server had refused this one.
             raise ValueError(f"Line {number} is not valid JSON: {wrong}.") from None
         numbers.append(number)
         events.append(text)
@@ -150,7 +156,7 @@ def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], li
 
 
 def _lines(wrong: ApiError, numbers: list[int]) -> str:
-    """The errors of a batch by the lines of the file; each sentence once, with the lines it is about."""
+    """The errors of a batch, by line of the file; each message appears once, after the lines that it is about."""
     told: dict[tuple[str, str], list[int]] = {}
     for error in wrong.errors:
         match = _PLACE.fullmatch(error.get("pointer") or "")

@@ -19,23 +19,25 @@ def replay(
     out: Session,
     endpoint: Annotated[str | None, typer.Argument(help="The endpoint's id, ep_...")] = None,
     *,
-    since: Annotated[str, typer.Option(help="The start: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")],
+    since: Annotated[
+        str, typer.Option(help="The start: a time such as 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")
+    ],
     link: Annotated[
         str | None, typer.Option(help="Send through the operator's link with this name, instead of to an endpoint.")
     ] = None,
     until: Until = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Send only failed deliveries again; by default all events are sent.")
+        bool, typer.Option("--failed", help="Send only failed deliveries again; by default, all events are sent.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
 ) -> None:
     """Send a time range of events to an endpoint or link again.
 
-    The server runs it as a durable job: Ctrl-C only stops watching. Receivers see the same webhook-id again. A link
-    makes its edits and calls again, with the values of those events.
+    The server runs the replay as a durable job, so Ctrl-C only stops watching it. Receivers see the same webhook-id
+    again. A link makes its edits and calls again, with the values of those events.
     """
     if (endpoint is None) == (link is None):
-        raise ValueError("Give the id of an endpoint, or --link NAME.")
+        raise ValueError("Pass the id of an endpoint, or --link NAME.")
     now = SystemClock().now()
     body: dict[str, Any] = {
         "since": when(since, now),

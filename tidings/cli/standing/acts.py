@@ -19,10 +19,10 @@ CHANGED_CHARS_MAX = 100
 @calling
 def acts(
     out: Session,
-    about: Annotated[str | None, typer.Option(help="Show only acts about the thing with this id or name.")] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Show only acts of the key with this id.")] = None,
+    about: Annotated[str | None, typer.Option(help="Show only changes to the object with this id or name.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Show only changes made with the key with this id.")] = None,
     operation: Annotated[
-        str | None, typer.Option(help="Show only calls of this operation, such as edit_endpoint.")
+        str | None, typer.Option(help="Show only changes by this operation, such as edit_endpoint.")
     ] = None,
     since: Since = None,
     until: Until = None,
@@ -36,7 +36,7 @@ def acts(
 
 
 def _short(act: Mapping[str, Any]) -> dict[str, Any]:
-    """What it is about, and which members changed, for the table."""
+    """An act as a row of the table, with what it is about and which members changed."""
     changes = act["changes"]
     names = [change["name"] for change in changes] or [act["path"]]
     more = f" and {act['changes_total'] - 1:,} more" if act["changes_total"] > 1 else ""

@@ -28,16 +28,24 @@ POINTS_SHOWN, REASONS_SHOWN = 24, 10
 @calling
 def tallies(
     out: Session,
-    step: Annotated[str, typer.Option(help="minute or hour.", show_default=True)] = "minute",
-    endpoint: Annotated[str | None, typer.Option(help="Count only attempts to this endpoint, ep_...")] = None,
-    link: Annotated[str | None, typer.Option(help="Count only attempts of this link.")] = None,
+    step: Annotated[str, typer.Option(help="The length of a step: minute or hour.", show_default=True)] = "minute",
+    endpoint: Annotated[
+        str | None, typer.Option(help="Count only attempts to the endpoint with this id (ep_...).")
+    ] = None,
+    link: Annotated[str | None, typer.Option(help="Count only attempts of the link with this name.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Count only attempts for this tenant.")] = None,
-    since: Annotated[str | None, typer.Option(help="Start of the range: an RFC 3339 time.")] = None,
-    until: Annotated[str | None, typer.Option(help="End of the range: an RFC 3339 time.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="The start of the range (RFC 3339). The default is an hour ago with --step minute, and a day ago "
+            "with --step hour."
+        ),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The end of the range (RFC 3339). The default is now.")] = None,
 ) -> None:
-    """Show the results of attempts by minute or hour.
+    """Show the results of delivery attempts, by minute or hour.
 
-    The output also has the success rate, durations, and the most frequent reasons for failures, each with an example.
+    The output also shows the success rate, durations, and the most frequent reasons for failures, with an example each.
     """
     given = {"step": step, "endpoint": endpoint, "link": link, "tenant": tenant, "time__gte": since, "time__lt": until}
     query = {name: value for name, value in given.items() if value is not None}

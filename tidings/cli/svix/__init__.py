@@ -1,1 +1,1 @@
-"""Coming from Svix: what a Svix server has, copied through the door that Tidings has for its SDKs."""
+"""Moving from Svix: the configuration of a Svix server, copied through the API that Tidings has for Svix's SDKs."""

@@ -12,12 +12,12 @@ from tidings.client import Client
 
 TIMEOUT_SECONDS = 60.0
 REGION_URL = "https://api.{region}.svix.com"
-cli = typer.Typer(help="Svix: copy what a Svix server has.", no_args_is_help=True)
+cli = typer.Typer(help="Svix: copy the configuration of a Svix server.", no_args_is_help=True)
 
 
 @cli.callback()
 def group() -> None:
-    """Svix: copy what a Svix server has."""
+    """Svix: copy the configuration of a Svix server."""
 
 
 @cli.command("import")
@@ -27,16 +27,18 @@ def copy(
     source: Annotated[
         str, typer.Option("--from", envvar="SVIX_SERVER_URL", help="The URL of the Svix server.", metavar="URL")
     ] = "",
-    token: Annotated[str, typer.Option(envvar="SVIX_TOKEN", help="A token of that server.", metavar="TOKEN")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be created and changed.")] = False,
+    token: Annotated[
+        str, typer.Option(envvar="SVIX_TOKEN", help="An API token for that server.", metavar="TOKEN")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be created and changed.")] = False,
 ) -> None:
     """Copy event types, applications and endpoints with channels, headers, rates and secrets from a Svix server.
 
-    Receivers notice nothing: signatures stay the same. Run it as often as you like: whatever is already the same is
-    left alone. Nothing is deleted, and nothing is written at Svix. Messages and attempts are not copied.
+    Receivers do not notice the move, since signatures stay the same. You can run the command repeatedly: it changes
+    only what differs. It deletes nothing, and writes nothing at Svix. Messages and attempts are not copied.
     """
     if not token:
-        raise ValueError("a token of the Svix server is required: give one with --token or SVIX_TOKEN")
+        raise ValueError("a token for the Svix server is required: pass one with --token or SVIX_TOKEN")
     with Client(source or _usual(token), token, timeout_seconds=TIMEOUT_SECONDS, retries=2) as client:
         copier = Copier(SvixServer(client), SvixServer(out.client, "/svix"), dry_run=dry_run)
         copier.run()

@@ -18,7 +18,7 @@ EVENT_TYPES, APPLICATIONS, ENDPOINTS = "event types", "applications", "endpoints
 _OF_TYPES = ("description", "archived", "deprecated", "schemas", "featureFlag", "featureFlags", "groupName")
 _OF_ENDPOINTS = ("url", "description", "disabled", "metadata", "channels", "eventTypes", "throttleRate")
 _OLD_NAMES = {"filterTypes": "eventTypes", "rateLimit": "throttleRate"}
-"""What earlier versions of Svix call members."""
+"""Old names of members, from earlier versions of Svix, with the current ones."""
 
 
 class Refusal(Exception):
@@ -69,7 +69,7 @@ class SvixServer:
 
 
 class Copier:
-    """One run. `counts`: by kind, what happened to how many; `lost`: sentences about what was not copied."""
+    """One run. `counts`: the number of objects by kind and result; `lost`: sentences about what was not copied."""
 
     def __init__(self, source: SvixServer, target: SvixServer, *, dry_run: bool) -> None:
         self._source, self._target, self._dry_run = source, target, dry_run
@@ -79,7 +79,7 @@ class Copier:
         }
         self.lost: list[str] = []
         self._whose = ""
-        """The id here of the application whose endpoints are copied."""
+        """The id, on the target server, of the application whose endpoints are being copied."""
 
     @property
     def failed(self) -> bool:
@@ -96,7 +96,7 @@ class Copier:
         except Refusal as wrong:
             raise ValueError(f"The Svix server refused: {wrong}") from None
         except (KeyError, TypeError, AttributeError):
-            raise ValueError("What answers at --from is not a Svix server.") from None
+            raise ValueError("The server at --from is not a Svix server.") from None
 
     def _try(self, kind: str, name: str, copy: Callable[[], str]) -> bool:
         """Copy one thing, and count what happened to it. False: it was refused."""
@@ -135,7 +135,7 @@ class Copier:
                 self.lost.append(f"endpoints of {name}: all {skipped}, as the application was not copied")
             return
         if app.get("throttleRate") or app.get("rateLimit"):
-            self.lost.append(f"{name}: its rate, as only endpoints have one here")
+            self.lost.append(f"{name}: its rate, since only endpoints have a rate in Tidings")
         for endpoint in self._source.list("app", app["id"], "endpoint", order="ascending"):
             about = f"endpoint {endpoint.get('uid') or endpoint['id']} of {name}"
             self._try(ENDPOINTS, about, partial(self._endpoint, app, endpoint, about))
@@ -145,7 +145,7 @@ class Copier:
         wanted = {"name": app["name"] or ident, "metadata": app.get("metadata") or {}, "uid": uid}
         there, names = self._there(ident, uid, "app")
         if there is None:
-            # Under its own id first, which also becomes its id here if it can be one.
+            # Created under its id at Svix, which becomes its id here too if it is valid.
             self._write("POST", "app", body={**wanted, "uid": ident})
             self._write("PATCH", "app", ident, body={"uid": uid, "formerId": ident})
             self._whose = ident
@@ -157,7 +157,7 @@ class Copier:
         return "changed" if differs else "unchanged"
 
     def _there(self, ident: str, uid: str | None, *steps: str) -> tuple[Json | None, Json]:
-        """What a thing at Svix is here, and what to change so that its id and its uid find it, too."""
+        """The counterpart here of an object at Svix, and what to change so that its id and its uid find it too."""
         by_id = self._target.find(*steps, ident)
         there = by_id if by_id is not None or uid is None else self._target.find(*steps, uid)
         if there is None or (by_id is not None and there.get("uid") == uid):
@@ -186,7 +186,7 @@ class Copier:
             self._write("PATCH", *one, body={**differs, **_blank(differs)})
         has_secret = self._target.call("GET", *one, "secret")["key"] == _whole(secret)
         if not has_secret:
-            # The secret before signs too, for as long as at Svix.
+            # The previous secret also signs, for as long as it would at Svix.
             self._write("POST", *one, "secret", "rotate", body={"key": secret})
         known = {name.lower() for name in self._target.call("GET", *one, "headers")["sensitive"]}
         fresh = {name: value for name, value in headers.items() if name.lower() not in known}

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 INT_CHARS_MAX = 100
-"""Longer whole numbers are kept as text: Python converts only a limited number of digits."""
+"""Whole numbers with more characters are kept as text, since Python converts only a limited number of digits."""
 
 
 class Number(float):

@@ -15,7 +15,7 @@ GAP = "  "
 INDENT = "    "
 
 Columns = Mapping[str, str]
-"""Heading -> field of the row."""
+"""The columns of a table: each heading, with the field of the row that it shows."""
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Columns, width: int | None) -> Iterator[str]:

@@ -19,5 +19,5 @@ def counting(given: str | int) -> int:
     """A whole number from 1. Raises BadParameter."""
     found = whole(given)
     if found < 1:
-        raise typer.BadParameter("It must be at least 1.")
+        raise typer.BadParameter("The number must be at least 1.")
     return found

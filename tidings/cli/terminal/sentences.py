@@ -38,12 +38,12 @@ def _named(name: str) -> str:
 
 
 _ADVICE = {
-    errno.EACCES: "the user running Tidings is not permitted to. Grant permission, or choose another place.",
-    errno.EPERM: "the user running Tidings is not permitted to. Grant permission, or choose another place.",
-    errno.EROFS: "its file system is read-only. Choose another place.",
-    errno.EEXIST: "it is a file or a broken link, but must be a folder. Choose another place.",
-    errno.ENOTDIR: "part of its path is a file, not a folder. Choose another place.",
-    errno.ENOENT: "it does not exist, and cannot be created there. Choose another place.",
+    errno.EACCES: "the user running Tidings has no permission. Grant permission, or choose another path.",
+    errno.EPERM: "the user running Tidings has no permission. Grant permission, or choose another path.",
+    errno.EROFS: "its file system is read-only. Choose another path.",
+    errno.EEXIST: "it is a file or a broken link, but must be a folder. Choose another path.",
+    errno.ENOTDIR: "part of its path is a file, not a folder. Choose another path.",
+    errno.ENOENT: "it does not exist, and cannot be created there. Choose another path.",
     errno.ENOSPC: "the disk is full.",
     errno.ENAMETOOLONG: "the name is too long.",
     errno.EMFILE: "too many files are open. Raise the limit (ulimit -n).",

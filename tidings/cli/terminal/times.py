@@ -14,9 +14,10 @@ _AGO = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Since = Annotated[
-    str | None, typer.Option(help="The start: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")
+    str | None,
+    typer.Option(help="The start: a time such as 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME"),
 ]
-Until = Annotated[str | None, typer.Option(help="The end (exclusive); written like --since.", metavar="TIME")]
+Until = Annotated[str | None, typer.Option(help="The end (exclusive), in the same form as --since.", metavar="TIME")]
 
 
 def between(since: str | None, until: str | None, now: Micros) -> tuple[str | None, str | None]:
@@ -37,4 +38,6 @@ def when(text: str | None, now: Micros) -> str | None:
     try:
         return moment.to_text(moment.from_text(text))
     except ValueError:
-        raise ValueError(f"{text!r} is not a time; write 2026-11-21T01:02:03Z, or an age such as 2h") from None
+        raise ValueError(
+            f"{text!r} is not a time; write a time such as 2026-11-21T01:02:03Z, or an age such as 2h"
+        ) from None

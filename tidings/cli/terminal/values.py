@@ -20,7 +20,7 @@ def double(text: str) -> float:
 
 
 def read_json(text: str, what: str) -> Any:
-    """JSON from an option. Raises ValueError with a sentence, also for a number that would be sent changed."""
+    """JSON from an option. Raises ValueError with a sentence, also for a number that would lose digits."""
     try:
         return json.loads(text, parse_float=double)
     except ValueError as wrong:
@@ -47,7 +47,7 @@ def pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[
 
 
 def values(texts: Sequence[str] | None, example: str, lists: Mapping[str, str] = _NONE) -> dict[str, Any]:
-    """The values of --set by name: each is JSON or plain text, and whatever begins like JSON must be valid.
+    """The values of --set by name: each is JSON or plain text; a value that begins like JSON must be valid JSON.
 
     `lists`: the names whose values are lists, with an example of each. Raises ValueError, also for a name that is given
     twice.

@@ -1,1 +1,1 @@
-"""Commands about webhooks of other senders: schemes, trigger, verify. They call no Tidings server."""
+"""Commands about other senders' webhooks and about forms. `schemes`, `trigger` and `verify` need no server."""

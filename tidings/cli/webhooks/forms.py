@@ -16,10 +16,10 @@ from tidings.client.client import Json
 
 cli = typer.Typer(help="Forms: pages that people fill in.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The form, by its path or its id (form_...).")]
+Id = Annotated[str, typer.Argument(help="The form's path or id (form_...).")]
 FIELD_HELP = (
-    "A field: its name and type, such as email=email, or its name and declaration as JSON, such as "
-    '\'age={"type": "integer", "min": 18}\'; repeat for more, in the order of the page.'
+    "A field: its name with its type, such as email=email, or with its declaration in JSON, such as "
+    '\'age={"type": "integer", "min": 18}\'. Repeat the option for each field, in the order of the page.'
 )
 FieldsOption = Annotated[list[str] | None, typer.Option("--field", help=FIELD_HELP, metavar="NAME=TYPE")]
 FieldsFile = Annotated[
@@ -47,7 +47,7 @@ def _options(
     thanks: Thanks = None,
     type: Type = None,
 ) -> Json:
-    """What is given, in the form of the API. Raises ValueError."""
+    """The given options in the form of the API. Raises ValueError."""
     found = given(title=title, description=description, thanks=thanks, type=type)
     if fields := _fields(field, fields_file):
         found["fields"] = fields
@@ -67,7 +67,7 @@ def create(
     tenant: Annotated[str | None, typer.Option(help="The tenant that the form's events belong to.")] = None,
     set: Set = None,
 ) -> None:
-    """Declare a page that people fill in. Each submission is checked, kept, and becomes an event."""
+    """Declare a page that people fill in. Each submission is checked and kept, and becomes an event."""
     options = options | values(set, EXAMPLE, LISTS) | given(tenant=tenant)
     if "fields" not in options:
         raise ValueError("A form needs fields: --field email=email, or --fields-file fields.json")
@@ -109,7 +109,7 @@ def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("edit")
 @calling
 def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: Revision = None) -> None:
-    """Change a form. The change takes effect with the next request; fields that you give replace all existing ones."""
+    """Change a form. The change takes effect with the next request. If you pass fields, they replace all old ones."""
     changes = options | values(set, EXAMPLE, LISTS)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings forms edit --help")
@@ -129,7 +129,7 @@ def _fields(given: Sequence[str] | None, file: str | None) -> Json:
     """The fields of the options, or of a file. Raises ValueError."""
     if file is not None:
         if given:
-            raise ValueError("Give --field or --fields-file, not both")
+            raise ValueError("Use --field or --fields-file, not both")
         found = read_json(content(file).decode("utf-8", "replace"), file)
         if not isinstance(found, dict):
             raise ValueError(f"{file} is not a JSON object of fields by name")

@@ -16,13 +16,15 @@ from tidings.client.client import Json
 
 cli = typer.Typer(help="Hooks: URLs for other systems' webhooks.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The hook, by its path or its id (hook_...).")]
-SchemeName = Annotated[str, typer.Option("--scheme", help="The sender, such as github, or @FILE with your own scheme.")]
+Id = Annotated[str, typer.Argument(help="The hook's path or id (hook_...).")]
+SchemeName = Annotated[str, typer.Option("--scheme", help="The sender, such as github, or @FILE for your own scheme.")]
 Type = Annotated[
     str | None,
     typer.Option(help="The type of the hook's events; {type} stands for the sender's own name for the event."),
 ]
-Subject = Annotated[str | None, typer.Option(help="Where to find the subject, such as json:data.id.")]
+Subject = Annotated[
+    str | None, typer.Option(help="Where to find the event's subject in a request, such as json:data.id.")
+]
 Description = Annotated[str | None, typer.Option(help="A description.")]
 Set = Annotated[list[str] | None, set_of('repeats=content or methods=["GET"]')]
 Revision = Annotated[int | None, revision_of("hook")]
@@ -40,7 +42,7 @@ def _options(
     subject: Subject = None,
     description: Description = None,
 ) -> Json:
-    """What is given, in the form of the API. Raises ValueError."""
+    """The given options in the form of the API. Raises ValueError."""
     found = given(type=type, subject=subject, description=description)
     if secret or secret_file is not None:
         found["secrets"] = secrets_of(secret, secret_file)
@@ -63,7 +65,7 @@ def create(
     tenant: Annotated[str | None, typer.Option(help="The tenant that the hook's events belong to.")] = None,
     set: Set = None,
 ) -> None:
-    """Declare a URL for another system's webhooks. They are verified, kept, and become events."""
+    """Declare a URL for another system's webhooks. Each webhook is verified and kept, and becomes an event."""
     options = {"secrets": secrets_of(None, None), **options, **values(set, EXAMPLE, LISTS), **given(tenant=tenant)}
     made = out.client.create_hook(path, _scheme(scheme), **options)
     out.answer(made, lambda: out.details(made, f"{made['id']} is declared. Its URL: {made['url']}"))
@@ -97,13 +99,13 @@ def edit(
     id: Id,
     *,
     scheme: Annotated[
-        str | None, typer.Option("--scheme", help="Another sender, or @FILE with your own scheme.")
+        str | None, typer.Option("--scheme", help="Another sender, or @FILE for your own scheme.")
     ] = None,
     options: Options,
     set: Set = None,
     revision: Revision = None,
 ) -> None:
-    """Change a hook. The change takes effect with the next request; secrets that you give replace all existing ones."""
+    """Change a hook. The change takes effect with the next request. If you pass secrets, they replace all old ones."""
     changes = options | values(set, EXAMPLE, LISTS)
     if scheme is not None:
         changes["scheme"] = _scheme(scheme)
@@ -122,7 +124,7 @@ def delete(out: Session, id: Id) -> None:
 
 
 def _scheme(text: str) -> str | Json:
-    """A scheme's name, or what a file says. Raises ValueError."""
+    """A scheme's name, or the scheme in a file. Raises ValueError."""
     if not text.startswith("@"):
         return text
     try:

@@ -24,7 +24,7 @@ Secrets = Annotated[
     list[str] | None,
     typer.Option(
         "--secret",
-        help=f"The secret; repeat for several. Other users can see it in the process list; prefer --secret-file or "
+        help=f"The secret; repeat for several. Other users can see it in the process list, so prefer --secret-file or "
         f"{SECRET_VARIABLE}.",
         metavar="SECRET",
     ),
@@ -35,21 +35,20 @@ SecretFile = Annotated[
 SchemeSettings = Annotated[
     list[str] | None,
     typer.Option(
-        "--setting", help="A setting that some schemes require, NAME=VALUE; repeat for more.", metavar="NAME=VALUE"
+        "--setting", help="A setting that the scheme requires, as NAME=VALUE; repeat for more.", metavar="NAME=VALUE"
     ),
 ]
 PublicUrl = Annotated[
-    str, typer.Option(help="The URL that the sender calls, with its query; some schemes sign it.", metavar="URL")
+    str,
+    typer.Option(help="The URL that the sender calls, including the query; some schemes sign it.", metavar="URL"),
 ]
 
 
 def _came_to(
-    hook: Annotated[str | None, typer.Option(help="Show only requests to this hook, given by its path or id.")] = None,
-    form: Annotated[
-        str | None, typer.Option(help="Show only submissions of this form, given by its path or id.")
-    ] = None,
+    hook: Annotated[str | None, typer.Option(help="Show only requests to the hook with this path or id.")] = None,
+    form: Annotated[str | None, typer.Option(help="Show only submissions of the form with this path or id.")] = None,
 ) -> tuple[str | None, str | None]:
-    """The hook or form whose requests are listed; None: of all."""
+    """The hook or form whose requests are listed; None for all."""
     return hook, form
 
 
@@ -58,13 +57,13 @@ CameTo = Annotated[tuple[str | None, str | None], Together(_came_to)]
 
 def set_of(examples: str) -> Any:
     """The option --set of hooks and forms."""
-    said = f"Any other option, such as {examples}; the value is JSON or plain text."
+    said = f"Set any other option, such as {examples}; the value is JSON or plain text."
     return typer.Option("--set", help=said, metavar="NAME=VALUE")
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Ends the command with a sentence for what is refused."""
+    """Ends the command with a sentence if something is refused."""
     try:
         yield
     except Refused as wrong:
@@ -97,7 +96,7 @@ def secrets_of(given: Sequence[str] | None, file: str | None) -> list[str]:
     if not found and variable is not None:
         found = [variable]
     if not all(each.strip() for each in found):
-        raise ValueError("This secret is empty. Give the one that the sender uses.")
+        raise ValueError("The secret is empty. Pass the one that the sender uses.")
     return found
 
 

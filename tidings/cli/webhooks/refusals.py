@@ -1,4 +1,4 @@
-"""`tidings refusals`: what hooks and forms refused and why, and letting it in after all."""
+"""`tidings refusals`: what hooks and forms refused and why; a refused request can be accepted later."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def show(out: Session, id: Id) -> None:
 @cli.command("retry")
 @calling
 def retry(out: Session, id: Id) -> None:
-    """Check a refused request again as of its arrival, and let it in as an event if it is now genuine."""
+    """Check a refused request again, as of the time it arrived. If it is now genuine, it becomes an event."""
     receipt = out.client.retry_refusal(id)
-    out.answer(receipt, lambda: out.say(f"The request was let in as the event {receipt['event_id']}."))
+    out.answer(receipt, lambda: out.say(f"The request was accepted as the event {receipt['event_id']}."))

@@ -1,4 +1,4 @@
-"""`tidings schemes`: the senders whose webhooks can be checked, and all about one of them."""
+"""`tidings schemes`: the senders whose webhooks can be verified, and the details of one of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidings.views.schemes import SchemeDetail, scheme_detail, scheme_view
 
 
 def schemes(
-    name: Annotated[str | None, typer.Argument(help="The scheme to show, by its name or an alias.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The name or an alias of the scheme to show.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the senders whose webhooks can be verified, or show one of them in detail, with a signed sample."""

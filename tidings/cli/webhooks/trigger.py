@@ -34,14 +34,15 @@ def trigger(
     secret: Secrets = None,
     secret_file: SecretFile = None,
     setting: SchemeSettings = None,
-    body: Annotated[str | None, typer.Option(help="Your own body: a file, or - for stdin.", metavar="FILE")] = None,
+    body: Annotated[str | None, typer.Option(help="A file with your own body, or - for stdin.", metavar="FILE")] = None,
     public_url: PublicUrl = "",
     curl: Annotated[bool, typer.Option("--curl", help="Print a curl command instead of the raw request.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a correctly signed webhook, and send or print it. Each call makes a new delivery, with its own id and time.
+    """Create a correctly signed webhook, with a new id and the current time, and send or print it.
 
-    Without a secret, an example is used: `tidings schemes SCHEME` shows it. For key pairs, pass the private key (PEM).
+    Without a secret, an example secret is used, which `tidings schemes SCHEME` shows. If the scheme uses key pairs,
+    pass the private key (PEM).
     """
     with options.refusals():
         known = options.scheme_of(scheme)
@@ -78,8 +79,8 @@ def _example(scheme: Scheme) -> list[str]:
     found = schemes.example_secret(scheme)
     if not found:
         raise ValueError(
-            f"{scheme.title or scheme.name} signs with a key pair: pass a private key with --secret-file, such as "
-            "one made with `openssl genpkey`"
+            f"{scheme.title or scheme.name} signs with a key pair: pass a private key with --secret-file, for "
+            "example one made with `openssl genpkey`"
         )
     return [found]
 

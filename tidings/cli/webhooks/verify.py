@@ -1,4 +1,4 @@
-"""`tidings verify`: whether a request is from whom it says, and if not, why, in the words of the server."""
+"""`tidings verify`: whether a request is from the sender that it names and, if not, why, as the server puts it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def verify(
         list[str] | None,
         typer.Option(help="A header, if FILE contains only the body; repeat for more.", metavar="'NAME: VALUE'"),
     ] = None,
-    method: Annotated[str, typer.Option(help="The request's method, for use with --header.")] = "POST",
+    method: Annotated[str, typer.Option(help="The request's method; only used with --header.")] = "POST",
     at: Annotated[
         str | None,
-        typer.Option(help="When the request arrived: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME"),
+        typer.Option(help="When the request arrived: a time (2026-11-21T01:02:03Z) or an age (2h).", metavar="TIME"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a received webhook, and explain why it fails if it is not genuine.
+    """Verify a received webhook, or explain why it is not genuine.
 
     FILE is the request as received: first line, headers, an empty line and the body, byte for byte. With --header, FILE
     is only the body. Keys and certificates that a sender publishes are not fetched: pass them with --secret-file.
@@ -64,7 +64,7 @@ def verify(
         _tell(known.title or "this sender", len(secrets), verdict, handshake)
     if not accepted and not secrets and (example := schemes.example_secret(known)):
         advice = (
-            f"No secret was given. What `tidings trigger` signs without one is verified with: --secret {quote(example)}"
+            f"No secret was given. To verify what `tidings trigger` signs without one, use: --secret {quote(example)}"
         )
         typer.echo(advice, err=True)
     if not accepted:
@@ -98,7 +98,7 @@ def _tell(title: str, secrets: int, verdict: Verdict, handshake: HandshakeAnswer
         said = (
             handshake.refused or f"The response is {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
         )
-        typer.echo(f"This is the handshake {handshake.handshake} of {title}. {printable(said)}")
+        typer.echo(f"This is the {handshake.handshake} handshake of {title}. {printable(said)}")
     if handshake is not None and handshake.refused is None:
         return
     if verdict.ok:

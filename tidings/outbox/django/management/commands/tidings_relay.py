@@ -25,8 +25,12 @@ class Command(BaseCommand):
         """The options; the settings TIDINGS_URL and TIDINGS_KEY, or variables with those names, are the defaults."""
         parser.add_argument("--url", default=_setting("TIDINGS_URL") or DEFAULT_URL, help="The Tidings server's URL.")
         parser.add_argument("--key", default=_setting("TIDINGS_KEY"), help="A key with the scope events:write.")
-        parser.add_argument("--database", default="default", help="The database that has the outbox.")
-        parser.add_argument("--once", action="store_true", help="Publish the events that are there now, and exit.")
+        parser.add_argument(
+            "--database", default="default", help="The database with the outbox, by its name in the settings."
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="Publish the events that are in the outbox now, and exit."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it; SIGTERM and Ctrl-C finish the batch in progress."""
@@ -48,7 +52,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{_events(done.published)} published from the outbox.")
         if done.refused:
             raise CommandError(
-                f"{_events(done.refused)} refused by the server, and left in the outbox. `tidings outbox "
+                f"{_events(done.refused)} refused by the server and left in the outbox. `tidings outbox "
                 "status` shows why."
             )
 
