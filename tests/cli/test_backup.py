@@ -95,7 +95,7 @@ def test_backups_of_another_server_in_the_same_folder_are_left_alone_and_not_tri
     assert restore(run, "--trial", backups, "--data", tmp_path / "other")["file"] == str(theirs[1])
     Path(ours["file"]).rename(backups / "tidings-20260103T000000Z.db")
     said = run("backup", str(backups), "--data", str(folder), "--keep", "1").stdout
-    assert "Deleted, to keep 1: tidings-20260103T000000Z.db.\n" in said
+    assert "Deleted, so that no more than 1 remain: tidings-20260103T000000Z.db.\n" in said
     assert "Left alone, as they are not backups of this database: tidings-20260101T000000Z.db, " in said
     assert all(path.exists() for path in (*theirs, no_backup))
 
@@ -186,7 +186,7 @@ def test_the_copy_is_private_and_has_its_name_only_when_it_is_whole(folder: Path
 def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Path) -> None:
     said = run("backup", str(tmp_path / "a.db"), "--data", str(folder))
     assert said.exit_code == 0 and "3 events and 1 endpoint " in said.stdout
-    assert f"The key is {folder}/secret.key: keep a copy elsewhere" in said.stdout
+    assert f"The key is in {folder}/secret.key: keep a copy elsewhere" in said.stdout
     said = run("backup", str(tmp_path / "b.db"), "--data", str(folder), "--with-key", str(tmp_path / "b.key"))
     assert "Keep this file apart" in said.stdout
     kept = (folder / "secret.key").rename(tmp_path / "kept.key")

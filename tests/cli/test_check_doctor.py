@@ -111,7 +111,7 @@ def test_check_says_what_is_declared(read: Read, run: Run, tmp_path: Path) -> No
     text = f"collections:\n  tasks:\n    fields: {fields}\n"
     (tmp_path / "tidings.yaml").write_text(text)
     assert read("check")["collections"] == ["tasks"]
-    assert "It declares collections tasks." in run("check").stdout
+    assert "The file declares collections tasks." in run("check").stdout
 
 
 def test_check_refuses_files_that_are_not_text(run: Run, tmp_path: Path) -> None:
@@ -178,9 +178,7 @@ def test_doctor_names_tenants_that_want_more_than_their_share(read: Read, server
     found = [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
     while share.held(None):
         share.give_back(None)
-    assert found[0]["detail"].startswith(
-        "Your own work, which names no tenant, wanted more than its share of streams 28"
-    )
+    assert found[0]["detail"].startswith("Your own work, which has no tenant, wanted more than its share of streams 28")
 
 
 def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -198,7 +196,10 @@ def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
         assert advice in said.stdout
     assert not (folder / "tidings.db").exists()
     (folder / "secret.key").unlink()
-    assert "The first start creates it." in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
+    assert (
+        "The server creates it at its first start."
+        in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
+    )
 
 
 def test_doctor_finds_a_database_that_other_users_can_read(run: Run, server: TestServer) -> None:
@@ -288,7 +289,7 @@ def test_doctor_advises_what_helps_against_the_obstacle(tmp_path: Path, monkeypa
 def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:
     said = run("doctor", "--data", str(server.folder), "--key", "wrong")
     assert said.exit_code == 1 and "tidings keys create" in said.stdout
-    assert "Give one with --key" in run("doctor", "--data", str(server.folder), env={"TIDINGS_KEY": ""}).stdout
+    assert "Pass one with --key" in run("doctor", "--data", str(server.folder), env={"TIDINGS_KEY": ""}).stdout
 
 
 def test_doctor_reports_wrong_settings(run: Run, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_check_names_line_and_column(run: Run, write: Any) -> None:
     assert "line 8, column 5: 'wann' is unknown here" in wrong.stderr
     assert "line 9, column 37: There is no datum here." in wrong.stderr
     right = run("check", write(ORDERS + SHOP))
-    assert "It declares collections orders; links shop-update." in right.stdout
+    assert "The file declares collections orders; links shop-update." in right.stdout
 
 
 @pytest.mark.slow

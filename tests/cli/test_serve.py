@@ -396,4 +396,6 @@ def test_a_first_start_on_a_full_disk_says_which_one(tmp_path: Path) -> None:
         timeout=SECONDS,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith(f"; make room on the disk of {folder}, and start again.\n"), done.stderr
+    assert done.stderr.endswith(f"; free some space on the disk of {folder}, and start the server again.\n"), (
+        done.stderr
+    )

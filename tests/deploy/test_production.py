@@ -127,7 +127,7 @@ def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, t
         return wrong(data.look_at_data(settings, at))
 
     found = judged()
-    assert "No backup was ever made" in found["backup"] and "No backup has ever been restored" in found["trial"]
+    assert "has ever been made" in found["backup"] and "No backup has ever been restored" in found["trial"]
     assert "No copy of" in found["secret"]
     here = ("--data", str(folder))
     assert run("backup", str(kept), "--with-key", str(keys / "kept.key"), *here).exit_code == 0
@@ -139,7 +139,7 @@ def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, t
     assert "2.0 days ago" in judged(now + 2 * DAY)["backup"]
     assert "No backup has been restored on trial for 39 days" in judged(now + 39 * DAY + HOUR)["trial"]
     (kept / "secret.key").write_bytes((keys / "kept.key").read_bytes())
-    assert "is the secret key, next to the backups" in judged()["secret"]
+    assert "contains the secret key, next to the backups" in judged()["secret"]
     next(kept.glob("*.db")).unlink()
     assert "but no longer exists" in judged()["backup"]
     assert "there is no backup in" in run("restore", str(kept), "--trial", *here).stderr
@@ -205,7 +205,7 @@ def test_a_key_that_only_the_server_has_is_asked_for(tmp_path: Path) -> None:
     assert "for this command, but a server runs with a secret key" in missing.detail
     assert "/etc/tidings.env" in missing.detail and "Errno" not in missing.detail
     [missing] = [each for each in data.look_at_data(settings, 0) if each.what == "secret"]
-    assert missing.detail.endswith("Put it back from your copy, or set that variable to it.")
+    assert missing.detail.endswith("Restore the file from your copy, or set the variable to the key.")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_that_nobody_answers_is_said_once_and_why(run: Run, tmp_path: Path, url:
 def test_counts_are_english() -> None:
     asked = 'tidings_answers_total{operation="metrics",status="200"} 1.0'
     text = f"{asked}\nprocess_start_time_seconds {time.time() - 60}\n"
-    assert "were read 1 time since the server started 1 minute ago" in usage._watched(text).detail
+    assert "have been read 1 time since the server started 1 minute ago" in usage._watched(text).detail
 
 
 def test_the_servers_process_is_judged_and_not_the_doctors(server: TestServer, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_the_servers_process_is_judged_and_not_the_doctors(server: TestServer, t
     assert found["user"].state == ("fail" if os.geteuid() == 0 else "ok")
     assert "writes a line for each step" in found["log"].detail
     [absent, *_] = service.look_at_service(settings_of(tmp_path))
-    assert "No server runs on" in absent.detail
+    assert "No server uses" in absent.detail
 
 
 def test_an_interpreter_in_a_home_folder_is_named(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ Keep = Annotated[
     int | None,
     typer.Option(
         parser=counting,
-        help="Keep this many of this database's backups in the folder DEST, and delete the older ones.",
+        help="Keep only this many backups of this database in the folder DEST, and delete older ones.",
         metavar="NUMBER",
     ),
 ]
@@ -59,11 +59,12 @@ def backup(
 ) -> None:
     """Copy the database while the server runs, and check the copy.
 
-    The copy shows a single moment, and writes continue. The copy gets its name once it is complete, checked and on
-    disk. It does not contain the secret key: --with-key writes the key to a separate file, to be kept elsewhere.
+    The copy shows the database at a single moment, and writes continue. It gets its final name once it is complete,
+    checked and on disk. It does not contain the secret key: --with-key writes the key to a separate file, which must
+    be kept elsewhere.
 
-    On PostgreSQL the command makes no copy: it checks the database, prints the commands that make one, and exits with
-    1.
+    On PostgreSQL, the command makes no copy: it checks the database, prints the commands that make one, and exits
+    with status 1.
     """
     settings = settings_of(config, data, database)
     now = SystemClock().now()
@@ -89,7 +90,7 @@ def backup(
 
 
 def _check_places(dest: str, with_key: Path | None, *, is_folder: bool) -> None:
-    """Raise StoreError if nothing may be written there, before anything is copied."""
+    """Raise StoreError if nothing can be written there, before anything is copied."""
     from tidings.store import backup
 
     if not dest:
@@ -117,7 +118,7 @@ def _say(
         return
     typer.echo(f"{made.file}: {size(made.bytes)} with {held(made)}, copied and checked in {made.seconds:.1f} s.")
     if deleted:
-        typer.echo(f"Deleted, to keep {keep}: {', '.join(each.name for each in deleted)}.")
+        typer.echo(f"Deleted, so that no more than {keep} remain: {', '.join(each.name for each in deleted)}.")
     if left:
         typer.echo(f"Left alone, as they are not backups of this database: {', '.join(each.name for each in left)}.")
     typer.echo(_about_key(settings, made, with_key))
@@ -151,7 +152,7 @@ def settings_of(config: str | None, data: str | None, database: str | None) -> S
 
 
 def reason(wrong: Exception) -> str:
-    """The obstacle, in words."""
+    """What went wrong, in words."""
     if isinstance(wrong, OSError) and wrong.strerror:
         return f"{wrong.filename}: {wrong.strerror}" if wrong.filename else wrong.strerror
     return str(wrong)
@@ -213,11 +214,11 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
     mark = f" (mark {made.contents.secret_mark})" if made.contents.secret_mark else ""
     if with_key is not None:
         return (
-            f"{with_key}: the secret key{mark}. Keep this file apart from the backup: together they reveal "
+            f"{with_key}: the secret key{mark}. Keep this file apart from the backup: together, they reveal "
             "every signing secret."
         )
     said = _place_of_key(settings, " (--with-key FILE writes one)")
-    return f"The secret key{mark} is not included. {said}; without the key the backup is useless."
+    return f"The secret key{mark} is not included. {said}; without the key, the backup is useless."
 
 
 def _place_of_key(settings: Settings, how: str = "") -> str:
@@ -230,10 +231,10 @@ def _place_of_key(settings: Settings, how: str = "") -> str:
     file = settings.folder / KEY_FILE
     if settings.secret_key or file.exists():
         where = "TIDINGS_SECRET_KEY" if settings.secret_key else file
-        return f"The key is {where}: keep a copy elsewhere{how}"
+        return f"The key is in {where}: keep a copy elsewhere{how}"
     return (
-        f"This command does not know the key: there is no {file}, and TIDINGS_SECRET_KEY is not set. Keep a copy "
-        "elsewhere"
+        f"This command cannot find the key: there is no {file}, and TIDINGS_SECRET_KEY is not set. Keep a copy of the "
+        "key elsewhere"
     )
 
 
@@ -264,16 +265,18 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
     if found.schema is None:
         fail(f"no backup was made: {url} has no Tidings data")
     typer.echo(
-        f"PostgreSQL {found.version} is reachable ({size(found.bytes)}, schema {found.schema}). Use its own backup "
-        "tools; no backup was made here."
+        f"PostgreSQL {found.version} is reachable ({size(found.bytes)}, schema {found.schema}). Use PostgreSQL's own "
+        "backup tools; this command made no backup."
     )
-    typer.echo("\nTo copy a single moment while the server runs, and check that the copy is readable:\n")
+    typer.echo(
+        "\nTo copy the database at a single moment while the server runs, and check that the copy is readable:\n"
+    )
     typer.echo("".join(f"  {line}\n" for line in dump))
     typer.echo(
-        "To lose a few minutes at most, archive the WAL and keep base backups (PostgreSQL manual, Continuous "
-        f"Archiving).\narchive_mode is {('on' if found.archives else 'off')} here. To make a base backup:\n\n  "
+        'To lose a few minutes at most, archive the WAL and keep base backups (see "Continuous Archiving" in the '
+        f"PostgreSQL manual).\narchive_mode is {('on' if found.archives else 'off')} here. To make a base backup:\n\n  "
         f"{base}\n"
     )
     mark = f" (mark {found.secret_mark})" if found.secret_mark else ""
-    typer.echo(f"None of these include the secret key{mark}. {_place_of_key(settings)}.")
+    typer.echo(f"None of these backups includes the secret key{mark}. {_place_of_key(settings)}.")
     raise typer.Exit(FAILED)

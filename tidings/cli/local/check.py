@@ -29,7 +29,7 @@ KINDS = ("collections", "connections", "links", "hooks", "forms")
 
 def check(
     file: Annotated[
-        str | None, typer.Argument(help="The file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.")
+        str | None, typer.Argument(help="The settings file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +62,7 @@ def check(
         for line in (*warnings, *failures):
             typer.echo(line, err=True)
         if config.tests and not failures:
-            typer.echo("All tests of its links pass.")
+            typer.echo("All tests of links in the file pass.")
     if failures:
         raise typer.Exit(FAILED)
 
@@ -99,7 +99,7 @@ def _misused(config: Config, collections: Iterable[Declared], read: Iterable[Dec
     present = {each.collection.name: each.collection for each in collections}
     for each in read:
         for place in refusals(each, None, present, reached, f"/links/{escaped(each.name)}", address.EVERYWHERE):
-            # What is not in the file may be on the server.
+            # Collections and connections that are not in the file may be on the server.
             if place.code not in ("collection_missing", "connection_missing", "refused_address"):
                 yield place
 
@@ -132,13 +132,17 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _show(config: Config, settings: Settings, *, is_valid: bool) -> None:
-    valid = f"{config.path} is valid." if config.path else "There is no file; the variables and defaults are valid."
+    valid = (
+        f"{config.path} is valid."
+        if config.path
+        else "There is no settings file; the environment variables and defaults are valid."
+    )
     if is_valid:
         typer.echo(valid)
     sections = {kind: sorted(getattr(config, kind) or {}) for kind in KINDS}
     declared = "; ".join(f"{kind} {', '.join(names)}" for kind, names in sections.items() if names)
     if declared:
-        typer.echo(f"It declares {declared}.")
+        typer.echo(f"The file declares {declared}.")
         typer.echo(
             "Only the server knows whether names that are not in the file exist. To check them, and see what "
             "would change:"

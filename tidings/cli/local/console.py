@@ -11,7 +11,7 @@ from tidings.client.exchange import ClientRequest
 
 @calling
 def console(out: Session) -> None:
-    """Print a link that opens the console in a browser, signed in with the key; use it once, within five minutes.
+    """Print a link that opens the console in a browser, signed in with the key. It works once, within five minutes.
 
     `tidings open` does the same.
     """

@@ -24,14 +24,16 @@ POINTS = (
     *("service", "user", "limit", "ntp", "log", "volume", "owner", "backup", "trial", "replica", "secret", "nodes"),
     *("https", "host", "trusted", "proxy", "public_url", "address", "body", "stream", "keys", "watched"),
 )
-"""What --production checks, in the order of docs/howto/production.md."""
+"""The checks of --production, in the order of docs/howto/production.md."""
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(
     data: Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")] = None,
     database: Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")] = None,
-    config: Annotated[str | None, typer.Option(help="The file; defaults to ./tidings.yaml.", metavar="FILE")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="The settings file; defaults to ./tidings.yaml.", metavar="FILE")
+    ] = None,
     url: Url = None,
     key: Key = "",
     production: Annotated[
@@ -44,7 +46,7 @@ def doctor(
     left_out: Annotated[
         list[str] | None,
         typer.Option(
-            "--except", help="A check to leave out, as the second column names it; repeat for more.", metavar="POINT"
+            "--except", help="A check to skip, by its name in the second column; repeat for more.", metavar="POINT"
         ),
     ] = None,
     as_json: AsJson = False,
@@ -53,9 +55,9 @@ def doctor(
 
     Each line says ok, warn or fail, and what to do. The exit status is 1 if any line says fail.
 
-    With --production, it also checks the list in docs/howto/production.md; run it on the server's own machine. It
-    calls the server by its public URL (--url, or the setting public_url), to see what the proxy does to large bodies,
-    streams and addresses.
+    With --production, the command also checks every point of the list in docs/howto/production.md; run it on the
+    server's own machine. It calls the server at its public URL (--url, or the setting public_url), to see what the
+    proxy does to large bodies, streams and addresses.
     """
     # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
     from tidings.cli.local.doctor_local import Finding, look_at_machine
@@ -104,8 +106,8 @@ def _of_folder(settings: Settings, *, production: bool) -> Iterator[Finding]:
         yield Finding(
             "fail",
             "data",
-            f"There is no folder {folder}, so the server's process, data, backups and key were not checked. Name "
-            "the server's folder with --data, and its settings with --config: deploy/tidings.service has "
+            f"There is no folder {folder}, so the server's process, data, backups and key were not checked. Pass "
+            "the server's data folder with --data, and its settings file with --config: deploy/tidings.service has "
             "--data /var/lib/tidings --config /etc/tidings.yaml",
         )
     else:
@@ -133,7 +135,7 @@ def _of_machine(settings: Settings) -> Iterator[Finding]:
 
 
 def _of_server(production: Settings | None, url: str | None, key: str) -> Iterator[Finding]:
-    """What calls of the server show. That nobody answers is said once.
+    """What calls of the server show. If the server does not answer, this is reported only once.
 
     `production`: its settings, if what production needs is checked.
     """
@@ -156,7 +158,7 @@ def _of_server(production: Settings | None, url: str | None, key: str) -> Iterat
 
 
 def _address(settings: Settings | None, url: str | None) -> str:
-    """The URL to call: the one given, or else, if production is checked, the setting that says what callers use."""
+    """The URL to call: the one given, else public_url if production is checked, else the default."""
     if url is not None:
         return url
     return (settings.public_url if settings else "") or DEFAULT_URL

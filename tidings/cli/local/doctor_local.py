@@ -30,9 +30,9 @@ FREE_BYTES_WARN = 1024 * 1024 * 1024
 OPEN_FILES_WARN = 4_096
 OPEN_FILES_FAIL = 256
 CLOCK_BEGINS = 1_767_225_600
-"""2026-01-01: a clock before this has never been set."""
+"""2026-01-01: a clock that shows an earlier time has never been set."""
 SQLITE_OLDEST = (3, 51, 3)
-"""Older versions can lose a write after a WAL reset."""
+"""The first version that is safe: older ones can lose a write after a WAL reset."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def look_at_machine() -> Iterator[Finding]:
         yield Finding(
             "fail",
             "clock",
-            "The clock is years behind, so receivers refuse signatures. Set the clock, for example by NTP.",
+            "The clock is years behind, so receivers refuse signatures. Set the clock, for example with NTP.",
         )
     else:
         yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -76,13 +76,13 @@ def unreadable(folder: Path, file: Path | None = None) -> str | None:
     try:
         folder.stat()
         if not os.access(folder, os.R_OK | os.X_OK):
-            closed = f"look into {folder}"
+            closed = f"read {folder}"
         else:
             there = (each for each in files_of(file, folder) if each.is_file() and not os.access(each, os.R_OK))
             closed = next((f"read {each}" for each in there), None)
     except PermissionError:
         # A folder above it is closed.
-        closed = f"look into {folder}"
+        closed = f"read {folder}"
     except OSError:
         return None
     if closed is None:
@@ -112,8 +112,8 @@ def look_at_folder(folder: Path) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "data",
-            f"{folder} does not exist. The first start creates it; if the data is elsewhere, name its folder "
-            f"with --data.",
+            f"{folder} does not exist. The server creates it at its first start; if the data is elsewhere, pass its "
+            f"folder with --data.",
         )
         return
     if not folder.is_dir():
@@ -133,7 +133,9 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
         elif url.startswith(("postgresql://", "postgres://")):
             yield from _look_at_postgres(shared_engine(url))
         else:
-            yield Finding("fail", "database", "The setting is neither sqlite:FILE nor postgresql://USER@HOST/NAME.")
+            yield Finding(
+                "fail", "database", "The setting database is neither sqlite:FILE nor postgresql://USER@HOST/NAME."
+            )
     except StoreError as wrong:
         yield Finding("fail", "database", sentence(str(wrong)))
     except OSError as wrong:
@@ -157,7 +159,7 @@ def _look_at_file(path: Path, folder: Path) -> Iterator[Finding]:
 
 
 def unmerged(path: Path) -> Path | None:
-    """The journal of a database that nobody has open, which reading it would merge; None if there is none."""
+    """The journal that reading a database would merge, if no process has it open; None if there is none."""
     journal, index = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
     return journal if journal.exists() and journal.stat().st_size and not index.exists() else None
 
@@ -180,22 +182,22 @@ def _look_at_postgres(engine: Engine) -> Iterator[Finding]:
 def _schema(db: Db | SqliteFile) -> Finding:
     """What a start of this version would do to the schema. Raises StoreError."""
     if is_empty(db):
-        return Finding("ok", "schema", "The database has no schema yet: the first start creates it.")
+        return Finding("ok", "schema", "The database has no schema yet: the server creates it at its first start.")
     found = plan(db)
     if found.refusal is not None:
         return Finding("fail", "schema", f"The database {found.refusal}. Start that version, or restore a backup.")
     said = f"The schema is {found.schema}."
     if found.newer:
         said += (
-            " It is newer than this version, but this version can run with what was added, so you can go back to it."
+            " It is newer than this version of Tidings, which can still run with it: you can go back to this version."
         )
     if found.missing:
         ends = [name for name, adds in found.missing.items() if not adds]
-        said += f" The next start applies {', '.join(found.missing)}. "
+        said += f" The next start migrates it: {', '.join(found.missing)}. "
         said += (
-            f"Versions that do not know {ends[-1]} cannot start afterwards: make a backup first."
+            f"After that, versions without {ends[-1]} cannot start: make a backup first."
             if ends
-            else "Older versions can run with it."
+            else "After that, older versions can still run with it."
         )
     return Finding("ok", "schema", said)
 
@@ -248,9 +250,9 @@ def _closed_to_others(folder: Path) -> Iterator[Finding]:
 
 def _no_database(path: Path, folder: Path) -> Finding:
     if (folder / KEY_FILE).exists():
-        advice = "The server refuses to start without its data: restore the data with `tidings restore`."
+        advice = "The server refuses to start without its data: restore it with `tidings restore`."
         return Finding("fail", "database", f"{path} is {('empty' if path.exists() else 'missing')}. {advice}")
-    return Finding("warn", "database", f"{path} does not exist. The first start creates it.")
+    return Finding("warn", "database", f"{path} does not exist. The server creates it at its first start.")
 
 
 def _database_closed_to_others(path: Path) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What `tidings doctor` asks a running server: whether it is ready and accepts the key, its time, what is failing."""
+"""What `tidings doctor` asks a running server: whether it is ready and accepts the key, its clock, what is failing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tidings.client.exchange import ClientReply, ClientRequest
 TIMEOUT_SECONDS = 5.0
 SKEW_SECONDS_WARN = 5.0
 SKEW_SECONDS_FAIL = 120.0
-"""Receivers refuse signatures that are five minutes off."""
+"""Receivers refuse signatures whose timestamp is five minutes off."""
 ENDPOINTS_MAX = 10_000
 REFUSALS_MAX = 1_000
 SHARES_MAX = 10
@@ -29,7 +29,7 @@ OF_FORMS = {
     "schema": "it does not match the schema of its event type",
     "too_large": "it is larger than max_form_bytes",
 }
-"""Reasons for which a form may refuse what it should accept."""
+"""Reasons for which a form may have refused a submission that it should accept."""
 
 
 def look_at_server(url: str, key: str) -> Generator[Finding, None, bool]:
@@ -39,20 +39,20 @@ def look_at_server(url: str, key: str) -> Generator[Finding, None, bool]:
     except ValueError as wrong:
         yield Finding("fail", "server", f"{wrong}. Write it as --url http://127.0.0.1:8080")
         return False
-    # Readiness needs no key, and an unknown one would be refused before it is looked into.
+    # /readyz needs no key, and a call with an unknown key would be refused.
     with client, Client(url, timeout_seconds=TIMEOUT_SECONDS, retries=0) as anybody:
         try:
             reply = anybody.exchange(ClientRequest("GET", "/readyz"))
         except ConnectionFailed as wrong:
             is_refused = isinstance(wrong.__cause__, ConnectionRefusedError)
-            advice = " Start the server with `tidings serve`, or give its address with --url." if is_refused else ""
+            advice = " Start the server with `tidings serve`, or pass its URL with --url." if is_refused else ""
             yield Finding("fail", "server", f"{wrong}{advice}")
             return False
         yield _ready(reply, url)
         yield from _time_skew(reply)
         if not key:
             yield Finding(
-                "warn", "key", "No key was given, so nothing else was checked. Give one with --key or TIDINGS_KEY."
+                "warn", "key", "No key was given, so nothing else was checked. Pass one with --key or TIDINGS_KEY."
             )
             return True
         try:
@@ -62,7 +62,7 @@ def look_at_server(url: str, key: str) -> Generator[Finding, None, bool]:
             yield from _forms(client)
             yield from _shares(client)
         except Unauthorized as wrong:
-            yield Finding("fail", "key", f"{wrong} Make a key with `tidings keys create`.")
+            yield Finding("fail", "key", f"{wrong} Create a key with `tidings keys create`.")
         except ClientError as wrong:
             yield Finding("fail", "server", str(wrong))
     return True
@@ -86,10 +86,10 @@ def _time_skew(reply: ClientReply) -> Iterator[Finding]:
     text = f"The clocks of the server and this machine differ by {skew:.0f} s."
     if skew >= SKEW_SECONDS_FAIL:
         yield Finding(
-            "fail", "skew", f"{text} Set both clocks by NTP: receivers refuse signatures whose time is minutes off."
+            "fail", "skew", f"{text} Set both with NTP: receivers refuse signatures whose timestamp is minutes off."
         )
     elif skew >= SKEW_SECONDS_WARN:
-        yield Finding("warn", "skew", f"{text} Set both by NTP.")
+        yield Finding("warn", "skew", f"{text} Set both with NTP.")
     else:
         yield Finding("ok", "skew", "The clocks of the server and this machine agree.")
 
@@ -98,7 +98,7 @@ def _endpoints(client: Client) -> Iterator[Finding]:
     try:
         endpoints = list(islice(client.endpoints(limit=1000), ENDPOINTS_MAX))
     except Forbidden:
-        yield Finding("warn", "key", "The key is valid, but may not read endpoints (scope endpoints:read).")
+        yield Finding("warn", "key", "The key is valid, but may not read endpoints: it lacks the scope endpoints:read.")
         return
     yield Finding("ok", "key", "The key is valid.")
     ill = 0
@@ -131,7 +131,7 @@ def _links(client: Client) -> Iterator[Finding]:
 
 
 def _hooks(client: Client) -> Iterator[Finding]:
-    """Hooks that refused requests lately, and those that have no secret yet."""
+    """Hooks that recently refused requests."""
     try:
         hooks = list(islice(client.hooks(limit=1000), ENDPOINTS_MAX))
         refusals = Counter(each["hook_id"] for each in islice(client.refusals(limit=1000), REFUSALS_MAX))
@@ -147,7 +147,7 @@ def _hooks(client: Client) -> Iterator[Finding]:
 
 
 def _forms(client: Client) -> Iterator[Finding]:
-    """Forms that refused submissions lately for a reason that their owner can fix; programs are refused anyway."""
+    """Forms that recently refused submissions for a reason that their owner can fix, not because they were spam."""
     try:
         forms = list(islice(client.forms.list(limit=1000), ENDPOINTS_MAX))
         recent = islice(client.refusals(limit=1000), REFUSALS_MAX)
@@ -170,14 +170,14 @@ def _forms(client: Client) -> Iterator[Finding]:
 
 
 def _is_held_back(each: Json) -> bool:
-    """Whether a share says something: it is used up now, or a tenant often wanted more. One page of the console asks
-    for more readers at once than the operator's own work gets, and waits for milliseconds.
+    """Whether a share is worth reporting: it is used up now, or a tenant often wanted more. The operator's own work
+    often waits for milliseconds, since one page of the console asks for more readers at once than it may have.
     """
     return bool(each["held"] or (each["tenant"] is not None and each["refused"] >= REFUSED_LEAST))
 
 
 def _shares(client: Client) -> Iterator[Finding]:
-    """Tenants that are at, or wanted more than, their share of common resources."""
+    """Tenants that have reached their share of common resources, or wanted more."""
     try:
         shares = client.exchange(ClientRequest("GET", "/v1/shares")).value()["data"]
     except (Forbidden, NotFound):
@@ -189,8 +189,8 @@ def _shares(client: Client) -> Iterator[Finding]:
         often = f"wanted more than its share of {of} {counted(each['refused'], 'time')} since startup"
         said = f"{often if each['refused'] else f'is at its share of {of}'}{now}"
         if each["tenant"] is None:
-            yield Finding("warn", "share", f"Your own work, which names no tenant, {said}. No tenant is delayed by it.")
+            yield Finding("warn", "share", f"Your own work, which has no tenant, {said}. This delays no tenant.")
         else:
             yield Finding("warn", "share", f"The tenant {each['tenant']} {said}. This delays only that tenant.")
     if not over:
-        yield Finding("ok", "shares", "No tenant wants more than its share.")
+        yield Finding("ok", "shares", "No tenant has reached its share.")

@@ -1,4 +1,4 @@
-"""Runs the tests of links in a file: what each would do with an event, compared with what the test expects."""
+"""Runs the tests of links in a file: compares what each link would do with an event with what the test expects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tested(NamedTuple):
 
 
 def run(config: Config, clock: Clock | None = None) -> Iterator[Tested]:
-    """Each test of the links of a file that was checked. Nothing is sent."""
+    """Run each test of the links of a checked file. Nothing is sent."""
     now = (clock or SystemClock()).now()
     reached = {
         name: Connection(
@@ -157,7 +157,7 @@ def _differences(expected: Any, made: list[dict[str, Any]] | str) -> Iterator[st
 
 
 def _as_sent(name: str, value: Any) -> Any:
-    """Parameters are texts when they are sent."""
+    """Parameters are sent as strings."""
     if name not in ("query", "form") or type(value) is not dict:
         return value
     return {key: each if type(each) in (str, list) else json.dumps(each) for key, each in value.items()}

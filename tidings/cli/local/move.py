@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def move(
     to: Annotated[
-        str, typer.Option("--to", help="The empty PostgreSQL database: `postgresql://USER@HOST/NAME`.", metavar="URL")
+        str,
+        typer.Option(
+            "--to", help="The PostgreSQL database, which must be empty: `postgresql://USER@HOST/NAME`.", metavar="URL"
+        ),
     ],
     data: Data = None,
     database: Database = None,
@@ -33,18 +36,18 @@ def move(
 ) -> None:
     """Move the data from SQLite to PostgreSQL; the server must be stopped.
 
-    Ids, cursors, secrets and waiting deliveries are kept, and endpoints notice nothing. The move happens as a whole or
-    not at all. Afterwards the SQLite file is renamed, so that no server continues with it by mistake.
+    Ids, cursors, secrets and waiting deliveries are kept, so endpoints do not notice the move. Either everything is
+    moved, or nothing. Afterwards, the SQLite file is renamed, so that no server continues with it by mistake.
     """
     settings = settings_of(config, data, database)
     from tidings.store.engines.opening import lock_database, lock_folder, sqlite_file
 
     file = sqlite_file(settings.database, settings.folder)
     if file is None:
-        fail("nothing was moved: the data is not in SQLite; name its folder with --data")
+        fail("nothing was moved: the data is not in SQLite; pass the folder of the SQLite database with --data")
     try:
         if not file.is_file() or not file.stat().st_size:
-            raise StoreError(f"there is no database at {file}; name its folder with --data")
+            raise StoreError(f"there is no database at {file}; pass its folder with --data")
         with contextlib.ExitStack() as locks:
             locks.callback(lock_folder(settings.folder).release)
             if (lock := lock_database(settings.database, settings.folder)) is not None:
@@ -58,7 +61,7 @@ def move(
         return
     items = sum(moved.items.values())
     what = f"{counted(moved.rows['event'], 'event')} and {counted(items, 'item')}"
-    typer.echo(f"{what} are moved, {moved.total:,} rows in all.")
+    typer.echo(f"{what} were moved, {moved.total:,} rows in all.")
     typer.echo(f"The SQLite file is now {kept}; delete it when you no longer need it.")
     typer.echo(f"Start the server with: tidings serve --data {settings.data} --database {_shown(to)}")
 
@@ -77,7 +80,7 @@ def _move(settings: Settings, to: str, *, silent: bool) -> MovedStore:
         opened.callback(source.close)
         if plan(source).newer:
             raise StoreError("the database was changed by a newer Tidings; move it with that version")
-        # With another key the secrets could not be opened there either.
+        # With a different key, the secrets could not be decrypted there either.
         load_sealer(source, settings.secret_key or None, settings.folder)
         target_engine = open_engine(to, settings.folder)
         opened.callback(target_engine.close)

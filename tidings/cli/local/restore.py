@@ -35,15 +35,15 @@ def restore(
     src: Annotated[Path, typer.Argument(help="A file made by `tidings backup`.", metavar="SRC")],
     key: Annotated[
         Path | None,
-        typer.Option("--key", help=("The file with its secret key, if the key is not in place."), metavar="FILE"),
+        typer.Option("--key", help="The file with the backup's secret key, unless the server has it.", metavar="FILE"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Move an existing database aside.")] = False,
     trial: Annotated[
         bool,
         typer.Option(
             "--trial",
-            help="Restore into a temporary folder next to SRC, check that a server could start with it, and remove it. "
-            "If SRC is a folder, its newest backup is tried. The server can keep running.",
+            help="Only test the backup, in a temporary folder next to SRC: check that a server could start with it. If "
+            "SRC is a folder, its newest backup is tested. The server can keep running.",
         ),
     ] = False,
     data: Data = None,
@@ -56,8 +56,8 @@ def restore(
     The backup is checked, and so is the secret key: it must be the key that encrypted the backup's secrets. With
     --force, existing files are moved aside, never deleted.
 
-    On PostgreSQL the command changes nothing: it checks the database, prints the commands that restore it, and exits
-    with 1.
+    On PostgreSQL, the command changes nothing: it checks the database, prints the commands that restore it, and exits
+    with status 1.
     """
     settings = settings_of(config, data, database)
     if trial:
@@ -103,7 +103,7 @@ def _try(settings: Settings, src: Path, key_file: Path | None, *, as_json: bool)
         return
     typer.echo(
         f"{source} can be restored: {counted(tried.events, 'event')} and {counted(tried.endpoints, 'endpoint')}, "
-        f"every secret opens. It took {tried.seconds:.1f} s; nothing was changed."
+        f"and every secret can be decrypted. The test took {tried.seconds:.1f} s; nothing was changed."
     )
 
 
@@ -116,7 +116,7 @@ def _key_at_hand(settings: Settings, file: Path | None) -> bytes:
 
 
 def _mark_at_hand(settings: Settings, file: Path | None) -> str | None:
-    """The mark of the key that is given or in place; None if there is none, which is refused later."""
+    """The mark of the key that was given or that the server has; None if there is no key, which is refused later."""
     from tidings.store.seal import Sealer
 
     with contextlib.suppress(StoreError, OSError):
@@ -126,11 +126,11 @@ def _mark_at_hand(settings: Settings, file: Path | None) -> str | None:
 
 def _check_source(src: Path) -> None:
     if src.is_dir():
-        raise StoreError(f"{src} is a folder; name the file in it")
+        raise StoreError(f"{src} is a folder; pass a file in it")
     if not src.is_file():
         raise StoreError(f"there is no file {src}")
     if src.name.endswith(PARTIAL):
-        raise StoreError(f"{src} was left by an interrupted backup or restore; name a complete backup")
+        raise StoreError(f"{src} was left by an interrupted backup or restore; pass a complete backup")
 
 
 def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None, *, force: bool, as_json: bool) -> None:
@@ -146,18 +146,18 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
     if as_json:
         print_json({**msgspec.to_builtins(made), "moved": kept or None})
         return
-    typer.echo(f"{made.file} is restored from {src}: {size(made.bytes)} with {held(made)}, checked.")
+    typer.echo(f"{made.file} was restored from {src} and checked: {size(made.bytes)} with {held(made)}.")
     if kept:
         typer.echo(f"The previous database is now {kept}.")
     typer.echo(
-        "Events since the backup are missing. Deliveries made since then will be made again: receivers can "
-        "drop these repeats by webhook-id. Feed cursors that are newer than the backup are refused: continue from "
+        "Events published after the backup are missing. Deliveries made after it will be repeated; receivers can "
+        "recognize the repeats by webhook-id. Feed cursors that are newer than the backup are refused: continue from "
         "start or end."
     )
 
 
 def _leave_word(target: Path, now: Micros, schema: int) -> None:
-    """Leave word in the restored database that it is one: its first start says what is missing. Raises StoreError."""
+    """Mark the database as restored, so that its first start reports what is missing. Raises StoreError."""
     from tidings.control.upkeep.timekeeper import SEEN
     from tidings.store.engines import gaps
     from tidings.store.engines.migrate import FACTS_SINCE
@@ -175,7 +175,7 @@ def _leave_word(target: Path, now: Micros, schema: int) -> None:
 
 
 def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bool) -> bytes | None:
-    """The key to install; None if it is in place already. Raises StoreError if it is not the backup's."""
+    """The key to install; None if the server already has it. Raises StoreError if it is not the backup's."""
     from tidings.store import backup
     from tidings.store.seal import KEY_FILE, Sealer, load_key, read_key
 
@@ -192,19 +192,19 @@ def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bo
     else:
         raise StoreError(
             f"the secret key is missing: there is no {there}, and TIDINGS_SECRET_KEY is not set. Set it as for the "
-            "server, or name the file that contains the key with --key"
+            "server, or pass the file that contains the key with --key"
         )
     if not backup.fits(src, Sealer(key)):
         mark = backup.contents_of(src).secret_mark
         raise StoreError(
             f"{where} is not the secret key of {src}: its mark is {Sealer(key).mark}"
             + (f", that of the backup's key is {mark}" if mark else "")
-            + ". Name the file with the right key with --key"
+            + ". Use --key to pass the file with the right key"
         )
     if given is None:
         return None
     if there.exists() and read_key(there) != key and not force:
-        raise StoreError(f"{there} is a different key. Give --force to move it aside")
+        raise StoreError(f"{there} contains a different key. Use --force to move it aside")
     return key
 
 
@@ -218,7 +218,7 @@ def _put_key(settings: Settings, key: bytes, now: Micros) -> None:
 def _give_to_owner(folder: Path, target: Path) -> None:
     """As root, give the files to the owner of the folder: the server need not run as root.
 
-    A refused restore has made files too: those of the locks.
+    Even a refused restore creates files: those of the locks.
     """
     for place in {folder, target.resolve().parent}:
         if place.is_dir():
@@ -239,11 +239,13 @@ def _postgres(settings: Settings, src: Path, as_json: bool) -> NoReturn:
     if found.writer is not None:
         fail(f"nothing was restored: a Tidings server is writing to {url} ({found.writer}); stop it first")
     full = f"has schema {found.schema}, which will be replaced" if found.schema is not None else "is empty"
-    typer.echo(f"PostgreSQL {found.version} answers; the database {full}. Restore a dump with its own tools:\n")
+    typer.echo(
+        f"PostgreSQL {found.version} is reachable; the database {full}. Restore a dump with PostgreSQL's own tools:\n"
+    )
     typer.echo("".join(f"  {line}\n" for line in commands))
     typer.echo(
-        "To restore any point in time, use a base backup and the archived WAL (PostgreSQL manual, Continuous "
-        "Archiving)."
+        'To restore to any point in time, use a base backup and the archived WAL (see "Continuous Archiving" in the '
+        "PostgreSQL manual)."
     )
-    typer.echo(f"Put the secret key in place too: TIDINGS_SECRET_KEY, or {settings.folder / 'secret.key'}.")
+    typer.echo(f"Restore the secret key too, in TIDINGS_SECRET_KEY or in {settings.folder / 'secret.key'}.")
     raise typer.Exit(FAILED)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from tidings.server import Server
 
 REFUSED = 2
-"""The exit status if the server did not start: a wrong setting, a taken port, an unusable database."""
+"""The exit status if the server did not start, for example because a setting is wrong or the port is in use."""
 
 BROKEN = 1
-"""The exit status if it started but could not continue; the log says why."""
+"""The exit status if the server started but could not continue; the log says why."""
 
 Flags = dict[str, Any]
-"""The command line's flags by their settings' names, and `config`, `json` and `new_store`."""
+"""The flags of the command line, by the names of their settings; also `config`, `json` and `new_store`."""
 
 
 def read_flags(args: Sequence[str]) -> Flags | None:
@@ -69,7 +69,7 @@ def serve(flags: Mapping[str, Any], worker: Worker | None = None) -> int:
             return supervise(settings, flags)
         from tidings.listening import opened
 
-        # Before a store is made, or opened, which takes a while.
+        # Checked before a store is created or opened, since that takes a while.
         opened(settings.host, settings.port).close()
         log_to_stderr(settings.log_level, settings.log_format, None if worker is None else worker.number)
         return _run(config, settings, as_json=as_json, new_store=new_store, worker=worker)
@@ -99,7 +99,7 @@ def _settings(given: Flags) -> tuple[Config, Settings]:
 
 
 class _Refused(Exception):
-    """It does not run; the text says why, in one sentence or several lines of them."""
+    """The server does not run; the text says why, in one or more lines."""
 
 
 class _Superseded(Exception):
@@ -136,7 +136,9 @@ def _work(
         server.open(new_store=new_store)
         declare(first, config)
     except StoreFull as wrong:
-        raise _Refused(f"{wrong}; make room on the disk of {_place(settings)}, and start again") from None
+        raise _Refused(
+            f"{wrong}; free some space on the disk of {_place(settings)}, and start the server again"
+        ) from None
     except (StoreError, SettingsError, TidingsError, WrongTracing) as wrong:
         if settings.standby and isinstance(wrong, Taken):
             raise _Superseded from None
@@ -163,7 +165,7 @@ def _place(settings: Settings) -> str:
 
 
 def _made(settings: Settings, stop: Stop, worker: Worker | None) -> tuple[Server | Joined, Server]:
-    """What serves, and can be stopped from now on; and the server in it."""
+    """What serves requests and can be stopped from now on, and the server in it."""
     from tidings.server import Server
 
     if not settings.join:
@@ -180,7 +182,7 @@ def _made(settings: Settings, stop: Stop, worker: Worker | None) -> tuple[Server
 
 
 def _turn_comes(settings: Settings, stop: Stop, *, as_json: bool) -> bool:
-    """Stand by until this server may work; False: it was stopped. Raises StoreError if it could not work."""
+    """Stand by until this server may work; False if it was stopped. Raises StoreError if it could not work."""
     import uvloop
 
     from tidings.nodes.standing_by import StandingBy

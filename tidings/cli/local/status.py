@@ -1,4 +1,4 @@
-"""`tidings status`: one sentence on how the server stands, what needs attention, and what to do."""
+"""`tidings status`: one sentence about the server's health, what needs attention, and what to do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         return
     if total > 1:
         oldest = report["oldest_waiting"]
-        since = "" if oldest is None else f" The oldest has waited since {oldest['since'][:16].replace('T', ' ')} UTC."
+        since = "" if oldest is None else f" Oldest waiting delivery: {oldest['since'][:16].replace('T', ' ')} UTC."
         yield from _wrapped(f"{total:,} things need attention.{since}", "")
     for problem in problems[:SHOWN]:
         yield from _wrapped(problem["sentence"], "", 2)
@@ -63,7 +63,7 @@ def _jobs(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _advice(text: str) -> list[str]:
-    """The advice. A command in it is copied, so it is never broken, but put on the next line if there is no room."""
+    """The advice. A command in it may be copied, so it is never broken, but moved to the next line."""
     said, colon, command = layout.printable(text).partition(": tidings ")
     if not colon or len(INDENT + text) <= COLUMNS:
         return _wrapped(text, INDENT)
@@ -71,7 +71,7 @@ def _advice(text: str) -> list[str]:
 
 
 def _wrapped(text: str, indent: str, most: int | None = None) -> list[str]:
-    """The text in lines; what is copied, such as an id or a time, is not broken."""
+    """The text in lines; values that may be copied, such as an id or a time, are not broken."""
     return textwrap.wrap(
         layout.printable(text),
         COLUMNS,

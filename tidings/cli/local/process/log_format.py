@@ -14,7 +14,7 @@ TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 SECONDS = "%Y-%m-%dT%H:%M:%S"
 
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-"""The attributes of every record; any others were added by the logging code."""
+"""The attributes that every log record has; any others are extras from the logging call."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,7 +44,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_to_stderr(level: str, form: str, worker: int | None = None) -> None:
-    """Log to stderr, from `level` on, as `text` or `json`. `worker`: the number of this one among several."""
+    """Log to stderr, from `level` up, as `text` or `json`. `worker`: this process's number, if it is one of several."""
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
         handler.setFormatter(JsonFormatter(worker))

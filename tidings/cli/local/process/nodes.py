@@ -1,4 +1,4 @@
-"""`tidings nodes`: which servers share the database, what each does, and when it was last heard of; and ending one."""
+"""`tidings nodes`: the servers that share a database, what each does, and when it was last heard from; draining one."""
 
 from __future__ import annotations
 
@@ -28,16 +28,19 @@ SELF = "self"
 Which = Annotated[
     str,
     typer.Argument(
-        help="The server's name, address or id; `self` means the server of this data folder, with all its workers."
+        help="The server's name, address or id; `self` means the server with this data folder, and all its workers."
     ),
 ]
 After = Annotated[
     int,
     typer.Option(
-        min=0, max=3_600, metavar="SECONDS", help="How long to wait, so that the load balancer notices before it exits."
+        min=0,
+        max=3_600,
+        metavar="SECONDS",
+        help="For how many seconds the server still runs, so that the load balancer notices before it exits.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Drain it even if no other server would take over.")]
+Force = Annotated[bool, typer.Option("--force", help="Drain the server even if no other server would take over.")]
 
 
 @cli.callback()
@@ -48,11 +51,12 @@ def nodes(
     config: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the servers that share a database, on PostgreSQL: what each does, where the others reach it, and how fresh
-    that is.
+    """List the servers that share a PostgreSQL database: what each does, where the others reach it, and when it was
+    last heard from.
 
-    One works alone while others stand by; or they have joined, then one sends and the others take in. Asks the
-    database itself, so it needs no server. The exit status is 1 if no server works or sends.
+    Either one server works alone and the others stand by; or all have joined: then one sends, and the others take in.
+    The command reads the database directly, so no server has to answer. The exit status is 1 if no server works or
+    sends.
     """
     if context.invoked_subcommand is not None:
         context.obj = _Given(data, database, config)
@@ -81,7 +85,7 @@ def nodes(
         ]
         typer.echo("\n".join([*layout.table(shown, COLUMNS, width()), *unreached(found)]))
     else:
-        typer.echo("No server has been heard from lately.")
+        typer.echo("No server has been heard from recently.")
     if not any(each.works for each in found):
         raise typer.Exit(FAILED)
 
@@ -96,9 +100,9 @@ def drain(
     database: Database = None,
     config: File = None,
 ) -> None:
-    """Stop a server without refusing anybody: it gets no new callers, hands its role to another server, and exits.
+    """Stop a server without refusing requests: it gets no new callers, hands its role to another server, and exits.
 
-    Within a second, its /readyz returns 503. It still serves the requests that arrive, and its exit status is 0.
+    Within a second, its /readyz returns 503. Until it exits, it still serves requests; its exit status is 0.
     --data, --database and --config may also be given before `drain`.
     """
     before: _Given = context.obj
@@ -123,8 +127,10 @@ def _drain_own(db: Db, settings: Settings, after: int, *, force: bool) -> list[S
 
     folder = settings.folder
     if not (ids := nodes_of(folder)):
-        raise StoreError(f"no server has used the data folder {folder.absolute()}; name the server to drain")
-    # Before it is asked for: a supervisor that sees one of its workers end has to know it.
+        raise StoreError(
+            f"no server has used the data folder {folder.absolute()}; pass the name of the server to drain"
+        )
+    # Noted before the request: a supervisor that sees one of its workers end must know the reason.
     note_draining(folder, asked=True)
     try:
         return drain_all(db, ids, after, force=force)
@@ -134,7 +140,7 @@ def _drain_own(db: Db, settings: Settings, after: int, *, force: bool) -> list[S
 
 
 def unreached(found: list[Seen]) -> Iterator[str]:
-    """What to do about nodes that say they are at an address of their own machine, if others run on other ones."""
+    """What to do about nodes whose address is valid only on their own machine, if other nodes run elsewhere."""
     # Imported here: the driver takes a tenth of a second to load.
     from tidings.store.engines.nodes import machine
 
@@ -143,7 +149,7 @@ def unreached(found: list[Seen]) -> Iterator[str]:
         return
     for each in joined:
         if each.address is not None and is_loopback(urlsplit(each.address).hostname or ""):
-            yield f"{each.name} is at {each.address}, which can be reached only from its own machine: set its node_url."
+            yield f"{each.name} is at {each.address}, which can only be reached from its own machine: set its node_url."
 
 
 class _Given(NamedTuple):

@@ -24,7 +24,7 @@ def notify(*states: str) -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """`WatchdogSec=` of the unit, if it is about this process."""
+    """The value of `WatchdogSec=` in the unit, if it applies to this process."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not (microseconds.isascii() and microseconds.isdigit()) or os.environ.get(
         "WATCHDOG_PID", str(os.getpid())

@@ -13,7 +13,7 @@ from tidings.cli.terminal.sentences import sentence
 
 
 def announce(url: str, operator_key: str | None, *, as_json: bool, workers: list[str] | None = None) -> None:
-    """It listens there, and this is the operator's key if it was just made. `workers`: where each listens alone."""
+    """Say where the server listens, and show the operator's key if it is new. `workers`: each worker's own URL."""
     from tidings.client.exchange import DEFAULT_URL
 
     if as_json:
@@ -23,7 +23,7 @@ def announce(url: str, operator_key: str | None, *, as_json: bool, workers: list
         here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         say(f"Tidings listens on {url}; its API is documented at {here}/docs.")
         if workers is not None:
-            say(f"{len(workers)} workers take calls there, each also at its own port: {', '.join(workers)}")
+            say(f"{len(workers)} workers take calls there, and each also on its own port: {', '.join(workers)}")
         if operator_key:
             say(f"Keep the operator's key, which is shown only this once: {operator_key}")
             there = "" if here == DEFAULT_URL else f" and TIDINGS_URL to {here}"
@@ -32,16 +32,16 @@ def announce(url: str, operator_key: str | None, *, as_json: bool, workers: list
 
 
 def announce_standby(url: str, *, as_json: bool) -> None:
-    """It stands by, and answers health checks there."""
+    """Say that the server stands by, and answers health checks at `url`."""
     if as_json:
         say(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
     else:
-        say(f"Tidings stands by on {url}. It takes over when the active server is gone.")
+        say(f"Tidings stands by on {url}. It takes over if the active server stops or fails.")
     notify("READY=1", f"STATUS=Stands by on {url}.")
 
 
 def obstacle(why: str) -> None:
-    """Why it does not run: to the log if that is read by machines, else to stderr."""
+    """Say why the server does not run: in the log if that is JSON, otherwise on stderr."""
     lines = [sentence(line) for line in why.splitlines()]
     as_json = any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
     for line in lines:

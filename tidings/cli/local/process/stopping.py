@@ -14,14 +14,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stoppable(Protocol):
-    """A server, whatever it does at the moment."""
+    """A server, whatever its current role."""
 
     def stop(self) -> None:
         """Ask it to end; from any thread."""
 
 
 class Stop:
-    """Whether this process was asked to stop, and what that stops.
+    """Whether this process was asked to stop, and which server that stops.
 
     A thread waits for the signals, since Python's own handlers run only between two instructions of the main thread,
     and that may be long after the signal while it waits for other threads to end.
@@ -32,7 +32,7 @@ class Stop:
         self._signals = 0
         self._ended: Stoppable | None = None
         self.at_once: Callable[[], None] = lambda: None
-        """What is to be done before the process ends at the second signal."""
+        """Called at the second signal, before the process ends."""
         # Every thread started from here on leaves these two signals to the waiting one.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
@@ -40,12 +40,12 @@ class Stop:
     def ask(self) -> None:
         """Ask it to stop, as the first signal does; from any thread."""
         self.asked = True
-        notify("STOPPING=1", "STATUS=Stops once the requests in flight have ended.")
+        notify("STOPPING=1", "STATUS=Stopping once the requests in progress have ended.")
         if self._ended is not None:
             self._ended.stop()
 
     def ends(self, ended: Stoppable) -> None:
-        """From now on this is what is stopped."""
+        """From now on, this is the server to stop."""
         self._ended = ended
         if self.asked:
             ended.stop()

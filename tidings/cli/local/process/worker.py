@@ -1,4 +1,4 @@
-"""The program of a worker: `tidings serve` as its supervisor orders it, which it hears of at its standard input."""
+"""The program of a worker: `tidings serve`, with orders from its supervisor through standard input."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ from tidings.store.files import FileLock
 from tidings.store.seal import KEY_FILE, read_key
 
 EARLIER_SECONDS = 20.0
-"""How long workers whose supervisor was killed take to end, at most."""
+"""The maximum number of seconds that workers take to exit after their supervisor was killed."""
 LOOK_SECONDS = 0.1
 COMMAND = (sys.executable, "-P", "-m", "tidings.cli.local.process.worker")
-"""Without the working folder among the places of modules. The program is read from disk again for each worker."""
+"""`-P` keeps the working folder out of the module search path. Each worker loads the program from disk again."""
 OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-"""Variables about the supervisor alone."""
+"""Variables that are meant only for the supervisor."""
 
 
 def supervise(settings: Settings, flags: Mapping[str, Any]) -> int:
@@ -90,7 +90,7 @@ def _order(settings: Settings, shared: Mapping[str, Any], number: int, public: i
         "host": settings.host,
         "port": settings.port + number if settings.port else 0,
         "node_url": with_port_after(settings.node_url, number) if settings.node_url else "",
-        # Only one may find the database empty.
+        # Only one worker may find the database empty.
         "new_store": bool(shared.get("new_store")) and number == 1,
     }
     return StartOrder(number=number, flags=flags, public=public, watchdog_seconds=watchdog_seconds())
@@ -105,7 +105,7 @@ def _key(settings: Settings) -> dict[str, str]:
         return {"secret_key": base64.b64encode(read_key(path)).decode()}
     except FileNotFoundError:
         raise StoreError(
-            f"workers need secret_key, the same one for all, or {path}: make one with openssl rand -base64 32"
+            f"workers need a common secret key, in secret_key or {path}: generate one with openssl rand -base64 32"
         ) from None
     except OSError as wrong:
         raise StoreError(f"the secret key {path} cannot be used: {wrong.strerror}") from None

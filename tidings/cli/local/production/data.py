@@ -1,4 +1,4 @@
-"""Where the data is, whose it is, how it is backed up, and where its key is kept."""
+"""Where the data is, who owns it, how it is backed up, and where its key is kept."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from tidings.store.engines.pen import Durability
 
 BACKUP_HOURS = 26
-"""A nightly backup, and a night that took longer."""
+"""The maximum age of a nightly backup: a day, and two hours in case one takes longer."""
 TRIAL_DAYS = 35
 KEY_FILE_BYTES_MAX = 200
-"""A file that is larger is not a key."""
+"""Files that are larger cannot be keys."""
 BACKUP_FILES_MAX = 1_000
-EXCEPT_BACKUP = "If something else copies the data, leave this point out: --except backup"
+EXCEPT_BACKUP = "If something else copies the data, skip this check: --except backup"
 
 
 def look_at_data(settings: Settings, now: Micros) -> Iterator[Finding]:
-    """The folder and the database in it, or on PostgreSQL."""
+    """The data folder, and the database in it or on PostgreSQL."""
     folder, file = settings.folder, sqlite_file(settings.database, settings.folder)
     holds = file is not None or not settings.secret_key
     yield _volume(folder if file is None else file.parent, file, holds=holds)
@@ -61,7 +61,7 @@ def _volume(folder: Path, file: Path | None, *, holds: bool) -> Finding:
 def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
     if kept.made is None or kept.made_at is None:
         advice = "Enable deploy/tidings-backup.timer, or run `tidings backup DIR --keep 14` each night"
-        return Finding("fail", "backup", f"No backup was ever made of {folder}. {advice}. {EXCEPT_BACKUP}.")
+        return Finding("fail", "backup", f"No backup of {folder} has ever been made. {advice}. {EXCEPT_BACKUP}.")
     made = f"The last backup, {kept.made}, was made at {moment.to_text(kept.made_at)[:19]}Z"
     if now - kept.made_at > BACKUP_HOURS * HOUR:
         days = (now - kept.made_at) / DAY
@@ -74,9 +74,11 @@ def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
             "fail", "backup", f"{made}, inside the data folder: whatever destroys one destroys both. Move it."
         )
     if file.parent.is_dir() and not file.is_file():
-        return Finding("fail", "backup", f"{made}, but no longer exists. Make another, and find out what deletes them.")
+        return Finding(
+            "fail", "backup", f"{made}, but no longer exists. Make another, and find out what deletes backups."
+        )
     if file.is_file() and file.stat().st_dev == folder.stat().st_dev:
-        return Finding("warn", "backup", f"{made}, but is on the same disk as the data. Copy it to another machine.")
+        return Finding("warn", "backup", f"{made}, but it is on the same disk as the data. Copy it to another machine.")
     return Finding("ok", "backup", f"{made}.")
 
 
@@ -105,13 +107,13 @@ def _postgres(settings: Settings, now: Micros) -> Iterator[Finding]:
 def _archive(found: Durability) -> Finding:
     if not found.archives:
         advice = "Set archive_mode=on and archive_command, and make base backups (docs/howto/point-in-time.md)"
-        said = f"PostgreSQL archives no WAL (archive_mode is off). {advice}. {EXCEPT_BACKUP}."
+        said = f"PostgreSQL does not archive its WAL (archive_mode is off). {advice}. {EXCEPT_BACKUP}."
         return Finding("fail", "backup", said)
     if found.archive_failing:
         return Finding(
             "fail",
             "backup",
-            f"The archive_command of PostgreSQL has been failing since {found.archive_failing}. See its log.",
+            f"PostgreSQL's archive_command has been failing since {found.archive_failing}. See PostgreSQL's log.",
         )
     if found.archived_at is None:
         return Finding("fail", "backup", "PostgreSQL has not archived any WAL yet. Try: SELECT pg_switch_wal()")
@@ -125,16 +127,16 @@ def _replica(found: Durability) -> Finding:
         return Finding(
             "fail",
             "replica",
-            "PostgreSQL has no synchronous replica (synchronous_standby_names is empty), so a lost disk loses what was "
-            "acknowledged. Set one up (docs/howto/two-servers.md); if the provider keeps its disks on several "
-            "machines, leave this point out: --except replica",
+            "PostgreSQL has no synchronous replica (synchronous_standby_names is empty), so if its disk is lost, "
+            "acknowledged writes are lost too. Set one up (docs/howto/two-servers.md); if the provider keeps the disk "
+            "on several machines, skip this check: --except replica",
         )
     if not found.synchronous:
         names = found.standby_names
         return Finding(
             "fail",
             "replica",
-            f"No replica of {names} is connected, so commits hang, or do not wait. Start one.",
+            f"No replica ({names}) is connected, so commits either hang, or do not wait for a replica. Start one.",
         )
     return Finding("ok", "replica", f"Commits wait for a synchronous replica ({', '.join(found.synchronous)}).")
 
@@ -144,27 +146,28 @@ def _key(settings: Settings, kept: BackupRecord, file: Path | None) -> Finding:
     if (settings.secret_key or path.exists()) and (refused := _refused(settings, file)) is not None:
         return Finding("fail", "secret", sentence(refused))
     if settings.secret_key:
-        return Finding("ok", "secret", "The secret key is given by TIDINGS_SECRET_KEY. Keep a copy of it elsewhere.")
+        return Finding("ok", "secret", "The secret key is in TIDINGS_SECRET_KEY. Keep a copy of it elsewhere.")
     if not path.exists():
         said = f"There is no {path}, and TIDINGS_SECRET_KEY is not set"
         if server_process(settings.folder) is None:
             if file is not None and not file.exists():
-                return Finding("fail", "secret", f"{said}: the first start makes a key.")
-            advice = "Put it back from your copy, or set that variable to it"
-            return Finding("fail", "secret", f"{said}, but only that key opens the database's secrets. {advice}.")
-        advice = "Give this command the variables of the server; with a unit: set -a; . /etc/tidings.env; set +a"
+                return Finding("fail", "secret", f"{said}: the server generates a key at its first start.")
+            advice = "Restore the file from your copy, or set the variable to the key"
+            return Finding("fail", "secret", f"{said}, but only that key can decrypt the database's secrets. {advice}.")
+        advice = "Run this command with the server's variables; with a unit: set -a; . /etc/tidings.env; set +a"
         return Finding("fail", "secret", f"{said} for this command, but a server runs with a secret key. {advice}")
     if kept.key_copied_at is None:
         advice = (
-            f"tidings backup DIR --with-key FILE writes it; keep it apart from the backups, or copy {path} yourself"
+            f"`tidings backup DIR --with-key FILE` makes one, which must be kept apart from the backups. If you have "
+            f"copied {path} yourself, skip this check"
         )
-        said = f"No copy of {path} is known, and without it a backup is useless. {advice}: --except secret"
+        said = f"No copy of {path} is known, and without the key a backup is useless. {advice}: --except secret"
         return Finding("fail", "secret", said)
     return Finding("ok", "secret", f"{path} was copied at {moment.to_text(kept.key_copied_at)[:19]}Z.")
 
 
 def _refused(settings: Settings, file: Path | None) -> str | None:
-    """Why a start would refuse the secret key; None if it would not, as far as can be read here."""
+    """Why a start would refuse the secret key; None if it would not, as far as this command can find out."""
     try:
         sealer = Sealer(load_key(settings.secret_key, settings.folder))
     except (OSError, StoreError) as wrong:
@@ -174,7 +177,7 @@ def _refused(settings: Settings, file: Path | None) -> str | None:
     try:
         mark = mark_in(file)
     except (OSError, StoreError):
-        # What is wrong with the database is said elsewhere.
+        # Errors of the database are reported elsewhere.
         return None
     try:
         refuse_other(mark or sealer.mark, sealer, settings.secret_key, settings.folder)
@@ -197,9 +200,9 @@ def _key_beside_backups(settings: Settings, kept: BackupRecord) -> Iterator[Find
             small = file.is_file() and file.stat().st_size <= KEY_FILE_BYTES_MAX
             if small and wanted in file.read_bytes() and file.resolve() != path.resolve():
                 risk = "anyone who gets that folder can read every secret"
-                said = f"{file} is the secret key, next to the backups: {risk}. Move it."
+                said = f"{file} contains the secret key, next to the backups: {risk}. Move it."
                 yield Finding("fail", "secret", said)
     except (OSError, StoreError) as wrong:
         yield Finding(
-            "warn", "secret", f"Whether the secret key is next to the backups was not checked: {reason(wrong)}."
+            "warn", "secret", f"The folder of the backups could not be searched for the secret key: {reason(wrong)}."
         )

@@ -1,4 +1,4 @@
-"""Whether servers that have joined one another reach each other, and have one secret key."""
+"""Whether servers that have joined one another can reach each other, and have the same secret key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANSWER_SECONDS = 5.0
 def look_at_nodes(settings: Settings) -> Iterator[Finding]:
     """The servers that share the database with this one, as this machine sees them.
 
-    Nothing if none of them has joined others: that is not in the settings if it was said to `serve` alone.
+    Yields nothing if none of them has joined others. `join` is not in these settings if it is only a flag of `serve`.
     """
     try:
         there, mark = _there(settings)
@@ -39,13 +39,11 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
     own = Sealer(load_key(settings.secret_key, settings.folder)).mark if settings.secret_key else None
     if None not in (mark, own) and mark != own:
         said = (
-            f"The secret key here has the mark {own}, but the other servers' has {mark}. Give all of them the same key."
+            f"The secret key here has the mark {own}, but that of the other servers has {mark}. All need the same key."
         )
         yield Finding("fail", "nodes", said)
     if len(there) < 2:
-        said = (
-            f"{len(there)} server was heard from on this database: if it fails, no other takes over. Start a second one"
-        )
+        said = f"Fewer than two servers use this database ({len(there)}), so none can take over. Start a second one"
         yield Finding("warn", "nodes", f"{said} (docs/howto/several-servers.md).")
     twice = {address for address, count in Counter(each.address for each in there).items() if count > 1}
     for each in there:
@@ -58,7 +56,7 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
             said = (
                 f"{each.name} does not answer at {each.address}: {why}. Open that port between the servers, or set its"
             )
-            yield Finding("fail", "nodes", f"{said} node_url to an address where they reach it.")
+            yield Finding("fail", "nodes", f"{said} node_url to an address at which the others reach it.")
         else:
             yield Finding("ok", "nodes", f"{each.name} answers at {each.address}.")
 

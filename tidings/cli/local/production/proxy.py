@@ -1,7 +1,7 @@
-"""What stands between callers and the server, judged by calling through the public URL.
+"""Checks what is between callers and the server, by calling the public URL.
 
-A proxy that is set up half answers most calls. So this sends what it often breaks: a large body, a stream, a made-up
-address.
+Even a badly configured proxy passes most calls on. So this sends what such proxies often break: a large body, a stream,
+a made-up address.
 """
 
 from __future__ import annotations
@@ -21,24 +21,28 @@ from tidings.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
 STREAM_SECONDS = 20.0
-"""How long a stream may be quiet: more than the 15 s between the server's heartbeats."""
+"""How many seconds to wait for data on a stream: more than the 15 s between the server's heartbeats."""
 QUIET_TYPE = "tidings_doctor"
 """A type that nobody publishes, so the stream has only heartbeats."""
 HEARTBEAT = b": still here"
 HEAD_SECONDS = 1.0
-"""How long a proxy gets to refuse a body by its length alone."""
+"""How many seconds to wait for a proxy to refuse a body because of its length."""
 PIECE_BYTES = 64 * 1024
 MADE_UP, MADE_UP_FORWARDED = "192.0.2.77", "192.0.2.78"
-"""Addresses for documentation (RFC 5737), which nobody has."""
-OWN_LOGIN = "The proxy asks for its own password, so no caller's key reaches the server. Remove auth_basic or the like."
+"""Addresses that are reserved for documentation (RFC 5737), so no caller has them."""
+OWN_LOGIN = (
+    "The proxy requires its own password, so callers' keys do not reach the server. Remove auth_basic or similar."
+)
 NO_AUTHORIZATION = (
-    "The proxy removes the Authorization header, so no caller's key reaches the server. Let it pass the header on."
+    "The proxy removes the Authorization header, so callers' keys do not reach the server. Let it pass the header on."
 )
 CACHES = (
-    "The proxy caches responses, so one caller can get what only another one may read. Switch its cache off; nginx: "
-    "remove proxy_cache."
+    "The proxy caches responses, so a caller can get a response that only another caller may read. Turn its cache "
+    "off; nginx: remove proxy_cache."
 )
-LONGER = "Let it wait for 90 s; nginx: proxy_read_timeout 90s; HAProxy: timeout server 90s; Caddy: remove read_timeout"
+LONGER = (
+    "Raise its timeout to 90 s; nginx: proxy_read_timeout 90s; HAProxy: timeout server 90s; Caddy: remove read_timeout"
+)
 NGINX_STREAM = "nginx: remove proxy_ignore_headers X-Accel-Buffering, or set proxy_buffering off"
 
 
@@ -50,13 +54,13 @@ class _Enough(Exception):
 
 
 def look_at_proxy(url: str, key: str, settings: Settings) -> Generator[Finding, None, bool]:
-    """Everything between here and the server. Stops at what makes the rest pointless.
+    """Check everything between here and the server. Stops if the remaining checks would be pointless.
 
     Returns False if calls of the URL do not reach the server, which is then one of the findings.
     """
     url = url.rstrip("/")
     if _is_server_itself(url, settings):
-        said = f"{url} is the server itself, so no proxy was checked. Name the URL that callers use: --url https://..."
+        said = f"{url} is the server itself, so no proxy was checked. Pass the URL that callers use: --url https://..."
         yield Finding("fail", "https", said)
         return True
     yield _https(url)
@@ -73,7 +77,9 @@ def look_at_proxy(url: str, key: str, settings: Settings) -> Generator[Finding, 
         return False
     yield Finding("ok", "proxy", f"{url} reaches the server.")
     if not key:
-        said = "No key was given, so the way to the server was not checked. Give the operator's by TIDINGS_KEY."
+        said = (
+            "No key was given, so the path through the proxy was not checked. Pass the operator's key in TIDINGS_KEY."
+        )
         yield Finding("fail", "key", said)
         return True
     with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
@@ -91,7 +97,7 @@ def _with_key(client: Client, url: str, key: str, settings: Settings) -> Generat
         seen = reply.value()
         again = client.exchange(request)
     except (Unauthorized, Forbidden) as wrong:
-        yield Finding("fail", "key", f"{wrong} Give the operator's key by TIDINGS_KEY.")
+        yield Finding("fail", "key", f"{wrong} Pass the operator's key in TIDINGS_KEY.")
         return False
     except ClientError as wrong:
         yield Finding("fail", "proxy", f"With the key, {url}/v1/caller answers: {wrong}")
@@ -117,18 +123,19 @@ def _keeps_the_key(reply: ClientReply) -> str | None:
 def _https(url: str) -> Finding:
     if urlsplit(url).scheme == "https":
         return Finding("ok", "https", "Callers use HTTPS.")
-    return Finding("fail", "https", f"{url} is not encrypted: anyone on the way can read keys. Let a proxy add HTTPS.")
+    said = f"{url} is not encrypted: anyone on the network path can read keys. Let a proxy add HTTPS."
+    return Finding("fail", "https", said)
 
 
 def _past_the_proxy(settings: Settings) -> Iterator[Finding]:
     if settings.host in ("127.0.0.1", "::1", "localhost"):
-        yield Finding("ok", "host", "The server listens on this machine only; others reach it through the proxy.")
+        yield Finding("ok", "host", "The server listens only on this machine; others reach it through the proxy.")
     elif not settings.trusted_proxies:
         yield Finding(
             "fail",
             "trusted",
             f"The server listens on {settings.host}, and trusted_proxies is empty, so all callers behind a proxy look "
-            "like one. List the proxy's address.",
+            "the same. List the proxy's address in trusted_proxies.",
         )
 
 
@@ -143,14 +150,14 @@ def _is_ours(reply: ClientReply) -> bool:
 
 
 def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
-    """What is wrong if the answer is not the server's own to /healthz; None if it is."""
+    """What is wrong if the response is not the server's own response to /healthz; None if it is."""
     path = urlsplit(url).path
     if _is_ours(reply):
         if reply.status == 200:
             return None
         if reply.status == 404 and path:
             return (
-                f"The proxy does not strip the prefix {path}: the server was asked for {path}/healthz. nginx: end "
+                f"The proxy does not strip the prefix {path}: the server got a request for {path}/healthz. nginx: end "
                 "proxy_pass with a slash; Caddy: handle_path; HAProxy: http-request replace-path"
                 "."
             )
@@ -159,15 +166,15 @@ def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
         port = settings.port or 8080
         return (
             f"The proxy answers {reply.status}: it cannot reach the server. It should forward to "
-            f"http://127.0.0.1:{port}, where `tidings doctor` finds it."
+            f"http://127.0.0.1:{port}, if `tidings doctor` reaches the server there."
         )
     if 300 <= reply.status < 400:
         target = reply.headers.get("location", "another URL")
-        return f"{url} redirects to {target}. Give that URL, and set public_url."
+        return f"{url} redirects to {target}. Pass that URL with --url, and set public_url to it."
     if reply.status == 401:
         return OWN_LOGIN
     if reply.status == 403:
-        return f"The proxy answers 403: its own rules do not let {url} be called from this machine. Check them."
+        return f"The proxy answers 403: its own rules forbid calls to {url} from this machine. Check these rules."
     return f"{url} reaches another program: /healthz answered {reply.status}. Check the proxy's host name and path."
 
 
@@ -183,24 +190,24 @@ def _public_url(seen: dict[str, Any], url: str) -> Finding:
 
 
 def _address(seen: dict[str, Any]) -> Finding:
-    """Whether the server learns who calls, from the proxy and from nobody else."""
+    """Whether the server learns the caller's address from the proxy, and only from the proxy."""
     chain, forwarded, peer = seen["x_forwarded_for"], seen["forwarded"], seen["connected_from"]
     last = (chain or "").split(",")[-1].strip()
     if last == MADE_UP or (chain is None and MADE_UP_FORWARDED in (forwarded or "").split(",")[-1]):
         said = (
-            "The proxy passes on X-Forwarded-For as the caller wrote it, so callers can pretend to be others, and to "
-            "the server all look like the proxy. Let it append or replace the header; nginx: proxy_set_header "
+            "The proxy passes on the caller's own X-Forwarded-For header, so callers can fake their address, and to "
+            "the server all look like the proxy. Let it extend or replace the header; nginx: proxy_set_header "
             "X-Forwarded-For $proxy_add_x_forwarded_for; HAProxy: http-request set-header X-Forwarded-For %[src]"
         )
         return Finding("fail", "address", f"{said}.")
     if chain is None and forwarded is None:
         said = (
-            "The proxy does not pass on the caller's address: no X-Forwarded-For arrives, so all callers look like one"
+            "The proxy does not pass on the caller's address: no X-Forwarded-For arrives, so all callers look the same"
         )
         return Finding("fail", "address", f"{said}.")
     if not seen["connection_trusted"]:
         said = (
-            f"The connection is from {peer}, which trusted_proxies does not list, so all callers look like one. If "
+            f"The connection is from {peer}, which trusted_proxies does not list, so all callers look the same. If "
             f"that is your proxy, set trusted_proxies: {peer}"
         )
         return Finding("fail", "address", said)
@@ -211,11 +218,15 @@ def _address(seen: dict[str, Any]) -> Finding:
             "-Forwarded; HAProxy: http-request del-header Forwarded"
         )
         return Finding("fail", "address", f"{said}.")
-    return Finding("ok", "address", f"The server sees this caller as {last or seen['address']}, through {peer}.")
+    return Finding(
+        "ok", "address", f"The server sees this caller as {last or seen['address']}, through the proxy at {peer}."
+    )
 
 
 def _body(client: Client, settings: Settings) -> Finding:
-    """Send the largest batch, as spaces, which the server reads and refuses; then the length of the largest file."""
+    """Send a batch of the maximum size, all spaces, which the server reads and refuses; then announce a file of the
+    maximum size, without sending it all.
+    """
     most = settings.max_batch_bytes
     refused = _too_large(_posted(client, "/v1/events:batch", "application/json", most, whole=True))
     size = most
@@ -226,12 +237,14 @@ def _body(client: Client, settings: Settings) -> Finding:
     if refused is None:
         return Finding("ok", "body", f"Bodies of {most:,} bytes pass.")
     if refused in NOT_ITS_SIZE:
-        said = f"The proxy does not let a POST pass ({refused}). Let it pass every method; nginx: remove limit_except."
+        said = (
+            f"The proxy does not pass a POST on ({refused}). Let it pass on every method; nginx: remove limit_except."
+        )
         return Finding("fail", "proxy", said)
     return Finding(
         "fail",
         "body",
-        f"The proxy refused a body of {size:,} bytes ({refused}), which the server accepts. Let it set no "
+        f"The proxy refused a body of {size:,} bytes ({refused}), which the server accepts. Remove the proxy's "
         "limit; nginx: client_max_body_size 0; Caddy: no request_body max_size.",
     )
 
@@ -267,7 +280,7 @@ def _posted(client: Client, path: str, media: str, size: int, *, whole: bool) ->
 
 
 def _stream(url: str, key: str) -> Finding:
-    """Whether a stream's first line arrives at once, and its heartbeat later: nobody in between collects or cuts it."""
+    """Whether a stream's first line arrives at once, and its heartbeat later: no proxy buffers or cuts it."""
     lines = {"Accept": "text/event-stream"}
     request = ClientRequest("GET", "/v1/events/stream", query={"type": QUIET_TYPE}, headers=lines, streamed=True)
     first = None
@@ -293,8 +306,8 @@ def _stream_broke(first: float | None, ended: float) -> str:
     """Why no heartbeat arrived. `first`: the seconds until the first byte, if there was one; `ended`: until the end."""
     if first is None:
         return (
-            f"Nothing of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers responses. {NGINX_STREAM}."
+            f"No data of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers responses. {NGINX_STREAM}."
         )
     if ended - first >= STREAM_SECONDS:
-        return f"No heartbeat of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers. {NGINX_STREAM}."
+        return f"No heartbeat of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers it. {NGINX_STREAM}."
     return f"The proxy cut off a quiet stream after {ended:.1f} s, before the server's heartbeat. {LONGER}."

@@ -1,4 +1,4 @@
-"""How the server's process runs: who started it, as whom, with how many files, and by which clock."""
+"""How the server's process runs: its supervisor, its user, its limit of open files, and its clock."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tidings.settings import Settings
 from tidings.store.engines.opening import FOLDER_LOCK
 
 TIME_ERROR = 5
-"""What adjtimex(2) returns if nothing sets the clock."""
+"""What adjtimex(2) returns if the clock is not synchronized."""
 ADJTIMEX_BYTES = 512
 CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
-"""What Docker and Podman put into a container."""
+"""Files that Docker and Podman create in a container."""
 _PARENT = re.compile(r"^PPid:\s+([0-9]+)", re.MULTILINE)
 _LIMIT = re.compile(r"^Max open files\s+([0-9]+)", re.MULTILINE)
 _USER = re.compile(r"^Uid:\s+([0-9]+)", re.MULTILINE)
@@ -29,7 +29,7 @@ def look_at_service(settings: Settings) -> Iterator[Finding]:
     """The process that holds the data folder, if it runs on this machine, and the clock."""
     process = server_process(settings.folder)
     if process is None:
-        said = f"No server runs on {settings.folder}, so its process was not checked. Start it, and run this again."
+        said = f"No server uses {settings.folder}, so no process was checked. Start the server, and run this again."
         yield Finding("fail", "service", f"{said}{hidden(Path(sys.executable))}")
     else:
         yield _supervised(process)
@@ -45,8 +45,8 @@ def hidden(interpreter: Path) -> str:
     if not place.is_relative_to("/root") and not place.is_relative_to("/home"):
         return ""
     return (
-        f" The interpreter is {place}, which deploy/tidings.service cannot run, because it has no access to home "
-        "folders (ProtectHome): install with a Python outside of them."
+        f" The Python interpreter is {place}, which deploy/tidings.service cannot run, because the unit has no access "
+        "to home folders (ProtectHome): install Tidings with an interpreter outside of them."
     )
 
 
@@ -72,13 +72,13 @@ def _supervised(process: Path, containers: tuple[Path, ...] = CONTAINERS) -> Fin
         return Finding("ok", "service", f"The server runs {said}.")
     parent = _PARENT.search(_text(process / "status"))
     if parent is not None and parent[1] == "1" and any(each.exists() for each in containers):
-        return Finding("ok", "service", "The server runs in a container, below its init process.")
+        return Finding("ok", "service", "The server runs in a container, under its init process.")
     if unit.endswith(".scope") and "session-" in unit:
         where = "in somebody's login session, and may end with it"
     else:
-        where = "without a supervisor that this command recognizes, so nothing starts it at boot or after a crash"
+        where = "without a supervisor known to this command, so nothing starts it at boot or after a crash"
     advice = "Use deploy/tidings.service or deploy/compose.yaml"
-    return Finding("fail", "service", f"The server runs {where}. {advice}, or leave this point out: --except service")
+    return Finding("fail", "service", f"The server runs {where}. {advice}, or skip this check: --except service")
 
 
 def _user(process: Path) -> Finding:
@@ -87,7 +87,7 @@ def _user(process: Path) -> Finding:
         return Finding(
             "fail",
             "user",
-            "The server runs as root. Run it as another user: DynamicUser=yes in the unit, or the image's own user.",
+            "The server runs as root. Run it as another user: set DynamicUser=yes in the unit, or use the image's.",
         )
     return Finding("ok", "user", "The server does not run as root.")
 
@@ -98,32 +98,33 @@ def _open_files(process: Path) -> Iterator[Finding]:
         return
     if int(found[1]) < OPEN_FILES_WARN:
         advice = "Set LimitNOFILE=65536 in the unit, or ulimits.nofile in the compose file, and restart the server."
-        said = f"The server may open only {found[1]} files, and each connection counts as one. {advice}"
+        said = f"The server can open only {found[1]} files, and each connection counts as one. {advice}"
         yield Finding("fail", "limit", said)
     else:
-        yield Finding("ok", "limit", f"The server may open {found[1]} files.")
+        yield Finding("ok", "limit", f"The server can open {found[1]} files.")
 
 
 def _clock() -> Finding:
     if sys.platform != "linux":
-        return Finding("ok", "ntp", "Whether a time service sets the clock is only known on Linux.")
-    # The kernel knows whether a time service sets the clock; its structure is read by nobody here.
+        return Finding("ok", "ntp", "Whether a time service sets the clock can only be checked on Linux.")
+    # The kernel knows whether a time service sets the clock. Only the return value is needed, not the structure.
     state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(ADJTIMEX_BYTES))
     if state == TIME_ERROR or state < 0:
         return Finding(
             "fail",
             "ntp",
-            "No time service keeps the clock right (the kernel says it is not synchronized), so it will drift until "
-            "receivers refuse signatures. Install chrony or enable systemd-timesyncd; if the host of a virtual "
-            "machine sets it, leave this point out: --except ntp",
+            "No time service keeps the clock synchronized, as the kernel reports, so it will drift until receivers "
+            "refuse signatures. Install chrony or enable systemd-timesyncd; if the host of this virtual machine sets "
+            "the clock, skip this check: --except ntp",
         )
-    return Finding("ok", "ntp", f"A time service sets the clock: {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}.")
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Finding("ok", "ntp", f"A time service keeps the clock synchronized; it is now {now}.")
 
 
 def _log(settings: Settings) -> Finding:
     level = settings.log_level
     if level in ("debug", "error"):
-        why = "writes a line for each step" if level == "debug" else "hides warnings, which say what goes wrong next"
+        why = "writes a line for each step" if level == "debug" else "hides warnings about what may fail next"
         return Finding("fail", "log", f"log_level is {level}, which {why}. Set it to info.")
     return Finding("ok", "log", f"log_level is {level}.")
 

@@ -22,11 +22,11 @@ from tidings.store.seal import Sealer
 
 DATABASE = "tidings.db"
 FOLDER = ".tidings-trial-"
-"""How the names of trials' folders begin."""
+"""The prefix of the names of temporary folders."""
 
 
 class TriedBackup(msgspec.Struct, frozen=True, kw_only=True):
-    """A backup that a server could be started with."""
+    """A backup with which a server could start."""
 
     file: str
     events: int
@@ -35,7 +35,7 @@ class TriedBackup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def newest(folder: Path, mark: str | None) -> Path:
-    """The newest backup in a folder, by its name, if possible of the key with this mark: others are another server's.
+    """The newest backup in a folder, by name; preferably one encrypted with the key that has this mark.
 
     Raises StoreError if there is none, and OSError.
     """
@@ -47,7 +47,7 @@ def newest(folder: Path, mark: str | None) -> Path:
 
 
 def restore_on_trial(source: Path, sealer: Sealer, now: Micros, progress: backup.Progress) -> TriedBackup:
-    """Restore it into a new folder next to it, bring it to this version's schema, and open every secret in it.
+    """Restore it into a new folder next to it, migrate it to this version's schema, and decrypt every secret in it.
 
     Raises StoreError if a start would be refused, and OSError.
     """
@@ -73,7 +73,7 @@ def restore_on_trial(source: Path, sealer: Sealer, now: Micros, progress: backup
 
 @contextlib.contextmanager
 def _folder_in(place: Path) -> Iterator[Path]:
-    """A new folder, locked while it is needed. What killed trials have left there is removed. Raises OSError."""
+    """A new folder, locked while it is needed. Folders left behind by killed trials are removed. Raises OSError."""
     for left in place.glob(f"{FOLDER}*"):
         with contextlib.suppress(OSError), _locked(left):
             shutil.rmtree(left)
@@ -83,7 +83,7 @@ def _folder_in(place: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """The lock of a folder, which its process loses however it ends. Raises BlockingIOError if another has it."""
+    """Hold the lock of a folder, which is released however the process ends. Raises BlockingIOError if it is taken."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,11 +14,11 @@ from tidings.client.exchange import ClientRequest
 
 TIMEOUT_SECONDS = 5.0
 KNOWN_KEYS = ("tdk_try-it",)
-"""The keys that the documentation's commands choose: everybody knows them."""
+"""The keys in the documentation's examples, which everybody knows."""
 KEY_CHARS_MIN = 24
 KEYS_MAX = 100
 ASKED_MIN = 3
-"""This command itself reads them too."""
+"""How many reads of the metrics do not count, since this command reads them too."""
 EACH_MINUTES_MAX = 5
 _ASKED = re.compile(r'^tidings_answers_total\{operation="(?:metrics|get_health)",status="200"\} (\S+)', re.MULTILINE)
 _STARTED = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
@@ -44,7 +44,7 @@ def _known(url: str, known: str) -> Finding:
     return Finding(
         "fail",
         "keys",
-        f"The operator's key is {known}, which the documentation names. Choose another: set operator_key to 'tdk_' "
+        f"The operator's key is {known}, an example in the documentation. Choose another: set operator_key to 'tdk_' "
         "followed by the output of openssl rand -hex 24, and restart the server.",
     )
 
@@ -52,7 +52,8 @@ def _known(url: str, known: str) -> Finding:
 def _with_key(url: str, key: str) -> Iterator[Finding]:
     if len(key) < KEY_CHARS_MIN:
         said = (
-            f"The key given here has only {len(key)} characters, so it can be guessed. Choose one with {KEY_CHARS_MIN}."
+            f"The key that you passed has only {len(key)} characters, so it can be guessed. Choose one with at least "
+            f"{KEY_CHARS_MIN}."
         )
         yield Finding("fail", "keys", said)
     with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
@@ -61,13 +62,13 @@ def _with_key(url: str, key: str) -> Iterator[Finding]:
             yield Finding("ok", "keys", f"Applications have their own keys ({counted(len(others), 'key')}).")
         else:
             advice = "tidings keys create NAME --scope events:write"
-            said = "There is only the operator's key, which may do everything. Give each application its own"
+            said = "There is only the operator's key, which may do everything. Give each application its own key"
             yield Finding("fail", "keys", f"{said}: {advice}")
         yield _watched(client.exchange(ClientRequest("GET", "/metrics")).body.decode())
 
 
 def _watched(metrics: str) -> Finding:
-    """Whether the metrics were read every few minutes since the start."""
+    """Whether the metrics have been read every few minutes since the start."""
     asked = sum(float(count) for count in _ASKED.findall(metrics))
     started = _STARTED.search(metrics)
     minutes = (time.time() - float(started[1])) / 60 if started else 0.0
@@ -76,7 +77,7 @@ def _watched(metrics: str) -> Finding:
     return Finding(
         "fail",
         "watched",
-        f"The metrics were read {counted(round(asked), 'time')} since the server started "
+        f"The metrics have been read {counted(round(asked), 'time')} since the server started "
         f"{counted(round(minutes), 'minute')} ago, so nobody will notice when it fails. Let Prometheus read /metrics "
-        "(docs/howto/monitoring.md); if something else watches it, leave this point out: --except watched",
+        "(docs/howto/monitoring.md); if something else monitors the server, skip this check: --except watched",
     )
