@@ -196,7 +196,7 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
     assert (tmp_path / "b.key").read_bytes() == (folder / "secret.key").read_bytes()
     assert stat.S_IMODE((tmp_path / "b.key").stat().st_mode) == 0o600
     said = run("backup", str(tmp_path / "c.db"), "--data", str(folder), env={"TIDINGS_SECRET_KEY": OTHER_KEY})
-    assert "The key is TIDINGS_SECRET_KEY" in said.stdout
+    assert "The key is in TIDINGS_SECRET_KEY" in said.stdout
     args = ("backup", str(tmp_path / "d.db"), "--data", str(folder), "--with-key", str(tmp_path / "d.key"))
     said = run(*args, env={"TIDINGS_SECRET_KEY": OTHER_KEY})
     assert said.exit_code == 1 and "is complete, but no key was written" in said.stderr
