@@ -25,7 +25,7 @@ def test_somebody_is_needed(run: Run, server: TestServer, receiver: Receiver) ->
     result = run("status")
     assert result.exit_code == 1
     first, *rest = result.stdout.splitlines()
-    assert first == f"In the last hour, 1 delivery to {endpoint} ended dead."
+    assert first == f"In the last hour, 1 delivery to {endpoint} became dead."
     assert rest[0].startswith("  Why: The endpoint answered 422.")
     assert rest[1] == "  Once the cause is fixed:"
     assert rest[2].startswith(f"    tidings replay {endpoint} --since ") and rest[2].endswith(" --failed")

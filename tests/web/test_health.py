@@ -83,9 +83,7 @@ def test_a_failing_endpoint_says_since_when_for_whom_why_and_what_to_do(still: T
         until(lambda: health(api)["endpoints"]["failing"], "it fails")
         until(lambda: still.server and any(each.alarming for each in still.server.deliver.snapshot().values()), "open")
         assert health(api)["state"] == "ok", "a failure of some seconds needs nobody"
-        said = (
-            r"Nothing needs you yet: 1 endpoint has been failing for \d+ s; the oldest waiting delivery is \d+ s old\."
-        )
+        said = r"Nothing needs your attention yet: 1 endpoint has been failing for \d+ s; the oldest waiting delivery is \d+ s old\."
         assert re.fullmatch(said, health(api)["sentence"]), "it does not say that all is well while something fails"
         clock.advance(57 * 60)
         found = problem(api, "endpoint")
@@ -209,7 +207,7 @@ def test_what_ended_dead_in_the_last_hour(still: TestServer, clock: FakeClock) -
             api.publish("never.a", {"n": number})
         until(lambda: health(api)["dead_last_hour"] == 3, "they are dead")
     found = problem(api, "dead")
-    assert found["sentence"] == f"In the last hour, 3 deliveries to {endpoint} ended dead."
+    assert found["sentence"] == f"In the last hour, 3 deliveries to {endpoint} became dead."
     assert found["reason"].startswith("The endpoint answered 422.") and "tidings replay" in found["advice"]
     clock.advance(HOUR // 1_000_000 + 1)
     assert (health(api)["state"], health(api)["dead_last_hour"]) == ("ok", 0)

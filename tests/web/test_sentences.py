@@ -38,7 +38,7 @@ def test_a_failing_endpoint_says_why_what_waits_and_when_it_will_be_disabled() -
     assert said("21", tally=waits, health=FAILING) == (
         "It has been failing since 18:45 UTC. The endpoint answered 503. 21 ended dead. 41 deliveries wait; the next "
         "attempt is at 18:50:30 UTC. "
-        "It will be disabled on 2026-12-04 at 18:45 UTC unless something succeeds before then."
+        "It will be disabled on 2026-12-04 at 18:45 UTC unless a delivery succeeds before then."
     )
     nothing = said(health=FAILING, now=NOW + 6 * DAY)
     assert "attempt is" not in nothing and "disabled" not in nothing, "nothing waits, and the time has passed"

@@ -26,9 +26,9 @@ from tidings.store.engines.opening import shared_engine
 from tidings.web.front import Front
 
 AGAIN_SECONDS = 0.5
-"""How long to wait before another start, if the database could not be reached."""
+"""How long to wait before the next try to start, if the database could not be reached."""
 TIDY_SECONDS = 1.0
-"""How long after a start the last server's memory is freed, which takes a tenth of a second."""
+"""How long after a start the memory of the previous server is freed, which takes a tenth of a second."""
 
 log = logging.getLogger("tidings.nodes")
 
@@ -50,9 +50,9 @@ class Joined:
         self._entrances: list[Entrance] = []
         self._shared: Entrance | None = None
         self.on_role: Callable[[bool], None] = lambda sends: None
-        """Called whenever it serves again, with whether it sends."""
+        """Called whenever it serves again; the argument says whether it is the node that sends."""
         self.on_drain: Callable[[], None] = lambda: None
-        """Called if somebody has asked this node to exit; from any thread."""
+        """Called, from any thread, if somebody has asked this node to exit."""
         self.port = settings.port
         self.failed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -231,7 +231,7 @@ class Joined:
         if self._draining is not None:
             return f"{DRAINED[0].upper()}{DRAINED[1:]}."
         if self._wrong is None:
-            return "This server is changing its role, and will be back in a moment."
+            return "This server is changing its role, and will be available again in a moment."
         return f"This server cannot use the database: {self._wrong.detail}."
 
     def _call(self, act: Callable[[], None]) -> None:

@@ -20,20 +20,20 @@ class StartOrder(msgspec.Struct, kw_only=True):
     """The first line to a worker: how to start."""
 
     number: int
-    """Which of the workers this is, from 1."""
+    """The worker's number, counted from 1."""
     flags: dict[str, Any]
-    """As on the command line of `tidings serve`."""
+    """The flags of the command line of `tidings serve`."""
     public: int
-    """The descriptor of the socket that all workers listen on."""
+    """The file descriptor of the socket on which all workers listen."""
     watchdog_seconds: float | None = None
-    """How long its event loop may stand still."""
+    """How long the worker's event loop may be blocked."""
 
 
 class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A further line to a worker. The end of the lines asks it to stop."""
 
     public: bool | None = None
-    """Whether to take calls at the public port from now on. Until the first such line it takes none there."""
+    """Whether to accept calls at the public port from now on. Until the first such line, the worker accepts none."""
 
 
 class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -41,16 +41,16 @@ class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ready: bool = False
     url: str = ""
-    """With `ready`: where it listens alone."""
+    """With `ready`: the URL at which only this worker listens."""
     operator_key: str | None = None
-    """With `ready`: the operator's key, if this start has made it."""
+    """With `ready`: the operator's key, if it was generated at this start."""
     refused: str = ""
-    """Why it does not start: sentences for people, one per line."""
+    """Why the worker does not start: messages for people, one per line."""
     sends: bool | None = None
-    """With `ready`, and when it changes: whether it is the node that sends."""
+    """With `ready`, and whenever it changes: whether the worker is the node that sends."""
     draining: bool = False
     turned: bool = False
-    """A sign that its event loop turns."""
+    """A sign that the worker's event loop is running."""
 
 
 class Conversation:

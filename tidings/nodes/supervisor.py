@@ -23,10 +23,10 @@ from tidings.rules.nodes.restarts import Restarts, is_hopeless
 from tidings.rules.nodes.sharing import Candidate, at_shared_port
 
 STOP_SECONDS = 16.0
-"""How long workers have to stop. One that hangs is then killed."""
+"""How long workers have to stop. A worker that still runs after that is killed."""
 REAP_SECONDS = 1.0
 BROKEN, REFUSED = 1, 2
-"""Exit statuses: it could not continue; it could not start."""
+"""Exit statuses: `BROKEN` if it could not continue, `REFUSED` if it could not start."""
 
 log = logging.getLogger("tidings.workers")
 
@@ -72,9 +72,9 @@ class Supervisor:
         self._ready_until = 0.0
         self._status, self.refusal, self._last = 0, "", ""
         self.on_ready: Callable[[list[Said]], None] = lambda said: None
-        """Called once, when all are ready."""
+        """Called once, when all workers are ready."""
         self.on_turn: Callable[[], None] = lambda: None
-        """Called at least twice within the watchdog's time, as long as this loop turns."""
+        """Called at least twice within the watchdog's time, as long as this loop is running."""
 
     def run(self) -> int:
         """Run until all have exited; returns the exit status. `refusal` says why it could not start or continue."""

@@ -14,7 +14,7 @@ from tidings.nodes.joined import Joined
 from tidings.nodes.line import Conversation, Said, StartOrder, Told
 
 END_SECONDS = 15.0
-"""How long a worker has to stop once its supervisor is gone, or has asked it to stop."""
+"""How long a worker may take to stop once its supervisor is gone, or has asked it to stop."""
 
 
 class Worker:
@@ -33,7 +33,7 @@ class Worker:
             self._waiting = lines
         self.order = msgspec.json.decode(self._waiting.pop(0), type=StartOrder)
         self.public = socket.socket(fileno=self.order.public)
-        """The socket that all workers listen on."""
+        """The socket on which all workers listen."""
         self.public.set_inheritable(False)
         # This applies to every copy of it: a process that blocked in accept would serve nobody in the meantime. Python
         # cannot see how a descriptor is set, and would make each copy block.

@@ -15,7 +15,8 @@ from tidings.store.catalog import Catalog, Snapshot
 
 CACHED_CHOICES_MAX = 10_000
 CACHED_LINKS_MAX = 200_000
-"""The total for all cached choices; a single one may have as many links as the tenant has endpoints."""
+"""The maximum number of links in all cached choices together. One choice may have as many as the tenant has
+endpoints."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -23,11 +24,11 @@ class Choice(msgspec.Struct, frozen=True):
 
     wants: tuple[Wants, ...]
     links: list[int] | None
-    """Their numbers, if nothing else has to be checked for an event after `after`: no filter, no subject, no timer."""
+    """The links' numbers, if nothing else has to be checked for an event after `after`: no filter, subject or timer."""
     after: int
-    """Events after this number are not too early for any of the links."""
+    """Every link of the choice was created before the events after this number."""
     is_own: bool
-    """Events of this type are about endpoints, so each link has to be checked."""
+    """Whether events of this type are about endpoints, so that each link has to be checked."""
     has_filter: bool
 
 
@@ -39,7 +40,7 @@ class Choices:
         self._known: dict[tuple[str | None, str], Choice] = {}
         self._size = 0
         self.timed: set[int] = set()
-        """Links with a timer, which such events make run now; they get no deliveries of these events."""
+        """Links with a timer, which events only make run at once: they get no deliveries of these events."""
         self.journal = 0
         """The journal whose events are routed."""
         self._catalog = catalog

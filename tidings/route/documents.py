@@ -11,12 +11,12 @@ from tidings.rules import filter
 from tidings.store.base import Db
 
 FIRST, MOST = 8, 256
-"""How many documents are read at once, at first and at most."""
+"""How many documents are read at a time: at first, and at most."""
 LARGE_CHARS = 16_384
 AHEAD = 256
-"""How many of the next events are searched for more that can be read at once."""
+"""How many of the next events are searched for further documents to read at the same time."""
 BYTES = 1024 * 1024
-"""About how many bytes are read at once."""
+"""The approximate number of bytes that are read at a time."""
 
 
 class Documents:
@@ -27,7 +27,7 @@ class Documents:
         self._texts: dict[int, Sequence[Any]] = {}
         self._count = FIRST
         self.took_long = False
-        """Whether the last document was so large that reading it took a while."""
+        """Whether the last document was so large that reading it took a long time."""
 
     def of(self, seq: int, others: Iterator[int]) -> dict[str, Any]:
         """The document of an event. `others`: events whose documents will be needed next."""

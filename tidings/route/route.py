@@ -35,37 +35,38 @@ from tidings.store.log import deliveries
 EVENTS_PER_STEP = 5_000
 DELIVERIES_PER_STEP = 4_000
 STEP_SECONDS = 0.025
-"""How long a step may take to decide; its decisions are written after that."""
+"""How long a step may spend on decisions; it writes them after that."""
 TENANT_SECONDS = 0.005
-"""How long a tenant's events may take in a step before it goes aside."""
+"""How long a tenant's events may take in a step before the tenant is put aside."""
 ASIDE_SECONDS = 0.010
-"""How long tenants aside may take in a step if nothing is left of STEP_SECONDS."""
+"""How long a step may spend on tenants that were put aside, if nothing is left of STEP_SECONDS."""
 WINDOW_LEAST = 100
 OTHERS_AHEAD = 50_000
-"""How far to look ahead for others who wait behind a tenant that fills a step."""
+"""How many events to look ahead for other tenants that wait behind one that fills a step."""
 ASIDE_EVENTS = 500
 ASIDE_DELIVERIES = 2_000
-"""How many deliveries a step makes for tenants aside, as they are written in other callers' groups."""
+"""The maximum number of deliveries that a step creates for tenants that were put aside, because these are written in
+other callers' groups."""
 SAMPLED = 1_000
-"""How many deliveries of a full step are sampled to see whose they are."""
+"""How many deliveries of a full step are sampled to find out whose they are."""
 STEPS_PER_LOOK = 1_000
-"""The time is checked after this many filter steps: a tenth of a millisecond."""
+"""The time is checked after this many filter steps, which take a tenth of a millisecond."""
 NOTE_SECONDS = 60.0
-"""The log names a filter that was cut off at most once per tenant in this time."""
+"""Filters that were cut off are logged at most once per tenant in this time."""
 TENANTS_NOTED_MAX = 10_000
 
 log = logging.getLogger("tidings.route")
 
 
 Traced = list[tuple[Row, int]]
-"""Rows of events, each with how many deliveries it was given."""
+"""Rows of events, each with the number of deliveries that were created for it."""
 
 
 class _Begun(msgspec.Struct):
     """An event that is not decided yet. This does not depend on the store, so it survives a rollback."""
 
     event: tuple[str, int]
-    """Its id and when it was stored: after a rollback another event may have its number, or even its id."""
+    """The event's id, and when it was stored: after a rollback another event may have its number, or even its id."""
     choice: Choice
     wants: Iterator[Wants]
     """The links of the choice that are still to be checked."""
@@ -84,19 +85,19 @@ class Router:
         self._noted: dict[str | None, float] = {}
         self._maybe_aside = True
         self._window: int | None = None
-        """How many events the next step reads; None for EVENTS_PER_STEP."""
+        """The number of events that the next step reads; None for EVENTS_PER_STEP."""
         self._last_turn, self._rest_until = "", 0.0
         self.on_kick: Callable[[], None] = lambda: None
-        """Called in a transaction if events make links with timers run."""
+        """Called inside a transaction if events make links with timers run."""
         self.routed = 0
         self.position = 0
-        """The last event that was routed in order, since the start."""
+        """The number of the last event that was routed in order since the server started."""
         self.cut_off = 0
-        """How many filters used up their steps since the start, so that the event was sent without them."""
+        """How often a filter has used up its steps since the server started, so that the event was sent without it."""
         self.aside = 0
         """How many tenants are aside."""
         self.traced: Traced | None = None
-        """The events with a trace that the last step has routed; None if nobody asks."""
+        """The events with a trace that the last step has routed; None if nobody needs them."""
 
     def step(self, db: Db) -> float | None:
         """Route for a while inside the present transaction.
@@ -121,11 +122,11 @@ class _Step:
         self._end = self._ticks() + STEP_SECONDS
         self._pairs: list[tuple[int, int]] = []
         self._kicks: dict[int, int] = {}
-        """By link, the last event that makes it run now."""
+        """By link, the number of the last event that makes it run at once."""
         self._aside: dict[str, int] = {}
         self._used: dict[str | None, float] = {}
         self._routed: list[Row] = []
-        """Events with a trace, if somebody asks."""
+        """The routed events with a trace, if somebody needs them."""
 
     def run(self) -> float | None:
         router, db = self._router, self._db

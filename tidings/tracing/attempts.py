@@ -27,7 +27,7 @@ from tidings.tracing.records import NOT_FAILED, AttemptRecord, LinkAbout
 from tidings.tracing.tracing import Tracing, new_span
 
 LINKS_MAX = 128
-"""How many traces a batch's span names."""
+"""The maximum number of traces to which the span of a batch is linked."""
 _NONE: tuple[str, ...] = ()
 
 
@@ -47,7 +47,7 @@ class TracedAction:
         about = LinkAbout(link.id, f"{link.kind} {link.name or link.id}", *where)
         self._about = msgspec.json.encode(about).decode()
         self._sends_its_own: bool | None = None
-        """Whether the link itself sets a traceparent; known once it has made a request."""
+        """Whether the link itself sets a traceparent; None until it has made a request."""
 
     def __getattr__(self, name: str) -> Any:
         # Trials know what kind of action they try out.

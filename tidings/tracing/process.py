@@ -17,7 +17,7 @@ from tidings.tracing.records import Frames, Orders, Report, Seconds, batch_of, f
 
 READ_BYTES = 65_536
 PART_RECORDS = 64
-"""How many records are one message: as many as the exporter's processor keeps at hand while it makes spans of them."""
+"""How many records are sent as one message: as many as fit into the processor's cache while spans are made of them."""
 MODULE = "tidings.tracing.exporter"
 
 
@@ -44,9 +44,9 @@ class Exporter:
         self._socket, self._frames = ours, Frames()
         self._decode = msgspec.msgpack.Decoder(Report).decode
         self._rest = memoryview(framed(msgspec.msgpack.encode(orders)))
-        """The bytes that it was given and has not taken yet."""
+        """The bytes that were given to the process, and that it has not read yet."""
         self.given = 0
-        """How many records it was given."""
+        """The number of records that were given to the process."""
         self.report = Report()
         """Its last report."""
 

@@ -16,13 +16,13 @@ from tidings.model.moment import Micros
 from tidings.rules.tracing.configured import Batching, Collector
 
 Seconds = float
-"""Of the machine's steady clock (`perf_counter`): reading it takes a fraction of what the time of day takes."""
+"""Seconds on the machine's steady clock (`perf_counter`), which is much faster to read than the time of day."""
 
 STOP_SECONDS = 2.0
-"""How long spans may be sent after the server has stopped."""
+"""How long spans may still be sent after the server has stopped."""
 
 NOT_FAILED = frozenset(each.name for each in (outcomes.OK, outcomes.SKIPPED, outcomes.SPLIT))
-"""The outcomes after which an attempt's span has no error."""
+"""The outcomes that do not count as an error in the span of an attempt."""
 
 _length = struct.Struct(">I")
 
@@ -32,9 +32,9 @@ class RequestRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
 
     trace: str
     parent: str | None
-    """The id of the parent span, which is another system's; None if it begins the trace."""
+    """The id of the parent span, which belongs to another system; None if this span begins the trace."""
     link: str | None
-    """Another system's trace, which is only named."""
+    """Another system's trace, to which the span is only linked."""
     began: Seconds
     ended: Seconds
     """Both are Micros once `placed`."""
@@ -42,9 +42,9 @@ class RequestRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
     scheme: str
     version: str
     route: str
-    """The path's pattern; empty if there is none."""
+    """The pattern of the path; empty if there is none."""
     path: str | None
-    """None if it is the pattern, or may be known only to those who may use it."""
+    """The path; None if it is the same as the pattern, or if only those who may use it may know it."""
     client: str
     host: str | None
     agent: str | None
@@ -57,7 +57,7 @@ class RoutingRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
     """An event that was routed."""
 
     trace: str
-    """The event's own: routing is a span within it."""
+    """The event's own trace, which contains the span of the routing."""
     began: Micros
     ended: Micros
     id: str
@@ -81,7 +81,7 @@ class LinkAbout(msgspec.Struct, array_like=True, frozen=True):
 
     id: str
     name: str
-    """Of a span that is not an HTTP request."""
+    """The name of a span that is not an HTTP request."""
     url_key: str
     url: str
 
@@ -90,37 +90,37 @@ class AttemptRecord(msgspec.Struct, array_like=True, gc=False, tag_field="kind",
     """An attempt, judged."""
 
     trace: str
-    """The trace that it is part of, in the form that events keep: the event's own, or a new one without a span yet
-    (NO_SPAN)."""
+    """The trace to which the attempt belongs, in the form that events keep: the event's own, or a new one that has no
+    span yet (NO_SPAN)."""
     span: str
     """Its own id."""
     links: tuple[str, ...]
-    """The traces that it only names."""
+    """The traces to which the span is only linked."""
     began: Micros
     about: str
-    """LinkAbout as JSON: made once for many attempts, and read once."""
+    """LinkAbout as JSON, which is encoded once for many attempts, and decoded once."""
     id: str
     """Of the first event."""
     tenant: str | None
     type: str
     events: int
     n: int
-    """How many attempts were made before."""
+    """The number of earlier attempts."""
     method: str
-    """Empty if it is not an HTTP request."""
+    """The HTTP method; empty if the attempt is not an HTTP request."""
     url: str
     ended: Micros = 0
     outcome: str = ""
     status: int | None = None
     error: str | None = None
-    """Why it failed, in a sentence."""
+    """The reason why the attempt failed, as a sentence."""
 
 
 Record = RequestRecord | RoutingRecord | CreationRecord | AttemptRecord
 
 
 encode: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
-"""A record in the form that is passed on. Raises UnicodeEncodeError if it contains half a surrogate pair."""
+"""Encodes a record for the exporter. Raises UnicodeEncodeError if it contains half a surrogate pair."""
 
 
 def plain(record: Record) -> Record:
@@ -161,12 +161,12 @@ class Report(msgspec.Struct, array_like=True):
 
     sent: int = 0
     failed: int = 0
-    """Refused by the collector, for good."""
+    """The number of spans that the collector refused for good."""
     dropped: int = 0
     waiting: int = 0
     is_full: bool = False
     wrong: str | None = None
-    """Why the last request failed: part of a sentence."""
+    """Why the last request failed; a part of a sentence."""
 
 
 def batch_of(at: Micros, steady: Seconds, records: Sequence[bytes]) -> bytes:

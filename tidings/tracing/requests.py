@@ -15,13 +15,14 @@ from tidings.web.wire.request_ids import NAMED
 UNTRACED = frozenset(("/healthz", "/readyz", "/metrics"))
 """The paths that probes request again and again."""
 ROUTES = {"in": "/in/{path}", "f": "/f/{path}", "console": "/console/{page}", "portal": "/portal/{page}"}
-"""By the first step of the path. These paths may be known only to those who may use them, so they are not recorded."""
+"""Patterns of paths, by their first segment. The actual paths may be known only to those who may use them, so only the
+pattern is recorded."""
 HIDDEN = frozenset(ROUTES.values())
 TEXT_CHARS_MAX = 256
 UNAUTHORIZED = 401
 
 Traced = str | Entered
-"""A request's own span, in the form that an event keeps; for a request with a context, more than that."""
+"""A request's own span, in the form that an event keeps. For a request with another system's context: `Entered`."""
 
 
 class TracedRequests:

@@ -20,13 +20,13 @@ from tidings.tracing.process import Exporter
 from tidings.tracing.records import STOP_SECONDS, Record, Report, encode, plain
 
 COLLECT_SECONDS = 0.04
-"""How long records are collected before they are passed on; each time costs a change of threads."""
+"""How long records are collected before they are passed on, because each time costs a switch of threads."""
 RESTART_SECONDS = 5.0
-"""How long after its last start the exporter is restarted, at the earliest."""
+"""The minimum time between two starts of the exporter."""
 LAST_SECONDS = 0.5
 """How long an exporter that has closed its connection may take to end."""
 NOTE_SECONDS = 60.0
-"""How often the log says that spans are lost."""
+"""The minimum time between two log messages about lost spans."""
 
 log = logging.getLogger("tidings.tracing")
 
@@ -45,14 +45,14 @@ class Spans:
         self._records: list[bytes] = []
         self._is_idle = self._is_full = False
         self.has_room = True
-        """Whether a span would be sent; if not, it need not be recorded, and is dropped."""
+        """Whether there is room for another span. If not, the span need not be recorded, and is dropped."""
         self._ended = threading.Event()
         self._exporter: Exporter | None = None
         self._began = -RESTART_SECONDS
         self._noted: dict[str, float] = {}
         self._was_failing = False
         self.counts = {"sent": 0, "failed": 0, "dropped": 0}
-        """Spans that arrived, that were lost for good (the collector refused them), and for which there was no room."""
+        """The number of spans that arrived, that the collector refused for good, and for which there was no room."""
         self._counted = Report()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)

@@ -29,11 +29,11 @@ class Entered(msgspec.Struct, frozen=True, gc=False):
     """A trace that another system knows, as it entered with a request."""
 
     here: str
-    """As an event keeps it (`Trace.stored`)."""
+    """The request's own span, in the form that an event keeps (`Trace.stored`)."""
     parent: Trace | None = None
-    """That system's span, which this one continues."""
+    """The other system's span, if it is the parent of this one."""
     link: Trace | None = None
-    """That system's span, which is only named."""
+    """The other system's span, if this one is only linked to it."""
 
 
 class Tracing:
@@ -43,7 +43,7 @@ class Tracing:
         self.spans, self._sampler, self._clock = spans, sampler, clock
         self._samples_all = sampler.below >= ALL
         self.open: dict[str, str] = {}
-        """By the ids of open requests, what their events keep."""
+        """By the id of an open request, the trace that its events keep."""
         self._failures = 0
 
     def attach(self, writer: Writer, router: Router) -> None:
@@ -113,7 +113,7 @@ class Tracing:
 
 
 _ids: list[str] = []
-"""Made in advance, because making many at once takes a fraction of the time."""
+"""Ids made in advance, because making many at once takes a fraction of the time."""
 _contexts: list[str] = []
 
 

@@ -19,9 +19,9 @@ from tidings.store.log.lists import DeliveryRow
 from tidings.views.times import time_text
 
 LaneOf = Callable[[int], LaneView | None]
-"""From a link's number to its lane as it is now."""
+"""Returns the present state of a link's lane, by the link's number."""
 Because = Literal["order", "paused", "disabled", "failing", "asked_to_wait"]
-"""Why a delivery waits, apart from its due time."""
+"""Why a delivery waits, if not only for its due time."""
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +136,9 @@ def wait_in_words(found: DeliveryDetail, now: Micros) -> str:
     who, at = "link" if found.link else "endpoint", "" if found.due is None else found.due[11:19]
     because = found.waiting_because
     if because in ("paused", "disabled"):
-        return f"Its {who} is {because}; it is sent once that is resumed."
+        return f"Its {who} is {because}. The delivery is sent once the {who} is resumed."
     if because == "order":
-        return "It waits behind an earlier delivery, because they are sent in order."
+        return "It waits behind an earlier delivery, because the two are sent in order."
     is_due = found.due is None or moment.from_text(found.due) <= now
     if because == "failing":
         when = "" if is_due else f"; it may be one from {at} UTC on"

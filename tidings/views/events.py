@@ -22,10 +22,10 @@ from tidings.views.times import time_text
 
 DELIVERIES_MAX = 1_000
 ENDED = ("waiting", "dead", "cancelled", "replaced")
-"""States in which the last attempt says why it was not delivered."""
+"""States of deliveries whose last attempt shows why they were not delivered."""
 NOT_MATCHED_MAX = 1_000
 FILTER_SECONDS = 0.05
-"""How long the filters of endpoints may take for one answer."""
+"""How long endpoints' filters may take in total for one response."""
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +59,11 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     attempts: int
     due: str | None = None
-    """When the next attempt may be made; null also while nothing is sent."""
+    """When the next attempt may be made; null if there is none, or while nothing is sent."""
     outcome: str | None = None
     """The outcome of the last attempt."""
     reason: str | None = None
-    """Why the last attempt did not deliver it."""
+    """The reason why the last attempt did not deliver the event."""
     note: str | None = None
     """A remark about it."""
 

@@ -10,7 +10,7 @@ from tidings.rules import schemes
 from tidings.rules.schemes import Scheme, Verifier
 
 SIGNED_AT = 1_790_000_000
-"""When samples are signed, in seconds since 1970: the same whenever they are shown."""
+"""The time at which samples are signed, in seconds since 1970. It is fixed, so samples are always the same."""
 URL = "https://example.com/in"
 
 

@@ -20,7 +20,7 @@ class TenantShare(msgspec.Struct, frozen=True, kw_only=True):
     held: int
     """How much it holds now."""
     refused: int
-    """How often it wanted more than its share since the start."""
+    """How often the tenant has wanted more than its share since the server started."""
 
 
 class ShareReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +30,9 @@ class ShareReport(msgspec.Struct, frozen=True, kw_only=True):
     used: int
     total: int
     tenants: int
-    """The number of tenants that hold some of it now."""
+    """The number of tenants that hold some of the resource now."""
     held_back: list[TenantShare]
-    """Tenants that are at their share now, or were since the start, the worst first."""
+    """Tenants that are at their share now, or have been since the server started; the worst first."""
 
 
 def share_reports(caller: Caller, views: Sequence[ShareView]) -> list[ShareReport]:

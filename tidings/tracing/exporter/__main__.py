@@ -23,7 +23,7 @@ from tidings.tracing.records import STOP_SECONDS, Frames, Orders, RecordBatch, R
 
 READ_BYTES = 1 << 18
 NICER_BY = 5
-"""How much lower its priority is than the server's, because spans can wait."""
+"""The exporter's niceness above the server's: it has a lower priority, because spans can wait."""
 
 
 def main() -> None:

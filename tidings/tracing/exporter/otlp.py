@@ -21,7 +21,7 @@ Attributes = dict[str, str | int]
 KINDS: dict[Kind, int] = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 ERROR = 2
 HAS_IS_REMOTE, IS_REMOTE = 0x100, 0x200
-"""Flags of a span or a link: whether its parent, or what it links to, is another system's."""
+"""Flags of a span or a link, which say whether its parent, or the span that it links to, belongs to another system."""
 
 _TEXTS = 2  # the wire type of texts and messages, whose length comes first
 # Times, and the flags, the number of whose field, 16, takes two bytes; the trace's id, and the span's. A tag and a

@@ -21,27 +21,28 @@ from tidings.views.health.report import HealthProblem
 from tidings.views.health.words import age, at_least, many
 
 Lanes = Mapping[int, LaneView]
-"""The lanes as they are now, by link."""
+"""The present state of the lanes, by link."""
 FAILING_MAX, DISABLED_MAX, BEHIND_MAX = 10, 10, 5
-"""How many of each kind are inspected more closely."""
+"""How many links of each kind are inspected more closely: failing, disabled, behind."""
 FAILING_AFTER: Micros = 1 * MINUTE
-"""A shorter failure, such as a restart, needs no attention."""
+"""How long a link must fail to need attention. Shorter failures, such as during a restart, need none."""
 QUIET_AFTER: Micros = 5 * MINUTE
-"""A link that sends little takes days to fail ten times, so two failures and this long without a success are enough."""
+"""How long without a success, after two failures, is enough to count as failing. A link that sends little would take
+days to fail ten times."""
 STUCK_AFTER: Micros = 1 * HOUR
-"""An operator's link whose event has been refused for this long needs attention, even if the other side works."""
+"""How long an event must have been refused for an operator's link to need attention, even if the other side works."""
 BEHIND_AFTER: Micros = 5 * MINUTE
-"""A delivery that was not tried for this long is late."""
+"""A delivery that has waited this long without an attempt is late."""
 UNREACHABLE_LEAST, UNREACHABLE_SHARE = 3, 0.8
-"""If this many failing endpoints cannot be reached, and they are this part of all that fail or are well, the cause is
-probably on our side.
+"""If at least this many failing endpoints cannot be reached, and they are at least this fraction of all endpoints that
+fail or are well, the cause is probably on our side.
 """
 QUOTED_MAX = 200
-"""A response up to this long is quoted."""
+"""Responses up to this length are quoted."""
 UNREACHABLE = {each.name for each in (outcomes.DNS_FAILED, outcomes.CONNECT_FAILED, outcomes.TLS_FAILED)}
 
 
-THEIRS = "The others get theirs, so the cause is probably on its side. "
+THEIRS = "Other deliveries succeed, so the cause is probably on its side. "
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -146,7 +147,7 @@ def problems(
             what="network",
             state="trouble",
             sentence=f"{len(unreachable)} of {len(chosen.failing)} failing endpoints cannot be reached.",
-            advice="Check this server's own network, DNS and clock first: many at once are seldom all down.",
+            advice="Check this server's own network, DNS and clock first: they are hardly all down at once.",
         )
     for num in chosen.failing:
         yield _failing(snapshot.links[num], lanes[num], backlogs[num], now, is_theirs=is_theirs)
@@ -201,7 +202,7 @@ def dead(snapshot: Snapshot, failures: Sequence[FailedDelivery], is_complete: bo
         yield HealthProblem(
             what="dead",
             state="attention",
-            sentence=f"In the last hour, {deliveries} to {called(link)} ended dead.",
+            sentence=f"In the last hour, {deliveries} to {called(link)} became dead.",
             reason=latest.reason,
             advice=f"Once the cause is fixed: tidings replay {target} --since {made} --failed",
             since=moment.to_text(since),
@@ -248,7 +249,7 @@ def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros, *, is
     how_long = "" if since is None else f" for {age(now - since)}"
     kind = f"links runs {link.name}" if link.name else f"endpoints show {link.id}"
     reason = last_failure(lane, None if backlog.failure is None else backlog.failure[2])
-    hidden = "The server's log says which of the two it is. " if reason == CANNOT_USE else ""
+    hidden = "The server's log shows which of the two it is. " if reason == CANNOT_USE else ""
     return HealthProblem(
         what="link" if link.name else "endpoint",
         state="attention",
@@ -294,13 +295,13 @@ def _behind(link: AnyLink, lane: LaneView | None, backlog: Backlog, recent: Rece
     assert backlog.oldest is not None
     now, end, until = recent.now, recent.expected_end(link.num, backlog), ""
     if end is not None:
-        until = f" At {end[1]:,.2g} a second, all will be sent {recent.end_in_words(end[0])}."
+        until = f" At {end[1]:,.2g} a second, all of them will be sent {recent.end_in_words(end[0])}."
     since, rate = backlog.oldest.created, link.pacing.rate
     reason = "It accepts events more slowly than they arrive."
-    advice = f"Raise its max_in_flight ({link.pacing.max_in_flight}), or let it accept events faster."
+    advice = f"Raise its max_in_flight ({link.pacing.max_in_flight}), or make it accept events faster."
     if lane is not None and lane.held_until is not None and lane.held_until > now:
         reason = f"It answered {lane.held_status} and asked for a pause until {moment.to_text(lane.held_until)}."
-        advice = "Ask its owner how many requests it can take, and set its rate to that."
+        advice = "Ask its owner how many requests per second it can handle, and set its rate to that."
     elif rate is not None:
         reason, advice = f"Its rate is limited to {rate:g} requests a second.", "Raise its rate, or let it catch up."
     return HealthProblem(

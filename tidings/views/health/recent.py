@@ -15,7 +15,7 @@ from tidings.views.health.report import RecentRates
 from tidings.views.health.words import age
 
 LATEST: Micros = 100 * DAY
-"""No end is predicted beyond this."""
+"""How far ahead the end of a backlog is predicted."""
 
 
 class Recent(msgspec.Struct, frozen=True):
@@ -71,6 +71,6 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 SENT_LEAST = 10
-"""With fewer successes, nothing is predicted."""
+"""The minimum number of successes for a prediction."""
 FINE = 0.8
-"""This share of the others' attempts must have succeeded."""
+"""The fraction of the other links' attempts that must have succeeded."""

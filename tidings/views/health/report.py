@@ -28,7 +28,7 @@ class HealthProblem(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int | None = None
     waiting_is_more: bool = False
     expected_end: str | None = None
-    """When all that waits will be sent, if it continues as fast as in the last minutes."""
+    """When all waiting deliveries will have been sent, at the speed of the last minutes."""
 
 
 class OldestWaiting(msgspec.Struct, frozen=True, kw_only=True):

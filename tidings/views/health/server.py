@@ -17,11 +17,11 @@ from tidings.views.replays import replay_target
 
 FREE_BYTES_FEW, FREE_BYTES_WARN = 100 * 1024 * 1024, 1024 * 1024 * 1024
 ROUTED_WITHIN: Micros = 1 * MINUTE
-"""An event that is not routed after this time is stuck."""
+"""The time after which an event that is not routed counts as stuck."""
 LATEST: Micros = 365 * DAY
-"""No job is expected to end later than in this time."""
+"""How far ahead the end of a job is predicted."""
 TIMER_WITHIN: Micros = 2 * MINUTE
-"""A timer that was due for a check this long ago is stuck, even if it waits for its last run."""
+"""The time after which a timer that is due for a check counts as stuck, even if it waits for its last run."""
 
 
 class Vitals(NamedTuple):
@@ -50,7 +50,7 @@ def problems(vitals: Vitals, standing: Standing | None, now: Micros) -> Iterator
             what="stage",
             state="trouble",
             sentence="The deliver stage is not running, so nothing is sent.",
-            advice="The log says why it stopped; restart the server.",
+            advice="See the log for the reason, then restart the server.",
         )
     if vitals.free_bytes is not None and vitals.free_bytes < FREE_BYTES_WARN:
         is_full = vitals.free_bytes < FREE_BYTES_FEW
@@ -58,7 +58,7 @@ def problems(vitals: Vitals, standing: Standing | None, now: Micros) -> Iterator
             what="disk",
             state="trouble" if is_full else "attention",
             sentence=f"The disk has {vitals.free_bytes // 1_000_000:,} MB of free space.",
-            advice="Free some space: the server cannot accept anything on a full disk.",
+            advice="Free some space: the server cannot accept anything if the disk is full.",
         )
     if standing is not None:
         yield from _stuck(standing, now)
@@ -70,7 +70,7 @@ def _stuck(standing: Standing, now: Micros) -> Iterator[HealthProblem]:
             what="stage",
             state="trouble",
             sentence=f"Events have not been routed for {age(now - standing.unrouted)}; {standing.route_lag:,} wait.",
-            advice="Look for errors of tidings.route in the log; costly filters can also delay it.",
+            advice="Look for errors from tidings.route in the log. Expensive filters can also delay routing.",
             since=moment.to_text(standing.unrouted),
             age_seconds=(now - standing.unrouted) // SECOND,
         )
@@ -80,7 +80,7 @@ def _stuck(standing: Standing, now: Micros) -> Iterator[HealthProblem]:
             what="stage",
             state="trouble",
             sentence=f"Timers have not been checked for {age(now - look)}.",
-            advice="Look for errors in the log; restart the server.",
+            advice="Look for errors in the log, then restart the server.",
             since=moment.to_text(look),
             age_seconds=(now - look) // SECOND,
         )

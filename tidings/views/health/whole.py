@@ -139,7 +139,11 @@ def _well(
     if rates is not None and rates.accepted >= 1:
         many = f"{rates.accepted:,.0f}"
         waits = f"{many} event{'' if many == '1' else 's'} a second, {waits}"
-    first = (f"Nothing needs you yet: {' and '.join(unsettled)}; {waits}.") if unsettled else f"All is well: {waits}."
+    first = (
+        (f"Nothing needs your attention yet: {' and '.join(unsettled)}; {waits}.")
+        if unsettled
+        else f"All is well: {waits}."
+    )
     return first + (f" {' and '.join(paused)} {are} paused." if paused else "")
 
 

@@ -21,7 +21,7 @@ from tidings.views.tenants import tenant_view
 
 VALUE_CHARS_MAX = 2_000
 _NOT_SHOWN = frozenset(("revision", "updated", "health", "waiting", "indexes"))
-"""Members that change with every act, or by themselves."""
+"""Members that are not shown as changed, because they change with every act, or on their own."""
 
 
 class ActChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from tidings.views.health.words import at_least
 from tidings.views.standing.tallies import LinkTally
 
 WELL = 0.95
-"""With fewer successes in a day, an endpoint that does not fail has only recovered."""
+"""The success rate of the last day below which an endpoint that is not failing counts as recovered, not as healthy."""
 
 
 def endpoint_in_words(found: EndpointView, tally: LinkTally | None, dead: str, now: Micros) -> str:
@@ -63,7 +63,7 @@ def _disables(found: EndpointView, now: Micros) -> str:
     at = found.health.disables_at
     if not isinstance(at, str) or moment.from_text(at) <= now:
         return ""
-    return f"It will be disabled on {at[:10]} at {at[11:16]} UTC unless something succeeds before then."
+    return f"It will be disabled on {at[:10]} at {at[11:16]} UTC unless a delivery succeeds before then."
 
 
 def _ended(reason: str) -> str:

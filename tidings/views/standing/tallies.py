@@ -123,9 +123,9 @@ class LinkTally(msgspec.Struct, frozen=True, kw_only=True):
     oldest_waiting_since: str | None
     oldest_waiting_seconds: int | None
     last_failure: str | None
-    """Why the last attempt that failed did so, with the response if it is short."""
+    """The reason why the last failed attempt failed, with the response if it is short."""
     next_attempt: str | None
-    """When the next attempt may be made; null: now, or nothing waits, or nothing is sent."""
+    """When the next attempt may be made; null if it may be made now, if nothing waits, or if nothing is sent."""
 
 
 def tally_report(series: TallySeries, step: Step, snapshot: Snapshot, ids: DeliveryIds) -> TallyReport:
