@@ -264,16 +264,16 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     asked = operator.send("/deliveries/retry", state="dead").body.decode()
     assert re.search(r"[1-9]\d* deliver(y|ies) would be retried", asked)
     asked = operator.send("/deliveries/retry", endpoint=strict).body.decode()
-    assert "Would be retried: 1 that ended dead." in asked and "Retry 1 that ended dead" in asked
+    assert "Would be retried: 1 that became dead." in asked and "Retry 1 that became dead" in asked
     page = operator.get(f"/endpoints/{strict}")
-    assert "1 ended dead." in page and "Retry the 1 dead …" in page and "Ended dead (1)" in page
+    assert "1 became dead." in page and "Retry the 1 dead …" in page and "Became dead (1)" in page
     now = operator.get()
     assert now.index("Needs attention") < now.index('class="tiles"') < now.index("Why deliveries failed")
     assert 'href="/console/endpoints?state=failing"' in now and 'name="state" value="dead"' in now
     api.call("POST", f"/v1/endpoints/{strict}:pause", {"reason": "lunch"})
-    assert "It is paused: lunch. 1 ended dead." in operator.get(f"/endpoints/{strict}")
+    assert "It is paused: lunch. 1 became dead." in operator.get(f"/endpoints/{strict}")
     asked = operator.send("/deliveries/retry", endpoint=strict, state="dead").body.decode()
-    assert "0 deliveries would be retried." in asked and "1 of the 1 that ended dead is left out" in asked
+    assert "0 deliveries would be retried." in asked and "1 of the 1 that became dead is left out" in asked
     assert "Resume it first" in asked
     api.call("POST", f"/v1/endpoints/{strict}:resume", {})
     operator.act("/deliveries/retry", endpoint=strict, state="dead", type="strict.*", sure="1")
@@ -286,7 +286,7 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     api.post("/v1/events", {"type": "later.one", "data": {}})
     until(lambda: api.get("/v1/deliveries", endpoint=later, outcome="bad_status")["data"], "tried")
     asked = operator.send("/deliveries/retry", endpoint=later, outcome="bad_status").body.decode()
-    assert "Would be retried: 1 that waits." in asked and "None of the matching deliveries ended dead." in asked
+    assert "Would be retried: 1 that waits." in asked and "None of the matching deliveries became dead." in asked
 
 
 def test_a_job_says_how_far_it_came_and_its_facts_stay_with_its_headline(

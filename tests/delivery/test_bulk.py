@@ -175,5 +175,6 @@ def test_a_job_takes_only_what_was_there_when_it_was_counted_and_says_what_it_do
     assert (counted["count"], job["sent"]) == (2, 2)
     to = f"{counted['until'][:10]} {counted['until'][11:19]} UTC"
     assert (
-        job["sentence"] == f"Retry deliveries that ended dead, of {endpoint}, with the status 5xx, created before {to}."
+        job["sentence"]
+        == f"Retry deliveries that became dead, of {endpoint}, with the status 5xx, created before {to}."
     )

@@ -36,7 +36,7 @@ def said(dead: str = "", now: int = NOW, tally: dict[str, Any] | None = None, **
 def test_a_failing_endpoint_says_why_what_waits_and_when_it_will_be_disabled() -> None:
     waits = {"waiting": 41, "next_attempt": "2026-11-29T18:50:30.000Z", "last_failure": "The endpoint answered 503."}
     assert said("21", tally=waits, health=FAILING) == (
-        "It has been failing since 18:45 UTC. The endpoint answered 503. 21 ended dead. 41 deliveries wait; the next "
+        "It has been failing since 18:45 UTC. The endpoint answered 503. 21 became dead. 41 deliveries wait; the next "
         "attempt is at 18:50:30 UTC. "
         "It will be disabled on 2026-12-04 at 18:45 UTC unless a delivery succeeds before then."
     )

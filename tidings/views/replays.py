@@ -61,7 +61,7 @@ class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
 _STATES: dict[State, str] = {
     "waiting": "wait",
     "delivered": "were delivered",
-    "dead": "ended dead",
+    "dead": "became dead",
     "cancelled": "were cancelled",
     "replaced": "were replaced",
 }
@@ -102,7 +102,7 @@ def dry_run_view(dry: DryRun, snapshot: Snapshot) -> DryRunView:
 
 
 def in_words(replay: Replay, snapshot: Snapshot) -> str:
-    """What a replay does, and to what: `Retry deliveries that ended dead, of ep_..., created before ...`."""
+    """What a replay does, and to what: `Retry deliveries that became dead, of ep_..., created before ...`."""
     target, wanted = replay_target(replay, snapshot), _wanted(replay)
     who = f"the link {target['link']}" if target["link"] else target["endpoint_id"]
     began, ends = _minute(replay.since), _minute(replay.until)

@@ -186,7 +186,7 @@ def _is_ours(snapshot: Snapshot, lanes: Lanes, chosen: Chosen, unreachable: Sequ
 
 
 def dead(snapshot: Snapshot, failures: Sequence[FailedDelivery], is_complete: bool) -> Iterator[HealthProblem]:
-    """For each link, the deliveries that ended dead lately."""
+    """For each link, the deliveries that became dead lately."""
     by_link: dict[int, list[FailedDelivery]] = {}
     for each in failures:
         by_link.setdefault(each.link, []).append(each)

@@ -107,7 +107,7 @@ class RecentRates(msgspec.Struct, frozen=True, kw_only=True):
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """How everything stands, in one sentence and in detail. `problems`: the worst first.
 
-    `problems_total`: how many there are, as far as they are known; `dead_last_hour`: deliveries that ended dead.
+    `problems_total`: how many there are, as far as they are known; `dead_last_hour`: deliveries that became dead.
     """
 
     state: State

@@ -13,8 +13,8 @@ WELL = 0.95
 
 
 def endpoint_in_words(found: EndpointView, tally: LinkTally | None, dead: str, now: Micros) -> str:
-    """How it is doing. `dead`: how many deliveries ended dead lately, as shown; empty if none."""
-    parts = [_first(found, tally), f"{dead} ended dead." if dead else "", _waits(tally), _disables(found, now)]
+    """How it is doing. `dead`: how many deliveries became dead lately, as shown; empty if none."""
+    parts = [_first(found, tally), f"{dead} became dead." if dead else "", _waits(tally), _disables(found, now)]
     return " ".join(filter(None, parts))
 
 

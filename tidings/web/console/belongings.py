@@ -1,4 +1,4 @@
-"""What belongs to an endpoint or a link: the lists that its page leads to, how many ended dead, and retrying them."""
+"""What belongs to an endpoint or a link: the lists that its page leads to, how many became dead, and retrying them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEAD_SHOWN = 100
 
 
 async def dead_of(visit: PageVisit, kind: str, name: str) -> str:
-    """How many deliveries of an `endpoint` or `link` ended dead: `12`, or `100+`; empty if none did."""
+    """How many deliveries of an `endpoint` or `link` became dead: `12`, or `100+`; empty if none did."""
     found = await visit.maybe("list_deliveries", **{kind: name}, state="dead", limit=DEAD_SHOWN)
     if not found or not found["data"]:
         return ""
@@ -23,8 +23,8 @@ async def dead_of(visit: PageVisit, kind: str, name: str) -> str:
 
 
 def waiting_of(tally: Any, dead: str) -> str:
-    """How many ended dead and how many wait, as the end of a page's sentence."""
-    said = f" {dead} ended dead." if dead else ""
+    """How many became dead and how many wait, as the end of a page's sentence."""
+    said = f" {dead} became dead." if dead else ""
     if tally is None or not tally.waiting:
         return said
     is_one = tally.waiting == 1 and not tally.waiting_is_more
@@ -46,7 +46,7 @@ def tabs(visit: PageVisit, kind: str, name: str, tenant: str | None, dead: str) 
         found += [
             _tab("All deliveries", url("/deliveries", **given)),
             _tab("Waiting", url("/deliveries", **given, state="waiting")),
-            _tab(f"Ended dead{f' ({dead})' if dead else ''}", url("/deliveries", **given, state="dead")),
+            _tab(f"Became dead{f' ({dead})' if dead else ''}", url("/deliveries", **given, state="dead")),
             _tab("Cancelled", url("/deliveries", **given, state="cancelled")),
         ]
     tenant = None if tenant == ALL_TENANTS else tenant

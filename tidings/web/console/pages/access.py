@@ -107,7 +107,7 @@ async def tenant(visit: PageVisit) -> View:
     named = [] if keys is None else keys["data"]
     held = [row(to("keys", each.id), text(each.name or each.id), when(each.created)) for each in named]
     portal = button(f"{to('tenants', ident)}/portal-link", "Make a portal link")
-    ended = " Some deliveries ended dead." if dead and dead["data"] else ""
+    ended = " Some deliveries became dead." if dead and dead["data"] else ""
     entry = "" if found else " It has not been added as a tenant, which is optional."
     return detail(
         (found.name if found else "") or ident,
@@ -138,7 +138,7 @@ async def _entry(visit: PageVisit, ident: str) -> Any:
 def _tenant_facts(ident: str, found: Any, has_dead: bool) -> list[dict[str, Any]]:
     return [
         fact("Deliveries", "show", to=url("/deliveries", tenant=ident)),
-        fact("Ended dead", "show" if has_dead else "", to=url("/deliveries", tenant=ident, state="dead")),
+        fact("Became dead", "show" if has_dead else "", to=url("/deliveries", tenant=ident, state="dead")),
         fact("Events", "show", to=url("/events", tenant=ident)),
         fact("Added", found and found.created, "time"),
         fact("Changed", found and found.updated, "time"),

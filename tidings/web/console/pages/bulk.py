@@ -29,7 +29,7 @@ BULK = {
 LABELS = {"time__gte": "From", "time__lt": "Until", "outcome": "Last result", "type": "Event type"}
 RETRIED = ("dead", "waiting", "cancelled")
 """The states whose deliveries can be retried together, in the order in which a page names them."""
-_SAID = {"dead": "ended dead", "waiting": "wait", "cancelled": "were cancelled"}
+_SAID = {"dead": "became dead", "waiting": "wait", "cancelled": "were cancelled"}
 _NOT_ENABLED = "their endpoint or link is paused, disabled or deleted. Resume it first"
 _IN_TURN = (
     "deliveries that are next in line, or behind an earlier one, are sent without a retry, and those for a paused or "
@@ -154,7 +154,7 @@ def _sentence(found: list[StateCount], *, is_retry: bool) -> str:
 
 
 def _one(each: StateCount) -> str:
-    """`ended dead`, `waits`: the words for one or for several."""
+    """`became dead`, `waits`: the words for one or for several."""
     said = _SAID[each.state]
     return said.replace("wait", "waits").replace("were", "was") if each.many == "1" else said
 
@@ -176,7 +176,7 @@ def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
         notes.append(f"{left:,} of the {each.listed:,} that {which} {'is' if left == 1 else 'are'} left out: {why}.")
     elif not each.count and each.state == "dead" and not is_alone:
         notes.append(
-            "None of the matching deliveries ended dead. Waiting deliveries are retried automatically; a retry sends "
+            "None of the matching deliveries became dead. Waiting deliveries are retried automatically; a retry sends "
             "them now."
         )
     elif not each.count and is_alone:

@@ -147,7 +147,7 @@ def _says(found: Any, now: moment.Micros) -> str:
         waits = wait_in_words(found, now)
         return f"It is waiting for its next attempt.{why} {waits}" if last else f"It has not been tried yet. {waits}"
     if found.state == "dead":
-        return f"It ended dead after {many(len(found.attempts), 'attempt')}.{why}"
+        return f"It became dead after {many(len(found.attempts), 'attempt')}.{why}"
     return f"It is {found.state}.{why}"
 
 

@@ -130,7 +130,7 @@ def _tiles(report: HealthReport) -> list[dict[str, str]]:
         ),
         _tile("Disabled", f"{ends.disabled:,}", f"{ends.paused:,} paused", "bad" if ends.disabled else "", DISABLED),
         _tile(
-            "Ended dead, last hour",
+            "Became dead, last hour",
             at_least(report.dead_last_hour, report.dead_is_more),
             mood="bad" if report.dead_last_hour else "",
             to="/deliveries?state=dead",
