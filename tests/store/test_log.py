@@ -79,7 +79,7 @@ def test_the_same_id_with_other_content_is_refused_alone(db: Db) -> None:
     )
     assert isinstance(said[0], IdsTaken)
     assert said[0].taken == [(0, said[0].detail)]
-    assert "The id a is taken by an event with different data" in said[0].detail
+    assert "The id a is already taken by an event with different data" in said[0].detail
     assert isinstance(said[1], IdsTaken)
     assert [index for index, _ in said[1].taken] == [1]
     assert isinstance(said[2], Stored)

@@ -83,7 +83,8 @@ def test_a_failing_endpoint_says_since_when_for_whom_why_and_what_to_do(still: T
         until(lambda: health(api)["endpoints"]["failing"], "it fails")
         until(lambda: still.server and any(each.alarming for each in still.server.deliver.snapshot().values()), "open")
         assert health(api)["state"] == "ok", "a failure of some seconds needs nobody"
-        said = r"Nothing needs your attention yet: 1 endpoint has been failing for \d+ s; the oldest waiting delivery is \d+ s old\."
+        said = r"Nothing needs your attention yet: 1 endpoint has been failing for \d+ s; "
+        said += r"the oldest waiting delivery is \d+ s old\."
         assert re.fullmatch(said, health(api)["sentence"]), "it does not say that all is well while something fails"
         clock.advance(57 * 60)
         found = problem(api, "endpoint")

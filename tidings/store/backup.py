@@ -31,7 +31,7 @@ NAME = "tidings-{}.db"
 _OURS = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db\.partial")
 _WHOLE = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db")
 Progress = Callable[[int, int], None]
-"""Called with the number of bytes done, and the total."""
+"""Called with the number of bytes copied so far, and the total number."""
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,14 +13,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 Row = tuple[Any, ...]
 Outcome = tuple[Any, Exception | None]
-"""What a job returned, or what it raised."""
+"""What a job returned, and what it raised; one of the two is None."""
 Dialect = str
 """`sqlite` or `postgres`."""
 Stamp = Callable[[Sequence[Event]], None]
 LOCK_SECONDS = 2
-"""How long a write waits for rows that another session has locked."""
+"""The maximum time that a write waits for rows that another session has locked."""
 FRESH_MAX = 5_000
-"""How many appended events, and deliveries, a transaction remembers: as many as the route stage takes in one step."""
+"""The maximum number of appended events, and of deliveries, that a transaction remembers: as many as the route stage
+takes in one step."""
 Mark = tuple[dict[str, int], dict[str, int], int, int, list[Row] | None, int, int]
 
 
@@ -29,7 +30,7 @@ def no_rest() -> None:
 
 
 NO_HOOKS: tuple[Callable[[], None], Stamp | None] = (no_rest, None)
-"""The `rest` and `stamp` of a connection that was given no others."""
+"""The `rest` and `stamp` of a connection by default."""
 
 
 class StoreError(Exception):
@@ -112,12 +113,12 @@ class Positions:
         (store/log/numbering.py)."""
         self.own = own
         self.kept: list[Row] | None = [] if keeps else None
-        """The events of this transaction that have no number yet; None if events are numbered at once."""
+        """The events of this transaction that have no number yet; None if events are numbered immediately."""
         self.kept_at = self.spilled = 0
-        """When they were kept, and how many of them were copied into the temporary table."""
+        """`kept_at`: when these events were kept; `spilled`: how many of them were copied into the temporary table."""
         self.known: dict[str, int] = {}
         self.moved: dict[str, int] = {}
-        """Those of `known` that are not stored yet."""
+        """The positions in `known` that are not stored yet."""
         self.fresh: list[tuple[Any, ...]] = []
         """The events of this transaction, as the route stage reads them (`events_to_route`), in order."""
         self.deliveries: list[Row] = []
@@ -172,19 +173,19 @@ class Db(Protocol):
 
     dialect: Dialect
     journal: int
-    """The journal (store/journal.py) of the node whose connection this is."""
+    """The journal (store/journal.py) of the node that uses this connection."""
     shares: bool
-    """Whether other nodes write to the database at the same time: not with a connection that holds the pen alone."""
+    """Whether other nodes write to the database concurrently; False for a connection that holds the pen alone."""
     noted: int
-    """How many changes of the catalogue were noted in the present transaction (store/catalog.py)."""
+    """The number of changes to the catalogue that were noted in the present transaction (store/catalog.py)."""
     positions: Positions | None
-    """What the journal's writer knows of it; None if it is read from the store."""
+    """The journal's positions, as far as its writer knows them; None if they are read from the store."""
     watched: dict[str, Watch]
-    """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
+    """The tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]
-    """Jobs that compute a lot call this now and then; a reader's job pauses there (store/readers.py)."""
+    """Called now and then by jobs that compute a lot. A reader's job pauses in it (store/readers.py)."""
     stamp: Stamp | None
-    """Called with new events before they are stored, to set the traces that they belong to."""
+    """Called with new events before they are stored, to set the traces to which they belong."""
 
     @property
     def session(self) -> int | None:
@@ -240,7 +241,7 @@ class Db(Protocol):
 
 
 Run = Callable[[Callable[[Db], T]], Awaitable[R]]
-"""How the job of a change is run: `Writer.call`, or a wrapper that also keeps the answer for a repeat."""
+"""Runs the job of a change: `Writer.call`, or a wrapper that also keeps the response for repeats of the request."""
 
 
 class Builder(Db, Protocol):
@@ -300,9 +301,9 @@ class Engine(Protocol):
 
     dialect: Dialect
     where: str
-    """The place in words, without a password."""
+    """Where the database is, in words and without a password."""
     joined: bool
-    """Whether it works together with other joined nodes on the same database (docs/decisions/0073)."""
+    """Whether the server works together with other joined nodes on the same database (docs/decisions/0073)."""
 
     @property
     def sends(self) -> bool:

@@ -39,28 +39,28 @@ class Snapshot(msgspec.Struct, frozen=True):
     links: dict[int, AnyLink]
     """Links of every kind by number, including deleted ones, because deliveries name them."""
     endpoints_by_id: dict[str, Endpoint]
-    """By id, without deleted ones and other kinds of links."""
+    """The endpoints by id, without deleted ones. Other kinds of links are not among them."""
     keys: dict[str, Key]
     """By id, revoked ones included."""
     keys_by_hash: dict[str, Key]
-    """By the SHA-256 of their text, without the revoked ones."""
+    """The keys by the SHA-256 of their text, without revoked ones."""
     event_types: dict[str, EventType]
     tenants: dict[str, Tenant]
     collections: dict[str, Collection]
     hooks: dict[str, Hook]
     """By id."""
     hooks_by_path: dict[str, Hook]
-    """By path, only those that are enabled."""
+    """The enabled ones, by path."""
     connections: dict[str, Connection] = {}
     """By name."""
     change_types: Mapping[str, ChangeType] = {}
-    """The types of the events of items' changes, derived from the collections."""
+    """The types of events about changes of items, derived from the collections."""
     links_by_name: dict[str, AnyLink] = {}
-    """The links that operators have declared, by name, without the deleted ones. Endpoints are not among them."""
+    """The links that operators have declared, by name, without deleted ones. Endpoints are not among them."""
     forms: dict[str, Form] = {}
     """By id."""
     forms_by_path: dict[str, Form] = {}
-    """By path, only those that are enabled."""
+    """The enabled ones, by path."""
 
 
 class Catalog:

@@ -23,12 +23,12 @@ from tidings.store.base import StoreBusy, StoreError
 
 PRIVATE = 0o600
 PARTIAL = ".partial"
-"""How the name of an unfinished copy ends: one that a backup or restore is making, or has left behind."""
+"""The suffix of the name of an unfinished copy, which a backup or restore is making or has left behind."""
 BACKUPS = "backups.json"
-"""The record of backups, in the data folder."""
+"""The name of the file in the data folder that records the backups."""
 _CONTENT_BYTES = 4_096
 _INODE_LOCK_AT, _INODE_LOCK_BYTES = 0x7469_6469, 1
-"""A byte far from those that SQLite locks (0x40000000 to 0x400001FF)."""
+"""The byte to lock, which is far from those that SQLite locks (0x40000000 to 0x400001FF)."""
 
 log = logging.getLogger("tidings.store")
 
@@ -124,7 +124,7 @@ class FileLock:
             os.close(self._fd)
             raise self._taken(_who(holder)) from None
         self.before = self.content()
-        """The text that the last holder left in the file."""
+        """The content that the last holder of the lock left in the file."""
         self._write({**self.before, "pid": os.getpid(), "since": moment.to_text(moment.SystemClock().now())})
 
     def content(self) -> dict[str, Any]:
@@ -202,12 +202,12 @@ class BackupRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What `tidings backup` and `tidings restore --trial` did with the database of this folder."""
 
     made: str | None = None
-    """The last backup's file. It was checked before it got its name."""
+    """The file of the last backup, which was checked before it got this name."""
     made_at: Micros | None = None
     key_copied_at: Micros | None = None
-    """When the secret key was last written elsewhere (--with-key)."""
+    """When the secret key was last copied to another place (--with-key)."""
     tried: str | None = None
-    """The backup that was last restored on trial."""
+    """The backup that was last restored as a trial."""
     tried_at: Micros | None = None
 
 

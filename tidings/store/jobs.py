@@ -16,7 +16,7 @@ from tidings.store.base import Db
 from tidings.store.log import events
 
 Order = tuple[str, ...]
-"""A job's place in its group: the names of what it locks. All nodes lock in this order."""
+"""The names of what a job locks, by which jobs are sorted within a group. All nodes lock in this order."""
 
 
 class Ordered:
@@ -84,7 +84,7 @@ def around(job: Callable[[Db], Any] | Ordered | Heavy, run: Callable[[Db], Any])
 
 
 AROUND: ContextVar[Callable[[Job], Job] | None] = ContextVar("around", default=None)
-"""What the jobs of the present task are wrapped in (`Writer.call`)."""
+"""The wrapper for the jobs of the present task (`Writer.call`)."""
 
 
 class HeavyQueue:
@@ -94,7 +94,7 @@ class HeavyQueue:
         self._offered: deque[tuple[Job, Reply]] = deque()
         self._turns: dict[Hashable, deque[tuple[Job, Reply]]] = {}
         self.count = 0
-        """How many wait; any thread may read it."""
+        """The number of jobs that wait; any thread may read it."""
         self._last_is_heavy = False
         self._ended, self._took = 0.0, 0.0
         self._not_before = 0.0

@@ -16,13 +16,14 @@ from tidings.store.base import Db, Engine, Positions
 COUNTER_BITS, JOURNAL_BITS = 34, 8
 JOURNALS_MAX = 1 << JOURNAL_BITS
 MOVED_HERE = frozenset({"event", "delivery", "route", "deliver", "tallied", "tally"})
-"""What only `take` and `move` change, so the writer of a node that works alone needs to read it only once."""
+"""The positions that only `take` and `move` change, so that the writer of a node that works alone has to read them
+only once."""
 MOVED_BY_SENDER = MOVED_HERE - {"event"}
-"""Of these, what only the sender changes if nodes are joined. All of them number events (store/log/numbering.py)."""
+"""Those of them that only the sender changes if nodes are joined. All nodes number events (store/log/numbering.py)."""
 GAPS = "gaps"
-"""The fact in the store that names the gaps."""
+"""The name of the stored value that lists the gaps."""
 GAP_LEAST = 1 << 18
-"""A range of fewer numbers has no gap (docs/decisions/0071), so the fact need not be read."""
+"""The minimum size of a gap (docs/decisions/0071). For a smaller range of numbers, the gaps need not be read."""
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ def known_to(engine: Engine) -> Positions:
 def begin(db: Db) -> None:
     """Create the counters and cursors of the connection's journal if they are missing. Raises ValueError."""
     if not 0 <= db.journal < JOURNALS_MAX:
-        raise ValueError(f"A journal is 0 to {JOURNALS_MAX - 1}, not {db.journal}.")
+        raise ValueError(f"A journal is a number from 0 to {JOURNALS_MAX - 1}, not {db.journal}.")
     db.begin()
     db.run("journal_begin", journal=db.journal, position=db.journal << COUNTER_BITS)
     if db.shares:

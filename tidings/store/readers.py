@@ -29,13 +29,15 @@ from tidings.store.share_queue import ShareQueue
 
 THREADS = 5
 OWN_READS = ""
-"""The turn in which the server's own reads run. It is not a tenant's, nor the operator's, who may read a lot."""
+"""The queue in which the server's own reads run. It is separate from those of tenants, and from that of the operator,
+who may read a lot."""
 TRIES_MAX = 10
-"""How many times a read is tried if tables change under it each time."""
+"""The maximum number of tries of a read, if tables change during each of them."""
 REST_SECONDS = 0.05
-"""For this long, threads run the reads of a tenant whose brief read took too long, since that attempt was wasted."""
+"""How long the reads of a tenant are run by threads after a brief read of the tenant took too long, because that
+attempt was wasted."""
 COMPUTE_SECONDS = 0.002
-"""After this time, a job that computes pauses."""
+"""The time after which a job that computes a lot pauses."""
 PAUSE_SECONDS_MAX = 0.02
 log = logging.getLogger("tidings.readers")
 

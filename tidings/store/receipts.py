@@ -18,7 +18,7 @@ FIRST, LAST = "", "rcp_" + "z" * 26
 
 COUNTED_MAX = 100_000
 SEALED = "sealed:"
-"""The prefix of sealed headers; others are a JSON array."""
+"""The prefix of encrypted headers. Headers without it are a JSON array."""
 
 _HEAD = msgspec.json.Decoder(tuple[str, tuple[tuple[str, str], ...]])
 _HEADERS = msgspec.json.Decoder(tuple[tuple[str, str], ...])

@@ -16,7 +16,7 @@ NONCE_BYTES = 12
 VERSION = b"\x01"
 KEY_FILE = "secret.key"
 KEY_MARK = "secret_mark"
-"""The name under which a store knows its key."""
+"""The name of the stored value that identifies the store's secret key."""
 PLAIN_UNTIL = "plain_until_"
 MARK_CHARS = 16
 
@@ -50,7 +50,7 @@ class Sealer:
         except InvalidTag:
             raise StoreError(
                 f"the secrets of {owner} cannot be read with this secret key. "
-                "Start with the TIDINGS_SECRET_KEY (or the secret.key file of the data folder) they were written with."
+                "Start with the TIDINGS_SECRET_KEY (or the secret.key file in the data folder) that encrypted them."
             ) from None
 
 

@@ -16,13 +16,13 @@ class Watch:
 
     def __init__(self) -> None:
         self._noted: dict[int, int] = {}
-        """When each row was noted last."""
+        """By row, the moment when it was last noted."""
         self._moment = 0
         self.gone: set[Gone] = set()
         self.writes = 0
-        """How often rows were written, new ones included."""
+        """The number of times that rows were written, including new ones."""
         self.has_grown = False
-        """Whether there may be new rows since it began."""
+        """Whether there may be rows that are newer than the watch."""
 
     def grow(self) -> None:
         """There are new rows."""

@@ -32,22 +32,22 @@ from tidings.store.writing.spacing import Spacing
 
 GROUP_JOBS_MAX = 1_000
 GROUP_EVENTS_MAX = 2_000
-"""Fewer events than the route stage takes in one step, so that it never falls behind publishing."""
+"""Fewer events per group than the route stage takes in one step, so that it never falls behind publishing."""
 QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
 PROBE_SECONDS = 1.0
-"""Only one probe in this time writes, so that frequent probes cost nothing."""
+"""Only one probe in this time writes something, so that frequent probes cost nothing."""
 PROBE_BYTES = 64 * 1024
-"""On a full disk there is too little space left for an ordinary write."""
+"""The number of bytes that a probe writes: as many as an ordinary write may need, for which a full disk has no room."""
 AGAIN_SECONDS = 1.0
-"""How long after the store refused a group the rider and the hooks run again, if nothing is written before."""
+"""How long after the store refused a group the rider and the hooks run again, if nothing is written before then."""
 
 T = TypeVar("T")
 
 Answered = tuple[Reply, Any, Exception | None]
-"""A job's reply, and the arguments that it is called with."""
+"""The reply of a job, and the arguments with which it is called."""
 Rider = Callable[[Db], float | None]
-"""Runs at the end of each group; returns in how many seconds it has more to do, or None if it has nothing."""
+"""Runs at the end of each group. Returns the number of seconds until it has more to do; None if it has nothing."""
 log = logging.getLogger("tidings.writer")
 
 
@@ -69,15 +69,15 @@ class Writer:
         self._resolved = GroupAnswers()
         self.appended: list[Event] = []
         self.deliveries: list[tuple[Any, ...]] = []
-        """For listeners: the last group's events that are certainly new, its deliveries, and its `news`."""
+        """For listeners: the events of the last group that are certainly new, its deliveries, and its `news`."""
         self.groups = self.jobs = self.failures = 0
         self._probed_at = -PROBE_SECONDS
         self.refusal: StoreError | None = None
-        """Why writes are refused: the error of the last one; None if it succeeded."""
+        """Why writes are refused: the error of the last write; None if it succeeded."""
         self._again = self._broken = self._careful = False
         self.news = False, False  # whether it has appended events, and whether it has changed the catalogue
         self._lost: Reply | None = None
-        """The jobs that failed because of another node, in a group that will be written again."""
+        """Collects the jobs of a group that failed because of another node; the group will be written again."""
         self._db: Db = engine.writer()
         self._sends = engine.sends
         self._positions = self._db.positions = journal.known_to(engine)

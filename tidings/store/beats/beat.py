@@ -38,16 +38,16 @@ class Beat:
         self._open, self.own = db, own
         self._session, self._speak, self._now = session, speak, now
         self.on_free: Callable[[], None] = lambda: None
-        """Called in the thread of a joined node that takes in, as long as the sender's lock is free."""
+        """Called, in the thread of a joined node that takes in, as long as the sender's lock is free."""
         self.on_drain: Callable[[int, bool], None] = lambda seconds, is_followed: None
-        """Called once if somebody has asked this node to exit: with the seconds until then, and whether another one
-        would send."""
+        """Called once if somebody has asked this node to exit: with the number of seconds until then, and whether
+        another node would send."""
         self.on_nodes: Callable[[int], None] = lambda count: None
-        """Called at each beat with the number of nodes that write to the database."""
+        """Called at each beat, with the number of nodes that write to the database."""
         self.imports: Callable[[], int] = lambda: 0
-        """How many files of items are on their way in."""
+        """Returns the number of files of items that are being imported."""
         self.wrong_clock: str | None = None
-        """Why this server should take no calls now: a sentence about its wrong clock."""
+        """The message about this server's wrong clock, if it should accept no calls because of that; else None."""
         self._proof, self._patience, self._line = Proof(), Patience(), Line()
         self._beaten_session: int | None = None
         self._twin: str | None = None

@@ -14,7 +14,7 @@ from tidings.store.base import Db
 from tidings.store.catalog import CHANGES_KEPT, Catalog, Snapshot
 
 CHANGES_MAX = 50
-"""For how many changed things an act keeps the state before and after."""
+"""The maximum number of changed resources for which an act keeps the states before and after."""
 COUNTED_MAX = 100_000
 LAST_ID = "act_z"
 

@@ -24,9 +24,9 @@ from tidings.store.engines.session import translated, with_defaults
 from tidings.store.engines.statements import statements, to_driver
 
 PREPARED_MAX = 200
-"""A connection that has prepared this many statements is replaced."""
+"""The number of prepared statements at which a connection is replaced."""
 ROWS_MAX = 200
-"""More rows than these are converted in a thread."""
+"""If there are more rows than this, they are converted in a thread."""
 
 
 class PostgresReads:

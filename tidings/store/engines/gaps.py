@@ -24,16 +24,16 @@ from tidings.store.base import Db
 from tidings.store.journal import GAPS, Gap, gaps
 
 REACHED = "reached"
-"""The line in the folder's lock file: how far the database had come."""
+"""The name of the line in the folder's lock file that notes how far the database had come."""
 RESTORED, TIMELINE = "restored", "timeline"
-"""Facts in the store: that it is a restored backup; the timeline of PostgreSQL when it was last opened."""
+"""Names of stored values: that the store is a restored backup; PostgreSQL's timeline when it was last opened."""
 EVENTS_PER_SECOND_MAX = 20_000
 MARGIN = 1 << 20
-"""How many numbers may have been used since the note was kept, which is at most a second old."""
+"""The maximum number of numbers that may have been used since the note was written, which is at most a second old."""
 ROOM_PART = 4
-"""A jump takes at most this part of the numbers that are left."""
+"""A jump uses at most one part in this many of the numbers that are left."""
 FAILOVER_SECONDS = 120
-"""If the timeline changed within this time of the last use, it was probably a failover, which loses nothing."""
+"""If the timeline changed within this time after the last use, it was probably a failover, which loses nothing."""
 
 log = logging.getLogger("tidings.store")
 

@@ -16,9 +16,9 @@ from tidings.store.share_queue import ShareQueue
 
 T = TypeVar("T")
 GROUP_MAX = 32
-"""The maximum number of statements sent at once."""
+"""The maximum number of statements that are sent together."""
 CROWD = 16
-"""With this many waiting, a second worker sends while the first one still waits for its results."""
+"""If this many statements wait, a second worker sends some while the first one still waits for its results."""
 PATIENCE_SECONDS = 0.005
 
 Entry = tuple[Callable[[Db], Any], asyncio.Future[Any]]

@@ -17,12 +17,12 @@ import msgspec
 from tidings.store.base import StoreError
 
 ADDS = "-- Older versions can run with this."
-"""A line of its own in a migration that only adds tables, columns with a default, or indexes, which older code may
-ignore."""
+"""A separate line with this text marks a migration that only adds tables, columns with a default, or indexes, so that
+older code can ignore it."""
 LEAST = "schema_least"
-"""The fact in the store that names the last migration that a version must know."""
+"""The name of the stored value with the number of the last migration that a version must know."""
 FACTS_SINCE = 3
-"""The migration that first made facts about the store."""
+"""The migration that introduced stored values about the store itself."""
 _FILE = re.compile(r"([0-9]{4})_\w+\.sql")
 
 _TABLE = {
@@ -84,15 +84,15 @@ class SchemaPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a start of this version does to the schema of a database that has one."""
 
     schema: int
-    """The last migration that the database has."""
+    """The number of the last migration that the database has."""
     least: int
-    """The last one that a version must know to run on it."""
+    """The number of the last migration that a version must know to run on the database."""
     newer: int
-    """How many it has that this version does not know."""
+    """How many migrations the database has that this version does not know."""
     missing: dict[str, bool]
-    """The migrations that a start applies, in order: by name, whether older versions can run with it."""
+    """The migrations that a start applies, in order. By name: whether older versions can run after it."""
     refusal: str | None
-    """Why this version does not start on it, as the rest of a sentence after "this database"; None if it does."""
+    """Why this version does not start on it, as the rest of a sentence that begins with "this database"; else None."""
 
 
 def plan(db: Any) -> SchemaPlan:

@@ -21,38 +21,40 @@ from tidings.rules.nodes.beats import Patience, Peer
 from tidings.store.base import Db, StoreError
 
 PEN = 0x7469_6469_6E67_73
-"""The advisory lock that a writer holds for as long as it is connected: alone, or shared with other joined nodes."""
+"""The advisory lock that a writer holds as long as it is connected: alone, or shared with other joined nodes."""
 SENDER = 0x7469_6469_6E67_7373
-"""The advisory lock of the one joined node that routes and sends; its writer's session holds it too."""
+"""The advisory lock of the joined node that routes and sends. Its writer's session also holds the lock."""
 OPENING = 0x7469_6469_6E67_736F
-"""The advisory lock of the one joined node that brings the database to the present schema."""
+"""The advisory lock of the joined node that brings the database to the present schema."""
 TURN = 0x7469_6469_6E67_7374
-"""The advisory lock of the one node that is about to become the sender."""
+"""The advisory lock of the node that is about to become the sender."""
 BEAT_SECONDS = beats.BEAT_SECONDS
 LOOK_SECONDS = 0.2
-"""How long it takes at most to notice that a lock is free."""
+"""The maximum time until a node notices that a lock is free."""
 RESUME_SECONDS = 0.05
-"""How long a sender that has lost its session and got another waits at most before it asks whether it may send."""
+"""The maximum time that a sender with a new session, after it lost the old one, waits before it asks whether it may
+send."""
 PROOF_SECONDS = beats.PROOF_SECONDS
 FROZEN_SECONDS = beats.FROZEN_SECONDS
 SILENT_SECONDS = 5.0
-"""How long sending may pause before the log says so, if no beat has failed; longer than the wait for a lock."""
+"""How long sending may pause, if no beat has failed, before that is logged. Longer than the wait for a lock."""
 LAST_COLUMN = "imports"
-"""Of the table `node`: what a beat writes last."""
+"""The column of the table `node` that a beat writes last."""
 ADDRESS_BEATS = 5
-"""After how many beats a node checks whether another one is registered at its address."""
+"""The number of beats after which a node checks whether another one is registered at its address."""
 SPEAK_BEATS = 3
-"""After how many beats one makes the writer use its session, which ends after some silence (pen.TIMEOUTS)."""
+"""The number of beats after which a beat makes the writer use its session, which ends if it is idle (pen.TIMEOUTS)."""
 TURN_SECONDS = 5
-"""How long a node that fell silent in its turn keeps others from theirs."""
+"""How long a node that fell silent during its turn blocks the turns of others."""
 FORGET_SECONDS = 86_400.0
 CLOCK_SECONDS = 300
-"""A machine whose clock differs more than this from the database's takes no calls."""
+"""A machine accepts no calls if its clock differs from the database's by more than this."""
 log = logging.getLogger("tidings.nodes")
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 Role = Literal["works", "sends", "takes in", "stands by", "gone"]
-"""What a node does: alone; among joined nodes; or nothing, while another works. `gone`: its session has ended."""
+"""What a node does: `works` alone; `sends` or `takes in` among joined nodes; `stands by` while another one works; or
+nothing, because its session has ended (`gone`)."""
 WORKING = ("works", "sends")
 
 _LOCKS = """
@@ -80,7 +82,7 @@ JOIN pg_stat_activity AS a ON a.pid = n.session AND a.application_name = n.name 
 WHERE a.pid = ANY (:pids) AND n.seen < {_NOW} - :patience
     AND EXISTS (SELECT 1 FROM node AS me WHERE me.id = :id AND me.seen > {_NOW} - :beaten)
 """  # noqa: S608 -- our own text
-"""Name and start have to match too, so another session that got the same number later is spared.
+"""Name and start have to match too, so that another session that later got the same number is spared.
 
 Every session is spared if the node that asks was itself frozen after its last beat, since commits may have been
 hanging since then.
@@ -94,14 +96,14 @@ SELECT n.id, n.name, n.version, n.session, {_NOW} - n.seen, to_jsonb(n) ->> 'rol
     to_jsonb(n) ->> 'draining', (to_jsonb(n) ->> 'imports')::integer
 FROM node AS n
 """  # noqa: S608 -- our own text
-"""Through JSON, because an older schema has fewer columns."""
+"""The rows are read as JSON, because an older schema has fewer columns."""
 
 
 class Locks(msgspec.Struct, frozen=True):
     """Which sessions hold what, at one moment."""
 
     pens: dict[int, bool]
-    """The sessions that hold the pen, and whether each holds it alone."""
+    """By the number of each session that holds the pen, whether it holds the pen alone."""
     sender: int | None
 
 
@@ -114,11 +116,11 @@ class Own(msgspec.Struct, kw_only=True):
     """Where other nodes reach it."""
     joined: bool = False
     sends: bool = True
-    """Whether it is the one that routes and sends."""
+    """Whether this node is the one that routes and sends."""
     draining: int | None = None
-    """In how many seconds it exits, if it was asked to."""
+    """In how many seconds the node exits, if it was asked to."""
     imports: int = 0
-    """How many files of items are on their way in."""
+    """The number of files of items that are being imported."""
 
     @property
     def role(self) -> Role:
@@ -135,9 +137,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     address: str | None
     draining: bool
-    """It was asked to exit, and gets no new callers."""
+    """Whether the node was asked to exit, so that it gets no new callers."""
     seconds: float
-    """How long ago it was last heard from."""
+    """How many seconds ago the node was last heard from."""
     imports: int = 0
 
     @property
@@ -163,7 +165,7 @@ class Sender(NamedTuple):
     address: str
     """Such as `http://10.0.0.2:8000`."""
     heard_seconds: float
-    """How long ago it was last heard from."""
+    """How many seconds ago the node was last heard from."""
 
 
 def uptime() -> float:

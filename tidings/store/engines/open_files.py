@@ -11,7 +11,8 @@ from pathlib import Path
 from tidings.store.base import StoreBusy
 
 LOOK_SECONDS = 1.0
-"""A check costs a few microseconds per file, and releases the interpreter, so not every commit is preceded by one."""
+"""The minimum time between two checks. A check costs a few microseconds per file and releases the interpreter, so it
+does not precede every commit."""
 REFUSED = "the database file was removed or replaced while the server is running"
 
 Ident = tuple[int, int]

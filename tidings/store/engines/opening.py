@@ -22,12 +22,12 @@ FOLDER_LOCK = "lock"
 NODE, WORKERS = "node", "workers"
 DRAINING = "draining"
 LAST_DATABASE = "database"
-"""The line in the folder's lock file about the last database opened from it."""
+"""The name of the line in the folder's lock file about the last database that was opened from the folder."""
 
 NO_DRIVER = "PostgreSQL needs an extra, which is not installed: run `pip install 'tidings[postgres]'`"
 
 Expected = Literal["any", "filled", "empty"]
-"""What a start accepts: an existing database, a new one, or either."""
+"""The database that a start accepts: `filled`, an existing one; `empty`, a new one; or `any`."""
 
 
 def open_engine(

@@ -28,11 +28,11 @@ log = logging.getLogger("tidings.postgres")
 
 PEN_SECONDS = 3
 OPENING_SECONDS = 600
-"""How long a joined node waits for another one that changes the schema."""
+"""The maximum time that a joined node waits for another node to change the schema."""
 WRITER = "writer"
-"""The fact in the store that names the node that last took the pen."""
+"""The name of the stored value that identifies the node that last took the pen."""
 ON = "writer_on"
-"""The fact that names the database's timeline at that time."""
+"""The name of the stored value with the database's timeline at that time."""
 
 TIMEOUTS = {
     "idle_in_transaction_session_timeout": 15,
@@ -40,8 +40,8 @@ TIMEOUTS = {
     "client_connection_check_interval": 5,
     "lock_timeout": LOCK_SECONDS,
 }
-"""Seconds. A frozen server loses its session, and with it the pen; a running one uses it every 3 s. A session that
-holds a lock for too long must not stop a whole group (store/writing/contention.py)."""
+"""Session timeouts in seconds. A frozen server loses its session, and with it the pen; a running server uses the
+session every 3 s. A session that holds a lock too long must not stop a whole group (store/writing/contention.py)."""
 _SAFE = {
     "fsync": {"on"},
     "full_page_writes": {"on"},
@@ -50,7 +50,7 @@ _SAFE = {
 
 
 Session = tuple[int, datetime]
-"""A session of the database: its number, which later ones may reuse, and when it began."""
+"""A session of the database: its number, which later sessions may reuse, and when it began."""
 
 
 class Holder(msgspec.Struct):
@@ -58,21 +58,21 @@ class Holder(msgspec.Struct):
 
     node: str
     joined: bool = False
-    """Whether it shares the pen with other joined nodes."""
+    """Whether this server shares the pen with other joined nodes."""
     wants_to_send: bool = True
-    """Whether it becomes the sender if there is none when its first session begins."""
+    """Whether this node becomes the sender if there is none when its first session begins."""
     sends: bool | None = None
-    """Whether it is the sender; None if it has had no session yet. A server that works alone does not ask."""
+    """Whether this node is the sender; None if it has not had a session yet. A server that works alone does not ask."""
     claimed: bool = False
-    """Whether the database names it as the last writer; among joined nodes, as the last sender."""
+    """Whether it is stored as the last writer or, among joined nodes, as the last sender."""
     reached: int = 0
-    """The last event that is known to be stored."""
+    """The number of the last event that is known to be stored."""
     superseded: Superseded | None = None
-    """Why it must never write again."""
+    """The reason why it must never write again, if there is one."""
     begun: bool = False
-    """Whether the checks that a server makes once, before it writes, were made."""
+    """Whether the checks were made that a server makes once, before it writes."""
     timeline: str | None = None
-    """The identity of the PostgreSQL server and of its history; None if this user may not know it."""
+    """The identity of the PostgreSQL server and of its history; None if this user may not read it."""
 
 
 def begin(conn: psycopg.Connection[Row], url: str, holder: Holder) -> None:
@@ -257,7 +257,7 @@ SELECT 1 FROM node AS n JOIN store AS s ON s.name = %s AND s.value <> {_LINE}
 WHERE to_jsonb(n) ->> 'role' = 'sends' AND n.id <> %s
     AND n.seen > EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 - %s
 """  # noqa: S608 -- our own text
-"""Whether the last sender was heard from a moment ago on another timeline, that is, before a failover."""
+"""Whether the last sender was heard from a moment ago on a different timeline, that is, before a failover."""
 _HEAD: LiteralString = "SELECT position FROM cursor WHERE name = 'event' AND journal = 0"
 _SESSION: LiteralString = "SELECT pg_backend_pid()"
 _SESSION_BEGAN: LiteralString = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -332,12 +332,12 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     bytes: int
     schema: int | None
-    """The last migration; None if the database has nothing of Tidings in it."""
+    """The number of the last migration; None if the database does not contain anything of Tidings."""
     secret_mark: str | None
     archives: bool
-    """Whether it archives its WAL, so that it can be restored to any moment."""
+    """Whether the database archives its WAL, so that it can be restored to any point in time."""
     writer: str | None
-    """The server that writes to it, as `pg_stat_activity` has it; None if there is none."""
+    """The server that writes to the database, according to `pg_stat_activity`; None if there is none."""
 
 
 def describe(url: str) -> Described:
@@ -369,7 +369,7 @@ class Durability(msgspec.Struct, frozen=True, kw_only=True):
     standby_names: str
     """The setting synchronous_standby_names."""
     synchronous: tuple[str, ...]
-    """The replicas that commits wait for now."""
+    """The replicas for which commits wait now."""
     archives: bool
     archived_at: str | None
     """When WAL was last archived, if it ever was."""

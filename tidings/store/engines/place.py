@@ -21,7 +21,7 @@ NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "fuse.ceph", "fuse.glusterfs", "fuse.sshfs", "gfs2", "lustre"}
     | {"ocfs2"}
 )
-"""File systems that other machines can have mounted too."""
+"""File systems that other machines can also mount."""
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 log = logging.getLogger("tidings.store")
@@ -71,8 +71,8 @@ def shared(folder: Path, mount: Mount | None) -> str | None:
     if mount is None or mount.kind not in NETWORK:
         return None
     return (
-        f"{folder} is on a network file system ({mount.kind}), whose locks may not keep a second server on another "
-        "machine away, which would destroy an SQLite database. Use a local disk, or --database postgresql://..."
+        f"{folder} is on a network file system ({mount.kind}). Its locks may fail to keep out a second server on "
+        "another machine, which would destroy an SQLite database. Use a local disk, or --database postgresql://..."
     )
 
 

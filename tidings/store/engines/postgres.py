@@ -43,9 +43,10 @@ from tidings.store.watch import Watch
 
 PUT_OFF_MAX = 64
 MANY_MAX = 500
-"""How many statements leave in one round trip."""
+"""The maximum number of statements that are sent in one round trip."""
 APPENDED_ROWS_MAX, APPENDED_CHARS_MAX = 256, 256 * 1024
-"""More than that is sent with COPY, which takes another round trip, but less time per row."""
+"""If there are more rows or characters than this, they are sent with COPY, which takes another round trip, but less
+time per row."""
 _json = msgspec.json.Encoder().encode
 
 
@@ -71,11 +72,11 @@ class PostgresDb:
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
         self._outdated = False
-        """Whether statements prepared on this connection may be about tables as they no longer are after a rollback."""
+        """Whether statements prepared on this connection may no longer fit the tables, because of a rollback."""
         self._later: list[Statement] = []
-        """Statements of this transaction that nobody waits for: they are sent with the next one."""
+        """Statements of this transaction whose results nobody waits for. They are sent together with the next one."""
         self._unbegun = False
-        """Nothing of this transaction has been sent yet, not even its BEGIN."""
+        """Whether nothing of this transaction has been sent yet, not even its BEGIN."""
         self._connect()
 
     def one(self, name: str, /, **params: Any) -> Row | None:

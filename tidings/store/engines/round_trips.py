@@ -22,11 +22,11 @@ from tidings.store.base import Row
 
 Statement = tuple[str, Mapping[str, Any] | None]
 PREPARED_FROM = 3
-"""A statement is prepared when it runs for the nth time, with this n."""
+"""A statement is prepared when it runs for this many times."""
 PREPARED_MAX = 300
 SEEN_MAX = 2_000
 Key = tuple[bytes, tuple[int, ...]]
-"""A text, and the types of its parameters."""
+"""The text of a statement, and the types of its parameters."""
 GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _PARAM = re.compile(r"%\((\w+)\)s|%%")
 

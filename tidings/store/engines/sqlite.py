@@ -36,14 +36,14 @@ from tidings.store.watch import Watch
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
 BRIEF_CACHE_KIB = 64 * 1024
-"""For the one connection that reads for the event loop, which must not fetch page by page from the system's cache."""
+"""The cache of the connection that reads for the event loop, so that it need not fetch each page from the system."""
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 COPIED_PAGES = 2_000
 """How many pages are copied between two reports of progress: 8 MB."""
 BRIEF_STEPS = 2_000
 BRIEF_TIMES = 10
-"""How many times BRIEF_STEPS steps of SQLite's machine a brief read may take: about a millisecond."""
+"""A brief read may take this many times BRIEF_STEPS steps of SQLite's virtual machine, which is about a millisecond."""
 
 
 class SqliteDb:

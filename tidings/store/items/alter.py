@@ -40,7 +40,7 @@ def without_waiting(db: Db, milliseconds: int = LOCK_MILLISECONDS) -> Iterator[N
     try:
         yield
     except Held as wrong:
-        detail = "Something, such as a backup, has been reading the items for too long: nothing was declared."
+        detail = "Something, such as a backup, has been reading the items for too long, so nothing was declared."
         raise InUse(detail, retry_after_seconds=RETRY_AFTER_SECONDS) from wrong
     db.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", {})
 

@@ -28,11 +28,11 @@ from tidings.store.items.successor import ITEM, Successor, is_needed
 from tidings.store.watch import Watch
 
 SLICE_BYTES = 1024 * 1024
-"""A job takes at most this much, but at least one row."""
+"""The maximum number of bytes that a job takes over; but it takes at least one row."""
 BYTES_AS_ROW = 2_000
-"""This many bytes take about as long as one row."""
+"""Taking over this many bytes takes about as long as taking over one row."""
 LAST_ROWS = 500
-"""How many rows the last job takes."""
+"""The maximum number of rows that the last job takes over."""
 RETRY_AFTER_SECONDS = 5.0
 _GONE = {
     "sqlite": "SELECT value ->> 0 AS id, value ->> 1 AS tenant FROM json_each(:gone)",
@@ -50,11 +50,11 @@ class Pass(msgspec.Struct, frozen=True):
     noted: Sequence[int] = ()
     moment: int = -1
     top: int = 0
-    """The last of the new ones."""
+    """The last of the new rows."""
     rows: int = 0
-    """How many rows it took, if it was done in one job."""
+    """The number of rows that the pass took over, if it was done in one job."""
     writes: tuple[int, ...] | None = None
-    """What the watches had counted when nothing was left after it."""
+    """The counts of the watches at the end of the pass, if no rows were left after it."""
 
 
 class Handover:
@@ -71,18 +71,18 @@ class Handover:
         """
         self.pair = pair
         self.cursor = 0
-        """The last row that was taken. The caller moves it."""
+        """The last row that was taken over. The caller advances it."""
         self.last = Pass()
-        """The last pass that was done. The caller keeps it."""
+        """The last pass that was done. The caller sets it."""
         self.high = 0
-        """The last row that existed when all were inspected, and that may be taken as it was found."""
+        """The last row that existed when all were inspected. Rows up to this one are taken without another check."""
         self.successor: Successor | None = None
         self._plan, self._now, self._watched, self._replaces = plan, now, watched, replaces
         self._source = tables.table(pair.before)
         asked = [each for each in plan.requirements if each.collection == pair.before.name and each.what == "exists"]
         self._references = [(each, tables.table(plan.present[each.target])) for each in asked if each.target]
         self._empty: list[Field] = []
-        """Fields that will be dropped and had no values."""
+        """Fields that will be dropped, and that had no values."""
 
     def found(self, db: Db, counts: Sequence[int]) -> None:
         """The findings for all items since they are watched, in the open transaction: `Findings.counts`."""
@@ -240,7 +240,9 @@ class Handover:
 
 def late(pair: Pair) -> Late:
     """The items of a collection changed faster than they could be taken."""
-    detail = f"The items of {pair.before.name} keep changing, so its declaration was not changed. Try again."
+    detail = (
+        f"The items of {pair.before.name} keep changing, so the collection's declaration was not changed. Try again."
+    )
     return Late(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 
 

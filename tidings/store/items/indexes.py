@@ -24,7 +24,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     missing: tuple[Index, ...]
     unneeded: tuple[str, ...]
-    """Including invalid ones, which a crash left half made."""
+    """The indexes to drop, including invalid ones, which a crash left half built."""
 
 
 def present(db: Db, collection: Collection) -> dict[str, bool]:

@@ -37,7 +37,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """The findings. `counts` are in the order of the plan's steps."""
 
     counts: tuple[int, ...]
-    """How many values or items the step loses or rewrites; 0 if it touches none."""
+    """For each step, the number of values or items that it loses or rewrites; 0 if it touches none."""
     refusals: tuple[Place, ...]
 
 

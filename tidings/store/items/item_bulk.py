@@ -17,9 +17,9 @@ from tidings.store.items.items import ItemTable, Lock, locking
 from tidings.store.items.tables import asked_column, column
 
 VALUES_MAX = 1_000
-"""How many values one statement asks for."""
+"""The maximum number of values that one statement looks up."""
 ITEMS_MAX = 100
-"""How many complete items one statement reads: one may have a megabyte."""
+"""The maximum number of complete items that one statement reads, because an item may be as large as a megabyte."""
 
 Pair = tuple[Any, str]
 """A value of a field (or of `id`), and the tenant of the item that has it."""

@@ -18,7 +18,7 @@ from tidings.store.items.items import ItemTable
 from tidings.store.items.tables import asked_column
 
 CREATED = "created"
-"""The order of creation, which is that of `seq`, and of the time `created` as long as no clock was set back."""
+"""The order of creation: that of `seq`, and also that of the time `created` unless a clock was set back."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 Position = Sequence[Any]
-"""A value for each part of the order, then `seq`."""
+"""A position in a list: a value for each part of the order, then `seq`."""
 
 
 def page(

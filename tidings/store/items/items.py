@@ -17,12 +17,12 @@ from tidings.store.items.conditions import Where
 from tidings.store.items.tables import OWN_COLUMNS, column, table
 
 COUNTED_MAX = 1_000_000
-"""More items than this are not counted."""
+"""The maximum number of items that are counted."""
 FINDS_MAX = 1_000
 
 Lock = Literal["", "share", "change", "delete"]
-"""What other nodes may not do to the rows read, until the transaction ends: delete them; also change them; also
-refer to them."""
+"""What other nodes may not do to the rows that were read, until the transaction ends. `share`: delete them; `change`:
+also change them; `delete`: also refer to them."""
 _LOCKS: dict[Lock, str] = {
     "": "",
     "share": " FOR KEY SHARE",
@@ -45,10 +45,10 @@ class ItemTable:
         self.name = table(collection)
         self._fields = [field.name for field in collection.fields]
         self.unpack = values.unpacking(collection.fields, dialect)
-        """Fields whose form differs between rows and items, such as 0 and 1 for a boolean."""
+        """Conversions for the fields whose form in rows differs from that in items, such as 0 and 1 for a boolean."""
         self._at = {name: index for index, name in enumerate(self._fields, len(OWN_COLUMNS))}
         self.words = tables.words_table(self.name)
-        """SQLite's table of the words of `q`, if it has any."""
+        """The name of SQLite's table of the words that `q` searches, if the collection has searchable fields."""
         self._searchable = [field.name for field in collection.fields if field.searchable]
         self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
         shown = [*OWN_COLUMNS, *(self._shown(field.name, field.type) for field in collection.fields)]

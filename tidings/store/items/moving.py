@@ -16,7 +16,7 @@ from tidings.store.base import Db
 from tidings.store.watch import Watch
 
 MOVING = 0x7469_6469_6E67_736D
-"""The advisory lock. Those of nodes are in store/engines/nodes.py."""
+"""The number of the advisory lock. The locks of nodes are in store/engines/nodes.py."""
 
 
 class AskedFirst(dict[str, Watch]):
@@ -37,7 +37,9 @@ class AskedFirst(dict[str, Watch]):
         """
         row = self._db.one("moving_share", lock=MOVING)
         if row is None or not row[0]:
-            raise Elsewhere("A collection is being declared, so only the node that sends writes items.")
+            raise Elsewhere(
+                "A collection is being declared. In the meantime, only the node that sends can write items."
+            )
         # What was known about the collection before the lock was taken may be outdated.
         self._begin(self._db)
 

@@ -18,7 +18,7 @@ from tidings.store.base import Db, Dialect
 from tidings.store.items import tables, values
 
 ITEM = "item"
-"""The name of a row of the old table in statements."""
+"""The name by which statements refer to a row of the old table."""
 _CONVERTED = {
     ("integer", "number", "sqlite"): "CAST({column} AS REAL)",
     ("integer", "number", "postgres"): "{column}::double precision",
@@ -36,7 +36,7 @@ _CONVERTED = {
     ("date", "datetime", "sqlite"): "unixepoch({column}) * 1000000",
     ("date", "datetime", "postgres"): "(EXTRACT(EPOCH FROM {column}::timestamp) * 1000000)::bigint",
 }
-"""How columns of differently stored types are converted; a date becomes midnight in UTC."""
+"""How columns are converted whose types are stored differently. A date becomes midnight in UTC."""
 
 
 def is_needed(plan: Plan, pair: Pair, dialect: Dialect) -> bool:

@@ -17,14 +17,14 @@ from tidings.rules.items.field import INDEXED_CHARS, OWN_TIMES, asked_field
 from tidings.store.base import Dialect
 
 _ASKED = ("id", "tenant", "created", "updated")
-"""Our own columns that conditions and orders can name."""
+"""Our own columns to which conditions and orders can refer."""
 OWN_COLUMNS = ("seq", "id", "tenant", "revision", "created", "updated")
 FOR_GOOD = ("id", "tenant", "created")
 """Columns that never change."""
 
 _INDEX = re.compile(r"ix_[0-9a-f]{24}")
 ENTRY_BYTES_MAX = 2_400
-"""For the fields in one index: PostgreSQL accepts entries of 2,704 bytes, including their overhead."""
+"""The maximum size of the fields in one index entry. PostgreSQL accepts entries of 2,704 bytes, including overhead."""
 
 _TYPES: dict[FieldType, tuple[str, str]] = {
     "string": ("TEXT", 'TEXT COLLATE "C"'),
@@ -40,7 +40,7 @@ _TYPES: dict[FieldType, tuple[str, str]] = {
     "array": ("TEXT", "JSON"),
     "reference": ("TEXT", 'TEXT COLLATE "C"'),
 }
-"""By type: the column's type in SQLite and in PostgreSQL, where texts compare byte by byte as SQLite's do."""
+"""By the field's type, the column's types in SQLite and PostgreSQL. PostgreSQL also compares texts byte by byte."""
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class Index(msgspec.Struct, frozen=True):
     unique: bool = False
     where: str | None = None
     method: str | None = None
-    """PostgreSQL's kind of index, if it is not the usual one."""
+    """The type of the index in PostgreSQL, if it is not the default."""
 
     def sql(self, collection: Collection, *, concurrently: bool = False) -> str:
         """The statement that makes it."""

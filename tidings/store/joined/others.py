@@ -32,7 +32,7 @@ class RouteStage(Protocol):
     """The route stage."""
 
     position: int
-    """The last event that was routed."""
+    """The number of the last event that was routed."""
 
 
 class Others:

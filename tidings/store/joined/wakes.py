@@ -37,23 +37,25 @@ from tidings.store.engines.session import translated, with_defaults
 from tidings.store.engines.statements import statements
 
 LOOK_SECONDS = 0.25
-"""How old what a node knows of the others may be."""
+"""How often each node reads the positions at least, so that it never knows of something later than that."""
 TELL_SECONDS = 0.02
-"""At such rates the sender has enough groups of its own, in which it routes what is there."""
+"""The minimum time between two notifications of a node. If commits are more frequent than that, the sender has enough
+groups of its own, in which it also routes the events of others."""
 FLOW_SECONDS, FLOW_LEAST = 0.5, 10
-"""Events flow at a node that has committed some so often in each second: then it tells FLOW_SECONDS apart."""
+"""If a node commits events at least FLOW_LEAST times a second, its events flow: it then notifies the others only every
+FLOW_SECONDS."""
 SOON_SECONDS, SOON_UNTIL_SECONDS = 0.02, 1.0
-"""How far apart looks are while they flow at any node, and how long after it has said so."""
+"""How often a node looks for events while they flow at another node, and for how long after that node has said so."""
 FLOWS = " flows"
-"""After a position: look soon for more."""
+"""The suffix of a notification, after the position: events flow, so look for more soon."""
 LISTEN_SECONDS = 5.0
-"""How long a node still listens for events after it last wanted to: who polls comes back."""
+"""How long a node listens for events after a caller last wanted them, because callers that poll come back."""
 AGAIN_SECONDS = 0.25
-"""After the connection broke: when the next one is opened."""
+"""How long after the connection broke the next one is opened."""
 EVENT, CATALOG = "event", "catalog"
 _NAMES = (EVENT, CATALOG)
 CHANNEL = "tidings_"
-"""Before the name of what has moved."""
+"""The prefix of a channel's name, before the name of the position that has moved."""
 
 log = logging.getLogger("tidings.nodes")
 
@@ -73,14 +75,16 @@ class Wakes:
         self._calls = {EVENT: events, CATALOG: catalog}
         self._known = dict.fromkeys(_NAMES, -1)
         self._said = dict(self._known)
-        """What was notified, by this node or others. What only a look has found may be what is still to be told."""
+        """The positions of which this node or another one has notified. Positions that were only read may still have to
+        be notified."""
         self._has_news = self._has_changes = self._flows = False
-        """Whether this node has committed something since it last told; of the catalogue; and whether events flow."""
+        """Whether this node has committed something since its last notification; whether that included the catalogue;
+        and whether its events flow."""
         self._commits = 0
         """How many since `_counted_at`."""
         self._told_at = self._counted_at = self._look_at = self._listens_until = self._soon_until = 0.0
         self._read_at = 0.0
-        """When this node has last read where the events are, here or in one of its groups."""
+        """When this node last read the position of the events, here or in one of its groups."""
         self._schema, self._session = "", 0
         self._reads, self._writes = os.pipe()
         os.set_blocking(self._reads, False)
@@ -90,7 +94,7 @@ class Wakes:
         self._thread = threading.Thread(target=self._run, name="wakes", daemon=True)
         self._wrong = False
         self.heard = self.told = 0
-        """How many notifications of others have arrived, and how many this node has sent."""
+        """The number of notifications that arrived from other nodes, and the number that this node has sent."""
 
     def start(self) -> None:
         """Start the thread; it looks at once."""

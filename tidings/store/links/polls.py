@@ -16,9 +16,9 @@ class PollRow(msgspec.Struct, frozen=True, kw_only=True):
 
     link: str
     cursor: Any = None
-    """None if it has never read anything."""
+    """The cursor of the last read; None if the link has never read anything."""
     filled: bool = False
-    """Whether a run has read everything since it began."""
+    """Whether at least one run has read everything."""
     swept: Micros | None = None
     """When the last completed full read began."""
     run: str | None = None

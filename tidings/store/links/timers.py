@@ -14,15 +14,15 @@ class TimerRow(msgspec.Struct, frozen=True, kw_only=True):
     link: int
     due: Micros
     look: Micros | None
-    """When to check it next; None if its link is paused."""
+    """When to check the timer next; None if its link is paused."""
     last: Micros | None = None
-    """When its last run was due."""
+    """When the timer's last run was due."""
     run: str | None = None
-    """The id of the event of its last run."""
+    """The id of the event for the timer's last run."""
     wall: bool
-    """Whether it is due at times of day, which stay the same when the clock is set."""
+    """Whether the timer is due at times of day, which stay the same when the clock is set."""
     kick: str | None = None
-    """The id of an event that makes it run now; None if there was none since its last run began."""
+    """The id of an event that makes the timer run at once; None if there was none since its last run began."""
     kick_hops: int = 0
 
 

@@ -16,7 +16,8 @@ from tidings.store.base import Db, Row
 from tidings.store.log import numbering
 
 COLUMNS = Event.__struct_fields__
-"""The table's columns are named like the struct's fields; `seq` and `created`, the last, are given here."""
+"""The table's columns, which have the same names as the struct's fields. The last two, `seq` and `created`, are set
+here."""
 assert COLUMNS[0] == "id" and COLUMNS[-2:] == ("seq", "created")
 
 
@@ -143,7 +144,8 @@ def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
 Content = tuple[Micros, str, str | None, str | None, str]
 Known = dict[tuple[str, str | None], Content]
 _PARTS = ("time", "type", "subject", "collection", "data")
-"""The parts that a repeat has in common with the first event, in the order of a Content; id and tenant identify it."""
+"""The parts that must be the same in a repeat of an event, which is identified by id and tenant; in the order of a
+Content."""
 _PARTS_AT = [COLUMNS.index(part) for part in _PARTS]
 _TENANT_AT = COLUMNS.index("tenant")
 _DIFFERENT = {part: f"a different {part}" for part in _PARTS} | {"data": "different data"}
@@ -168,7 +170,7 @@ def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored
         there = known.get(name)
         if there is None:
             if name in new:
-                detail = f"The id {event.id} is in this batch more than once. Give each event its own id."
+                detail = f"The id {event.id} is in this batch more than once. Use a different id for each event."
                 taken.append((index, detail))
             new[name] = event
         else:
@@ -176,7 +178,7 @@ def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored
                 event = msgspec.structs.replace(event, time=there[0])
             if there != (content := _content(event)):
                 others = [_DIFFERENT[part] for part, a, b in zip(_PARTS, there, content, strict=True) if a != b]
-                detail = f"The id {event.id} is taken by an event with {' and '.join(others)}. "
+                detail = f"The id {event.id} is already taken by an event with {' and '.join(others)}. "
                 taken.append((index, detail + "Leave the id out to get a new one."))
         stored.append(event)
     if taken:

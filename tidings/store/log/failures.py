@@ -12,10 +12,10 @@ from tidings.store.base import Db
 from tidings.store.log.lists import ABOVE_ALL, LINKS_MERGED_MAX, newest_of
 
 SCANNED_MAX = 10_000
-"""For many links: how many dead deliveries, and as many waiting ones, are considered, including those of other
-links."""
+"""If many links are queried: the maximum number of dead deliveries to read, and separately of waiting ones. Deliveries
+of other links count towards it."""
 LOOKED_MAX = 500
-"""For how many of each the last attempt is read."""
+"""The maximum number of dead deliveries, and separately of waiting ones, whose last attempt is read."""
 WINDOW = 1_000
 FAILED: tuple[State, ...] = ("dead", "waiting")
 """The states in which a failed attempt leaves a delivery."""

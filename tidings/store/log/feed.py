@@ -15,11 +15,11 @@ from tidings.store.base import Db, Row
 SCANNED_MAX = 20_000
 WINDOW_MAX = 5_000
 PAGE_BYTES_MAX = 8 * 1024 * 1024
-"""A page has fewer events than requested rather than many more bytes than this."""
+"""The approximate maximum size of a page. If it would be much larger, the page has fewer events than requested."""
 FIRST_CHUNK = 16
 CHUNK_MAX = 500
 COUNTED_MAX = 1_000_000
-"""The maximum number of events that are counted if an index alone suffices."""
+"""The maximum number of events that are counted if an index alone is sufficient."""
 JUDGED_MAX = 100_000
 """The maximum number of events that are checked one by one for a count."""
 ABOVE_ALL = 1 << 62
@@ -37,7 +37,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     collection: str | None = None
     types: frozenset[str] | None = None
     beginnings: tuple[str, ...] = ()
-    """Together with `types`: prefixes of further types, such as `tasks.`."""
+    """Prefixes of types, such as `tasks.`, that are selected in addition to `types`."""
     subject: str | None = None
     since: Micros | None = None
     until: Micros | None = None

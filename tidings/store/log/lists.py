@@ -23,22 +23,23 @@ from tidings.store.catalog import Snapshot
 
 SCANNED_PER_PAGE_MAX = 5_000
 COUNTED_MAX = 1_000_000
-"""The maximum number of rows that are counted if an index alone suffices."""
+"""The maximum number of rows that are counted if an index alone is sufficient."""
 JUDGED_MAX = 10_000
 """The maximum number of rows that are checked one by one for a count."""
 WINDOW_MIN, WINDOW_MAX = 100, 1_000
 LINKS_MERGED_MAX = 50
-"""Up to this many links, their lists are merged; beyond that, their deliveries are found among those of all links."""
+"""The maximum number of links whose lists are merged. For more links, their deliveries are searched among those of all
+links."""
 SHARE_MIN = 20
-"""If there are several links, at least this many numbers are read for each."""
+"""The minimum number of delivery numbers that are read for each link, if there are several."""
 ABOVE_ALL = 1 << 62
 
 Numbers = tuple[list[int], int | None]
-"""Numbers in the page's order, and up to where they are complete; None: to the end."""
+"""Numbers in the page's order, and the number up to which they are complete; None if they are complete to the end."""
 Source = Callable[[int, int, int], Numbers]
-"""Takes `after`, `before` and about how many; returns the first numbers in between."""
+"""Takes `after`, `before` and an approximate count; returns the first numbers in between."""
 Ways = tuple[str, str]
-"""A statement that lists the newest first, and its twin that lists the oldest first."""
+"""A statement that lists the newest first, and the same statement with the oldest first."""
 _ALL: Ways = ("numbers_all", "numbers_all_up")
 _OF_LINKS: Ways = ("numbers_of_links", "numbers_of_links_up")
 _OF_EVENT: Ways = ("numbers_of_event", "numbers_of_event_up")
@@ -94,7 +95,7 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     due: Micros | None = None
     held: bool = False
     element: str | None = None
-    """The element of the event that it is about, as JSON; None for the whole event."""
+    """The element of the event that the delivery is about, as JSON; None for the whole event."""
 
 
 def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[DeliveryRow], int | None]:

@@ -20,11 +20,12 @@ from tidings.model.moment import Micros
 from tidings.store.base import Db, Held, Positions, Row, StoreError
 
 KEPT_ROWS_MAX = 2_000
-"""More than a group of publications has. What is more is copied into a temporary table, which nobody waits for."""
+"""More rows than a group of publications ever has. Any rows beyond that are copied into a temporary table; nobody waits
+for that."""
 NUMBERED_CHARS_MAX = 1024 * 1024
-"""More than that is copied there before it is numbered."""
+"""If the rows have more characters than this, they are copied into the temporary table before they are numbered."""
 STUCK_SECONDS = 1
-"""How long a COMMIT may be on its way behind the statement that it was sent with: they are neighbours in one packet."""
+"""How long after a statement a COMMIT may arrive that was sent in the same packet."""
 log = logging.getLogger("tidings.postgres")
 _json = msgspec.json.Encoder().encode
 

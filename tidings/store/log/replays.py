@@ -10,7 +10,7 @@ from tidings.model.replay import Replay, ReplayState
 from tidings.store.base import Db, Row
 
 LAST_ID = "rpl_z"
-"""Sorts after every id, also by the rules of languages that a PostgreSQL may have."""
+"""A text that sorts after every id, even with the collation of a language in PostgreSQL."""
 COUNTED_MAX = 100_000
 
 
@@ -42,7 +42,7 @@ class ReplayQuery(msgspec.Struct, frozen=True, kw_only=True):
     state: ReplayState | None = None
     link: int | None = None
     hidden: frozenset[int] = frozenset()
-    """Links whose replays are left out."""
+    """The numbers of links whose replays are left out."""
 
 
 def page(db: Db, query: ReplayQuery, past: str | None, limit: int, *, oldest_first: bool = False) -> list[Replay]:

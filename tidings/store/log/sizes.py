@@ -15,11 +15,11 @@ from tidings.store.base import Db
 SAMPLED = 200
 """The number of rows sampled at each end of a table."""
 COUNTED_MAX = 10_000
-"""Rows of tables without a range of keys are counted up to this many."""
+"""The maximum number of rows that are counted in a table without a range of keys."""
 ROW_BYTES, VALUE_BYTES, NUMBER_BYTES = 4, 1, 5
-"""The bytes that SQLite adds for a row and for a value, and those of a row's number in an index."""
+"""The number of bytes that SQLite adds for each row and for each value, and the size of a row's number in an index."""
 SPARSE = ("waiting", "part", "link_state", "timer")
-"""Tables keyed by row numbers of other tables, and mostly short: their rows are counted."""
+"""Tables whose keys are row numbers of other tables. They are mostly short, so their rows are counted."""
 SPLITS, WINDOW = 24, 200
 """How many times a range of keys is split, and how many keys of each part are read."""
 

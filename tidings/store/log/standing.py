@@ -21,11 +21,12 @@ from tidings.store.log import failures, replays
 from tidings.store.log.failures import FailedDelivery
 
 ROWS_MAX = 1_000
-"""How many rows one look-up considers."""
+"""The maximum number of rows that one look-up reads."""
 COUNTED_MAX = 1_000
-"""Waiting deliveries are counted up to this many."""
+"""The maximum number of waiting deliveries that are counted."""
 SIZE_MAX = 50_000
-"""How far the backlog of a link that lags is counted, to predict when all of it will be sent."""
+"""The maximum number of deliveries that are counted in the backlog of a lagging link, to predict when all of them will
+be sent."""
 LINKS_PER_LOOK = 50
 DEAD_MAX = 200
 REPLAYS_NEWEST, REPLAYS_MAX = 1_000, 20
@@ -62,23 +63,23 @@ class RefusedLately(NamedTuple):
     example: str
     reason: str | None
     is_all: bool
-    """Nothing was accepted in the meantime."""
+    """Whether everything was refused, so that nothing was accepted in the meantime."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of one moment."""
 
     route_lag: int
-    """How many events are stored but not yet routed."""
+    """The number of events that are stored but not yet routed."""
     unrouted: Micros | None
-    """When the first of them was stored."""
+    """When the first of these events was stored."""
     deliver_lag: int
     first: dict[int, Oldest]
-    """By link, its oldest delivery, if that is among the first that wait for any link."""
+    """By link, its oldest waiting delivery, if that is among the first deliveries that wait for any link."""
     dead: list[FailedDelivery]
     dead_is_complete: bool
     timers_failed: list[tuple[int, Micros, str | None]]
-    """Links whose last run is dead, when it was last tried, and why it failed."""
+    """The links whose last run is dead, when each run was last tried, and why it failed."""
     timer_look: Micros | None
     """When the next timer is to be checked."""
     refused: list[RefusedLately]

@@ -17,13 +17,13 @@ from tidings.store import journal
 from tidings.store.base import Db
 
 ALL = 0
-"""A number that no link has; it stands for all links together."""
+"""The number that stands for all links together; no link has it."""
 MINUTE_SECONDS, HOUR_SECONDS = 60, 3_600
 MINUTES_KEPT: Micros = 26 * HOUR
 HOURS_KEPT: Micros = 90 * DAY
 
 Reasons = dict[tuple[int, Micros, str, int, str], tuple[int, Micros, Micros, int, Micros]]
-"""From (link, hour, outcome, status or 0, reason) to (count, first, last, delivery, when that was created)."""
+"""From (link, hour, outcome, status or 0, reason) to (count, first, last, delivery, when the delivery was created)."""
 
 
 class TallyBatch(NamedTuple):

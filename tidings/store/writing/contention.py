@@ -51,11 +51,12 @@ T = TypeVar("T")
 RETRY_AFTER_SECONDS, REFUSED_AFTER_SECONDS = 1.0, 2.0
 HURRY_SECONDS = 5.0
 ORDERED_MS, HURRIED_MS = 1_000, 100
-"""How long jobs wait for a lock: those that lock rows of their own, and all in a hurry, which is longer than another
-node's commit, usually. PostgreSQL counts each lock by itself, and a row that others wait for, too, takes two."""
+"""The maximum time that jobs wait for a lock: jobs that lock their own rows; and all jobs in a hurry, which is usually
+longer than another node's commit. PostgreSQL counts each lock separately, and a row for which others also wait takes
+two."""
 log = logging.getLogger("tidings.writer")
 LOST_RACES = (Contended, UniqueViolation)
-"""What may succeed in a new transaction."""
+"""Errors after which the job may succeed in a new transaction."""
 
 
 class Waits:
@@ -118,9 +119,11 @@ def end(shared: Shared | None, db: Db) -> None:
 def refusal(wrong: Exception, *, is_told: bool = False) -> TidingsError:
     """What the jobs are answered that were not written. `wrong`: why, in the end; `is_told`: the log says it anyway."""
     if isinstance(wrong, UniqueViolation):
-        return Conflict("Something with the same id or unique value has just been stored; nothing was done.")
+        return Conflict(
+            "Another request has just stored something with the same id or unique value, so nothing was done."
+        )
     if isinstance(wrong, Contended):
-        detail = "Another server is changing the same at this moment; nothing was done. Try again."
+        detail = "Another server is changing the same data at this moment, so nothing was done. Try again."
         return Unavailable(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
     if is_told:
         pass

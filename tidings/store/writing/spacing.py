@@ -6,14 +6,15 @@ import time
 
 LINGER_SECONDS, SHARED_SECONDS = 0.002, 0.001
 COMPANIONS = 1.5
-"""If jobs have more others in their group than this on average, commits are LINGER_SECONDS apart: fewer and larger
-groups. Joined nodes commit events one after the other, so what would be a crowd at one of them is divided among them,
-and commits of each are SHARED_SECONDS apart for each of them."""
+"""If the groups have more jobs than this on average, commits are LINGER_SECONDS apart, so that groups are fewer and
+larger. Joined nodes commit events one after the other, and what would be a crowd at a single node is divided among
+them; so the commits of each node are SHARED_SECONDS apart, times the number of nodes."""
 NODES_MAX = 4
-"""With more, none waits for longer."""
+"""The maximum number of nodes that counts: if there are more, no node waits longer."""
 QUEUE_TIMES, LONGEST_SECONDS = 2, 0.008
-"""Most of a commit of one of several nodes is waiting for those of the others, in which nothing gathers: so the next
-group gathers QUEUE_TIMES as long as commits take, up to LONGEST_SECONDS, and finds the queue shorter."""
+"""If there are several nodes, most of a commit's time is spent waiting for the commits of the others, and no jobs
+gather during it. So the next group gathers jobs for QUEUE_TIMES the time of a commit, up to LONGEST_SECONDS, and then
+finds a shorter queue."""
 
 
 class Spacing:
@@ -22,7 +23,7 @@ class Spacing:
     def __init__(self) -> None:
         self._nodes = 1
         self.began_at = self._committed_at = self._crowd = self._took = 0.0
-        """When the present group has begun, by the monotonic clock; its thread says it."""
+        """`began_at`: when the present group began, on the monotonic clock; the writer's thread sets it."""
 
     def share(self, nodes: int) -> None:
         """How many nodes write to this database; from any thread."""
