@@ -24,7 +24,11 @@ TYPES: dict[str, tuple[str, str, str]] = {
     "radio": ("one of the `options`, all of them visible", "", "a string: the option's value"),
     "checkbox": ("a box to tick; `required` means that it must be ticked", "", "`true` or `false`"),
     "checkboxes": ("any of the `options`", "choices", "a list of strings, in the order of the options"),
-    "hidden": ("nothing: the value is its `default`, or with `from_query` the one in the page's URL", "", "a string"),
+    "hidden": (
+        "nothing: the value is the field's `default` or, with `from_query`, the one in the page's URL",
+        "",
+        "a string",
+    ),
     "file": (
         "a file, or several if `max` is more than 1",
         "files",
@@ -34,33 +38,33 @@ TYPES: dict[str, tuple[str, str, str]] = {
 """What people enter, what `min` and `max` bound, and what is in the event."""
 MEMBERS: dict[str, str] = {
     "type": "One of the types above; `text` if omitted.",
-    "label": 'The text next to the field. By default, the name, capitalized: `first_name` is shown as "First name".',
+    "label": 'The text next to the field. The default is the name, capitalized: "First name" for `first_name`.',
     "help": "More text, below the label. URLs in it become links.",
     "placeholder": "A sample shown in the empty field. It disappears when people type, so it cannot replace a label.",
-    "required": "Whether it must be filled in, chosen or ticked.",
+    "required": "Whether the field must be filled in, chosen or ticked.",
     "default": "What the page shows at first: a string, `true` for a box, a list for boxes.",
     "min": "The minimum, as above. It applies only if the field is filled in.",
-    "max": f"The maximum, as above. By default: {LINE_CHARS:,} characters of a line, {AREA_CHARS:,} of a textarea, one "
-    f"file. At most {CHARS_MAX:,} characters and {FILES_MAX} files.",
+    "max": f"The maximum, as above. The default is {LINE_CHARS:,} characters for a line, {AREA_CHARS:,} for a "
+    f"textarea, and one file. The limits are {CHARS_MAX:,} characters and {FILES_MAX} files.",
     "pattern": "A regular expression, without look-around, that the whole text must match.",
-    "pattern_help": "The message for input that does not match it.",
+    "pattern_help": "The message for input that does not match `pattern`.",
     "options": "What can be chosen: a list of values, or an object that maps each value to its label.",
     "autocomplete": "What browsers fill in: a value of HTML's `autocomplete` attribute, such as `name` or "
     "`postal-code`. The default depends on the type.",
-    "from_query": "Whether the field is filled in from the parameter with its name in the page's URL, as in "
+    "from_query": "Whether the field is filled in from the parameter of the same name in the page's URL, as in "
     "`/f/contact?topic=press`.",
-    "accept": "The types of files, such as `image/*`, `application/pdf` or `.pdf`. The type is what the browser "
-    "claims, not proof.",
-    "max_bytes": "The maximum size of each file. `max_form_bytes` limits the whole submission.",
+    "accept": "The accepted types of files, such as `image/*`, `application/pdf` or `.pdf`. The type is only what "
+    "the browser claims.",
+    "max_bytes": "The maximum size of each file, in bytes. `max_form_bytes` limits the whole submission.",
 }
 
 
 def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
     assert tuple(TYPES) == get_args(InputType) and tuple(MEMBERS) == FormField.__struct_fields__
-    yield "The fields of a [form](../howto/forms.md), by name: `fields: {NAME: {type: ..., ...}}`, in the order of the"
-    yield "page. A name begins with a letter and consists of letters, digits, `_` and `-`. Empty fields are not in the"
-    yield "event."
+    yield "A [form](../howto/forms.md) declares its fields by name, in the order in which the page shows them:"
+    yield "`fields: {NAME: {type: ..., ...}}`. A name begins with a letter and consists of letters, digits, `_` and"
+    yield "`-`. Fields that are left empty are not in the event."
     yield ""
     yield "## Types"
     yield ""
@@ -72,7 +76,7 @@ def lines(table: Table) -> Iterator[str]:
     yield "## Members"
     yield ""
     yield table(
-        ["member", "of the types", "meaning"],
+        ["member", "for the types", "meaning"],
         [(f"`{name}`", _types(name), meaning) for name, meaning in MEMBERS.items()],
     )
 

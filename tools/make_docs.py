@@ -309,9 +309,10 @@ def svix_page() -> str:
     return page(
         "Svix's API",
         "tidings/web/svix/table.py",
-        "What [Svix's SDKs](../howto/from-svix.md) can call, after `/svix/api/v1` or `/api/v1`. The OpenAPI document",
-        "is at `/svix/api/v1/openapi.json`, and here: [svix-openapi.json](svix-openapi.json). Refusals are",
-        "`{code, detail}`; in a 422, `detail` lists what is wrong, each with its location `loc`.",
+        "The operations for [Svix's SDKs](../howto/from-svix.md). Each path begins with `/svix/api/v1` or `/api/v1`.",
+        "The OpenAPI document is at `/svix/api/v1/openapi.json`; [svix-openapi.json](svix-openapi.json) is a copy.",
+        "The body of a refusal is `{code, detail}`; with status 422, `detail` lists the errors, each with its location",
+        "`loc`.",
         "",
         table(("call", "Svix's name", "scope", "what it does"), rows),
     )

@@ -17,8 +17,8 @@ Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
 
 def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
-    yield "All operations of the API. A key sees those that its scopes permit, at `/docs` and in `/v1/openapi.json` of"
-    yield "a running server. Every operation can also return one of the [errors](errors.md)."
+    yield "All operations of the API. At `/docs` and in `/v1/openapi.json`, a running server shows each key the"
+    yield "operations that its scopes permit. Every operation can also return one of the [errors](errors.md)."
     yield ""
     tags = list(dict.fromkeys(one.tag for one in TABLE))
     by_tag = [one for tag in tags for one in TABLE if one.tag == tag]

@@ -31,7 +31,7 @@ class BodySchema(msgspec.Struct, frozen=True):
 
     name: str
     schema: dict[str, Any]
-    """It can refer to other components, as in `#/components/schemas/Place`."""
+    """The JSON Schema. It can refer to other components, as in `#/components/schemas/Place`."""
     example: Any = None
     places: Callable[[Any, frozenset[str]], list[Place]] | None = None
     """Finds all other errors in plain values in which the named members have numbers that cannot be read exactly."""
@@ -53,9 +53,9 @@ class Listing(msgspec.Struct, frozen=True):
     most: int
     """The maximum number of elements."""
     weight: int
-    """How many bytes of text cost as much as storing one element."""
+    """The number of bytes of text that cost as much as storing one element."""
     too_many: str = "wrong_value"
-    """The code of the refusal if there are more."""
+    """The code of the refusal if there are more elements than that."""
 
 
 class NextOperation(msgspec.Struct, frozen=True):
@@ -80,11 +80,11 @@ class Request(msgspec.Struct):
     query: dict[str, Any]
     """The parameters that were sent, converted by their schemas."""
     headers: dict[str, str]
-    """All headers, names in lower case."""
+    """All headers; their names are lowercase."""
     raw: bytes
     """The body as received."""
     body: Any
-    """The body as the operation's `request` struct; None if the operation takes none, or a BodySchema."""
+    """The body as the operation's `request` struct; None if the operation takes no body, or a BodySchema."""
     cursors: Cursors
     value: Any = None
     """The body as plain JSON values."""
@@ -93,7 +93,7 @@ class Request(msgspec.Struct):
     slices: Sequence[Slice] = ()
     """The body, if the operation has a `listing`; the handler reads it."""
     chosen: Chosen | None = None
-    """The fields that `fields` names, as a tree; None for all."""
+    """The fields that the parameter `fields` lists, as a tree; None for all."""
     given: dict[str, Any] = {}
     """The read-only members that the body has; `given.agree` checks them."""
     client: str = ""
@@ -143,7 +143,7 @@ class Operation:
     """One row of the menu."""
 
     name: str
-    """Its operationId, such as `publish_event`."""
+    """The operationId, such as `publish_event`."""
     method: str
     path: str
     """The path, such as `/v1/deliveries/{id}:retry`."""
@@ -152,9 +152,9 @@ class Operation:
     summary: str
     handler: Handler
     tag: str
-    """The group that it belongs to: operations with the same tag are listed together."""
+    """The group of the operation: operations with the same tag are listed together."""
     whole: bool = False
-    """Whether it is about the whole server, so that a tenant's key may not use it."""
+    """Whether the operation concerns the whole server, so that a tenant's key may not use it."""
     tag_help: str = ""
     """The description of the tag, if its operations are made at run time."""
     help: str = ""
@@ -168,9 +168,9 @@ class Operation:
     response: Any = None
     """The type of the response's body, or a BodySchema, for the documentation."""
     components: tuple[BodySchema, ...] = ()
-    """More components that the document must contain, because this operation's BodySchemas name them."""
+    """Further components that the document must contain, because this operation's BodySchemas refer to them."""
     links: tuple[NextOperation, ...] = ()
-    """The operations that can be called after its success."""
+    """The operations that can be called after this one has succeeded."""
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
     path_parameters: tuple[Parameter, ...] = ()
@@ -178,33 +178,33 @@ class Operation:
     stream: bool = False
     """Whether the handler returns a Stream (SSE) rather than an Answer."""
     ticketed: bool = False
-    """Whether a ticket in its URL may replace a key (callers/tickets.py)."""
+    """Whether a ticket in the URL can replace the key (callers/tickets.py)."""
     incoming: Mapping[str, str] = field(default_factory=dict)
-    """If the body is a file of any size (`max_import_bytes`), which the handler reads as `Request.pieces`: examples
-    by media type."""
+    """Examples of the body, by media type, if the body is a file of any size (`max_import_bytes`), which the handler
+    reads as `Request.pieces`."""
     outgoing: Mapping[str, str] = field(default_factory=dict)
-    """If the handler returns a file (a Stream that has an end): examples by media type."""
+    """Examples of the response, by media type, if the handler returns a file (a Stream that has an end)."""
     at_sender: bool = False
-    """Whether only the node that sends can do it, for example because it is about lanes, timers, replays or
-    declarations. A node that takes in passes it on (wire/forwarding.py). All other operations are carried out wherever
-    they arrive."""
+    """Whether only the node that sends can carry out the operation, for example because it concerns lanes, timers,
+    replays or declarations. A node that takes in passes the request on (wire/forwarding.py). All other operations are
+    carried out wherever they arrive."""
     addressed: bool = False
-    """Whether it gets the addresses of the caller and of the connection."""
+    """Whether the request has the addresses of the caller and of the connection."""
     idempotent_key: bool = False
-    """Whether it reads Idempotency-Key."""
+    """Whether the operation supports Idempotency-Key."""
     refuses: tuple[type[TidingsError], ...] = ()
-    """The refusals that are possible besides those that follow from its method, path, parameters and body."""
+    """The refusals that are possible in addition to those that follow from the method, path, parameters and body."""
     listing: Listing | None = None
-    """If its body is a list that the handler reads in slices; `Request.body` and `Request.value` are then None."""
+    """Set if the body is a list that the handler reads in slices; `Request.body` and `Request.value` are then None."""
     large: bool = False
-    """Whether its body may have `max_batch_bytes` rather than `max_body_bytes`."""
+    """Whether the limit for the body is `max_batch_bytes` rather than `max_body_bytes`."""
     secret: bool = False
-    """Whether its response contains a secret, so that the copy kept for an Idempotency-Key is encrypted with the
+    """Whether the response contains a secret, so that the copy kept for an Idempotency-Key is encrypted with the
     caller's key."""
     masked: tuple[str, ...] = ()
-    """Members whose form in the response differs from that in the body."""
+    """Members that have another form in the response than in the body."""
     merge_patch: bool = False
-    """Whether the body is a merge patch (RFC 7396), so that `application/merge-patch+json` is read too."""
+    """Whether the body is a merge patch (RFC 7396), so that `application/merge-patch+json` is accepted too."""
     media: str = "application/json"
     """The media type of the response."""
     example: Any = None
@@ -212,24 +212,24 @@ class Operation:
     sorts: tuple[str, ...] = ()
     """What a list can be sorted by (`-x` reverses the order); the first is the default."""
     sorts_max: int = 1
-    """How many of them can be combined."""
+    """How many of these names can be combined."""
     also: tuple[tuple[int, str], ...] = ()
-    """Other success statuses, and when they are returned."""
+    """Further success statuses, and when they are returned."""
     item: type[msgspec.Struct] | None = None
     """The kind of thing that is listed or read, whose fields `fields` can choose. Set by habits/shaping.py."""
     internal: bool = False
-    """Whether it serves pages or their files: API callers do not need it, so no page lists it."""
+    """Whether the operation serves pages or their files: API callers do not need it, so no page lists it."""
     refusal: Callable[[TidingsError, str], Any] | None = None
     """Makes the body of a refusal from the error and the request's id, if that is not a problem (RFC 9457)."""
     is_list: bool = False
-    """Whether it returns pages of `item`. Set by habits/shaping.py."""
+    """Whether the operation returns pages of `item`. Set by habits/shaping.py."""
     per_key: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
-    """A template: from the caller and the path's names it returns the operation that is run instead.
+    """Set for a template: returns the operation to run instead, for this caller and these names in the path.
 
-    Raises NotFound, or Forbidden. It needs a key; that operation decides which.
+    Raises NotFound, or Forbidden. A template needs a key; the returned operation decides which.
     """
     known: dict[str, Parameter] = field(init=False, repr=False, compare=False)
-    """Its query parameters, by name."""
+    """The query parameters, by name."""
 
     def __post_init__(self) -> None:
         known = {parameter.name: parameter for parameter in self.parameters if parameter.where == "query"}

@@ -172,7 +172,7 @@ class Parts:
     sends: bool
     """Whether this node runs the deliver stage; if not, another joined node does."""
     unfit: Callable[[], str | None]
-    """Why callers should go to another server; None if they need not."""
+    """Returns why callers should go to another server; None if they need not."""
     others: Others | None = None
     """The other joined nodes; None if this one works alone."""
     bodies: BodyReader = field(default_factory=BodyReader)

@@ -130,7 +130,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "If the connection uses an access token and has no valid one, a new token is requested first. Then one "
             "request is sent: a GET of `path`, or a HEAD of `base`. On a mail server, the test logs in but sends no "
-            "mail. The test does not count as a delivery or towards `rate`."
+            "mail. The test counts neither as a delivery nor towards `rate`."
         ),
         handler=test_connection,
         tag=TAG,

@@ -38,14 +38,14 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True):
     """What another node reports about a request that it passed on."""
 
     node: str
-    """The id of the node that passed it on."""
+    """The id of the node that passed the request on."""
     at: Micros
     client: str
     """The caller's `address:port` as that node saw it."""
     version: int
     """That node's version of the catalogue: the request may depend on its last change."""
     to: str
-    """The id of the node that it is for."""
+    """The id of the node that the request is for."""
     number: int
     """The number of this request among those that the node has passed on."""
     limits: list[Line] | None = None

@@ -25,7 +25,7 @@ FIELDS_MAX = 50
 FIELD_DEPTH_MAX = 32
 TAG_CHARS = 24
 DOTTED = "data"
-"""The member whose own members can be chosen if it is stored as JSON text: an event's data."""
+"""A member of this name that is stored as JSON text (an event's data): its own members can be chosen too."""
 
 COUNT = Parameter(
     name="count",
@@ -42,7 +42,7 @@ TYPE_OR_BEGINNING: dict[str, Any] = {
     "maxLength": event_types.TYPE_CHARS_MAX + 2,
     "description": "an event type such as tasks.completed, or a pattern such as tasks.*",
 }
-"""The schema of a parameter that chooses events by type."""
+"""The schema of a parameter that selects events by type."""
 
 
 def with_habits(operation: Operation) -> Operation:

@@ -24,7 +24,7 @@ from tidings.web.wire.routes import Routes
 BODY = "body"
 """The argument that holds an operation's body."""
 CONDITION = "If-Match"
-"""The one header that a tool takes as an argument: the revision that is changed."""
+"""The only header that a tool takes as an argument: the revision to change."""
 PLACES_MAX = 20
 KEPT_MAX = 100
 """The maximum number of keys whose tools are kept, at a few hundred KB each."""

@@ -137,7 +137,7 @@ COMPONENTS: dict[str, Schema] = {
 }
 """The values in the maps of a declaration, by the names that they have in generated clients.
 
-Short forms are not in the schemas: few generators can tell a text or a list from an object.
+The schemas leave out short forms, because few generators can tell a text or a list from an object.
 """
 
 _FIELDS = _named(declaration.FIELDS_MAX, "FieldDeclaration")

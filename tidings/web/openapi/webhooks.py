@@ -41,7 +41,12 @@ _TEST_SCHEMA: Schema = {
     "properties": {"endpoint_id": _ENDPOINT, "message": {"type": "string", **text()}},
 }
 OWN = (
-    ("endpoint.disabled", "An endpoint was disabled: it failed for days, or answered 410.", _ABOUT, _EXAMPLE),
+    (
+        "endpoint.disabled",
+        "An endpoint was disabled because it had failed for days, or answered 410.",
+        _ABOUT,
+        _EXAMPLE,
+    ),
     (
         "endpoint.failing",
         ("An endpoint has started to fail. Only endpoints that select this type by name get this event."),

@@ -222,7 +222,7 @@ class _At(msgspec.Struct, gc=False):
     ident: str
     """The link's public id."""
     path: str
-    """The path below that; empty for the first page."""
+    """The path below the link's id; empty for the first page."""
     request_id: str
     client: str = ""
     link: PortalLink | None = None

@@ -115,7 +115,7 @@ def uid_of_path(given: str | None, ident: str) -> str:
         detail = "Nothing has the uid in the path yet, and the uid in the body differs from it."
         raise Refused("/uid", "wrong_value", detail)
     if len(ident) > UID_CHARS_MAX or not _UID.fullmatch(ident):
-        raise Refused("/uid", "wrong_value", f"A uid has 1 to {UID_CHARS_MAX} letters, digits and - _ . characters.")
+        raise Refused("/uid", "wrong_value", f"A uid has 1 to {UID_CHARS_MAX} characters: letters, digits, and - _ .")
     return ident
 
 

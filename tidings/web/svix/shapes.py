@@ -99,7 +99,7 @@ class EndpointIn(EndpointUpdate, kw_only=True):
     secret: str | None = None
     headers: dict[str, str] | None = None
     version: Literal[1] | None = None
-    """Older versions of the SDKs send it; every endpoint begins with 1."""
+    """Sent by older versions of the SDKs; every endpoint begins with 1."""
     former_id: FormerId | UnsetType = UNSET
 
 

@@ -19,10 +19,10 @@ from tidings.store.log.feed import EventQuery, Header
 from tidings.store.readers import OWN_READS, Readers
 
 RECENT_MAX = 4_096
-"""How many of the last events are remembered, without their data, for callers that come back to wait."""
+"""How many of the newest events are remembered, without their data, for callers that come back to wait."""
 HEADERS_MAX = 1_000
 GAP_SECONDS = 0.02
-"""The store is checked for new events at most this often; what arrived in between is handled together."""
+"""The store is checked for new events at most this often; events that arrive in between are handled together."""
 
 log = logging.getLogger("tidings.feed")
 

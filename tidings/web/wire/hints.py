@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 PATH_CHARS_MAX = 200
-"""Longer paths get no guess, so that a wrong path costs little."""
+"""There is no guess for longer paths, so that a wrong path costs little."""
 LIKENESS = 0.7
 ITEMS = "/v1/items/"
 EVERYTHING = "The page /docs shows what a key may call; so does /v1/openapi.json."

@@ -10,8 +10,8 @@ _ENDPOINT = {
     "filter": "Send only events whose `data` and other members match this pattern. By default, every event matches.",
     "headers": "Extra headers for each POST. Their values are encrypted at rest and never shown again.",
     "rate": "The maximum number of POSTs per second; unlimited by default.",
-    "max_in_flight": "The maximum number of concurrent POSTs. A new endpoint starts with 16, and each success allows "
-    "one more.",
+    "max_in_flight": "The maximum number of concurrent POSTs. The actual limit starts at 16, and each success raises "
+    "it by one.",
     "order": "`subject`: events with the same subject are sent one at a time, in order; `all`: all events are sent "
     "one at a time, in order; `none`: the order is not kept.",
     "order_max_age_seconds": "How long a failing event may hold up the events behind it.",

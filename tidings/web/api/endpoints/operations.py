@@ -179,7 +179,8 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.creates(
         create_endpoint,
         summary="Register a URL that gets events as webhooks",
-        help="Only `url` is required. A signing secret is generated; read it at `/v1/endpoints/{id}/secret`.",
+        help="Only `url` is required. A signing secret is generated unless you send your own; read it at "
+        "`/v1/endpoints/{id}/secret`.",
         request=NewEndpoint,
         example={"url": "https://example.com/hooks", "events": ["tasks.*"]},
     ),

@@ -253,7 +253,8 @@ _STREAMED = (
     _parameter(
         "events",
         {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
-        "How to name the SSE events: `type` uses the type of each event, `message` gives all of them this name.",
+        "How to name the SSE events: `type` names each one after the event's type, `message` names all of them "
+        "`message`.",
     ),
 )
 

@@ -64,7 +64,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="deliveries:read",
         summary="Show the results of attempts, minute by minute or hour by hour",
         help=(
-            "The response has what charts need: the attempts of each minute or hour, counted by class, with their "
+            "The response has what charts need: the attempts of each minute or hour, counted by result, with their "
             "durations in buckets; the success rate and the mean, p50 and p95 duration of the whole range; and the "
             "most frequent reasons for failures, each with an example. Counts are stored every five seconds. Those "
             "by minute are kept for 26 hours, those by hour for 90 days. Without a filter, the series covers all "
@@ -95,7 +95,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/tallies:links",
         scope="deliveries:read",
-        summary="Show how each endpoint and link has been doing for 24 hours, and how much waits for it",
+        summary="Show how each endpoint and link did in the last 24 hours, and how many deliveries wait for it",
         help=(
             "For each endpoint and link, the response has the success rate and the durations of the last 24 hours, a "
             "summary of each hour, how many deliveries are waiting (counted up to 1,000), and since when the oldest "

@@ -23,7 +23,7 @@ TAG = "Event Type"
 READ, WRITE = "event-types:read", "event-types:write"
 ONE = "/event-type/{event_type_name}"
 _KEPT = ("archived", "deprecated", "feature_flag", "feature_flags", "group_name", "schemas")
-"""Members that are kept with an event type, because ours do not have them."""
+"""Members that are kept next to an event type, because our event types do not have them."""
 
 
 def shown(kind: EventType, *, with_content: bool = True) -> EventTypeOut:

@@ -169,7 +169,7 @@ def _refuse(given: MessageIn, retention_days: int) -> None:
     days = given.payload_retention_period
     if days is not None and not 0 < retention_days <= days:
         kept = f"for {retention_days} days" if retention_days else "forever"
-        detail = f"This server keeps messages {kept} (its retention_days), so it cannot drop this one after {days}."
+        detail = f"This server keeps messages {kept} (setting retention_days), so it cannot drop this one after {days}."
         raise Refused("/payloadRetentionPeriod", "not_permitted", detail)
 
 

@@ -153,7 +153,7 @@ class BodyReader:
             del task
 
     async def discard(self, proto: Any, headers: dict[str, str], status: int) -> None:
-        """Read on, within limits, after a request was refused with this status before its body was complete.
+        """Continue reading, within limits, after a request was refused with this status before its body was complete.
 
         A connection that is closed while its peer still sends is reset, and a reset can destroy an answer that has
         not been read yet: behind a proxy, the caller then gets a 502.
@@ -234,7 +234,7 @@ async def _onwards(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _broken_off() -> Malformed:
-    return Malformed("The body broke off before its end.")
+    return Malformed("The body ended before it was complete.")
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -111,7 +111,7 @@ def _elements(raw: bytes, listing: Listing) -> list[bytes]:
     except msgspec.DecodeError as wrong:
         raise _not_json(raw, str(wrong)) from None
     except RecursionError:
-        raise BadJson("", "too_deep", f"The text is nested deeper than {DEPTH_MAX} levels.") from None
+        raise BadJson("", "too_deep", f"The JSON is nested deeper than {DEPTH_MAX} levels.") from None
     return [bytes(element) for element in found if element is not msgspec.UNSET]
 
 
