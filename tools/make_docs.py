@@ -311,8 +311,7 @@ def svix_page() -> str:
         "tidings/web/svix/table.py",
         "The operations for [Svix's SDKs](../howto/from-svix.md). Each path begins with `/svix/api/v1` or `/api/v1`.",
         "The OpenAPI document is at `/svix/api/v1/openapi.json`; [svix-openapi.json](svix-openapi.json) is a copy.",
-        "The body of a refusal is `{code, detail}`; with status 422, `detail` lists the errors, each with its location",
-        "`loc`.",
+        "The body of a refusal is `{code, detail}`; with status 422, `detail` lists the errors, each with its `loc`.",
         "",
         table(("call", "Svix's name", "scope", "what it does"), rows),
     )
