@@ -54,7 +54,7 @@ def test_elements_may_be_objects_and_repeats_are_left_out(calls: Calls) -> None:
     big = 1234567890123456789
     event = late(calls, {"phone": "+1", "n": big}, None, {"phone": "+1", "n": big}, {"phone": "+2"})
     whole, *_ = ended(calls, event, 3)
-    assert whole["attempts"][0]["reason"] == "Split into 2 deliveries. 2 elements were left out as repeated or null."
+    assert whole["attempts"][0]["reason"] == "Split into 2 deliveries. 2 elements were left out, as duplicates or null."
     bodies = [each.json for each in calls.peer.requests()]
     assert bodies == [{"to": "+1", "n": big}, {"to": "+2"}]
 

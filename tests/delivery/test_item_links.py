@@ -148,7 +148,7 @@ def test_an_item_that_the_collection_refuses_is_dead_with_the_location(world: Wo
         ({"id": "a", "title": "x" * 30, "pieces": "7"}, "item_invalid", "/title: "),
         ({"id": "a", "title": "x", "colour": "red"}, "item_invalid", "There is no field 'colour'"),
         ({"id": "a", "title": "x", "sku": "T"}, "item_conflict", "/sku: Another item already has this sku."),
-        ({"id": "a b", "title": "x"}, "item_invalid", "An id has 1 to 64 letters"),
+        ({"id": "a b", "title": "x"}, "item_invalid", "An id must consist of 1 to 64 letters"),
         ({"title": "x"}, "template_failed", "/item/put failed: the event has no value for the id."),
     ):
         done = ended(world, world.api.publish("shop.order", data))
@@ -297,8 +297,8 @@ def test_an_event_says_why_it_did_not_go_to_a_link(world: World) -> None:
     other = world.api.publish("other", {})
     said = [world.api.get(f"/v1/events/{event}")["not_matched"] for event in (small, other)]
     assert [(each["link"], each["endpoint"]) for (each,) in said] == [("shop", None)] * 2
-    assert "Its filter does not match" in said[0][0]["reason"]
-    assert said[1][0]["reason"] == "It selects shop.*, but the type is other."
+    assert "The filter does not match" in said[0][0]["reason"]
+    assert said[1][0]["reason"] == "The selected types are shop.*, but the event's type is other."
 
 
 def test_webhooks_continue_alongside_links(world: World) -> None:

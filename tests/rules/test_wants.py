@@ -86,5 +86,5 @@ def test_every_reason_has_a_name_and_a_sentence_of_its_own() -> None:
     sentences = {wants.explain(reason, "other.type", {"type": "other.type", "data": {"n": 2}}) for reason in REASONS}
     assert len({reason.name for reason in REASONS}) == len(REASONS) == len(sentences)
     assert all(sentence.endswith(".") and "{" not in sentence for sentence in sentences)
-    assert "It selects tasks.*, users.created, but the type is other.type." in sentences
-    assert "Its filter does not match: /data/n is 2; the filter requires $eq 1." in sentences
+    assert "The selected types are tasks.*, users.created, but the event's type is other.type." in sentences
+    assert "The filter does not match: /data/n is 2; the filter requires $eq 1." in sentences

@@ -113,7 +113,7 @@ def test_an_event_says_where_it_went_and_why_not_elsewhere(api: Api) -> None:
         assert "other.*" in reasons[chose] and "/data/n" in reasons[asked]
         later = api.register(receiver.url("/f"), tenant="why")[0]
         again = {each["endpoint"]: each["reason"] for each in api.get(f"/v1/events/{event}")["not_matched"]}
-        assert again[later] == "It was created after the event."
+        assert again[later] == "The event is older than the endpoint or link."
         for endpoint in (taken, chose, asked, paused, foreign, later):
             api.delete(f"/v1/endpoints/{endpoint}")
 
@@ -131,7 +131,7 @@ def test_an_event_says_that_it_was_sent_without_a_filter_that_was_cut_off(api: A
         found = until(look, "the event is routed")
         (delivery,) = found["deliveries"]
         assert delivery["endpoint"] == slow
-        assert delivery["note"].startswith("Its filter takes more than 30,000 steps on this event")
+        assert delivery["note"].startswith("The filter takes more than 30,000 steps on this event")
         assert [each["endpoint"] for each in found["not_matched"]] == [other]
         for endpoint in (slow, other):
             api.delete(f"/v1/endpoints/{endpoint}")

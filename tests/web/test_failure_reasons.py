@@ -87,5 +87,5 @@ def test_an_event_says_until_when_each_delivery_waits_and_who_was_created_later(
     assert found[waits]["due"] > api.get(f"/v1/events/{event}")["created"]
     assert (found[good]["state"], found[good]["due"], found[good]["reason"]) == ("delivered", None, None)
     missing = {each["endpoint"]: each["reason"] for each in api.get(f"/v1/events/{event}")["not_matched"]}
-    assert missing[late] == "It was created after the event."
-    assert missing[other] == "It selects other.*, but the type is later.a."
+    assert missing[late] == "The event is older than the endpoint or link."
+    assert missing[other] == "The selected types are other.*, but the event's type is later.a."

@@ -1,4 +1,4 @@
-"""Filters: JSON patterns that say which events a link wants. Safe to accept from customers.
+"""Filters: JSON patterns that select the events that a link gets. Safe to accept from customers.
 
 A pattern is matched against the event document; its outermost fields are `type, subject, data, previous, changed`. The
 meaning follows simple-json-match, the syntax made known by Hookdeck:
@@ -11,10 +11,10 @@ meaning follows simple-json-match, the syntax made known by Hookdeck:
     {"$or": [{"type": "a"}, {"subject": "b"}]}   on every level: $or, $and, $not
 
 `$eq $ne $gt $gte $lt $lte $in $nin $startsWith $endsWith $contains $exist`. Over a list they match if an element
-matches; `$ne` and `$nin` are the opposites of `$eq` and `$in`; `$eq` and `$in` also compare the whole list.
-`$contains` looks for a part of a text or an element of a list. Numbers compare with numbers, texts with texts; true is
-not 1. If the pattern has a number, `$gt $gte $lt $lte` also accept a decimal string in the event, such as "12.30", and
-compare its value; if it has a time (RFC 3339 with a zone), they compare times as moments. A missing field matches only
+matches; `$ne` and `$nin` are the opposites of `$eq` and `$in`; `$eq` and `$in` also compare the whole list. `$contains`
+looks for a part of a string or an element of a list. Numbers compare with numbers, texts with texts; true is not 1. If
+the pattern has a number, `$gt $gte $lt $lte` also accept a decimal string in the event, such as "12.30", and compare
+its value; if it has a time (RFC 3339 with a zone), they compare times as moments. A missing field matches only
 `{"$exist": false}` and `$not`; null is not missing. `{}` matches everything.
 
 A filter is bounded where it is declared (`check`) and cut off while it runs: after `STEPS_MAX` steps on one event it

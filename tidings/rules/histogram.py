@@ -70,5 +70,5 @@ class Histograms:
         return histogram
 
     def all(self) -> list[tuple[str, Histogram]]:
-        """Those that have values, by label."""
+        """The histograms that have values, by label."""
         return sorted(dict(self._made).items())

@@ -110,7 +110,7 @@ class Turns(Generic[T]):
         self.waiting = 0
 
     def add(self, tenant: str | None, who: T, amount: int = 1) -> None:
-        """Let somebody wait at the end of the tenant's line."""
+        """Add a waiter at the end of the tenant's line."""
         line = self._lines.get(tenant)
         if line is None:
             line = self._lines[tenant] = deque()
@@ -126,7 +126,7 @@ class Turns(Generic[T]):
                 self._leave(tenant, line)
                 return who
             if not self._share.held(tenant):
-                # Nobody passes a tenant that holds nothing: otherwise small amounts would keep a large one waiting
+                # No tenant overtakes one that holds nothing: otherwise small amounts would keep a large one waiting
                 # forever.
                 return None
         return None

@@ -43,7 +43,9 @@ class SplitTemplate:
             return Elements((), "The list from `split` is empty, so nothing was done.")
         said = f"Split into {len(texts):,} {'delivery' if len(texts) == 1 else 'deliveries'}."
         if left_out := len(value) - len(texts):
-            said += f" {left_out:,} {'element was' if left_out == 1 else 'elements were'} left out as repeated or null."
+            said += (
+                f" {left_out:,} {'element was' if left_out == 1 else 'elements were'} left out, as duplicates or null."
+            )
         return Elements(texts, said)
 
 

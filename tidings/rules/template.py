@@ -5,9 +5,9 @@ the expression's value, with its type; a missing value leaves out its name, or i
 Any other template becomes text, in which missing values and null are empty. Names of members are never templates.
 
 Values are shared with the event, never copied. Numbers keep every digit: those that neither 64 bits nor a double keep
-are `msgspec.Raw`, so calculating with one fails; it never rounds. What a rendering may cost is in templates/meter.py.
+are `msgspec.Raw`, so calculating with one fails; it never rounds. The limits of a rendering are in templates/meter.py.
 
-Templates for other kinds of text are in rules/calls/texts.py. They differ in what is written for each value.
+Templates for other kinds of text are in rules/calls/texts.py. They differ in how each value is written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a link gets an event, and if not, why.
 
-Routing, replays and `GET /v1/events/{id}` all use this. A `Wants` is compiled once per link; any thread may use it.
-The decision comes in parts, by how often each has to be made: `refuses_type` once for all events of a tenant and type,
+Routing, replays and `GET /v1/events/{id}` all use this. A `Wants` is compiled once per link; any thread may use it. The
+decision comes in parts, by how often each part has to be made: `refuses_type` once for all events of a tenant and type,
 `refuses_subject` for each event, the filter once the event's document is read.
 
 If a filter cannot decide, the event is sent: a receiver can drop an event, but cannot know of one it never got.
@@ -35,24 +35,24 @@ TESTED = Reason("tested", "The event is a test of this endpoint.", is_sent=True)
 TESTS_ANOTHER = Reason("tests_another", "The event is a test of another endpoint.")
 DUE_NOW = Reason("due", "The event is from the link's own timer, which was due.", is_sent=True)
 DUE_ELSEWHERE = Reason("due_elsewhere", "The event is from the timer of another link.")
-EARLIER = Reason("earlier", "It was created after the event.")
+EARLIER = Reason("earlier", "The event is older than the endpoint or link.")
 ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to that endpoint.")
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
-OTHER_TYPE = Reason("other_type", "It selects {chosen}, but the type is {type}.")
+OTHER_TYPE = Reason("other_type", "The selected types are {chosen}, but the event's type is {type}.")
 NO_EVENTS = Reason("no_events", "The link runs on a timer, not on events.")
 KICKED = Reason("kicked", "The link runs once for the event, in addition to its scheduled times.", is_sent=True)
-FILTERED = Reason("filtered", "Its filter does not match: {why}")
+FILTERED = Reason("filtered", "The filter does not match: {why}")
 CUT_OFF = Reason(
     "cut_off",
-    f"Its filter takes more than {STEPS_MAX:,} steps on this event, so the event is sent without it.",
+    f"The filter takes more than {STEPS_MAX:,} steps on this event, so the event is sent without filtering.",
     is_sent=True,
 )
-BROKEN = Reason("broken", "Its filter failed on this event, so the event is sent without it.", is_sent=True)
+BROKEN = Reason("broken", "The filter failed on this event, so the event is sent without filtering.", is_sent=True)
 NOT_ROUTED = Reason("not_routed", "The event is being routed right now.")
 NOT_TRIED = Reason(
-    "not_tried", "Its filter was not tried for this response: the filters of other endpoints took too long."
+    "not_tried", "The filter was not tried for this response: the filters of other endpoints took too long."
 )
-CHANGED = Reason("changed", "It has been changed since then, and would now get the event.")
+CHANGED = Reason("changed", "The endpoint or link has been changed since then, and would get the event now.")
 REASONS = (
     *(TESTED, TESTS_ANOTHER, DUE_NOW, DUE_ELSEWHERE, EARLIER, ABOUT_ITSELF),
     *(OTHER_TENANT, OTHER_TYPE, NO_EVENTS, KICKED, FILTERED, CUT_OFF, BROKEN),
@@ -111,7 +111,7 @@ class Wants:
             return undecided(wrong)
 
     def before_filter(self, event: Event) -> Reason | None:
-        """The decision on a stored event without the filter, which has the last word where this is None."""
+        """The decision on a stored event without the filter; if this is None, the filter decides."""
         if event.target is not None:
             mine, others = (DUE_NOW, DUE_ELSEWHERE) if event.type == DUE else (TESTED, TESTS_ANOTHER)
             return mine if event.target == self.link else others
@@ -120,7 +120,7 @@ class Wants:
         return self.refuses_subject(event.type, event.subject) or self.refuses_type(event.tenant, event.type)
 
     def explain(self, reason: Reason, kind: str, document: Mapping[str, Any] | None = None) -> str:
-        """A sentence for people about an event of this type. `document`: needed where the filter does not fit it."""
+        """A sentence for people about an event of this type. `document`: needed if the filter does not match it."""
         why = ""
         if reason is FILTERED and document is not None:
             why = filter.why_not(self.pattern, document)
@@ -128,5 +128,5 @@ class Wants:
 
 
 def undecided(wrong: Exception) -> Reason:
-    """What happens to an event on which a filter raised this: it is not lost, nor are others stopped."""
+    """What happens to an event on which a filter raised this: it is not lost, and other events are not held up."""
     return CUT_OFF if isinstance(wrong, TooCostly) else msgspec.structs.replace(BROKEN, error=wrong)

@@ -1,6 +1,6 @@
 """OAuth 2.0 without a person: requests for access tokens, and reading the responses of token endpoints.
 
-Client credentials (RFC 6749, section 4.4), refreshing (section 6), and JWTs (RFC 7523), either as an authorization
+Client credentials (RFC 6749, section 4.4), refreshing (section 6), and JWTs (RFC 7523), either as the authorization
 grant (section 2.1) or to authenticate the client (section 2.2). JWTs are signed according to RFC 7515 and RFC 7518.
 """
 

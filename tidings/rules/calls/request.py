@@ -30,7 +30,7 @@ CONTENT_TYPES = {
     "text": "text/plain; charset=utf-8",
 }
 SAFE_TO_REPEAT = ("get", "head", "put", "delete")
-"""Methods that have the same effect if they are repeated (RFC 9110, section 9.2.2)."""
+"""Idempotent methods: repeating their requests has no further effect (RFC 9110, section 9.2.2)."""
 KEY_HEADER = "Idempotency-Key"
 
 

@@ -23,7 +23,7 @@ def call_key(link: str, event: str, delivery: int) -> str:
 
 
 def with_key(request: CallRequest, key: str) -> CallRequest:
-    """The request; if it is a POST without its own Idempotency-Key, with this one."""
+    """The request, with this Idempotency-Key if it is a POST without its own."""
     if request.method != "POST" or any(name.lower() == KEY_HEADER.lower() for name, _ in request.headers):
         return request
     return msgspec.structs.replace(request, headers=[*request.headers, (KEY_HEADER, key)])
@@ -51,7 +51,7 @@ def auth_scope(connection: Connection | None) -> dict[str, Any]:
 
 
 def is_oauth2(connection: Connection | None) -> bool:
-    """Whether its calls need an access token."""
+    """Whether the connection's calls need an access token."""
     return connection is not None and "oauth2" in (connection.secrets.auth or {})
 
 

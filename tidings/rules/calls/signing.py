@@ -1,4 +1,4 @@
-"""The part `sign` of a call's declaration: by which scheme its requests are signed, and with which secrets.
+"""The part `sign` of a call's declaration: the scheme and the secrets with which its requests are signed.
 
 Standard Webhooks needs no secret in the declaration: one is generated, to be given to the receiver.
 """

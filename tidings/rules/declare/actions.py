@@ -81,7 +81,7 @@ def guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong:
         wrong.say(f"{pointer}/if", "contradiction", detail)
     _check_split(given, pointer, wrong)
     if once is not None and given.get("emit") is not None:
-        detail = "`emit` compares what it reads, so reading again does no harm; leave `once` out."
+        detail = "`emit` compares what it reads, so reading it again does no harm; leave `once` out."
         wrong.say(f"{pointer}/once", "contradiction", detail)
     if what is None:
         return None

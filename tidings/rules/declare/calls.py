@@ -38,7 +38,7 @@ def read_call(
         wrong.say(at, "incomplete", f"`call` needs exactly one of {', '.join(VERBS)}, with a path or a URL.")
         return None
     if len(forms) > 1:
-        wrong.say(f"{at}/{forms[1]}", "contradiction", f"A call has one body: {forms[0]} or {forms[1]}.")
+        wrong.say(f"{at}/{forms[1]}", "contradiction", f"A call can have only one body: {forms[0]} or {forms[1]}.")
     if forms and verbs[0] in ("get", "head"):
         wrong.say(f"{at}/{forms[0]}", "contradiction", f"`{verbs[0]}` takes no body.")
     via, path = call.get("via"), call[verbs[0]]

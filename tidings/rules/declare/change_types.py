@@ -1,4 +1,4 @@
-"""The event types of changes of a collection's items, with schemas and examples, derived from the collection."""
+"""The event types for changes to a collection's items, with schemas and examples, derived from the collection."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def change_types(collection: Collection) -> list[ChangeType]:
     told += [
         (change.created_type(name), f"An item of {name} was created.", False),
         (change.updated_type(name), f"An item of {name} was changed.", True),
-        (change.deleted_type(name), f"An item of {name} was deleted; the data is its last state.", False),
+        (change.deleted_type(name), f"An item of {name} was deleted; the data is the item's last state.", False),
     ]
     return [
         ChangeType(

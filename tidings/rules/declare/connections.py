@@ -1,6 +1,6 @@
 """Connections as plain values, from YAML or JSON, read into their parts; and connections written back.
 
-Everything that is wrong is reported at once, each place by a JSON pointer.
+All errors are reported together, each place by a JSON pointer.
 """
 
 from __future__ import annotations

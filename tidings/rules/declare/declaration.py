@@ -63,7 +63,7 @@ def read(
 ) -> list[Declared]:
     """The declarations in an object, by name. References may point to any of them, or to those in `beside`.
 
-    `between` is called before each field: reading thousands takes long. Raises Invalid with every wrong place.
+    `between` is called before each field, as reading thousands takes a while. Raises Invalid with every wrong place.
     """
     wrong = Places()
     if type(values) is not dict:
@@ -236,7 +236,9 @@ def _fields(
         if _is_name(name, here, wrong):
             if folded in NO_FIELDS:
                 one = "an" if folded[0] in "aeiou" else "a"
-                wrong.say(here, "name", f"{name} is taken: every item, or every list, already has {one} {folded}.")
+                wrong.say(
+                    here, "name", f"The name {name} is taken: every item, or every list, already has {one} {folded}."
+                )
             elif folded in seen:
                 wrong.say(here, "name", f"{name} and {seen[folded]} differ only in case.")
         seen.setdefault(folded, name)
@@ -309,7 +311,7 @@ def _check_names(pattern: Any, half: Collection, pointer: str) -> None:
 
 
 def _check_order(field: Field | None, asked: Any, pointer: str) -> None:
-    """Raise Refused if a pattern would compare a decimal letter by letter."""
+    """Raise Refused if a pattern would compare a decimal as text."""
     if field is None or field.type != "decimal" or type(asked) is not dict:
         return
     for name, value in asked.items():
@@ -333,7 +335,7 @@ def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: 
         description = _description(given, here, wrong)
         parameters = given.get("parameters")
         if type(parameters) is not list or not 1 <= len(parameters) <= PARAMETERS_MAX:
-            detail = f"A question is a list of 1 to {PARAMETERS_MAX} parameters, such as [owner, due__gte]."
+            detail = f"A question must be a list of 1 to {PARAMETERS_MAX} parameters, such as [owner, due__gte]."
             wrong.say(at, "incomplete" if parameters is None else "wrong_type", detail)
             continue
         for index, parameter in enumerate(parameters):
@@ -357,5 +359,5 @@ def _no_parameter(parameter: Any, half: Collection) -> str | None:
         return f"{name} is not filterable, so it cannot be a parameter."
     known = operators_of(field)
     if dashes and operator not in known:
-        return f"{name} is of type {field.type}; its operators are {', '.join(known)}."
+        return f"{name} is of type {field.type}, whose operators are {', '.join(known)}."
     return None

@@ -1,6 +1,6 @@
 """Links as plain values, from YAML or JSON, read into the parts of a link; and links written back.
 
-Everything that is wrong is reported at once, each place by a JSON pointer.
+All errors are reported together, each place by a JSON pointer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fast, in which order and how often, as links and connections declare it."""
+"""How fast, in which order and how often requests are sent, as links and connections declare it."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def body(event: Event, kind: Body, source: str, chosen: Chosen | None = None) ->
 
 
 def batch(bodies: Sequence[bytes], kind: Body, now: Micros) -> bytes:
-    """Several bodies of one kind in one: a list; for standard and thin ones, an event of the type `batch`."""
+    """Several bodies of one kind as one body: a list; for standard and thin ones, an event of the type `batch`."""
     joined = b"[" + b",".join(bodies) + b"]"
     if kind in ("cloudevents", "bare"):
         return joined

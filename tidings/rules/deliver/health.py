@@ -69,7 +69,7 @@ class Failure(msgspec.Struct, frozen=True):
     try.
 
     `refused`: the response is about the message. `settles`: it was also the last response to that message, in an
-    ordered line, so the next one may be sent: a pause would not improve the response to that.
+    ordered line, so the next one may be sent: a pause would not change the response to the next one.
     """
 
     newer: bool = True
@@ -264,7 +264,7 @@ def may_try_newest(health: EndpointHealth) -> bool:
 def failing_since(health: EndpointHealth) -> Micros | None:
     """Since when it is failing, for everything that reports it; None if it is not.
 
-    A few refused messages, with nothing else to send, do not make a failing endpoint: there must be ten or more.
+    A few refused messages, with nothing else to send, do not make an endpoint failing: there must be ten or more.
     """
     return None if health.refusing and health.new_fails < FAILS_TO_OPEN else health.failing_since
 

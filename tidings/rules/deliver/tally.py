@@ -73,7 +73,7 @@ def success_rate(tally: Sequence[int]) -> float | None:
 def quantile_ms(tally: Sequence[int], part: float) -> int | None:
     """The duration that `part` of the attempts did not exceed, estimated within its bucket; None without attempts.
 
-    In the last bucket, which has no upper bound, it is the lower one.
+    In the last bucket, which has no upper bound, it is the lower bound.
     """
     buckets = tally[BUCKETS:]
     wanted, below = part * sum(buckets), 0

@@ -309,7 +309,7 @@ def _pattern_work(field: FormField) -> int:
 
 
 def _without_count(count: re.Match[str]) -> str:
-    """Nothing in place of a count; the count if it counts down, which no pattern may."""
+    """Drops a count such as `{2,5}`, but keeps one that counts down, since no pattern may have one."""
     least, most = int(count[1]), (count[2] or ",")[1:]
     return count[0] if most and int(most) < least else ""
 
@@ -327,14 +327,14 @@ def _check_accept(field: FormField) -> None:
             detail = "Write media types such as image/* and application/pdf, or file name extensions such as .pdf."
             raise Refused(f"/accept/{index}", "wrong_value", detail)
     if field.max_bytes is not None and not 1 <= field.max_bytes <= FILE_BYTES_MAX:
-        raise Refused("/max_bytes", "out_of_range", f"It must be from 1 to {FILE_BYTES_MAX:,} bytes.")
+        raise Refused("/max_bytes", "out_of_range", f"It must be a number of bytes from 1 to {FILE_BYTES_MAX:,}.")
 
 
 def _check_default(field: FormField) -> None:
     wanted = bool if field.type == "checkbox" else list if field.type == "checkboxes" else str
     if not isinstance(field.default, wanted):
         names: dict[Callable[..., Any], str] = {bool: "true or false", list: "a list of options", str: "a string"}
-        raise Refused("/default", "wrong_type", f"The default of a {field.type} field is {names[wanted]}.")
+        raise Refused("/default", "wrong_type", f"The default of a {field.type} field must be {names[wanted]}.")
     texts = field.default if isinstance(field.default, list) else [str(field.default)]
     for text in texts:
         if field.type in CHOICES and text not in field.choices:

@@ -35,7 +35,7 @@ def is_own(sender: str, host: str, public: PublicUrl | None) -> bool:
 
 
 def may_submit(headers: Mapping[str, str], public: PublicUrl | None, origins: tuple[str, ...]) -> bool:
-    """Whether a request's origin may submit the form. `origins`: those of the form, besides our own."""
+    """Whether a request's origin may submit the form. `origins`: those of the form, in addition to our own."""
     site = headers.get("sec-fetch-site", "")
     if site == "same-origin" or ANY in origins:
         return True

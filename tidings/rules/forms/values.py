@@ -226,7 +226,7 @@ def _files(field: FormField, files: list[PostedFile], says: Says) -> Any:
 
 
 def is_accepted(file: PostedFile, accept: tuple[str, ...]) -> bool:
-    """Whether a file is of one of these types, by what its sender says, or by the end of its name."""
+    """Whether a file is of one of these types, by the type that its sender gave, or by the extension of its name."""
     family = file.type.partition("/")[0]
     return any(
         file.name.lower().endswith(each.lower()) if each.startswith(".") else each in (file.type, f"{family}/*")

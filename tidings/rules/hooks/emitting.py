@@ -1,9 +1,9 @@
-"""Events of a hook by templates: their type, the key of what they are about, and their data, from a genuine request.
+"""Makes a hook's events with templates: the type, the key of what the event is about, and the data.
 
-`body` is what the event's data would be without a template, `headers` are those of the request, by their names in
-lower case, without credentials. The key is the subject of the event, and identifies repeats: a request with the same
-key as an earlier one is a repeat of it. If the signature does not cover the key's source, the content must be the same
-too.
+`body` is what the event's data would be without a template, `headers` are those of the genuine request, by their
+lowercase names, without credentials. The key is the subject of the event, and identifies repeats: a request with the
+same key as an earlier one is a repeat of it. If the signature does not cover the key's source, the request
+counts as a repeat only if its content is the same too.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def check(kind: str | None, key: str, data: Any, subject: str, tenant: str | Non
     if key and not is_template(key):
         raise Refused("/key", "wrong_type", "`key` must be a template, such as {{ body.id }}.")
     if key and subject:
-        raise Refused("/subject", "contradiction", "The key already is the subject of the events. Leave `subject` out.")
+        raise Refused("/subject", "contradiction", "The key is already the subject of the events. Leave `subject` out.")
     if kind is not None and not is_template(kind):
         check_type(kind)
     EventTemplates(kind or "", key, data)

@@ -1,8 +1,8 @@
-"""Naming a request to a hook: the type and subject of its event, and which of its sender's deliveries it is.
+"""What a request to a hook is: the type and subject of its event, and which of its sender's deliveries it belongs to.
 
 **Repeats.** A sender that got no response sends again. One key identifies such a repeat: a hash of the sender's
 delivery id or, if the scheme has none, of the content. An id that the signature does not cover counts only together
-with the content: otherwise anyone who replays one request under the id of another could have that one dropped.
+with the content: otherwise, anyone could replay a request under another one's id and so have the other one dropped.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
     if named in ("gzip", "x-gzip"):
         ways = [_GZIP]
     elif named == "deflate":
-        # RFC 9110 means zlib's form, but some senders omit its frame.
+        # `deflate` means zlib's format in RFC 9110, but some senders omit its header.
         ways = [_ZLIB, _RAW]
     else:
         return body
@@ -32,7 +32,7 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def work_bytes(body: bytes, encoding: str, most: int) -> int:
-    """How many bytes of work a body is: its own size, or its possible decompressed size if that is more than
+    """How many bytes of work a body causes: its own size, or its possible decompressed size if that is more than
     SMALL_BYTES."""
     if not encoding:
         return len(body)

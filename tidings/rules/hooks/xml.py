@@ -6,12 +6,12 @@ from typing import Any
 from xml.parsers import expat
 
 XML_DEPTH_MAX = 60
-"""The maximum depth of JSON, minus the levels around it in an event."""
+"""The maximum depth of XML: that of JSON, minus the levels around it in an event."""
 XML_NODES_MAX = 100_000
 
 
 class Unread(Exception):
-    """The XML is not read, and why."""
+    """The XML is not read; the text says why."""
 
 
 def xml_object(body: bytes) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def is_bounded_by_us(field: Field) -> bool:
 
 
 def out_of_bounds(field: Field, value: Any) -> tuple[str, str] | None:
-    """For a (well-formed) time or decimal outside of the field's `min` and `max`: a code and a sentence."""
+    """A code and a sentence if a (well-formed) time or decimal is below the field's `min` or above its `max`."""
     if not is_bounded_by_us(field):
         return None
     at = _ordered(field.type, value)

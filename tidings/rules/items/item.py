@@ -21,7 +21,7 @@ from tidings.rules.reading.refused import escaped
 ERRORS_MAX = 50
 DETAIL_CHARS_MAX = 300
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-ID_RULE = "An id has 1 to 64 letters, digits and _ . -, and begins with a letter or a digit."
+ID_RULE = "An id must consist of 1 to 64 letters, digits and _ . -, and begin with a letter or a digit."
 
 _CODES = {
     "type": "wrong_type",
@@ -119,7 +119,7 @@ class ItemRules:
         return self._finished(found, names)
 
     def document_of(self, row: Sequence[Any], unpack: Unpack, names: Iterable[str] | None) -> dict[str, Any]:
-        """The same straight from a row of the store: `seq`, the item's own members, its fields in their order.
+        """The same, made directly from a row of the store: `seq`, the item's own members, its fields in their order.
 
         `unpack`: converters for fields whose form differs between rows and items.
         """

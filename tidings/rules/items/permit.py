@@ -67,7 +67,7 @@ def grant(key: Key, collection: Collection) -> Grant | None:
     try:
         rows = _rows(own, key, collection)
     except Refused:
-        # The collection was changed and the rule names a dropped field: then nothing matches, rather than everything.
+        # The collection was changed, and the rule names a dropped field: nothing matches, rather than everything.
         rows = condition.NEVER
     default = _own_tenant(key)
     may_filter, may_sort = (None, None) if reads_all else (own.filter, own.sort)

@@ -1,4 +1,4 @@
-"""A value that is valid for a field, for examples: found by trying, because a pattern only tells what does not
+"""A value that is valid for a field, for examples: found by trying, because a pattern only shows what does not
 match."""
 
 from __future__ import annotations

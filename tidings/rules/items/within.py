@@ -11,7 +11,7 @@ from tidings.rules.items.permit import Grant, grant
 
 
 def lacking(mine: Key, other: Key, known: Mapping[str, Collection]) -> str | None:
-    """What `mine` lacks of what `other` can do, as the end of a sentence; None: it contains it."""
+    """What `mine` lacks of what `other` can do, as the end of a sentence; None if nothing."""
     if mine.tenant not in (None, other.tenant):
         return f"reaches beyond the tenant {mine.tenant}"
     scopes = [scope for scope in other.scopes if not mine.has_scope(scope)]

@@ -1,1 +1,1 @@
-"""How much is too much: call limits of keys, alone and with other nodes, and the sending rate of an endpoint."""
+"""Limits: the calls of keys, on one node and across nodes, and the sending rate of an endpoint."""

@@ -6,8 +6,8 @@ seldom calls, each call is reserved on its own. If a chunk does not last for BUS
 to a part of the remainder, which shrinks with it (store/callers/call_counts.py). Calls that a node has not used
 after IDLE are given back, and what it knows about the others is never older than that.
 
-A window begins when the first node says so, by its own clock; the others then follow, so that differing clocks never
-open a window twice.
+A window begins when the first node opens it, by its own clock; the others follow, so that differing clocks never open a
+window twice.
 """
 
 from __future__ import annotations

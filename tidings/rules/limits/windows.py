@@ -1,4 +1,4 @@
-"""How much is too much: call limits of keys in fixed windows, and the sending rate of an endpoint.
+"""Limits: the calls of keys in fixed windows, and the sending rate of an endpoint.
 
 Windows are aligned to the epoch, so that `1000 per day` begins again at midnight UTC. The headers follow
 draft-ietf-httpapi-ratelimit-headers-11: `RateLimit-Policy: "second";q=10;w=1` and `RateLimit: "second";r=5;t=1`.

@@ -1,7 +1,7 @@
 """How far a poll has read: the cursor, and the value from which it asks next time (`since`).
 
-A cursor of records never moves past the moment of the request, so that a record with a time in the future, or one that
-was being written, is asked for again. Reading a record again costs nothing, because the mirror knows it.
+A cursor taken from records never moves past the moment of the request, so that a record with a time in the future, or
+one that was being written, is read again. Reading a record again costs nothing, because the mirror knows it.
 """
 
 from __future__ import annotations

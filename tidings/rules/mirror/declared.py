@@ -1,4 +1,4 @@
-"""`emit` in declarations of links: which events follow from observations, read into its parts and written back."""
+"""`emit` in declarations of links: which events follow from observations."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _type(value: Any, pointer: str) -> str:
 
 def _key(value: Any, pointer: str) -> str:
     if type(value) is not str or not value:
-        detail = "`key` is the name of the field that identifies a record, or a template such as {{ record.id }}."
+        detail = "`key` must be the name of the field that identifies a record, or a template such as {{ record.id }}."
         raise Refused(pointer, "missing" if value is None else "wrong_type", detail)
     return value if is_template(value) else ".".join(read_path(value, pointer))
 

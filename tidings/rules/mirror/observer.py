@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class ReadAnswer(NamedTuple):
-    """A parsed response. Its `body` is None only if its status alone says everything."""
+    """A parsed response. Its `body` is None only if the status alone is what counts."""
 
     body: Any
     headers: dict[str, str]

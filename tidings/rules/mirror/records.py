@@ -19,7 +19,7 @@ _ANY = "*"
 
 
 class BadRecord(ValueError):
-    """A response that is not what a link expects; the text is a sentence."""
+    """A response that is not what a link expects; the text is a sentence that says why."""
 
 
 class BadKey(BadRecord):

@@ -139,13 +139,17 @@ def parse_networks(text: str) -> Networks:
 
 
 def check_url(url: str, allow_http: bool, allowed: Networks = NONE_OPEN, pointer: str = "") -> None:
-    """Raise Refused for a URL that no webhook may go to. Names are not resolved here; connecting judges them again."""
+    """Raise Refused for a URL that no webhook may go to. Names are resolved and judged only at the connection."""
     if len(url) > URL_CHARS_MAX:
         raise Refused(pointer, "url", f"A URL can be at most {URL_CHARS_MAX} characters long.")
     wrong = _wrong_form(url, allow_http)
     if wrong is None:
         match = _URL.fullmatch(url)
-        wrong = _wrong_host(match["host"], allowed) if match else "This is not a URL such as https://example.com/hook."
+        wrong = (
+            _wrong_host(match["host"], allowed)
+            if match
+            else "This is not a URL; write one such as https://example.com/hook."
+        )
     if wrong:
         raise Refused(pointer, "url", wrong)
 
@@ -217,7 +221,7 @@ def _embedded(address: Address) -> Address:
 
 
 def _behind(address: Address) -> Iterator[IPv4Address]:
-    """The IPv4 addresses that NAT64, 6to4 or the obsolete form may reach by an IPv6 one."""
+    """The IPv4 addresses that an IPv6 address may reach through NAT64, 6to4 or the obsolete form."""
     if isinstance(address, IPv6Address):
         if address.sixtofour is not None:
             yield address.sixtofour
@@ -296,7 +300,7 @@ def _wrong_form(url: str, allow_http: bool) -> str | None:
         return "A URL may not contain a user name or password; send credentials in a header of the endpoint."
     match = _URL.fullmatch(url)
     if match is None:
-        return "This is not a URL such as https://example.com/hook."
+        return "This is not a URL; write one such as https://example.com/hook."
     if not match["host"] or match["host"] == "[]":
         return "The URL has no host."
     port = match["port"]

@@ -19,7 +19,7 @@ SITE_TIMES = 16
 
 
 def address_of(client: str) -> str:
-    """A peer (`address:port`) without its port; of IPv6 the /64, since one caller has as many as they like."""
+    """A peer (`address:port`) without its port; of an IPv6 address only the /64, since a caller can use all of it."""
     return counted_as(client)[0]
 
 

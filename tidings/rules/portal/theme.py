@@ -46,7 +46,7 @@ def checked(theme: Theme) -> tuple[Theme, Logo | None]:
     for name in EmptyTexts.__struct_fields__:
         _check_text(getattr(theme.empty, name), EMPTY_CHARS_MAX, f"/theme/empty/{name}")
     if not 0 <= theme.radius <= RADIUS_MAX:
-        raise Refused("/theme/radius", "out_of_range", f"The radius must be 0 to {RADIUS_MAX} pixels.")
+        raise Refused("/theme/radius", "out_of_range", f"The radius must be from 0 to {RADIUS_MAX} pixels.")
     accent = theme.accent
     if accent:
         found = color(accent)
@@ -59,7 +59,7 @@ def checked(theme: Theme) -> tuple[Theme, Logo | None]:
 
 
 def notes(theme: Theme) -> list[str]:
-    """Sentences about what is shown differently from what the theme says."""
+    """Sentences about what is shown differently than the theme specifies."""
     if not theme.accent:
         return []
     found = []

@@ -94,7 +94,7 @@ def plain(value: Decimal) -> str:
 
 
 def key(value: Decimal) -> str:
-    """A text that compares with another one's as the decimals do."""
+    """A text that compares with other keys as the decimals compare."""
     sign, digits, _ = value.as_tuple()
     if not value:
         return "1"

@@ -14,7 +14,7 @@ def seconds(value: object, pointer: str, low: int, high: int) -> int:
     """A duration in seconds, from `low` to `high`. Raises Refused."""
     found = _TEXT.fullmatch(value) if type(value) is str and value else None
     if found is None:
-        detail = "A duration is written with d, h, m and s, in this order, as in 90s, 15m, 1h30m or 2d."
+        detail = "A duration must be written with d, h, m and s, in this order, as in 90s, 15m, 1h30m or 2d."
         raise Refused(pointer, "duration", detail)
     total = sum(int(number or 0) * size for number, size in zip(found.groups(), _UNITS.values(), strict=True))
     if not low <= total <= high:
@@ -23,7 +23,7 @@ def seconds(value: object, pointer: str, low: int, high: int) -> int:
 
 
 def text(total: int) -> str:
-    """Whole seconds as a duration, in its one written form."""
+    """Whole seconds as a duration, in the canonical form."""
     parts = []
     for unit, size in _UNITS.items():
         number, total = divmod(total, size)

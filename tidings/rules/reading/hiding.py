@@ -2,7 +2,7 @@
 responses.
 
 A secret is found verbatim, and as base64, percent-encoding, JSON and HTML write it. It is hidden before a response is
-cut, and if a response was cut within one, its beginning is hidden too.
+cut; if a response was already cut within a secret, the beginning of the secret is hidden too.
 """
 
 from __future__ import annotations

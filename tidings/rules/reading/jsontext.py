@@ -43,7 +43,7 @@ Code = Literal[
     "not_exact",
 ]
 
-# One pass makes all brackets, digits and exponent signs look alike, so that the searches below are plain ones.
+# One pass makes all brackets, digits and exponent signs look alike, so that simple searches suffice below.
 _ALIKE = bytes.maketrans(b"{123456789E", b"[000000000e")
 _LONG = b"0" * 19
 # The same, with dots as digits, to find the numbers that a double may not keep: many digits, or a tiny exponent.
@@ -156,7 +156,7 @@ def _parser_depth() -> int:
 def _is_number_at(raw: bytes, alike: bytes, found: bytes) -> bool:
     """Whether any such run is where a number may be; digits inside strings look alike, but what precedes them differs.
 
-    A number begins the text, or follows `:`, `,` or `[` and white space, of which only _GAP_BYTES are looked at.
+    A number begins the text, or follows `:`, `,` or `[` and white space, of which only _GAP_BYTES are read.
     """
     floor = 0
     at = alike.find(found)
@@ -301,7 +301,7 @@ def _explained(raw: bytes, message: str, depth_max: int) -> BadJson:
     if raw.startswith(b"\xef\xbb\xbf"):
         return BadJson("", "byte_order_mark", "The text begins with a byte order mark; leave it out.")
     if not raw.strip(b" \t\r\n"):
-        return BadJson("", "syntax", "The body is empty; JSON is expected.")
+        return BadJson("", "syntax", "The body is empty, but must be JSON.")
     if message.startswith("recursion limit") and (deep := _too_deep_at(raw, depth_max)) is not None:
         return BadJson(_pointer_at(raw, deep), "too_deep", f"The text is nested deeper than {depth_max} levels.")
     parts = _WHERE.match(message)
@@ -359,7 +359,7 @@ def _offset(raw: bytes, line: int, column: int) -> int:
 
 
 def _pointer_at(raw: bytes, offset: int) -> str:
-    """The JSON pointer of the value around an offset, as far as the preceding text shows it."""
+    """A JSON pointer to the value around an offset, as far as the preceding text shows it."""
     if offset > POINTER_SCAN_BYTES_MAX:
         return ""
     steps: list[str | int | None] = []

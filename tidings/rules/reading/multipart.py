@@ -85,7 +85,7 @@ def _filename(says: dict[str, str]) -> str | None:
 
 
 def file_name(text: str) -> str:
-    """A file's name as a file may be called: without folders, and without characters that hide how it ends."""
+    """A safe name for a file: without folders, and without characters that hide how the name ends."""
     name = _UNSEEN.sub("", re.split(r"[/\\]", text)[-1]).strip().rstrip(". ")
     return name[-FILE_NAME_CHARS_MAX:].lstrip() or "file"
 

@@ -50,7 +50,7 @@ class Places:
         self.found: list[Place] = []
 
     def say(self, pointer: str, code: str, detail: str) -> None:
-        """One more wrong place."""
+        """Record one more wrong place."""
         if len(self.found) < PLACES_MAX:
             self.found.append(Place(pointer=pointer, code=code, detail=detail))
 
@@ -79,7 +79,7 @@ class Places:
         return value
 
     def json(self, value: Any, pointer: str) -> bool:
-        """Report everything that JSON cannot express, as YAML can express more; returns whether there was nothing."""
+        """Report everything that YAML can express but JSON cannot; returns whether there was nothing to report."""
         before = len(self.found)
         self._json(value, pointer, 1, [VALUES_MAX])
         return len(self.found) == before

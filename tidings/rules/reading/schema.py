@@ -1,7 +1,7 @@
 """JSON Schema (2020-12 and its forerunners): compile callers' schemas, and say where values violate them.
 
-Checking whether a value is valid is cheap, and bounded by the schema's cost and the value's size. Asking why not costs
-a thousand times as much, since all reasons are made at once: large values get the first one, or none.
+Checking whether a value is valid is cheap, and bounded by the schema's cost and the value's size. Finding out why not
+costs a thousand times as much, since all reasons are made at once: large values get only the first reason, or none.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NUMBERS_PER_CHAR = 3
 """The most that numbers can weigh per character of text: 1e300 weighs most."""
 UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
 """The assumed cost of a schema that was stored before costs were counted, and refers to something outside of it."""
-TOO_LARGE_TO_SAY = "The value does not match the schema, but is too large to find out where."
+TOO_LARGE_TO_SAY = "The value does not match the schema; it is too large to report where."
 
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
 """Only an integer with this many digits in a row can change as a double."""

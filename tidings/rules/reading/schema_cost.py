@@ -1,7 +1,7 @@
 """What a JSON Schema may cost: how much work one value can cause, given how often the schema's parts apply to it.
 
-A schema is a graph: some keywords are about the same value (allOf, anyOf, $ref ...), others about its members. How
-many ways lead from the top to the values of one level, each way weighed with the keywords at its end, is the most
+A schema is a graph: some keywords are about the same value (allOf, anyOf, $ref ...), others about its members. The
+number of ways from the top to the values of one level, each way weighted by the keywords at its end, is the most
 that one value of that level can cost. Levels are counted one by one, since a schema may refer to itself. Members of
 different names are different values, so their ways do not add up.
 
@@ -75,7 +75,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 def cost_of(schema: Schema) -> Cost:
-    """What a schema may cost. Raises Refused, with the pointer, for a reference that points nowhere in it."""
+    """What a schema may cost. Raises Refused, with the pointer, for a reference to something outside the schema."""
     return _Graph(schema).cost()
 
 
@@ -258,7 +258,7 @@ class _Graph:
         return found if type(found) in (dict, bool) else None
 
     def cost(self) -> Cost:
-        """Follow the ways from level to level, until nothing new comes or the deepest value is reached."""
+        """Follow the ways from level to level, until nothing new is found or the deepest value is reached."""
         first = self._spread({id(self._schema): 1})
         most = self._weight(first)
         top, below, per_char = most.top, 0, most.per_char
@@ -321,7 +321,9 @@ class _Graph:
                         for target in table[None]:
                             changes[target] = changes.get(target, 0) - count
             if self._work > WORK_MAX:
-                raise Refused("", "schema", "This schema is too complex: its parts meet in too many ways. Simplify it.")
+                raise Refused(
+                    "", "schema", "This schema is too complex: its parts combine in too many ways. Simplify it."
+                )
             plain = self._spread(others)
             yield plain
             for changes in special.values():

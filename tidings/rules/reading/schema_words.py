@@ -115,7 +115,7 @@ def quoted(part: Schema) -> int:
 
 
 def weight(number: int | float, *, is_whole: bool) -> int:
-    """What a number counts among those that are compared. `is_whole`: with integers of 64 bits only."""
+    """The weight of a number among those that are compared. `is_whole`: with integers of 64 bits only."""
     if type(number) is int:
         bits = number.bit_length()
         if bits < 64:
@@ -125,7 +125,7 @@ def weight(number: int | float, *, is_whole: bool) -> int:
 
 
 def weights(value: Any, most: int, *, is_whole: bool) -> int:
-    """What all numbers in a value weigh. Counting ends beyond `most`."""
+    """The weight of all numbers in a value. Counting stops once it exceeds `most`."""
     found = 0
     waiting = [value]
     while waiting and found <= most:

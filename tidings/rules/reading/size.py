@@ -1,4 +1,4 @@
-"""How much work a JSON text is: it depends on how many names and values it has more than on its bytes."""
+"""How much work a JSON text causes, which depends more on its number of names and values than on its size in bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TOO_MANY = f"The body has more than {VALUES_MAX:,} names and values."
 
 
 def has_too_many_values(raw: bytes) -> bool:
-    """Whether a JSON text has more than VALUES_MAX names and values. Cheap where it is sure to have fewer."""
+    """Whether a JSON text has more than VALUES_MAX names and values. Cheap if the text clearly has fewer."""
     if len(raw) <= VALUES_MAX or _signs(raw) <= VALUES_MAX:
         return False
     if (raw.count(b'"') - raw.count(b'\\"')) // 2 > VALUES_MAX:

@@ -30,7 +30,7 @@ _NOTHING: Mapping[str, bytes] = {}
 class HandshakeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer. `store_secret` is a secret to keep for the hook, `fetch` a URL to fetch once to confirm.
 
-    `refused` says why the question is not answered as its sender hopes.
+    `refused` says why the question is not answered as the sender expects.
     """
 
     handshake: str
@@ -145,7 +145,7 @@ def _piece(name: str, request: HookRequest, secrets: Sequence[str]) -> str:
         return _needed(name, request)
     algorithm, encoding, place = found.groups()
     if not is_token(encoded(_needed(place, request))):
-        raise Unfit("malformed_header", f"{source(place).said()} is not a token, so it is not signed.")
+        raise Unfit("malformed_header", f"{source(place).said()} is not a token, so this server does not sign it.")
     if not secrets:
         raise Unfit("bad_secret", "There is no secret yet, so the handshake cannot be answered.")
     states = crypto.primed(secrets[0].encode(), algorithm.removeprefix("hmac-"))

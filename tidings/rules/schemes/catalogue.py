@@ -18,7 +18,7 @@ HANDSHAKES = "handshakes.json"
 
 
 def named(name: str) -> Scheme:
-    """A scheme by its name, or by another name of the sender. Raises Refused, with similar names."""
+    """A scheme by its name, or by an alias. Raises Refused, with similar names."""
     found = _all()[1].get(name.strip().lower())
     if found is None:
         raise Refused("/scheme", "unknown_scheme", f"There is no signature scheme named {name[:100]!r}.{_hint(name)}")
@@ -32,7 +32,7 @@ def _hint(name: str) -> str:
     near = get_close_matches(wanted, by_any, n=3, cutoff=0.75) or [one for one in names() if wanted[:3] in one][:8]
     meant = list(dict.fromkeys(by_any[each].name for each in near))
     hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
-    return f"{hint} All are listed by `tidings schemes`, by `GET /v1/schemes`, and in docs/reference/schemes.md."
+    return f"{hint} `tidings schemes`, `GET /v1/schemes` and docs/reference/schemes.md list all schemes."
 
 
 def names() -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def handshakes() -> dict[str, Handshake]:
 
 
 def handshakes_of(scheme: Scheme) -> tuple[Handshake, ...]:
-    """The handshakes of a scheme, those by name looked up."""
+    """The handshakes of a scheme; those that are given by name are looked up."""
     return tuple(named_handshake(each) if isinstance(each, str) else each for each in scheme.handshakes)
 
 

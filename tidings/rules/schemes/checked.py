@@ -191,7 +191,7 @@ def _sources(handshake: Handshake) -> Iterator[str]:
 def check_reply(reply: HookReply, at: str, *, signs: bool) -> None:
     """Raise Refused if the templates of an answer make no sense. `signs` says whether it may hold an HMAC.
 
-    Only handshakes do: other answers go to anybody, and hold what anybody has written.
+    Only answers to handshakes may: others go to anybody, and contain what anybody has sent.
     """
     if reply.text is not None and reply.json is not None:
         raise Refused(f"{at}/json", "wrong_value", "A response must be either text or JSON.")

@@ -1,4 +1,4 @@
-"""The algorithms and encodings of signature schemes. Text that is not in its one canonical form never decodes."""
+"""The algorithms and encodings of signature schemes. Text that is not in its canonical form never decodes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 def primed(key: bytes, hash_name: str) -> Primed:
     """The two half-fed states of an HMAC (RFC 2104), to be copied for each message.
 
-    By hand, because copying two primed states takes half the time of hmac.new or hmac.digest.
+    Written by hand, because copying two primed states takes half the time of hmac.new or hmac.digest.
     """
     if len(key) > hashlib.new(hash_name, usedforsecurity=False).block_size:
         key = hashlib.new(hash_name, key, usedforsecurity=False).digest()
@@ -113,7 +113,7 @@ def decode(text: bytes, encoding: str) -> bytes | None:
 
 
 def loosely(text: str, encoding: str) -> bytes | None:
-    """The bytes of a secret as people copy it: either base64 alphabet, padded or not, hex in either case, in lines."""
+    """The bytes of a copied secret: in either base64 alphabet, padded or not, hex in either case, with line breaks."""
     try:
         if encoding == "utf8":
             return text.encode()
@@ -206,7 +206,7 @@ def is_signed(key: Any, algorithm: str, signature: bytes, message: bytes) -> boo
 
 @cache
 def _verifying(algorithm: str) -> tuple[tuple[Any, ...], tuple[type[Exception], ...]]:
-    """What `verify` of a key takes after signature and message, and what it raises."""
+    """The further arguments of a key's `verify`, after signature and message, and the exceptions that it raises."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding

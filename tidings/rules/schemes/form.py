@@ -4,9 +4,9 @@ A scheme is JSON. `read` turns it into a `Scheme`, or says which member is wrong
 
 A *source* specifies where a value comes from: `header:NAME`, `query:NAME`, `form:NAME` (urlencoded or multipart),
 `json:a.b` (a list's element by its index), `form:NAME>a.b` (a field that holds JSON), `part:KEY` (the value of
-`KEY=value` in the signature's own text) and `part:0` (a part of it by its position). `header:X-Signature-*` takes every
+`KEY=value` in the signature's own text) and `part:0` (a part of it by its position). `header:X-Signature-*` reads every
 header that begins so, and `json:items.*.key` the member of each element. Alternatives are joined by ` | `; the first
-that is there counts. Places joined by ` & ` all count.
+that is present counts. Places joined by ` & ` all count.
 
 A *template* specifies what is signed: text with `{body}`, `{timestamp}`, `{id}`, `{url}`, `{url_base}` (without its
 query), `{path}`, `{query}`, `{method}`, `{body_ascii}` (other characters as \\uXXXX), `{body_ascii_slash}` (the same,
@@ -39,8 +39,8 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class SignaturePlace(Strict, frozen=True, kw_only=True):
     """Where signatures are: in the value of `source`, cut at `split` if there are several in one text.
 
-    A part counts if it begins with `prefix`; others (older versions, other keys) are left aside. The first `skip`
-    parts are never signatures. `key_end` ends the name of a key that stands before each signature, such as `:` in
+    A part counts if it begins with `prefix`; others (older versions, other keys) are ignored. The first `skip`
+    parts are never signatures. `key_end` ends the name of a key that precedes each signature, such as `:` in
     `v1=KEY:SIGNATURE`; all secrets are tried, whatever the name.
     """
 
@@ -56,7 +56,7 @@ class SecretForm(Strict, frozen=True, kw_only=True):
     """How the text of a secret becomes a key.
 
     `strip` is a prefix that is removed if present. Only secrets that begin with `only` are tried with this
-    check; the prefix is left out too. `append` is put behind the key, which must have `bytes_min` bytes before that.
+    check; the prefix is left out too. `append` is appended to the key, which must have `bytes_min` bytes before that.
     """
 
     encoding: Literal["utf8", "hex", "base64", "base64url"] = "utf8"
@@ -67,10 +67,10 @@ class SecretForm(Strict, frozen=True, kw_only=True):
 
 
 class Timestamp(Strict, frozen=True, kw_only=True):
-    """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (UTC if it names no zone).
+    """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (in UTC if it names no zone).
 
-    What is older than `tolerance_seconds` is a replay; null if the sender sets no limit. `future_seconds` (by default
-    the same) is for clocks ahead.
+    A request older than `tolerance_seconds` is a replay; null if the sender sets no tolerance. `future_seconds` (by
+    default the same) is the tolerance for clocks that are ahead.
     """
 
     source: Text = msgspec.field(name="from")
@@ -90,8 +90,8 @@ class PublishedKeys(Strict, frozen=True, kw_only=True):
 class Signature(Strict, frozen=True, kw_only=True, tag="signature", tag_field="kind"):
     """An HMAC, a plain hash with the secret inside, or a signature of a key pair, over a template.
 
-    Several templates in `signed` are alternatives: any of them may have been signed. `requires` holds sources and what
-    they must say, such as a header with the version.
+    Several templates in `signed` are alternatives: any of them may have been signed. `requires` holds sources and the
+    values that they must have, such as a header with the version.
     """
 
     algorithm: Algorithm
@@ -105,7 +105,7 @@ class Signature(Strict, frozen=True, kw_only=True, tag="signature", tag_field="k
 
 
 class Token(Strict, frozen=True, kw_only=True, tag="token", tag_field="kind"):
-    """The secret itself, compared in constant time. `prefix` (in either case) stands before it."""
+    """The secret itself, compared in constant time. `prefix` (in either case) precedes it."""
 
     source: Text = msgspec.field(name="from")
     prefix: Text = ""
@@ -141,14 +141,14 @@ class Certificate(Strict, frozen=True, kw_only=True, tag="certificate", tag_fiel
 
 
 class Claim(Strict, frozen=True, kw_only=True):
-    """What a claim (of `a | b` the one that is there) must be: one of `values`, or what a setting says."""
+    """What a claim (of `a | b`, the one that is present) must be: one of `values`, or the value of a setting."""
 
     values: tuple[str | bool | int, ...] = ()
     setting: Text = ""
 
 
 class Hash(Strict, frozen=True, kw_only=True):
-    """A claim that holds the SHA-256 of the body or URL. `optional`: absent exactly where the body is empty."""
+    """A claim that holds the SHA-256 of the body or URL. `optional`: absent exactly if the body is empty."""
 
     claim: Text
     encoding: Encoding = "hex"
@@ -176,14 +176,14 @@ class Jwt(Strict, frozen=True, kw_only=True, tag="jwt", tag_field="kind"):
 
 
 class ItemSignatures(Strict, frozen=True, kw_only=True, tag="items", tag_field="kind"):
-    """Adyen's notifications: each item of the body is signed by itself."""
+    """Adyen's notifications: each item of the body is signed separately."""
 
 
 Check = Signature | Token | Basic | SortedParameters | Certificate | Jwt | ItemSignatures
 
 
 class HandshakeWhen(Strict, frozen=True, kw_only=True):
-    """Which requests are a handshake: the method, sources that must be there, and what some of them must say."""
+    """Which requests are a handshake: the method, the sources that must be present, and values that some must have."""
 
     method: tuple[Literal["GET", "HEAD", "OPTIONS", "POST", "PUT"], ...] = ("POST",)
     present: tuple[Text, ...] = ()
@@ -203,7 +203,7 @@ class HookReply(Strict, frozen=True, kw_only=True):
 
 
 class Handshake(Strict, frozen=True, kw_only=True):
-    """A question of the sender's, answered at once: that the URL is ours, or that we know the secret.
+    """A question from the sender, answered at once: whether the URL is ours, or whether we know the secret.
 
     `verify` says whether it comes unsigned (`before`) or must be genuine first (`after`). `must_equal` holds sources
     and the setting that each must be equal to. With `store_secret` the sender hands us the secret: it is accepted only
@@ -223,7 +223,7 @@ class Handshake(Strict, frozen=True, kw_only=True):
 
 
 class SchemeSetting(Strict, frozen=True, kw_only=True):
-    """Something that a hook must (or may) say for this scheme besides its secrets."""
+    """A value that a hook must (or may) give for this scheme, in addition to its secrets."""
 
     help: Text
     required: bool = False
@@ -231,7 +231,7 @@ class SchemeSetting(Strict, frozen=True, kw_only=True):
 
 
 class Sample(Strict, frozen=True, kw_only=True):
-    """What a request of this sender looks like; `sign` signs it. A text body is sent as it is, others as JSON."""
+    """What a request of this sender looks like; `sign` signs it. A text body is sent unchanged, others as JSON."""
 
     body: Any = None
     method: Text = "POST"
@@ -244,7 +244,7 @@ class Scheme(Strict, frozen=True, kw_only=True):
     """How requests of one sender are checked. All but `check` is optional.
 
     `check` may be a list: a request is genuine if one of them fits. `delivery_id` and `event_type` are sources: the id
-    that is the same in every try, and what the sender calls the event. `handshakes` are names or whole handshakes.
+    that is the same in every attempt, and the sender's name of the event. `handshakes` are names or whole handshakes.
     """
 
     check: Check | tuple[Check, ...]
@@ -265,7 +265,7 @@ class Scheme(Strict, frozen=True, kw_only=True):
 
     @property
     def unconfirmed(self) -> bool:
-        """Whether it is known from others' code only, neither from the sender's documents nor from their code."""
+        """Whether the scheme is known only from third-party code, not from the sender's documents or code."""
         return self.evidence == "second_hand"
 
     @property
@@ -286,7 +286,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
 def read(value: Any) -> Scheme:
-    """A scheme as JSON says it. Raises Refused, with the place of the member that is wrong."""
+    """A scheme from JSON. Raises Refused, with the place of the member that is wrong."""
     try:
         scheme = msgspec.convert(value, Scheme)
     except msgspec.ValidationError as wrong:
@@ -296,7 +296,7 @@ def read(value: Any) -> Scheme:
 
 
 def refused(message: str, value: Any = None) -> Refused:
-    """A sentence of msgspec's about a value as a place and a sentence of ours, with what is allowed there."""
+    """One of msgspec's messages about a value, as a place and our own sentence, with what is allowed there."""
     found = _AT.match(message)
     said, path = (found.group(1), found.group(2)) if found else (message, "$")
     steps = [name or index or "*" for name, index in _STEP.findall(path)]
@@ -317,7 +317,7 @@ def refused(message: str, value: Any = None) -> Refused:
 
 
 def _allowed(steps: list[str], value: Any) -> list[str]:
-    """The values that a scheme may have in a place, if these are a closed list, by the schema of schemes."""
+    """The values that a scheme may have in a place, according to the schema of schemes, if they are a closed list."""
     nodes = list(_branches(schema()))
     for step in steps:
         members = value if isinstance(value, dict) else {}

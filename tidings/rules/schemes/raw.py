@@ -16,7 +16,7 @@ _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 def read_request(raw: bytes, url: str = "") -> HookRequest:
     """A request from its bytes: a request line, headers, an empty line, the body. Line ends may be LF.
 
-    `url` is the public URL that the sender called; without it, https, the header Host and the target are taken for it.
+    `url` is the public URL that the sender called; without it, it is made of https, the header Host and the target.
     Bytes after the body that Content-Length announces are left out. Raises Refused for what is not a request.
     """
     head, body = _halves(raw)
@@ -69,7 +69,7 @@ def _measured(request: HookRequest) -> bytes:
     said = index_of(text)
     if said is None or said > len(request.body):
         says = text[:40] if said is None else f"{said:,}"
-        detail = f"The body has {len(request.body):,} bytes, but Content-Length is {says}: some are missing."
+        detail = f"The body has {len(request.body):,} bytes, but Content-Length is {says}: some bytes are missing."
         raise Refused("/body", "syntax", detail)
     return request.body[:said]
 

@@ -80,7 +80,7 @@ def _of_age(
 
 
 def signs_url(verifier: Verifier) -> bool:
-    """Whether the scheme covers the URL, so that a hook needs its public one."""
+    """Whether the scheme covers the URL, so that a hook needs its public URL."""
     for check in verifier.scheme.checks:
         if isinstance(check, Signature) and any(Template(text).names & URL_PIECES for text in texts(check.signed)):
             return True
@@ -241,7 +241,7 @@ def _other_headers(verifier: Verifier, request: HookRequest) -> str:
 
 
 def _schemes_of(header: str, value: str) -> list[str]:
-    """The named schemes whose signatures are in a header, and begin like this one."""
+    """The named schemes whose signatures are in this header and begin like this one."""
     found = [
         scheme.name
         for scheme in schemes()

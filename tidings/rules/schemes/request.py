@@ -22,7 +22,7 @@ class HookRequest:
 
     `url` is the absolute public URL that the sender called, with its query, percent-encoded as it was sent. Schemes
     that sign the URL need the one that the sender was given, not the one that a proxy made of it. `headers` may be a
-    mapping or pairs; names are compared without case, and the values of a repeated header are joined by a comma.
+    mapping or pairs; names are case-insensitive, and the values of a repeated header are joined by a comma.
     """
 
     __slots__ = ("_form", "_json", "_query", "body", "headers", "method", "url")
@@ -65,7 +65,7 @@ class HookRequest:
         self._json = value
 
     def form(self) -> list[tuple[str, str]]:
-        """The fields of an urlencoded or multipart body, in order; empty if the body is neither."""
+        """The fields of a urlencoded or multipart body, in order; empty if the body is neither."""
         if self._form is None:
             kind = self.headers.get("content-type", "")
             if kind[:10].lower() == "multipart/":

@@ -166,7 +166,7 @@ _WAYS: dict[str, Callable[[str], All]] = {
 
 
 def walked(value: Any, steps: Sequence[str]) -> list[str]:
-    """The texts at a path; `*` goes into each element, and what is missing in one of them is an empty text."""
+    """The texts at a path; `*` stands for each element; if one has no such member, its text is empty."""
     for at, step in enumerate(steps):
         if step == "*":
             items = value if type(value) is list else []
@@ -293,16 +293,16 @@ class Template:
 
 
 def _ends(found: Sequence[tuple[bool, str]], at: int) -> re.Pattern[str] | None:
-    """What a value at this place must not hold: the texts that part it from its neighbours.
+    """What a value at this place must not contain: the texts that separate it from its neighbours.
 
-    Else a part of the body passes for a part of the id, or the other way round, and the signature still fits.
+    Otherwise a part of the body could pass for a part of the id, or vice versa, and the signature would still fit.
     """
     after, before = found[at + 1 : at + 2], found[:at][-1:]
     parted = {piece[1][0] for piece in after if not piece[0]} | {piece[1][-1] for piece in before if not piece[0]}
     if found[at][1] == "id" and any(is_name for is_name, _ in after):
         return re.compile(r"[^A-Za-z0-9_-]")
     if found[at : at + 3 : 2] == [(True, "id"), (True, "timestamp")]:
-        # Some have dots in their ids, but where a later part is taken for the time, the true one is left in the id.
+        # Some ids have dots; if a later part were taken for the timestamp, the true one would be left in the id.
         dot = re.escape(after[0][1][0])
         return re.compile(rf"{dot}[0-9]{{9,15}}(?={dot}|\Z)")
     return re.compile("[" + re.escape("".join(sorted(parted))) + "]") if parted else None

@@ -22,12 +22,12 @@ SCHEME = "standard-webhooks"
 TOLERANCE_SECONDS = 300
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 VERIFIERS_KEPT = 64
-# A signature that is written otherwise has one code here, as it always had.
+# A signature in a different format has the same code here as one that does not match, as it always had.
 _NO_MATCH: tuple[Reason, ...] = ("malformed_header", "unsupported_version")
 
 
 class BadSignature(ValueError):
-    """The webhook is not from whom it says, or too old. `code` says which check failed, `detail` is a sentence."""
+    """The webhook is not from its claimed sender, or too old. `code`: which check failed; `detail`: a sentence."""
 
     def __init__(self, code: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -42,11 +42,11 @@ def verify(
     now: float,
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> str:
-    """The id of a genuine webhook, the same in every try, so that repeats can be dropped.
+    """The id of a genuine webhook, which is the same in every attempt, so that repeats can be dropped.
 
     `headers` in any case; `body` the bytes as received; `secrets` one or several of `whsec_`, `whpk_` and `whsk_`;
-    `now` in seconds since the epoch. Raises BadSignature, whatever the request holds; ValueError for secrets or a body
-    that no request could be checked with.
+    `now` in seconds since the epoch. Raises BadSignature, whatever the request contains; ValueError for secrets or a
+    body with which no request could be checked.
     """
     # Imported here: all the schemes take longer to load than the rest of a client, and many never verify.
     from tidings.rules.schemes.request import HookRequest

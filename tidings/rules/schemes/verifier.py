@@ -73,7 +73,7 @@ class Verifier:
     def verify(self, request: HookRequest, now: float, fetched: Mapping[str, bytes] = _NOTHING) -> Verdict:
         """Whether a request is genuine at `now` (seconds since 1970). Never raises, whatever the request holds.
 
-        `fetched` maps the keys of what `needs` named to the fetched bodies.
+        `fetched` maps the keys of what `needs` returned to the fetched bodies.
         """
         worst: Verdict | None = None
         for check in self._checks:
@@ -103,7 +103,7 @@ class Verifier:
         return tuple(found.values())
 
     def shown(self, request: HookRequest) -> bytes | None:
-        """What the scheme expects to be signed, with the secret masked; None if nothing is, or it cannot be told."""
+        """What the scheme expects to be signed, with the secret masked; None if nothing, or if it is unknown."""
         for check in self._checks:
             shown = getattr(check, "shown", None)
             try:
@@ -132,7 +132,7 @@ class Verifier:
                 )
         try:
             meant = [(check, _meant_for(check, numbered, self.scheme)) for check in self.scheme.checks]
-            # With no secret of its kind at hand, a check next to others says nothing.
+            # If a check has no secret of its kind and there are other checks, it is left out.
             usable = [(check, secrets) for check, secrets in meant if secrets] or meant
             return [compiled(check, secrets, self) for check, secrets in usable]
         except Refused as refused:
@@ -142,7 +142,7 @@ class Verifier:
 
 
 def _meant_for(check: Check, secrets: Sequence[tuple[int, str]], scheme: Scheme) -> Sequence[tuple[int, str]]:
-    """The secrets of a check: those that begin as it says, or that begin as no other check says."""
+    """The secrets of a check: those that have its prefix, or no other check's prefix."""
     if not isinstance(check, Signature):
         return secrets
     others = tuple(each.secret.only for each in scheme.checks if isinstance(each, Signature) and each.secret.only)

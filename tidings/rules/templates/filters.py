@@ -61,7 +61,7 @@ def date(meter: RenderingMeter, value: Any, form: Any = "%Y-%m-%d", zone: Any = 
         return ""
     form, zone = text(form, meter), text(zone, meter)
     if len(form) > FORM_CHARS_MAX:
-        raise ValueError(f"a date format has at most {FORM_CHARS_MAX} characters")
+        raise ValueError(f"a date format can be at most {FORM_CHARS_MAX} characters long")
     try:
         found = ZoneInfo(zone)
     except (OSError, ValueError):
@@ -72,10 +72,10 @@ def date(meter: RenderingMeter, value: Any, form: Any = "%Y-%m-%d", zone: Any = 
 def quote(meter: RenderingMeter, value: Any, language: Any) -> str:
     """A value in single quotes, as a query language reads it."""
     if language not in _QUOTED:
-        raise ValueError(f"quote must name one of {', '.join(_QUOTED)}")
+        raise ValueError(f"quote requires one of {', '.join(_QUOTED)}")
     found = text(value, meter)
     if "\0" in found:
-        raise ValueError("the value has the character NUL, which no query can contain")
+        raise ValueError("the value contains the character NUL, which no query can contain")
     meter.spend(2 * len(found))
     for character, escape in _QUOTED[language]:
         found = found.replace(character, escape)
@@ -90,7 +90,7 @@ def b64(meter: RenderingMeter, value: Any) -> str:
 def digest(meter: RenderingMeter, value: Any, algorithm: Any = "sha256") -> str:
     """A hash of the value's UTF-8, in hexadecimal."""
     if algorithm not in DIGESTS:
-        raise ValueError(f"hash must name one of {', '.join(DIGESTS)}")
+        raise ValueError(f"hash requires one of {', '.join(DIGESTS)}")
     found = text(value, meter)
     meter.spend(len(found))
     return hashlib.new(algorithm, found.encode(), usedforsecurity=False).hexdigest()
@@ -158,7 +158,7 @@ def truncate(meter: RenderingMeter, value: Any, length: Any = 255, killwords: An
     """At most `length` characters of a text, with `end` if it was longer."""
     found, tail = text(value, meter), text(end, meter)
     if type(length) is not int or length < len(tail):
-        raise ValueError("the length of truncate must be a number that is not shorter than its end")
+        raise ValueError("the length of truncate must be a number that is not less than the length of its end")
     if len(found) <= length:
         return found
     cut = found[: length - len(tail)]
@@ -166,7 +166,7 @@ def truncate(meter: RenderingMeter, value: Any, length: Any = 255, killwords: An
 
 
 def trim(meter: RenderingMeter, value: Any, chars: Any = None) -> str:
-    """A text without the space, or the given characters, around it."""
+    """A text without the white space, or the given characters, around it."""
     return text(value, meter).strip(None if chars is None else text(chars, meter))
 
 
@@ -213,7 +213,7 @@ def abs_(meter: RenderingMeter, value: Any) -> Any:
 def round_(meter: RenderingMeter, value: Any, precision: Any = 0, method: Any = "common") -> Any:
     """A number rounded to some digits, or by default to a whole number; half is rounded away from zero."""
     if type(precision) is not int or not -20 <= precision <= 20 or method not in _ROUNDED:
-        raise ValueError("round takes -20 to 20 digits, and common, ceil or floor")
+        raise ValueError("round requires -20 to 20 digits, and common, ceil or floor")
     number = _number(value)
     if abs(number) >= 1e20:
         return number
@@ -234,10 +234,10 @@ def default(meter: RenderingMeter, value: Any, other: Any = "", boolean: Any = F
 
 
 def split(meter: RenderingMeter, value: Any, separator: Any = None, most: Any = -1) -> list[str]:
-    """The parts of a text between a separator, or between its spaces."""
+    """The parts of a text between separators, or between white space."""
     found, by = text(value, meter), None if separator is None else text(separator, meter)
     if by == "" or type(most) is not int:
-        raise ValueError("split takes a separator that is not empty, and a number")
+        raise ValueError("split requires a non-empty separator and a number")
     return _parts(meter, found, by, most)
 
 

@@ -25,7 +25,7 @@ _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "\\": "\\", "
 
 
 class NotATemplate(ValueError):
-    """The source does not compile. Says why."""
+    """The source does not compile; the text says why."""
 
 
 class Piece(NamedTuple):

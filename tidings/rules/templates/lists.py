@@ -26,7 +26,7 @@ RANGE_MAX = 100_000
 def range_(meter: RenderingMeter, *bounds: Any) -> list[int]:
     """Whole numbers from a start up to, but not including, an end."""
     if not 1 <= len(bounds) <= 3 or any(type(each) is not int for each in bounds) or 0 in bounds[2:]:
-        raise ValueError("range takes one to three whole numbers")
+        raise ValueError("range requires one to three whole numbers")
     found = range(*bounds)
     if len(found) > RANGE_MAX:
         raise ValueError(f"range makes at most {RANGE_MAX:,} numbers")
@@ -172,7 +172,7 @@ def _mark(value: Any, attribute: Any, is_exact: bool, meter: RenderingMeter) -> 
 def batch(meter: RenderingMeter, value: Any, size: Any, fill: Any = MISSING) -> list[list[Any]]:
     """The elements in lists of `size` each; `fill` pads the last one."""
     if type(size) is not int or not 1 <= size <= RANGE_MAX:
-        raise ValueError("batch takes the size of a list")
+        raise ValueError("batch requires the size of a list")
     found = elements(value, meter)
     meter.spend(2 * SLOT * len(found) + SLOT * size)
     several = [found[begin : begin + size] for begin in range(0, len(found), size)]
@@ -191,7 +191,7 @@ def chain(meter: RenderingMeter, value: Any, *more: Any) -> list[Any]:
 
 
 def zip_(meter: RenderingMeter, value: Any, *more: Any) -> list[list[Any]]:
-    """Lists of the first elements, of the second ones, and so on."""
+    """A list of the first elements of all lists, one of the second elements, and so on."""
     several = [elements(each, meter) for each in (value, *more)]
     meter.spend(SLOT * (len(several) + 1) * min(map(len, several)))
     return [list(each) for each in zip(*several, strict=False)]

@@ -1,4 +1,4 @@
-"""What a rendering may cost: steps and the size of what it makes, on one meter.
+"""What a rendering may cost: its steps and the size of what it makes, counted on one meter.
 
 Values are shared, never copied, so a short template can make a small list that is huge when it is written out. So
 anything that would write, compare or hash a value weighs it first.

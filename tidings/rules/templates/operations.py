@@ -45,7 +45,7 @@ def missing(run: Rendering) -> Any:
 
 
 def truth(meter: RenderingMeter, value: Any) -> bool:
-    """The test of a `select` without one."""
+    """The test that `select` uses if none is given."""
     return is_true(value)
 
 
@@ -107,7 +107,7 @@ def negative(value: Evaluate, is_negative: bool) -> Evaluate:
 
 
 def calculation(sign: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    """`left + right` and its like."""
+    """`left + right` and the like."""
     return lambda run: values.calculate(sign, left(run), right(run), run.meter)
 
 

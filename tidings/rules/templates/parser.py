@@ -1,7 +1,7 @@
 """From the code of a template to functions that evaluate it. The syntax is Jinja's, reduced to what templates may do.
 
-Each expression becomes a function of a Rendering. Names are resolved here, so what a template may not name, and
-unknown filters, tests, functions and arguments, are refused before it runs.
+Each expression becomes a function of a Rendering. Names are resolved here, so names that a template may not
+use, and unknown filters, tests, functions and arguments, are refused before it runs.
 """
 
 from __future__ import annotations
@@ -350,7 +350,7 @@ class Parser:
         return self._made(op.tested(TESTS[name], found.run, [each.run for each in arguments], is_negated))
 
     def _each(self, name: str, found: Evaluate, positional: list[Node], named: Mapping[str, Node]) -> Evaluate:
-        """`map`, `select` and their kin, whose filter or test is named by a text."""
+        """`map`, `select` and the like, whose filter or test is named by a string."""
         given = [each.constant for each in positional]
         rest = [each.run for each in positional]
         keywords = {key: each.run for key, each in named.items()}

@@ -46,7 +46,7 @@ class Program:
         self.names = frozenset(self._names.used)
 
     def value(self, scope: Values, meter: RenderingMeter) -> Any:
-        """The value of an expression that is alone. Raises ValueError."""
+        """The value of the only expression. Raises ValueError."""
         assert self.alone is not None
         return self.alone.run(Rendering(scope, meter))
 
@@ -92,7 +92,7 @@ class _Reader:
         self._blocks = 0
 
     def parts(self, ends: Sequence[str]) -> tuple[list[Part], str, Parser | None, int]:
-        """Parts up to one of some statements, that statement with its parser, and the steps that the parts take."""
+        """The parts up to one of the given statements, that statement and its parser, and the number of steps."""
         self._blocks += 1
         if self._blocks > BLOCKS_MAX:
             raise NotATemplate(f"statements are nested more than {BLOCKS_MAX} levels deep")
@@ -118,7 +118,7 @@ class _Reader:
                 self._blocks -= 1
                 return found, word, parser, steps
             if word in _INNER:
-                raise NotATemplate(f"{word} ends nothing")
+                raise NotATemplate(f"{word} has nothing to end")
             part, cost = {"if": self._if, "for": self._for, "set": self._set}[word](parser)
             found.append(part)
             steps += cost
@@ -270,7 +270,7 @@ def _assignment(targets: Sequence[str], value: Any) -> dict[str, Any]:
     if len(targets) == 1:
         return {targets[0]: value}
     if type(value) is not list or len(value) != len(targets):
-        raise ValueError(f"{len(targets)} names can be set only from a list of as many values")
+        raise ValueError(f"{len(targets)} names can be set only from a list of {len(targets)} values")
     return dict(zip(targets, value, strict=True))
 
 

@@ -164,7 +164,7 @@ def contains(container: Any, value: Any, meter: RenderingMeter) -> bool:
         return any(is_equal(each, value, meter) for each in container)
     if container is None or container is MISSING:
         return False
-    raise ValueError(f"{described(container)} cannot contain anything")
+    raise ValueError(f"{described(container)} cannot contain values")
 
 
 def member(value: Any, key: Any) -> Any:
@@ -196,7 +196,7 @@ def elements(value: Any, meter: RenderingMeter) -> list[Any]:
     if value is None or value is MISSING:
         return []
     if type(value) in (dict, str):
-        # Each character that is not ASCII is an object.
+        # Each non-ASCII character becomes a Python object.
         meter.spend(4 * SLOT * len(value))
         return list(value)
     raise ValueError(f"{described(value)} is not a list")

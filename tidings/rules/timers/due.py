@@ -40,7 +40,7 @@ def next_due(timer: Timer, due: Micros, after: Micros) -> Micros:
 
 
 def passed(timer: Timer, due: Micros, now: Micros) -> tuple[Micros, int]:
-    """The last due time up to now, if the first one not done was `due` (not after now), and how many were before it.
+    """The last due time up to now, and how many precede it, from `due` on (the first one not done, not after now).
 
     At most `COUNTED_MAX` are counted.
     """
@@ -92,7 +92,7 @@ def _daily(timer: Timer, after: Micros) -> Iterator[Micros]:
 
 
 def _times(timer: Timer) -> tuple[Callable[[date], bool], list[time]]:
-    """Which days count, and the times on each, in order."""
+    """Which days match, and the times on each of them, in order."""
     if timer.cron is not None:
         expression = cron.read(timer.cron)
         return expression.matches, [time(hour, minute) for hour in expression.hours for minute in expression.minutes]

@@ -106,7 +106,7 @@ def collector(environ: Mapping[str, str]) -> Collector:
 
 
 def _of(environ: Mapping[str, str], what: str) -> tuple[str, str]:
-    """The variable that says this for traces, or else for everything; and what it says."""
+    """The variable that sets this for traces, or else for all signals, and its value."""
     for name in (f"OTEL_EXPORTER_OTLP_TRACES_{what}", f"OTEL_EXPORTER_OTLP_{what}"):
         if text := environ.get(name, "").strip():
             return name, text
@@ -143,7 +143,7 @@ def sampler(environ: Mapping[str, str]) -> Sampler:
 def resource(environ: Mapping[str, str], name: str, version: str, instance: str) -> dict[str, str]:
     """Who sends the spans. Raises WrongTracing.
 
-    `name`, `version` and `instance`, which differs for each process: what the environment may say otherwise.
+    `name`, `version` and `instance`, which differs for each process: the defaults, which the environment can override.
     """
     found = {"telemetry.sdk.language": "python", "telemetry.sdk.name": name, "telemetry.sdk.version": version}
     found |= {"service.name": name, "service.version": version, "service.instance.id": instance}

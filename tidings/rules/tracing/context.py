@@ -1,7 +1,7 @@
 """Trace contexts as HTTP headers: `traceparent` and `tracestate`, read and written as W3C Trace Context says.
 
 What is malformed is ignored as the standard prescribes: a wrong `traceparent` counts as none, and a wrong `tracestate`
-does not spoil the `traceparent` next to it.
+does not invalidate the `traceparent` next to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATE_CHARS_KEPT = 512
 """The maximum length of a stored `tracestate`: the least that the standard permits, since every event of a trace
 has it."""
 LONG_MEMBER_CHARS = 128
-"""Members longer than this are the first to go if a `tracestate` is too long."""
+"""Members longer than this are dropped first if a `tracestate` is too long."""
 STATE_CHARS_READ = 16_384
 """A longer `tracestate` is not read: it has more than 32 members, or members that are too long."""
 

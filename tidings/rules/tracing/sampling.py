@@ -10,7 +10,7 @@ ALL = 1 << 64
 
 
 class Sampler(msgspec.Struct, frozen=True):
-    """Decides once for each trace, where it enters."""
+    """Decides once for each trace, when it enters the server."""
 
     below: int
     """A trace is recorded if the number in the last 64 bits of its id is below this: a share of `below` / ALL."""

@@ -16,7 +16,7 @@ _RECEIPT = re.compile(r"\{\{\s*delivery\.id\s*\}\}")
 
 
 def written_out(body: Any, emit: Any, what: str, at: str, wrong: Places) -> Any:
-    """The options of a hook or form with what `emit` and `verify` say. `at`: the pointer of the link.
+    """The options of a hook or form with what `emit` and `verify` say. `at`: a pointer to the link.
 
     Reports what is wrong with these two alone; the rest is checked with all the options.
     """

@@ -67,10 +67,10 @@ class CertificateCheck:
         for index, key in self._pinned or [(None, self._fetched(signed, fetched, now))]:
             if crypto.is_signed(key, signed.algorithm, raw, signed.message):
                 return index
-        raise Unfit("no_match", "With the sender's certificate, the signature does not match the message.")
+        raise Unfit("no_match", "The signature does not match the message, according to the sender's certificate.")
 
     def needs(self, request: HookRequest) -> tuple[Needed, ...]:
-        """The certificate to fetch. Raises Unfit if the request has none, or at a place that is not trusted."""
+        """The certificate to fetch. Raises Unfit if the request names none, or one at an untrusted URL."""
         signed = self._read(request, self._settings)
         self._trust(signed)
         return () if self._pinned else (Needed(signed.url, signed.url),)
@@ -101,7 +101,7 @@ class CertificateCheck:
             raise Unfit("no_key", f"The certificate at {signed.url} was not issued to this sender.")
         moment = datetime.fromtimestamp(now, UTC)
         if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
-            raise Unfit("no_key", f"The certificate at {signed.url} is not valid at this time.")
+            raise Unfit("no_key", f"The certificate at {signed.url} is not valid now.")
         return key
 
 
@@ -144,7 +144,7 @@ def _read_sns(request: HookRequest, settings: Mapping[str, str]) -> Message:
     version = str(value.get("SignatureVersion"))
     if version not in ("1", "2"):
         raise Unfit("unsupported_version", "The member SignatureVersion must be 1 or 2.")
-    # Lambda spells these two in another way.
+    # Lambda spells these two differently.
     url = value.get("SigningCertURL", value.get("SigningCertUrl"))
     members = dict(value)
     members.setdefault("SubscribeURL", value.get("SubscribeUrl"))

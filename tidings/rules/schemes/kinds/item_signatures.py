@@ -38,7 +38,7 @@ class ItemsCheck:
         ]
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> int | None:
-        """The index of the secret that fits (the last one used, where items differ). Raises Unfit."""
+        """The index of the secret that fits (if items differ, the last one used). Raises Unfit."""
         found = items(request)
         if not self._keys:
             raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")

@@ -20,9 +20,9 @@ TRIED_MAX = 8
 
 
 class Needed(msgspec.Struct, frozen=True):
-    """Something to fetch before a request can be checked; hand the answer's body over as `fetched[needed.key]`.
+    """Something to fetch before a request can be checked; pass the body of the response as `fetched[needed.key]`.
 
-    Its host is one that the scheme trusts. It may be kept for hours; if a check then says `no_key`, fetch it again.
+    Its host is one that the scheme trusts. It may be kept for hours; if a check then returns `no_key`, fetch it again.
     """
 
     key: str
@@ -47,7 +47,7 @@ class JwkSet:
 def trusted(url: str, hosts: tuple[str, ...], path: re.Pattern[str] | None = None, *, with_query: bool = False) -> None:
     """Raise Unfit unless a URL is https on the usual port, and its whole host fits one of the patterns.
 
-    `path` is what its whole path must fit. It has a query only if that is permitted, and never a fragment.
+    `path` is a pattern for its whole path. It has a query only if that is permitted, and never a fragment.
     """
     try:
         split = urlsplit(url)
@@ -78,7 +78,7 @@ class KeySet:
 
 
 def key_set(needed: Needed, fetched: Mapping[str, bytes]) -> KeySet:
-    """The fetched set. Raises Unfit if it was not fetched or is not a set."""
+    """The fetched set. Raises Unfit if it was not fetched, or is not a set of keys."""
     raw = fetched.get(needed.key)
     if raw is None:
         raise Unfit("no_key", f"The keys at {needed.url} could not be fetched.")

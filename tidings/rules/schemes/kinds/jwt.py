@@ -39,7 +39,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class JwtCheck:
-    """A compiled `Jwt`. Secrets are HMAC keys, or where keys are fetched a JWK (set) to be used instead."""
+    """A compiled `Jwt`. Secrets are HMAC keys or, if keys are fetched, a JWK (set) to be used instead."""
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ def _wanted(claim: Claim, settings: Mapping[str, str]) -> Sequence[Any] | None:
 def _is_hash(claims: Mapping[str, Any], form: Hash, raw: bytes) -> bool:
     given = claims.get(form.claim)
     if form.encoding == "base64url" and isinstance(given, str):
-        given = given.rstrip("=")  # some pad it, though tokens do not
+        given = given.rstrip("=")  # some senders pad it, though tokens are unpadded
     right = crypto.ENCODE[form.encoding](crypto.digest("sha256", raw))
     return isinstance(given, str) and hmac.compare_digest(encoded(given), right)
 

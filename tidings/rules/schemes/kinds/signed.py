@@ -231,7 +231,7 @@ _WHY = "with any of the secrets: the secret is wrong, the body was changed, or t
 def is_token(text: bytes) -> bool:
     """Whether a text may be signed for anyone who asks, in the response to a handshake.
 
-    The secret signs webhooks too, so nothing else is, and where a scheme does so, no token is genuine.
+    The secret signs webhooks too, so nothing but tokens is signed, and in such a scheme no bare token is genuine.
     """
     return _TOKEN.fullmatch(text) is not None
 

@@ -54,7 +54,7 @@ class SortedCheck:
         return self._no_match
 
     def mac(self, key: bytes, message: bytes) -> bytes:
-        """The signature; where the algorithm is a plain hash, the secret is put behind the text."""
+        """The signature; if the algorithm is a plain hash, the secret is appended to the text."""
         name = self._form.algorithm
         if name.startswith("hmac-"):
             return crypto.hmac_digest(crypto.primed(key, name.removeprefix("hmac-")), message)
@@ -99,20 +99,20 @@ def with_and_without_port(url: str) -> list[str]:
 
 
 def fields(request: HookRequest) -> list[tuple[str, str]]:
-    """The fields of a body that is a form; none of any other body, whose content type says so."""
+    """The fields of a body that is a form, by its content type; no fields for any other body."""
     kind = request.headers.get("content-type", "application/x-www-form-urlencoded").partition(";")[0].strip().lower()
     return request.form() if kind == "application/x-www-form-urlencoded" and request.body else []
 
 
 def joined(pairs: Sequence[tuple[str, str]], *, once: bool) -> str:
-    """Name and value of each field, sorted; repeated values sorted and without doubles, or only the last (`once`)."""
+    """Name and value of each field, sorted; of repeated values each once, or only the last (`once`)."""
     if once:
         return "".join(name + value for name, value in sorted(dict(pairs).items()))
     return "".join(name + value for name, value in sorted(set(pairs)))
 
 
 def all_parameters(request: HookRequest) -> list[tuple[str, str]]:
-    """The parameters of the query, or where there is a body those of the body (a form, or flat JSON)."""
+    """The parameters of the query or, if there is a body, those of the body (a form, or flat JSON)."""
     if not request.body:
         return request.query()
     try:

@@ -18,7 +18,7 @@ _WRONG_CREDENTIALS = refusal("wrong_secret", "The credentials in the header Auth
 
 
 class TokenCheck:
-    """A compiled `Token`. Where its source yields several values, each of them must be a secret."""
+    """A compiled `Token`. If its source yields several values, each of them must be a secret."""
 
     def __init__(self, form: Token, secrets: Sequence[tuple[int, str]]) -> None:
         self._source, self._prefix = Source(form.source), form.prefix
@@ -73,7 +73,7 @@ class BasicCheck:
             return _NOT_BASIC
         user, password = _halves(raw)
         for index, right_user, right_password in self._secrets:
-            # Both are compared, always, so that the time does not tell a known user from an unknown one.
+            # Both are always compared, so that the time does not distinguish a known user from an unknown one.
             if hmac.compare_digest(user, right_user) & hmac.compare_digest(password, right_password):
                 return index
         return _WRONG_CREDENTIALS

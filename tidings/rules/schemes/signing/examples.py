@@ -11,7 +11,7 @@ EXAMPLE_SECRET = "example secret, 32 bytes long..."  # noqa: S105 - not a real o
 
 
 def example_secret(scheme: Scheme) -> str:
-    """The example secret as this scheme writes secrets; an empty text where a key pair signs."""
+    """The example secret as this scheme writes secrets; an empty text if a key pair signs."""
     check = scheme.checks[0]
     match check:
         case Basic():

@@ -33,7 +33,7 @@ PAYPAL_CERTIFICATE = "https://api.paypal.com/v1/notifications/certs/CERT-360caa4
 
 
 def sample(scheme: Scheme, url: str = "https://example.com/in", event_type: str = "") -> HookRequest:
-    """A request of the sender, as it would come before it is signed. `event_type` is put where the sender says it."""
+    """A request of the sender, before it is signed. `event_type` is put where the sender puts it."""
     one = scheme.sample
     body = b""
     if one.body is not None:
@@ -58,7 +58,7 @@ def sign(
     """The request with what proves that its sender knows the secrets, at `now` (seconds since 1970).
 
     For key pairs the secret is the private key: PEM, or the seed of ed25519 written as the public key is. If the scheme
-    signs a time or an id, they are written into the request too; `ident` is used if it has no id. If a scheme has
+    signs a timestamp or an id, they are written into the request too; `ident` is used if it has no id. If a scheme has
     several checks, the first one that the secret is for applies. Raises Refused for a secret that cannot sign and for a
     request that lacks what is signed.
     """
@@ -101,7 +101,7 @@ def _for(scheme: Scheme, secret: str) -> Signature:
 
 
 def _private_prefix(check: Signature) -> tuple[str, ...]:
-    """Standard Webhooks names the private half otherwise than the public one."""
+    """Standard Webhooks uses different prefixes for the private half and the public half."""
     only = check.secret.only
     return (only, "whsk_") if only == "whpk_" else (only,)
 
@@ -148,7 +148,7 @@ def private(text: str, algorithm: str, encoding: str) -> Any:
 
 
 def _text(check: Signature, stamp: str, signatures: Sequence[str]) -> str:
-    """The signature's text, with the time in it where the scheme has it there."""
+    """The signature's text, with the timestamp if the scheme has it there."""
     place = check.signature
     named = f"key{place.key_end}" if place.key_end else ""
     parts = [place.prefix + named + signature for signature in signatures]
@@ -159,7 +159,7 @@ def _text(check: Signature, stamp: str, signatures: Sequence[str]) -> str:
 
 
 def _way(text: str, request: HookRequest) -> str:
-    """Of the places that a value may be at, the one that suits this request."""
+    """The place, of those where a value may be, that suits this request."""
     ways = [part.split(" & ")[0].strip() for part in text.split(" | ")]
     return next((way for way in ways if is_at(way, request)), ways[0])
 

@@ -31,7 +31,7 @@ def sign_jwt(form: Jwt, secret: str, request: HookRequest, now: float, settings:
 
 
 def claims(form: Jwt, request: HookRequest, now: float, settings: Mapping[str, str]) -> dict[str, Any]:
-    """What the token says: who, when, and the hashes of the body and URL."""
+    """The token's claims: who, when, and the hashes of the body and URL."""
     says: dict[str, Any] = {"iat": int(now), "nbf": int(now), "exp": int(now) + LIFE_SECONDS}
     for name, claim in form.claims.items():
         value = settings.get(claim.setting) if claim.setting else claim.values[0]

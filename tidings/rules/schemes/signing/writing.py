@@ -74,7 +74,7 @@ def _read(raw: bytes) -> Any:
 
 
 def _put(value: Any, steps: list[str], text: str) -> Any:
-    """The value with a text at a path; where a number was, a number."""
+    """The value with a text at a path, or with a number if a number was there."""
     if not steps:
         return int(text) if type(value) is int and text.isascii() and text.isdigit() else text
     step, rest = steps[0], steps[1:]
