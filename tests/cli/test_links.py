@@ -188,7 +188,7 @@ def test_a_link_is_replayed_by_its_name(run: Run, write: Any, clean: Api) -> Non
 def test_the_name_of_a_link_is_never_capitalized(run: Run, write: Any) -> None:
     assert run("apply", write(ORDERS + SHOP.replace("shop-update", "goods"))).exit_code == 0
     refused = run("links", "run", "goods")
-    assert refused.exit_code == 1 and refused.stderr.startswith("goods acts on events, not at times."), refused.stderr
+    assert refused.exit_code == 1 and refused.stderr.startswith("goods acts on events, not on a timer."), refused.stderr
     untried = run("links", "test", "goods")
     assert untried.exit_code == 1 and "--event ID|FILE" in untried.stderr and "event_id" not in untried.stderr
 

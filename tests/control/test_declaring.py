@@ -349,7 +349,7 @@ WRONG: list[tuple[dict[str, Any], Callable[[Store], str], str]] = [
     (
         changed(gone=None),
         lambda here: here.change("edit", "things", "i3", {"gone": "not lost"}),
-        "This change would drop 1 column with 1 value: things.gone. Pass drop_values=true if you want that.",
+        "This change would drop 1 column with 1 value: things.gone. Pass drop_values=true to apply it anyway.",
     ),
 ]
 

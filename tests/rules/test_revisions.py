@@ -18,7 +18,7 @@ NOT_MET = {
     (NOT_AT_3, 3): "The item x already exists, but If-None-Match requires none, or another revision.",
     (ONLY_REPLACE, None): "There is no item x, but If-Match requires one.",
     (AT_3, None): "There is no item x, but If-Match requires one.",
-    (AT_3, 4): "It is now at revision 4. Read it again, then repeat the change.",
+    (AT_3, 4): "The resource is now at revision 4. Read it again, then repeat the change.",
 }
 
 

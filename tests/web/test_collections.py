@@ -252,7 +252,7 @@ def test_changes_are_event_types(clean: Api) -> None:
     assert clean.call("POST", "/v1/event-types", {"name": "tasks.created"}).status == 409
     published = clean.call("POST", "/v1/events", {"type": "tasks.created", "data": {}})
     assert published.status == 422 and places(published) == [("/type", "own_event_type")]
-    assert "which only Tidings itself publishes" in published.json["errors"][0]["detail"]
+    assert "Only Tidings itself publishes" in published.json["errors"][0]["detail"]
     assert clean.publish("tasks.other")
     document = clean.get("/v1/openapi.json")
     sent = document["components"]["pathItems"]["webhook.tasks.completed"]["post"]["requestBody"]

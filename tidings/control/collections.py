@@ -38,7 +38,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     single: str | None = None
     """The name of the only collection in `collections`, if the caller's document declares just that one."""
     prune: bool = False
-    """Drop the collections that are not declared."""
+    """Whether to drop the collections that are not declared."""
     drop: tuple[str, ...] = ()
     """Drop these."""
     beside: WantedLinks = WantedLinks()
@@ -155,7 +155,7 @@ class Collections:
             raise _refused(found.refusals)
         shown = _shown(planned, found)
         if shown.loses is not None and not drop_values:
-            raise Conflict(f"This change would {shown.loses}. Pass drop_values=true if you want that.", code=LOSES)
+            raise Conflict(f"This change would {shown.loses}. Pass drop_values=true to apply it anyway.", code=LOSES)
         return shown
 
     def apply(self, db: Db, wish: Wanted, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:

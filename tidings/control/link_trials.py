@@ -106,7 +106,8 @@ class LinkTrials:
         rule = getattr(link.what, "sign", None)
         if rule is None or not rule.is_made:
             raise NotFound(
-                f"No secret was generated for {name}: its requests are not signed, or with a declared secret."
+                f"No secret was generated for {name}: its requests are not signed, or are signed with a declared "
+                "secret."
             )
         return link
 

@@ -194,7 +194,7 @@ class Links:
         if shown.refusals:
             raise Conflict(shown.refusals[0].detail, errors=shown.refusals)
         if shown.loses is not None and not drop_waiting:
-            raise Conflict(f"This change would {shown.loses}. Pass drop_waiting=true if you want that.", code=LOSES)
+            raise Conflict(f"This change would {shown.loses}. Pass drop_waiting=true to apply it anyway.", code=LOSES)
         made: list[tuple[AnyLink, AnyLink | None]] = []
         number, head, now = self._catalog.next_number(db), feed.head(db), self._clock.now()
         for step in shown.steps:

@@ -24,8 +24,8 @@ LEAST = 16
 ROUND_SECONDS = 0.0005
 SETTLE_SECONDS = 0.002
 COMPANY_SECONDS = 0.01
-"""How long a settlement of a joined node waits for something else to be written with, because each commit slows down
-all nodes."""
+"""How long a settlement of a joined node waits for other writes with which it can share a commit, because each commit
+slows down all nodes."""
 REST_LEAST, REST_MOST = SECOND // 10, 1 * SECOND
 
 

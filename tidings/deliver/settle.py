@@ -101,7 +101,7 @@ class Settlement:
         """Links that had more such deliveries than one step could process."""
         self.cursor: int | None = None
         self.again = False
-        """Whether an earlier try was made to store this, so that some of it may already be stored."""
+        """Whether storing this was tried before, so that some of it may already be stored."""
         self.singly = False
         """Whether the store refused a part of this, so that each attempt and each follow-up is written separately."""
         self.owed: Micros = 0

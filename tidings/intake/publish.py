@@ -176,7 +176,9 @@ class Publisher:
                 f"Types that begin with {OWN_TYPES} are published by Tidings itself.",
             )
         elif (change := self._catalog.now.change_types.get(kind)) is not None:
-            detail = f"{kind} is an event of the collection {change.collection}, which only Tidings itself publishes."
+            detail = (
+                f"Only Tidings itself publishes {kind}, because it is an event of the collection {change.collection}."
+            )
             _say(wrong, f"{pointer}/type", "own_event_type", detail)
         else:
             if len(self._types) >= TYPES_KNOWN_MAX:

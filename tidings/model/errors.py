@@ -140,7 +140,7 @@ class Stale(TidingsError):
     @classmethod
     def at_revision(cls, revision: int) -> Stale:
         """Refuse a change to a resource that is now at another revision."""
-        return cls(f"It is now at revision {revision}. Read it again, then repeat the change.")
+        return cls(f"The resource is now at revision {revision}. Read it again, then repeat the change.")
 
 
 class TooLarge(TidingsError):

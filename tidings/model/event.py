@@ -21,7 +21,7 @@ ID_RULE = (
     "An id has 1 to 64 characters: letters, digits and _ . : -. It must not be 'stream', and must not contain a dot "
     "followed by 9 to 15 digits."
 )
-SUBJECT_RULE = "A subject has 1 to 256 characters, without control characters."
+SUBJECT_RULE = "A subject has 1 to 256 characters, and no control characters."
 TIME_RULE = "A time must be in RFC 3339 format, such as 2026-11-21T01:02:03Z, and in the years 1970 to 2099."
 
 _ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")

@@ -12,7 +12,7 @@ from tidings.model.moment import Micros
 Which = Literal["failed", "all"]
 BulkAct = Literal["retry", "cancel"]
 ReplayKind = Literal["failed", "all", "retry", "cancel"]
-"""What a replay sends, or what a bulk job does. Both are in one type, because generated clients need it."""
+"""What a replay sends, or what a bulk job does. There is one type for both, because generated clients need that."""
 ReplayState = Literal["running", "done", "cancelled"]
 
 

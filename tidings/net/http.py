@@ -54,7 +54,7 @@ IDLE_HANDLES_KEPT = 256
 CONNECTION_SECONDS = 120
 """How long a connection is used, even if it is busy. The next connection then uses the host's current address."""
 LOADED_SECONDS = 120.0
-"""How long we rely on libcurl to remember the addresses of an alias, which is less than it actually does."""
+"""How long we rely on libcurl to remember the addresses of an alias. It actually remembers them longer."""
 LITERAL = "address"
 """The alias that is used if the URL itself contains the address."""
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")

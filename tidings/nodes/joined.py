@@ -26,7 +26,7 @@ from tidings.store.engines.opening import shared_engine
 from tidings.web.front import Front
 
 AGAIN_SECONDS = 0.5
-"""How long to wait before the next try to start, if the database could not be reached."""
+"""How long to wait before starting again, if the database could not be reached."""
 TIDY_SECONDS = 1.0
 """How long after a start the memory of the previous server is freed, which takes a tenth of a second."""
 

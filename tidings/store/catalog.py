@@ -37,7 +37,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     version: int
     links: dict[int, AnyLink]
-    """Links of every kind by number, including deleted ones, because deliveries name them."""
+    """Links of every kind by number, including deleted ones, because deliveries refer to them."""
     endpoints_by_id: dict[str, Endpoint]
     """The endpoints by id, without deleted ones. Other kinds of links are not among them."""
     keys: dict[str, Key]

@@ -32,7 +32,7 @@ OWN_READS = ""
 """The queue in which the server's own reads run. It is separate from those of tenants, and from that of the operator,
 who may read a lot."""
 TRIES_MAX = 10
-"""The maximum number of tries of a read, if tables change during each of them."""
+"""The maximum number of attempts at a read, if tables change during each one."""
 REST_SECONDS = 0.05
 """How long the reads of a tenant are run by threads after a brief read of the tenant took too long, because that
 attempt was wasted."""

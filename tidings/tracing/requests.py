@@ -13,7 +13,7 @@ from tidings.web.traces import Door, TracedRequest
 from tidings.web.wire.request_ids import NAMED
 
 UNTRACED = frozenset(("/healthz", "/readyz", "/metrics"))
-"""The paths that probes request again and again."""
+"""Paths that are not traced, because probes request them again and again."""
 ROUTES = {"in": "/in/{path}", "f": "/f/{path}", "console": "/console/{page}", "portal": "/portal/{page}"}
 """Patterns of paths, by their first segment. The actual paths may be known only to those who may use them, so only the
 pattern is recorded."""

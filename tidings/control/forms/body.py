@@ -22,7 +22,7 @@ MIN_SECONDS_MAX = 60
 PER_MINUTE_DEFAULT, PER_MINUTE_MAX = 20, 100_000
 LANG_PATTERN = "[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}"
 HONEYPOTS = ("website", "homepage", "fax_number", "middle_name")
-"""Names for the honeypot that look like those of real fields. The first one that no field of the form has is used."""
+"""Names for the honeypot that look like those of real fields. The first one that is not the name of a field is used."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+(/[^\s\x00-\x1f\x7f\\<>\"]*)?", re.IGNORECASE)

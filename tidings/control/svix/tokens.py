@@ -22,7 +22,7 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 
 PREFIX = "appsk_"
 ENDED = "tokens_ended"
-"""The name of the tenant's note with the time at which its tokens were ended. Tokens made before then are refused."""
+"""The name of the tenant's note with the time at which its tokens were revoked. Tokens made before then are refused."""
 CHARS_MAX = 1_000
 _OWNER = "an application portal token"
 _HASH_CHARS = 16

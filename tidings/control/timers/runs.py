@@ -118,7 +118,7 @@ class TimerRuns:
         if link is None:
             raise NotFound(f"There is no link {name[:100]}.")
         if link.timer is None or row is None:
-            raise Conflict(f"{name} acts on events, not at times. Publish an event to run it.", code="no_timer")
+            raise Conflict(f"{name} acts on events, not on a timer. Publish an event to run it.", code="no_timer")
         if link.mode != "enabled":
             raise Conflict(f"{name} is {link.mode}: {link.reason}", code="paused")
         if timers.is_running(db, row):

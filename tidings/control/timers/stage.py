@@ -17,7 +17,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.writer import Writer
 
 CHECK_SECONDS = 1.0
-"""How often timers are checked at least, because the clock may be set without notice."""
+"""The maximum time between two checks of the timers, because the clock may be set without notice."""
 AGAIN_SECONDS = 1.0
 
 log = logging.getLogger("tidings.timers")

@@ -49,7 +49,7 @@ ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
 }
 """The action of each kind of link (`KINDS` in model/link.py).
 
-Each action is made for the link's present state, and again after edits.
+An action is created for the link's present state, and again after each edit.
 """
 
 

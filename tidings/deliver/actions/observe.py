@@ -149,7 +149,7 @@ class Run:
         self._seen: set[bytes] = set()
         self._asks_again = self._is_large = self._is_over = False
         self._has_acted = False
-        """Whether a request has succeeded that must not be repeated."""
+        """Whether a request that must not be repeated has succeeded."""
         self._now = to_text(run.at)
 
     def start(self) -> None:

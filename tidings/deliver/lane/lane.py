@@ -93,7 +93,7 @@ class Lane:
         self.replaces = replaces(link)
         self.most_in_flight = pacing.max_in_flight
         self.plain = pacing.order == "none" and pacing.batch is None and not self.gate.limited
-        """Whether deliveries can simply be sent one after the other as long as nothing fails."""
+        """Whether deliveries can be sent in the order in which they come as long as nothing fails."""
 
     @property
     def room(self) -> int:

@@ -56,7 +56,7 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     grant: Grant
     media: str
-    """The media type of the file: CSV, or any other for NDJSON."""
+    """The file's media type: that of CSV; any other means NDJSON."""
     tenant: str = ""
     on_conflict: OnConflict = "refuse"
     in_parts: bool = False

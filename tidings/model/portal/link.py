@@ -58,7 +58,7 @@ class PortalOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the key that created the link."""
     shared_limits: tuple[SharedLimit, ...] = ()
     session_until: Micros | None = None
-    """When the creator's key expires, and with it the session at the latest."""
+    """When the creator's key expires. The session ends no later than that."""
 
 
 class PortalLink(msgspec.Struct, frozen=True, kw_only=True):

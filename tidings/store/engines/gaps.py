@@ -29,7 +29,7 @@ RESTORED, TIMELINE = "restored", "timeline"
 """Names of stored values: that the store is a restored backup; PostgreSQL's timeline when it was last opened."""
 EVENTS_PER_SECOND_MAX = 20_000
 MARGIN = 1 << 20
-"""The maximum number of numbers that may have been used since the note was written, which is at most a second old."""
+"""How many numbers, at most, may have been used since the note was written, which is at most a second old."""
 ROOM_PART = 4
 """A jump uses at most one part in this many of the numbers that are left."""
 FAILOVER_SECONDS = 120

@@ -70,7 +70,7 @@ class Holder(msgspec.Struct):
     superseded: Superseded | None = None
     """The reason why it must never write again, if there is one."""
     begun: bool = False
-    """Whether the checks were made that a server makes once, before it writes."""
+    """Whether the checks that a server makes once, before its first write, were made."""
     timeline: str | None = None
     """The identity of the PostgreSQL server and of its history; None if this user may not read it."""
 

@@ -22,7 +22,7 @@ from tidings.store.base import Row
 
 Statement = tuple[str, Mapping[str, Any] | None]
 PREPARED_FROM = 3
-"""A statement is prepared when it runs for this many times."""
+"""The number of times that a statement has to run to be prepared."""
 PREPARED_MAX = 300
 SEEN_MAX = 2_000
 Key = tuple[bytes, tuple[int, ...]]

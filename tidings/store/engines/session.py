@@ -17,7 +17,8 @@ from tidings.store.base import Behind, Contended, Held, Outdated, StoreBusy, Sto
 
 CONNECT_SECONDS = 5
 _LAST_WORDS = ("57P01", "57P02", "57P03", "57P05", "25P03")
-"""The SQLSTATEs with which a session ends: shutdown, crash, start, and idle for too long."""
+"""The SQLSTATEs after which a session is over: the server shuts down, crashed or is starting, or the session was idle
+for too long."""
 
 
 def with_defaults(url: str) -> str:

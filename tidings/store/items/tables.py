@@ -40,7 +40,7 @@ _TYPES: dict[FieldType, tuple[str, str]] = {
     "array": ("TEXT", "JSON"),
     "reference": ("TEXT", 'TEXT COLLATE "C"'),
 }
-"""By the field's type, the column's types in SQLite and PostgreSQL. PostgreSQL also compares texts byte by byte."""
+"""By the field's type, the column's types in SQLite and PostgreSQL. Both compare texts byte by byte."""
 
 
 class Index(msgspec.Struct, frozen=True):

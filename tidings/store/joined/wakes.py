@@ -37,7 +37,7 @@ from tidings.store.engines.session import translated, with_defaults
 from tidings.store.engines.statements import statements
 
 LOOK_SECONDS = 0.25
-"""How often each node reads the positions at least, so that it never knows of something later than that."""
+"""The maximum time between two reads of the positions, and so until a node knows what the others have written."""
 TELL_SECONDS = 0.02
 """The minimum time between two notifications of a node. If commits are more frequent than that, the sender has enough
 groups of its own, in which it also routes the events of others."""

@@ -33,7 +33,7 @@ class TallyBatch(NamedTuple):
     minute: Micros
     """The present one."""
     rows: list[tuple[Micros, int, list[int]]]
-    """The minute, the link and the tally."""
+    """For each row: the minute, the link and the tally."""
     reasons: Reasons
 
 

@@ -147,7 +147,7 @@ def problems(
             what="network",
             state="trouble",
             sentence=f"{len(unreachable)} of {len(chosen.failing)} failing endpoints cannot be reached.",
-            advice="Check this server's own network, DNS and clock first: they are hardly all down at once.",
+            advice="Check this server's own network, DNS and clock first: all of them are unlikely to be down at once.",
         )
     for num in chosen.failing:
         yield _failing(snapshot.links[num], lanes[num], backlogs[num], now, is_theirs=is_theirs)
