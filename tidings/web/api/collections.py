@@ -212,7 +212,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Declare a collection",
         help=(
             "This also adds the collection's event types to the catalogue: `NAME.created`, `NAME.updated`, "
-            "`NAME.deleted`, and those that it declares."
+            "`NAME.deleted`, and those that the collection declares."
         ),
         request=NewCollection,
         example={"name": "tasks", **EXAMPLE},
@@ -224,7 +224,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Declare a collection, or replace its declaration",
         help=(
             "Fields that the new declaration omits are dropped, along with their values. With `If-None-Match: *`, "
-            "the call only creates; with `If-Match`, it only replaces."
+            "the call only creates a collection; with `If-Match`, it only replaces one."
         ),
         request=CollectionBody,
         example=EXAMPLE,

@@ -111,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "The declaration takes effect with the next request, and deliveries waiting for a retry are sent at "
             "once. Secrets are shown as `***`; to keep a secret, send `***` back. With `If-None-Match: *`, the call "
-            "only creates; with `If-Match`, it only replaces."
+            "only creates a connection; with `If-Match`, it only replaces one."
         ),
         request=ConnectionBody,
         example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},

@@ -119,7 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.puts(
         put_event_type,
         summary="Create or replace an event type",
-        help="With `If-None-Match: *`, the call only creates; with `If-Match`, it only replaces.",
+        help="With `If-None-Match: *`, the call only creates an event type; with `If-Match`, it only replaces one.",
         request=EventTypeBody,
         example=EXAMPLE,
     ),

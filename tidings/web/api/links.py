@@ -253,7 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Declare a link, or replace its declaration",
         help=(
             "An edit takes effect with the next attempt, and no waiting delivery is lost. With `If-None-Match: *`, "
-            "the call only creates; with `If-Match`, it only replaces."
+            "the call only creates a link; with `If-Match`, it only replaces one."
         ),
         request=LinkBody,
         example=EXAMPLE,

@@ -18,7 +18,7 @@ class Arrivals:
 
     def __init__(self, parts: Parts) -> None:
         self.next_id = RequestIds(parts.clock).next
-        """A new request id; takes the seconds of `perf_counter`."""
+        """Makes a new request id, given the seconds of `perf_counter`."""
         self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
         self.count = self._addresses.take
         """Count a request of a caller (`address:port`). Raises LimitReached."""

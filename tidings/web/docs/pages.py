@@ -34,7 +34,8 @@ _FOLDERS = {
     "reference": "reference.css reference.js",
 }
 OURS = {name: folder for folder, names in _FOLDERS.items() for name in names.split()}
-"""Our own files, each with its folder below static/. All are served below `/docs/`, so scripts import `./dom.js`."""
+"""Our own files, each with its folder below static/. All are served below `/docs/`, so scripts import each other as
+`./dom.js`."""
 _KEEP = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 _TAG_CHARS = 24

@@ -24,7 +24,7 @@ class Noun:
     tag: str
     view: type[msgspec.Struct]
     whole_to_write: bool = False
-    """Whether only server-wide keys may change them."""
+    """Whether only server-wide keys may change things of this kind."""
 
     @property
     def _all(self) -> str:

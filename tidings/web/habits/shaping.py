@@ -76,7 +76,7 @@ def sort_of(request: Request) -> list[str]:
     wanted: list[str] = request.query.get("sort") or [request.operation.sorts[0]]
     plain = [name.removeprefix("-") for name in wanted]
     if len(set(plain)) < len(plain):
-        raise Invalid.of_parameter("sort", "repeated", f"{','.join(wanted)[:200]} names the same field twice.")
+        raise Invalid.of_parameter("sort", "repeated", f"{','.join(wanted)[:200]} lists the same field twice.")
     return wanted
 
 

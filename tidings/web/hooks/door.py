@@ -51,7 +51,7 @@ _OURS = frozenset(
         "upgrade",
     )
 )
-"""Headers that the answer declared for a hook cannot set."""
+"""Headers that a hook's declared answer cannot set."""
 _NO_HOOK = b"There is no hook here.\n"
 
 

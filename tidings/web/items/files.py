@@ -37,7 +37,7 @@ class Transfer:
         self._asked = asked
         tenant = () if self._grant.tenant else ("tenant",)
         self.members = ("id", *tenant, *self._grant.read)
-        """The members that an export writes by default, which are those that an import reads."""
+        """The members that an export writes by default: those that an import reads."""
 
     # --- import -------------------------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class Transfer:
         fields: Sequence[str] | None = request.query.get("fields")
         names = self.members if fields is None else tuple(fields)
         if len(set(names)) < len(names):
-            detail = "fields names the same field twice."
+            detail = "fields lists the same field twice."
             raise Invalid.of_parameter("fields", "repeated", detail)
         format = request.query.get("format", "ndjson")
         out = CsvOut(names) if format == "csv" else JsonLinesOut()

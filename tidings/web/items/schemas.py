@@ -27,8 +27,8 @@ _CLOCK, _ZONE = "[0-9]{2}:[0-9]{2}:[0-5][0-9]", "([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
 
 TIME_TEXT: Schema = {"pattern": rf"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}(\.[0-9]+)?{_ZONE}$"}
-"""What a time must match in addition to its format: no leap seconds. After six decimal places of seconds, digits are
-dropped."""
+"""What a time must match in addition to its format: no leap seconds. Digits after the sixth decimal place of the
+seconds are dropped."""
 
 
 _TIMES: dict[str, Schema] = {"date": DATE, "datetime": TIME_TEXT}

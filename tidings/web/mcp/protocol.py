@@ -123,7 +123,7 @@ def _initialized(asked: str, request: Request) -> dict[str, Any]:
         "serverInfo": {"name": "tidings", "title": "Tidings", "version": __version__},
         "instructions": (
             f"These tools call a Tidings server with the key {key.name!r} {whose}, and can do what this key may do. "
-            "Lists come in pages: pass next_cursor as cursor. Errors point to each wrong value."
+            "Lists come in pages: pass next_cursor as cursor. Errors point to each invalid value."
         ),
     }
 

@@ -31,7 +31,7 @@ KEPT_MAX = 100
 
 _COMPONENTS = "#/components/schemas/"
 _NO_TOOLS = frozenset({"make_stream_ticket", "openapi", "healthz", "readyz", "metrics"})
-"""Operations that help programs but not assistants."""
+"""Operations that are useful to programs but not to assistants."""
 _NAME = re.compile(r"\{(\w+)\}")
 
 Schema = dict[str, Any]

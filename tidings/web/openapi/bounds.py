@@ -41,7 +41,7 @@ from tidings.web.wire.problem import PLACES_MAX
 Schema = dict[str, Any]
 
 UNLIMITED = 2**31 - 1
-"""The limit for what is bounded only by memory: no body is longer, so no text or list in a body is."""
+"""The limit for what is bounded only by memory: no body is longer, so no text or list in a body can be."""
 
 _PART = "[A-Za-z0-9_-]+"
 

@@ -207,7 +207,7 @@ _LINK: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": PATTERNS_MAX,
                 "items": {"type": "string", **_PATTERN},
-                "description": "The event types or patterns that the link acts on. A single one can be a string.",
+                "description": "The event types or patterns that the link acts on; a single one may be a string.",
             },
             every=_word(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", 40, "A duration, such as 15m or 1h30m."),
             at={
@@ -215,7 +215,7 @@ _LINK: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": timers.TIMES_MAX,
                 "items": {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "maxLength": 5},
-                "description": "Times of day. A single one can be a string.",
+                "description": "Times of day; a single one may be a string.",
             },
             days=_word(r"^[A-Za-z, -]+$", 100, "The days of the week for `at`, such as mon-fri or mon,thu."),
             cron=_word(r"^[0-9A-Za-z*/, -]+$", CRON_CHARS_MAX, "Five fields, such as 30 9 * * mon-fri."),
@@ -304,7 +304,7 @@ _LINK: dict[str, Schema] = {
         "description": "Which events are published from the responses to a call.",
     },
     "keep": {"minProperties": 1, "maxProperties": keeping.NAMES_MAX}
-    | {"description": "The values that the link keeps from a response for the event's subject: names with templates."},
+    | {"description": "The values that the link keeps from a response for the event's subject: templates, by name."},
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
     "rate": RATE,

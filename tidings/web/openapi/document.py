@@ -102,7 +102,7 @@ def document(
         "openapi": "3.1.0",
         "info": INFO,
         "servers": [
-            {"url": base or "/", "description": "This server, in production as in a test.", "x-internal": False}
+            {"url": base or "/", "description": "This server, both in production and in tests.", "x-internal": False}
         ],
         "paths": dict(sorted(paths.items())),
     }

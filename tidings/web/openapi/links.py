@@ -15,7 +15,7 @@ _NAME = re.compile(r"\{(\w+)\}")
 BY_NAME = ("/v1/collections", "/v1/event-types")
 """Collections whose things are named by `name`; all others by `id`."""
 _THEN = {"GET": ("PATCH", "PUT", "DELETE"), "PATCH": ("GET", "DELETE"), "PUT": ("GET", "PATCH", "DELETE")}
-"""The methods that are linked to after each method on one thing."""
+"""The methods that a response links to, by the method of the request for one thing."""
 
 
 def links(operation: Operation, status: int, operations: Sequence[Operation]) -> dict[str, NextOperation]:

@@ -25,7 +25,7 @@ NAMES: dict[str, Parameter] = {
     "/v1/replays/": _name("id", REPLAY_ID, "The replay's id.", examples.REPLAY),
     "/v1/tenants/": _name("id", TENANT, "The tenant's id.", "acme"),
 }
-"""The name after the beginning of each path."""
+"""The name or id that follows, by the beginning of the path."""
 
 
 def with_names(operation: Operation) -> Operation:

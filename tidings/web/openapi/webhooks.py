@@ -60,7 +60,7 @@ _SIGNED = (
     ("webhook-id", "The event's id, the same on every attempt.", EVENT_ID, EVENT),
     (
         "webhook-timestamp",
-        "When the attempt was made, in seconds since the epoch.",
+        "When the attempt was made, in seconds since the Unix epoch.",
         {"pattern": "^[0-9]{1,12}$", "maxLength": 12},
         "1795741323",
     ),

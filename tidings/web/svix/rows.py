@@ -112,7 +112,7 @@ async def application_or_new(parts: Parts, request: Request, given: ApplicationI
 def uid_of_path(given: str | None, ident: str) -> str:
     """The uid of what PUT makes, taken from the path. Raises Refused."""
     if given not in (None, ident):
-        detail = "Nothing has the uid in the path yet, and the uid in the body differs from it."
+        detail = "Nothing has the uid in the path yet, and the body has a different uid."
         raise Refused("/uid", "wrong_value", detail)
     if len(ident) > UID_CHARS_MAX or not _UID.fullmatch(ident):
         raise Refused("/uid", "wrong_value", f"A uid has 1 to {UID_CHARS_MAX} characters: letters, digits, and - _ .")

@@ -12,7 +12,7 @@ from tidings.model.moment import Clock
 _ENDS = [a + b for a in ALPHABET for b in ALPHABET]
 AGE_SECONDS_MAX = 1.0
 NAMED: ContextVar[Callable[[str], None] | None] = ContextVar("NAMED", default=None)
-"""A function that is called with the id of the request that is being answered, if it is set."""
+"""The function to call with the id of the request that is being answered; None if there is no such function."""
 
 
 class RequestIds:

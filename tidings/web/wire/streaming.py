@@ -34,7 +34,7 @@ LEAST_BYTES_PER_SECOND = 1_024
 """The minimum rate of a reader, on average over STUCK_SECONDS: a slower one is cut off, because it holds a place and
 its response."""
 BLIND_BYTES_MAX = 8 * 1024 * 1024
-"""If the socket's queue cannot be checked, a stream ends after this many bytes; the reader comes again with its
+"""If the socket's queue cannot be checked, a stream ends after this many bytes; the reader reconnects with its
 cursor."""
 LOOK_SECONDS = 0.05
 

@@ -294,8 +294,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="endpoints:write",
         summary="Rotate the signing secret of an endpoint",
         help=(
-            "The previous secret keeps signing alongside the new one for `overlap_seconds` (0 to 604800, by "
-            "default 86400), so that the receiver can switch at any time in this period. The new secret is generated "
+            "For `overlap_seconds` (0 to 604800, by default 86400), webhooks are signed with both the new and the "
+            "previous secret, so that the receiver can switch at any time in this period. The new secret is generated "
             "unless you send your own as `secret`."
         ),
         handler=rotate_secret,

@@ -114,7 +114,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:write",
         summary="Publish up to 1,000 events",
         help=(
-            "Either all events are stored, or none. Errors point to the wrong event, as in `/events/17/type`. The "
+            "Either all events are stored, or none. Errors point to the invalid event, as in `/events/17/type`. The "
             "size limit of each event is the same as for an event that is published alone."
         ),
         handler=publish_batch,

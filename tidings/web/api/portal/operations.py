@@ -140,7 +140,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="End a portal link and its session",
         help=(
-            "The link's pages stop working with the next request. Its entry is kept for a week. Your key needs the "
+            "The link's pages stop working from the next request on. Its entry is kept for a week. Your key needs the "
             "scopes that the link grants."
         ),
         handler=delete_portal_link,

@@ -46,7 +46,7 @@ _REASONS = (
 )
 """Why waiting deliveries are left out, in words for one delivery and for several."""
 LOOKED_AT = 200
-"""Up to this many waiting deliveries, the page says how many are left out for which reason."""
+"""If no more deliveries than this are waiting, the page says how many are left out for each reason."""
 
 
 @dataclass(frozen=True, slots=True)

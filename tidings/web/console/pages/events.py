@@ -217,7 +217,7 @@ async def send(visit: PageVisit) -> Done:
     counted = await visit.do("create_replay", None, {**body, "dry_run": True})
     if counted.would_send != 1:
         raise Invalid(
-            f"Exactly one matching event must have been stored at that moment, but there were "
+            f"Exactly one matching event must have been stored at the same time as this one, but there were "
             f"{counted.would_send:,}. If the endpoint's types or filter exclude this event, change them first; "
             f"otherwise, replay a time range from the endpoint's page."
         )

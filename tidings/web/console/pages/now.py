@@ -20,7 +20,7 @@ REASONS_MAX = 12
 ENDPOINTS, FAILING, DISABLED = "/endpoints", "/endpoints?state=failing", "/endpoints?state=disabled"
 RATE_MINUTES = 5
 _COMMAND = re.compile(r"[^.:]*: tidings [^.]*\.?$")
-"""The command at the end of an advice; the page has buttons instead."""
+"""The command at the end of a piece of advice; the page has buttons instead."""
 SECOND = 1_000_000
 
 

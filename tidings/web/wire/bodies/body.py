@@ -29,7 +29,7 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+|\.\.\.)\]")
 _NOT_CHOSEN = re.compile("Invalid enum value (.*)", re.DOTALL)
 _PATTERN = re.compile(r"Expected `str` matching regex '(.*)'", re.DOTALL)
 _PATTERNS = {r"^[a-zA-Z0-9\\-_.]+$": "Expected only letters without accents, digits, and the characters - _ and ."}
-"""What patterns mean, in words; each pattern as msgspec writes it."""
+"""Patterns, as msgspec writes them, and what they mean in words."""
 _KINDS = re.compile("`([a-z]+(?: \\| [a-z]+)*)`")
 _WORDS = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false"} | {
     "object": "an object",

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 
 QUIET_SECONDS = 1.0
-"""How long no large work must have been done before memory is returned, because more work would need it again."""
+"""Memory is returned only after this long without large work, because more work would need it again."""
 WORTH_BYTES = 4 * 1024 * 1024
-"""The number of bytes of work from which returning memory is worthwhile."""
+"""Memory is returned only after this much work."""
 
 
 class Memory:

@@ -26,7 +26,7 @@ FOLDERS = {
     "form": "forms",
     "collection": "collections",
 }
-"""The page of each kind of thing that acts change."""
+"""The page for each kind of thing that an act can change."""
 _PREFIXES = {"ep": "endpoints", "dlv": "deliveries", "evt": "events", "hook": "hooks", "form": "forms"} | {
     "key": "keys",
     "rcp": "receipts",
@@ -35,7 +35,7 @@ _PREFIXES = {"ep": "endpoints", "dlv": "deliveries", "evt": "events", "hook": "h
 _IN_PATH = re.compile(r"\b(ep|dlv|evt|hook|form|key|rcp|rpl)_[0-9a-z]+")
 JOBS = {"retry": "retry_deliveries", "cancel": "cancel_deliveries"}
 REPLAY = "create_replay"
-"""The operation that starts jobs of any other kind than those in JOBS."""
+"""The operation that starts all jobs whose kind is not in JOBS."""
 JOBS_LOOKED_AT = 200
 JUST_BEFORE = 5 * moment.SECOND
 WHOLE_CHARS = 20
