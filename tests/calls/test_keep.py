@@ -136,7 +136,11 @@ def test_what_cannot_be_kept_is_said_and_the_call_counts(calls: Calls) -> None:
     calls.link("big", "contact.created", {**CREATE, "post": "/big"}, keep={"id": "{{ [body.id] * 2000 }}"})
     calls.link("none", "contact.created", {**CREATE, "post": "/none"}, keep={"id": "{{ body.nothing }}"})
     event = publish(calls, "created")
-    for name, said in (("make", "Nothing was kept."), ("big", "at most 4,096"), ("none", "There was nothing to keep.")):
+    for name, said in (
+        ("make", "Nothing was kept."),
+        ("big", "the maximum is 4,096"),
+        ("none", "There was nothing to keep."),
+    ):
         done = calls.ended(event, name)
         assert done["state"] == "delivered" and said in done["attempts"][0]["reason"], done
     without = calls.ended(publish(calls, "created", None), "make")

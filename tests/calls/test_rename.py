@@ -105,7 +105,7 @@ def test_a_rename_during_a_run_loses_and_repeats_nothing(calls: Calls) -> None:
     [
         ({"send": {"was": "push", **PUSH}, "push": PUSH}, "/links/send/was", "Leave `was` out"),
         ({"a": {"was": "push", **PUSH}, "b": {"was": "push", **PUSH}}, "/links/b/was", "Leave `was` out"),
-        ({"other": {"was": "push", **PUSH}}, "/links/other/was", "already exists"),
+        ({"other": {"was": "push", **PUSH}}, "/links/other/was", "exists"),
     ],
 )
 def test_names_that_are_taken_are_refused(calls: Calls, links: dict[str, Any], place: str, said: str) -> None:

@@ -84,7 +84,7 @@ def test_a_stored_secret_stays_with_its_host_and_scheme(calls: Calls) -> None:
         {**body["call"], "sign": {"scheme": "stripe", "secret": "***"}},
     ):
         reply = calls.api.call("PUT", "/v1/links/lead", {"when": {"event": "form.sent"}, "call": call})
-        assert reply.status == 422 and "there is none" in reply.json["errors"][0]["detail"], reply.json
+        assert reply.status == 422 and "none is stored" in reply.json["errors"][0]["detail"], reply.json
     plan = calls.api.post("/v1/links:plan", {"links": {"lead": {"when": body["when"], "call": body["call"]}}})
     assert plan["steps"][0]["do"] == "change_link"
     same = {"when": body["when"], "call": body["call"], "description": "new"}
@@ -120,7 +120,7 @@ def test_links_test_shows_the_signature(calls: Calls) -> None:
         ({"scheme": "github", "secrets": []}, "/call/sign/secrets", "1 to 4"),
         ({"secret": "x"}, "/call/sign/scheme", "`sign` needs `scheme`"),
         ({"scheme": "github", "secret": "x", "key": 1}, "/call/sign/key", "unknown"),
-        ({"scheme": "github", "secret": "***"}, "/call/sign", "there is none"),
+        ({"scheme": "github", "secret": "***"}, "/call/sign", "none is stored"),
     ],
 )
 @pytest.mark.few(2)
