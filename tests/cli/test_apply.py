@@ -140,7 +140,7 @@ def test_output_for_scripts_is_json(read: Read, run: Run, write: Any, server: Te
 def test_a_stopped_server_follows_too(run: Run, write: Any, tmp_path: Path) -> None:
     data = str(tmp_path / "data")
     mistyped = run("apply", write(TASKS), "--stopped", "--data", str(tmp_path / "dta"))
-    assert mistyped.exit_code == 1 and "There is no store" in mistyped.stderr and not (tmp_path / "dta").exists()
+    assert mistyped.exit_code == 1 and "There is no database at" in mistyped.stderr and not (tmp_path / "dta").exists()
     with TestServer(tmp_path / "data"):
         busy = run("apply", write(TASKS), "--stopped", "--data", data)
         assert busy.exit_code == 1 and "nother Tidings server is running" in busy.stderr

@@ -66,7 +66,7 @@ def test_a_file_goes_out_and_comes_in_again(read: Read, run: Run, tmp_path: Path
     assert said.stdout == "1,500 lines: 1,500 created.\n" and said.stderr == ""
     name = f"out.{ending}"
     said = run("items", "export", "tasks", name, "--tenant", ending, "--filter", "done=false")
-    assert said.stdout == f"1,500 items are in {name}.\n" and said.stderr == ""
+    assert said.stdout == f"1,500 items were exported to {name}.\n" and said.stderr == ""
     assert [each.name for each in tmp_path.iterdir()] == [name]
     again = read("items", "import", "tasks", name, "--on-conflict", "replace", "--partial")
     assert (again["read"], again["unchanged"]) == (1_500, 1_500)

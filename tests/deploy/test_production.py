@@ -341,7 +341,7 @@ def test_postgresql_without_a_replica_or_an_archive_is_named(
     settings = settings_of(tmp_path, database=migrated_url, secret_key="MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
     found = wrong(data.look_at_data(settings, 0))
     assert set(found) == {"replica", "backup"}
-    assert "no synchronous replica" in found["replica"] and "archives no WAL" in found["backup"]
+    assert "no synchronous replica" in found["replica"] and "does not archive its WAL" in found["backup"]
 
 
 def test_the_operation_shows_how_the_server_sees_its_caller(server: TestServer) -> None:

@@ -206,7 +206,7 @@ def test_a_drained_worker_is_replaced_and_nobody_is_cut_off_and_a_drained_server
 @pytest.mark.postgres
 def test_a_start_that_is_refused_is_one_sentence(tmp_path: Path, postgres_url: str) -> None:
     server = Workers(tmp_path, postgres_url, secret_key="")
-    with pytest.raises(RuntimeError, match="Workers need secret_key, the same one for all"):
+    with pytest.raises(RuntimeError, match="Workers need a common secret key"):
         server.start()
     server = Workers(tmp_path, postgres_url.replace("//postgres@", "//nobody-at-all@", 1), secret_key=KEY)
     server.launch()
