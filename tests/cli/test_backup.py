@@ -429,7 +429,11 @@ def test_on_postgres_the_commands_are_printed_and_work(
     with TestServer(tmp_path / "data", database=postgres_url) as server:
         event = server.api.publish("step")
         said = run("backup", str(tmp_path / "x.dump"), "--data", str(tmp_path / "data"), "--database", postgres_url)
-        assert said.exit_code == 1 and "this command made no backup" in said.stdout and "archive_mode is off" in said.stdout
+        assert (
+            said.exit_code == 1
+            and "this command made no backup" in said.stdout
+            and "archive_mode is off" in said.stdout
+        )
         commands = [
             line.strip() for line in said.stdout.splitlines() if line.strip().startswith(("pg_dump", "pg_rest"))
         ]

@@ -169,5 +169,5 @@ def test_https_to_a_server_without_tls_is_explained(face: MakeFace) -> None:
 
 
 def test_a_host_that_does_not_exist_is_named(face: MakeFace) -> None:
-    with pytest.raises(ConnectionFailed, match=r"nowhere\.invalid.* cannot be found"):
+    with pytest.raises(ConnectionFailed, match=r"nowhere\.invalid.* cannot be resolved"):
         face("http://nowhere.invalid", retries=0).call("send", ClientRequest("GET", "/"))

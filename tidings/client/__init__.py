@@ -1,5 +1,4 @@
-"""For Python users: call a Tidings server, and verify its webhooks. It needs only the standard library for the
-transport.
+"""For Python users: call a Tidings server, and verify its webhooks. The transport needs only the standard library.
 
     from tidings.client import Client, verify
 
@@ -76,7 +75,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # asyncio takes longer to load than everything else, so programs that do not need it do not load it.
+    # asyncio takes longer to load than everything else, so it is not loaded unless it is needed.
     if name == "AsyncClient":
         from tidings.client.async_client import AsyncClient
 

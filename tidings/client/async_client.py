@@ -37,8 +37,8 @@ class AsyncClient:
     """Calls one server with one key. Belongs to one event loop; use it in an `async with`, or await `close()`.
 
     Results are the API's JSON values. Failures raise ClientError (client/errors.py). After a 429, a 503 or a broken
-    connection, a call is retried up to `retries` times if repeating it is harmless; calls that create something carry
-    an idempotency key for that.
+    connection, a call is retried up to `retries` times if repeating it is harmless; calls that create something have
+    an idempotency key, so that they can be repeated.
 
     `loads` parses the JSON of responses: Python's `float` does not keep every digit of a number;
     `partial(json.loads, parse_float=Decimal)` does.
@@ -75,12 +75,12 @@ class AsyncClient:
         await self._wire.close()
 
     async def send(self, request: ClientRequest) -> Any:
-        """Any call of the API; returns the response's JSON value. Raises ClientError."""
+        """Make any call of the API; returns the response's JSON value. Raises ClientError."""
         reply = await self.exchange(request)
         return reply.value(self.loads)
 
     async def exchange(self, request: ClientRequest) -> ClientReply:
-        """Any call; returns the response with status and headers, after any retries. Raises ConnectionFailed."""
+        """Make any call; returns the response with status and headers, after any retries. Raises ConnectionFailed."""
         tries = 0
         while True:
             tries += 1
@@ -108,7 +108,7 @@ class AsyncClient:
                 return
 
     async def download(self, request: ClientRequest) -> AsyncGenerator[bytes]:
-        """Any call that returns a file; yields it in chunks. Raises ClientError, also if it breaks off midway."""
+        """Make a call that returns a file; yields it in chunks. Raises ClientError, also if it breaks off midway."""
         reply = await self.exchange(replace(request, streamed=True))
         if reply.rest is None:
             reply.value()
@@ -147,11 +147,11 @@ class AsyncClient:
         return await self._object(calls.read(calls.at("events", id)))
 
     async def trail(self, id: str) -> Json:
-        """What led to an event, and what followed from it: every event and delivery, in order."""
+        """The trail of an event: every event and delivery that led to it or followed from it, in order."""
         return await self._object(calls.read(calls.at("events", id, "trail")))
 
     def events(self, **query: Any) -> AsyncIterator[Json]:
-        """Events, newest first. Takes the parameters of `GET /v1/events`: `type`, `subject`, `time__gte` ..."""
+        """Events, newest first. Accepts the parameters of `GET /v1/events`: `type`, `subject`, `time__gte` ..."""
         return self.pages("/v1/events", **query)
 
     async def follow(
@@ -170,7 +170,7 @@ class AsyncClient:
     # --- endpoints ----------------------------------------------------------------------------------------------------
 
     async def create_endpoint(self, url: str, *, idempotency_key: str | None = None, **options: Any) -> Json:
-        """Register a URL. Takes the options of `POST /v1/endpoints`: `events`, `filter`, `rate` ..."""
+        """Register a URL. Accepts the options of `POST /v1/endpoints`: `events`, `filter`, `rate` ..."""
         return await self._object(calls.create("/v1/endpoints", {"url": url, **options}, idempotency_key))
 
     async def endpoint(self, id: str, **query: Any) -> Json:
@@ -255,12 +255,12 @@ class AsyncClient:
         """Stop a replay; deliveries already sent are not undone."""
         return await self._object(calls.verb(calls.at("replays", id), "cancel"))
 
-    # --- hooks and what came to them ----------------------------------------------------------------------------------
+    # --- hooks and requests to them -----------------------------------------------------------------------------------
 
     async def create_hook(
         self, path: str, scheme: str | Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
     ) -> Json:
-        """Declare a URL for another system's webhooks. Takes the options of `POST /v1/hooks`: `secrets`, `type` ..."""
+        """Declare a URL for another system's webhooks. Accepts the options of `POST /v1/hooks`: `secrets` ..."""
         body = {"path": path, "scheme": scheme, **options}
         return await self._object(calls.create("/v1/hooks", body, idempotency_key))
 
@@ -297,7 +297,7 @@ class AsyncClient:
         return self.pages("/v1/refusals", **query)
 
     async def retry_refusal(self, id: str, idempotency_key: str | None = None) -> Json:
-        """Check a refused request again, and let it in. Raises Conflict if it is still refused."""
+        """Check a refused request again, and accept it if it is now genuine. Raises Conflict if it is still refused."""
         return await self._object(calls.create(f"{calls.at('refusals', id)}:retry", None, idempotency_key))
 
     def schemes(self, **query: Any) -> AsyncIterator[Json]:
@@ -342,7 +342,7 @@ class AsyncClient:
         plan: str | None = None,
         drop_values: bool = False,
     ) -> Json:
-        """Apply these declarations. `plan`: only if that plan is still current; `drop_values`: values may be lost."""
+        """Apply these declarations. `plan`: only if it is still current. `drop_values`: even if values are lost."""
         return await self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
     # --- event types, tenants and keys --------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ class AsyncClient:
         return await self._object(calls.read(calls.at("event-types", name)))
 
     async def put_event_type(self, name: str, revision: int | None = None, **more: Any) -> Json:
-        """Declare an event type, or replace its declaration. More: `description`, `schema`, `example`."""
+        """Declare an event type, or replace its declaration. `more`: `description`, `schema`, `example`."""
         return await self._object(calls.put(calls.at("event-types", name), more, revision))
 
     async def delete_event_type(self, name: str) -> None:
@@ -364,7 +364,7 @@ class AsyncClient:
         await self.send(calls.delete(calls.at("event-types", name)))
 
     async def create_tenant(self, id: str, *, idempotency_key: str | None = None, **more: Any) -> Json:
-        """Declare a tenant. More: `name`, and other fields of `POST /v1/tenants`."""
+        """Declare a tenant. `more`: `name`, and other fields of `POST /v1/tenants`."""
         return await self._object(calls.create("/v1/tenants", {"id": id, **more}, idempotency_key))
 
     async def tenant(self, id: str) -> Json:
@@ -382,12 +382,12 @@ class AsyncClient:
     async def create_key(
         self, name: str, scopes: Sequence[str] = (), *, idempotency_key: str | None = None, **more: Any
     ) -> Json:
-        """Make a key; its text is never shown again. More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`."""
+        """Create a key, which is shown only once. `more`: `permits`, `tenant`, `limits`, `expires`, `cors_origins`."""
         body = {"name": name, "scopes": list(scopes), **more}
         return await self._object(calls.create("/v1/keys", body, idempotency_key))
 
     def keys(self, **query: Any) -> AsyncIterator[Json]:
-        """Keys, newest first, without their text."""
+        """Keys, newest first. The keys themselves are not shown."""
         return self.pages("/v1/keys", **query)
 
     async def revoke_key(self, id: str) -> None:

@@ -80,7 +80,7 @@ class AsyncWire:
         try:
             writer.write(self._head(request))
             async for piece in _as_async(upload.begin()):
-                # drain() alone lets nothing else run, so an early response would be lost if a later write fails.
+                # drain() alone lets no other task run, so an early response would be lost if a later write fails.
                 await asyncio.sleep(0)
                 if answer.done():
                     break
@@ -91,7 +91,7 @@ class AsyncWire:
                 is_whole = True
                 writer.write(b"0\r\n\r\n" if is_chunked else b"")
         except (BrokenPipeError, ConnectionResetError):
-            # The server has said why, or is about to.
+            # The server has sent a response that says why, or is about to.
             is_whole = False
         except BaseException:
             answer.cancel()
@@ -227,7 +227,7 @@ def _parse_head(head: bytes) -> tuple[str, int, dict[str, str]]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
-            raise BadAnswer("The response has an unreadable header.")
+            raise BadAnswer("The response has a malformed header.")
         name, value = name.lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return version, int(code), headers

@@ -13,7 +13,7 @@ from tidings.client.exchange import ClientRequest, new_idempotency_key
 When = str | datetime
 """A time: RFC 3339 text, or an aware datetime."""
 BATCH_BYTES_MAX = 900_000
-"""Below the smaller limit in a server's default settings, so that any server accepts a batch of this size."""
+"""Less than the lower of a server's two default limits, so that a server accepts any batch of at most this size."""
 
 
 def publish(
@@ -42,7 +42,7 @@ def event_text(fields: Mapping[str, Any], data: str) -> bytes:
 
 
 def create(path: str, body: Any, idempotency_key: str | None = None) -> ClientRequest:
-    """A POST that creates something, with a key so that a repeat creates it only once."""
+    """A POST that creates something, with an idempotency key, so that a repeat creates nothing twice."""
     return ClientRequest("POST", path, body=body, headers={"Idempotency-Key": idempotency_key or new_idempotency_key()})
 
 
@@ -80,7 +80,7 @@ def verb(path: str, name: str, body: Any = None, *, repeatable: bool = True) -> 
 
 
 def at(collection: str, id: str, *more: str) -> str:
-    """The path of one thing; the id may be any text."""
+    """The path of one object; its id may be any text."""
     return "/".join([f"/v1/{collection}", quote(id, safe=""), *more])
 
 

@@ -38,8 +38,8 @@ class Client:
     """Calls one server with one key. May be shared between threads; use it in a `with`, or call `close()`.
 
     Results are the API's JSON values. Failures raise ClientError (client/errors.py). After a 429, a 503 or a broken
-    connection, a call is retried up to `retries` times if repeating it is harmless; calls that create something carry
-    an idempotency key for that.
+    connection, a call is retried up to `retries` times if repeating it is harmless; calls that create something have
+    an idempotency key, so that they can be repeated.
 
     `loads` parses the JSON of responses: Python's `float` does not keep every digit of a number;
     `partial(json.loads, parse_float=Decimal)` does.
@@ -74,12 +74,12 @@ class Client:
         self._wire.close()
 
     def send(self, request: ClientRequest) -> Any:
-        """Any call of the API; returns the response's JSON value. Raises ClientError."""
+        """Make any call of the API; returns the response's JSON value. Raises ClientError."""
         reply = self.exchange(request)
         return reply.value(self.loads)
 
     def exchange(self, request: ClientRequest) -> ClientReply:
-        """Any call; returns the response with status and headers, after any retries. Raises ConnectionFailed."""
+        """Make any call; returns the response with status and headers, after any retries. Raises ConnectionFailed."""
         tries = 0
         while True:
             tries += 1
@@ -106,7 +106,7 @@ class Client:
                 return
 
     def download(self, request: ClientRequest) -> Generator[bytes]:
-        """Any call that returns a file; yields it in chunks. Raises ClientError, also if it breaks off midway."""
+        """Make a call that returns a file; yields it in chunks. Raises ClientError, also if it breaks off midway."""
         reply = self.exchange(replace(request, streamed=True))
         if reply.rest is None:
             reply.value()
@@ -142,11 +142,11 @@ class Client:
         return self._object(calls.read(calls.at("events", id)))
 
     def trail(self, id: str) -> Json:
-        """What led to an event, and what followed from it: every event and delivery, in order."""
+        """The trail of an event: every event and delivery that led to it or followed from it, in order."""
         return self._object(calls.read(calls.at("events", id, "trail")))
 
     def events(self, **query: Any) -> Iterator[Json]:
-        """Events, newest first. Takes the parameters of `GET /v1/events`: `type`, `subject`, `time__gte` ..."""
+        """Events, newest first. Accepts the parameters of `GET /v1/events`: `type`, `subject`, `time__gte` ..."""
         return self.pages("/v1/events", **query)
 
     def follow(
@@ -165,7 +165,7 @@ class Client:
     # --- endpoints ----------------------------------------------------------------------------------------------------
 
     def create_endpoint(self, url: str, *, idempotency_key: str | None = None, **options: Any) -> Json:
-        """Register a URL. Takes the options of `POST /v1/endpoints`: `events`, `filter`, `rate` ..."""
+        """Register a URL. Accepts the options of `POST /v1/endpoints`: `events`, `filter`, `rate` ..."""
         return self._object(calls.create("/v1/endpoints", {"url": url, **options}, idempotency_key))
 
     def endpoint(self, id: str, **query: Any) -> Json:
@@ -250,12 +250,12 @@ class Client:
         """Stop a replay; deliveries already sent are not undone."""
         return self._object(calls.verb(calls.at("replays", id), "cancel"))
 
-    # --- hooks and what came to them ----------------------------------------------------------------------------------
+    # --- hooks and requests to them -----------------------------------------------------------------------------------
 
     def create_hook(
         self, path: str, scheme: str | Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
     ) -> Json:
-        """Declare a URL for another system's webhooks. Takes the options of `POST /v1/hooks`: `secrets`, `type` ..."""
+        """Declare a URL for another system's webhooks. Accepts the options of `POST /v1/hooks`: `secrets` ..."""
         body = {"path": path, "scheme": scheme, **options}
         return self._object(calls.create("/v1/hooks", body, idempotency_key))
 
@@ -292,7 +292,7 @@ class Client:
         return self.pages("/v1/refusals", **query)
 
     def retry_refusal(self, id: str, idempotency_key: str | None = None) -> Json:
-        """Check a refused request again, and let it in. Raises Conflict if it is still refused."""
+        """Check a refused request again, and accept it if it is now genuine. Raises Conflict if it is still refused."""
         return self._object(calls.create(f"{calls.at('refusals', id)}:retry", None, idempotency_key))
 
     def schemes(self, **query: Any) -> Iterator[Json]:
@@ -337,7 +337,7 @@ class Client:
         plan: str | None = None,
         drop_values: bool = False,
     ) -> Json:
-        """Apply these declarations. `plan`: only if that plan is still current; `drop_values`: values may be lost."""
+        """Apply these declarations. `plan`: only if it is still current. `drop_values`: even if values are lost."""
         return self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
     # --- event types, tenants and keys --------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ class Client:
         return self._object(calls.read(calls.at("event-types", name)))
 
     def put_event_type(self, name: str, revision: int | None = None, **more: Any) -> Json:
-        """Declare an event type, or replace its declaration. More: `description`, `schema`, `example`."""
+        """Declare an event type, or replace its declaration. `more`: `description`, `schema`, `example`."""
         return self._object(calls.put(calls.at("event-types", name), more, revision))
 
     def delete_event_type(self, name: str) -> None:
@@ -359,7 +359,7 @@ class Client:
         self.send(calls.delete(calls.at("event-types", name)))
 
     def create_tenant(self, id: str, *, idempotency_key: str | None = None, **more: Any) -> Json:
-        """Declare a tenant. More: `name`, and other fields of `POST /v1/tenants`."""
+        """Declare a tenant. `more`: `name`, and other fields of `POST /v1/tenants`."""
         return self._object(calls.create("/v1/tenants", {"id": id, **more}, idempotency_key))
 
     def tenant(self, id: str) -> Json:
@@ -377,12 +377,12 @@ class Client:
     def create_key(
         self, name: str, scopes: Sequence[str] = (), *, idempotency_key: str | None = None, **more: Any
     ) -> Json:
-        """Make a key; its text is never shown again. More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`."""
+        """Create a key, which is shown only once. `more`: `permits`, `tenant`, `limits`, `expires`, `cors_origins`."""
         body = {"name": name, "scopes": list(scopes), **more}
         return self._object(calls.create("/v1/keys", body, idempotency_key))
 
     def keys(self, **query: Any) -> Iterator[Json]:
-        """Keys, newest first, without their text."""
+        """Keys, newest first. The keys themselves are not shown."""
         return self.pages("/v1/keys", **query)
 
     def revoke_key(self, id: str) -> None:

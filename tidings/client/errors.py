@@ -1,9 +1,9 @@
 """The errors that a call can raise. Their names are those of the server's own errors.
 
 ClientError
-  ConnectionFailed   no answer: refused, broken off, timed out
-  BadAnswer          an answer, but not one of a Tidings server (a proxy's page, say)
-  ApiError           a problem answer (RFC 9457); what follows are its kinds
+  ConnectionFailed   no response: refused, broken off, timed out
+  BadAnswer          a response, but not from a Tidings server (a proxy's page, for example)
+  ApiError           a response with problem details (RFC 9457); its subclasses are:
     Malformed 400, Unauthorized 401, Forbidden 403, NotFound 404, Conflict 409, Gone 410, Stale 412,
     Invalid 422, LimitReached 429, ServerFault 500 and above, Unavailable 503
     and by their code UniqueTaken, IdTaken and Referenced (kinds of Conflict), ImportRefused (of Invalid)
@@ -15,7 +15,7 @@ import json
 from typing import Any
 
 PLACES_MAX = 5
-"""How many places a sentence about them names."""
+"""The maximum number of places that an error message lists."""
 
 
 class ClientError(Exception):
@@ -35,7 +35,7 @@ class BadAnswer(ClientError):
 
 
 class ApiError(ClientError):
-    """A problem answer. `code` is for programs, `detail` for people, `errors` names each wrong place."""
+    """A response with problem details. `code` is for programs, `detail` for people; `errors` lists each wrong place."""
 
     def __init__(self, status: int, problem: dict[str, Any], retry_after_seconds: float | None = None) -> None:
         self.status = status
@@ -74,19 +74,19 @@ class Malformed(ApiError):
 
 
 class Unauthorized(ApiError):
-    """401: there is no key, or it is unknown, expired or revoked."""
+    """401: the key is missing, unknown, expired or revoked."""
 
 
 class Forbidden(ApiError):
-    """403: the key lacks the scope."""
+    """403: the key lacks the required scope."""
 
 
 class NotFound(ApiError):
-    """404: there is no such thing, or it belongs to someone else."""
+    """404: the object does not exist, or belongs to someone else."""
 
 
 class Conflict(ApiError):
-    """409: it is in a state that does not permit this."""
+    """409: the object is in a state that does not permit this."""
 
 
 class UniqueTaken(Conflict):
@@ -94,19 +94,19 @@ class UniqueTaken(Conflict):
 
 
 class IdTaken(Conflict):
-    """409 `id_taken`: there is an item with this id."""
+    """409 `id_taken`: there is already an item with this id."""
 
 
 class Referenced(Conflict):
-    """409 `referenced`: other items refer to it."""
+    """409 `referenced`: other items refer to this item."""
 
 
 class Gone(ApiError):
-    """410: the cursor is older than what is kept."""
+    """410: events after the cursor are no longer kept."""
 
 
 class Stale(ApiError):
-    """412: it was changed in the meantime."""
+    """412: the object was changed in the meantime."""
 
 
 class Invalid(ApiError):
@@ -114,7 +114,7 @@ class Invalid(ApiError):
 
 
 class ImportRefused(Invalid):
-    """422 `import_refused`: nothing of a file was stored. `errors` name the first bad lines, each with its `line`."""
+    """422 `import_refused`: nothing in the file was stored. `errors` lists the first bad lines, each with a `line`."""
 
 
 class LimitReached(ApiError):
@@ -126,7 +126,7 @@ class ServerFault(ApiError):
 
 
 class Unavailable(ServerFault):
-    """503: not possible right now, even after the client's own retries."""
+    """503: the request is not possible right now, even after the client's own retries."""
 
 
 KINDS: dict[int, type[ApiError]] = {
@@ -148,13 +148,13 @@ KINDS_BY_CODE: dict[str, type[ApiError]] = {
     "import_refused": ImportRefused,
 }
 OF_PROXIES = {
-    413: "it takes no body of this size. Let it set no limit; nginx: client_max_body_size 0",
+    413: "it does not accept a body of this size. Remove its limit; nginx: client_max_body_size 0",
     429: "it limits how often it may be called",
     502: "it cannot reach the server",
     503: "it cannot reach the server, or limits how often it may be called",
     504: "the server did not answer it in time",
 }
-"""What these statuses mean if the server itself gives no reason, as it always does."""
+"""What these statuses mean in a response without a reason: the server always gives one, so a proxy has answered."""
 
 
 def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | None) -> ClientError:
@@ -168,7 +168,7 @@ def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | 
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
-        return BadAnswer(f"The server answered {status} with an unreadable problem.")
+        return BadAnswer(f"The server answered {status} with malformed problem details.")
     usual = KINDS.get(status, ServerFault if status >= 500 else ApiError)
     kind = KINDS_BY_CODE.get(str(problem.get("code")), usual)
     return (kind if issubclass(kind, usual) else usual)(status, problem, retry_after_seconds)

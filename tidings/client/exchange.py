@@ -40,11 +40,11 @@ class ClientRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
     extra_seconds: float = 0.0
-    """How much longer than usual the response may take (long polls)."""
+    """How many seconds longer than usual the response may take, as in long polls."""
     upload: Upload | None = None
     """A body that is sent in chunks, instead of `body`."""
     streamed: bool = False
-    """A success is read in chunks: `ClientReply.rest`."""
+    """Whether the body of a successful response is read in chunks, through `ClientReply.rest`."""
 
     @property
     def target(self) -> str:
@@ -54,28 +54,28 @@ class ClientRequest:
 
     @property
     def can_repeat(self) -> bool:
-        """Whether its body can be sent again."""
+        """Whether the body can be sent again."""
         return self.upload is None or self.upload.again
 
     @property
     def may_repeat(self) -> bool:
-        """Whether it may be sent again if it is unknown whether it arrived."""
+        """Whether the request may be sent again if it is unknown whether it arrived."""
         return self.repeatable or self.method in REPEATABLE or "Idempotency-Key" in self.headers
 
 
 @dataclass(frozen=True, slots=True)
 class ClientReply:
-    """A complete response; header names are in lower case."""
+    """A complete response. Header names are lowercase."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     rest: Any = None
-    """The body's chunks, an iterator of the client's kind, if the request is `streamed` and succeeded."""
+    """The chunks of the body, as a sync or async iterator, if the request was `streamed` and succeeded."""
 
     @property
     def retry_after_seconds(self) -> float | None:
-        """The wait that the server asked for; only in seconds, the form that it uses."""
+        """The wait that the server asked for; only read in seconds, since the server uses that form."""
         text = self.headers.get("retry-after", "")
         return float(text) if text.isascii() and text.isdigit() else None
 
@@ -97,7 +97,7 @@ class ClientReply:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where to call, and with which key."""
+    """The URL to call, and the key to use."""
 
     url: str
     key: str | None
@@ -178,7 +178,7 @@ def object_of(value: Any) -> dict[str, Any]:
 
 
 def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
-    """What went wrong below HTTP, as a sentence."""
+    """The error for a failure below HTTP, with a sentence that describes it."""
     # Imported here: most calls succeed, and commands start sooner without them.
     import http.client
     import socket
@@ -189,10 +189,12 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
     if isinstance(wrong, ConnectionRefusedError):
         return ConnectionFailed(f"Nothing is listening on {where}. Is it running?", sent=sent)
     if isinstance(wrong, socket.gaierror):
-        return ConnectionFailed(f"The host name of {where} cannot be found. Check its spelling and the DNS.", sent=sent)
+        return ConnectionFailed(
+            f"The host name of {where} cannot be resolved. Check its spelling and the DNS.", sent=sent
+        )
     if isinstance(wrong, ssl.SSLCertVerificationError):
         why = wrong.verify_message.rstrip(".")
-        advice = " If its CA is private, name the CA's file in SSL_CERT_FILE." if wrong.verify_code in _NO_CA else ""
+        advice = " If its CA is private, set SSL_CERT_FILE to the CA's file." if wrong.verify_code in _NO_CA else ""
         return ConnectionFailed(f"The certificate of {where} is not trusted: {why}.{advice}", sent=sent)
     if isinstance(wrong, ssl.SSLError):
         if wrong.reason in _NO_TLS:
@@ -208,13 +210,13 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""OpenSSL's name for a response in plain text."""
+"""OpenSSL's reasons for an error if the response is plain text."""
 _NO_CA = (2, 18, 19, 20, 21)
-"""OpenSSL's codes for a certificate that no known CA has signed; others are expired, or of another host."""
+"""OpenSSL's codes for a certificate that no known CA has signed; other codes mean an expired one, or a wrong host."""
 
 
 def _texts(value: Any) -> list[str]:
-    """A parameter's values: a list repeats the parameter, since its values may contain commas."""
+    """A parameter's values. A list repeats the parameter, since its values may contain commas."""
     return [_text(each) for each in value] if isinstance(value, list | tuple) else [_text(value)]
 
 

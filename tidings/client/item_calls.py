@@ -12,7 +12,7 @@ from tidings.client.exchange import ClientRequest, Loads, new_idempotency_key
 from tidings.client.uploads import MEDIA, Upload
 
 IMPORT_SECONDS = 3600.0
-"""How much longer than usual the response to an import may take: it is sent once everything is stored."""
+"""How many seconds longer than usual the response to an import may take: it is sent once everything is stored."""
 
 Json = dict[str, Any]
 
@@ -87,7 +87,7 @@ class ItemCalls:
     def _change(
         self, method: str, path: str, body: Any, revision: int | None, idempotency_key: str | None
     ) -> ClientRequest:
-        """A change carries a key, so that a repeat gets the same response as the first time."""
+        """A change, with an idempotency key, so that a repeat gets the same response as the first time."""
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         if revision is not None:
             headers["If-Match"] = f'"{revision}"'
@@ -97,7 +97,7 @@ class ItemCalls:
 def results_of(value: Any) -> list[Json]:
     """The results of a batch. Raises BadAnswer."""
     if not isinstance(value, dict) or not isinstance(value.get("results"), list):
-        raise BadAnswer("The response is not that of a batch. Is this the URL of a Tidings server?")
+        raise BadAnswer("The response is not a batch result. Is this the URL of a Tidings server?")
     return list(value["results"])
 
 
@@ -125,7 +125,7 @@ class Rows:
 
 COLLECTIONS = "/v1/collections"
 DECLARE_SECONDS = 3600.0
-"""How much longer a response may take if items are gone through before it."""
+"""How many seconds longer a response may take if the server first goes through all items."""
 
 
 def put_collection(name: str, declaration: Mapping[str, Any], revision: int | None) -> ClientRequest:
@@ -142,7 +142,7 @@ def plan(collections: Mapping[str, Any], *, prune: bool) -> ClientRequest:
 
 
 def apply(collections: Mapping[str, Any], *, prune: bool, plan: str | None, drop_values: bool) -> ClientRequest:
-    """`POST /v1/collections:apply`. Done twice it changes nothing the second time."""
+    """`POST /v1/collections:apply`. If it is repeated, the second one changes nothing."""
     body = {"collections": dict(collections), "prune": prune, **given(plan=plan)}
     if drop_values:
         body["drop_values"] = True

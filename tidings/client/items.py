@@ -19,10 +19,10 @@ class Sends(Protocol):
     loads: Loads
 
     def send(self, request: ClientRequest) -> Any:
-        """Any call; returns the response's JSON value. Raises ClientError."""
+        """Make any call; returns the response's JSON value. Raises ClientError."""
 
     def download(self, request: ClientRequest) -> Generator[bytes]:
-        """Any call that returns a file; yields it in chunks. Raises ClientError."""
+        """Make a call that returns a file; yields it in chunks. Raises ClientError."""
 
 
 class SendsPages(Sends, Protocol):
@@ -35,8 +35,8 @@ class SendsPages(Sends, Protocol):
 class Items:
     """`client.items("tasks")`: read, ask, change, import and export.
 
-    Each change carries an idempotency key, so a retry changes nothing twice. An outdated `revision` raises Stale; a
-    unique value that another item has raises UniqueTaken.
+    Each change has an idempotency key, so a retry changes nothing twice. An outdated `revision` raises Stale; a unique
+    value that another item already has raises UniqueTaken.
     """
 
     def __init__(self, client: Sends, collection: str, tenant: str | None = None) -> None:
@@ -110,14 +110,14 @@ class Items:
         return object_of(self._client.send(request))
 
     def export(self, /, **query: Any) -> Iterator[Json]:
-        """Every item, oldest first, in one response that is read as it arrives. Takes the same filters as `list`."""
+        """Every item, oldest first, in one response that is read as it arrives. Accepts the same filters as `list`."""
         rows = Rows(self._client.loads)
         with closing(self.export_file("ndjson", **query)) as pieces:
             for piece in pieces:
                 yield from rows.feed(piece)
 
     def export_file(self, format: str = "csv", /, **query: Any) -> Generator[bytes]:
-        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` accepts.
+        """Every item, like `export`, as the bytes of a `csv` or `ndjson` file that `import_` accepts.
 
         May raise ConnectionFailed midway.
         """
@@ -133,7 +133,7 @@ class Items:
 
 
 class ConnectionCalls:
-    """`client.connections`: how links reach other systems. Secrets are shown as `***`; sent back, it keeps them."""
+    """`client.connections`: how links reach other systems. Secrets are shown as `***`; sending `***` keeps a secret."""
 
     def __init__(self, client: SendsPages) -> None:
         self._client = client
@@ -155,7 +155,7 @@ class ConnectionCalls:
         self._client.send(calls.delete(calls.at("connections", name)))
 
     def test(self, name: str, path: str | None = None) -> Json:
-        """Test whether it reaches the other system and its credentials are accepted, with a GET of `path` if given."""
+        """Test whether the other system can be reached and accepts the credentials, with a GET of `path` if given."""
         body = {} if path is None else {"path": path}
         return object_of(self._client.send(calls.verb(calls.at("connections", name), "test", body)))
 
@@ -183,17 +183,17 @@ class LinkCalls:
         self._client.send(calls.delete(calls.at("links", name)))
 
     def pause(self, name: str, reason: str | None = None) -> Json:
-        """Do nothing for now; deliveries wait in the meantime."""
+        """Pause a link; deliveries wait in the meantime."""
         body = calls.given(reason=reason)
         return object_of(self._client.send(calls.verb(calls.at("links", name), "pause", body)))
 
     def resume(self, name: str, missed: str = "send") -> Json:
-        """Act again. `missed`: `send` the deliveries that waited, or `cancel` them."""
+        """Resume a link. `missed`: `send` the deliveries that waited, or `cancel` them."""
         body = {"missed": missed}
         return object_of(self._client.send(calls.verb(calls.at("links", name), "resume", body)))
 
     def test(self, name: str, *, event_id: str | None = None, event: Mapping[str, Any] | None = None) -> Json:
-        """The exact edit or call that a link would make for a stored event, or for this one. Nothing is done.
+        """The exact edit or call that a link would make for a stored event, or for the given one. Nothing is changed.
 
         A link with a timer needs neither.
         """
@@ -209,7 +209,7 @@ class LinkCalls:
         return object_of(self._client.send(calls.verb(calls.at("links", name), "reset", body)))
 
     def secret(self, name: str) -> Json:
-        """The secret that a link signs its requests with, if it was made by the server."""
+        """The secret that a link signs its requests with, if the server generated it."""
         return object_of(self._client.send(calls.read(calls.at("links", name, "secret"))))
 
     def kept(self, name: str, subject: str, tenant: str | None = None) -> Json:
@@ -239,7 +239,7 @@ class FormCalls:
     def create(
         self, path: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
     ) -> Json:
-        """Declare a form. Takes the options of `POST /v1/forms`: `title`, `thanks`, `origins` ..."""
+        """Declare a form. Accepts the options of `POST /v1/forms`: `title`, `thanks`, `origins` ..."""
         body = {"path": path, "fields": dict(fields), **options}
         return object_of(self._client.send(calls.create("/v1/forms", body, idempotency_key)))
 
@@ -257,13 +257,13 @@ class FormCalls:
 
 
 class PortalCalls:
-    """`client.portal`: links with which a tenant's people look after their own endpoints."""
+    """`client.portal`: links that let a tenant's people manage their own endpoints."""
 
     def __init__(self, client: SendsPages) -> None:
         self._client = client
 
     def create_link(self, tenant: str, *, idempotency_key: str | None = None, **options: Any) -> Json:
-        """Make a link; its `url` is in this response and never shown again, and can be opened once.
+        """Create a link. Its `url` is only in this response, and can be opened only once.
 
         Options: `expires_in`, `may`, `frame_origins`, `theme`, `return_url`.
         """
@@ -279,10 +279,10 @@ class PortalCalls:
         return object_of(self._client.send(calls.read(calls.at("portal-links", id))))
 
     def revoke_link(self, id: str) -> None:
-        """End a link and its session."""
+        """Revoke a link, and end its session."""
         self._client.send(calls.delete(calls.at("portal-links", id)))
 
     def revoke_links(self, tenant: str) -> Json:
-        """End all links of a tenant, with their sessions; `revoked` says how many."""
+        """Revoke all links of a tenant, and end their sessions; `revoked` is the number of links."""
         path = calls.at("tenants", tenant, "portal-links")
         return object_of(self._client.send(calls.verb(path, "revoke-all")))

@@ -16,7 +16,7 @@ ENDINGS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 Row = Mapping[str, Any]
 Source = Path | IO[bytes] | bytes | Iterable[Row] | Iterable[bytes]
-"""A path, an open binary file, the bytes of a file, pieces of a file, or rows: a dict for each item."""
+"""A path, an open binary file, the bytes of a file, chunks of a file, or rows (a dict for each item)."""
 AsyncSource = Source | AsyncIterable[Row] | AsyncIterable[bytes]
 Pieces = Iterator[bytes] | AsyncIterator[bytes]
 Sent = Callable[[int], None]
@@ -29,9 +29,9 @@ class Upload:
     begin: Callable[[], Pieces]
     format: str
     again: bool
-    """Whether it can be started more than once, so that the request may be sent again."""
+    """Whether `begin` can be called more than once, so that the request may be sent again."""
     length: int | None = None
-    """In bytes, if known."""
+    """The length of the body in bytes, if known."""
 
     @property
     def media(self) -> str:
@@ -40,7 +40,7 @@ class Upload:
 
 
 def upload_of(source: AsyncSource, format: str | None, sent: Sent | None = None) -> Upload:
-    """What to send. `format`: `csv` or `ndjson`; rows are always NDJSON, and a path's extension may say it.
+    """What to send. `format`: `csv` or `ndjson`; rows are always NDJSON, and a path's extension may imply the format.
 
     `sent` is called with the number of bytes sent so far. Raises ValueError if the format is unknown, and OSError.
     """
@@ -65,7 +65,7 @@ def upload_of(source: AsyncSource, format: str | None, sent: Sent | None = None)
 
 def _known(format: str | None) -> str:
     if format is None:
-        raise ValueError("Give the file's format: format='csv' or format='ndjson'.")
+        raise ValueError("Specify the file's format: format='csv' or format='ndjson'.")
     if format not in MEDIA:
         raise ValueError(f"The format must be csv or ndjson, not {format!r}.")
     return format

@@ -1,4 +1,4 @@
-"""Values that JSON has no type for, in the API's form."""
+"""Values for which JSON has no type, in the API's form."""
 
 from __future__ import annotations
 

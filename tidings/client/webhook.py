@@ -43,15 +43,16 @@ def verify(
 ) -> Any:
     """The content of the webhook, if it is genuine and recent.
 
-    `headers` in any case, `body` the bytes as received, `secrets` what `GET /v1/endpoints/{id}/secret` returns, several
-    during a rotation, or a `whpk_` public key. The same webhook may arrive more than once, with the same `webhook-id`
-    header each time.
+    The case of `headers` does not matter. `body` is the bytes as received. `secrets` is the secret that
+    `GET /v1/endpoints/{id}/secret` returns (or several, during a rotation), or a `whpk_` public key. The same webhook
+    may arrive more than once, with the same `webhook-id` header each time.
 
-    `scheme` names another sender ("github", "stripe"), or describes one as `{"check": {...}}`; then `secrets` are that
-    sender's. Some schemes sign `method` and `url`: the public URL that the sender calls, with its query. `settings` are
-    required by a few schemes, and `fetch` gets the certificates and keys of those that publish them (it may cache them
-    for hours). `tolerance_seconds` defaults to the limit that the sender's documents or libraries set: 300 for ours,
-    none for some. `now` is a function that returns seconds since 1970, or that number.
+    `scheme` is the name of another sender ("github", "stripe"), or describes one as `{"check": {...}}`; `secrets` are
+    then that sender's. Some schemes sign `method` and `url`: the public URL that the sender calls, including the query.
+    `settings` are required by a few schemes. `fetch` is called to fetch the certificates and keys that some senders
+    publish (it may cache them for hours). `tolerance_seconds` defaults to the tolerance in the sender's documentation
+    or libraries: 300 for Tidings, none for some senders. `now` is the number of seconds since 1970, or a function that
+    returns it.
 
     Returns the JSON value of the body, the fields of a form as a dict, or else the body itself. Raises BadSignature if
     the webhook is not genuine; ValueError, naming the argument, if nothing could be verified with these arguments.
@@ -82,7 +83,7 @@ def _fetched(needs: Sequence[Needed], fetch: Callable[[Needed], bytes] | None) -
 
 
 def _refusal(verdict: Verdict, url: str) -> ValueError:
-    """The error to raise: a call that could not verify anything is not a forged webhook."""
+    """The error to raise. If the arguments could not verify any webhook, this one is not reported as forged."""
     if verdict.reason == "bad_secret":
         return ValueError(f"secrets: {verdict.detail}")
     if verdict.reason == "wrong_url" and not url:
@@ -102,7 +103,7 @@ def _check_call(
     settings: object,
     fetch: object,
 ) -> None:
-    """Raise ValueError for an argument of the wrong type, which would fail far from here, or look like a forgery."""
+    """Raise ValueError for an argument of the wrong type, which would fail later, or look like a forgery."""
     keys = (secrets,) if isinstance(secrets, str) else secrets
     named = settings.items() if isinstance(settings, Mapping) else None if settings else ()
     for name, given, fits, wanted in (
@@ -144,7 +145,7 @@ def _verifier(
 
 
 def _argument(pointer: str) -> str:
-    """The argument of `verify` that a place is in, and the place in a scheme."""
+    """The argument of `verify` that is wrong, with the place in it if it is a scheme."""
     name = pointer.split("/")[1] if pointer else "scheme"
     return name if name in ("secrets", "settings", "scheme") else f"scheme, at {pointer}"
 

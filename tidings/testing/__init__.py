@@ -1,4 +1,4 @@
-"""For tests, ours and users': a receiver of webhooks, a server in a temp folder, a clock that is moved by hand.
+"""For our tests and those of users: a receiver of webhooks, a server in a temporary folder, a clock to move by hand.
 
 from tidings.testing import Receiver, TestServer
 

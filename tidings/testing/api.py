@@ -1,4 +1,4 @@
-"""Calling a server's API from tests: one plain HTTP call at a time, nothing kept between calls."""
+"""Calls a server's API from tests: one plain HTTP call at a time, with nothing kept between calls."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import msgspec
 
 TIMEOUT_SECONDS = 60.0
 OPERATOR_KEY = "tdk_tests-only-operator-key-0000000000000000000"
-"""The operator's key of every server that tests start."""
+"""The operator's key of all servers that tests start."""
 LOOPBACK = "127.0.0.0/8"
 
 
 class ApiReply(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer. Header names are in lower case."""
+    """A response. Header names are lowercase."""
 
     status: int
     headers: Mapping[str, str]
@@ -30,7 +30,7 @@ class ApiReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiError(Exception):
-    """An answer that is not 2xx. `problem` holds the problem details (RFC 9457), if it had any."""
+    """A response with a status other than 2xx. `problem` contains the problem details (RFC 9457), if there were any."""
 
     def __init__(self, call: str, reply: ApiReply) -> None:
         self.status = reply.status
@@ -43,7 +43,7 @@ class ApiError(Exception):
 
 
 class Api:
-    """Calls as the holder of one key. `key` may be None: then no key is sent. `seconds`: how long a call may take."""
+    """Calls with one key, or without one if `key` is None. `seconds`: how long a call may take."""
 
     def __init__(self, url: str, key: str | None, seconds: float = TIMEOUT_SECONDS) -> None:
         self.url, self.key, self._seconds = url, key, seconds
@@ -57,7 +57,7 @@ class Api:
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
     ) -> ApiReply:
-        """One call, whatever the answer. `body`: JSON values, or bytes that are sent as they are.
+        """Make one call; returns the response whatever its status. `body`: JSON values, or bytes to send unchanged.
 
         A list in `query` repeats the parameter. Raises OSError.
         """
@@ -80,23 +80,23 @@ class Api:
             connection.close()
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON of an answer. Raises ApiError for any status but 2xx."""
+        """GET; returns the JSON of the response. Raises ApiError for any status but 2xx."""
         return self._ask("GET", path, None, **query)
 
     def post(self, path: str, body: Any = None, **query: Any) -> Any:
-        """Send JSON; the JSON of the answer. Raises ApiError."""
+        """POST JSON; returns the JSON of the response. Raises ApiError."""
         return self._ask("POST", path, body, **query)
 
     def put(self, path: str, body: Any) -> Any:
-        """PUT and return the JSON."""
+        """PUT JSON; returns the JSON of the response. Raises ApiError."""
         return self._ask("PUT", path, body)
 
     def patch(self, path: str, body: Any) -> Any:
-        """Send a merge patch; the JSON of the answer. Raises ApiError."""
+        """PATCH with a merge patch; returns the JSON of the response. Raises ApiError."""
         return self._ask("PATCH", path, body)
 
     def delete(self, path: str) -> Any:
-        """The JSON of the answer, None if it is empty. Raises ApiError."""
+        """DELETE; returns the JSON of the response, None if it is empty. Raises ApiError."""
         return self._ask("DELETE", path, None)
 
     def pages(self, path: str, **query: Any) -> list[Any]:
@@ -111,13 +111,13 @@ class Api:
             cursor = {"cursor": page["next_cursor"]}
 
     def register(self, url: str, **options: Any) -> tuple[str, str]:
-        """Register an endpoint; its id and its signing secret. Raises ApiError."""
+        """Register an endpoint; returns its id and its signing secret. Raises ApiError."""
         endpoint: str = self.post("/v1/endpoints", {"url": url, **options})["id"]
         secret: str = self.get(f"/v1/endpoints/{endpoint}/secret")["secret"]
         return endpoint, secret
 
     def publish(self, type: str, data: Any = None, **more: Any) -> str:
-        """Publish one event; its id. Raises ApiError."""
+        """Publish one event; returns its id. Raises ApiError."""
         event: str = self.post("/v1/events", {"type": type, "data": {} if data is None else data, **more})["id"]
         return event
 

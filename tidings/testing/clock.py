@@ -10,9 +10,9 @@ from tidings.model.moment import SECOND, Micros
 
 
 class FakeClock:
-    """Begins at `start` (now, if left out) and moves by `advance` and `set_by`; with `ticking` also as time passes.
+    """Begins at `start` (by default now), and is moved with `advance` and `set_by`; with `ticking`, it also runs.
 
-    May be read and moved from any thread. Everything that sleeps by it is woken by each move.
+    May be read and moved from any thread. Each move wakes everything that sleeps by this clock.
     """
 
     def __init__(self, start: Micros | None = None, *, ticking: bool = False) -> None:
@@ -22,7 +22,7 @@ class FakeClock:
         self._begun = time.monotonic_ns()
         self._at: Micros = time.time_ns() // 1000 if start is None else start
         self.stepped: Micros = 0
-        """By how much it was set in all."""
+        """The sum of all `set_by`, in microseconds."""
 
     def now(self) -> Micros:
         """The time of day in microseconds since the epoch."""
@@ -36,7 +36,7 @@ class FakeClock:
             self._wakes.append(wake)
 
     def advance(self, seconds: float) -> Micros:
-        """Move on by `seconds`, which may be fractions but not negative. Returns the new time."""
+        """Move forward by `seconds`, which may be a fraction but not negative. Returns the new time."""
         if seconds < 0:
             raise ValueError(f"the clock can only move forward, not by {seconds:g} seconds")
         with self._lock:
@@ -47,7 +47,7 @@ class FakeClock:
         return self.now()
 
     def set_by(self, seconds: float) -> Micros:
-        """Set it forwards or backwards, as an operator or NTP would: no time passes by that. Returns the new time."""
+        """Set the clock forwards or backwards, as an operator or NTP would: no time passes. Returns the new time."""
         with self._lock:
             self._at += round(seconds * SECOND)
             self.stepped += round(seconds * SECOND)

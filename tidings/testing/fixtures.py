@@ -1,7 +1,7 @@
 """Fixtures for pytest. In a `conftest.py`: `pytest_plugins = ["tidings.testing.fixtures"]`.
 
-`tidings_server` is a fresh server of the test's own; with `tidings_clock` asked for too, its clock stands still until
-the test moves it. `webhook_receiver` takes webhooks at `webhook_receiver.url("/any/path")`.
+`tidings_server` is a fresh server for each test. If the test also uses `tidings_clock`, the server's clock stands still
+until the test moves it. `webhook_receiver` receives webhooks at `webhook_receiver.url("/any/path")`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def tidings_clock() -> FakeClock:
 
 @pytest.fixture
 def tidings_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TestServer]:
-    """A server in a temp folder, running in this process."""
+    """A server in a temporary folder, running in this process."""
     clock: FakeClock | None = None
     if "tidings_clock" in request.fixturenames:
         clock = request.getfixturevalue("tidings_clock")

@@ -8,14 +8,14 @@ import secrets
 import socket
 
 FROM, EACH, RANGES = 15_000, 1_000, 17
-"""Below those that Linux gives to programs that ask for any, so that none is given away while its server is down."""
+"""Ports below the ephemeral ones of Linux, so that none is given to another program while its server is down."""
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on. Processes that run tests side by side choose from different ones."""
+    """A port of 127.0.0.1 that nobody listens on. Processes that run tests in parallel choose from different ranges."""
     first = FROM + os.getpid() % RANGES * EACH
     while True:
-        # Not by `random`: tests seed it, and would all choose the same.
+        # Not with `random`: tests seed it, and would all choose the same port.
         port = first + secrets.randbelow(EACH)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -23,10 +23,9 @@ STOP_SECONDS = 20.0
 class ProcessServer:
     """One server process; use it in a `with`, or `start` and `stop`. A restart finds the same folder and port.
 
-    `movable_clock`: run the server of `tidings.testing.serve`, whose clock `advance` and `set_by` move; else `tidings
-    serve`.
-    `config`: the tidings.yaml that it runs with; without one it reads none, wherever it is started.
-    `settings` are those of the server, such as `max_body_bytes=2048`; they are stronger than the file.
+    `movable_clock`: run `tidings.testing.serve`, whose clock `advance` and `set_by` move, instead of `tidings serve`.
+    `config`: the server's tidings.yaml; without it, the server reads no file, wherever it is started.
+    `settings` are those of the server, such as `max_body_bytes=2048`; they override the file.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class ProcessServer:
 
     @property
     def log(self) -> str:
-        """What it has written so far, over all its starts."""
+        """What the server has logged so far, over all its starts."""
         path = self.folder / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -94,7 +93,7 @@ class ProcessServer:
         until(self._is_ready, "the server is ready", START_SECONDS)
 
     def stop(self) -> int:
-        """Stop it as SIGTERM does (or the end of its input), and answer its exit status."""
+        """Stop it with SIGTERM (or by ending its input); returns its exit status."""
         process = self.process
         if process is None:
             return 0
@@ -111,7 +110,7 @@ class ProcessServer:
         return status
 
     def kill(self) -> None:
-        """End it as kill -9 does: nothing is finished, nothing is written down."""
+        """End it as kill -9 does: nothing is finished, and nothing is saved."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -123,11 +122,11 @@ class ProcessServer:
         self.start()
 
     def advance(self, seconds: float) -> str:
-        """Move the clock of a server with `movable_clock`; the new time, RFC 3339."""
+        """Move the clock of a server with `movable_clock`; returns the new time (RFC 3339)."""
         return self._move("advance", seconds)
 
     def set_by(self, seconds: float) -> str:
-        """Set that clock forwards or backwards: no time passes by that, unlike by `advance`. The new time, RFC 3339."""
+        """Set that clock forwards or backwards; unlike with `advance`, no time passes. Returns the new time."""
         return self._move("set_by", seconds)
 
     def _move(self, how: str, seconds: float) -> str:
@@ -147,7 +146,7 @@ class ProcessServer:
             raise RuntimeError(f"the server did not start:\n{self.log[-2000:]}")
         try:
             reply = self.api.with_key(None).call("GET", "/readyz")
-            # On a full disk it runs, and says that it takes no writes.
+            # On a full disk, the server runs, and reports that it accepts no writes.
             return reply.status == 200 or "Writes are refused" in reply.json["detail"]
         except OSError:
             return False

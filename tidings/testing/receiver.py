@@ -27,23 +27,23 @@ START_SECONDS = 10.0
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that came whole. Header names are in lower case."""
+    """One request that arrived completely. Header names are lowercase."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     at: float
-    """When it had come, in seconds of `time.monotonic`."""
+    """When the request had arrived, in seconds of `time.monotonic`."""
 
     @property
     def id(self) -> str:
-        """Its `webhook-id`, the same in every try."""
+        """Its `webhook-id`, the same in every attempt."""
         return self.headers.get("webhook-id", "")
 
     @property
     def timestamp(self) -> int:
-        """Its `webhook-timestamp`: when this try was signed, in seconds since the epoch."""
+        """Its `webhook-timestamp`: when this attempt was signed, in seconds since the epoch."""
         return int(self.headers["webhook-timestamp"])
 
     @property
@@ -53,13 +53,13 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Choose = Callable[[Received], Reaction | int | None]
-"""From a request to the reaction, or its status; None: as the script says."""
+"""Chooses the reaction to a request, or its status; None leaves the choice to the script."""
 Check = Callable[[Received], object]
-"""Raises where a request is not to be accepted; it is then answered 400."""
+"""Raises if a request must not be accepted; the response is then 400."""
 
 
 class Receiver:
-    """One receiver; use it in a `with`, or `start` and `stop`. Other threads than its own may call its methods."""
+    """One receiver; use it in a `with`, or `start` and `stop`. Any thread but its own may call its methods."""
 
     def __init__(self, check: Check | None = None, *, on_request: Callable[[Received], None] | None = None) -> None:
         self._check, self._on_request = check, on_request
@@ -71,11 +71,11 @@ class Receiver:
         self._under_way = 0
         self._server: asyncio.Server | None = None
         self.connections = 0
-        """How many connections were ever taken."""
+        """The number of connections accepted so far."""
         self.most_at_once = 0
-        """The most requests that were ever under way at the same time."""
+        """The maximum number of concurrent requests so far."""
         self.refused: list[tuple[Received, Exception]] = []
-        """What `check` refused, with its reason."""
+        """The requests that `check` refused, each with the reason."""
         # This socket keeps the port ours while we are down: it is bound, but nobody listens on it.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -118,7 +118,7 @@ class Receiver:
         self._do(self._listen())
 
     def answer(self, *reactions: Reaction | int, path: str | None = None) -> None:
-        """React so from now on: each reaction once, in turn, and the last one ever after. A number is a status.
+        """From now on, react with each reaction once, in turn, and then always with the last. A number is a status.
 
         `path`: only to requests of this path (with its query, if any).
         """
@@ -129,21 +129,21 @@ class Receiver:
             self._scripts[path] = script
 
     def answer_by(self, choose: Choose | None) -> None:
-        """Let a function choose the reaction to each request from now on; None ends that."""
+        """From now on, let a function choose the reaction to each request; None ends this."""
         with self._changed:
             self._choose = choose
 
     def release(self) -> None:
-        """Send the answers that a reaction with `waits` holds back."""
+        """Send the responses that reactions with `waits` hold back."""
         self._loop.call_soon_threadsafe(self._release)
 
     def requests(self, path: str | None = None) -> list[Received]:
-        """What has come so far, in the order in which it came whole."""
+        """The requests so far, in the order in which they had arrived completely."""
         with self._changed:
             return [each for each in self._requests if path is None or each.path == path]
 
     def wait_for(self, count: int, seconds: float = 10.0, path: str | None = None) -> list[Received]:
-        """What has come, once that is at least `count` requests. Raises NotInTime."""
+        """The requests so far, once there are at least `count` of them. Raises NotInTime."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while True:
@@ -154,7 +154,7 @@ class Receiver:
                     raise NotInTime(f"expected {count} requests within {seconds:g} s, but got {len(found)}")
 
     def clear(self) -> None:
-        """Forget what has come."""
+        """Drop the requests so far."""
         with self._changed:
             self._requests.clear()
             self.refused.clear()
@@ -222,13 +222,13 @@ class Receiver:
                 self._under_way -= 1
 
     def _note(self, received: Received) -> Reaction:
-        """Write the request down and choose the reaction."""
+        """Record the request, and choose the reaction."""
         wrong: Exception | None = None
         if self._check is not None:
             try:
                 self._check(received)
             except Exception as error:
-                # Whatever a verifying library raises is its way to say no.
+                # Whatever a verifying library raises means that it refuses the request.
                 wrong = error
         if self._on_request is not None:
             self._on_request(received)
@@ -247,7 +247,7 @@ class Receiver:
             return script.pop(0) if len(script) > 1 else script[0]
 
     async def _rest(self, reaction: Reaction, reader: asyncio.StreamReader) -> None:
-        """Hold the answer back as long as the reaction says. Raises ConnectionError once the other side gives up."""
+        """Hold the response back as long as the reaction says. Raises ConnectionError if the other side gives up."""
         free, until = self._free, time.monotonic() + reaction.delay_seconds
         while reaction.silent or (reaction.waits and not free.is_set()) or time.monotonic() < until:
             if reader.at_eof() or reader.exception() is not None:
@@ -256,7 +256,7 @@ class Receiver:
 
 
 async def _react(reaction: Reaction, writer: asyncio.StreamWriter, *, head: bool) -> bool:
-    """Send the answer. Returns whether the connection stays open."""
+    """Send the response. Returns whether the connection stays open."""
     size = reaction.huge_bytes or len(reaction.body)
     lines = [f"HTTP/1.1 {reaction.status} So", *(f"{name}: {value}" for name, value in reaction.headers.items())]
     if reaction.status >= 200 and reaction.status not in (204, 304):

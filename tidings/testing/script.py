@@ -1,4 +1,4 @@
-"""How a receiver reacts to a request: the answer, its pace, and the ways in which it can misbehave."""
+"""How a receiver reacts to a request: the response, its pace, and the ways in which it can misbehave."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Reaction(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     delay_seconds: float = 0.0
-    """How long the first byte of the answer is held back."""
+    """How long the first byte of the response is held back."""
     drip_seconds: float = 0.0
-    """The body leaves byte by byte, with this long a rest after each."""
+    """If set, the body is sent byte by byte, with a pause of this many seconds after each byte."""
     huge_bytes: int = 0
-    """Instead of `body`: this many bytes, in chunks."""
+    """If set, this many bytes are sent, in chunks, instead of `body`."""
     silent: bool = False
-    """Never answers; the connection stays open until the other side gives up."""
+    """Never responds; the connection stays open until the other side gives up."""
     breaks_off: bool = False
     """Announces the whole body, sends half of it, and closes the connection."""
     waits: bool = False
-    """Holds the answer back until `Receiver.release` is called."""
+    """Holds the response back until `Receiver.release` is called."""
 
     @classmethod
     def redirect(cls, to: str, status: int = 302) -> Reaction:

@@ -1,8 +1,9 @@
 """`python -m tidings.testing.serve --data DIR --port N`: a server in a separate process whose clock can be moved.
 
-Like `tidings serve` it reads the variables, and the file that TIDINGS_CONFIG names.
+Like `tidings serve` it reads the variables, and the file at TIDINGS_CONFIG.
 Its clock runs, and is moved by lines on standard input: `advance SECONDS` lets time pass, `set_by SECONDS` sets the
-clock. Each is answered with `now TIME` once everybody who sleeps by it has been woken. It stops when its input ends.
+clock. The response to each is `now TIME`, once everything that sleeps by the clock has been woken. The server stops
+when its input ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A whole server inside the test's own process: in a thread, in a temp folder, with a clock of the test's choice."""
+"""A whole server in the test's own process: in a thread, in a temporary folder, with a clock that the test chooses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STOP_SECONDS = 30.0
 class TestServer:
     """One server; use it in a `with`, or `start` and `stop`. A restart finds the same folder, port and database.
 
-    `chance` answers 0 to 1 and spreads retries; the default 0.5 makes every delay exactly what the schedule says.
+    `chance` returns a number from 0 to 1 that spreads retries; with the default, 0.5, delays are exactly as scheduled.
     `settings` are those of the server, such as `max_body_bytes=2048`.
     """
 
@@ -65,7 +65,7 @@ class TestServer:
             shutil.rmtree(self._made, ignore_errors=True)
 
     def start(self) -> TestServer:
-        """Start and wait until it takes requests. Raises what stopped it from starting."""
+        """Start, and wait until the server accepts requests. Raises the error that prevented the start."""
         settings = read_settings(self._flags, {})
         if settings.workers > 1:
             raise SettingsError("A TestServer is one server in this process. For workers, use a ProcessServer.")
@@ -84,7 +84,7 @@ class TestServer:
         return self
 
     def stop(self) -> None:
-        """Stop as SIGTERM would: finish what is in flight, write it down, close."""
+        """Stop as SIGTERM would: finish the work in progress, save the results, close."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -98,7 +98,7 @@ class TestServer:
 
     @property
     def server(self) -> Server | None:
-        """The server itself, once it was started; if it has joined others, the one of its present role."""
+        """The server itself, once it was started; if it has joined others, the server of its current role."""
         node: Any = self._node
         found: Server | None = node.server if self._flags.get("join") else node
         return found

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.005, 0.04
-"""How long it pauses between two looks, at first and at most. A look is often a call, which takes processor time."""
+"""The pauses between two checks, at first and at most. A check is often a call, which takes processor time."""
 LONGER = 1.25
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ class NotInTime(AssertionError):
 
 
 def until(look: Callable[[], T | Literal[False] | None], what: str, seconds: float = 10.0) -> T:
-    """Look again and again until `look` answers something true, and answer that. Raises NotInTime."""
+    """Call `look` repeatedly until it returns something true; returns that. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     pause = FIRST_LOOK_SECONDS
     while True:

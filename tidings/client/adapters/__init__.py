@@ -1,1 +1,1 @@
-"""Adapters for web frameworks: each verifies a webhook before a view gets it. Import the one that you need."""
+"""Adapters for web frameworks: each verifies webhooks before they reach a view. Import the one that you need."""

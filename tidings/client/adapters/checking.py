@@ -1,4 +1,4 @@
-"""What the adapters share: a request becomes the webhook in it, or the response to its sender."""
+"""What the adapters share: it turns a request into the webhook in it, or into the response to its sender."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VerifiedWebhook:
     """A webhook that is genuine. `request` is the framework's own request.
 
     `value` is the JSON value of the body, the fields of a form as a dict, or else the bytes. `id` is the same in every
-    try of one delivery, and `type` what the sender calls the event; None if it does not say.
+    attempt of one delivery, and `type` is the sender's name for the event; each is None if the sender does not send it.
     """
 
     value: Any
@@ -46,10 +46,10 @@ class WebhookChecker:
 
     Raises Refused for an unknown scheme, or a malformed secret or setting.
 
-    `scheme` is a name (`tidings schemes` lists them) or a scheme of your own, `{"check": {...}}`; the default is that
-    of Tidings. `public_url` is the URL that senders use instead of the origin that the framework sees, for schemes
-    that sign it. `fetch` gets the certificates and keys that a few senders publish, and is asked to confirm their
-    subscriptions; `keep_secret` gets the secret of those that hand it over.
+    `scheme` is a name (`tidings schemes` lists them) or your own scheme, `{"check": {...}}`; the default is the scheme
+    of Tidings. `public_url` replaces the origin that the framework sees, for schemes that sign the URL. `fetch` is
+    called to fetch the certificates and keys that a few senders publish, and to confirm their subscriptions;
+    `keep_secret` is called with the secret of senders that hand it over in a request.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class WebhookChecker:
         self._scheme, self._public_url = known, public_url.rstrip("/")
         self._keep_secret, self._now = keep_secret, now
         self.fetch = fetch
-        """It may take a while, so an adapter with an event loop calls `take` in a thread."""
+        """Fetches keys and confirms subscriptions. This may block, so adapters with an event loop use a thread."""
 
     def take(
         self,
@@ -137,7 +137,7 @@ def _plain(status: int, text: str) -> AdapterReply:
 
 
 def target_of(environ: Mapping[str, Any], path: str) -> str:
-    """The path and query of a WSGI request as sent, or encoded again if the server does not provide them."""
+    """The path and query of a WSGI request as sent; if the WSGI server does not provide them, encoded again."""
     for name in ("RAW_URI", "REQUEST_URI"):
         raw = environ.get(name)
         if isinstance(raw, str) and raw.startswith("/"):

@@ -1,10 +1,10 @@
-"""Django: a view that gets webhooks.
+"""Django: a view that receives webhooks.
 
     @webhook("github", settings.GITHUB_SECRET)
     def github(received):
         print(received.type, received.value)
 
-It is exempt from CSRF tokens, because the signature replaces them. `async` views work as well.
+The view is exempt from CSRF tokens, because the signature replaces them. `async` views work as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ View = Callable[..., Any]
 
 
 def webhook(*args: Any, **options: Any) -> Callable[[View], View]:
-    """Give a view only genuine webhooks, as `VerifiedWebhook` instead of the request.
+    """Pass only genuine webhooks to a view, as a `VerifiedWebhook` instead of the request.
 
     The arguments are those of `WebhookChecker`. Other requests get a 401 with the reason, and handshakes get the
     response that their senders expect. If the view returns None, the response is 204, or what the sender expects.

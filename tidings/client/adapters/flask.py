@@ -1,4 +1,4 @@
-"""Flask: a view that gets webhooks.
+"""Flask: a view that receives webhooks.
 
 @app.route("/in/stripe", methods=["POST"])
 @webhook("stripe", os.environ["STRIPE_SECRET"])
@@ -20,7 +20,7 @@ View = Callable[..., Any]
 
 
 def webhook(*args: Any, **options: Any) -> Callable[[View], View]:
-    """Give a view only genuine webhooks, as `VerifiedWebhook` in its first parameter.
+    """Pass only genuine webhooks to a view, as a `VerifiedWebhook` in its first parameter.
 
     The arguments are those of `WebhookChecker`. Other requests get a 401 with the reason, and handshakes get the
     response that their senders expect. If the view returns None, the response is 204, or what the sender expects.

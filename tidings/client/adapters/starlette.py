@@ -1,4 +1,4 @@
-"""Starlette and FastAPI: an endpoint that gets webhooks.
+"""Starlette and FastAPI: an endpoint that receives webhooks.
 
     @app.post("/in/slack")
     @webhook("slack", os.environ["SLACK_SECRET"])
@@ -22,13 +22,13 @@ from starlette.responses import Response
 from tidings.client.adapters.checking import AdapterReply, VerifiedWebhook, WebhookChecker
 
 REQUEST = "webhook_request"
-"""The parameter with the request, instead of the endpoint's first."""
+"""The name of the parameter for the request, which replaces the endpoint's first parameter."""
 
 Endpoint = Callable[..., Any]
 
 
 def webhook(*args: Any, **options: Any) -> Callable[[Endpoint], Endpoint]:
-    """Give an endpoint only genuine webhooks, as `VerifiedWebhook` in its first parameter.
+    """Pass only genuine webhooks to an endpoint, as a `VerifiedWebhook` in its first parameter.
 
     The arguments are those of `WebhookChecker`. Other requests get a 401 with the reason, and handshakes get the
     response that their senders expect. If the endpoint returns None, the response is 204, or what the sender expects.
