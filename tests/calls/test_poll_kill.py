@@ -124,7 +124,9 @@ def test_the_copy_equals_the_source_after_kills(tmp_path: Path, database: str | 
         server.api.post("/v1/links/pull:pause")
 
         def reset() -> bool:
-            # The pause may have met a run anywhere: not routed yet, on its way, or interrupted.
+            # The pause may have met a run anywhere: not routed yet, on its way, or waiting for another attempt.
+            for run in server.api.pages("/v1/deliveries", link="pull", state="waiting"):
+                server.api.call("POST", f"/v1/deliveries/{run['id']}:cancel")
             reply = server.api.call("POST", "/v1/links/pull:reset")
             assert reply.status == 200 or reply.json["code"] == "running", reply
             return reply.status == 200

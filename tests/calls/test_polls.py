@@ -507,6 +507,19 @@ def test_a_reset_begins_again_and_emits_nothing_twice(calls: Calls, source: Sour
     assert calls.api.call("POST", "/v1/links/none:reset").status == 404
 
 
+def test_a_reset_while_a_run_waits_for_another_attempt_needs_that_it_is_cancelled(calls: Calls, source: Source) -> None:
+    source.fails = [Reaction(status=503)]
+    poll(calls)
+    [run] = until(
+        lambda: [each for each in calls.api.pages("/v1/deliveries", link="pull") if each["attempts"]], "tried"
+    )
+    calls.api.post("/v1/links/pull:pause")
+    refused = calls.api.call("POST", "/v1/links/pull:reset")
+    assert refused.json["code"] == "running" and "cancel its delivery" in refused.json["detail"]
+    calls.api.post(f"/v1/deliveries/{run['id']}:cancel")
+    assert calls.api.call("POST", "/v1/links/pull:reset").status == 200
+
+
 def test_an_object_that_should_have_been_a_list_is_explained(calls: Calls, source: Source) -> None:
     source.fails = [Reaction(status=200, body=b'{"contacts": [{"id": 1}]}', headers=JSON)]
     poll(calls, each=None)

@@ -101,10 +101,11 @@ class TimerRuns:
             raise Conflict(detail, code="no_emit")
         row = timers.of(db, link.num)
         if row is not None and timers.is_running(db, row):
-            raise Conflict(
-                f"{name} is still busy with the run {row.run}. Pause the link, or reset it once the run has ended.",
-                code="running",
+            detail = (
+                f"{name} is still busy with the run {row.run}. Reset it once the run has ended; if the run waits for "
+                "another attempt, you can cancel its delivery. Pause the link to prevent further runs."
             )
+            raise Conflict(detail, code="running")
         records = 0
         if forget:
             tenant = None if link.tenant == ALL_TENANTS else link.tenant
