@@ -261,7 +261,7 @@ def test_an_answer_that_cannot_be_read_is_a_sentence(nodes: Nodes, taker: TestSe
     with other_sender(nodes, answers(data)):
         reply = taker.api.call("POST", "/v1/links/x:pause")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
-    assert "It is unknown whether it was carried out" in reply.json["detail"]
+    assert "It is unknown whether the request was carried out" in reply.json["detail"]
 
 
 @pytest.mark.parametrize(
