@@ -220,7 +220,7 @@ class Collections:
         return refusals
 
     def _follow(self, db: Db, plan: Plan, present: Mapping[str, Collection]) -> None:
-        """Adapt the permits of keys, and links that edit items of a collection that is renamed."""
+        """Adapt the permits of keys, and the links that edit items, if a collection is renamed."""
         renamed = {pair.before.name: pair.after.name for pair in plan.pairs if pair.before.name != pair.after.name}
         for link in self._catalog.declared_links(db).values() if renamed else ():
             if getattr(link.what, "collection", None) in renamed:

@@ -70,9 +70,10 @@ class Deliveries:
         tenant: str | None = None,
         count: bool = False,
     ) -> DeliveryPage:
-        """Some of the deliveries that the caller may see. `endpoint`, `link`, `tenant`: only those to it.
+        """Some of the deliveries that the caller may see.
 
-        `link` is a name, which includes deleted links of that name. Raises Invalid.
+        `endpoint`, `link`, `tenant`: only deliveries to these. `link` is a name, and also stands for deleted links of
+        that name. Raises Invalid.
         """
         caller.need(READ)
         snapshot = self._catalog.now

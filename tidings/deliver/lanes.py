@@ -161,8 +161,9 @@ class Lanes:
         return rows
 
     def _pass_by(self) -> None:
-        """If far behind: skip deliveries that only join the backlog of lagging lanes; they are in the store, and are
-        read later."""
+        """If far behind: skip deliveries that would only join the backlog of lagging lanes. They are in the store, and
+        are read later.
+        """
         lagging = [lane for lane in self.by_link.values() if lane.lagging and lane.flights and not lane.health.open]
         if len(lagging) < MANY_LANES or self._head < self._horizon:
             return

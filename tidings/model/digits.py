@@ -12,5 +12,5 @@ def is_digits(text: str) -> bool:
 
 
 def index_of(text: str) -> int | None:
-    """The place in a list that a text names; None if it names none, or one beyond every list."""
+    """The index in a list that a text gives; None if it is not an index, or is beyond every list."""
     return int(text) if is_digits(text) and len(text) <= INDEX_DIGITS_MAX else None

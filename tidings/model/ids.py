@@ -59,7 +59,7 @@ def _next_half() -> str:
 
 
 def _new_halves(count: int) -> list[str]:
-    """The last 16 characters of ids, a byte of chance for each: a tenth of the cost of `_halves`."""
+    """The last 16 characters of ids, one random byte for each: a tenth of the cost of `_halves`."""
     chance = os.urandom(_HALF_CHARS * count)
     text, firsts, fourths = chance.translate(_CHARS).decode(), _VERSION, _VARIANT
     return [
@@ -69,7 +69,7 @@ def _new_halves(count: int) -> list[str]:
 
 
 def _halves(chance: bytes) -> list[str]:
-    """The last 16 characters of ids, one for each ten bytes of chance."""
+    """The last 16 characters of ids, one for each ten random bytes."""
     pairs, found = _PAIRS, []
     for at in range(0, len(chance), _HALF_BYTES):
         low = int.from_bytes(chance[at : at + _HALF_BYTES], "big") & _CHANCE | _MARKS
@@ -82,7 +82,7 @@ def _halves(chance: bytes) -> list[str]:
 
 
 def lowest_id(prefix: str, at: Micros) -> str:
-    """What is below every id that was made at a time or later, and above all that were made before."""
+    """A text that sorts below every id made at this time or later, and above every id made before."""
     return f"{prefix}_{_millis_text(at // 1000)}"
 
 

@@ -87,7 +87,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NoSecrets(msgspec.Struct, frozen=True):
-    """Nothing of it is encrypted."""
+    """For links without any part that is encrypted."""
 
 
 EditWord = Literal["create", "put", "patch", "delete"]
@@ -176,7 +176,7 @@ class SignRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CallSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of a call is encrypted at rest."""
+    """The parts of a call that are encrypted at rest."""
 
     sign: tuple[str, ...] = ()
     """The secrets with which requests are signed."""

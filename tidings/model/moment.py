@@ -105,7 +105,7 @@ class Steps:
         self._stepped: Micros = getattr(clock, "stepped", 0)
 
     def taken(self, now: Micros) -> Micros:
-        """By how much it was set since the last call, forwards or backwards; 0: not at all."""
+        """By how much the clock was set since the last call, forwards or backwards; 0 if it was not set."""
         if self._says:
             stepped: Micros = self._clock.stepped  # type: ignore[attr-defined]
             if stepped == self._stepped:

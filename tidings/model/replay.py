@@ -17,9 +17,10 @@ ReplayState = Literal["running", "done", "cancelled"]
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """One replay. `position` is the number of the last fact looked at; all counts are numbers of deliveries.
+    """One replay. `position` is the number of the last event or delivery that was checked; all counts are numbers of
+    deliveries.
 
-    With a `filter` it is a bulk job: it retries or cancels the deliveries that fit, whatever their link (`link` 0).
+    With a `filter` it is a bulk job: it retries or cancels the deliveries that match, whatever their link (`link` 0).
     """
 
     id: str

@@ -18,7 +18,7 @@ RETRIED = frozenset({429, 502, 503, 504})
 
 
 class NotSent(msgspec.Struct, frozen=True):
-    """That the collector did not take spans."""
+    """The reason why the collector did not accept spans."""
 
     why: str
     """Which URL refused the spans, and how; a part of a sentence."""

@@ -213,9 +213,8 @@ class Handle:
             self.curl.setopt(pycurl.SSLKEY_BLOB, tls.key)
 
     def dial(self, found: Resolved, *, load: bool) -> None:
-        """Set the addresses of the target's name. The look-up's time is taken off the time limit.
-
-        `load`: libcurl may not know the addresses of this alias yet.
+        """Set the addresses of the target's name, and subtract the time of the look-up from the time limit. `load`:
+        libcurl may not know the addresses of this alias yet.
         """
         curl = self.curl
         if found is not self._found:

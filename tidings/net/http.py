@@ -381,9 +381,8 @@ class HttpClient:
         return True
 
     def _hang_up(self, fd: int) -> None:
-        """A kept connection was closed, or received unrequested data: it is not used again.
-
-        libcurl itself checks only once a second, and would take that data for the response to the next request.
+        """A kept connection was closed, or received unrequested data: it must not be used again. libcurl itself checks
+        this only once a second, and would take the data for the response to the next request.
         """
         self._resting.discard(fd)
         self._watched.pop(fd, None)

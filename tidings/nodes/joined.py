@@ -241,7 +241,7 @@ class Joined:
 
 
 def _tidy() -> None:
-    """Free what the last server has left, which was frozen together with everything that existed at its start."""
+    """Free the memory of the last server, which was frozen together with everything that existed at its start."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

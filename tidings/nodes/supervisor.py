@@ -111,7 +111,7 @@ class Supervisor:
     # --- what happens -------------------------------------------------------------------------------------------------
 
     def _pause(self, now: float) -> float | None:
-        """How long nothing is to be done."""
+        """How many seconds nothing has to be done."""
         moments = [each.due for each in self._workers if each.due is not None]
         if self._stops_at is not None:
             moments.append(self._stops_at)
@@ -222,7 +222,7 @@ class Supervisor:
         self._over(worker, status)
 
     def _over(self, worker: _Worker, status: int) -> None:
-        """Decide what to do after its exit."""
+        """Decide what to do after the worker's exit."""
         was_ready, worker.is_ready = worker.is_ready, False
         if self._is_stopping:
             self._status = self._status or (BROKEN if status else 0)

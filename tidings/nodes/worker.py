@@ -57,7 +57,7 @@ class Worker:
         self._lines.say(Said(refused=why))
 
     def turned(self) -> None:
-        """Its event loop turns."""
+        """Report that the worker's event loop is running."""
         self._lines.say(Said(turned=True))
 
     def follow(self, stop: Callable[[], None], node: Joined) -> None:

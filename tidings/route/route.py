@@ -207,9 +207,8 @@ class _Step:
         return last
 
     def _made_way(self, rows: Sequence[Row]) -> bool:
-        """The step is full. A tenant that filled most of it goes aside if others wait behind it.
-
-        Returns whether one did.
+        """The step is full: if one tenant filled most of it and others wait behind, that tenant is put aside. Returns
+        whether one was.
         """
         done, last = {row[0]: row[2] for row in rows}, rows[-1][0]
         tenant, count = Counter(done.get(seq) for seq, _ in self._pairs[-SAMPLED:]).most_common(1)[0]

@@ -56,7 +56,7 @@ class Exporter:
         return self._process.pid
 
     def fileno(self) -> int:
-        """What to wait for until it says something, or has ended."""
+        """The file descriptor to wait on until the process reports something, or has ended."""
         return self._socket.fileno()
 
     def takes(self) -> bool:

@@ -124,7 +124,7 @@ class Spans:
             self._lose()
 
     def _rest(self) -> None:
-        """Wait until there is something to pass on or to hear; then a moment longer, so that it becomes more."""
+        """Wait until there is something to pass on or to read; then a moment longer, so that more gathers."""
         self._is_idle = True
         if not self._records and not self._ended.is_set():
             poll = select.poll()

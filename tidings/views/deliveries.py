@@ -34,12 +34,13 @@ class LastView(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery to an endpoint, or through the operator's link with this name; the other one is null. `attempts` is
-    the number of attempts made, `due` the time of the next one, or null; it may be tried later, and earlier only if its
-    endpoint or link recovers from an outage, or is resumed or edited.
-    `waiting_because`: why that is not only a matter of its turn. `order`: it waits behind an earlier delivery,
-    because they are sent in order, as `held` says too; `paused`, `disabled`: its endpoint or link is, and nothing is
-    sent; `failing`: only probes are sent to it; `asked_to_wait`: it asked for a pause. `item`: for a link with
-    `split`, the list element that it is about; null if it is about the whole event.
+    the number of attempts made, and `due` the time of the next one, or null. The attempt may be made later, but earlier
+    only if the endpoint or link recovers from an outage, or is resumed or edited.
+
+    `waiting_because` says why the delivery waits, if not only for its turn. `order`: it waits behind an earlier
+    delivery, because the two are sent in order, and `held` is true; `paused`, `disabled`: its endpoint or link is, so
+    nothing is sent; `failing`: only probes are sent to it; `asked_to_wait`: it asked for a pause. `item`: for a link
+    with `split`, the list element that the delivery is about; null if it is about the whole event.
     """
 
     id: str
@@ -59,8 +60,8 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt. `answer` contains the first 16 KiB of the response; secrets in `request_headers` are masked. `edit`:
-    for a link that edits items, the item; there is no request then, and `answer` names the change. `call`: for a link
-    that calls another system, the method and the URL.
+    for a link that edits items, the edited item; there is no request then, and `answer` describes the change. `call`:
+    for a link that calls another system, the method and the URL.
     """
 
     n: int

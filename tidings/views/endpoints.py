@@ -19,10 +19,10 @@ from tidings.views.times import time_text
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """The health of an endpoint or link. `failing_since` is null if it is well. `next_probe`: nothing is sent before
-    then, because it is failing; null if it is well, or not enabled. `held_until`: nothing is sent until then, because
-    the other side asked for a pause; `held` says how. `disables_at`: a failing endpoint is disabled by the first
-    failure from then on, unless something succeeds before.
+    """The health of an endpoint or link. `failing_since` is null if it is not failing. `next_probe`: it is failing, so
+    nothing is sent before this time; null if it is not failing, or not enabled. `held_until`: the other side asked for
+    a pause, so nothing is sent before this time; `held` explains why. `disables_at`: the first failure from this time
+    on disables a failing endpoint, unless a delivery succeeds before.
     """
 
     failing_since: str | None = None

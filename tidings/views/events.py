@@ -31,7 +31,7 @@ FILTER_SECONDS = 0.05
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
     """An event. `collection`, `previous` and `changed` are set for changes of items. `actor` is the id of the key or
     link that caused it, and `request_id` the id of the request. `cause` is the id of the event that the link acted on,
-    and `hops` the number of links in a row that led to this event.
+    and `hops` the length of the chain of links that led to this event.
     """
 
     id: str

@@ -70,10 +70,11 @@ class HeaderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiptView(ReceiptSummary, frozen=True, kw_only=True):
-    """The same with headers and body, byte for byte: as `text`, or in `base64` if it is not UTF-8.
+    """A request to a hook or form with its headers and body, byte for byte: as `text`, or in `base64` if it is not
+    UTF-8.
 
-    For a refused request `explanation` says, checked now with the hook's present secrets, what would have to change,
-    and `signed` what should have been signed.
+    For a refused request, which is checked again with the hook's present secrets, `explanation` says what would have to
+    change, and `signed` what should have been signed.
     """
 
     headers: list[HeaderView]

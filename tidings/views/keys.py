@@ -27,7 +27,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreatedKey(KeyView, frozen=True, kw_only=True):
-    """A key that was made now. `key` is its text, which is shown this once."""
+    """A new key. `key` is its text, which is shown only this once."""
 
     key: str
 

@@ -72,7 +72,7 @@ class KeptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkSecretView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link signs its requests with."""
+    """The secret with which a link signs its requests."""
 
     link: str
     secret: str
@@ -314,7 +314,7 @@ class ConnectionTestView(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection reaches. Nothing was changed there.
 
     `reached`: whether the other system answered, with `status`. `accepted`: whether the credentials were accepted; null
-    if that is not known, as it is without a `path` that needs them. `says`: the same as a sentence.
+    if that is unknown, such as without a `path` that requires them. `says`: the result as a sentence.
     """
 
     connection: str

@@ -43,7 +43,7 @@ class SampleView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SchemeDetail(SchemeView, frozen=True, kw_only=True):
-    """The same with the scheme's form, as one of your own would be declared, and a sample."""
+    """A named signature scheme with its form, as you would declare a scheme of your own, and a sample."""
 
     form: dict[str, Any]
     sample: SampleView
@@ -55,7 +55,7 @@ def scheme_view(scheme: Scheme) -> SchemeView:
 
 
 def scheme_detail(scheme: Scheme) -> SchemeDetail:
-    """All about a scheme."""
+    """Everything about a scheme."""
     form = msgspec.to_builtins(scheme)
     shown = {name: form[name] for name in ("check", "handshakes", "delivery_id", "event_type") if name in form}
     return SchemeDetail(**_members(scheme), form=shown, sample=_sample(scheme))

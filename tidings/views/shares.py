@@ -36,7 +36,7 @@ class ShareReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def share_reports(caller: Caller, views: Sequence[ShareView]) -> list[ShareReport]:
-    """Everything that is shared out. Raises Forbidden for keys of one tenant."""
+    """The state of every resource that tenants share. Raises Forbidden for keys of one tenant."""
     caller.need(READ, WHOLE)
     return [_report(view) for view in views]
 

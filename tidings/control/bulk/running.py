@@ -55,9 +55,8 @@ class Found(NamedTuple):
 
 
 def query_of(snapshot: Snapshot, replay: Replay) -> DeliveryQuery:
-    """The deliveries that a bulk job is about, from its position on.
-
-    A retry leaves out those whose endpoint or link is not enabled, as nothing can be sent.
+    """The deliveries that a bulk job is about, from its position on. A retry leaves out those whose endpoint or link is
+    not enabled, because nothing can be sent to it.
     """
     wanted = msgspec.json.decode(replay.filter or "{}", type=DeliveryFilter)
     only = None if wanted.links is None else frozenset(wanted.links)
@@ -152,7 +151,9 @@ class BulkWork:
         return {row.link for row in rows}
 
     def _note(self, db: Db, found: Found, count: int) -> None:
-        """Store the job's progress. Somebody may have cancelled it in the meantime; what was done still counts."""
+        """Store the job's progress. The job may have been cancelled in the meantime; what it did until then still
+        counts.
+        """
         replay = stored.read(db, found.replay.id)
         if replay is None:
             return

@@ -32,8 +32,8 @@ _OUTCOMES = frozenset(each.name for each in OUTCOMES)
 
 
 class BulkCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which waiting deliveries to cancel: all that fit everything given. At least one of the narrowing members is
-    needed; the times are those at which deliveries were created.
+    """Which waiting deliveries to cancel: all that match everything that is given. At least one of the narrowing
+    members is required. The times are those at which deliveries were created.
     """
 
     endpoint_id: str | None = None
@@ -48,14 +48,14 @@ class BulkCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class BulkRetry(BulkCancel, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which deliveries to retry: all that fit everything given; the dead ones if `state` is left out."""
+    """Which deliveries to retry: all that match everything that is given; the dead ones if `state` is left out."""
 
     state: Literal["dead", "waiting", "cancelled", "replaced", "delivered"] = "dead"
 
 
 class BulkCount(msgspec.Struct, frozen=True):
-    """What a bulk job would do. `is_more`: counting stopped at `count`. `until`: what is created later was not counted;
-    a job with this `until` leaves it out, too.
+    """What a bulk job would do. `is_more`: counting stopped at `count`. `until`: deliveries created later were not
+    counted; a job with this `until` leaves them out too.
     """
 
     count: int

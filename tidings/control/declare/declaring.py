@@ -80,7 +80,7 @@ class Declaring:
         self.discarded.start(loop)
 
     def break_off(self) -> None:
-        """Refuse long declarations from the next slice on; the previous declarations stay in force."""
+        """Refuse long declarations from the next slice on. The previous declarations stay in force."""
         self._stopping = True
 
     async def stop(self) -> None:

@@ -20,13 +20,14 @@ TOLERANCE_SECONDS_MIN, TOLERANCE_SECONDS_MAX = 1, 10 * 365 * 86_400
 
 
 class HookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A hook: its URL is `/in/` and its `path`, and requests are let in as its `scheme` says.
+    """A hook. Its URL is `/in/` followed by its `path`, and its `scheme` determines which requests are let in.
 
-    `scheme` is the name of one (`GET /v1/schemes`), or one of your own. All `secrets` are valid at once. `{type}` in
-    `type` stands for what the sender calls an event, and `subject` says where the subject is found; or `type`, `key`
-    (the subject, which also tells repeats) and `data` are templates of `body` and `headers`. `repeats` says what
-    tells that a request came before: the sender's `delivery` id, its `content`, or nothing (`accept`). `max_bytes` is
-    the largest body, by default the setting `max_hook_bytes`, which it cannot exceed.
+    `scheme` is the name of a scheme (`GET /v1/schemes`), or a scheme of your own. All `secrets` are valid at once.
+    `{type}` in `type` stands for the sender's name for the type of the event, and `subject` says where requests contain
+    the subject; or `type`, `key` (the subject, which also identifies repeats) and `data` are templates of `body` and
+    `headers`. `repeats` says how a repeated request is recognized: by the sender's `delivery` id, by its `content`, or
+    not at all (`accept`). `max_bytes` is the maximum size of a body: by default, and at most, the setting
+    `max_hook_bytes`.
     """
 
     path: str
@@ -125,7 +126,7 @@ def _check_size(given: int | None, bytes_max: int | None) -> None:
 
 
 def _methods(scheme: schemes.Scheme) -> tuple[Method, ...]:
-    """The methods that a hook takes if it does not say: POST, and what its sender uses."""
+    """The methods that a hook accepts if none are given: POST, and those that its sender uses."""
     used = [method for method in get_args(Method) if method == scheme.sample.method]
     return ("POST", *(method for method in used if method != "POST"))
 

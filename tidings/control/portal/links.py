@@ -44,9 +44,9 @@ UNKNOWN = "This portal link is not valid. Go back to where you got it, and ask f
 
 
 class NewPortalLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A portal link to make. It can be opened once, within `expires_in` seconds; the session that follows lasts 24
-    hours. `may`: whether people can change their endpoints, or only look. Only pages of the `frame_origins` can show
-    the portal in a frame. `return_url` is where its pages lead back to.
+    """A portal link to create. It can be opened once, within `expires_in` seconds; the session that follows lasts 24
+    hours. `may`: whether people can change their endpoints, or only view them. Only pages of the `frame_origins` can
+    show the portal in a frame. `return_url` is the page to which the portal links back.
     """
 
     expires_in: int = EXPIRES_SECONDS

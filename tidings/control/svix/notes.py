@@ -41,8 +41,9 @@ def noted(notes: dict[str, Any]) -> str:
 
 
 class UidTurns:
-    """Allows one change at a time for things that get the same name, because the store does not keep two from
-    getting it."""
+    """Allows only one change at a time for each uid, because the store does not prevent two things from getting the
+    same one.
+    """
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

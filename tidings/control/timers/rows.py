@@ -100,7 +100,7 @@ def move(db: Db, catalog: Catalog, by: Micros, now: Micros) -> None:
 
 
 def _move_polls(db: Db, catalog: Catalog, by: Micros) -> None:
-    """Move polls' cursors that are moments of our clock: what changed until then was read, but nothing later."""
+    """Move the cursors of polls that are moments on our clock: what changed until then was read, but nothing later."""
     polls.move(db, by)
     for link in catalog.declared_links(db).values():
         emit = getattr(link.what, "emit", None)

@@ -40,7 +40,7 @@ class LinkTimers:
         self._background.start(loop)
 
     async def stop(self) -> None:
-        """Stop; whatever becomes due from now on waits for the next start."""
+        """Stop. Whatever becomes due from now on is left to the next start."""
         await self._background.stop()
 
     def moved(self, db: Db, by: Micros) -> None:

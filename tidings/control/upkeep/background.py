@@ -20,7 +20,7 @@ class Background:
         self._task = loop.create_task(self._work(), name=self._name)
 
     async def stop(self) -> bool:
-        """Cancel the work and wait for its end. Returns whether it was started."""
+        """Cancel the work and wait until it has ended. Returns whether it was started."""
         if self._task is None:
             return False
         self._task.cancel()

@@ -82,7 +82,7 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct):
-    """A request that is ready to be sent."""
+    """A request that is ready to send."""
 
     request: Any
     """For the action's own `send`."""

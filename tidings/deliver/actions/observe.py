@@ -214,7 +214,7 @@ class Run:
         self._look(answer, digest, self._action.observer.observations(self._run.event, answer), [])
 
     def _look(self, answer: ReadAnswer, digest: bytes, left: Iterator[Observation], found: list[Observation]) -> None:
-        """Read the records of a page for a short time; then others have their turn first."""
+        """Compare the records of a page for a short time; then other deliveries have their turn first."""
         end = time.monotonic() + LOOK_SECONDS
         for each in left:
             if self._is_large:
@@ -319,7 +319,7 @@ class Run:
         self._take_page(answer, observed, taken)
 
     def _sweep(self, cursor: Any, after: str) -> None:
-        """Delete what was not seen, in steps."""
+        """Delete, in steps, the records that the full read did not see."""
 
         def job(db: Db, again: bool) -> Any:
             return self._writes.missing(db, after, self._counts.records)

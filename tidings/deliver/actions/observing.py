@@ -73,7 +73,7 @@ class RunCounts(msgspec.Struct):
     """The number of records that had the same key as another record on their page."""
 
     def sentence(self, *, is_silent: bool, is_all: bool) -> str:
-        """For people."""
+        """The counts as a sentence for people."""
         read = f"Read {_many(self.records, 'record')} on {_many(self.pages, 'page')}"
         which, verb = "an earlier" if is_all else "a later", "was" if self.left_out == 1 else "were"
         why = f"left out, because {which} one on the page has the same key"

@@ -45,6 +45,6 @@ class KeyDone(msgspec.Struct, frozen=True):
     key: str
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
-        """Write it down."""
+        """Store the key."""
         db.run("link_once_put", link=self.link, key=self.key)
         return ()

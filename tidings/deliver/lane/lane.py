@@ -81,7 +81,7 @@ class Lane:
         self._take(link, action)
 
     def _take(self, link: AnyLink, action: Action) -> None:
-        """Work out once what depends only on the link, rather than for each delivery."""
+        """Determine, once, everything that depends only on the link and not on the delivery."""
         pacing = link.pacing
         self.link, self.action = link, action
         self.tenant = None if link.tenant == ALL_TENANTS else link.tenant
@@ -225,7 +225,7 @@ class Lane:
         return until
 
     def probe_now(self, now: Micros, *, free: bool) -> None:
-        """A person wants it to send now: if it is failing, a probe is due. `free`: its pause ends too."""
+        """Something should be sent now: if the link is failing, a probe is due. `free`: its pause ends too."""
         if not self.health.open and not (free and (self.gate.paused or self.setbacks.holds_back)):
             return
         self.health = health.probed_now(self.health, now, free=free)
@@ -235,7 +235,7 @@ class Lane:
         self.mark()
 
     def mend(self, now: Micros) -> None:
-        """What it sends was edited, so what failed may succeed: a probe is due, and its own pause is over."""
+        """Its requests were edited, so what failed may succeed: a probe is due, and its own pause is over."""
         self.mended = False
         self.edited_at = now
         self.health = health.probed_now(self.health, now)
@@ -288,7 +288,7 @@ class Lane:
         self.busy.difference_update([number for number in numbers if number not in flying] if flying else numbers)
 
     def mark(self) -> None:
-        """Its state has changed and will be stored with the next settlement."""
+        """The lane's state has changed, and will be stored with the next settlement."""
         self._marks.add(self.num)
 
     def cancel_flying(self, number: int) -> bool:

@@ -136,7 +136,7 @@ class Setbacks:
         self.trial_due = self.due_first = self.retry_next = False
 
     def forget(self) -> None:
-        """It was edited: its past does not count."""
+        """The link was edited: its past failures do not count."""
         self.resume()
         self.trust, self.failed_to, self.slow_until = TRUSTED, 0, 0
         self.last = None

@@ -81,7 +81,7 @@ class Fetched:
         return await asyncio.shield(task)
 
     def _may_fetch(self, tenant: str | None) -> bool:
-        """Take a place, to be given back, if the tenant has not fetched too often."""
+        """Take a slot, which has to be given back, if the tenant has not fetched too often."""
         now = self._clock()
         if now - self._window >= WINDOW_SECONDS:
             self._window = now

@@ -169,8 +169,9 @@ class Checker:
 
 
 def beside(found: Sequence[Place], first: Sequence[Place]) -> list[Place]:
-    """The first places, plus those of the others in other fields, as a value that is already wrong is not checked
-    again."""
+    """The first errors, and those of the others that are in other fields: a value that is already wrong is not checked
+    again.
+    """
     fields = {_field(place) for place in first}
     return [*first, *(place for place in found if _field(place) not in fields)]
 

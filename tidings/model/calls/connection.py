@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 15.0
 
 
 class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an operator chooses of a connection and that is not secret. Stored as one JSON text."""
+    """The parts of a connection that an operator chooses and that are not secret. Stored as one JSON text."""
 
     base: str
     """The URL to which paths are appended, without a trailing `/`; smtp:// or smtps:// for mail."""
@@ -66,7 +66,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token and the credentials that it was given for, as a hash: for others it is worthless."""
+    """A token, and a hash of the credentials that it was issued for: it must not be used with others."""
 
     token: AccessToken
     credentials: str

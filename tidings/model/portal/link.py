@@ -24,7 +24,7 @@ SCOPES: dict[May, tuple[str, ...]] = {"read": READING, "change": CHANGING}
 
 
 class EmptyTexts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What pages say when there is nothing to show; if empty, they use our own sentences."""
+    """What pages show if there are no entries; if a text is empty, they show our own."""
 
     endpoints: str = ""
     deliveries: str = ""

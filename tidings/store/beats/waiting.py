@@ -67,7 +67,7 @@ class Standby:
         return self._line.is_my_turn(uptime(), ahead(Peer(self.own.id, 0.0), others))
 
     def close(self) -> None:
-        """Say that it no longer stands by, and close the connection."""
+        """Report that this server no longer stands by, and close the connection."""
         if self._db is not None:
             with contextlib.suppress(StoreError):
                 if self._db.session is not None and nodes.has_nodes(self._db):

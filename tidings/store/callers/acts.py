@@ -43,7 +43,7 @@ class ActQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changed(NamedTuple):
-    """A thing of the catalogue before and after a transaction's change; None if it did not exist then."""
+    """A resource in the catalogue before and after a transaction's change; None if it did not exist then."""
 
     kind: str
     name: str

@@ -108,7 +108,7 @@ class Locks(msgspec.Struct, frozen=True):
 
 
 class Own(msgspec.Struct, kw_only=True):
-    """What a node says about itself."""
+    """What a node reports about itself."""
 
     id: str
     version: str

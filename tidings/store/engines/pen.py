@@ -54,7 +54,7 @@ Session = tuple[int, datetime]
 
 
 class Holder(msgspec.Struct):
-    """What a server knows of itself as a writer."""
+    """What a server knows about itself as a writer."""
 
     node: str
     joined: bool = False

@@ -2,7 +2,7 @@
 
 Each statement is a transaction: the count of a key is locked only while PostgreSQL carries it out, so a node that
 freezes stops nobody. If the database's machine loses power, the reservations of its last moments may be lost, and as
-many calls be allowed once more.
+many calls are allowed again.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
-"""How joined nodes learn of one another's writes: each looks by itself, and a notification says when to look.
+"""How joined nodes learn of one another's writes: each reads the positions, and notifications say when to read.
 
-What is true is in the database: the position of the events, and the catalogue's version. Every node reads both each
-LOOK_SECONDS, whatever happened to notifications, and that is the longest that it knows less than it could. Usually it
-is sooner: a node that has committed something new says so with NOTIFY, and the others wait for that on their sockets.
-Of events only those hear that want to: the sender, and who has streams or long polls.
+The truth is in the database: the position of the events, and the catalogue's version. Every node reads both every
+LOOK_SECONDS, even if notifications are lost, so it is never further behind than that. Usually it reads sooner: a node
+that has committed something new says so with NOTIFY, and the others wait for that on their sockets. Only nodes that
+need new events at once listen for those: the sender, and nodes with streams or long polls.
 
-Each notification wakes a thread and a session at both ends. So a node that commits events all the time tells only twice
-a second, and says that they *flow*: those who want them then look by themselves, SOON_SECONDS apart, which for the
-sender is what each group of its own does anyway.
+Each notification wakes a thread and a session at both ends. So a node that commits events all the time notifies the
+others only twice a second, and says that its events *flow*: nodes that want them then read every SOON_SECONDS. The
+sender does that in each of its own groups anyway.
 
 PostgreSQL lets only one transaction that notifies commit at a time, in the whole cluster. So the writer's own
 transactions never notify. It happens after a COMMIT of events or of the catalogue, on a connection that waits for no
-disk, at most once in TELL_SECONDS, in one statement that reads the positions and tells those that nobody has told yet.
-A node that has only heard of something thus tells nothing: there is no echo.
+disk, at most once every TELL_SECONDS, in one statement that reads the positions and notifies of those of which nobody
+has notified yet. So a node that has only heard of something does not notify again: there is no echo.
 
-One thread for each joined node, with one connection on which it listens, tells and looks. A notification that is lost
-with that connection is made up for by the next look. Where one node works alone, nothing of this runs.
+Each joined node has one thread for this, with one connection on which it listens, notifies and reads. If a notification
+is lost with the connection, the next read makes up for it. If a node works alone, nothing of this runs.
 """
 
 from __future__ import annotations

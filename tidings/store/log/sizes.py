@@ -137,7 +137,7 @@ def _rows(db: Db, table: str, key: str) -> int:
 
 
 def _add(parts: list[tuple[int, int]], ends: tuple[int, int] | None) -> None:
-    """Parts are kept with their sizes negated, so that the heap gives the largest first."""
+    """Sizes of parts are stored negated, so that the heap returns the largest first."""
     if ends is not None:
         heappush(parts, (ends[0] - ends[1] - 1, ends[0]))
 

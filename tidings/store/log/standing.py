@@ -1,4 +1,4 @@
-"""The state of everything: what waits and since when, what died lately, which timers failed, which requests were
+"""The state of everything: what waits and since when, what became dead lately, which timers failed, which requests were
 refused.
 
 Every look-up reads a bounded number of rows along an index, so it costs the same however much is stored.

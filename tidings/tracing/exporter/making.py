@@ -190,7 +190,9 @@ def _server(url: str) -> tuple[str, int]:
 
 
 def _about(kind: str, tenant: str | None, word: str, what: str) -> Attributes:
-    """What says what a span's event is. `word`: what we call the operation; `what`: the conventions' type of it."""
+    """The attributes that identify the event of a span. `word`: our name for the operation; `what`: its type in
+    OpenTelemetry's conventions.
+    """
     found: Attributes = {
         "messaging.system": SYSTEM,
         "messaging.operation.name": word,

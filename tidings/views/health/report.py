@@ -71,7 +71,9 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the stages are behind: events that are not routed yet, and deliveries that were not looked at yet."""
+    """How far the stages are behind: events that are not routed yet, and deliveries that the deliver stage has not
+    reached yet.
+    """
 
     deliver_alive: bool
     unrouted_events: int
@@ -105,9 +107,10 @@ class RecentRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How everything stands, in one sentence and in detail. `problems`: the worst first.
+    """The state of everything, in one sentence and in detail. `problems`: the worst first.
 
-    `problems_total`: how many there are, as far as they are known; `dead_last_hour`: deliveries that became dead.
+    `problems_total`: how many problems there are, as far as they are known; `dead_last_hour`: the number of deliveries
+    that became dead in the last hour.
     """
 
     state: State

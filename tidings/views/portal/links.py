@@ -17,8 +17,8 @@ PortalState = Literal["ready", "open", "expired", "revoked"]
 
 
 class PortalLinkView(msgspec.Struct, frozen=True, kw_only=True):
-    """A portal link, without its token. `state`: `ready` until it is opened, `open` while its session lasts. Of a
-    logo, `theme` has the SHA-256. `notes` say what is shown otherwise than the theme says.
+    """A portal link, without its token. `state`: `ready` until it is opened, `open` while its session lasts. The `logo`
+    of `theme` is only the SHA-256 of the image. `notes` lists what the pages show differently from the theme.
     """
 
     id: str
@@ -37,13 +37,13 @@ class PortalLinkView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreatedPortalLink(PortalLinkView, frozen=True, kw_only=True):
-    """A portal link that was made now. `url` holds its token, which is shown this once."""
+    """A new portal link. `url` contains its token, which is shown only this once."""
 
     url: str
 
 
 class RevokedLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """How many links of a tenant were ended, with their sessions."""
+    """How many links of a tenant were revoked, together with their sessions."""
 
     revoked: int
 

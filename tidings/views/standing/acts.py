@@ -25,7 +25,9 @@ _NOT_SHOWN = frozenset(("revision", "updated", "health", "waiting", "indexes"))
 
 
 class ActChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was changed. `before` and `after` have the members that differ; null: it did not exist."""
+    """A thing that was changed. `before` and `after` have the members that differ; null means that it did not exist
+    then.
+    """
 
     kind: str
     name: str
@@ -34,7 +36,7 @@ class ActChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what: a key called an operation. `changes` lists up to 50 things, of `changes_total`."""
+    """Who did what: a key called an operation. `changes` lists up to 50 of the `changes_total` changed things."""
 
     id: str
     created: str

@@ -27,10 +27,11 @@ REASONS_MAX = 20
 class TallyPoint(msgspec.Struct, frozen=True, kw_only=True):
     """The attempts of one minute or hour, which begins at `time`.
 
-    `accepted`: the events that were accepted, in a series of all links. The classes: `delivered`; `rejected`, there was
-    a response, but not a good one; `timeout`; `unreachable`, DNS, connection or TLS failed; `failed`, everything else
-    that went wrong; `skipped`, nothing was tried, such as a cancelled delivery. `buckets`: how many attempts took at
-    most each of the report's `bounds_ms`, and in the last one longer, each attempt counted once.
+    `accepted`: the number of accepted events, in a series of all links. The other numbers are those of attempts, by
+    result: `delivered`; `rejected`, if there was a response, but not a success; `timeout`; `unreachable`, if DNS, the
+    connection or TLS failed; `failed`, for every other failure; `skipped`, if nothing was tried, as with a cancelled
+    delivery. `buckets`: the number of attempts by duration, each counted once: in order, those that took at most each
+    of the report's `bounds_ms`, and those that took longer.
     """
 
     time: str
@@ -46,7 +47,7 @@ class TallyPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TallyTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """All steps of a series together. Null: there were no attempts."""
+    """The totals of a series. Null means that there were no attempts."""
 
     accepted: int | None
     attempts: int
@@ -105,7 +106,7 @@ class TallyHour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkTally(msgspec.Struct, frozen=True, kw_only=True):
-    """How an endpoint, or a link of the operator, does: its last 24 hours, and what waits for it now.
+    """How an endpoint or an operator's link is doing: its last 24 hours, and what waits for it now.
 
     `waiting` is counted up to 1,000.
     """
