@@ -72,7 +72,7 @@ def test_events_are_listed_and_explained(read: Read, run: Run, endpoint: Any) ->
     until(lambda: read("events", "show", event["id"])["not_matched"], "the event is routed")
     assert [each["id"] for each in read("events", "list", "--subject", "mine", "--since", "1h")] == [event["id"]]
     shown = run("events", "show", event["id"])
-    assert "the type is other.thing" in " ".join(shown.stdout.split())
+    assert "event's type is other.thing" in " ".join(shown.stdout.split())
 
 
 def test_an_endpoint_is_changed_paused_resumed_and_deleted(read: Read, run: Run, endpoint: Any) -> None:

@@ -200,6 +200,6 @@ def test_what_cannot_be_copied_is_said(target: TestServer) -> None:
 
 
 def test_a_wrong_source_is_said(run: Import, target: TestServer) -> None:
-    assert "A token of the Svix server" in run(SVIX_TOKEN="").stderr
+    assert "A token for the Svix server" in run(SVIX_TOKEN="").stderr
     assert "The Svix server refused" in run(SVIX_TOKEN="wrong").stderr
     assert "Svix server" in run(SVIX_SERVER_URL=f"{target.url}/healthz").stderr
