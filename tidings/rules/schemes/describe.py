@@ -107,12 +107,13 @@ def place_in_words(text: str) -> str:
         "part": "the signature's part ",
     }
 
-    def one(place: str) -> str:
-        kind, _, name = place.strip().partition(":")
-        return f"{kinds.get(kind, '')}`{name}`"
-
-    words = re.split(r"( [|&] )", text)
-    return "".join({" | ": " or ", " & ": " and "}.get(word) or one(word) for word in words)
+    found, before = "", ""
+    for word in re.split(r"( [|&] )", text):
+        kind, _, name = word.strip().partition(":")
+        what = "" if kind == before else kinds.get(kind, "")
+        found += {" | ": " or ", " & ": " and "}.get(word) or f"{what}`{name}`"
+        before = kind if name else before
+    return found
 
 
 def _check(check: Check) -> str:
