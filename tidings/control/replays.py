@@ -147,7 +147,7 @@ class Replays:
         link = self._link(caller, new)
         if new.which == "all" and link.timer is not None:
             detail = (
-                f"The link {link.name} acts at its own times, so it does not get events. To retry its dead deliveries, "
+                f"The link {link.name} runs on a timer, so it does not get events. To retry its dead deliveries, "
                 "use `failed`."
             )
             raise Refused("/which", "wrong_value", detail)
