@@ -182,9 +182,9 @@ def settings_page() -> str:
     return page(
         "Settings",
         "tidings/settings.py",
-        "Each setting is read from the file's section `settings` (its name), the environment (its variable) and the",
-        "command line (its flag); the last one wins. Unknown names are refused in all three. A setting that",
-        "is true or false also has a negative flag, such as `--no-allow-http`.",
+        "Each setting is read from section `settings` of the file (by its name), the environment (by its variable) and",
+        "the command line (by its flag). Flags override variables, and variables override the file. Unknown names are",
+        "refused in all three. A setting that is true or false also has a negative flag, such as `--no-allow-http`.",
         "",
         table(("name", "flag", "variable", "type", "default", "what it does"), rows),
         "",
@@ -202,7 +202,7 @@ def commands_page() -> str:
     return page(
         "Commands",
         "tidings/cli/",
-        "`tidings COMMAND --help` shows the same in the terminal.",
+        "`tidings COMMAND --help` shows the same text in the terminal.",
         *sections,
     )
 

@@ -50,7 +50,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("settings:\n  secret_key: short\n", "base64 of 32 random bytes"),
         ("collections: false\n", "line 1, column 14: Collections must be an object"),
         ("settings: 0\n", "line 1, column 11: this must be a mapping"),
-        ("settings:\n  port: [[1]]\n", "line 2, column 9: port must be a value, or a list of values"),
+        ("settings:\n  port: [[1]]\n", "line 2, column 9: port must be a single value, or a list of values"),
         ("settings: {}\n---\na: 1\n", "line 2, column 1: expected a single document in the stream, but found another"),
         ("collections:\n  t: {fields: {a: \x01}}\n", "line 2, column 19: the character U+0001 is not allowed here"),
         ('collections:\n  t: {description: "\\ud800"}\n', "line 2, column 20: there is an unpaired surrogate"),

@@ -93,7 +93,7 @@ def test_responses_of_other_servers_are_recognized(face: MakeFace, script: Scrip
 def test_a_proxys_limit_for_bodies_is_named(face: MakeFace, script: Script) -> None:
     """A relay of an outbox would only say that events stay where they are."""
     script.answers = [b"HTTP/1.1 413 Too Large\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nno"]
-    with pytest.raises(BadAnswer, match=r"A proxy answered 413, not the server: .* client_max_body_size 0"):
+    with pytest.raises(BadAnswer, match=r"A proxy, not the server, answered 413: .* client_max_body_size 0"):
         face(script.url, retries=0, timeout_seconds=2).call("send", ClientRequest("POST", "/", body=b"{}"))
 
 

@@ -75,7 +75,7 @@ HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
         ("nginx", without(NGINX_LIMIT), "body", "refused a body of 16,777,216 bytes (it answered 413)"),
         ("nginx", instead(NGINX_LIMIT, "client_max_body_size 20m;"), "body", "a body of 1,073,741,824 bytes"),
         ("nginx", instead(NGINX_LIMIT, f"{NGINX_LIMIT} proxy_ignore_headers X-Accel-Buffering;"), "stream", "buffers"),
-        ("nginx", without("X-Forwarded-For"), "address", "passes on X-Forwarded-For as the caller wrote it"),
+        ("nginx", without("X-Forwarded-For"), "address", "passes on the caller's own X-Forwarded-For header"),
         ("nginx", instead("$proxy_add_x_forwarded_for", '""'), "address", "no X-Forwarded-For arrives"),
         ("nginx", without("Forwarded "), "address", "the caller's own Forwarded header"),
         ("nginx", instead(":8080/;", ":8080;"), "proxy", "does not strip the prefix /hooks"),
@@ -85,16 +85,16 @@ HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
             "nginx",
             instead(NGINX_LIMIT, f"{NGINX_LIMIT} auth_basic private; auth_basic_user_file /dev/null;"),
             "proxy",
-            "asks for its own password",
+            "requires its own password",
         ),
         ("nginx", beside("proxy_set_header Authorization '';"), "proxy", "removes the Authorization header"),
-        ("nginx", beside("limit_except GET { deny all; }"), "proxy", "does not let a POST pass (it answered 403)"),
-        ("nginx", beside("deny all;"), "proxy", "its own rules do not let"),
+        ("nginx", beside("limit_except GET { deny all; }"), "proxy", "does not pass a POST on (it answered 403)"),
+        ("nginx", beside("deny all;"), "proxy", "its own rules forbid"),
         (
             "nginx",
             beside("limit_req zone=z;", "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/m;"),
             "proxy",
-            "A proxy answered 503, not the server: it cannot reach the server, or limits how often it may be called.",
+            "A proxy, not the server, answered 503: it cannot reach the server, or limits how often it may be called.",
         ),
         (
             "nginx",
@@ -114,7 +114,7 @@ HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
         ("caddy", instead(CADDY_PROXY, f"request_body {{\n max_size 2MB\n }}\n {CADDY_PROXY}"), "body", "16,777,216"),
         ("caddy", without("header_up"), "address", "Caddy: header_up -Forwarded;"),
         ("caddy", instead("handle_path", "handle"), "proxy", "does not strip the prefix"),
-        ("haproxy", without("set-header"), "address", "as the caller wrote it"),
+        ("haproxy", without("set-header"), "address", "the caller's own X-Forwarded-For"),
         ("haproxy", without("del-header"), "address", "HAProxy: http-request del-header Forwarded."),
         ("haproxy", without("replace-path"), "proxy", "does not strip the prefix"),
         (
@@ -151,7 +151,7 @@ def test_a_proxy_that_cuts_off_a_quiet_stream_is_named(
     monkeypatch.undo()
     assert proxy.STREAM_SECONDS > read.HEARTBEAT_SECONDS, "a heartbeat arrives in that time"
     found = judged(name, instead(old, new))
-    assert "cut off a quiet stream after 3." in found["stream"].detail, found
+    assert "cut off an idle stream after 3." in found["stream"].detail, found
 
 
 def test_a_server_that_does_not_know_its_proxy_is_named(judged: Callable[..., dict[str, Finding]]) -> None:

@@ -58,7 +58,7 @@ def _version(asked: bool) -> None:
 def _program(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Send data in through the API; Tidings sends webhooks and mail, and calls APIs.
+    """Send data to the API; Tidings sends webhooks and mail, and calls other APIs.
 
     Commands that call a server take --url (TIDINGS_URL) and --key (TIDINGS_KEY), and --json for scripts.
     """

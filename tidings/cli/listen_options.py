@@ -15,7 +15,7 @@ HookName = Annotated[
     str | None,
     typer.Option(
         "--hook",
-        help="Instead of events, forward the requests to this hook (a path or id), as received.",
+        help="Instead of events, forward the requests that this hook (its path or id) has received, unchanged.",
         metavar="HOOK",
     ),
 ]
@@ -34,15 +34,15 @@ After = Annotated[
     typer.Option(
         help=(
             "The position in the event feed to start from: start, end, or a cursor. The default is where the last run "
-            "ended. It cannot be combined with --since."
+            "ended. --after cannot be combined with --since."
         )
     ),
 ]
 From = Annotated[
     str | None,
     typer.Option(
-        help="With --hook: begin with the requests received since then: a time such as 2026-11-21T01:02:03Z, or an "
-        "age such as 2h.",
+        help="With --hook: first forward earlier requests, from this time on: a time such as 2026-11-21T01:02:03Z, or "
+        "an age such as 2h.",
         metavar="TIME",
     ),
 ]

@@ -32,7 +32,7 @@ Url = Annotated[
 ]
 """None if no URL was given; the URL is then that of the stored profile, or the default."""
 Key = Annotated[str, typer.Option(envvar="TIDINGS_KEY", help="The key to use.", metavar="KEY")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, for scripts.")]
 Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many.", metavar="NUMBER")]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidings import __version__
 
-SLOGAN = "Send data in through the API; Tidings sends webhooks and mail, and calls APIs."
+SLOGAN = "Send data to the API; Tidings sends webhooks and mail, and calls other APIs."
 SERVER, CALLS, OTHERS = "The server", "Commands that call a server", "Incoming webhooks and forms"
 
 
@@ -42,7 +42,7 @@ COMMANDS = (
     Command("logout", "login", CALLS, "Delete a stored key."),
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Post each event, or a hook's requests, to a URL on this machine."),
-    Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint or link again."),
+    Command("replay", "remote.replay", CALLS, "Resend a time range of events to an endpoint or link."),
     Command("mcp", "mcp", CALLS, "Let an assistant do what a key may do, with MCP tools."),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Create a correctly signed webhook, and send or print it."),

@@ -161,7 +161,7 @@ def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | 
     """The error for a response with status 400 or above."""
     if media.partition(";")[0].strip().lower() != "application/problem+json":
         if status in OF_PROXIES:
-            return BadAnswer(f"A proxy answered {status}, not the server: {OF_PROXIES[status]}.")
+            return BadAnswer(f"A proxy, not the server, answered {status}: {OF_PROXIES[status]}.")
         return BadAnswer(f"The server answered {status} without a reason. Is this the URL of a Tidings server?")
     try:
         problem = json.loads(body)

@@ -46,7 +46,7 @@ def link(
     ] = None,
     product: Annotated[str | None, typer.Option(help="The name to show, such as your product's.")] = None,
     accent: Annotated[str | None, typer.Option(help="The colour of the buttons, such as #0a7cff.")] = None,
-    logo: Annotated[str | None, typer.Option(help="An image file of at most 64 KiB.", metavar="FILE")] = None,
+    logo: Annotated[str | None, typer.Option(help="The logo: an image file of at most 64 KiB.", metavar="FILE")] = None,
     theme: Annotated[
         str | None, typer.Option(help="A JSON file with the whole theme, or - for stdin.", metavar="FILE")
     ] = None,

@@ -69,7 +69,7 @@ def doctor(
     except (SettingsError, StoreError, Refused) as wrong:
         findings.append(Finding("fail", "settings", str(wrong)))
     else:
-        findings.append(Finding("ok", "settings", "The settings are readable; `tidings check` shows them."))
+        findings.append(Finding("ok", "settings", "The settings are valid; `tidings check` shows them."))
         findings += _of_folder(settings, production=production)
         if production:
             findings += _of_machine(settings)

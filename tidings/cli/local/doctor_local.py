@@ -150,7 +150,9 @@ def _look_at_file(path: Path, folder: Path) -> Iterator[Finding]:
         return
     yield from _database_closed_to_others(path)
     if (journal := unmerged(path)) is not None:
-        said = f"sqlite:{path} was not inspected: reading it would merge {journal.name}, as the next start does."
+        said = (
+            f"sqlite:{path} was not inspected: reading it would merge {journal.name} into it, as the next start does."
+        )
         yield Finding("ok", "database", said)
         return
     with contextlib.closing(SqliteFile(path, still=True)) as db:

@@ -165,7 +165,7 @@ def _forms(client: Client) -> Iterator[Finding]:
         yield Finding(
             "ok",
             "forms",
-            f"{counted(len(forms), 'form')}, none of which recently refused a submission that a person may have sent.",
+            f"{counted(len(forms), 'form')}, none of which recently refused a submission that may be from a person.",
         )
 
 

@@ -34,7 +34,7 @@ Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
 Events = Annotated[
     list[str] | None,
     typer.Option(
-        help="An event type or pattern that the endpoint receives, such as 'tasks.*'; repeat for more.",
+        help="A type or pattern of events to send to the endpoint, such as 'tasks.*'; repeat for more.",
         metavar="PATTERN",
     ),
 ]
@@ -279,7 +279,7 @@ def _check_same(endpoint: Json, options: Json) -> None:
     differ = [name for name, value in wanted.items() if shown.get(name) != value]
     if differ:
         raise ValueError(
-            f"{endpoint['id']} already has this URL, with different values of {', '.join(differ)}. Change it "
+            f"{endpoint['id']} already has this URL, but different values of {', '.join(differ)}. Change it "
             f"with: tidings endpoints edit {endpoint['id']} ... Or omit --once to register a second one."
         )
 

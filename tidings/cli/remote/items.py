@@ -41,7 +41,7 @@ cli = typer.Typer(help="Items of a collection: one by one, or as files.", no_arg
 LISTS = ("__in", "__nin")
 """The suffixes of filters that accept several values."""
 RETRIES = 6
-"""Enough retries for an import to survive a server restart."""
+"""The number of retries: enough for an import to survive a server restart."""
 CONFLICT_ADVICE = "If items exist already, use --on-conflict replace, merge or skip."
 REFUSED = 3
 """The exit status of an import with --partial that stored some lines and refused others."""
@@ -60,8 +60,8 @@ Filter = Annotated[
     list[str] | None,
     typer.Option(
         help=(
-            "Include only items that match, such as done=false or price__gte=10; repeat for more. For several values, "
-            "use status__in=a,b; if a value contains a comma, repeat the option for each value instead."
+            "A condition that items must meet, such as done=false or price__gte=10; repeat for more. For several "
+            "values, use status__in=a,b; if a value contains a comma, repeat the option for each value instead."
         ),
         metavar="NAME=VALUE",
     ),
@@ -72,7 +72,7 @@ Fields = Annotated[str | None, typer.Option(help="The fields to include, separat
 Tenant = Annotated[str | None, typer.Option(help="The tenant that owns the items; for keys without a tenant.")]
 Revision = Annotated[int | None, revision_of("item")]
 Format = Annotated[
-    str | None, typer.Option(help="The file's format: csv or ndjson. By default, its extension decides.")
+    str | None, typer.Option(help="The file's format: csv or ndjson. The default depends on the file's extension.")
 ]
 
 
@@ -166,7 +166,7 @@ def import_(
     partial: Annotated[
         bool,
         typer.Option(
-            "--partial", help="Store the valid lines even if others are refused; the exit status is 3 if any are."
+            "--partial", help="Store the valid lines even if others are refused; in that case, the exit status is 3."
         ),
     ] = False,
     on_conflict: Annotated[
@@ -177,7 +177,7 @@ def import_(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Import a file of items. Either the whole file is imported or, unless --partial is given, nothing."""
+    """Import a file of items. If any line is refused, nothing is imported, unless --partial is given."""
     with session(url, key, as_json, retries=RETRIES) as out:
         source: Path | IO[bytes] = sys.stdin.buffer if file == "-" else Path(file)
         format = _format(file, format)

@@ -131,7 +131,8 @@ def reset(
         ),
     ] = False,
     forget_kept: Annotated[
-        bool, typer.Option("--kept", help="Instead, delete the values that the link kept from responses.")
+        bool,
+        typer.Option("--kept", help="Delete only the values that the link kept from responses; reset nothing else."),
     ] = False,
     subject: Annotated[str | None, typer.Option(help="With --kept: delete only the values for this subject.")] = None,
 ) -> None:

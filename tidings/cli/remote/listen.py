@@ -113,7 +113,7 @@ def listen(
     method, headers, query and body, byte for byte, so that the sender's own signature can be verified.
 
     This is meant for development: no endpoint is registered, and nothing has to be reachable from outside. If nothing
-    listens at the URL, the command tries again every second; any response counts as received. Ctrl-C stops the
+    listens at the URL, the command tries again every second; any response counts as a success. Ctrl-C stops the
     command; its next run continues after the last event that was received.
     """
     with session(url, key, as_json) as out:

@@ -23,7 +23,8 @@ def replay(
         str, typer.Option(help="The start: a time such as 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")
     ],
     link: Annotated[
-        str | None, typer.Option(help="Send through the operator's link with this name, instead of to an endpoint.")
+        str | None,
+        typer.Option(help="Send the events through the operator's link with this name, instead of to an endpoint."),
     ] = None,
     until: Until = None,
     failed: Annotated[
@@ -31,7 +32,7 @@ def replay(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
 ) -> None:
-    """Send a time range of events to an endpoint or link again.
+    """Resend a time range of events to an endpoint, or through a link.
 
     The server runs the replay as a durable job, so Ctrl-C only stops watching it. Receivers see the same webhook-id
     again. A link makes its edits and calls again, with the values of those events.

@@ -20,7 +20,7 @@ Id = Annotated[str, typer.Argument(help="The hook's path or id (hook_...).")]
 SchemeName = Annotated[str, typer.Option("--scheme", help="The sender, such as github, or @FILE for your own scheme.")]
 Type = Annotated[
     str | None,
-    typer.Option(help="The type of the hook's events; {type} stands for the sender's own name for the event."),
+    typer.Option(help="The type of the hook's events; {type} is replaced by the sender's name for the event."),
 ]
 Subject = Annotated[
     str | None, typer.Option(help="Where to find the event's subject in a request, such as json:data.id.")

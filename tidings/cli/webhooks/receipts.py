@@ -58,7 +58,7 @@ def replay(
     to: Annotated[str, typer.Option(help="The URL to call, such as http://localhost:3000/hooks.", metavar="URL")],
     secret: Annotated[
         str | None,
-        typer.Option(help="Sign the request again with this secret, as the sender would now.", metavar="SECRET"),
+        typer.Option(help="Sign the request again with this secret, as if the sender sent it now.", metavar="SECRET"),
     ] = None,
 ) -> None:
     """Send one request to another URL as received: the same method, headers, query and body, byte for byte.

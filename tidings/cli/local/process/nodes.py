@@ -37,7 +37,7 @@ After = Annotated[
         min=0,
         max=3_600,
         metavar="SECONDS",
-        help="For how many seconds the server still runs, so that the load balancer notices before it exits.",
+        help="How many seconds the server keeps running, so that the load balancer notices before it exits.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Drain the server even if no other server would take over.")]

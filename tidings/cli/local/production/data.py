@@ -55,7 +55,7 @@ def _volume(folder: Path, file: Path | None, *, holds: bool) -> Finding:
     said = (place.passing(folder, found) if holds else None) or (place.shared(folder, found) if file else None)
     if said is not None:
         return Finding("fail", "volume", f"{said}.")
-    return Finding("ok", "volume", f"{folder} is on a disk of this machine{f' ({found.kind})' if found else ''}.")
+    return Finding("ok", "volume", f"{folder} is on a local disk{f' ({found.kind})' if found else ''}.")
 
 
 def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:

@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 20.0
 STREAM_SECONDS = 20.0
 """How many seconds to wait for data on a stream: more than the 15 s between the server's heartbeats."""
 QUIET_TYPE = "tidings_doctor"
-"""A type that nobody publishes, so the stream has only heartbeats."""
+"""An event type that nobody publishes, so the stream has only heartbeats."""
 HEARTBEAT = b": still here"
 HEAD_SECONDS = 1.0
 """How many seconds to wait for a proxy to refuse a body because of its length."""
@@ -34,7 +34,7 @@ OWN_LOGIN = (
     "The proxy requires its own password, so callers' keys do not reach the server. Remove auth_basic or similar."
 )
 NO_AUTHORIZATION = (
-    "The proxy removes the Authorization header, so callers' keys do not reach the server. Let it pass the header on."
+    "The proxy removes the Authorization header, so callers' keys do not reach the server. Make it pass the header on."
 )
 CACHES = (
     "The proxy caches responses, so a caller can get a response that only another caller may read. Turn its cache "
@@ -186,7 +186,7 @@ def _public_url(seen: dict[str, Any], url: str) -> Finding:
     if told.rstrip("/") != url:
         said = f"public_url is {told}, but the server was reached at {url}. Set it to the URL that callers use."
         return Finding("fail", "public_url", said)
-    return Finding("ok", "public_url", f"The server knows its public URL, {told}.")
+    return Finding("ok", "public_url", f"public_url is the URL that was called, {told}.")
 
 
 def _address(seen: dict[str, Any]) -> Finding:
@@ -196,7 +196,7 @@ def _address(seen: dict[str, Any]) -> Finding:
     if last == MADE_UP or (chain is None and MADE_UP_FORWARDED in (forwarded or "").split(",")[-1]):
         said = (
             "The proxy passes on the caller's own X-Forwarded-For header, so callers can fake their address, and to "
-            "the server all look like the proxy. Let it extend or replace the header; nginx: proxy_set_header "
+            "the server all look like the proxy. Make it extend or replace the header; nginx: proxy_set_header "
             "X-Forwarded-For $proxy_add_x_forwarded_for; HAProxy: http-request set-header X-Forwarded-For %[src]"
         )
         return Finding("fail", "address", f"{said}.")
@@ -214,7 +214,7 @@ def _address(seen: dict[str, Any]) -> Finding:
     if chain is not None and MADE_UP_FORWARDED in (forwarded or ""):
         said = (
             "The proxy passes on the caller's own Forwarded header, so the server trusts neither it nor "
-            'X-Forwarded-For. Let the proxy remove it; nginx: proxy_set_header Forwarded ""; Caddy: header_up '
+            'X-Forwarded-For. Make the proxy remove it; nginx: proxy_set_header Forwarded ""; Caddy: header_up '
             "-Forwarded; HAProxy: http-request del-header Forwarded"
         )
         return Finding("fail", "address", f"{said}.")
@@ -237,9 +237,7 @@ def _body(client: Client, settings: Settings) -> Finding:
     if refused is None:
         return Finding("ok", "body", f"Bodies of {most:,} bytes pass.")
     if refused in NOT_ITS_SIZE:
-        said = (
-            f"The proxy does not pass a POST on ({refused}). Let it pass on every method; nginx: remove limit_except."
-        )
+        said = f"The proxy does not pass a POST on ({refused}). Allow all methods; nginx: remove limit_except."
         return Finding("fail", "proxy", said)
     return Finding(
         "fail",
@@ -310,4 +308,4 @@ def _stream_broke(first: float | None, ended: float) -> str:
         )
     if ended - first >= STREAM_SECONDS:
         return f"No heartbeat of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers it. {NGINX_STREAM}."
-    return f"The proxy cut off a quiet stream after {ended:.1f} s, before the server's heartbeat. {LONGER}."
+    return f"The proxy cut off an idle stream after {ended:.1f} s, before the server's heartbeat. {LONGER}."
