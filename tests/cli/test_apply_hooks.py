@@ -109,7 +109,7 @@ def test_a_plan_that_is_no_longer_true_is_refused(server: TestServer) -> None:
         ("links:\n  a: {when: {hook: {scheme: github}}}", "line 2, column 20: The field 'path' is required."),
         ("links:\n  a: {when: {hook: {path: x, scheme: githup}}}", "line 2, column 38: There is no signature scheme"),
         ("links:\n  a: {when: {hook: {path: x, scheme: github, colour: red}}}", "'colour' is unknown in a hook"),
-        ("links:\n  a: {when: {hook: {path: 'x y', scheme: github}}}", "line 2, column 27: A path consists of"),
+        ("links:\n  a: {when: {hook: {path: 'x y', scheme: github}}}", "line 2, column 27: A path must consist of"),
         (
             "links:\n  a: {when: {hook: {path: x, scheme: github, secrets: ['${NOT_SET}']}}}",
             "variable NOT_SET is not set",

@@ -328,7 +328,7 @@ def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receive
     [
         (["publish", "tasks.done"], "Pass a TYPE with --data"),
         (["publish", "tasks.done", "--data", "{"], "--data is not valid JSON"),
-        (["publish", "tasks..done", "--data", "{}"], "/type: An event type consists of words"),
+        (["publish", "tasks..done", "--data", "{}"], "/type: An event type must consist of words"),
         (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
         (["publish", "--file", "x", "--subject", "y"], "omit the other options"),
         (["publish", "--file", "-", "--resume", "x"], "--resume requires the value that the error message showed"),

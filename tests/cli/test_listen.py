@@ -102,7 +102,7 @@ def test_it_retries_until_the_server_answers(server: TestServer, receiver: Recei
 def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
     forward = ["listen", "--to", "http://127.0.0.1:9/", "--cursor-file", str(tmp_path / "c")]
     for args, sentence in (
-        (["--events", "a*"], "A pattern is an event type"),
+        (["--events", "a*"], "A pattern must be an event type"),
         (["--secret", "x"], "A secret must begin with whsec_"),
         (["--after", "somewhere"], "--after start"),
         (["--url", "ftp://127.0.0.1"], "http://"),

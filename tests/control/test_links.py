@@ -75,7 +75,7 @@ def test_links_are_there_after_a_restart(server: TestServer, api: Api) -> None:
         ({"item": PUT}, "/when", "A link needs `when`"),
         ({"when": {}, "item": PUT}, "/when/event", "`when` needs `event`"),
         ({"when": {"often": "1h"}, "item": PUT}, "/when/often", "'often' is unknown here"),
-        ({**LINK, "when": {"event": ["a b"]}}, "/when/event/0", "A pattern is an event type"),
+        ({**LINK, "when": {"event": ["a b"]}}, "/when/event/0", "A pattern must be an event type"),
         ({**LINK, "filter": {"$nor": 1}}, "/filter/$nor", "$nor"),
         ({**LINK, "tenant": "a b"}, "/tenant", "A tenant's id has 1 to 64"),
         ({**LINK, "order": "fifo"}, "/order", "`order` must be each, subject, all, none"),
@@ -108,7 +108,7 @@ def test_a_wrong_declaration_is_refused_with_its_location(
 
 
 def test_names_and_tenants_are_checked(api: Api) -> None:
-    assert "A link's name has" in api.call("PUT", "/v1/links/Shop!", LINK).json["errors"][0]["detail"]
+    assert "A link's name must have" in api.call("PUT", "/v1/links/Shop!", LINK).json["errors"][0]["detail"]
     api.put("/v1/links/shop", {**LINK, "tenant": "acme"})
     assert "cannot be changed" in places(api.call("PUT", "/v1/links/shop", LINK))["/tenant"]
 

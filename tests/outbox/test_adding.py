@@ -70,7 +70,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"type": "orders paid"}, "An event type consists of words"),
+    ({"type": "orders paid"}, "An event type must consist of words"),
     ({"data": [1]}, "pass a dict"),
     ({"data": {"n": float("nan")}}, "JSON"),
     ({"data": {"n": "a\0b"}}, "/data/n contains the character NUL"),

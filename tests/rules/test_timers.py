@@ -237,7 +237,7 @@ def test_wrong_declarations_name_their_location() -> None:
     assert refusal(cron="0 9 * * *", days="mon") == ("/when/days", "`days` can be used with at, not with cron.")
     assert refusal(at="9:00") == (
         "/when/at",
-        'A time of day has two digits each for hours and minutes, from "00:00" to "23:59", not \'9:00\'.',
+        'A time of day must have two digits each for hours and minutes, from "00:00" to "23:59", not \'9:00\'.',
     )
     assert refusal(at=540)[0] == "/when/at"
     assert refusal(at=[])[0] == "/when/at"

@@ -16,7 +16,8 @@ from tidings.rules.reading.refused import Refused
 
 TYPE_CHARS_MAX = 128
 TYPE_RULE = (
-    "An event type consists of words (letters, digits, _ and -) joined by dots, such as tasks.completed, with at most "
+    "An event type must consist of words (letters, digits, _ and -) joined by dots, such as tasks.completed, with at "
+    "most "
     f"{TYPE_CHARS_MAX} characters."
 )
 PATTERNS_MAX = 200
@@ -47,7 +48,7 @@ def check_patterns(patterns: object, pointer: str = "") -> tuple[str, ...]:
         raise Refused(pointer, "event_pattern", detail)
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str) or not _is_pattern(pattern):
-            detail = "A pattern is an event type (tasks.completed), a prefix (tasks.*), or * for all."
+            detail = "A pattern must be an event type (tasks.completed), a prefix (tasks.*), or * for all."
             raise Refused(f"{pointer}/{index}", "event_pattern", detail)
     return tuple(patterns)
 

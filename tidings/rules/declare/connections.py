@@ -26,7 +26,7 @@ CONNECTIONS_MAX = 1_000
 DESCRIPTION_CHARS_MAX = 1_000
 PEM_CHARS_MAX = 1_000_000
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
-NAME_RULE = "A connection's name has 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
+NAME_RULE = "A connection's name must have 1 to 64 lowercase letters, digits, - and _, and begin with a letter"
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
 """The ranges that `private: true` allows: private and loopback addresses. No range allows a metadata service."""
 

@@ -35,7 +35,7 @@ NO_QUESTIONS = ("batch", "import", "export")
 NO_COLLECTIONS = ("endpoint",)
 """Names that no collection may have, because Tidings' own event types begin with them (model/event.py)."""
 NAME_RULE = (
-    f"A name is a letter followed by up to {NAME_CHARS_MAX - 1} letters, digits and _, without __ and without a "
+    f"A name must be a letter followed by up to {NAME_CHARS_MAX - 1} letters, digits and _, without __ and without a "
     "trailing _"
 )
 

@@ -38,7 +38,7 @@ from tidings.rules.timers import declared as timers
 
 LINKS_MAX = 10_000
 DESCRIPTION_CHARS_MAX = 1_000
-NAME_RULE = "A link's name has 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
+NAME_RULE = "A link's name must have 1 to 64 lowercase letters, digits, - and _, and begin with a letter"
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 

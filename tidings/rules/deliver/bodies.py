@@ -129,7 +129,7 @@ def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
     for index, path in enumerate(fields):
         if not isinstance(path, str) or len(path) > FIELD_CHARS_MAX or not _FIELD.fullmatch(path):
             detail = (
-                f"A path consists of 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name. It can be at "
+                f"A path must consist of 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name. It can be at "
                 "most "
                 f"{FIELD_CHARS_MAX} characters long, without empty names and control characters."
             )

@@ -356,7 +356,7 @@ def check_give_up_on(given: object, pointer: str = "") -> tuple[int | str, ...]:
         whole = isinstance(status, int) and not isinstance(status, bool) and STATUS_MIN <= status <= STATUS_MAX
         if not whole and not (isinstance(status, str) and status in CLASSES):
             detail = (
-                f'A status is a whole number from {STATUS_MIN} to {STATUS_MAX}, or "3xx", "4xx" or "5xx" for a '
+                f'A status must be a whole number from {STATUS_MIN} to {STATUS_MAX}, or "3xx", "4xx" or "5xx" for a '
                 "whole class."
             )
             raise Refused(f"{pointer}/{index}", "give_up_on", detail)

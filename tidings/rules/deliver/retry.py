@@ -72,11 +72,13 @@ def parse_retry_after(value: str, now: Micros) -> float | None:
 def check_delays(delays: object, pointer: str = "") -> tuple[float, ...]:
     """An endpoint's own schedule, checked: 1 to 20 delays of 0 s to 7 days. Raises Refused."""
     if not isinstance(delays, list | tuple) or not 1 <= len(delays) <= DELAYS_MAX:
-        raise Refused(pointer, "retry_delays", f"A retry schedule is a list of 1 to {DELAYS_MAX} delays in seconds.")
+        raise Refused(
+            pointer, "retry_delays", f"A retry schedule must be a list of 1 to {DELAYS_MAX} delays in seconds."
+        )
     for index, delay in enumerate(delays):
         right = isinstance(delay, int | float) and not isinstance(delay, bool)
         if not right or not 0 <= delay <= DELAY_SECONDS_MAX or not math.isfinite(delay):
-            detail = f"A retry delay is a number of seconds from 0 to {DELAY_SECONDS_MAX} (7 days)."
+            detail = f"A retry delay must be a number of seconds from 0 to {DELAY_SECONDS_MAX} (7 days)."
             raise Refused(f"{pointer}/{index}", "retry_delays", detail)
     return tuple(delays)
 

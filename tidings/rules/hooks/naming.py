@@ -25,7 +25,8 @@ UNNAMED = "received"
 PREFIX = "hook."
 
 PATH_RULE = (
-    "A path consists of 1 to 200 letters, digits and . _ ~ - with / between its parts, such as github or acme/stripe."
+    "A path must consist of 1 to 200 letters, digits and . _ ~ - with / between its parts, such as github or "
+    "acme/stripe."
 )
 PATH_PATTERN = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 PATH_CHARS_MAX = 200

@@ -31,7 +31,9 @@ def read_path(text: object, pointer: str) -> tuple[str, ...]:
     steps = text.split(".") if type(text) is str and len(text) <= PATH_CHARS_MAX else [""]
     if not all(steps):
         raise Refused(
-            pointer, "path", "A path consists of names joined by dots, such as result.records; * stands for any name."
+            pointer,
+            "path",
+            "A path must consist of names joined by dots, such as result.records; * stands for any name.",
         )
     return tuple(steps)
 

@@ -67,7 +67,7 @@ def read(text: str, pointer: str = "") -> Cron:
     """The expression. Raises Refused."""
     if len(text) > CRON_CHARS_MAX or len(parts := text.lower().split()) != len(_FIELDS):
         detail = (
-            "A cron expression has five fields: minute, hour, day of the month, month and day of the week, as in "
+            "A cron expression must have five fields: minute, hour, day of the month, month and day of the week, as in "
             "30 9 * * mon-fri."
         )
         raise Refused(pointer, "cron", detail)

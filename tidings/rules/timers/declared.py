@@ -51,7 +51,7 @@ def read(when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
     tz, missed = given.get("tz", "UTC"), given.get("missed", _MISSED[0])
     try:
         if type(tz) is not str or len(tz) > ZONE_CHARS_MAX:
-            raise ValueError(f"A time zone is a name such as Europe/Berlin, not {shown(tz)}.")
+            raise ValueError(f"A time zone must be a name such as Europe/Berlin, not {shown(tz)}.")
         due.zone(tz)
     except ValueError as refused:
         wrong.say(f"{pointer}/tz", "time_zone", str(refused))
@@ -87,7 +87,8 @@ def _at(value: Any, pointer: str) -> tuple[str, ...]:
     for each in times:
         if type(each) is not str or not _TIME.fullmatch(each):
             detail = (
-                f'A time of day has two digits each for hours and minutes, from "00:00" to "23:59", not {shown(each)}.'
+                'A time of day must have two digits each for hours and minutes, from "00:00" to "23:59", not '
+                f"{shown(each)}."
             )
             raise Refused(pointer, "time_of_day", detail)
     return tuple(sorted(set(times)))
