@@ -33,6 +33,7 @@ PACKAGES = {
     "php": "php-cli",
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
+    "systemd-nspawn": "systemd-container",
 }
 """Debian's package, if it has another name."""
 MISSING = "not installed: "
