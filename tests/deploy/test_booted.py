@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,14 +105,13 @@ def test_the_units_work_under_systemd(machine: Path) -> None:
         key = next(word for word in printed.split() if word.startswith("tdk_"))
         inside(TIDINGS, "publish", "orders.paid", "--data", "{}", TIDINGS_KEY=key)
 
+        def is_another(than: str) -> bool:
+            return shown("MainPID") not in (than, "0") and shown("ActiveState") == "active"
+
         for signal in ("KILL", "STOP"):
             before = shown("MainPID")
             inside("systemctl", "kill", f"--signal={signal}", "tidings")
-            until(
-                lambda before=before: shown("MainPID") not in (before, "0") and shown("ActiveState") == "active",
-                f"it works again after SIG{signal}",
-                30,
-            )
+            until(partial(is_another, before), f"it works again after SIG{signal}", 30)
         listed = json.loads(inside(TIDINGS, "events", "list", "--json", TIDINGS_KEY=key))
         assert len(listed) == 1, "nothing acknowledged is lost"
 
