@@ -16,7 +16,7 @@ from tidings.rules.reading import exact
 from tidings.settings import SETTINGS, SettingsError, read_settings
 
 DEFAULT_PATH = "tidings.yaml"
-"""The path of the file that is read if no other path is given, and if it exists."""
+"""The path of the file to read if no other path is given. The file need not exist."""
 
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",

@@ -181,7 +181,7 @@ def _only_member(config: Config, at: str, value: Any, name: str) -> Any:
             if name == "when" and other in (*PARTS, "tests"):
                 detail = (
                     f"A link with a hook or form only receives requests, so it can have `when` and `emit`, but not "
-                    f"{other!r}. Declare a second link for that, with `when: {{event: TYPE}}`: TYPE is the type of the "
+                    f"{other!r}. For that, declare a second link with `when: {{event: TYPE}}`. TYPE is the type of the "
                     "events that this link emits."
                 )
             raise SettingsError(_said(config, pointer, detail, "unknown_field"))

@@ -22,7 +22,7 @@ BACKLOG, CONNECTIONS_MAX = 2_048, 10_000
 LEAVE_SECONDS = 1.0
 """For how many seconds an entrance that accepts no new connections still serves existing ones."""
 THREADS_STEPS = 10
-"""How many turns of the event loop to wait until an HTTP server has started its threads: it takes two of them."""
+"""How many turns of the event loop to wait for an HTTP server to start its threads. It takes two; more are safer."""
 _PROCESSORS: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 log = logging.getLogger("tidings.server")

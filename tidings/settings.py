@@ -42,7 +42,7 @@ SETTINGS: tuple[Setting, ...] = (
         "data",
         str,
         "./tidings-data",
-        "The data folder, with the database, the secret key and a lock file. It is created if it is missing.",
+        "The data folder, with the database, the secret key and a lock file. It is created if missing.",
     ),
     Setting("host", str, "127.0.0.1", "The address to listen on."),
     Setting("port", int, 8080, "The port to listen on; 0 picks a free one."),
@@ -56,7 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
         "standby",
         bool,
         False,
-        "Stand by while another server uses the same PostgreSQL database, and take over once it stops or fails.",
+        "Stand by while another server uses the same PostgreSQL database, and take over once that one stops or fails.",
     ),
     Setting(
         "join",
@@ -69,8 +69,8 @@ SETTINGS: tuple[Setting, ...] = (
         "workers",
         int,
         1,
-        "The number of processes that serve requests on `port`. More than one require PostgreSQL; they share the work "
-        "as with `join`. Worker 1 also listens on the next port, worker 2 on the port after that, and so on.",
+        "The number of processes that serve requests on `port`. More than one worker requires PostgreSQL; workers "
+        "share the work as with `join`. Worker 1 also listens on the next port, worker 2 on the one after, and so on.",
     ),
     Setting(
         "node_url",
@@ -84,7 +84,7 @@ SETTINGS: tuple[Setting, ...] = (
         "operator_key",
         str,
         "",
-        "The operator's key. If it is empty, the server generates one at its first start, and shows it once.",
+        "The operator's key. If none is set, the server generates one at its first start, and shows it once.",
         True,
     ),
     Setting(
@@ -144,7 +144,7 @@ SETTINGS: tuple[Setting, ...] = (
         "max_whole_import_bytes",
         int,
         4_194_304,
-        "The maximum size, in bytes, of a file to import as a whole. While it is stored, all other changes wait.",
+        "The maximum size, in bytes, of a file to import as a whole. While the file is stored, all other changes wait.",
     ),
     Setting(
         "max_whole_import_lines",
@@ -186,15 +186,15 @@ SETTINGS: tuple[Setting, ...] = (
         str,
         "",
         "The URL at which callers reach the server through a proxy, including the path, such as "
-        "`https://example.com/hooks`. It is used in `Location` and `Link` headers, in the `servers` of the OpenAPI "
-        "document, and in links to streams; if it is empty, these contain only paths.",
+        "`https://example.com/hooks`. This URL is used in `Location` and `Link` headers, in the `servers` of the "
+        "OpenAPI document, and in links to streams; if it is empty, all of these contain only paths.",
     ),
     Setting(
         "trusted_proxies",
         str,
         "",
-        "The address ranges of trusted proxies, such as `127.0.0.1,10.1.0.0/16`. For requests through them, the server "
-        "takes the caller's address from `X-Forwarded-For` or `Forwarded`.",
+        "The address ranges of trusted proxies, such as `127.0.0.1,10.1.0.0/16`. For requests from these proxies, the "
+        "server takes the caller's address from `X-Forwarded-For` or `Forwarded`.",
         several=True,
     ),
     Setting(

@@ -68,7 +68,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "data", "data must not be empty: set it to a folder, such as ./tidings-data."
     for name in ("data", "database"):
         if not _is_utf8(getattr(settings, name)):
-            yield name, f"{name} is not valid UTF-8, but names of files must be."
+            yield name, f"{name} is not valid UTF-8. The names of all files must be valid UTF-8."
     try:
         database_url.check(settings.database)
     except ValueError as wrong:
@@ -131,7 +131,7 @@ def _workers(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.node_url and not _PORT.search(settings.node_url):
         yield (
             "node_url",
-            "node_url must have a port if there are workers, as in http://10.0.0.5:8080; worker 1 then has port 8081.",
+            "node_url must have a port if there are workers, as in http://10.0.0.5:8080: worker 1 then has port 8081.",
         )
 
 

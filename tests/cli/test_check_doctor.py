@@ -197,7 +197,7 @@ def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
     assert not (folder / "tidings.db").exists()
     (folder / "secret.key").unlink()
     assert (
-        "The server creates it at its first start."
+        "The server creates the file at its first start."
         in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
     )
 
@@ -289,7 +289,7 @@ def test_doctor_advises_what_helps_against_the_obstacle(tmp_path: Path, monkeypa
 def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:
     said = run("doctor", "--data", str(server.folder), "--key", "wrong")
     assert said.exit_code == 1 and "tidings keys create" in said.stdout
-    assert "Pass one with --key" in run("doctor", "--data", str(server.folder), env={"TIDINGS_KEY": ""}).stdout
+    assert "Pass a key with --key" in run("doctor", "--data", str(server.folder), env={"TIDINGS_KEY": ""}).stdout
 
 
 def test_doctor_reports_wrong_settings(run: Run, tmp_path: Path) -> None:

@@ -88,7 +88,12 @@ HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
             "requires its own password",
         ),
         ("nginx", beside("proxy_set_header Authorization '';"), "proxy", "removes the Authorization header"),
-        ("nginx", beside("limit_except GET { deny all; }"), "proxy", "does not pass a POST on (it answered 403)"),
+        (
+            "nginx",
+            beside("limit_except GET { deny all; }"),
+            "proxy",
+            "does not pass POST requests on (it answered 403)",
+        ),
         ("nginx", beside("deny all;"), "proxy", "its own rules forbid"),
         (
             "nginx",

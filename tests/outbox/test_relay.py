@@ -245,7 +245,7 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
     assert shown.exit_code == 1 and "are published by Tidings itself" in shown.stdout.replace("\n", " ")
     assert run("retry").stdout == "1 event will be tried again.\n"
     ident = said["refused"][0]["id"]
-    assert run("drop", ident).stderr == f"The outbox has no refused event {ident}.\n", "it waits again"
+    assert run("drop", ident).stderr == f"The outbox has no refused event with this id: {ident}.\n", "it waits again"
     ran = run("relay", "--once", "--json", *at)
     assert (ran.exit_code, json.loads(ran.stdout)) == (1, {"published": 0, "refused": 1})
     ran = run("drop", ident, "none", "--json")

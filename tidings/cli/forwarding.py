@@ -32,7 +32,7 @@ NOT_PASSED_ON = frozenset(
         "upgrade",
     )
 )
-"""Headers that concern a single connection. The new request gets its own Host and Content-Length."""
+"""Headers that only concern a single connection. The new request gets its own Host and Content-Length headers."""
 
 Pairs = Iterable[tuple[str, str]]
 

@@ -33,16 +33,16 @@ After = Annotated[
     str | None,
     typer.Option(
         help=(
-            "The position in the event feed to start from: start, end, or a cursor. The default is where the last run "
-            "ended. --after cannot be combined with --since."
+            "The position in the event feed to start from: start, end, or a cursor. By default, the command continues "
+            "where its last run ended. The options --after and --since cannot be combined."
         )
     ),
 ]
 From = Annotated[
     str | None,
     typer.Option(
-        help="With --hook: first forward earlier requests, from this time on: a time such as 2026-11-21T01:02:03Z, or "
-        "an age such as 2h.",
+        help="With --hook: first forward the requests received since a time such as 2026-11-21T01:02:03Z, or since an "
+        "age such as 2h.",
         metavar="TIME",
     ),
 ]

@@ -123,7 +123,7 @@ def drop(
     elif dropped:
         typer.echo(f"{_events(len(dropped))} dropped.")
     if unknown:
-        fail(f"The outbox has no refused event {', '.join(unknown)}.")
+        fail(f"The outbox has no refused event with this id: {', '.join(unknown)}.")
 
 
 @cli.command("schema")

@@ -13,7 +13,9 @@ from tidings.client.exchange import ClientRequest, new_idempotency_key
 When = str | datetime
 """A time: RFC 3339 text, or an aware datetime."""
 BATCH_BYTES_MAX = 900_000
-"""Less than the lower of a server's two default limits, so that a server accepts any batch of at most this size."""
+"""The maximum size of a batch to send. It is below both default limits of a server: `max_body_bytes` and
+`max_batch_bytes`.
+"""
 
 
 def publish(

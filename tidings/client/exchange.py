@@ -212,7 +212,7 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """OpenSSL's reasons for an error if the response is plain text."""
 _NO_CA = (2, 18, 19, 20, 21)
-"""OpenSSL's codes for a certificate that no known CA has signed; other codes mean an expired one, or a wrong host."""
+"""OpenSSL's codes for a certificate that no known CA has signed. Other codes mean that it has expired, for example."""
 
 
 def _texts(value: Any) -> list[str]:

@@ -26,7 +26,7 @@ EVERY_SECONDS = 0.5
 ROWS_MAX = 500
 PAUSE_SECONDS_MAX = 30.0
 REFUSING = frozenset({400, 409, 413, 422})
-"""The response statuses that are caused by the content of an event. All others would affect every event alike."""
+"""The response statuses that are caused by the content of an event. Other statuses would affect every event alike."""
 
 log = logging.getLogger("tidings.outbox")
 

@@ -22,7 +22,7 @@ class FakeClock:
         self._begun = time.monotonic_ns()
         self._at: Micros = time.time_ns() // 1000 if start is None else start
         self.stepped: Micros = 0
-        """The sum of all `set_by`, in microseconds."""
+        """The total by which `set_by` has moved the clock, in microseconds."""
 
     def now(self) -> Micros:
         """The time of day in microseconds since the epoch."""

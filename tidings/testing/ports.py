@@ -8,7 +8,7 @@ import secrets
 import socket
 
 FROM, EACH, RANGES = 15_000, 1_000, 17
-"""Ports below the ephemeral ones of Linux, so that none is given to another program while its server is down."""
+"""These ports are below Linux's ephemeral ports, so none is given to another program while its server is down."""
 
 
 def free_port() -> int:

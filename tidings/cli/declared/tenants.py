@@ -9,7 +9,7 @@ import typer
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.client.calls import given
 
-NONE = "No tenants have been added. Adding them is optional: events, endpoints and keys can use any tenant id."
+NONE = "No tenants have been added. Adding a tenant is optional: events, endpoints and keys can use any tenant id."
 
 cli = typer.Typer(help="Tenants: the operator's customers.", no_args_is_help=True)
 

@@ -46,7 +46,9 @@ def doctor(
     left_out: Annotated[
         list[str] | None,
         typer.Option(
-            "--except", help="A check to skip, by its name in the second column; repeat for more.", metavar="POINT"
+            "--except",
+            help="The name of a check to skip, as in the second column of the output; repeat for more.",
+            metavar="POINT",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -30,7 +30,7 @@ FREE_BYTES_WARN = 1024 * 1024 * 1024
 OPEN_FILES_WARN = 4_096
 OPEN_FILES_FAIL = 256
 CLOCK_BEGINS = 1_767_225_600
-"""2026-01-01: a clock that shows an earlier time has never been set."""
+"""2026-01-01, in seconds since the epoch. A clock that shows an earlier time has never been set."""
 SQLITE_OLDEST = (3, 51, 3)
 """The first version that is safe: older ones can lose a write after a WAL reset."""
 
@@ -112,8 +112,8 @@ def look_at_folder(folder: Path) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "data",
-            f"{folder} does not exist. The server creates it at its first start; if the data is elsewhere, pass its "
-            f"folder with --data.",
+            f"{folder} does not exist. The server creates the folder at its first start; if the data is elsewhere, "
+            f"pass its folder with --data.",
         )
         return
     if not folder.is_dir():
@@ -191,15 +191,16 @@ def _schema(db: Db | SqliteFile) -> Finding:
     said = f"The schema is {found.schema}."
     if found.newer:
         said += (
-            " It is newer than this version of Tidings, which can still run with it: you can go back to this version."
+            " This schema is newer than this version of Tidings, which can still run with it: you can go back to this "
+            "version."
         )
     if found.missing:
         ends = [name for name, adds in found.missing.items() if not adds]
-        said += f" The next start migrates it: {', '.join(found.missing)}. "
+        said += f" The next start migrates the schema: {', '.join(found.missing)}. "
         said += (
-            f"After that, versions without {ends[-1]} cannot start: make a backup first."
+            f"After that, versions of Tidings without {ends[-1]} cannot start: make a backup first."
             if ends
-            else "After that, older versions can still run with it."
+            else "After that, older versions of Tidings can still run with it."
         )
     return Finding("ok", "schema", said)
 
@@ -252,9 +253,9 @@ def _closed_to_others(folder: Path) -> Iterator[Finding]:
 
 def _no_database(path: Path, folder: Path) -> Finding:
     if (folder / KEY_FILE).exists():
-        advice = "The server refuses to start without its data: restore it with `tidings restore`."
+        advice = "The server refuses to start without its data: restore the data with `tidings restore`."
         return Finding("fail", "database", f"{path} is {('empty' if path.exists() else 'missing')}. {advice}")
-    return Finding("warn", "database", f"{path} does not exist. The server creates it at its first start.")
+    return Finding("warn", "database", f"{path} does not exist. The server creates the file at its first start.")
 
 
 def _database_closed_to_others(path: Path) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def look_at_server(url: str, key: str) -> Generator[Finding, None, bool]:
         yield from _time_skew(reply)
         if not key:
             yield Finding(
-                "warn", "key", "No key was given, so nothing else was checked. Pass one with --key or TIDINGS_KEY."
+                "warn", "key", "No key was given, so nothing else was checked. Pass a key with --key or TIDINGS_KEY."
             )
             return True
         try:
@@ -86,10 +86,12 @@ def _time_skew(reply: ClientReply) -> Iterator[Finding]:
     text = f"The clocks of the server and this machine differ by {skew:.0f} s."
     if skew >= SKEW_SECONDS_FAIL:
         yield Finding(
-            "fail", "skew", f"{text} Set both with NTP: receivers refuse signatures whose timestamp is minutes off."
+            "fail",
+            "skew",
+            f"{text} Set both clocks with NTP: receivers refuse signatures whose timestamp is minutes off.",
         )
     elif skew >= SKEW_SECONDS_WARN:
-        yield Finding("warn", "skew", f"{text} Set both with NTP.")
+        yield Finding("warn", "skew", f"{text} Set both clocks with NTP.")
     else:
         yield Finding("ok", "skew", "The clocks of the server and this machine agree.")
 
@@ -193,4 +195,4 @@ def _shares(client: Client) -> Iterator[Finding]:
         else:
             yield Finding("warn", "share", f"The tenant {each['tenant']} {said}. This delays only that tenant.")
     if not over:
-        yield Finding("ok", "shares", "No tenant has reached its share.")
+        yield Finding("ok", "shares", "No tenant has reached its share of common resources.")

@@ -150,9 +150,9 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
     if kept:
         typer.echo(f"The previous database is now {kept}.")
     typer.echo(
-        "Events published after the backup are missing. Deliveries made after it will be repeated; receivers can "
-        "recognize the repeats by webhook-id. Feed cursors that are newer than the backup are refused: continue from "
-        "start or end."
+        "Events published after the backup are missing. Deliveries made after the backup will be repeated; receivers "
+        "can recognize the repeats by webhook-id. Feed cursors that are newer than the backup are refused: continue "
+        "from start or end."
     )
 
 

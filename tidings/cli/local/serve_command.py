@@ -38,8 +38,8 @@ def add_to(cli: typer.Typer) -> None:
 HELP = (
     "Run the server until SIGTERM or SIGINT (Ctrl-C).\n\nEvery setting can also be set by an environment variable "
     "(TIDINGS_PORT for --port) or in the\nsection `settings` of the settings file; flags override variables, and "
-    "variables override the file. TIDINGS_CONFIG is the path of the file if --config is not given.\n\nThe exit "
-    "status is 0 after a clean stop, and 2 if the server could not start.\n"
+    "variables override the file. If --config is not given, TIDINGS_CONFIG is the path of the settings file.\n\nThe "
+    "exit status is 0 after a clean stop, and 2 if the server could not start.\n"
 )
 
 

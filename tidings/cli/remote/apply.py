@@ -31,7 +31,7 @@ NEEDS_YES = 4
 Post = Callable[[str, str, dict[str, Any]], dict[str, Any]]
 """Sends a body to `plan` or `apply` of `collections`, `links`, `hooks` or `forms`; returns the plan."""
 BY_PATH = ("hooks", "forms")
-"""The sections whose entries are identified by path. They are carried out after the collections and links."""
+"""The sections whose entries are identified by path. They are applied after the collections and links."""
 SECTIONS = ("collections", "connections", "links", *BY_PATH)
 NOTHING: dict[str, Any] = {"plan": None, "steps": [], "loses": None, "refusals": [], "stays": [], "applied": False}
 """The empty plan, for a section that the file does not declare."""

@@ -72,7 +72,7 @@ def show(out: Session, id: Id) -> None:
 
 
 OptionalId = Annotated[
-    str | None, typer.Argument(help="The delivery's id (dlv_...). Without it, the options select the deliveries.")
+    str | None, typer.Argument(help="The delivery's id (dlv_...). Without an id, the options select the deliveries.")
 ]
 OfEndpoint = Annotated[str | None, typer.Option(help="Select deliveries to the endpoint with this id.")]
 OfLink = Annotated[str | None, typer.Option(help="Select deliveries through the link with this name.")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from tidings.client.client import Json
 
 _CONVERT = {"--ca": "x509", "--client-certificate": "x509", "--client-key": "pkey"}
-"""For each option, the openssl command that converts its file."""
+"""For each option, the openssl command that converts its file to PEM."""
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 

@@ -236,12 +236,12 @@ def test(out: Session, id: Id) -> None:
 def secret(
     out: Session,
     id: Id,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Switch to a new secret first.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Replace the secret with a new one first.")] = False,
     overlap_seconds: Annotated[
         int | None,
         typer.Option(
             parser=whole,
-            help="With --rotate: for how many seconds the old secret also signs webhooks. The default is a day.",
+            help="With --rotate: for how many seconds webhooks are also signed with the old secret (default: a day).",
             metavar="NUMBER",
         ),
     ] = None,

@@ -42,7 +42,7 @@ LISTS = ("__in", "__nin")
 """The suffixes of filters that accept several values."""
 RETRIES = 6
 """The number of retries: enough for an import to survive a server restart."""
-CONFLICT_ADVICE = "If items exist already, use --on-conflict replace, merge or skip."
+CONFLICT_ADVICE = "If items already exist, use --on-conflict replace, merge or skip."
 REFUSED = 3
 """The exit status of an import with --partial that stored some lines and refused others."""
 OWN = ("revision", "created", "updated")
@@ -69,7 +69,7 @@ Filter = Annotated[
 Words = Annotated[str | None, typer.Option("--q", help="Include only items that contain all of these words.")]
 Sort = Annotated[str | None, typer.Option(help="The sort order, such as -price,title.")]
 Fields = Annotated[str | None, typer.Option(help="The fields to include, separated by commas.")]
-Tenant = Annotated[str | None, typer.Option(help="The tenant that owns the items; for keys without a tenant.")]
+Tenant = Annotated[str | None, typer.Option(help="The tenant that owns the items; only for keys without a tenant.")]
 Revision = Annotated[int | None, revision_of("item")]
 Format = Annotated[
     str | None, typer.Option(help="The file's format: csv or ndjson. The default depends on the file's extension.")

@@ -18,7 +18,7 @@ from tidings.model.calls.trial import KEY_OF_TRIAL
 cli = typer.Typer(help="Links: actions triggered by events or timers.", no_args_is_help=True)
 
 RUNS_LIMIT = 10
-"""The number of runs to show by default. Each run takes one more call."""
+"""The number of runs to show by default. Showing a run takes one more call."""
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
@@ -227,7 +227,7 @@ def _why_not_yet(delivery: Json, link: Json) -> str | None:
         return None
     if link["state"] == "paused":
         return f"The link is paused: {link['reason']}"
-    waits = "It waits behind an earlier delivery." if delivery["held"] else None
+    waits = "It is waiting for an earlier delivery to end." if delivery["held"] else None
     return link["health"].get("held") or waits
 
 

@@ -19,7 +19,7 @@ from tidings.cli.terminal.values import check_json
 from tidings.client import ApiError, ClientError, calls
 
 LINES_MAX = 5
-"""The maximum number of line numbers to list before an error about them."""
+"""The maximum number of line numbers to list in front of an error message."""
 BATCH_EVENTS_MAX = 1000
 RETRIES = 6
 """The number of retries for each batch of a file: enough to survive a server restart."""
@@ -47,7 +47,7 @@ def publish(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(help="Continue with --file after an error; the error message shows the value to pass."),
+        typer.Option(help="Continue --file after an error; the error message shows the value to pass here."),
     ] = None,
     url: Url = None,
     key: Key = "",

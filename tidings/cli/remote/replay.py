@@ -32,7 +32,7 @@ def replay(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
 ) -> None:
-    """Resend a time range of events to an endpoint, or through a link.
+    """Resend a time range of events to an endpoint or link.
 
     The server runs the replay as a durable job, so Ctrl-C only stops watching it. Receivers see the same webhook-id
     again. A link makes its edits and calls again, with the values of those events.

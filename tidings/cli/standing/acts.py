@@ -22,7 +22,7 @@ def acts(
     about: Annotated[str | None, typer.Option(help="Show only changes to the object with this id or name.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Show only changes made with the key with this id.")] = None,
     operation: Annotated[
-        str | None, typer.Option(help="Show only changes by this operation, such as edit_endpoint.")
+        str | None, typer.Option(help="Show only changes made by this operation, such as edit_endpoint.")
     ] = None,
     since: Since = None,
     until: Until = None,

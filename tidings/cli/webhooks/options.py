@@ -96,7 +96,7 @@ def secrets_of(given: Sequence[str] | None, file: str | None) -> list[str]:
     if not found and variable is not None:
         found = [variable]
     if not all(each.strip() for each in found):
-        raise ValueError("The secret is empty. Pass the one that the sender uses.")
+        raise ValueError("The secret is empty. Pass the secret that the sender uses.")
     return found
 
 

@@ -69,7 +69,7 @@ class WebhookChecker:
         self._scheme, self._public_url = known, public_url.rstrip("/")
         self._keep_secret, self._now = keep_secret, now
         self.fetch = fetch
-        """Fetches keys and confirms subscriptions. This may block, so adapters with an event loop use a thread."""
+        """Fetches keys and confirms subscriptions. Calls may block, so adapters with an event loop use a thread."""
 
     def take(
         self,

@@ -36,7 +36,7 @@ def announce_standby(url: str, *, as_json: bool) -> None:
     if as_json:
         say(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
     else:
-        say(f"Tidings stands by on {url}. It takes over if the active server stops or fails.")
+        say(f"Tidings stands by on {url}. This server takes over if the active one stops or fails.")
     notify("READY=1", f"STATUS=Stands by on {url}.")
 
 

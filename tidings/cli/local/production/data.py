@@ -71,11 +71,13 @@ def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
     file = Path(kept.made)
     if folder.resolve() in file.resolve().parents:
         return Finding(
-            "fail", "backup", f"{made}, inside the data folder: whatever destroys one destroys both. Move it."
+            "fail",
+            "backup",
+            f"{made}, inside the data folder: whatever destroys the data destroys the backup too. Move it.",
         )
     if file.parent.is_dir() and not file.is_file():
         return Finding(
-            "fail", "backup", f"{made}, but no longer exists. Make another, and find out what deletes backups."
+            "fail", "backup", f"{made}, but no longer exists. Make another backup, and find out what deletes them."
         )
     if file.is_file() and file.stat().st_dev == folder.stat().st_dev:
         return Finding("warn", "backup", f"{made}, but it is on the same disk as the data. Copy it to another machine.")
@@ -89,7 +91,9 @@ def _trial(kept: BackupRecord, now: Micros) -> Finding:
     if now - kept.tried_at > TRIAL_DAYS * DAY:
         days = (now - kept.tried_at) // DAY
         return Finding("fail", "trial", f"No backup has been restored on trial for {days} days. Run: {how}")
-    return Finding("ok", "trial", f"{kept.tried} was restored on trial at {moment.to_text(kept.tried_at)[:19]}Z.")
+    return Finding(
+        "ok", "trial", f"The backup {kept.tried} was restored on trial at {moment.to_text(kept.tried_at)[:19]}Z."
+    )
 
 
 def _postgres(settings: Settings, now: Micros) -> Iterator[Finding]:

@@ -39,7 +39,8 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
     own = Sealer(load_key(settings.secret_key, settings.folder)).mark if settings.secret_key else None
     if None not in (mark, own) and mark != own:
         said = (
-            f"The secret key here has the mark {own}, but that of the other servers has {mark}. All need the same key."
+            f"This server's secret key has the mark {own}, but that of the other servers has the mark {mark}. All "
+            "servers need the same key."
         )
         yield Finding("fail", "nodes", said)
     if len(there) < 2:

@@ -165,8 +165,8 @@ def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
     if reply.status in (502, 503, 504):
         port = settings.port or 8080
         return (
-            f"The proxy answers {reply.status}: it cannot reach the server. It should forward to "
-            f"http://127.0.0.1:{port}, if `tidings doctor` reaches the server there."
+            f"The proxy answers {reply.status}: it cannot reach the server. It should forward requests to "
+            f"http://127.0.0.1:{port}, provided that `tidings doctor` reaches the server there."
         )
     if 300 <= reply.status < 400:
         target = reply.headers.get("location", "another URL")
@@ -186,7 +186,7 @@ def _public_url(seen: dict[str, Any], url: str) -> Finding:
     if told.rstrip("/") != url:
         said = f"public_url is {told}, but the server was reached at {url}. Set it to the URL that callers use."
         return Finding("fail", "public_url", said)
-    return Finding("ok", "public_url", f"public_url is the URL that was called, {told}.")
+    return Finding("ok", "public_url", f"public_url is correct: it is the URL that was called, {told}.")
 
 
 def _address(seen: dict[str, Any]) -> Finding:
@@ -237,7 +237,7 @@ def _body(client: Client, settings: Settings) -> Finding:
     if refused is None:
         return Finding("ok", "body", f"Bodies of {most:,} bytes pass.")
     if refused in NOT_ITS_SIZE:
-        said = f"The proxy does not pass a POST on ({refused}). Allow all methods; nginx: remove limit_except."
+        said = f"The proxy does not pass POST requests on ({refused}). Allow all methods; nginx: remove limit_except."
         return Finding("fail", "proxy", said)
     return Finding(
         "fail",

@@ -46,7 +46,7 @@ def hidden(interpreter: Path) -> str:
         return ""
     return (
         f" The Python interpreter is {place}, which deploy/tidings.service cannot run, because the unit has no access "
-        "to home folders (ProtectHome): install Tidings with an interpreter outside of them."
+        "to home folders (ProtectHome): install Tidings with an interpreter outside of these folders."
     )
 
 
@@ -87,7 +87,8 @@ def _user(process: Path) -> Finding:
         return Finding(
             "fail",
             "user",
-            "The server runs as root. Run it as another user: set DynamicUser=yes in the unit, or use the image's.",
+            "The server runs as root. Run it as another user: set DynamicUser=yes in the unit, or do not override "
+            "the user of the image.",
         )
     return Finding("ok", "user", "The server does not run as root.")
 

@@ -22,7 +22,7 @@ from tidings.store.seal import Sealer
 
 DATABASE = "tidings.db"
 FOLDER = ".tidings-trial-"
-"""The prefix of the names of temporary folders."""
+"""The prefix of the names of the folders in which backups are tried."""
 
 
 class TriedBackup(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ KNOWN_KEYS = ("tdk_try-it",)
 KEY_CHARS_MIN = 24
 KEYS_MAX = 100
 ASKED_MIN = 3
-"""How many reads of the metrics do not count, since this command reads them too."""
+"""The number of reads of the metrics to ignore: this command reads them too."""
 EACH_MINUTES_MAX = 5
 _ASKED = re.compile(r'^tidings_answers_total\{operation="(?:metrics|get_health)",status="200"\} (\S+)', re.MULTILINE)
 _STARTED = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
@@ -52,8 +52,8 @@ def _known(url: str, known: str) -> Finding:
 def _with_key(url: str, key: str) -> Iterator[Finding]:
     if len(key) < KEY_CHARS_MIN:
         said = (
-            f"The key that you passed has only {len(key)} characters, so it can be guessed. Choose one with at least "
-            f"{KEY_CHARS_MIN}."
+            f"The key that you passed has only {len(key)} characters, so it can be guessed. Choose a key with at "
+            f"least {KEY_CHARS_MIN} characters."
         )
         yield Finding("fail", "keys", said)
     with Client(url, key, timeout_seconds=TIMEOUT_SECONDS, retries=0) as client:
