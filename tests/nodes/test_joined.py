@@ -116,7 +116,7 @@ def test_doctor_says_which_joined_server_is_not_reached(tmp_path: Path, migrated
         return {each.detail: each.state for each in look_at_nodes(read_settings(settings, {}))}
 
     with joined(tmp_path, migrated_url, 1) as [first]:
-        assert "1 server was heard from on this database" in next(iter(found(first)))
+        assert "Fewer than two servers use this database (1)" in next(iter(found(first)))
         with Node(tmp_path / "far", migrated_url, node_url="http://127.0.0.1:1") as far:
             far.start()
             said = found(first)
