@@ -104,7 +104,7 @@ class Server:
         *,
         wants_to_send: bool = True,
     ) -> None:
-        """`wants_to_send`: if it has joined others and none of them sends, it becomes the sender."""
+        """`wants_to_send`: if this node has joined others and none of them sends, it becomes the sender."""
         self.settings = settings
         self._import_limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         self.clock = clock or SystemClock()

@@ -341,7 +341,7 @@ def _masked(setting: Setting, value: Any) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """A text whose URLs may be shown."""
+    """The text with the passwords in its URLs masked, so that it may be shown."""
     return _IN_URL.sub(lambda found: (found[1] or found[2]) + MASKED, text)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The name of each setting that is of the right type but cannot be used, and a sentence about it."""
+    """The name of each setting that has the right type but an unusable value, and a sentence about it."""
     yield from _places(settings)
     if not 0 <= settings.port <= PORT_MAX:
         yield "port", f"port must be between 0 and 65535, not {settings.port}."

@@ -38,8 +38,8 @@ class OpenStore:
     def open(self, new_store: bool) -> tuple[Engine, Sealer]:
         """Lock the folder and the database, and open what is in them. Raises StoreError.
 
-        The key is made last, so that a start that is cut off leaves no key next to an empty database, which would look
-        lost.
+        The key is created last: if a start is cut off, it leaves no key next to an empty database, since that would
+        look like a lost database.
         """
         url, folder = self._settings.database, self._settings.folder
         file = sqlite_file(url, folder)

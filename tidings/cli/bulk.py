@@ -1,4 +1,4 @@
-"""Acting on many deliveries at once: counted first, then done by the server as a durable job, watched to its end."""
+"""Acts on many deliveries at once: they are counted first, then the server runs a durable job, watched to its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def in_bulk(out: Session, act: str, body: Mapping[str, Any], *, dry_run: bool) -
         out.answer(count, lambda: out.say(f"{fit} would be {_DONE[act]}."))
         return
     out.say(f"{fit} will be {_DONE[act]}.")
-    # Deliveries created after the count are left alone. Servers of earlier versions do not say when they counted.
+    # Deliveries created after the count are left alone. Servers of earlier versions do not return `until`.
     started = {**body, "until": count["until"]} if "until" in count else dict(body)
     ended = watch(out, "working", out.client.exchange(calls.create(path, started)).value())
     done = counted(ended["sent"], "delivery", "deliveries")

@@ -41,7 +41,7 @@ def tree(names: Iterable[str] = tuple(BY_NAME)) -> typer.Typer:
 
 
 class _Group(TyperGroup):
-    """A group whose help has the whole first sentence of each command."""
+    """A group whose help shows the first sentence of each command in full."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         rows = [(name, self.commands[name].get_short_help_str(HELP_MAX)) for name in self.list_commands(ctx)]

@@ -65,7 +65,7 @@ class Forwarder:
         return receipt
 
     def send(self, receipt: Json) -> int:
-        """Send it; returns the status of the answer. Raises ConnectionFailed if nobody answers."""
+        """Send the request; returns the status of the response. Raises ConnectionFailed if there is none."""
         target, headers = receipt["target"], [(each["name"], each["value"]) for each in receipt["headers"]]
         body = _body(receipt)
         if self._secret is not None:

@@ -51,24 +51,24 @@ class Session:
         """The server's URL."""
 
     def answer(self, value: Any, human: Callable[[], None]) -> None:
-        """The command's result: one JSON document for scripts, or what `human` prints."""
+        """Print the command's result: one JSON document for scripts, or what `human` prints."""
         if self.as_json:
             print_json(value)
         else:
             human()
 
     def say(self, text: str) -> None:
-        """One line for people; silent for scripts."""
+        """Print one line for people; silent for scripts."""
         if not self.as_json:
             typer.echo(text)
 
     def list(self, items: Iterable[Mapping[str, Any]], limit: int, columns: Mapping[str, str], nothing: str) -> None:
-        """A list as a table, or as a JSON array. `columns`: heading -> field."""
+        """Print a list as a table, or as a JSON array. `columns`: the field for each heading."""
         shown = list(islice(items, limit))
         self.answer(shown, lambda: self.table(shown, columns, nothing))
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], nothing: str) -> None:
-        """Rows for people. `columns`: heading -> field; `nothing` is printed when there are no rows."""
+        """Print rows for people. `columns`: the field for each heading; `nothing` is printed if there are no rows."""
         if not rows:
             self.say(nothing)
             return
@@ -76,17 +76,17 @@ class Session:
             self.say(line)
 
     def details(self, value: Mapping[str, Any], title: str) -> None:
-        """One object, field by field; empty fields are omitted."""
+        """Print one object, field by field; empty fields are omitted."""
         self.say(title)
         for line in layout.details(value, width()):
             self.say(line)
 
     def changed(self, value: Mapping[str, Any]) -> None:
-        """The answer to an edit."""
+        """Print the result of an edit."""
         self.answer(value, lambda: self.details(value, f"{value['id']} is changed."))
 
     def deleted(self, name: str, member: str = "id") -> None:
-        """The answer to a deletion; `member` is what the name is called in JSON."""
+        """Print the result of a deletion; `member` is the member for the name in JSON."""
         self.answer({member: name, "deleted": True}, lambda: self.say(f"{name} is deleted."))
 
     @contextmanager
@@ -200,12 +200,12 @@ def fail(why: str, status: int = FAILED) -> NoReturn:
 
 
 def width() -> int | None:
-    """The width of the terminal; None if nobody is watching, as in a pipe or a file."""
+    """The width of the terminal; None if the output is a pipe or a file."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document to stdout."""
     typer.echo(exact_json.dumps(value, indent=2))
 
 

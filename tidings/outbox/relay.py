@@ -110,7 +110,7 @@ class Relay:
     def run_until_signal(self) -> None:
         """Run until SIGTERM or SIGINT (Ctrl-C), then finish the batch in progress. For the main thread."""
         ends = (signal.SIGTERM, signal.SIGINT)
-        # Waited for rather than handled: a handler could interrupt this thread while it holds the event's lock.
+        # The signals are awaited, not handled: a handler could interrupt this thread while it holds the event's lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, ends)
         self.start()
         signal.sigwait(ends)

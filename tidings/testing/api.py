@@ -51,7 +51,7 @@ class Api:
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
 
     def with_key(self, key: str | None) -> Api:
-        """The same server, called by somebody else."""
+        """The same server, called with a different key."""
         return Api(self.url, key, self._seconds)
 
     def call(

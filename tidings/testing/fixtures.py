@@ -34,6 +34,6 @@ def tidings_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[T
 
 @pytest.fixture
 def webhook_receiver() -> Iterator[Receiver]:
-    """A receiver that answers every webhook with 204."""
+    """A receiver that responds to every webhook with 204."""
     with Receiver() as receiver:
         yield receiver

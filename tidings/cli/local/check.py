@@ -91,7 +91,7 @@ def _of_links(config: Config) -> tuple[list[str], list[str]]:
 
 
 def _misused(config: Config, collections: Iterable[Declared], read: Iterable[DeclaredLink]) -> Iterator[Place]:
-    """Collections and connections of the file that its links use in a way that they do not allow."""
+    """Wrong uses, by links, of collections and connections in the same file."""
     from tidings.control.connections.checks import refusals
     from tidings.rules.declare import connections
 

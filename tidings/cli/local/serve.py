@@ -54,7 +54,7 @@ def read_flags(args: Sequence[str]) -> Flags | None:
 
 
 def serve(flags: Mapping[str, Any], worker: Worker | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status. An obstacle is one sentence on stderr.
+    """Serve until SIGTERM or SIGINT; returns the exit status. If the server cannot run, stderr has the reason.
 
     `worker`: this process is one of several; an obstacle is reported to their supervisor.
     """
@@ -152,7 +152,7 @@ def _work(
         server.close()
     if settings.standby and first.superseded:
         raise _Superseded
-    # A stage has failed; the log says how. The supervisor should restart the process.
+    # If a stage has failed, the log has the reason, and the supervisor should restart the process.
     return BROKEN if server.failed else 0
 
 

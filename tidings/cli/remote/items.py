@@ -343,7 +343,7 @@ def _filters(texts: list[str] | None) -> dict[str, Any]:
 
 
 def _format(file: str, format: str | None) -> str:
-    """The kind of file. Raises ValueError if neither the option nor the extension says."""
+    """The format of a file. Raises ValueError if neither the option nor the extension determines it."""
     found = format or ENDINGS.get(Path(file).suffix.lower())
     if found is None or found not in ENDINGS.values():
         raise ValueError("Specify the file's format: --format csv or --format ndjson.")

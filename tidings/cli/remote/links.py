@@ -214,7 +214,7 @@ def _when(when: Json) -> str:
 
 
 def _run(delivery: Json, link: Json) -> Json:
-    """A delivery through a link in one line, with the last attempt in words, or why there was none."""
+    """A delivery through a link as a row of the table, with a sentence about its last attempt, or why there is none."""
     attempts = delivery["attempts"]
     last = attempts[-1] if attempts else {"at": delivery["created"], "reason": _why_not_yet(delivery, link)}
     is_due = attempts and delivery["state"] == "waiting" and delivery["due"]

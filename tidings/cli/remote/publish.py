@@ -113,7 +113,7 @@ def _publish_file(out: Session, name: str, resume: str | None) -> None:
 
 
 def _send_batches(out: Session, source: IO[bytes], run: str, first: int, show: Callable[[int], None]) -> int:
-    """Send every batch from line `first` on; returns the number of events. If it breaks off, says how to continue."""
+    """Send every batch from line `first` on; returns their number. If it breaks off, it prints how to continue."""
     published, line = 0, first
     try:
         for line, numbers, events in _batches(source, first):

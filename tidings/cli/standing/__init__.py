@@ -1,1 +1,1 @@
-"""Commands about how things stand: tallies of attempts, and who changed what."""
+"""Commands about the state of things: tallies of attempts, and who changed what."""

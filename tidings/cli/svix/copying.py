@@ -99,7 +99,7 @@ class Copier:
             raise ValueError("The server at --from is not a Svix server.") from None
 
     def _try(self, kind: str, name: str, copy: Callable[[], str]) -> bool:
-        """Copy one thing, and count what happened to it. False: it was refused."""
+        """Copy one object, and count the result. Returns False if it was refused."""
         try:
             self.counts[kind][copy()] += 1
         except Refusal as wrong:
@@ -202,13 +202,13 @@ class Copier:
 
 
 def _plain(endpoint: Json, name: str) -> Any:
-    """A member in one form: lists in order, and nothing for what is empty."""
+    """A member in a comparable form: lists are sorted, and empty values are None."""
     value = endpoint.get(name)
     return sorted(value) if isinstance(value, list) else value or None
 
 
 def _blank(differs: Json) -> Json:
-    """What is empty, as a patch writes it."""
+    """The empty values of members that a patch must clear."""
     empty: Json = {"description": "", "disabled": False, "metadata": {}}
     return {name: empty[name] for name, value in differs.items() if value is None and name in empty}
 

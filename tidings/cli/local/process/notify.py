@@ -1,4 +1,4 @@
-"""Tells systemd how the server stands: the protocol of sd_notify(3), for units with `Type=notify`.
+"""Reports the server's state to systemd: the protocol of sd_notify(3), for units with `Type=notify`.
 
 Without NOTIFY_SOCKET, which systemd sets, nothing happens.
 """

@@ -74,7 +74,7 @@ def _there(settings: Settings) -> tuple[list[Seen], str | None]:
 
 
 def _unreachable(address: str, ca_file: str | None) -> str | None:
-    """Why no server answers there; None if one does."""
+    """Why no server responds at this address; None if one does."""
     parts = urlsplit(address)
     connection = (
         http.client.HTTPSConnection(

@@ -26,7 +26,7 @@ _USER = re.compile(r"^Uid:\s+([0-9]+)", re.MULTILINE)
 
 
 def look_at_service(settings: Settings) -> Iterator[Finding]:
-    """The process that holds the data folder, if it runs on this machine, and the clock."""
+    """Check the process that uses the data folder, if it runs on this machine, the clock, and the log level."""
     process = server_process(settings.folder)
     if process is None:
         said = f"No server uses {settings.folder}, so no process was checked. Start the server, and run this again."

@@ -25,7 +25,7 @@ _STARTED = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
 
 
 def look_at_usage(url: str, key: str) -> Iterator[Finding]:
-    """Known keys, keys for applications, and whether anybody reads metrics."""
+    """Check for keys that everybody knows, for keys of applications, and whether anyone reads the metrics."""
     try:
         for known in KNOWN_KEYS:
             yield _known(url, known)
