@@ -168,8 +168,14 @@ def test_nothing_is_offered_to_be_sent_again_if_nothing_would_be(operator: Visit
 
 def test_a_range_is_counted_before_it_is_sent_again(operator: Visitor, ids: dict[str, str]) -> None:
     where = f"/endpoints/{ids['endpoint']}/replay"
-    asked = operator.send(where, since="2026-01-01T00:00:00Z", which="all")
-    assert asked.status == 200 and b"would be sent again" in asked.body
+    [form] = re.findall(
+        r'<select[^>]*name="which".*?</select>', operator.get(f"/endpoints/{ids['endpoint']}"), re.DOTALL
+    )
+    offered = re.findall(r"<option[^>]*>([^<]+)", form)
+    assert offered == ["failed", "all"]
+    for which in offered:
+        asked = operator.send(where, since="2026-01-01T00:00:00Z", which=which)
+        assert asked.status == 200 and b"would be sent again" in asked.body
     page = operator.act(where, since="2026-01-01T00:00:00Z", which="all", sure="1")
     assert "The replay has started." in page
 

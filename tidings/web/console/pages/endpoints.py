@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from tidings.model import moment
 from tidings.model.moment import Micros
+from tidings.model.replay import Which
 from tidings.views.standing.sentences import endpoint_in_words, refused_in_words
 from tidings.web.console.belongings import dead_of, retries, tabs
 from tidings.web.console.charts import charts, durations
@@ -256,7 +257,7 @@ def _forms(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
         fields = [
             field("since", "From", "", required=True, help="A time such as 2026-11-21T01:00:00Z"),
             field("until", "Until (empty: now)", ""),
-            field("which", "Which events", "failed", kind="choose", options=("failed", "missing", "all"), any=""),
+            field("which", "Which events", "failed", kind="choose", options=get_args(Which), any=""),
         ]
         forms.append(
             {
