@@ -18,7 +18,7 @@ PORT ?= 8080
 ARGS ?=
 # How many processes run tests, each with servers and a PostgreSQL of its own; tests wait more than they work, so more than
 # there are cores. `make test WORKERS=0` runs them one by one, in this process.
-WORKERS ?= 9
+WORKERS ?= 7
 PARALLEL := -n $(WORKERS) --dist worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"

@@ -101,7 +101,7 @@ def items(url: str, operator: Client) -> list[bool]:
             refused("too much trust", 403, "row rule", lambda: mine.edit(ours, {"cents": TRUSTED_CENTS + 1})),
             refused("a row out of sight", 404, "no item", lambda: mine.get(paid_tab["id"])),
             refused("a filter too many", 422, "paid", lambda: list(mine.list(paid=True))),
-            refused("a question too many", 404, "It may ask: by_guest", lambda: list(mine.ask("unpaid", paid=False))),
+            refused("a question too many", 404, "questions: by_guest", lambda: list(mine.ask("unpaid", paid=False))),
             refused("another tenant reads", 404, "no item", lambda: acme.items("tabs").get(ours)),
             refused("another tenant edits", 404, "no item", lambda: acme.items("tabs").edit(ours, {"cents": 0})),
             refused("no permit at all", 404, "no collection", lambda: list(porter.items("tabs").list())),

@@ -212,7 +212,7 @@ def test_a_trial_shows_the_mail_and_sends_nothing(calls: Calls, handler: MailSer
         ({"mail": {"via": "mail", "to": 5, "subject": "x", "text": "x"}}, "/mail/to", "an address or a list"),
         ({"mail": {"via": "mail", "to": "{{ a }}", "subject": "x", "text": "x"}}, "/mail/to", "There is no a here."),
         ({"mail": {"via": "mail", "to": "a", "subject": "x", "text": "x", "cc": "b"}}, "/mail/cc", "unknown here"),
-        ({"call": {"via": "mail", "get": "/"}}, "/call/via", "for HTTP"),
+        ({"call": {"via": "mail", "get": "/"}}, "/call/via", "an HTTP server"),
         ({"mail": {**WELCOME}, "emit": {"type": "x", "each": "a", "key": "id"}}, "/emit", "no response to read"),
         ({"mail": {**WELCOME}, "rate": 5}, "/rate", "rate of the connection"),
     ],

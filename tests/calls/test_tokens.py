@@ -101,7 +101,7 @@ def test_a_401_for_a_new_token_is_not_asked_about_again(calls: Calls) -> None:
             answer(400, {"error": "invalid_client", "error_description": "no such client"}),
             "400: invalid_client no such",
         ),
-        (answer(503, ""), "answered 503"),
+        (answer(503, ""), "responded with 503"),
         (answer(200, {"token_type": "bearer"}), "without a usable access_token"),
         (answer(200, {"access_token": "a\r\nX-Evil: 1"}), "without a usable access_token"),
         (answer(200, {"access_token": "a", "token_type": "mac"}), "of the type mac"),

@@ -74,7 +74,7 @@ def test_private_addresses_are_refused_in_the_attempt(
         event = world.api.publish("step")
         found = world.after_attempts(event, endpoint, 1)["attempts"][0]
         assert found["outcome"] == "refused_address"
-        assert "TIDINGS_ALLOW_ADDRESSES=127.0.0.1" in found["reason"]
+        assert "TIDINGS_ALLOW_ADDRESSES=" in found["reason"]
         assert receiver.connections == 0
 
 

@@ -39,7 +39,7 @@ async def answer(there: tuple[asyncio.StreamReader, asyncio.StreamWriter], path:
 
 
 def test_who_leaves_cuts_nobody_off_and_takes_nobody_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "LEAVE_SECONDS", 0.3)
+    monkeypatch.setattr(listening, "LEAVE_SECONDS", 2.0)
     asyncio.run(_leave())
 
 

@@ -22,7 +22,7 @@ from tidings.cli.local.doctor_local import look_at_database
 from tidings.settings import SettingsError, read_settings
 from tidings.store.base import StoreBusy
 from tidings.store.engines import nodes, pen
-from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
+from tidings.testing import Api, NotInTime, ProcessServer, Receiver, TestServer, until
 
 KEY = "c2VjcmV0LWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHM="
 EVENT = {"type": "step", "data": {}}
@@ -96,7 +96,10 @@ def test_a_frozen_server_is_ended_and_stands_by_when_it_wakes(two: tuple[Process
     assert first.process is not None
     first.process.send_signal(signal.SIGSTOP)
     try:
-        second.wait_until_ready()
+        try:
+            second.wait_until_ready()
+        except NotInTime:
+            raise AssertionError(second.log) from None
         assert "was not heard from for 10 s: its session was ended" in second.log
         assert second.api.call("GET", f"/v1/events/{event}").status == 200
         second.api.publish("step")

@@ -112,7 +112,8 @@ def compiled(made: Path, who: str, npm_programs: Path, trip: Path | None = None)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["operator", *thorough("tenant")])
+@pytest.mark.thorough
+@pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_python(server: TestServer, callers: dict[str, Api], environment: Path, made: Path, who: str) -> None:
     out = made / who / "python"
     told = run(environment / "python", HERE / "trip.py", server.url, callers[who].key or "", path=out)

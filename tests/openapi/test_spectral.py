@@ -112,6 +112,7 @@ def new_in(document: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_documents_have_no_errors(callers: dict[str, Api], spectral: Path) -> None:
     documents = {who: callers[who].get("/v1/openapi.json") for who in (CALLERS if are_all() else ["operator"])}
     whole = documents["operator"]
@@ -141,6 +142,7 @@ def test_its_own_rules_find_nothing_in_awkward_documents(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_spectral_finds_what_is_wrong(callers: dict[str, Api], spectral: Path) -> None:
     document = callers["operator"].get("/v1/openapi.json")
     document = part(document, lambda path, method, operation: path.startswith("/v1/tenants"))

@@ -166,6 +166,7 @@ def test_variants_are_judged_as_a_senders_python_package_does(python_judge: Judg
     compare(python_judge, name)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NODE_VERIFIES)
 def test_variants_are_judged_as_a_senders_javascript_package_does(node_judge: Judge, name: str) -> None:
     compare(node_judge, name)

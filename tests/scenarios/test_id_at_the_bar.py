@@ -23,7 +23,7 @@ ITEMS = {
     "too much trust": "403 row_not_permitted: This key may not make this change",
     "a row out of sight": "404 not_found: There is no item",
     "a filter too many": "422 invalid: The query has wrong parameters. paid: Unknown parameter 'paid'",
-    "a question too many": "404 not_found: There is no question 'unpaid' that this key may ask",
+    "a question too many": "404 not_found: This key has no question 'unpaid'",
     "another tenant reads": "404 not_found: There is no item",
     "another tenant edits": "404 not_found: There is no item",
     "no permit at all": "404 not_found: There is no collection tabs",
