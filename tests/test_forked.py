@@ -74,6 +74,7 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_whatever_happens_to_a_test_is_reported(tmp_path: Path) -> None:
     said = run(tmp_path, "-rs")
     assert "2 failed, 22 passed, 1 skipped, 1 warning in" in said

@@ -182,6 +182,7 @@ def test_a_soap_fault_is_a_failure_without_ok_and_its_words_are_the_reason(calls
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "outcome", "state"),
     [

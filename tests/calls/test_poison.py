@@ -33,6 +33,7 @@ def publish(calls: Calls, count: int, *, good: bool, **data: Any) -> list[str]:
 CALL = {"via": "shop", "post": "/orders", "json": "{{ data }}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [10, 1_000])
 @pytest.mark.parametrize(
     "parts",

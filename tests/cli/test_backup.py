@@ -302,6 +302,7 @@ def test_a_restore_brings_everything_back(folder: Path, run: Run, tmp_path: Path
         assert server.api.call("GET", f"/v1/events/{late}").status == 200, "what was moved aside is whole"
 
 
+@pytest.mark.slow
 def test_a_restore_after_the_folder_was_lost_needs_the_key(folder: Path, run: Run, tmp_path: Path) -> None:
     backup(run, tmp_path / "x.db", "--data", folder, "--with-key", tmp_path / "kept.key")
     new = ("--data", tmp_path / "new")

@@ -55,6 +55,7 @@ def genuine(request: Received) -> None:
     svix.webhooks.Webhook(SECRET).verify(request.body, dict(request.headers))
 
 
+@pytest.mark.slow
 def test_what_comes_is_sent_on_byte_for_byte_and_its_own_signature_is_verified(
     server: TestServer, tmp_path: Path
 ) -> None:

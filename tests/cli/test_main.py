@@ -128,6 +128,7 @@ def test_options_that_commands_share_are_the_same_in_each() -> None:
     assert create - edit == {"tenant", "once"} and edit - create == {"id", "revision"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [("--help",), ("schemes",), ("schemes", "--json"), ("keys", "--help")])
 def test_an_output_that_cannot_be_written_is_said_in_a_sentence(args: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:

@@ -163,6 +163,7 @@ def sent(send: Send, request: HookRequest, target: str = "") -> Said:
     return send(request.method, target or split[split.index("/") :], request.headers, request.body)
 
 
+@pytest.mark.slow
 def test_a_genuine_webhook_reaches_the_view_byte_for_byte(send: Send) -> None:
     body = b'{"a": 1.0,\r\n "b": "\\u00e9\xc3\xa9"}\r\n'
     assert sent(send, signed("github", body=body)).status == 204

@@ -26,6 +26,7 @@ def test_types_and_filters_choose(world: World) -> None:
     world.nothing_more(6)
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_only_the_chosen_fields_are_sent(world: World) -> None:
     endpoint = world.register(fields=["id", "owner.name"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.delivery.simulated import Answer, Simulated
 from tidings.deliver.settle import Settlement
 from tidings.model import moment
@@ -33,6 +35,7 @@ def test_the_first_success_after_an_outage_releases_all_waiting_deliveries(
     assert max(late + 2 for late in world.arrived.values()) < WELL_AT * 1.1 + 6
 
 
+@pytest.mark.slow
 def test_a_delivery_that_is_never_accepted_is_released_once_and_given_up(tmp_path: Path, database: str | None) -> None:
     """An outage every two minutes: it gets its schedule, and once another one."""
 

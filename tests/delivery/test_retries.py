@@ -16,6 +16,7 @@ DELAYS_SECONDS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """After the first attempt: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
 
 
+@pytest.mark.slow
 def test_the_whole_schedule_attempt_by_attempt(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()

@@ -38,6 +38,7 @@ def batch(world: World, tenant: str | None, count: int, kind: str = "step") -> l
     return [each["id"] for each in world.api.post("/v1/events:batch", {"events": events})["events"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", ["busy", None])
 def test_requests_that_never_return_leave_slots_for_others(tight: World, tenant: str | None) -> None:
     owner = {} if tenant is None else {"tenant": tenant}

@@ -79,6 +79,7 @@ def test_any_item(server: TestServer, method: str, body: bytes, ident: str, head
     check(send(server.url, raw(method, path, body, headers)))
 
 
+@pytest.mark.slow
 @fuzz
 @given(operations=st.one_of(st.lists(OPERATIONS, max_size=4), VALUES), more=st.dictionaries(TEXTS, VALUES, max_size=1))
 def test_any_batch(server: TestServer, operations: Any, more: dict[str, Any]) -> None:

@@ -201,6 +201,7 @@ def test_a_connection_with_the_number_of_a_closed_one_is_watched(client: HttpCli
         assert (first.connections, second.connections) == (2, 5)
 
 
+@pytest.mark.slow
 def test_a_connection_is_reused_but_not_forever() -> None:
     client = HttpClient(lambda ip: None, "Tidings/test", connection_seconds=1)
     with listening(saying(FINE)) as server:

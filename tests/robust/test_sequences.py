@@ -308,6 +308,7 @@ def run(examples: int, steps: int) -> None:
     run_state_machine_as_test(Sequences, settings=chosen)
 
 
+@pytest.mark.slow
 def test_a_few_sequences() -> None:
     run(3, 15)
 

@@ -45,6 +45,7 @@ def counted(done: Result) -> dict[str, Any]:
     return {kind: {name: number for name, number in of.items() if number} for kind, of in counts.items()}
 
 
+@pytest.mark.slow
 def test_a_receiver_verifies_before_and_after_with_the_same_secret(
     server: TestServer, target: TestServer, receiver: Receiver, svix: sdk.Svix, run: Import
 ) -> None:

@@ -174,6 +174,7 @@ def test_webhooks_are_callbacks_too(documents: dict[str, dict[str, Any]]) -> Non
     assert mapping.keys() == document["webhooks"].keys() and mapping["things.turned"] == PREFIX + "sent.things.turned"
 
 
+@pytest.mark.slow
 def test_every_example_fits_its_schema(documents: dict[str, dict[str, Any]]) -> None:
     for document in documents.values():
         check = fitting(document)

@@ -154,6 +154,7 @@ def test_fields_below_data_are_answered_as_they_were_sent(server: TestServer, ap
 # --- sort, cursors, count ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.name)
 def test_lists_are_sorted_both_ways_and_page_by_page(api: Api, operation: Operation) -> None:
     path = listed_at(operation)
