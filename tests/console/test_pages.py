@@ -119,7 +119,7 @@ def test_an_endpoint_leads_to_all_that_is_its_own_and_names_who_changed_it(
     acts = operator.get(f"/acts?about={made}")
     assert ">Nina" in acts and f'href="/console/endpoints/{made}">{receiver.url("/nina")[7:]}' in acts
     page = operator.act(f"/endpoints/{made}/probe")
-    assert "Nothing is waiting for it." in page
+    assert "No deliveries are waiting for this endpoint." in page
     link = operator.get("/links/served")
     assert 'href="/console/deliveries?link=served&amp;state=dead"' in link and "put link, by operator" in link
 
@@ -224,7 +224,7 @@ def test_hooks_links_and_deliveries_are_acted_on(operator: Visitor, api: Api, id
     assert "Paused." in operator.act("/links/served/pause")
     assert "Resumed." in operator.act("/links/served/resume")
     assert operator.send(f"/receipts/{ids['receipt']}/retry").status in (409, 422)
-    assert "It is being sent again" in operator.act(f"/deliveries/{ids['delivery']}/retry")
+    assert "The delivery is being sent again" in operator.act(f"/deliveries/{ids['delivery']}/retry")
     until(lambda: api.get(f"/v1/deliveries/{ids['delivery']}")["state"] in ("dead", "waiting"), "tried")
     assert "Added." in operator.act("/tenants", id="initech", name="Initech")
     made = operator.send("/tenants/initech/portal-link")
@@ -235,13 +235,17 @@ def test_a_tenant_has_a_page_as_soon_as_anything_names_it(operator: Visitor, api
     api.post("/v1/endpoints", {"url": receiver.url("/hooli"), "tenant": "hooli"})
     api.post("/v1/events", {"type": "a.b", "tenant": "pied", "data": {}})
     page = operator.get("/tenants/hooli")
-    assert "1 endpoint, 0 failing." in page and "It has not been added" in page and receiver.url("/hooli")[7:] in page
+    assert (
+        "1 endpoint, 0 failing." in page
+        and "This tenant has not been added" in page
+        and receiver.url("/hooli")[7:] in page
+    )
     assert "0 endpoints" in operator.get("/tenants/pied")
     listed = operator.get("/tenants")
     assert 'href="/console/tenants/hooli"' in listed and 'href="/console/tenants/pied"' in listed
     assert "Make a portal link" in page and operator.send("/tenants/hooli/portal-link").status in (200, 404)
     assert "Added." in operator.act("/tenants", id="pied", name="Pied")
-    assert "It has not been added" not in operator.get("/tenants/pied")
+    assert "This tenant has not been added" not in operator.get("/tenants/pied")
     assert operator.call("GET", "/tenants/nobody").status == 404
 
 
@@ -292,7 +296,7 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     api.post("/v1/events", {"type": "later.one", "data": {}})
     until(lambda: api.get("/v1/deliveries", endpoint=later, outcome="bad_status")["data"], "tried")
     asked = operator.send("/deliveries/retry", endpoint=later, outcome="bad_status").body.decode()
-    assert "Would be retried: 1 that waits." in asked and "None of the matching deliveries became dead." in asked
+    assert "Would be retried: 1 that waits." in asked and "None of the matching deliveries are dead." in asked
 
 
 def test_a_job_says_how_far_it_came_and_its_facts_stay_with_its_headline(

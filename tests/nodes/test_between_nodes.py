@@ -120,6 +120,6 @@ def test_what_could_be_anybody_gets_no_request(
     with behind_tls(tmp_path, postgres_url, context, trusted) as (taker, front):
         reply = taker.api.call("GET", "/v1/links")
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
-        assert reply.json["detail"] == "The node that sends cannot be reached from here."
+        assert reply.json["detail"] == "The sending node cannot be reached from here."
         assert "certificate verify failed" in caplog.text
         assert not front.connections

@@ -198,7 +198,7 @@ def test_what_was_passed_on_is_not_passed_on_again(nodes: Nodes, taker: TestServ
     reply = taker.api.call("GET", "/v1/links")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert reply.json["code"] == "unavailable"
-    assert reply.json["detail"] == "The node that sends has just changed."
+    assert reply.json["detail"] == "The sending node has just changed."
     assert time.monotonic() - began < 2
     # Under its own name, not even that.
     known.sender = Sender("taker", taker.url, 0.0)

@@ -52,7 +52,9 @@ def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: 
     again = customer.act(f"{one}/rotate", overlap="86400")
     assert "2 earlier secrets still sign as well: the previous one expires" in again
     assert customer.act(f"{one}/rotate", overlap="0").count("still sign") == 0
-    assert "It is paused" in customer.act(f"{one}/pause") and "It gets events again" in customer.act(f"{one}/resume")
+    assert "The endpoint is paused" in customer.act(
+        f"{one}/pause"
+    ) and "The endpoint gets events again" in customer.act(f"{one}/resume")
     stale = [("url", receiver.url("/old")), ("events", "*"), ("revision", "1")]
     refused = customer.call(f"{one}/edit", stale)
     assert refused.status == 412 and b"Somebody else has changed this endpoint" in refused.body

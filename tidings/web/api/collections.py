@@ -81,8 +81,8 @@ SORTS: dict[str, SortKey] = {"name": lambda each: each.name, "created": lambda e
 DROP_VALUES = Parameter(
     name="drop_values",
     schema={"type": "boolean"},
-    help="Make the change even if values or items would be lost. Otherwise, it is refused with 409 `would_lose`, and "
-    "the error says how many would be lost.",
+    help="Make the change even if values or items would be lost. Without this parameter, such a change is refused "
+    "with 409 `would_lose`, and the error says how many values or items would be lost.",
 )
 
 
@@ -211,7 +211,7 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         summary="Declare a collection",
         help=(
-            "This also adds the collection's event types to the catalogue: `NAME.created`, `NAME.updated`, "
+            "The call also adds the collection's event types to the catalogue: `NAME.created`, `NAME.updated`, "
             "`NAME.deleted`, and those that the collection declares."
         ),
         request=NewCollection,
@@ -224,7 +224,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Declare a collection, or replace its declaration",
         help=(
             "Fields that the new declaration omits are dropped, along with their values. With `If-None-Match: *`, "
-            "the call only creates a collection; with `If-Match`, it only replaces one."
+            "the call can only create a collection; with `If-Match`, it can only replace an existing one."
         ),
         request=CollectionBody,
         example=EXAMPLE,
@@ -234,8 +234,8 @@ OPERATIONS: tuple[Operation, ...] = (
         edit_collection,
         at_sender=True,
         summary="Change a collection's declaration",
-        help="The body is a merge patch (RFC 7396), which also applies to nested objects. To rename a field, declare "
-        "it under its new name with `was`, and set its old name to null.",
+        help="The body is a merge patch (RFC 7396), which also applies to nested objects. To rename a field, "
+        "declare it under its new name, with the old name in `was`, and set the old field to null.",
         request=CollectionPatch,
         example={"fields": {"urgent": {"type": "boolean"}}},
         parameters=(DROP_VALUES,),
@@ -263,8 +263,8 @@ OPERATIONS: tuple[Operation, ...] = (
         apply_collections,
         at_sender=True,
         summary="Apply declarations, all or none",
-        help="To apply exactly what an earlier plan showed, pass its name as `plan`: the call is refused if anything "
-        "has changed since.",
+        help="To apply exactly what an earlier plan showed, set `plan` to the name of that plan: the call is "
+        "refused if anything has changed since then.",
         request=ApplyBody,
         response=Shown,
         large=True,

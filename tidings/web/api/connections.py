@@ -111,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "The declaration takes effect with the next request, and deliveries waiting for a retry are sent at "
             "once. Secrets are shown as `***`; to keep a secret, send `***` back. With `If-None-Match: *`, the call "
-            "only creates a connection; with `If-Match`, it only replaces one."
+            "can only create a connection; with `If-Match`, it can only replace an existing one."
         ),
         request=ConnectionBody,
         example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},
@@ -128,9 +128,10 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Test whether a connection reaches the other system, and whether its credentials are accepted",
         help=(
-            "If the connection uses an access token and has no valid one, a new token is requested first. Then one "
-            "request is sent: a GET of `path`, or a HEAD of `base`. On a mail server, the test logs in but sends no "
-            "mail. The test counts neither as a delivery nor towards `rate`."
+            "If the connection uses access tokens and has no valid one, a new token is requested. Then a single "
+            "test request is sent: a GET of `path` if the body has a `path`, otherwise a HEAD of `base`. On a mail "
+            "server, the test logs in but sends no mail. The test is not a delivery, and it does not count towards "
+            "`rate`."
         ),
         handler=test_connection,
         tag=TAG,

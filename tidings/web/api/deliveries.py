@@ -179,11 +179,11 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="deliveries:read",
         summary="Show why deliveries failed lately, grouped by reason",
         help=(
-            "The response has the deliveries that are dead or waiting for a retry, grouped by the outcome, status "
-            "and reason of their last attempt. Reasons that differ only in numbers or ids count as the same. The "
-            "largest group comes first, and each group has an example. Only the newest deliveries are read, up to "
-            "1,000 dead and 1,000 waiting ones; `is_complete` says whether these were all. With a tenant's key, only "
-            "the tenant's own deliveries count."
+            "The call groups the deliveries that are dead or waiting for a retry by the outcome, status and reason "
+            "of their last attempt. Reasons that differ only in numbers or ids count as the same reason. The "
+            "largest group comes first, and each group has an example. At most the newest 1,000 dead deliveries and "
+            "the newest 1,000 waiting ones are read; `is_complete` is false if there are more, or if the smallest "
+            "groups were left out. A tenant's key gets only the tenant's own deliveries."
         ),
         handler=list_reasons,
         tag=TAG,

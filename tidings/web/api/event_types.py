@@ -119,7 +119,8 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.puts(
         put_event_type,
         summary="Create or replace an event type",
-        help="With `If-None-Match: *`, the call only creates an event type; with `If-Match`, it only replaces one.",
+        help="With `If-None-Match: *`, the call can only create an event type; with `If-Match`, it can only replace "
+        "an existing one.",
         request=EventTypeBody,
         example=EXAMPLE,
     ),

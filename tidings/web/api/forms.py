@@ -178,7 +178,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_form,
         summary="Delete a form",
-        help="The form's page then returns 404. Its events and receipts are kept.",
+        help="The form's page then returns 404. The form's events and receipts are kept.",
     ),
     NOUN.does_to_all(
         "plan",
@@ -195,7 +195,7 @@ OPERATIONS: tuple[Operation, ...] = (
         apply_forms,
         whole=True,
         summary="Make forms match declarations, all or none",
-        help="To apply exactly what a plan showed, pass the name that `plan_forms` returned as `plan`.",
+        help="To apply exactly what an earlier plan showed, set `plan` to the name that `plan_forms` returned.",
         request=FormsApplied,
         response=FormsPlan,
         idempotent_key=True,

@@ -146,8 +146,8 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.creates(
         create_hook,
         summary="Declare a hook: a URL for another system's webhooks",
-        help="Requests to `/in/` followed by the hook's path are verified with the scheme and kept, and become "
-        "events. `GET /v1/schemes` lists the available schemes and what each of them checks.",
+        help="Requests to `/in/` followed by the hook's path are verified with the hook's scheme and kept, and "
+        "become events. `GET /v1/schemes` lists the available schemes and what each of them checks.",
         request=NewHook,
         example=EXAMPLE,
     ),
@@ -163,7 +163,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_hook,
         summary="Delete a hook",
-        help="The hook's URL then returns 404. Its events and receipts are kept.",
+        help="The hook's URL then returns 404. The hook's events and receipts are kept.",
     ),
     NOUN.does_to_all(
         "plan",
@@ -180,8 +180,8 @@ OPERATIONS: tuple[Operation, ...] = (
         apply_hooks,
         whole=True,
         summary="Make hooks match declarations, all or none",
-        help="If a declaration omits `secrets`, the hook keeps its secrets. To apply exactly what a plan showed, "
-        "pass the name that `plan_hooks` returned as `plan`.",
+        help="If a declaration omits `secrets`, the hook keeps its secrets. To apply exactly what an earlier plan "
+        "showed, set `plan` to the name that `plan_hooks` returned.",
         request=HooksApplied,
         response=HooksPlan,
         idempotent_key=True,

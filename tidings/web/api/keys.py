@@ -113,7 +113,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Revoke a key",
         help=(
-            "The revoked key is refused from the next request on. Its entry is kept, with the time of the "
+            "The revoked key is refused from the next request on. The key's entry is kept, with the time of the "
             "revocation. Your key can revoke only itself and keys that it could have made, that is, keys whose "
             "scopes, permits and tenant are within its own."
         ),

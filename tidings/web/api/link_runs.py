@@ -75,7 +75,7 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Run a link with a timer immediately",
         help="The link emits the same event as when it is due, and the call returns this event. The link's schedule "
-        "does not change. A link never has two runs at once: the call is refused until the last run has ended.",
+        "does not change. A link never has two runs at once: the call is refused until the previous run has ended.",
         idempotent_key=True,
         status=202,
         response=Accepted,

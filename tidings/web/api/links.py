@@ -253,7 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Declare a link, or replace its declaration",
         help=(
             "An edit takes effect with the next attempt, and no waiting delivery is lost. With `If-None-Match: *`, "
-            "the call only creates a link; with `If-Match`, it only replaces one."
+            "the call can only create a link; with `If-Match`, it can only replace an existing one."
         ),
         request=LinkBody,
         example=EXAMPLE,
@@ -317,8 +317,8 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         whole=True,
         summary="Apply declarations of links, all or none",
-        help="To apply exactly what an earlier plan showed, pass its name as `plan`: the call is refused if anything "
-        "has changed since.",
+        help="To apply exactly what an earlier plan showed, set `plan` to the name of that plan: the call is "
+        "refused if anything has changed since then.",
         request=LinksApply,
         response=LinkPlan,
         large=True,

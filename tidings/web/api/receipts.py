@@ -104,7 +104,7 @@ async def _list(parts: Parts, request: Request, *, refused: bool) -> Answer:
         raise Invalid.of_parameter("hook", "not_found", f"There is no hook {hook[:100]}.")
     if form is not None:
         if hook is not None:
-            raise Invalid.of_parameter("form", "not_together", "Name a hook or a form, not both.")
+            raise Invalid.of_parameter("form", "not_together", "Send `hook` or `form`, not both.")
         if not parts.hooks.sees_form(request.caller, form):
             raise Invalid.of_parameter("form", "not_found", f"There is no form {form[:100]}.")
     is_counted = bool(request.query.get("count"))

@@ -87,7 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/replays",
         scope="replays:write",
-        summary="Send a time range of events again, to an endpoint or through a link",
+        summary="Send the events of a time range again, to an endpoint or through a link",
         help=(
             "With `which: failed`, the dead deliveries of the range are retried; with `which: all`, every event of "
             "the range that the endpoint or link selects today gets a new delivery. The `webhook-id` stays the same, "

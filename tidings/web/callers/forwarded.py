@@ -105,7 +105,7 @@ class ForwardedSeal:
         if found is None:
             return scope
         if found.to != self._node or not self._is_first(found):
-            raise Unavailable("The node that sends has just changed.", retry_after_seconds=AGAIN_SECONDS)
+            raise Unavailable("The sending node has just changed.", retry_after_seconds=AGAIN_SECONDS)
         return PassedOn(scope, found)
 
     def _of(self, scope: Any) -> Forwarded | None:

@@ -61,8 +61,8 @@ class OpenCalls:
             )
         whose = "The keys without a tenant" if key.tenant is None else f"The keys of {key.tenant}"
         return LimitReached(
-            f"{whose} have {held:,} streams, long polls, imports and exports open together, which is their "
-            f"share of the server's {self.share.total:,}. Close one, or wait.",
+            f"{whose} have a total of {held:,} streams, long polls, imports and exports open, which is their share "
+            f"of the server's maximum of {self.share.total:,}. Close one, or wait.",
             code="too_many_open",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )

@@ -53,7 +53,9 @@ class Ticket(msgspec.Struct, frozen=True):
         """The parameters of the stream. Raises Invalid if others are given along with the ticket."""
         for name in given:
             if name not in WITH_TICKET:
-                raise _not_together(name, f"{name} cannot be combined with a ticket: set it when the ticket is made.")
+                raise _not_together(
+                    name, f"`{name}` cannot be combined with a ticket: set it when you make the ticket."
+                )
         return self.query | {name: value for name, value in given.items() if name != PARAMETER}
 
 

@@ -29,7 +29,7 @@ def waiting_of(tally: Any, dead: str) -> str:
         return said
     is_one = tally.waiting == 1 and not tally.waiting_is_more
     many = f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}"
-    return f"{said} {many} {'delivery waits' if is_one else 'deliveries wait'}."
+    return f"{said} {many} {'delivery is' if is_one else 'deliveries are'} waiting."
 
 
 def because(reason: str | None) -> str:

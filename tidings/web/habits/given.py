@@ -57,7 +57,7 @@ def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
     for name, given in request.given.items():
         if view is not None and name in MEASURED:
             if not _converts(given, own_members(request.operation)[name]):
-                detail = f"{name} is measured by the server. Leave it out, or send back the value that you received."
+                detail = f"`{name}` is measured by the server. Leave it out, or send back the value that you received."
                 wrong.append(Place(pointer=f"/{name}", code="own_field", detail=detail))
             continue
         present = named.get(name, msgspec.UNSET) if view is None else msgspec.to_builtins(getattr(view, name))

@@ -47,7 +47,8 @@ PAGING: tuple[Parameter, ...] = (
     Parameter(
         name="cursor",
         schema={"type": "string", "description": "a cursor from this server", **CURSOR},
-        help="The cursor to continue from: `next_cursor` of the previous page, with the same filters and sort.",
+        help="The cursor to continue from: `next_cursor` of the previous page, with the same filters and the same "
+        "`sort`.",
     ),
 )
 
@@ -93,7 +94,7 @@ class Page(msgspec.Struct, frozen=True):
 def counted(total: int | None) -> int:
     """A count as returned. Raises Invalid if the store would have to read too many rows."""
     if total is None:
-        detail = "Too many rows would have to be counted. Narrow the query, or leave count out."
+        detail = "Too many rows would have to be counted. Narrow the query, or leave `count` out."
         raise Invalid.of_parameter("count", "too_many_to_count", detail)
     return total
 
@@ -134,11 +135,13 @@ class SortedPage(Generic[T]):
         return [each for each in ordered if _is_after(each, self._orders, after)]
 
 
-NO_CURSOR = "This cursor is not from this server. Send next_cursor of the previous page."
-OF_ANOTHER_QUERY = "This cursor belongs to another query. Send the same filters and sort as for the previous page."
+NO_CURSOR = "This cursor is not from this server. Send `next_cursor` of the previous page."
+OF_ANOTHER_QUERY = (
+    "This cursor belongs to another query. Send the same filters and the same `sort` as for the previous page."
+)
 OF_THE_FEED = (
-    "This cursor is from a response to after=, or from a stream: send it to GET /v1/events as after=. cursor= takes "
-    "next_cursor of the previous page."
+    "This cursor is from a response to a request with `after`, or from a stream: send it to GET /v1/events as "
+    "`after`. `cursor` takes `next_cursor` of the previous page."
 )
 
 

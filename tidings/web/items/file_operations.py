@@ -20,7 +20,7 @@ _COUNTS = {
     "replaced": "How many existing items were replaced by a line.",
     "merged": "How many existing items were merged with a line.",
     "skipped": "How many lines were skipped because their id already existed.",
-    "unchanged": "How many existing items were already the same as their line.",
+    "unchanged": "How many existing items were already identical to their line.",
     "refused": "How many lines were refused; `errors` describes the first 50.",
 }
 IMPORTED = BodySchema(
@@ -39,8 +39,8 @@ IMPORTED = BodySchema(
 PARTIAL = Parameter(
     name="partial",
     schema={"type": "boolean", "default": False},
-    help="Store the valid lines in parts of up to 250, and report the invalid ones, instead of storing all lines or "
-    "none.",
+    help="Store the valid lines, in parts of up to 250 lines each, and report the invalid ones, instead of storing "
+    "all lines or none.",
 )
 FORMAT = Parameter(
     name="format",

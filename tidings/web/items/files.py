@@ -75,7 +75,7 @@ class Transfer:
         fields: Sequence[str] | None = request.query.get("fields")
         names = self.members if fields is None else tuple(fields)
         if len(set(names)) < len(names):
-            detail = "fields lists the same field twice."
+            detail = "`fields` lists the same field twice."
             raise Invalid.of_parameter("fields", "repeated", detail)
         format = request.query.get("format", "ndjson")
         out = CsvOut(names) if format == "csv" else JsonLinesOut()

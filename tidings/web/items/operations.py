@@ -193,7 +193,8 @@ class ItemMenu:
             method="PUT",
             path=f"{self._path}/{{id}}",
             summary=f"Create or replace an item of {self._name} with an id you choose",
-            help="With `If-None-Match: *`, the call only creates an item; with `If-Match`, it only replaces one.",
+            help="With `If-None-Match: *`, the call can only create an item; with `If-Match`, it can only replace "
+            "an existing one.",
             handler=self._door.put,
             idempotent_key=True,
             request=self._checked(self._schemas.new, is_new=True),

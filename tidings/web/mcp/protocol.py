@@ -103,7 +103,7 @@ class McpHandler:
             name = _read(params, "name", str, "")
             arguments = _read(params, "arguments", dict[str, msgspec.Raw], {})
             if self._is_elsewhere(tools, name, request):
-                raise Elsewhere("Only the node that sends can run this tool.")
+                raise Elsewhere("Only the sending node can run this tool.")
             return await _called(tools, name, arguments, request)
         raise _Wrong(NO_METHOD, f"There is no method {method[:100]}; this server offers only tools.")
 
@@ -123,7 +123,8 @@ def _initialized(asked: str, request: Request) -> dict[str, Any]:
         "serverInfo": {"name": "tidings", "title": "Tidings", "version": __version__},
         "instructions": (
             f"These tools call a Tidings server with the key {key.name!r} {whose}, and can do what this key may do. "
-            "Lists come in pages: pass next_cursor as cursor. Errors point to each invalid value."
+            "Lists come in pages: pass `next_cursor` as `cursor` to get the next page. Errors point to each invalid "
+            "value."
         ),
     }
 

@@ -42,7 +42,8 @@ HEADERS: dict[str, dict[str, Any]] = {
         maxLength=60,
     ),
     REPLAYED[0].title(): _header(
-        "`true` if this response repeats the first one (`Idempotency-Key`).", enum=[REPLAYED[1]]
+        "`true` if this response repeats the response to the first request with the same `Idempotency-Key`.",
+        enum=[REPLAYED[1]],
     ),
     "Link": _header(
         "The next page, with `rel=next` (RFC 8288); absent on the last page.",
@@ -51,7 +52,8 @@ HEADERS: dict[str, dict[str, Any]] = {
     ),
     "Location": _header("The URL of the created resource.", always=True, pattern="^/v1/", maxLength=1_000),
     "RateLimit": _header(
-        "What remains of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent if the key has none.",
+        "What remains of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent if the key has no "
+        "limits.",
         pattern=f"^{_WINDOWS.format(what='r=[0-9]+;t=[0-9]+')}$",
         maxLength=1_000,
     ),
@@ -60,7 +62,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         pattern=f"^{_WINDOWS.format(what='q=[0-9]+;w=[0-9]+')}$",
         maxLength=1_000,
     ),
-    "Request-Id": _header("The id under which the log mentions this request.", always=True, **ident("req")),
+    "Request-Id": _header("The id of this request in the server's log.", always=True, **ident("req")),
     "Retry-After": _header(
         ("The number of seconds to wait before retrying."), always=True, pattern="^[0-9]{1,9}$", maxLength=9
     ),
@@ -72,7 +74,7 @@ STREAMED = {
     "maxLength": UNLIMITED,
     "description": (
         "An endless stream of server-sent events. Each event has three lines: `id`, the cursor to continue from; "
-        "`event`, its type; `data`, the event as JSON, as in `GET /v1/events/{event}`."
+        "`event`, the event's type; `data`, the event as JSON, as in `GET /v1/events/{event}`."
     ),
 }
 PROBLEMS: tuple[type[TidingsError], ...] = (

@@ -87,7 +87,7 @@ _PARAMETERS: Schema = {
 _ATTRIBUTES: dict[str, Schema] = {
     "description": _TEXT,
     "required": _FLAG,
-    "default": {"description": "The default for items that are created without a value."},
+    "default": {"description": "The default for items that are created without a value for this field."},
     "unique": _FLAG,
     "min": {"description": "The minimum: a value, a number of characters or elements, or a time.", **_BOUND},
     "max": {"description": "The maximum: a value, a number of characters or elements, or a time.", **_BOUND},
@@ -99,7 +99,7 @@ _ATTRIBUTES: dict[str, Schema] = {
     },
     "format": {"enum": [*FORMATS, None]},
     "max_digits": _digits(1, "The maximum number of digits of a decimal."),
-    "scale": _digits(0, "How many of these digits are after the decimal point."),
+    "scale": _digits(0, "The maximum number of a decimal's digits after the decimal point."),
     "values": _VALUES,
     "to": _TO,
     "schema": {
@@ -119,19 +119,19 @@ _ATTRIBUTES: dict[str, Schema] = {
 COMPONENTS: dict[str, Schema] = {
     "FieldDeclaration": {
         **_object("type", type={"enum": list(TYPES)}, **_ATTRIBUTES),
-        "description": f"A field; the type alone is accepted too: `done: boolean`. Types: {', '.join(TYPES)}.",
+        "description": f"A field. The type alone is also accepted, as in `done: boolean`. Types: {', '.join(TYPES)}.",
     },
     "FieldPatch": _object(type={"enum": [*TYPES, None]}, **_ATTRIBUTES),
     "EventDeclaration": {
         **_object(when={**_WHEN, "type": ["string", "null"]}, filter={"type": ["object", "null"]}, description=_TEXT),
         "description": (
-            "When an event is emitted: a sentence in `when`, or a pattern in `filter`; the sentence alone is "
-            "accepted too: `completed: when done becomes true`."
+            "When an event is emitted: a sentence in `when`, or a pattern in `filter`. The sentence alone is also "
+            "accepted, as in `completed: when done becomes true`."
         ),
     },
     "QuestionDeclaration": {
         **_object("parameters", parameters=_PARAMETERS, description=_TEXT),
-        "description": "The parameters that must be given together; the list alone is accepted too.",
+        "description": "The parameters that must be given together. The list alone is also accepted.",
     },
     "QuestionPatch": _object(parameters=_PARAMETERS, description=_TEXT),
 }
@@ -207,45 +207,57 @@ _LINK: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": PATTERNS_MAX,
                 "items": {"type": "string", **_PATTERN},
-                "description": "The event types or patterns that the link acts on; a single one may be a string.",
+                "description": "The event types or patterns that the link acts on; a single one can be given as a "
+                "string.",
             },
-            every=_word(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", 40, "A duration, such as 15m or 1h30m."),
+            every=_word(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", 40, "A duration, such as `15m` or `1h30m`."),
             at={
                 "type": "array",
                 "minItems": 1,
                 "maxItems": timers.TIMES_MAX,
                 "items": {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "maxLength": 5},
-                "description": "Times of day; a single one may be a string.",
+                "description": "Times of day; a single one can be given as a string.",
             },
-            days=_word(r"^[A-Za-z, -]+$", 100, "The days of the week for `at`, such as mon-fri or mon,thu."),
-            cron=_word(r"^[0-9A-Za-z*/, -]+$", CRON_CHARS_MAX, "Five fields, such as 30 9 * * mon-fri."),
+            days=_word(r"^[A-Za-z, -]+$", 100, "The days of the week for `at`, such as `mon-fri` or `mon,thu`."),
+            cron=_word(
+                r"^[0-9A-Za-z*/, -]+$",
+                CRON_CHARS_MAX,
+                "A cron expression with five fields, such as `30 9 * * mon-fri`.",
+            ),
             tz=_word(r"^[A-Za-z0-9_+/-]+$", timers.ZONE_CHARS_MAX, "The time zone of `at` or `cron`: UTC by default."),
-            missed={"type": "string", "enum": ["once", "skip"], "description": "What to do about missed times."},
+            missed={
+                "type": "string",
+                "enum": ["once", "skip"],
+                "description": "What to do about times that were missed.",
+            },
         ),
-        "description": "When the link acts: exactly one of event, every, at and cron.",
+        "description": "When the link acts: exactly one of `event`, `every`, `at` and `cron`.",
     },
     "item": {
         **_object(
             "collection",
             collection={"type": "string", **NAME},
-            create={"description": "A template for the new item's id, or true for a generated id."},
+            create={"description": "A template for the new item's id, or `true` for a generated id."},
             **{word: _TEMPLATE | {"description": f"The id of the item to {word}."} for word in EDIT_WORDS[1:]},
             data={"description": "The item's fields, by name, or one template that yields all of them."},
         ),
-        "description": "The edit and the item's id: exactly one of create, put, patch and delete.",
+        "description": "The edit and the item's id: exactly one of `create`, `put`, `patch` and `delete`.",
     },
     "call": {
         **_object(
             via={"type": "string", **CONNECTION, "description": "The connection that the call goes through."},
-            **{word: _TEMPLATE | {"description": f"The path or URL to {word.upper()}."} for word in CALL_VERBS},
-            query={"type": "object", "description": "Parameters of the URL, by name."},
+            **{
+                word: _TEMPLATE | {"description": f"The path or URL to which the link sends a {word.upper()} request."}
+                for word in CALL_VERBS
+            },
+            query={"type": "object", "description": "The query parameters of the URL, by name."},
             headers={"type": "object", "additionalProperties": _TEMPLATE},
             json={"description": "The body as JSON, in which strings can be templates."},
             form={"type": "object", "description": "The body as a form."},
             xml=_TEMPLATE | {"description": "The body as XML."},
             text=_TEMPLATE | {"description": "The body as text."},
             ok=_TEMPLATE
-            | {"description": "An expression over status, headers and body that is true if the call succeeded."},
+            | {"description": "An expression over `status`, `headers` and `body` that is true if the call succeeded."},
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
             sign={"description": "The name of the signature scheme, or an object with `scheme` and `secret`."},
             give_up_on={
@@ -261,7 +273,8 @@ _LINK: dict[str, Schema] = {
             empty={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 200, "maximum": 499}},
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
         ),
-        "description": "The request that the link sends: exactly one of get, post, put, patch, delete and head.",
+        "description": "The request that the link sends: exactly one of `get`, `post`, `put`, `patch`, `delete` and "
+        "`head`.",
     },
     "mail": {
         **_object(
@@ -298,13 +311,16 @@ _LINK: dict[str, Schema] = {
             deleted=_TEMPLATE | {"description": "A template that is true for deleted records."},
             cursor={"type": "object", "description": "How the link keeps track of how far it has read."},
             sweep={
-                "description": "How often the link reads all records; those that are then missing count as deleted."
+                "description": "How often the link reads all records; records that are missing from such a read "
+                "count as deleted."
             },
         ),
         "description": "Which events are published from the responses to a call.",
     },
     "keep": {"minProperties": 1, "maxProperties": keeping.NAMES_MAX}
-    | {"description": "The values that the link keeps from a response for the event's subject: templates, by name."},
+    | {
+        "description": "Templates, by name, for the values from a response that the link keeps for the event's subject."
+    },
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
     "rate": RATE,

@@ -50,7 +50,7 @@ _AUTH: Schema = {
         **dict.fromkeys((*oauth2.PARTS[1:], *oauth1.PARTS[1:]), _OAUTH),
         **{name: {"type": "object"} for name in ("claims", "params")},
     },
-    "description": "How the connection authenticates: bearer, basic, header, oauth2 or oauth1.",
+    "description": "How the connection authenticates: `bearer`, `basic`, `header`, `oauth2` or `oauth1`.",
 }
 _PEM: Schema = {"pattern": NO_NUL, "maxLength": connections.PEM_CHARS_MAX}
 _CONNECTION: dict[str, Schema] = {
@@ -88,8 +88,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 
 ANY: dict[str, dict[str, str]] = {
     "ConnectionBody": {
-        "private": "The private addresses that the connection may reach: true for all, or a list of ranges such as "
-        "10.0.0.0/8."
+        "private": "The private addresses that the connection may reach: `true` for all, or a list of ranges such "
+        "as `10.0.0.0/8`."
     }
 }
 """The meanings of fields that can have several types."""

@@ -41,7 +41,7 @@ TAGS = {
     "Forms": "Pages that people fill in; each submission becomes an event.",
     "Collections": "Kinds of items, declared with typed fields.",
     "Deliveries": "Events on their way to endpoints or through links, with every attempt.",
-    "Replays": "Jobs that send a time range of events again.",
+    "Replays": "Jobs that send the events of a time range again.",
     "Tenants": "The operator's customers.",
     "Keys": "Credentials of callers, with scopes and call limits.",
     TAG: "The server itself.",
@@ -50,10 +50,10 @@ TAGS = {
 KEY = {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
 _COMPONENT = re.compile("#/components/([^/]+)/([^/]+)")
 DESCRIPTION = (
-    "Send data in through the API; events are sent out as webhooks. This document lists the operations that "
-    "your key may use. Times are RFC 3339 in UTC. Lists have `limit`, `cursor`, `sort` and `count`; with "
-    "`fields`, the response has only the named fields. Every refusal is a problem (RFC 9457) with a code and "
-    "the location of each error. Unknown fields and parameters are refused by name."
+    "Send data in through the API; events are sent out as webhooks. This document lists the operations that your "
+    "key may use. Times are in the format of RFC 3339, in UTC. Lists accept `limit`, `cursor`, `sort` and `count`; "
+    "with `fields`, the response has only the named fields. Every refusal is a problem document (RFC 9457), with a "
+    "code and the location of each error. Unknown fields and parameters are refused, and the refusal names them."
 )
 
 INFO = {

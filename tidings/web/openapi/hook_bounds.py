@@ -37,7 +37,7 @@ _HOOK: dict[str, Schema] = {
     "type": {
         "pattern": rf"^((?!endpoint\.){_PART}(\.{_PART})*|[^\x00]*\{{[{{%][^\x00]*)$",
         "maxLength": SOURCE_CHARS_MAX,
-        "description": "An event type, which can contain `{type}`, or a template for one.",
+        "description": "An event type, which can contain `{type}`, or a template for an event type.",
     },
     "key": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},
     "subject": {"maxLength": 1_000, "pattern": NO_NUL},
@@ -162,7 +162,7 @@ _HOOK_HELP = {
     "data": "A template that yields an object, or an object of templates; null for the body as it was received.",
 }
 _FIELD_HELP = {
-    "default": "What the page shows at first: a string, true or false for a box, or a list of options.",
+    "default": "What the page shows at first: a string, `true` or `false` for a checkbox, or a list of options.",
     "min": "The smallest number, date or time, or the minimum number of characters, choices or files.",
     "max": "The largest number, date or time, or the maximum number of characters, choices or files.",
     "options": "What can be chosen: a list of values, or an object that maps each value to its label.",

@@ -18,7 +18,8 @@ IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     schema={"type": "string", "pattern": KEY_PATTERN, "maxLength": KEY_CHARS_MAX},
     help=(
-        f"A retry with the same body returns the first response again, with `{REPLAYED[0].title()}: true` (for 24 h)."
+        f"For 24 hours, a retry with the same key and the same body returns the first response again, with the "
+        f"header `{REPLAYED[0].title()}: true`."
     ),
     where="header",
     example="order-4711",

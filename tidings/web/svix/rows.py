@@ -14,7 +14,10 @@ from tidings.web.parts import Parts
 from tidings.web.svix.paging import LIMIT_MAX
 from tidings.web.svix.shapes import NAME_PATTERN, UID_CHARS_MAX, ApplicationIn
 
-NO_RATE = "Tidings has no rate for a whole application. Set throttleRate on each endpoint; it is enforced exactly."
+NO_RATE = (
+    "Tidings has no rate limit for a whole application. Set `throttleRate` on each endpoint; that limit is enforced "
+    "exactly."
+)
 
 _UID = re.compile(NAME_PATTERN.strip("^$"))
 _TIME = {"type": "string", "format": "date-time"}
@@ -112,10 +115,14 @@ async def application_or_new(parts: Parts, request: Request, given: ApplicationI
 def uid_of_path(given: str | None, ident: str) -> str:
     """The uid of what PUT makes, taken from the path. Raises Refused."""
     if given not in (None, ident):
-        detail = "Nothing has the uid in the path yet, and the body has a different uid."
+        detail = "This request would create a resource with the uid in the path, but the body has a different uid."
         raise Refused("/uid", "wrong_value", detail)
     if len(ident) > UID_CHARS_MAX or not _UID.fullmatch(ident):
-        raise Refused("/uid", "wrong_value", f"A uid has 1 to {UID_CHARS_MAX} characters: letters, digits, and - _ .")
+        raise Refused(
+            "/uid",
+            "wrong_value",
+            f"A uid has 1 to {UID_CHARS_MAX} characters: letters, digits, hyphens, underscores and dots.",
+        )
     return ident
 
 

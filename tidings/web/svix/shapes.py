@@ -27,7 +27,8 @@ FormerId = Annotated[
         min_length=1,
         max_length=UID_CHARS_MAX,
         pattern=NAME_PATTERN,
-        description="Not in Svix's API: the id that this resource had at Svix. It can be found by that id too.",
+        description="Not in Svix's API: the id that this resource had at Svix. The resource can also be found by "
+        "that id.",
     ),
 ]
 

@@ -126,11 +126,11 @@ class Forwarding:
         Raises Unavailable if that is impossible, and what reading the body raises.
         """
         if passed_on(arrived.scope) is not None:
-            raise _unavailable("The node that sends has just changed.")
+            raise _unavailable("The sending node has just changed.")
         body = await _body(parts, arrived)
         share, host = self._share if body.pieces is None else self._large, arrived.client.rpartition(":")[0]
         if not share.take(host):
-            raise _unavailable("Too many requests to the node that sends are in progress.")
+            raise _unavailable("Too many requests to the sending node are in progress.")
         try:
             sender = await self._sender(parts)
             request = self._request(parts, arrived, sender, body)
@@ -217,17 +217,17 @@ class Forwarding:
                 if gone.done():
                     raise _unavailable("The caller has disconnected.")
                 if not await self._sends_still(parts, sender):
-                    raise _unavailable(f"The node that sends did not answer. {UNKNOWN}")
+                    raise _unavailable(f"The sending node did not answer. {UNKNOWN}")
             reply, is_taken = sending.result(), True
             return reply
         except NotConnected as wrong:
             self._ask_at = 0.0
             self._note(f"the node that sends cannot be reached at {sender.address}: {wrong}")
-            raise _unavailable("The node that sends cannot be reached from here.") from None
+            raise _unavailable("The sending node cannot be reached from here.") from None
         except BrokenOff as wrong:
             self._ask_at = 0.0
             self._note(f"the node that sends, at {sender.address}, broke off: {wrong}")
-            raise _unavailable(f"The node that sends broke off before it answered. {UNKNOWN}") from None
+            raise _unavailable(f"The sending node closed the connection before it answered. {UNKNOWN}") from None
         except ValueError as wrong:
             raise Malformed(f"This request cannot be passed on: {wrong}.") from None
         finally:
@@ -274,7 +274,7 @@ async def _give(parts: Parts, scope: Any, proto: Any, reply: OnwardReply) -> int
     try:
         body = b"".join([piece async for piece in reply.pieces])
     except BrokenOff:
-        raise _unavailable(f"The node that sends broke off in its response. {UNKNOWN}") from None
+        raise _unavailable(f"The sending node closed the connection in the middle of its response. {UNKNOWN}") from None
     if body:
         headers = [(name, value) for name, value in headers if name != "content-length"]
         proto.response_bytes(reply.status, headers, body)

@@ -11,7 +11,7 @@ from tidings.model.errors import Malformed
 
 ONCE_ONLY = ("authorization", "content-type", "host", "idempotency-key", "if-match", "if-none-match", "last-event-id")
 """Headers that must not be repeated: two programs could choose different values."""
-NO_HOST = "The header host is missing; HTTP/1.1 requires it (RFC 9112)."
+NO_HOST = "The header `host` is missing; HTTP/1.1 requires it (RFC 9112)."
 
 
 def check(lines: Sequence[tuple[str, str]], headers: Mapping[str, str], version: str) -> None:
@@ -26,4 +26,4 @@ def _refuse_repeated(lines: Sequence[tuple[str, str]]) -> None:
     names = [name for name, _ in lines]
     for name in ONCE_ONLY:
         if names.count(name) > 1:
-            raise Malformed.of_parameter(name, "repeated", f"The header {name} is given twice.")
+            raise Malformed.of_parameter(name, "repeated", f"The header `{name}` is given twice.")

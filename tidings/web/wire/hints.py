@@ -38,7 +38,7 @@ class Hints:
             return EVERYTHING
         if self._prefix and path.startswith(f"{self._prefix}/"):
             return (
-                f"{self._prefix} is the path of this server's public_url: the proxy in front of the server must "
+                f"{self._prefix} is the path of this server's `public_url`: the proxy in front of the server must "
                 f"strip it."
             )
         for guess in self._guesses(path):

@@ -73,7 +73,9 @@ def _empty_spans(found: dict[str, Any], known: Mapping[str, Parameter], given: d
             closed = operator == "gte" and other.endswith("lte")
             if end is not None and (value > end or (value == end and not closed)):
                 first, last = _decoded(given[name][0])[:50], _decoded(given[other][0])[:50]
-                yield _place(other, "empty_range", f"The range between {name} ({first}) and {other} ({last}) is empty.")
+                yield _place(
+                    other, "empty_range", f"The range between `{name}` ({first}) and `{other}` ({last}) is empty."
+                )
 
 
 def one(text: str, name: str) -> str:

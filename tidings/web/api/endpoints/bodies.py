@@ -15,8 +15,8 @@ BatchPatch = patch_of(Batch, "BatchPatch", "The members of `batch` to change; nu
 ClientCertificatePatch = patch_of(
     ClientCertificate,
     "ClientCertificatePatch",
-    "The members of `client_certificate` to change. A renewed certificate can keep its key; if none is stored yet, "
-    "send both the certificate and its key.",
+    "The members of `client_certificate` to change. If a renewed certificate has the same key as before, send only "
+    "the certificate; if no key is stored yet, send both the certificate and its key.",
 )
 EndpointPatch = patch_of(
     EndpointBody,

@@ -10,10 +10,10 @@ _ENDPOINT = {
     "filter": "Send only events whose `data` and other members match this pattern. By default, every event matches.",
     "headers": "Extra headers for each POST. Their values are encrypted at rest and never shown again.",
     "rate": "The maximum number of POSTs per second; unlimited by default.",
-    "max_in_flight": "The maximum number of concurrent POSTs. The actual limit starts at 16, and each success raises "
-    "it by one.",
+    "max_in_flight": "The maximum number of concurrent POSTs. The actual limit starts at 16, and each success "
+    "raises it by one, up to this maximum.",
     "order": "`subject`: events with the same subject are sent one at a time, in order; `all`: all events are sent "
-    "one at a time, in order; `none`: the order is not kept.",
+    "one at a time, in order; `none`: events are sent in any order.",
     "order_max_age_seconds": "How long a failing event may hold up the events behind it.",
     "batch": "Send several events in one POST.",
     "body": "The format of the body: `standard`, `cloudevents`, `thin` (only that something happened, without the "
@@ -32,7 +32,7 @@ _ENDPOINT = {
 _BATCH = {
     "max_events": "The maximum number of events in one POST.",
     "max_ms": "How long an event may wait, in milliseconds, for others to join the same POST.",
-    "max_bytes": "The maximum size of the body, in bytes. A larger event is sent alone.",
+    "max_bytes": "The maximum size of the body, in bytes. An event that is larger by itself is sent alone.",
 }
 _CERTIFICATE = {
     "certificate": "The certificate and its chain, as PEM.",

@@ -269,8 +269,9 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=try_endpoint,
         tag=TAG,
         summary="Send a test event to an endpoint before it is registered",
-        help="Nothing is stored. The body is checked as if it were registered. Then one event of type "
-        "`endpoint.test` is sent to its `url`, signed with its `secret`, and the response shows what came back.",
+        help="Nothing is stored. The body is checked as for a registration. Then one event of type `endpoint.test` "
+        "is sent to the `url` in the body, signed with the `secret` in the body, and the response shows what came "
+        "back.",
         request=NewEndpoint,
         response=EndpointTrialView,
         example={"url": "https://example.com/hooks"},
@@ -281,7 +282,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/endpoints/{id}/secret",
         scope="endpoints:write",
         summary="Read the signing secret of an endpoint",
-        help="This requires the write scope, because anyone who has the secret can sign as this server.",
+        help="This call requires the scope `endpoints:write`, because anyone who has the secret can sign as this "
+        "server.",
         handler=get_secret,
         tag=TAG,
         response=SecretView,
@@ -294,9 +296,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="endpoints:write",
         summary="Rotate the signing secret of an endpoint",
         help=(
-            "For `overlap_seconds` (0 to 604800, by default 86400), webhooks are signed with both the new and the "
-            "previous secret, so that the receiver can switch at any time in this period. The new secret is generated "
-            "unless you send your own as `secret`."
+            "For `overlap_seconds` (0 to 604800; the default is 86400), webhooks are signed with both the new and "
+            "the previous secret, so that the receiver can switch at any time in this period. The new secret is "
+            "generated unless you send your own as `secret`."
         ),
         handler=rotate_secret,
         tag=TAG,

@@ -57,7 +57,7 @@ async def list_events(parts: Parts, request: Request) -> Answer:
         return await _catch_up(parts, request)
     if "wait" in request.query:
         raise Invalid.of_parameter(
-            "wait", TOGETHER, "wait requires after: it waits for events that come after a cursor."
+            "wait", TOGETHER, "`wait` requires `after`: the call waits for events that come after a cursor."
         )
     page = Page.of(request)
     query = _query(request)
@@ -104,7 +104,9 @@ async def make_ticket(parts: Parts, request: Request) -> Answer:
 async def _catch_up(parts: Parts, request: Request) -> Answer:
     for name in ("cursor", "sort", "count"):
         if name in request.query:
-            detail = f"{name} cannot be combined with after, which has its own cursor and always reads in commit order."
+            detail = (
+                f"`{name}` cannot be combined with `after`, which is a cursor itself and always reads in commit order."
+            )
             raise Invalid.of_parameter(name, TOGETHER, detail)
     query, limit = _query(request), request.query.get("limit", LIMIT)
     deadline = time.monotonic() + request.query.get("wait", 0)
@@ -173,7 +175,7 @@ def _query(request: Request) -> EventQuery:
     types = given.get("type__in")
     if "type" in given:
         if types is not None:
-            raise Invalid.of_parameter("type", TOGETHER, "Send type or type__in, not both.")
+            raise Invalid.of_parameter("type", TOGETHER, "Send `type` or `type__in`, not both.")
         types = [given["type"]]
     exact, beginnings = (None, ()) if types is None else event_types.split(types)
     return EventQuery(
@@ -206,12 +208,12 @@ def _start(db: Db, request: Request, after: str) -> int:
 
 
 NOT_OURS = (
-    "This cursor is not from this server, or belongs to another tenant. Send next_cursor of the previous response, "
-    "start, or end."
+    "This cursor is not from this server, or belongs to another tenant. Send `next_cursor` of the previous "
+    "response, `start`, or `end`."
 )
 OF_A_LIST = (
-    "This cursor belongs to a page of a list: send it as cursor= to the same list. after= takes start, end, or "
-    "next_cursor of a response to after=."
+    "This cursor is from a page of a list: send it as `cursor` to the same list. `after` takes `start`, `end`, or "
+    "`next_cursor` of a response to a request with `after`."
 )
 
 
@@ -253,8 +255,8 @@ _STREAMED = (
     _parameter(
         "events",
         {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
-        "How to name the SSE events: `type` names each one after the event's type, `message` names all of them "
-        "`message`.",
+        "How to name the server-sent events: with `type`, each one is named after the type of the event in it; with "
+        "`message`, all of them are named `message`.",
     ),
 )
 
@@ -266,9 +268,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:read",
         summary="List events, or catch up from a cursor",
         help=(
-            "Without `after`, the response is a list, newest first. With `after`, it has the events committed "
-            "after that cursor, oldest first, and `next_cursor` is always set. `wait` delays the response until "
-            "there is an event or the time is up."
+            "Without `after`, the response is a list, newest first. With `after`, the response has the events "
+            "committed after that cursor, oldest first, and `next_cursor` is always set. `wait` delays the response "
+            "until there is an event or the time is up."
         ),
         handler=list_events,
         tag=TAG,
@@ -294,9 +296,9 @@ OPERATIONS: tuple[Operation, ...] = (
             summary="Follow events as they are committed",
             help=(
                 "The response is a stream of server-sent events: `id` is the cursor, `event` the type, and `data` "
-                "the event. After a disconnect, reconnect with `Last-Event-ID`, and you miss no event. The stream "
-                "begins with new events, or after the cursor in `after`. A browser's `EventSource` calls `onmessage` "
-                "only if you set `events=message`."
+                "the event. After a disconnect, reconnect with `Last-Event-ID` so that you miss no events. With "
+                "`after`, the stream begins with the events after that cursor; without it, the stream has only new "
+                "events. A browser's `EventSource` calls `onmessage` only if you set `events=message`."
             ),
             handler=stream_events,
             tag=TAG,
@@ -330,8 +332,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Make a ticket for a stream",
         help=(
             "Use a ticket with a browser's `EventSource`, which cannot send a key. The ticket is valid for "
-            f"{TICKET_SECONDS} seconds: it opens a stream with the parameters it was made with and the rights of your "
-            "key. An open stream stays open until the key expires or is revoked."
+            f"{TICKET_SECONDS} seconds. The stream that it opens has the parameters of this call and the rights of "
+            f"your key. An open stream stays open until the key expires or is revoked."
         ),
         handler=make_ticket,
         tag=TAG,

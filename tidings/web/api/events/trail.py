@@ -31,8 +31,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Show what led to an event, and what followed from it",
         help=(
             "The trail lists the events and deliveries from the first event, through every link, to the last "
-            "delivery, in chronological order, each with its result. It has at most "
-            f"{EVENTS_MAX} events; `is_cut` says whether there are more."
+            f"delivery, in chronological order, each with its result. The trail has at most {EVENTS_MAX} events; "
+            "`is_cut` says whether there are more."
         ),
         handler=get_trail,
         tag="Events",

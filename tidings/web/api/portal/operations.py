@@ -140,8 +140,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="End a portal link and its session",
         help=(
-            "The link's pages stop working from the next request on. Its entry is kept for a week. Your key needs the "
-            "scopes that the link grants."
+            "The link's pages stop working from the next request on. The link's entry is kept for a week. Your key "
+            "needs the scopes that the link grants."
         ),
         handler=delete_portal_link,
         tag=TAG,

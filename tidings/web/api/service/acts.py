@@ -57,10 +57,11 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="List who changed what, newest first",
         help=(
             "Every operation that changes something is recorded as an act, in the same transaction as the change, "
-            "with the key, the time and the operation. If it changed the catalogue (endpoints, links, keys, tenants, "
-            "hooks ...), the act also has the changed members, before and after, as the API shows them (without "
-            "secrets). Publishing events and changing items are not recorded as acts, because each event already "
-            "records the API key that caused it. The setting `act_days` determines how long acts are kept."
+            "with the key, the time and the operation. If the operation changed the catalogue (endpoints, links, "
+            "keys, tenants, hooks ...), the act also has the members that changed, with their values before and "
+            "after the change, as the API shows them (without secrets). Publishing events and changing items are "
+            "not recorded as acts, because each event already records the API key that caused it. The setting "
+            "`act_days` determines how long acts are kept."
         ),
         handler=list_acts,
         tag="Acts",

@@ -54,11 +54,12 @@ async def _start(parts: Parts, request: Request, act: BulkAct) -> Answer:
 
 _HELP = (
     "With `dry_run`, nothing is started; the response has status 200 and says how many deliveries match, with an "
-    f"exact count up to {COUNTED_MAX:,}. If you then start the job with the `until` of this response, it leaves out "
-    "deliveries that were created after the count. Without `dry_run`, a durable job is started, which goes through "
+    f"exact count up to {COUNTED_MAX:,}. If you then start the job with the `until` of this response, the job "
+    f"leaves out deliveries that were created after the count. Without `dry_run`, a durable job is started, which "
+    f"goes through "
     "the deliveries in small steps. Read its progress at `/v1/replays/{id}`, and stop it with "
-    "`/v1/replays/{id}:cancel`. The job acts on each delivery once, and only if the delivery still matches at that "
-    "moment. Deliveries created after the start of the job are not part of it."
+    "`/v1/replays/{id}:cancel`. The job acts on each delivery once, and only if the delivery still matches when the "
+    "job reaches it. Deliveries created after the start of the job are not part of it."
 )
 _ALSO = ((200, "Nothing was started; the response says how many deliveries match."),)
 

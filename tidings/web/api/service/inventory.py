@@ -126,10 +126,9 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Show the store's size by table, the last backup, the servers and the settings",
         help=(
-            "The call takes the same time however much is stored: PostgreSQL keeps track of the size of each table, "
-            "and roughly of the number of its rows; for SQLite, both are estimated from samples. `nodes` lists the "
-            "servers "
-            "that share a PostgreSQL database. Secrets in settings are masked."
+            "The call takes the same time no matter how much is stored: PostgreSQL keeps track of the size of each "
+            "table and of its approximate number of rows; for SQLite, both are estimated from samples. `nodes` "
+            "lists the servers that share a PostgreSQL database. Secrets in settings are masked."
         ),
         handler=get_server,
         tag="Service",

@@ -34,7 +34,7 @@ def render_standby() -> bytes:
 def standing_by(value: int) -> GaugeMetricFamily:
     """The only metric that a server standing by has too."""
     return GaugeMetricFamily(
-        "tidings_standing_by", "1: this server stands by, and exports no other metric; 0: it is active.", value
+        "tidings_standing_by", "1: this server is standing by, and exports no other metric; 0: it is active.", value
     )
 
 
@@ -154,7 +154,9 @@ class _Collector:
             "tidings_share_limit", "How much of a shared resource all tenants together may use.", labels=["of"]
         )
         back = GaugeMetricFamily(
-            "tidings_share_tenants_held_back", "Tenants that are currently at their share of a resource.", labels=["of"]
+            "tidings_share_tenants_held_back",
+            "Tenants that currently use their full share of a resource, and get no more.",
+            labels=["of"],
         )
         refusals = CounterMetricFamily(
             "tidings_share_refusals", "How often a tenant wanted more than its share of a resource.", labels=["of"]
@@ -186,7 +188,7 @@ class _Collector:
         lagging = sum(lane.lagging for lane in lanes)
         yield GaugeMetricFamily(
             "tidings_endpoints_lagging",
-            "Endpoints that lag, so that their deliveries are read from their own backlog.",
+            "Endpoints that lag behind, so that each one's deliveries are read from a separate backlog.",
             lagging,
         )
         # Nothing is sent to the others, so their last failure means nothing now.

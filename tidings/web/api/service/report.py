@@ -91,8 +91,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Show what needs attention, since when, for whom, why, and what to do",
         help=(
             "`state` is `ok`, `attention` (something needs attention, such as an endpoint that fails, a poll that "
-            "failed, a delivery that is dead, or a hook that refuses everything) or `trouble` (the server itself has "
-            "a problem). `sentence` sums this up; `problems` lists up to 20 problems, the worst first. "
+            "failed, a delivery that is dead, or a hook that refuses everything) or `trouble` (the server itself "
+            "has a problem). `sentence` sums up the state; `problems` lists up to 20 problems, the worst first. "
             "Counts stop at 1,000. The status is 200 even if the store cannot be read; for a load balancer, use "
             "`/readyz`."
         ),
@@ -109,8 +109,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Show the long jobs under way, and when they are expected to end",
         help=(
-            "The list has replays, bulk retries and cancellations, declarations over many items, indexes being built, "
-            "and imports. Replays and bulk jobs that have ended are at `/v1/replays`."
+            "The list includes replays, bulk retries and cancellations, declarations over many items, indexes being "
+            "built, and imports. Replays and bulk jobs that have ended are at `/v1/replays`."
         ),
         handler=list_jobs,
         tag=health.TAG,

@@ -66,8 +66,8 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "The response has what charts need: the attempts of each minute or hour, counted by result, with their "
             "durations in buckets; the success rate and the mean, p50 and p95 duration of the whole range; and the "
-            "most frequent reasons for failures, each with an example. Counts are stored every five seconds. Those "
-            "by minute are kept for 26 hours, those by hour for 90 days. Without a filter, the series covers all "
+            "most frequent reasons for failures, each with an example. Counts are stored every five seconds. Counts "
+            "by minute are kept for 26 hours, counts by hour for 90 days. Without a filter, the series covers all "
             "endpoints and links, and also has the number of accepted events."
         ),
         handler=get_tallies,

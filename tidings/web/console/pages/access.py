@@ -108,7 +108,7 @@ async def tenant(visit: PageVisit) -> View:
     held = [row(to("keys", each.id), text(each.name or each.id), when(each.created)) for each in named]
     portal = button(f"{to('tenants', ident)}/portal-link", "Make a portal link")
     ended = " Some deliveries became dead." if dead and dead["data"] else ""
-    entry = "" if found else " It has not been added as a tenant, which is optional."
+    entry = "" if found else " This tenant has not been added to the list; adding it is optional."
     return detail(
         (found.name if found else "") or ident,
         f"{many(len(rows), 'endpoint')}, {failing:,} failing.{ended}{entry}",
@@ -156,7 +156,7 @@ async def portal_link(visit: PageVisit) -> View:
     """A link through which the tenant's people look after their endpoints; its token is shown once."""
     made = await visit.do("create_portal_link", visit.path, {})
     view = await tenant(visit)
-    note = "Send it to the tenant. It can be opened only once, before it expires, and is not shown again."
+    note = "Send the link to the tenant. The link can be opened only once, before it expires, and is not shown again."
     secret = {"title": "The portal link", "text": made.url, "note": note}
     return View(view.template, view.title, view.sentence, {**view.values, "secret": secret}, view.state)
 
@@ -203,7 +203,7 @@ async def make_key(visit: PageVisit) -> View:
     body: dict[str, Any] = {name: given[name] for name in ("name", "tenant", "expires") if given.get(name)}
     body["scopes"] = [each.strip() for each in given.get("scopes", "").split(",") if each.strip()]
     made = await visit.do("create_key", None, body)
-    note = "Copy it now: only its hash is stored, so it cannot be shown again."
+    note = "Copy the key now: only its hash is stored, so it cannot be shown again."
     return detail(
         made.name or made.id,
         "The key has been made.",
@@ -219,7 +219,7 @@ async def key(visit: PageVisit) -> View:
     """One key."""
     found = await visit.get("get_key", {"id": visit.path["id"]})
     where = to("keys", found.id)
-    asked = f"Revoke the key {found.name or found.id}? Everyone who uses it will be refused at once."
+    asked = f"Revoke the key {found.name or found.id}? Everyone who uses this key will be refused at once."
     may_revoke = visit.may("delete_key") and not found.revoked
     permits = msgspec.json.encode(found.permits)
     return detail(

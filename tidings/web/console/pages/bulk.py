@@ -150,7 +150,7 @@ def _sentence(found: list[StateCount], *, is_retry: bool) -> str:
         noun = "delivery" if one.many == "1" else "deliveries"
         return f"{one.many} {noun} would be {'retried' if is_retry else 'cancelled'}."
     some = [f"{each.many} that {_one(each)}" for each in found if each.count]
-    return f"Would be retried: {', '.join(some)}." if some else "None of these can be retried now."
+    return f"Would be retried: {', '.join(some)}." if some else "None of these deliveries can be retried now."
 
 
 def _one(each: StateCount) -> str:
@@ -173,11 +173,13 @@ def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
     if left > 0:
         why = each.why or (_IN_TURN if each.state == "waiting" else _NOT_ENABLED)
         which = _SAID.get(each.state, "match")
-        notes.append(f"{left:,} of the {each.listed:,} that {which} {'is' if left == 1 else 'are'} left out: {why}.")
+        notes.append(
+            f"{left:,} of the {each.listed:,} deliveries that {which} {'is' if left == 1 else 'are'} left out: {why}."
+        )
     elif not each.count and each.state == "dead" and not is_alone:
         notes.append(
-            "None of the matching deliveries became dead. Waiting deliveries are retried automatically; a retry sends "
-            "them now."
+            "None of the matching deliveries are dead. Waiting deliveries are retried automatically; retrying them "
+            "here sends them now."
         )
     elif not each.count and is_alone:
         notes.append(f"None of the matching deliveries are {each.state}.")

@@ -212,7 +212,7 @@ def _curl(attempt: Any, url: str) -> dict[str, Any]:
     lines.append("--data-binary @body.json")
     note = (
         "The signature covers the exact bytes of the body, which are not stored here: save the body that your "
-        "receiver got."
+        "receiver got as body.json."
     )
     return {"title": "As curl", "text": " \\\n  ".join(lines), "id": "curl", "note": note}
 
@@ -220,7 +220,9 @@ def _curl(attempt: Any, url: str) -> dict[str, Any]:
 async def retry(visit: PageVisit) -> Done:
     """Retry a delivery now."""
     await visit.do("retry_delivery", visit.path)
-    return Done(to("deliveries", visit.path["id"]), "It is being sent again, with a fresh schedule of attempts.")
+    return Done(
+        to("deliveries", visit.path["id"]), "The delivery is being sent again, with a fresh schedule of attempts."
+    )
 
 
 async def cancel(visit: PageVisit) -> Done:

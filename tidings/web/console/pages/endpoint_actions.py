@@ -22,7 +22,7 @@ async def create(visit: PageVisit) -> Done:
 async def pause(visit: PageVisit) -> Done:
     """Pause it."""
     await visit.do("pause_endpoint", visit.path, {"reason": visit.posted.get("reason") or None})
-    return Done(to("endpoints", visit.path["id"]), "Paused: new events will wait until it is resumed.")
+    return Done(to("endpoints", visit.path["id"]), "Paused: new events will wait until the endpoint is resumed.")
 
 
 async def resume(visit: PageVisit) -> Done:
@@ -46,7 +46,8 @@ async def probe(visit: PageVisit) -> Done:
     found = await visit.get("list_deliveries", endpoint=visit.path["id"], state="waiting", limit=1, sort="created")
     if not found["data"]:
         return Done(
-            to("endpoints", visit.path["id"]), ("Nothing is waiting for it. Send a test to see whether it responds.")
+            to("endpoints", visit.path["id"]),
+            ("No deliveries are waiting for this endpoint. Send a test event to see whether it responds."),
         )
     await visit.do("retry_delivery", {"id": found["data"][0].id})
     return Done(to("endpoints", visit.path["id"]), "The oldest waiting delivery is being sent now.")
@@ -74,7 +75,9 @@ async def edit(visit: PageVisit) -> Done:
 async def secret(visit: PageVisit) -> View:
     """Show the secret on request."""
     found = await visit.get("get_endpoint_secret", visit.path)
-    return await _with_secret(visit, found.secret, "The signing secret", "Anyone who has it can sign as this server.")
+    return await _with_secret(
+        visit, found.secret, "The signing secret", "Anyone who has this secret can sign as this server."
+    )
 
 
 async def rotate(visit: PageVisit) -> View:
@@ -110,7 +113,8 @@ async def replay(visit: PageVisit) -> View | Done:
     events = f"{found.total:,} event{'' if found.total == 1 else 's'}"
     said = f"{found.would_send:,} of {events} would be sent again."
     if not found.would_send:
-        actions, said = [], f'None of {events} would be sent again. Below, choose other times, or "all".'
+        actions = []
+        said = f'None of {events} would be sent again. To send events again, choose other times or "all" below.'
     return View(shown.template, shown.title, said, {**shown.values, "actions": actions}, "attention")
 
 

@@ -122,7 +122,12 @@ def _who(found: Any, names: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
     return [
         table(("Who", "State", "Attempts", "Next"), got, "Nobody got it.", "Who got it"),
-        table(("Who", "Why not"), missed, "Everyone who could get it got it.", "Who did not get it, and why"),
+        table(
+            ("Who", "Why not"),
+            missed,
+            "Every endpoint and link that could get this event got it.",
+            "Who did not get it, and why",
+        ),
     ]
 
 
@@ -198,7 +203,7 @@ def _forms(visit: PageVisit, found: Any) -> list[dict[str, Any]]:
             "text": "Send",
             "fields": fields,
             "open": False,
-            "note": "The endpoint gets this event even if it already got it before.",
+            "note": "This event is sent even if the endpoint has already received it.",
         }
     ]
 
@@ -217,9 +222,9 @@ async def send(visit: PageVisit) -> Done:
     counted = await visit.do("create_replay", None, {**body, "dry_run": True})
     if counted.would_send != 1:
         raise Invalid(
-            f"Exactly one matching event must have been stored at the same time as this one, but there were "
-            f"{counted.would_send:,}. If the endpoint's types or filter exclude this event, change them first; "
-            f"otherwise, replay a time range from the endpoint's page."
+            f"This event can be sent only if it is the only matching event that was stored at its time; there were "
+            f"{counted.would_send:,} matching events. If the endpoint's types or filter exclude this event, change "
+            f"them first; otherwise, replay a time range from the endpoint's page."
         )
     made = await visit.do("create_replay", None, body)
     return Done(to("jobs", made.id), "It is being sent.")

@@ -172,7 +172,7 @@ async def item(visit: PageVisit) -> View:
         str(found.get("tenant") or ""),
         actions=actions,
         tables=[
-            table(("Event", "Changed", "By", "Time"), rows, "The event log has no changes of this item.", "History")
+            table(("Event", "Changed", "By", "Time"), rows, "The event log has no changes to this item.", "History")
         ],
         texts=[shown("Whole", answer if isinstance(answer, bytes) else msgspec.json.encode(answer))],
         list=[fact(key, _value(value)) for key, value in found.items() if key not in ("created", "updated")]

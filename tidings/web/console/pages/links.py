@@ -181,7 +181,7 @@ async def run(visit: PageVisit) -> Done:
 async def reset(visit: PageVisit) -> Done:
     """Make a link read everything again."""
     await visit.do("reset_link", visit.path, {})
-    return Done(to("links", visit.path["name"]), "Its next run will read everything.")
+    return Done(to("links", visit.path["name"]), "The link's next run will read everything.")
 
 
 PAGES = (

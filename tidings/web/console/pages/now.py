@@ -76,7 +76,7 @@ async def _now_of_tenant(visit: PageVisit, values: dict[str, Any]) -> View:
     some = "1 endpoint needs" if len(problems) == 1 else f"{len(problems):,} endpoints need"
     sentence = f"{some} attention." if problems else "All is well: no endpoint is failing."
     if found is None:
-        sentence = "This key may not read endpoints; choose a page in the menu."
+        sentence = "This key may not read endpoints; choose another page from the menu."
     tiles = [
         _tile(
             "Endpoints",
@@ -195,7 +195,7 @@ def _problem(visit: PageVisit, each: HealthProblem, named: Mapping[str, str]) ->
     if each.what == "dead" and visit.may("retry_deliveries"):
         about = {"endpoint": each.endpoint_id, "link": each.link}
         fields = {"state": "dead"} | {name: value for name, value in about.items() if value}
-        found["advice"] = "Once the cause is fixed, retry them."
+        found["advice"] = "Once the cause is fixed, retry the dead deliveries."
         found["actions"] = [button("/deliveries/retry", "Retry …", fields=fields)]
     return found
 

@@ -79,17 +79,19 @@ async def hook(visit: PageVisit) -> View:
     rows = [_receipt_row(each) for each in came["data"]] if came else []
     refused = sum(each.state == "refused" for each in came["data"]) if came else 0
     said = (
-        f"Of the newest {many(len(rows), 'request')}, {refused:,} were refused." if rows else "Nothing has arrived yet."
+        f"{refused:,} of the newest {many(len(rows), 'request')} {'was' if refused == 1 else 'were'} refused."
+        if rows
+        else "Nothing has arrived yet."
     )
     toggled = button(
         f"{to('hooks', ident)}/switch",
         "Disable" if found.enabled else "Enable",
-        confirm="Disable this hook? Requests to it will get a 404." if found.enabled else "",
+        confirm="Disable this hook? Requests to it will get a 404 response." if found.enabled else "",
         fields={"enabled": "" if found.enabled else "1"},
     )
     return detail(
         f"/in/{found.path}",
-        said if found.enabled else "It is disabled: requests to it get a 404.",
+        said if found.enabled else "This hook is disabled: requests to it get a 404 response.",
         ("/hooks", "Hooks"),
         ident,
         state="attention" if refused or not found.enabled else "ok",
@@ -163,7 +165,8 @@ async def receipt(visit: PageVisit) -> View:
     ident = visit.path["id"]
     found = await visit.get("get_receipt", {"id": ident})
     explained = "" if found.explanation is msgspec.UNSET else found.explanation
-    said = f"It was refused: {found.detail or found.reason}." if found.state == "refused" else f"It was {found.state}."
+    how = f"refused: {found.detail or found.reason}" if found.state == "refused" else found.state
+    said = f"The request was {how}."
     again = button(f"{to('receipts', ident)}/retry", "Check it again", "main")
     texts = [shown("Headers", "\n".join(f"{each.name}: {each.value}" for each in found.headers))]
     texts.append(shown("Body", "The body is not text." if found.text is None else found.text, "body"))
@@ -193,7 +196,7 @@ async def receipt(visit: PageVisit) -> View:
 async def retry_refusal(visit: PageVisit) -> Done:
     """Check a refused request again, as of when it arrived."""
     await visit.do("retry_refusal", visit.path)
-    return Done(to("receipts", visit.path["id"]), "It was accepted, and is now an event.")
+    return Done(to("receipts", visit.path["id"]), "The request was accepted, and is now an event.")
 
 
 async def forms(visit: PageVisit) -> View:
@@ -234,13 +237,13 @@ async def one_form(visit: PageVisit) -> View:
     ]
     return detail(
         found.title or found.path,
-        f"Its newest {many(len(rows), 'submission')} are below." if rows else "Nobody has filled it in yet.",
+        "The newest submissions are below." if rows else "Nobody has filled in this form yet.",
         ("/forms", "Forms"),
         ident,
         state="ok" if found.enabled else "attention",
         tables=[
-            table(RECEIPT_HEADINGS, rows, "Nobody has filled it in yet.", "Submissions"),
-            table(("Field", "Type", "Required"), fields, "It has no fields.", "Fields"),
+            table(RECEIPT_HEADINGS, rows, "Nobody has filled in this form yet.", "Submissions"),
+            table(("Field", "Type", "Required"), fields, "This form has no fields.", "Fields"),
         ],
         list=[
             fact("URL", found.url, "code"),

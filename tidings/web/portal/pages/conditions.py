@@ -39,14 +39,14 @@ def filter_of(rows: list[Row]) -> dict[str, Any] | None:
     for row in filled:
         steps = row.field.split(".")
         if not all(steps):
-            raise Invalid(f"{row.field[:100]!r} is not a field. Write the path of a field, such as data.total.")
+            raise Invalid(f"{row.field[:100]!r} is not a field. Enter the path of a field, such as data.total.")
         if row.operator not in _NAMES:
             raise Invalid("Choose a comparison from the list.")
         at = made
         for step in steps:
             at = at.setdefault(step, {})
             if not isinstance(at, dict):
-                raise Invalid(f"Two conditions contradict each other at {row.field[:100]}.")
+                raise Invalid(f"Two conditions on {row.field[:100]} contradict each other.")
         if row.operator in at:
             raise Invalid(f"Two conditions make the same comparison with {row.field[:100]}. Leave one out.")
         at[row.operator] = _value(row)
@@ -87,7 +87,7 @@ def _is_alike(value: Any) -> bool:
 def _value(row: Row) -> Any:
     value = _read(row.value)
     if row.operator == "$exist" and not isinstance(value, bool):
-        raise Invalid(f"For {row.field[:100]}, write true or false.")
+        raise Invalid(f"For {row.field[:100]}, enter true or false.")
     if row.operator in ("$startsWith", "$contains") and not isinstance(value, str):
         return row.value
     return value

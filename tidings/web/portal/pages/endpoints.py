@@ -85,13 +85,13 @@ async def test(visit: PortalVisit) -> Next:
 async def pause(visit: PortalVisit) -> Next:
     """Send nothing for now."""
     await visit.do("pause_endpoint", visit.path, {"reason": "Paused in the portal."})
-    return _back(visit, "It is paused. New events wait.")
+    return _back(visit, "The endpoint is paused. New events will wait.")
 
 
 async def resume(visit: PortalVisit) -> Next:
     """Send again."""
     await visit.do("resume_endpoint", visit.path, {"missed": "send"})
-    return _back(visit, "It gets events again, starting with those that waited.")
+    return _back(visit, "The endpoint gets events again, starting with those that were waiting.")
 
 
 async def delete(visit: PortalVisit) -> Next:
@@ -180,7 +180,7 @@ def _percent(rate: float) -> str:
 
 def _sentence(found: EndpointView, row: dict[str, Any], tally: LinkTally) -> str:
     count = f"{tally.waiting:,}{'+' if tally.waiting_is_more else ''}"
-    waits = f" {count} {'event waits' if tally.waiting == 1 else 'events wait'}." if tally.waiting else ""
+    waits = f" {count} {'event is' if tally.waiting == 1 else 'events are'} waiting." if tally.waiting else ""
     if row["mood"] == "failing":
         probe = f" The next attempt is at {tally.next_attempt[11:16]} UTC." if tally.next_attempt else ""
         return f"It has been failing since {_utc(row['since'])}.{waits}{probe}"

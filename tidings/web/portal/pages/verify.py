@@ -48,7 +48,7 @@ async def check(visit: PortalVisit) -> PortalView:
     """Check what was pasted."""
     ident, headers, body = visit.field("endpoint"), visit.field("headers"), _body(visit)
     if len(headers) + len(body) > PASTED_CHARS_MAX:
-        raise Invalid("That is too long to check here.")
+        raise Invalid("The headers and the body are too long to check here.")
     any_age = bool(visit.field("any_age"))
     values: dict[str, Any] = {"headers": headers, "body": body, "any_age": any_age}
     secrets = await visit.ask("get_endpoint_secret", {"id": ident})

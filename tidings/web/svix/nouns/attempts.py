@@ -283,7 +283,7 @@ _CLASS = Parameter(
 _EXPANDED = Parameter(
     name="expanded_statuses",
     schema={"type": "boolean"},
-    help="This makes no difference: a cancelled delivery is always shown as failed.",
+    help="This parameter makes no difference: a cancelled delivery is always shown as failed.",
 )
 _ENDPOINT = Parameter(
     name="endpoint_id", schema={"type": "string", "maxLength": 256}, help="Only attempts for this endpoint."

@@ -143,8 +143,8 @@ def _patch(members: dict[str, Any]) -> tuple[Any, Any]:
 
 
 _ARCHIVED = Parameter(name="include_archived", schema={"type": "boolean"}, help="Include archived event types.")
-_CONTENT = Parameter(name="with_content", schema={"type": "boolean"}, help="Include their schemas.")
-_EXPUNGE = Parameter(name="expunge", schema={"type": "boolean"}, help="Delete it instead of archiving it.")
+_CONTENT = Parameter(name="with_content", schema={"type": "boolean"}, help="Include the schemas of the event types.")
+_EXPUNGE = Parameter(name="expunge", schema={"type": "boolean"}, help="Delete the event type instead of archiving it.")
 OPERATIONS: tuple[Operation, ...] = (
     row(
         "v1.event-type.list",

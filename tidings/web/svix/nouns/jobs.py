@@ -89,7 +89,9 @@ def _example(kind: EventType) -> str:
         found = given[0] if isinstance(given, list) and given else schema.get("example")
         if isinstance(found, dict):
             return msgspec.json.encode(found).decode()
-    detail = f"The event type {kind.name} has no example. Add `examples` to its schema, or an example to the type."
+    detail = (
+        f"The event type {kind.name} has no example. Add `examples` to its schema, or an `example` to the event type."
+    )
     raise Invalid.at("/eventType", "example", detail)
 
 
@@ -125,8 +127,8 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         response=EndpointStats,
         parameters=(
-            Parameter(name="since", schema=_TIME, help="Only messages at this time or later."),
-            Parameter(name="until", schema=_TIME, help="Only messages before this time."),
+            Parameter(name="since", schema=_TIME, help="Count only messages created at this time or later."),
+            Parameter(name="until", schema=_TIME, help="Count only messages created before this time."),
         ),
     ),
 )

@@ -158,10 +158,13 @@ def _payload(given: MessageIn, value: Any) -> tuple[msgspec.Raw, Any]:
 def _refuse(given: MessageIn, retention_days: int) -> None:
     """Raise Refused for what is not supported here, rather than send a message that differs from what was meant."""
     if given.deliver_at is not None:
-        raise Refused("/deliverAt", "not_permitted", "Tidings sends messages at once; leave deliverAt out.")
+        raise Refused("/deliverAt", "not_permitted", "Tidings sends messages at once; leave `deliverAt` out.")
     for name, value in (given.transformations_params or {}).items():
         if name not in ("rawPayload", "headers") and value is not None:
-            detail = "Tidings has no transformations, and supports only rawPayload. Leave this out."
+            detail = (
+                "Tidings has no transformations: of these parameters, it supports only `rawPayload`. Leave this one "
+                "out."
+            )
             raise Refused(f"/transformationsParams/{escaped(name)}", "not_permitted", detail)
     if (given.transformations_params or {}).get("headers"):
         detail = "Tidings does not support headers for a single message; set headers on each endpoint."
@@ -169,7 +172,10 @@ def _refuse(given: MessageIn, retention_days: int) -> None:
     days = given.payload_retention_period
     if days is not None and not 0 < retention_days <= days:
         kept = f"for {retention_days} days" if retention_days else "forever"
-        detail = f"This server keeps messages {kept} (setting retention_days), so it cannot drop this one after {days}."
+        detail = (
+            f"This server keeps messages {kept} (setting `retention_days`), so it cannot drop this one after {days} "
+            f"{'day' if days == 1 else 'days'}."
+        )
         raise Refused("/payloadRetentionPeriod", "not_permitted", detail)
 
 

@@ -24,7 +24,7 @@ async def access(parts: Parts, request: Request) -> Answer:
     given: AppPortalAccessIn = request.body
     may = _may(given)
     if given.feature_flags:
-        detail = "Tidings shows event types whatever their feature flags are; leave this out."
+        detail = "Tidings shows event types regardless of their feature flags; leave `featureFlags` out."
         raise Refused("/featureFlags", "not_permitted", detail)
     tenant = await application_or_new(parts, request, given.application)
     seconds = EXPIRES_SECONDS_MAX if given.expiry is None else given.expiry
@@ -58,10 +58,10 @@ async def expire_all(parts: Parts, request: Request) -> Answer:
     """End all portal links and tokens of the application."""
     given: ApplicationTokenExpireIn = request.body
     if given.expiry:
-        raise Refused("/expiry", "not_permitted", "Tidings ends tokens at once; leave expiry out.")
+        raise Refused("/expiry", "not_permitted", "Tidings ends tokens at once; leave `expiry` out.")
     if given.session_ids:
         raise Refused(
-            "/sessionIds", "not_permitted", "Tidings always ends all tokens of an application; leave this out."
+            "/sessionIds", "not_permitted", "Tidings always ends all tokens of an application; leave `sessionIds` out."
         )
     tenant = application(parts, request)
     await parts.svix.applications.end_tokens(request.caller, tenant.id, parts.writer.call)

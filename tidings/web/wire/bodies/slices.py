@@ -44,7 +44,7 @@ def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
     for index, element in enumerate(elements):
         if len(element) > element_bytes_max:
             detail = (
-                f"Each element of {listing.member} can be at most {element_bytes_max:,} bytes long, as if it were "
+                f"Each element of `{listing.member}` can be at most {element_bytes_max:,} bytes long, as when it is "
                 f"sent alone."
             )
             place = Place(pointer=f"/{listing.member}/{index}", code="too_large", detail=detail)
@@ -105,7 +105,7 @@ def _elements(raw: bytes, listing: Listing) -> list[bytes]:
         found = msgspec.structs.astuple(getattr(_splitter(listing).decode(raw), listing.member))
     except msgspec.ValidationError as wrong:
         if str(wrong).startswith("Expected `array` of at most length"):
-            detail = f"{listing.member} must have 1 to {listing.most:,} elements per request."
+            detail = f"`{listing.member}` must have 1 to {listing.most:,} elements per request."
             raise Invalid.at(pointer, listing.too_many, detail) from None
         raise Invalid("The body has wrong values.", errors=[body.place("", str(wrong))]) from None
     except msgspec.DecodeError as wrong:

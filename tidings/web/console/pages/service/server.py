@@ -98,7 +98,7 @@ async def store(visit: PageVisit) -> View:
     ]
     backup = found.backup
     said = "The last backup was checked when it was made."
-    said = said if backup.made else "No backup made with `tidings backup` is known."
+    said = said if backup.made else "There is no record of a backup made with `tidings backup`."
     return detail(
         "Store and settings",
         f"The store takes up {size(found.store.bytes)}. {said}",
