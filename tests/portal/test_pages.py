@@ -48,7 +48,9 @@ def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: 
     assert "The previous secret still signs as well. It expires" in rotated and secret not in rotated
     assert len(api.get(f"/v1/endpoints/{made['id']}/secret")["previous"]) == 1
     asked = customer.page(one)
-    assert "Rotate the secret …" in asked and "You have rotated it already" in asked, "without showing the secret first"
+    assert "Rotate the secret …" in asked and "You have already rotated the secret" in asked, (
+        "without showing the secret first"
+    )
     again = customer.act(f"{one}/rotate", overlap="86400")
     assert "2 earlier secrets still sign as well: the previous one expires" in again
     assert customer.act(f"{one}/rotate", overlap="0").count("still sign") == 0

@@ -55,7 +55,7 @@ class Listing(msgspec.Struct, frozen=True):
     weight: int
     """The number of bytes of text that cost as much as storing one element."""
     too_many: str = "wrong_value"
-    """The code of the refusal if there are more elements than that."""
+    """The code of the refusal if there are more elements than `most`."""
 
 
 class NextOperation(msgspec.Struct, frozen=True):
@@ -216,17 +216,17 @@ class Operation:
     also: tuple[tuple[int, str], ...] = ()
     """Further success statuses, and when they are returned."""
     item: type[msgspec.Struct] | None = None
-    """The kind of thing that is listed or read, whose fields `fields` can choose. Set by habits/shaping.py."""
+    """The kind of thing that is listed or read; `fields` chooses among its fields. Set by habits/shaping.py."""
     internal: bool = False
     """Whether the operation serves pages or their files: API callers do not need it, so no page lists it."""
     refusal: Callable[[TidingsError, str], Any] | None = None
-    """Makes the body of a refusal from the error and the request's id, if that is not a problem (RFC 9457)."""
+    """Makes the body of a refusal from the error and the request's id, unless the body is a problem (RFC 9457)."""
     is_list: bool = False
     """Whether the operation returns pages of `item`. Set by habits/shaping.py."""
     per_key: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
     """Set for a template: returns the operation to run instead, for this caller and these names in the path.
 
-    Raises NotFound, or Forbidden. A template needs a key; the returned operation decides which.
+    Raises NotFound, or Forbidden. A template needs a key; the returned operation decides what the key must permit.
     """
     known: dict[str, Parameter] = field(init=False, repr=False, compare=False)
     """The query parameters, by name."""

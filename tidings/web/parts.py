@@ -103,7 +103,7 @@ class FormParts:
         readers: Readers,
         hooks: HookReceiver,
     ) -> FormParts:
-        """Put them together. They share with hooks the room for refused requests and the thread for large ones."""
+        """Put the parts together. They share with hooks the room for refused requests and the thread for large ones."""
         tokens = PageTokens(sealer, clock)
         receiver = FormReceiver(
             writer, publisher, catalog, clock, ReceiptHeads(sealer), hooks.refusals, hooks.beside, tokens
@@ -207,7 +207,7 @@ class Parts:
         return stored.get
 
     def lanes_in(self, db: Db) -> LaneOf:
-        """The same for a reader's job that asks for them one after the other."""
+        """The lanes of links, for a reader's job that asks for the lanes one after the other."""
         if self.sends:
             return self.deliver.lane
         now = self.clock.now()

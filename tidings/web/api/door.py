@@ -41,8 +41,8 @@ from tidings.web.wire.streaming import run_stream
 log = logging.getLogger("tidings.web")
 
 AGAIN = frozenset({401, 403, 404, 405, 409, 412, 422})
-"""The statuses of refusals that a newer catalogue could turn into a success, because they depend on a key, a
-collection, or anything else in it."""
+"""The statuses of refusals that a newer catalogue could turn into a success, because they depend on
+something in the catalogue, such as a key or a collection."""
 
 ANYBODY = Key(id="", hash="", name="", scopes=())
 """The caller if no key was sent, for operations that need none."""

@@ -55,7 +55,7 @@ class Access:
         return key
 
     async def latest_key(self, authorization: str | None, client: str, now: Micros) -> Key:
-        """The same, but also finds a key that another node has just made."""
+        """The key, as `key` finds it, even if another node has only just made it."""
         await self.look_for(authorization)
         return self.key(authorization, client, now)
 

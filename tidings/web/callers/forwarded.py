@@ -20,8 +20,8 @@ from tidings.store.seal import NONCE_BYTES, Sealer
 HEADER = "tidings-forwarded"
 PURPOSE = "forwarded requests"
 VALID_SECONDS = 660
-"""For how long such a header is valid. The clocks of two nodes may differ by twice as much as each may from the
-database's (store/engines/nodes.py)."""
+"""For how long such a header is valid. The clocks of two nodes may differ from each other by twice as much as each
+may differ from the database's clock (store/engines/nodes.py)."""
 CHARS_MAX = 2_000
 LATE_MAX = 65_536
 """How many requests may overtake another one on their way from one node to the other."""
@@ -73,7 +73,7 @@ def passed_on(scope: Any) -> Forwarded | None:
 
 
 class ForwardedSeal:
-    """Makes these headers, and opens them. Belongs to one event loop."""
+    """Makes the headers of requests that are passed on, and opens them. Belongs to one event loop."""
 
     def __init__(self, sealer: Sealer, clock: Clock, node: str) -> None:
         """`sealer`: the store's; `node`: the id of this one."""

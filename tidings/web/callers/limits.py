@@ -15,7 +15,7 @@ from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
 KEPT_SECONDS_MIN = 60
-"""The counts of shorter windows are not stored: such a window ends before a restart does."""
+"""The counts of shorter windows are not stored: such a window ends before a restart is complete."""
 FLUSH_SECONDS = 1.0
 
 log = logging.getLogger("tidings.limits")

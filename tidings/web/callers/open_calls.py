@@ -13,7 +13,7 @@ RETRY_AFTER_SECONDS = 5.0
 
 
 class OpenCalls:
-    """Counts them by key and by tenant. Belongs to one event loop."""
+    """Counts open calls by key and by tenant. Belongs to one event loop."""
 
     def __init__(self, most: int, most_per_key: int) -> None:
         self.share = Share("streams", most)
@@ -22,7 +22,7 @@ class OpenCalls:
 
     @property
     def count(self) -> int:
-        """How many are open now."""
+        """How many calls are open now."""
         return self.share.used
 
     @contextmanager

@@ -39,7 +39,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     hash: str
     """The beginning of the key's hash: if the key with this id is replaced, the old key's tickets stop working."""
     ends: Micros
-    """When the ticket expires, on the clock of `moment.passing`; if several servers work, as a time of day."""
+    """When the ticket expires, on the clock of `moment.passing`; if several servers work, by the time of day."""
     query: dict[str, Any]
 
 

@@ -39,7 +39,7 @@ log = logging.getLogger("tidings.web")
 
 ROOT = "/console"
 NAME = "console"
-"""The name of its requests in the metrics."""
+"""The name of the console's requests in the metrics."""
 SIGN_IN, SIGN_OUT, LINK, LIVE, THEME = "/sign-in", "/sign-out", "/link", "/live", "/theme"
 
 

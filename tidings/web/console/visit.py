@@ -40,7 +40,7 @@ class PageVisit:
         return answer.body
 
     async def maybe(self, name: str, path: Mapping[str, str] | None = None, /, **query: Any) -> Any:
-        """The same; None if the key may not do this."""
+        """The body of an operation's response, as from `get`; None if the key may not run the operation."""
         if not self.menu.may(self.key, name):
             return None
         try:

@@ -24,7 +24,7 @@ TAG = "Service"
 HTML = "text/html; charset=utf-8"
 STATIC = files("tidings.web.docs") / "static"
 SCALAR = "scalar-1.72.1.js"
-"""Made by others (static/vendor/README.md). Its name contains its version, so browsers may cache it."""
+"""A third-party script (static/vendor/README.md). Its name contains its version, so browsers may cache it."""
 
 _MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 _FOLDERS = {

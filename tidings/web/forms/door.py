@@ -35,7 +35,7 @@ log = logging.getLogger("tidings.web")
 
 PREFIX = "/f/"
 NAME = "form"
-"""The name of its requests in the metrics."""
+"""The name of the forms door's requests in the metrics."""
 METHODS = "GET, HEAD, POST, OPTIONS"
 PREFLIGHT_SECONDS = "600"
 

@@ -165,7 +165,7 @@ def _position(request: Request, mark: str, kind: type[Any]) -> Position:
 
 
 def _is_sound(position: Position) -> bool:
-    """Whether every store can compare it: a cursor may be anything that somebody made up."""
+    """Whether every store can compare the position: a cursor may be anything that somebody made up."""
     if isinstance(position, int):
         return 0 <= position < 1 << 62
     return isinstance(position, list) or (position.isascii() and position.isprintable())

@@ -46,7 +46,7 @@ TYPE_OR_BEGINNING: dict[str, Any] = {
 
 
 def with_habits(operation: Operation) -> Operation:
-    """The operation with what every one of its kind has."""
+    """The operation, with the help and the parameters that every operation of its kind has."""
     if own_members(operation):
         return dataclasses.replace(operation, help=f"{operation.help} {TAKEN_BACK}".lstrip())
     listed = _listed(operation.response)

@@ -28,7 +28,7 @@ log = logging.getLogger("tidings.web")
 
 PREFIX = "/in/"
 NAME = "hook"
-"""The name of its requests in the metrics."""
+"""The name of the hooks door's requests in the metrics."""
 
 _ALWAYS = [
     ("server", "tidings"),

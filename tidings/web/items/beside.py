@@ -40,7 +40,10 @@ def places_of(rules: ItemRules, grant: Grant, *, is_new: bool) -> Callable[[Any,
 
 
 def of_operations(rules: ItemRules, grant: Grant) -> Callable[[Any, frozenset[str]], list[Place]]:
-    """The same for the operations of a batch; `told` are pointers, such as /operations/0/data/price."""
+    """A function like that of `places_of`, for the operations of a batch.
+
+    `told` are pointers, such as /operations/0/data/price.
+    """
     new, edited = places_of(rules, grant, is_new=True), places_of(rules, grant, is_new=False)
 
     def places(value: Any, told: frozenset[str]) -> list[Place]:

@@ -22,8 +22,8 @@ from tidings.web.wire.problem import CLOSE
 
 FORMATS = {"csv": CSV, "ndjson": NDJSON}
 BLOCK_WEIGHT = 2 * 1024 * 1024
-"""How much checking a block counts in the tenant's share of large work: a tenant that is alone can have three at a
-time."""
+"""How much checking a block counts in the tenant's share of large work: a tenant that is alone can have three
+blocks checked at a time."""
 DRAIN_BYTES = 16 * 1024 * 1024
 PAGE_ITEMS = 1_000
 

@@ -70,7 +70,7 @@ def reference(form: BodySchema) -> Schema:
 
 
 def nullable(schema: Schema) -> Schema:
-    """The same schema, and null."""
+    """The schema, which also allows null."""
     if "enum" in schema:
         schema = {**schema, "enum": [*schema["enum"], None]}
     # All of `allOf` must match, so it must not be next to "null".

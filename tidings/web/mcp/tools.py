@@ -107,7 +107,7 @@ def tool_name(operation: str) -> str:
 
 
 def _is_call(operation: Operation) -> bool:
-    """Whether it is answered with one JSON value, and takes at most one."""
+    """Whether the operation is answered with one JSON value, and takes at most one."""
     is_file = operation.incoming or operation.outgoing or operation.media != "application/json"
     return not (operation.stream or is_file or operation.listing or operation.internal or operation.name in _NO_TOOLS)
 
@@ -200,7 +200,7 @@ def _named(thing: Any) -> Iterable[str]:
 
 
 def _moved(thing: Any) -> Any:
-    """The same schema, with references to where the definitions are now."""
+    """The schema, with references to where the definitions are now."""
     if isinstance(thing, list):
         return [_moved(each) for each in thing]
     if not isinstance(thing, dict):

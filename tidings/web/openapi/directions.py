@@ -12,7 +12,7 @@ from tidings.web.openapi.schemas import PREFIX, Schema, below, every, rename
 
 _CLOSING = ("additionalProperties", "unevaluatedProperties")
 _COUNTING = ("not", "if", "oneOf", "contains", "propertyNames")
-"""Below these, a schema that accepts more can make the whole accept less."""
+"""Below these keywords, a schema that accepts more can make the whole accept less."""
 
 
 def separate(document: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ PERIOD_SECONDS = 1.0
 SILENCE_SECONDS = 15.0
 """Something is sent at least this often, so that proxies do not close the stream, and closed browsers are noticed."""
 BEHIND_MAX = 4
-"""A viewer that is this many pictures behind is disconnected; its browser connects again."""
+"""A viewer that is this many pictures behind is disconnected; the viewer's browser connects again."""
 _FRAGMENT = re.compile(r"<!--live:([a-z-]+)-->(.*?)<!--/live-->", re.DOTALL)
 
 Draw = Callable[[], Awaitable[str]]

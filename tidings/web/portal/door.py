@@ -1,10 +1,9 @@
 """The portal's door, `/portal/...`.
 
-A page comes in two steps. A browser that opens a URL gets the frame: it contains nothing of the tenant's, so it '
-'needs no key, and its policy names the sites that may frame it. Its script exchanges the token of the '
-'URL's fragment for a session, once,
-and then asks for what goes inside the frame, with the session as `Authorization`. There is no cookie, so there is
-nothing that another site could make a browser send.
+A page comes in two steps. A browser that opens a URL gets the frame: it contains nothing of the tenant's, so it
+needs no key, and its policy names the sites that may frame it. The frame's script exchanges the token in the URL's
+fragment for a session, once, and then requests the content of the frame, with the session as `Authorization`. There is
+no cookie, so there is nothing that another site could make a browser send.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ log = logging.getLogger("tidings.web")
 
 ROOT = "/portal"
 NAME = "portal"
-"""The name of its requests in the metrics."""
+"""The name of the portal's requests in the metrics."""
 TOKEN_BYTES_MAX = 1_000
 JSON = "application/json"
 SESSION, THEME, LOGO = f"/{FOLDER}/session", f"/{FOLDER}/theme.css", f"/{FOLDER}/logo"

@@ -80,7 +80,7 @@ def document(operations: Sequence[Operation], base: str = "") -> dict[str, Any]:
 
 
 def operation(operations: Sequence[Operation]) -> Operation:
-    """The operation that returns it."""
+    """The operation that returns the document."""
 
     async def openapi(parts: Parts, request: Request) -> Answer:
         """The OpenAPI document of this API."""

@@ -110,7 +110,7 @@ class SvixDoor(ApiDoor):
         return super()._known(operation, at)
 
     def shown_key(self, at: Exchange) -> str | None:
-        """The same, without Svix's region at the end; None if it is a token for an application's portal."""
+        """The Authorization header, without Svix's region at the end; None if it has a token for a portal."""
         scheme, _, token = at.headers.get("authorization", "").partition(" ")
         if token.startswith(TOKEN):
             return None

@@ -28,7 +28,7 @@ class Span(NamedTuple):
     place: Any
     """The place after which the page begins; None for the beginning of the list."""
     is_back: bool
-    """Whether the page ends before that place instead."""
+    """Whether the page ends before `place` instead of beginning after it."""
 
 
 def span_of(request: Request, kind: type[Any], name: str) -> Span:

@@ -45,7 +45,7 @@ class Cors:
         self._version = -1
         self._keys: frozenset[str] = frozenset()
         self.varies = bool(origins) and not self._all
-        """Whether answers differ by origin, even if a request has no origin."""
+        """Whether responses differ by origin, even if a request has no origin."""
 
     def headers(self, origin: str | None) -> Headers:
         """The headers of any answer to this origin, including a refusal, before it is known which key calls.

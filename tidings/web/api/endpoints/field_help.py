@@ -51,5 +51,5 @@ FIELD_HELP: dict[str, dict[str, str]] = {
     "ClientCertificate": _CERTIFICATE,
     "ClientCertificatePatch": _CERTIFICATE,
 }
-"""The help of each field, in Markdown, by component and field. Fields that refer to another component (`$ref`) get
-none."""
+"""The help of each field, in Markdown, by component and field. Fields that refer to another component (`$ref`) have
+no help here."""

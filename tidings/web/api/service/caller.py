@@ -21,7 +21,7 @@ class CallerReport(msgspec.Struct, frozen=True, kw_only=True):
     connected_from: str
     """The address of the connection: the last proxy's, if there is one."""
     connection_trusted: bool
-    """Whether `trusted_proxies` lists that address."""
+    """Whether `trusted_proxies` lists `connected_from`."""
     x_forwarded_for: str | None
     forwarded: str | None
     public_url: str | None

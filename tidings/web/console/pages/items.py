@@ -138,7 +138,7 @@ def _filters(fields: dict[str, Any], given: dict[str, str]) -> list[dict[str, An
 
 
 async def _may(visit: PageVisit, collection: str, verb: str) -> bool:
-    """Whether the key's permit has the verb: its operation exists then."""
+    """Whether the key's permit has the verb; only then does its operation exist."""
     declared = visit.parts.catalog.now.collections.get(collection)
     menu = None if declared is None else visit.parts.menus.of(visit.parts, visit.key, declared)
     return menu is not None and menu.find(verb) is not None

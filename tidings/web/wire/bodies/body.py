@@ -89,7 +89,7 @@ Beside = Callable[[Any, frozenset[str]], list[Place]]
 
 
 def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> tuple[T, Any]:
-    """The struct, and the same as plain values. Raises Malformed if it is not JSON, Invalid for wrong values.
+    """The struct, and the body as plain values. Raises Malformed if it is not JSON, Invalid for wrong values.
 
     `beside`: finds the errors other than numbers that would be changed, so that one response names them all.
     """

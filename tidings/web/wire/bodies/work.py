@@ -22,8 +22,8 @@ LARGE_BYTES = 16 * 1024
 BESIDE_BYTES = 128 * 1024
 """Larger bodies that cannot be parsed in slices are parsed in a thread next to the event loop, one at a time."""
 AT_ONCE_BYTES = 8 * 1024 * 1024
-"""The maximum size of the bodies that are worked on at the same time; a larger body is worked on alone. While they are
-written, other writes wait."""
+"""The maximum size of the bodies that are worked on at the same time; a larger body is worked on alone. While these
+bodies are written, other writes wait."""
 STEP_SECONDS = 0.002
 LONG_SECONDS, REST_SECONDS_MAX = 0.001, 0.1
 
