@@ -296,7 +296,7 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     api.post("/v1/events", {"type": "later.one", "data": {}})
     until(lambda: api.get("/v1/deliveries", endpoint=later, outcome="bad_status")["data"], "tried")
     asked = operator.send("/deliveries/retry", endpoint=later, outcome="bad_status").body.decode()
-    assert "Would be retried: 1 that waits." in asked and "None of the matching deliveries are dead." in asked
+    assert "Would be retried: 1 that is waiting." in asked and "None of the matching deliveries are dead." in asked
 
 
 def test_a_job_says_how_far_it_came_and_its_facts_stay_with_its_headline(
@@ -314,7 +314,8 @@ def test_why_deliveries_are_left_out_of_a_retry_is_counted() -> None:
 
     waiting = [*[one()] * 9, *[one("order", held=True)] * 4, *[one(attempts=1)] * 15]
     assert left_out_in_words(waiting) == (
-        "9 are next in line for their first attempt and 4 wait behind an earlier one. They are sent without a retry"
+        "9 are next in line for their first attempt and 4 are waiting behind an earlier one. They are sent without "
+        "a retry"
     )
     assert left_out_in_words([one("paused", attempts=3)]).endswith(
         "disabled. It is sent without a retry; resuming it sends its waiting deliveries"

@@ -252,7 +252,7 @@ OPERATIONS: tuple[Operation, ...] = (
         plan_collections,
         summary="See what declarations would change",
         help="Nothing is changed. In the response, `refusals` lists the reasons why the plan cannot be applied, and "
-        "`loses` says what would be lost.",
+        "`loses` lists what would be lost.",
         request=PlanBody,
         response=Shown,
         large=True,

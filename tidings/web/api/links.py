@@ -305,7 +305,7 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="See what declarations of links would change",
         help="Nothing is changed. In the response, `refusals` lists the reasons why the plan cannot be applied, and "
-        "`loses` says what would be lost.",
+        "`loses` lists what would be lost.",
         request=LinksBody,
         response=LinkPlan,
         large=True,

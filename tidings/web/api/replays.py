@@ -90,17 +90,17 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Send the events of a time range again, to an endpoint or through a link",
         help=(
             "With `which: failed`, the dead deliveries of the range are retried; with `which: all`, every event of "
-            "the range that the endpoint or link selects today gets a new delivery. The `webhook-id` stays the same, "
-            "so receivers can recognize duplicates. A link repeats its edits and calls with the values of the old "
-            "events, so later edits of an item are overwritten. With `dry_run`, nothing is started; the response has "
-            "status 200 and says how many deliveries would be sent."
+            "the range that the endpoint or link selects today gets a new delivery. The `webhook-id` stays the "
+            "same, so receivers can recognize duplicates. A link repeats its edits and calls with the values of the "
+            "old events, so later edits of an item are overwritten. With `dry_run`, nothing is started; the "
+            "response has status 200 and shows how many deliveries would be sent."
         ),
         handler=create_replay,
         tag=TAG,
         request=NewReplay,
         response=ReplayView | DryRunView,
         status=201,
-        also=((200, "Nothing was started; the response says what a replay would do."),),
+        also=((200, "Nothing was started; the response shows what a replay would do."),),
         idempotent_key=True,
         example={"endpoint_id": ENDPOINT, "since": "2026-11-20T00:00:00Z", "which": "failed", "dry_run": True},
     ),

@@ -12,22 +12,23 @@ HEAD = """\
 # Tidings
 
 > A self-hosted server that gives an application an API and webhooks. Declared collections have items that callers list,
-> create, edit and delete, as their keys permit; whatever happens is an event, sent as a signed, retried POST to every
-> registered URL. It also receives other systems' webhooks and people's forms, and links APIs together.
+> create, edit and delete, as their keys permit. Everything that happens is an event, and each event is sent as a signed
+> POST, with retries, to every URL registered for it. The server also receives other systems' webhooks and people's form
+> submissions, and links APIs together.
 
 - Every call has `Authorization: Bearer tdk_...`; a key sees and does only what its scopes and permits allow.
-- Bodies and answers are JSON. Lists are `{"data": [...], "next_cursor": ...}`: pass `cursor` for the next page.
-  `fields` chooses members, `sort` the order; filters are parameters, such as `state=failed` or
-  `time__gte=2026-01-01T00:00:00Z`.
+- The bodies of requests and responses are JSON. Lists are `{"data": [...], "next_cursor": ...}`: pass `next_cursor` as
+  `cursor` to get the next page. `fields` chooses members, `sort` the order; filters are parameters, such as
+  `state=failed` or `time__gte=2026-01-01T00:00:00Z`.
 - A refusal is a problem (RFC 9457) with `code`, `detail` and `errors`; each error has a `pointer` to the wrong value.
-- Send `Idempotency-Key` with a POST, or an event's own `id`, and it can be repeated safely.
+- A POST with an `Idempotency-Key`, or an event with your own `id`, can be repeated safely.
 - Webhooks are signed as Standard Webhooks: verify the raw body before parsing it.
 
 ## Read next
 
 - [OpenAPI 3.1 document](v1/openapi.json): everything that your key may do, with schemas and examples
-- [The page of your key](docs): its operations, to copy and try
-- [Tools](mcp): the same as tools of the Model Context Protocol
+- [The page of your key](docs): the operations that your key may call, to copy and try
+- [Tools](mcp): the same operations as tools of the Model Context Protocol
 """
 
 

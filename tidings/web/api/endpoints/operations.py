@@ -270,8 +270,8 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         summary="Send a test event to an endpoint before it is registered",
         help="Nothing is stored. The body is checked as for a registration. Then one event of type `endpoint.test` "
-        "is sent to the `url` in the body, signed with the `secret` in the body, and the response shows what came "
-        "back.",
+        "is sent to the `url` in the body, signed with the `secret` in the body or with a generated one. The "
+        "response shows what came back.",
         request=NewEndpoint,
         response=EndpointTrialView,
         example={"url": "https://example.com/hooks"},

@@ -53,7 +53,7 @@ async def _start(parts: Parts, request: Request, act: BulkAct) -> Answer:
 
 
 _HELP = (
-    "With `dry_run`, nothing is started; the response has status 200 and says how many deliveries match, with an "
+    "With `dry_run`, nothing is started; the response has status 200 and shows how many deliveries match, with an "
     f"exact count up to {COUNTED_MAX:,}. If you then start the job with the `until` of this response, the job "
     f"leaves out deliveries that were created after the count. Without `dry_run`, a durable job is started, which "
     f"goes through "
@@ -61,7 +61,7 @@ _HELP = (
     "`/v1/replays/{id}:cancel`. The job acts on each delivery once, and only if the delivery still matches when the "
     "job reaches it. Deliveries created after the start of the job are not part of it."
 )
-_ALSO = ((200, "Nothing was started; the response says how many deliveries match."),)
+_ALSO = ((200, "Nothing was started; the response shows how many deliveries match."),)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(

@@ -29,9 +29,9 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Show how tenants share limited resources",
         help=(
-            "For each resource that all tenants share (requests in flight, memory, readers, streams, large "
-            "bodies), the response says how much is in use, and which tenants are held back because they want "
-            "more than their share."
+            "For each resource that all tenants share (requests in flight, memory, readers, streams, large bodies), "
+            "the response shows how much is in use, and which tenants are held back because they want more than "
+            "their share."
         ),
         handler=list_shares,
         tag="Service",

@@ -29,7 +29,7 @@ BULK = {
 LABELS = {"time__gte": "From", "time__lt": "Until", "outcome": "Last result", "type": "Event type"}
 RETRIED = ("dead", "waiting", "cancelled")
 """The states whose deliveries can be retried together, in the order in which a page names them."""
-_SAID = {"dead": "became dead", "waiting": "wait", "cancelled": "were cancelled"}
+_SAID = {"dead": "became dead", "waiting": "are waiting", "cancelled": "were cancelled"}
 _NOT_ENABLED = "their endpoint or link is paused, disabled or deleted. Resume it first"
 _IN_TURN = (
     "deliveries that are next in line, or behind an earlier one, are sent without a retry, and those for a paused or "
@@ -37,7 +37,7 @@ _IN_TURN = (
 )
 _REASONS = (
     ("first", "is next in line for its first attempt", "are next in line for their first attempt"),
-    ("order", "waits behind an earlier one", "wait behind an earlier one"),
+    ("order", "is waiting behind an earlier one", "are waiting behind an earlier one"),
     (
         "stopped",
         "is for an endpoint or link that is paused or disabled",
@@ -74,7 +74,7 @@ def buttons(visit: PageVisit, given: Mapping[str, str]) -> list[dict[str, Any]]:
     if given.get("state") in (None, *RETRIED):
         offered.append(button("/deliveries/retry", "Retry all that match …", fields=given))
     if given.get("state") in (None, "waiting"):
-        offered.append(button("/deliveries/cancel", "Cancel all that wait …", "danger", fields=given))
+        offered.append(button("/deliveries/cancel", "Cancel all waiting deliveries …", "danger", fields=given))
     return offered
 
 
@@ -130,7 +130,7 @@ async def _counted(visit: PageVisit, operation: str, given: Mapping[str, str], b
 
 
 def left_out_in_words(waiting: Sequence[Any]) -> str:
-    """Why some of these cannot be retried: `9 are next in line and 4 wait behind an earlier one, ...`."""
+    """Why some of these cannot be retried: `9 are next in line and 4 are waiting behind an earlier one`."""
     counts = Counter(_left_out_because(each) for each in waiting)
     said = [f"{counts[why]:,} {one if counts[why] == 1 else some}" for why, one, some in _REASONS if counts[why]]
     resumed = "; resuming it sends its waiting deliveries" if counts["stopped"] else ""
@@ -154,9 +154,9 @@ def _sentence(found: list[StateCount], *, is_retry: bool) -> str:
 
 
 def _one(each: StateCount) -> str:
-    """`became dead`, `waits`: the words for one or for several."""
+    """`became dead`, `is waiting`: the words for one or for several."""
     said = _SAID[each.state]
-    return said.replace("wait", "waits").replace("were", "was") if each.many == "1" else said
+    return said.replace("are ", "is ").replace("were", "was") if each.many == "1" else said
 
 
 def _button(each: StateCount, sure: Mapping[str, str], *, is_retry: bool, is_alone: bool) -> dict[str, Any]:
