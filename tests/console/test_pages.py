@@ -283,7 +283,7 @@ def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_expla
     api.call("POST", f"/v1/endpoints/{strict}:pause", {"reason": "lunch"})
     assert "It is paused: lunch. 1 became dead." in operator.get(f"/endpoints/{strict}")
     asked = operator.send("/deliveries/retry", endpoint=strict, state="dead").body.decode()
-    assert "0 deliveries would be retried." in asked and "1 of the 1 that became dead is left out" in asked
+    assert "0 deliveries would be retried." in asked and "1 of 1 delivery that became dead is left out" in asked
     assert "Resume it first" in asked
     api.call("POST", f"/v1/endpoints/{strict}:resume", {})
     operator.act("/deliveries/retry", endpoint=strict, state="dead", type="strict.*", sure="1")

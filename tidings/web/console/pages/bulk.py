@@ -173,9 +173,9 @@ def _notes(each: StateCount, *, is_alone: bool) -> list[str]:
     if left > 0:
         why = each.why or (_IN_TURN if each.state == "waiting" else _NOT_ENABLED)
         which = _SAID.get(each.state, "match")
-        notes.append(
-            f"{left:,} of the {each.listed:,} deliveries that {which} {'is' if left == 1 else 'are'} left out: {why}."
-        )
+        noun = "delivery" if each.listed == 1 else "deliveries"
+        verb = "is" if left == 1 else "are"
+        notes.append(f"{left:,} of {each.listed:,} {noun} that {which} {verb} left out: {why}.")
     elif not each.count and each.state == "dead" and not is_alone:
         notes.append(
             "None of the matching deliveries are dead. Waiting deliveries are retried automatically; retrying them "
