@@ -144,4 +144,4 @@ def test_a_refused_document_is_reported(echo: Echo, tasks: Page) -> None:
     echo.headers = {"RateLimit-Policy": '"x";q=1;w=90', "RateLimit": '"x";r=0;t=75'}
     tasks.enter("tdk_b")
     assert tasks.limits() == ["0 of 1 calls left in 1 minute 30 seconds"]
-    assert tasks.do("document.querySelector('.limit').title") == "It restarts in 1 minute 15 seconds."
+    assert tasks.do("document.querySelector('.limit').title") == "This limit restarts in 1 minute 15 seconds."

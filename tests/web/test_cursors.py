@@ -120,13 +120,13 @@ def test_a_cursor_of_one_list_is_refused_in_another(server: TestServer) -> None:
         server.api.publish("step", {"n": n})
     listed = server.api.get("/v1/events", limit=1)["next_cursor"]
     fed = server.api.get("/v1/events", after="start", limit=1)["next_cursor"]
-    assert "as after=" in refused(server.api, cursor=fed)
-    assert "as cursor=" in refused(server.api, after=listed)
-    assert "as cursor=" in server.api.call("GET", "/v1/events/stream", after=listed).json["detail"]
+    assert "as `after`" in refused(server.api, cursor=fed)
+    assert "as `cursor`" in refused(server.api, after=listed)
+    assert "as `cursor`" in server.api.call("GET", "/v1/events/stream", after=listed).json["detail"]
     other = tenant_key(server.api, "a")
     assert "not from this server" in refused(other, cursor=fed), "another tenant's is not told from one made up"
     assert server.api.call("GET", "/v1/deliveries", cursor=listed).status == 422
-    assert "as after=" in server.api.call("GET", "/v1/deliveries", cursor=fed).json["detail"]
+    assert "as `after`" in server.api.call("GET", "/v1/deliveries", cursor=fed).json["detail"]
 
 
 def test_cursors_hold_over_a_restart(server: TestServer) -> None:

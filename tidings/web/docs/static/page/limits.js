@@ -48,7 +48,7 @@ function chip(window, index, timers) {
     node.classList.toggle("none", left === 0);
   };
   show(window.left);
-  node.title = `It restarts in ${span(window.reset)}.`;
+  node.title = `This limit restarts in ${span(window.reset)}.`;
   // Waits that are longer than a timer supports are left to the next response.
   if (window.reset < 86400) timers.push(setTimeout(() => show(window.limit), window.reset * 1000));
   return node;
