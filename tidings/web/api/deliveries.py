@@ -7,6 +7,7 @@ import msgspec
 from tidings.control.deliveries import WRITE, DeliveryTrace
 from tidings.model import outcome as outcomes
 from tidings.rules.deliver.lifecycle import STATES
+from tidings.store.log.failures import LOOKED_MAX
 from tidings.store.log.lists import DeliveryQuery
 from tidings.views.deliveries import DeliveryDetail, DeliveryView, delivery_detail, delivery_view
 from tidings.views.health.reasons import FailureReasons, grouped
@@ -181,9 +182,10 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "The call groups the deliveries that are dead or waiting for a retry by the outcome, status and reason "
             "of their last attempt. Reasons that differ only in numbers or ids count as the same reason. The "
-            "largest group comes first, and each group has an example. At most the newest 1,000 dead deliveries and "
-            "the newest 1,000 waiting ones are read; `is_complete` is false if there are more, or if the smallest "
-            "groups were left out. A tenant's key gets only the tenant's own deliveries."
+            "largest group comes first, and each group has an example. At most the newest "
+            f"{LOOKED_MAX} dead deliveries and the newest {LOOKED_MAX} waiting ones are read; `is_complete` is false "
+            "if there are more, or if the smallest groups were left out. A tenant's key gets only the tenant's own "
+            "deliveries."
         ),
         handler=list_reasons,
         tag=TAG,
@@ -192,22 +194,22 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="since",
                 schema=_TIME,
-                help="Return only failures at this time or later. The default is an hour ago.",
+                help="Count only deliveries whose last attempt was at this time or later. The default is an hour ago.",
             ),
             Parameter(
                 name="endpoint",
                 schema={"type": "string"},
-                help="Return only failed deliveries to the endpoint with this id.",
+                help="Count only failed deliveries to the endpoint with this id.",
             ),
             Parameter(
                 name="link",
                 schema={"type": "string"},
-                help="Return only failed deliveries through the link with this name or id.",
+                help="Count only failed deliveries through the link with this name or id.",
             ),
             Parameter(
                 name="tenant",
                 schema={"type": "string"},
-                help="Return only failed deliveries to this tenant's endpoints and through its links.",
+                help="Count only failed deliveries to this tenant's endpoints and through its links.",
             ),
         ),
     ),

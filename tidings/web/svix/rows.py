@@ -33,14 +33,16 @@ ORDER = Parameter(
     name="order", schema={"type": "string", "enum": ["ascending", "descending"]}, help="The order of the list."
 )
 TIMES = (
-    Parameter(name="before", schema=_TIME, help="Only entries created before this time."),
-    Parameter(name="after", schema=_TIME, help="Only entries created after this time."),
+    Parameter(name="before", schema=_TIME, help="Return only entries created before this time."),
+    Parameter(name="after", schema=_TIME, help="Return only entries created after this time."),
 )
-CHANNEL = Parameter(name="channel", schema={"type": "string", "maxLength": 128}, help="Only messages on this channel.")
+CHANNEL = Parameter(
+    name="channel", schema={"type": "string", "maxLength": 128}, help="Return only messages on this channel."
+)
 TYPES = Parameter(
     name="event_types",
     schema={"type": "array", "items": {"type": "string", "maxLength": 256}, "maxItems": 100},
-    help="Only messages of these types.",
+    help="Return only messages of these types.",
 )
 CONTENT = Parameter(name="with_content", schema={"type": "boolean"}, help="Whether payloads are included.")
 

@@ -245,8 +245,8 @@ _CHOOSE = (
     _parameter(
         "tenant", _TEXT, "Return only this tenant's events. A tenant's key always gets only its own tenant's events."
     ),
-    _parameter("time__gte", _TIME, "Return only events at this time or later."),
-    _parameter("time__lt", _TIME, "Return only events before this time."),
+    _parameter("time__gte", _TIME, "Return only events whose `time` is this time or later."),
+    _parameter("time__lt", _TIME, "Return only events whose `time` is before this time."),
 )
 _AFTER = "The cursor to continue from, `start` for everything that is stored, or `end` for new events only."
 _STREAMED = (

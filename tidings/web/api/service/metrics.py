@@ -128,7 +128,7 @@ class _Collector:
         parts = self._parts
         requests = HistogramMetricFamily(
             "tidings_request_duration_seconds",
-            "Time from a request's headers to its response, excluding streams and long polls.",
+            "Time from the arrival of a request's headers to the response, excluding streams and long polls.",
             labels=["operation"],
         )
         for operation, histogram in parts.request_seconds.all():

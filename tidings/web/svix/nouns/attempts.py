@@ -278,7 +278,7 @@ _STATUS = Parameter(
 _CLASS = Parameter(
     name="status_code_class",
     schema={"type": "string", "enum": ["0", "100", "200", "300", "400", "500"]},
-    help="Only responses of this class.",
+    help="Return only attempts whose response has a status of this class.",
 )
 _EXPANDED = Parameter(
     name="expanded_statuses",
@@ -286,7 +286,7 @@ _EXPANDED = Parameter(
     help="This parameter makes no difference: a cancelled delivery is always shown as failed.",
 )
 _ENDPOINT = Parameter(
-    name="endpoint_id", schema={"type": "string", "maxLength": 256}, help="Only attempts for this endpoint."
+    name="endpoint_id", schema={"type": "string", "maxLength": 256}, help="Return only attempts for this endpoint."
 )
 _OF_MESSAGE = "/app/{app_id}/msg/{msg_id}"
 OPERATIONS: tuple[Operation, ...] = (
