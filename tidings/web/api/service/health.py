@@ -98,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "readyz",
         "Check whether the server can serve requests",
         "The response is 503 if the store accepts no writes, a stage is not running, the server is stopping, or its "
-        "clock differs from the database's by minutes.",
+        "clock differs from the database's by more than five minutes.",
         readyz,
         scope=None,
         response=Health,
