@@ -207,8 +207,7 @@ _LINK: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": PATTERNS_MAX,
                 "items": {"type": "string", **_PATTERN},
-                "description": "The event types or patterns that the link acts on; a single one can be given as a "
-                "string.",
+                "description": "The event types or patterns to act on; a single one can be given as a string.",
             },
             every=_word(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", 40, "A duration, such as `15m` or `1h30m`."),
             at={
@@ -219,17 +218,9 @@ _LINK: dict[str, Schema] = {
                 "description": "Times of day; a single one can be given as a string.",
             },
             days=_word(r"^[A-Za-z, -]+$", 100, "The days of the week for `at`, such as `mon-fri` or `mon,thu`."),
-            cron=_word(
-                r"^[0-9A-Za-z*/, -]+$",
-                CRON_CHARS_MAX,
-                "A cron expression with five fields, such as `30 9 * * mon-fri`.",
-            ),
+            cron=_word(r"^[0-9A-Za-z*/, -]+$", CRON_CHARS_MAX, "Five cron fields, such as `30 9 * * mon-fri`."),
             tz=_word(r"^[A-Za-z0-9_+/-]+$", timers.ZONE_CHARS_MAX, "The time zone of `at` or `cron`: UTC by default."),
-            missed={
-                "type": "string",
-                "enum": ["once", "skip"],
-                "description": "What to do about times that were missed.",
-            },
+            missed={"type": "string", "enum": ["once", "skip"], "description": "What to do about missed times."},
         ),
         "description": "When the link acts: exactly one of `event`, `every`, `at` and `cron`.",
     },
@@ -247,7 +238,7 @@ _LINK: dict[str, Schema] = {
         **_object(
             via={"type": "string", **CONNECTION, "description": "The connection that the call goes through."},
             **{
-                word: _TEMPLATE | {"description": f"The path or URL to which the link sends a {word.upper()} request."}
+                word: _TEMPLATE | {"description": f"The path or URL of a {word.upper()} request."}
                 for word in CALL_VERBS
             },
             query={"type": "object", "description": "The query parameters of the URL, by name."},
@@ -273,8 +264,7 @@ _LINK: dict[str, Schema] = {
             empty={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 200, "maximum": 499}},
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
         ),
-        "description": "The request that the link sends: exactly one of `get`, `post`, `put`, `patch`, `delete` and "
-        "`head`.",
+        "description": "The link's request: exactly one of `get`, `post`, `put`, `patch`, `delete` and `head`.",
     },
     "mail": {
         **_object(
@@ -310,17 +300,12 @@ _LINK: dict[str, Schema] = {
             ignore=_NAMES_OF_FIELDS | {"description": "Fields whose changes do not count."},
             deleted=_TEMPLATE | {"description": "A template that is true for deleted records."},
             cursor={"type": "object", "description": "How the link keeps track of how far it has read."},
-            sweep={
-                "description": "How often the link reads all records; records that are missing from such a read "
-                "count as deleted."
-            },
+            sweep={"description": "How often all records are read; records missing from such a read count as deleted."},
         ),
         "description": "Which events are published from the responses to a call.",
     },
     "keep": {"minProperties": 1, "maxProperties": keeping.NAMES_MAX}
-    | {
-        "description": "Templates, by name, for the values from a response that the link keeps for the event's subject."
-    },
+    | {"description": "The values that the link keeps from responses for the event's subject: templates, by name."},
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
     "rate": RATE,
