@@ -25,7 +25,7 @@ TYPES: dict[str, tuple[str, str, str]] = {
     "checkbox": ("a box to tick; `required` means that it must be ticked", "", "`true` or `false`"),
     "checkboxes": ("any of the `options`", "choices", "a list of strings, in the order of the options"),
     "hidden": (
-        "nothing: the value is the field's `default` or, with `from_query`, the one in the page's URL",
+        "nothing: the value is the field's `default` or, with `from_query`, the value in the page's URL",
         "",
         "a string",
     ),
@@ -42,10 +42,11 @@ MEMBERS: dict[str, str] = {
     "help": "More text, below the label. URLs in it become links.",
     "placeholder": "A sample shown in the empty field. It disappears when people type, so it cannot replace a label.",
     "required": "Whether the field must be filled in, chosen or ticked.",
-    "default": "What the page shows at first: a string, `true` for a box, a list for boxes.",
-    "min": "The minimum, as above. It applies only if the field is filled in.",
-    "max": f"The maximum, as above. The default is {LINE_CHARS:,} characters for a line, {AREA_CHARS:,} for a "
-    f"textarea, and one file. The limits are {CHARS_MAX:,} characters and {FILES_MAX} files.",
+    "default": "What the page shows initially: a string, `true` for a checkbox, or a list for checkboxes.",
+    "min": "The minimum length, count or value; see the table above. It applies only if the field is filled in.",
+    "max": f"The maximum length, count or value; see the table above. The default is {LINE_CHARS:,} characters for a "
+    f"single line, {AREA_CHARS:,} for a textarea, and one file. The limits are {CHARS_MAX:,} characters and "
+    f"{FILES_MAX} files.",
     "pattern": "A regular expression, without look-around, that the whole text must match.",
     "pattern_help": "The message for input that does not match `pattern`.",
     "options": "What can be chosen: a list of values, or an object that maps each value to its label.",
@@ -53,8 +54,8 @@ MEMBERS: dict[str, str] = {
     "`postal-code`. The default depends on the type.",
     "from_query": "Whether the field is filled in from the parameter of the same name in the page's URL, as in "
     "`/f/contact?topic=press`.",
-    "accept": "The accepted types of files, such as `image/*`, `application/pdf` or `.pdf`. The type is only what "
-    "the browser claims.",
+    "accept": "The accepted file types, such as `image/*`, `application/pdf` or `.pdf`. A file's type is "
+    "the one that the browser claims.",
     "max_bytes": "The maximum size of each file, in bytes. `max_form_bytes` limits the whole submission.",
 }
 

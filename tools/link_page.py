@@ -38,8 +38,8 @@ IN_DOUBT = (
 LINK = {
     "was": "The link's previous name. The renamed link keeps its state and its waiting deliveries.",
     "description": "Text for people.",
-    "tenant": 'The tenant whose events the link gets, or `"*"` for all tenants. By default, it gets events without a '
-    "tenant.",
+    "tenant": 'The tenant whose events the link gets, or `"*"` for all tenants. By default, the link gets only '
+    "events without a tenant.",
     "when": "When the link acts; see below.",
     "filter": "A JSON pattern over `type`, `subject`, `data`, `previous` and `changed`, like the filter of an "
     "[endpoint](../howto/endpoints.md#choose-which-events-it-gets).",
@@ -48,7 +48,7 @@ LINK = {
     "split": "A template that yields a list: each element has its own delivery, and templates see it as `item`.",
     "item": "Edit an item of a collection; see below.",
     "call": "Make an HTTP request; see below.",
-    "mail": "Send a mail; see below.",
+    "mail": "Send an email; see below.",
     "emit": "Make events from the responses to `call`; see below.",
     "keep": "`{NAME: TEMPLATE}`: values of the response to keep for the event's subject. The templates of later calls "
     "read them as `mine.NAME`. Null deletes a value. The templates of `keep` also see `status`, `headers` and `body`.",
@@ -60,7 +60,8 @@ LINK = {
     "rate": RATE,
     "max_in_flight": "The maximum number of concurrent requests "
     f"(default {Pacing().max_in_flight}, up to {IN_FLIGHT_MAX:,}).",
-    "retry_delays_seconds": "The delay before each attempt, in seconds, instead of the default schedule: a list.",
+    "retry_delays_seconds": "A list of the delays before attempts 1, 2, 3 and so on, in seconds, instead of the "
+    "default schedule.",
 }
 WHEN = {
     "event": "A type, a pattern such as `orders.*`, or a list of them.",
@@ -146,7 +147,7 @@ MAIL = {
     "subject": "The subject.",
     "text": "The content as plain text.",
     "html": "The content as HTML. Inserted values are escaped.",
-    "in_doubt": "`retry`: send the mail again if the server's response is lost. By default, it is not sent again.",
+    "in_doubt": "`retry`: send the email again if the server's response is lost. By default, that is not done.",
 }
 CONNECTION = {
     "base": "The URL that comes before every path.",
@@ -201,7 +202,8 @@ TEST = {
     "name": "Text for people.",
     "event": "The event: `data` and, if they matter, `type`, `subject`, `time`, `tenant`, `previous`, `changed`.",
     "mine": "The kept values that templates see as `mine`.",
-    "expect": "What the link should make of the event, or `nothing` ([test-links](../howto/test-links.md)).",
+    "expect": "The edit, call or email that the event should cause, or `nothing` "
+    "([test-links](../howto/test-links.md)).",
 }
 SEEN = (
     (_named(SCOPE), "every part", "The event. `old` is short for `previous`."),
@@ -218,23 +220,23 @@ SEEN = (
     (_named(pages.OF_PAGE), "`pages`", "The page just read. `name` is the name of the element in a SOAP body."),
 )
 PARTS: tuple[tuple[str, str, dict[str, str], tuple[str, ...]], ...] = (
-    ("A link", "`links: {NAME: {...}}`. It has `when`, and one of `item`, `call` and `mail`.", LINK, links.PARTS),
+    ("A link", "`links: {NAME: {...}}`. A link has `when`, and one of `item`, `call` and `mail`.", LINK, links.PARTS),
     (
         "`when`",
-        "It has `event`, a timer (`every`, `at` or `cron`), or both.",
+        "`when` has `event`, a timer (`every`, `at` or `cron`), or both.",
         WHEN,
         ("event", *timers.PARTS, "hook", "form"),
     ),
-    ("`item`", "It has exactly one of `create`, `put`, `patch` and `delete`.", ITEM, actions.ITEM_PARTS),
+    ("`item`", "`item` has exactly one of `create`, `put`, `patch` and `delete`.", ITEM, actions.ITEM_PARTS),
     ("`call`", "", CALL, (*calls.PARTS, *calls.OF_EMIT)),
     ("`pages` of a call", "", PAGES, pages.PARTS),
     ("`sign` of a call", "", SIGN, signing.PARTS),
     ("`mail`", "", MAIL, mail.PARTS),
     ("`emit`", "", EMIT, mirror.PARTS),
-    ("`cursor` of `emit`", "It has one of the first four members.", CURSOR, mirror.CURSOR_PARTS),
+    ("`cursor` of `emit`", "`cursor` has one of the first four members.", CURSOR, mirror.CURSOR_PARTS),
     ("`tests` of a link", "A list of tests.", TEST, link_tests.PARTS),
-    ("A connection", "`connections: {NAME: {...}}`. It has `base` or `smtp`.", CONNECTION, connections.PARTS),
-    ("`auth` of a connection", "It has one of these members.", AUTH, authentication.KINDS),
+    ("A connection", "`connections: {NAME: {...}}`. A connection has `base` or `smtp`.", CONNECTION, connections.PARTS),
+    ("`auth` of a connection", "`auth` has one of these members.", AUTH, authentication.KINDS),
     ("OAuth 2", "", OAUTH2, oauth2.PARTS),
     ("OAuth 1.0a", "", OAUTH1, oauth1.PARTS),
 )

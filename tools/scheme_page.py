@@ -31,7 +31,7 @@ def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
     found = schemes.schemes()
     unconfirmed = sum(one.unconfirmed for one in found)
-    yield f"The schemes of {len(found)} senders can be used by name. {unconfirmed} of them are unconfirmed: they"
+    yield f"{len(found)} signature schemes can be used by name. {unconfirmed} of these schemes are unconfirmed: they"
     yield "come from third-party code, so check them before you rely on them. You can describe your own scheme in the"
     yield "same form."
     yield ""

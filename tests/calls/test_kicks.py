@@ -63,7 +63,7 @@ def test_an_event_lets_the_link_run_at_once_and_the_trail_says_so(calls: Calls) 
     detail = calls.api.get(f"/v1/events/{event}")
     assert detail["deliveries"] == []
     assert [each["reason"] for each in detail["not_matched"] if each["link"] == "pull"] == [
-        "The link runs once for the event, in addition to its scheduled times."
+        "The link runs once for the event, in addition to its scheduled runs."
     ]
     trail = calls.api.get(f"/v1/events/{event}/trail")
     assert [each["type"] for each in trail["events"]] == ["shop.pinged", "timer.due"]

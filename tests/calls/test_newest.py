@@ -62,7 +62,7 @@ def test_a_newer_waiting_event_replaces_an_older_one(calls: Calls) -> None:
     assert sent(calls) == [0, 19]
     (attempt,) = calls.ended(events[5], "on")["attempts"]
     assert (attempt["outcome"], attempt["state"]) == ("replaced", "replaced")
-    assert "A newer event of the same subject" in attempt["reason"]
+    assert "A newer event with the same subject" in attempt["reason"]
     assert [each["outcome"] for each in calls.ended(events[-1], "on")["attempts"]] == ["ok"]
     trail = calls.api.get(f"/v1/events/{events[5]}/trail")
     assert "replaced" in str(trail)

@@ -172,7 +172,7 @@ def test_a_malformed_test_is_refused(link: str, test: dict[str, Any], said: str,
             "{when: {hook: {path: a, scheme: github}}, call: {via: shop, post: /a}}",
             "A link with a hook or form only receives requests, so it can have `when` and `emit`, but not 'call'.",
         ),
-        ("{when: {webhook: a}, call: {via: shop, post: /a}}", "In a file, it can have `hook` or `form` instead."),
+        ("{when: {webhook: a}, call: {via: shop, post: /a}}", "In a file, `when` can have `hook` or `form` instead."),
         (
             "{when: a.b, call: {via: shop, get: /a}}",
             "`when` must be an object such as {event: tasks.completed}, not 'a",

@@ -60,7 +60,7 @@ def split(world: World) -> tuple[str, str]:
     world.receiver.answer(400)
     endpoint = world.register(batch={"max_events": 2, "max_ms": 60_000})
     event, _ = [world.api.publish("step", {"n": n}) for n in range(2)]
-    until(lambda: "half of its batch" in str(world.delivery(event, endpoint)["attempts"][:1]), "it is split")
+    until(lambda: "in a batch of half the size" in str(world.delivery(event, endpoint)["attempts"][:1]), "it is split")
     return event, endpoint
 
 

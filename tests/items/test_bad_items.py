@@ -488,7 +488,7 @@ SAID = {
         "and the id."
     ),
     '{"revision":1}': "revision cannot be set by callers. Leave it out.",
-    '{"tenant":"acme"}': "The tenant is not a field. Pass it as the parameter tenant: ?tenant=NAME.",
+    '{"tenant":"acme"}': "The tenant is not a field. Pass it as a query parameter: ?tenant=NAME.",
 }
 
 

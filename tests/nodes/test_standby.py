@@ -61,7 +61,7 @@ def test_a_server_that_stands_by_is_alive_and_not_ready(two: tuple[ProcessServer
     metrics = second.api.call("GET", "/metrics")
     assert metrics.status == 200 and b"\ntidings_standing_by 1.0\n" in metrics.body, "monitoring finds it alive"
     ready = second.api.call("GET", "/readyz")
-    assert ready.status == 503 and ready.headers["retry-after"] == "2" and "stands by" in ready.json["detail"]
+    assert ready.status == 503 and ready.headers["retry-after"] == "2" and "standing by" in ready.json["detail"]
     refused = second.api.call("POST", "/v1/events", EVENT)
     assert refused.status == 503 and refused.json["code"] == "unavailable"
     assert second.stop() == 0

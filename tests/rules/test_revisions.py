@@ -14,8 +14,14 @@ NOT_AT_3 = Conditions(excluded=frozenset({3}))
 
 MET = [(ANY, None), (ANY, 3), (ONLY_CREATE, None), (ONLY_REPLACE, 3), (AT_3, 3), (NOT_AT_3, None), (NOT_AT_3, 4)]
 NOT_MET = {
-    (ONLY_CREATE, 3): "The item x already exists, but If-None-Match requires none, or another revision.",
-    (NOT_AT_3, 3): "The item x already exists, but If-None-Match requires none, or another revision.",
+    (
+        ONLY_CREATE,
+        3,
+    ): "The item x already exists, but If-None-Match requires that it does not exist, or that it has another revision.",
+    (
+        NOT_AT_3,
+        3,
+    ): "The item x already exists, but If-None-Match requires that it does not exist, or that it has another revision.",
     (ONLY_REPLACE, None): "There is no item x, but If-Match requires one.",
     (AT_3, None): "There is no item x, but If-Match requires one.",
     (AT_3, 4): "The resource is now at revision 4. Read it again, then repeat the change.",

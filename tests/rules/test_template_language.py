@@ -154,16 +154,16 @@ def test_what_differs_from_jinja_on_purpose() -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("{{ data.s | escape }}", "every value is escaped for its place"),
+        ("{{ data.s | escape }}", "values are escaped automatically"),
         ("{{ data.items() }}", "Values have no methods. Use a filter"),
         ("{{ namespace(a=1) }}", "There is no function namespace."),
         ("{{ loop.index }}", "There is no loop here."),
         ("{{ x }}{% set x = 1 %}", "There is no x here."),
         ("{% for x in data.l %}{% endfor %}{{ x }}", "There is no x here."),
-        ("{{ data.s | upper(1) }}", "upper cannot have these arguments"),
-        ("{{ data.s | replace('a') }}", "replace cannot have these arguments: missing a required argument: new."),
-        ("{{ data.s | date(form='x', zone='UTC', more=1) }}", "date cannot have these arguments"),
-        ("{{ data.l | map('nosuch') }}", "map must name a filter"),
+        ("{{ data.s | upper(1) }}", "upper does not accept these arguments"),
+        ("{{ data.s | replace('a') }}", "replace does not accept these arguments: missing a required argument: new."),
+        ("{{ data.s | date(form='x', zone='UTC', more=1) }}", "date does not accept these arguments"),
+        ("{{ data.l | map('nosuch') }}", "map needs the name of a filter"),
         ("{{ data.l | select('nosuch') }}", "There is no test nosuch."),
         ("{{ data.l | select(data.s) }}", "There is no test"),
         ("{% for x in data.l %}", "does not compile: endfor is missing"),
@@ -179,7 +179,10 @@ def test_what_differs_from_jinja_on_purpose() -> None:
         ("{{ 1 2 }}", "does not compile"),
         ("{{ '\\x00' }}", "does not compile: a string cannot contain"),
         ("{{ 99999999999999999999 }}", "does not compile: the number 99999999999999999999 has too many digits"),
-        ("{% raw %}{% endraw %}", "A template cannot have raw statements, only if, elif, else, for and set."),
+        (
+            "{% raw %}{% endraw %}",
+            "A template cannot have `raw` statements, only `if`, `elif`, `else`, `for` and `set`.",
+        ),
         ("{% if 1 %}" * 40 + "{% endif %}" * 40, "does not compile: statements are nested"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_failing_endpoint_says_since_when_for_whom_why_and_what_to_do(still: T
         found = problem(api, "endpoint")
         report = health(api)
     assert report["state"] == "attention" and report["sentence"] == found["sentence"]
-    assert found["sentence"] == f"{endpoint} (acme) has been failing for 57 min; 12 wait."
+    assert found["sentence"] == f"{endpoint} (acme) has been failing for 57 min; 12 deliveries are waiting."
     assert (found["reason"], found["endpoint_id"], found["tenant"]) == ("The endpoint answered 503.", endpoint, "acme")
     assert f"tidings endpoints show {endpoint}" in found["advice"]
     assert (found["waiting"], found["waiting_is_more"]) == (12, False)
@@ -113,7 +113,7 @@ def test_a_link_that_seldom_acts_and_fails_needs_somebody_after_minutes_and_not_
         assert health(api)["state"] == "ok", "it may pass"
         clock.advance(240)
         found = problem(api, "link")
-        assert found["sentence"] == "The link orders has been failing for 5 min; 1 waits."
+        assert found["sentence"] == "The link orders has been failing for 5 min; 1 delivery is waiting."
         (link,) = api.pages("/v1/links")
         assert link["health"] == api.get("/v1/links/orders")["health"]
         assert (link["health"]["failing_since"], link["health"]["fails"]) == (found["since"], 2)
@@ -139,7 +139,7 @@ def test_a_link_whose_event_is_refused_for_an_hour_needs_somebody(still: TestSer
         assert health(api)["state"] == "ok"
         clock.advance(200)
         found = problem(api, "link")
-    assert found["sentence"] == "The link chat has been trying one event for 61 min; 1 waits."
+    assert found["sentence"] == "The link chat has been trying one event for 61 min; 1 delivery is waiting."
     assert found["reason"].startswith("Answered 200, which is a failure according to the link's `ok`.")
     assert found["advice"] == "It is retried. See: tidings links runs chat"
 
@@ -154,7 +154,7 @@ def test_a_disabled_endpoint_needs_somebody_while_something_waits_for_it(still: 
     for _ in range(2):
         api.post("/v1/events:batch", {"events": [{"type": "many.a", "data": {}}] * 600})
     found = problem(api, "endpoint")
-    assert found["sentence"] == f"{endpoint} has been disabled for 0 s; 1,000+ wait."
+    assert found["sentence"] == f"{endpoint} has been disabled for 0 s; 1,000+ deliveries are waiting."
     assert (found["waiting"], found["waiting_is_more"]) == (1000, True)
     assert "410" in found["reason"] and f"tidings endpoints resume {endpoint}" in found["advice"]
     assert health(api)["oldest_waiting"] is None, "nothing waits for what is enabled"
@@ -183,7 +183,7 @@ def test_an_endpoint_that_is_behind(still: TestServer, clock: FakeClock) -> None
         clock.advance(10 * 60)
         until(lambda: problem(api, "endpoint")["waiting"] == 2, "the first one is settled")
         found = problem(api, "endpoint")
-    assert found["sentence"] == f"{endpoint} is 10 min behind; 2 wait."
+    assert found["sentence"] == f"{endpoint} is 10 min behind; 2 deliveries are waiting."
     assert found["reason"] == "Its rate is limited to 0.001 requests a second."
 
 
@@ -220,7 +220,7 @@ def test_a_hook_that_refuses_everything(still: TestServer) -> None:
     hook = api.post("/v1/hooks", body)["id"]
     assert api.with_key(None).call("POST", "/in/shop", {"n": 1}, {"x-github-event": "ping"}).status >= 400
     found = problem(api, "hook")
-    assert found["sentence"] == "The hook shop accepted nothing in the last hour, and refused 1."
+    assert found["sentence"] == "The hook shop accepted no requests in the last hour, and refused 1."
     assert found["hook_id"] == hook and found["reason"] and "tidings refusals show rcp_" in found["advice"]
     (refused,) = health(api)["refused"]
     assert (refused["hook_id"], refused["form_id"], refused["count"], refused["is_more"]) == (hook, None, 1, False)

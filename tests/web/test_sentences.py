@@ -36,8 +36,8 @@ def said(dead: str = "", now: int = NOW, tally: dict[str, Any] | None = None, **
 def test_a_failing_endpoint_says_why_what_waits_and_when_it_will_be_disabled() -> None:
     waits = {"waiting": 41, "next_attempt": "2026-11-29T18:50:30.000Z", "last_failure": "The endpoint answered 503."}
     assert said("21", tally=waits, health=FAILING) == (
-        "It has been failing since 18:45 UTC. The endpoint answered 503. 21 became dead. 41 deliveries wait; the next "
-        "attempt is at 18:50:30 UTC. "
+        "It has been failing since 18:45 UTC. The endpoint answered 503. 21 became dead. 41 deliveries are waiting; "
+        "the next attempt is at 18:50:30 UTC. "
         "It will be disabled on 2026-12-04 at 18:45 UTC unless a delivery succeeds before then."
     )
     nothing = said(health=FAILING, now=NOW + 6 * DAY)
@@ -47,8 +47,8 @@ def test_a_failing_endpoint_says_why_what_waits_and_when_it_will_be_disabled() -
 @pytest.mark.parametrize(
     ("rate", "attempts", "sentence"),
     [
-        (1.0, 1, "It is healthy: 100.0% of 1 attempt in 24 hours succeeded. 1 delivery waits."),
-        (0.594, 101, "It is healthy again; 59.4% of 101 attempts in 24 hours succeeded. 1 delivery waits."),
+        (1.0, 1, "It is healthy: 100.0% of 1 attempt in 24 hours succeeded. 1 delivery is waiting."),
+        (0.594, 101, "It is healthy again; 59.4% of 101 attempts in 24 hours succeeded. 1 delivery is waiting."),
     ],
 )
 def test_an_endpoint_that_recovers_is_well_again(rate: float, attempts: int, sentence: str) -> None:
@@ -89,5 +89,5 @@ def test_all_is_not_well_while_something_fails(lanes: list[tuple[str, int, int |
 
 def test_a_reason_without_a_full_stop_gets_one() -> None:
     assert said(state="paused", reason="maintenance until noon", tally={"waiting": 2}) == (
-        "It is paused: maintenance until noon. 2 deliveries wait."
+        "It is paused: maintenance until noon. 2 deliveries are waiting."
     )

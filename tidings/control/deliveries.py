@@ -252,7 +252,7 @@ def _hurry(db: Db, number: int, waiting: tuple[Any, ...] | None, now: Micros) ->
         return
     if waiting[8]:
         raise Conflict(
-            "This delivery waits behind an earlier one of the same subject, because the two are sent in "
+            "This delivery is waiting behind an earlier one with the same subject, because the two are sent in "
             "order. Retry or cancel the earlier one."
         )
     db.run("waiting_hurry", delivery=number, now=now)

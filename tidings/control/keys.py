@@ -152,7 +152,9 @@ class Keys:
             _say(wrong, "/name", "too_long", f"A name may have at most {NAME_CHARS_MAX} characters.")
         if new.tenant is not None:
             if maker.tenant is not None and new.tenant != maker.tenant:
-                _say(wrong, "/tenant", "tenant", "This key can create keys only for its own tenant. Leave tenant out.")
+                _say(
+                    wrong, "/tenant", "tenant", "This key can create keys only for its own tenant. Leave `tenant` out."
+                )
             elif not is_tenant(new.tenant):
                 _say(wrong, "/tenant", "tenant", TENANT_RULE)
         collections, tenant = self._catalog.now.collections, maker.tenant or new.tenant

@@ -13,7 +13,7 @@ NO_CURSOR = "wrong_cursor"
 """The error code for a cursor that is refused."""
 AHEAD = (
     "This cursor is ahead of everything stored here: the database was restored from a backup. Continue from "
-    "start or end."
+    "`start` or `end`."
 )
 
 
@@ -40,6 +40,7 @@ def check_position(db: Db, position: int) -> int:
         raise Invalid.of_parameter("after", NO_CURSOR, AHEAD)
     if position < feed.pruned(db):
         raise Gone(
-            "Events after this cursor are no longer kept. Fetch the current state again, then continue with after=end."
+            "Events after this cursor are no longer kept. Fetch the current state again, then continue "
+            "with `after=end`."
         )
     return position

@@ -126,7 +126,10 @@ class Replaying:
             for row in rows:
                 found += _chosen(db, replay, row, wants)
                 if self._ticks() >= end:
-                    detail = "This range takes too long to count. Choose a shorter one, or start the replay right away."
+                    detail = (
+                        "Counting the events of this range takes too long. Choose a shorter range, or start the replay "
+                        "without counting them."
+                    )
                     raise Refused("/since", "range_too_large", detail)
             after = rows[-1][0]
 

@@ -79,7 +79,7 @@ class Replays:
         """
         caller.need(READ)
         if endpoint is not None and link is not None:
-            raise Invalid.of_parameter("link", "not_together", "Give endpoint or link, not both.")
+            raise Invalid.of_parameter("link", "not_together", "Give either `endpoint` or `link`, not both.")
         one: int | None = None
         if endpoint is not None:
             one = narrowed_to(self._catalog.now, caller, endpoint).num
@@ -147,8 +147,8 @@ class Replays:
         link = self._link(caller, new)
         if new.which == "all" and link.timer is not None:
             detail = (
-                f"The link {link.name} runs on a timer, so it does not get events. To retry its dead deliveries, "
-                "use `failed`."
+                f"The link {link.name} runs on a timer, so there are no events to send again. To retry its "
+                "dead deliveries, set `which` to `failed`."
             )
             raise Refused("/which", "wrong_value", detail)
         return link, _time("/since", new.since), None if new.until is None else _time("/until", new.until)
@@ -156,7 +156,7 @@ class Replays:
     def _link(self, caller: Caller, new: NewReplay) -> AnyLink:
         """The endpoint, or the operator's link. Raises Refused."""
         if new.endpoint_id is not None and new.link is not None:
-            raise Refused("/link", "not_together", "Give endpoint_id or link, not both.")
+            raise Refused("/link", "not_together", "Give either `endpoint_id` or `link`, not both.")
         now = self._catalog.now
         if new.link is not None:
             link, pointer, what = now.links_by_name.get(new.link), "/link", f"link {new.link[:100]}"

@@ -153,7 +153,7 @@ def owner(caller: Caller, given: str | None) -> str | None:
     """The tenant of something new: the key's own, or the `given` one; None for the operator. Raises Refused."""
     if caller.tenant is not None:
         if given not in (None, caller.tenant):
-            detail = f"This key belongs to the tenant {caller.tenant}. Leave tenant out."
+            detail = f"This key belongs to the tenant {caller.tenant}. Leave `tenant` out."
             raise Refused("/tenant", "not_permitted", detail)
         return caller.tenant
     check_tenant(given)

@@ -38,11 +38,11 @@ DOUBT: Micros = 5 * MINUTE
 
 _MORE: dict[Cause, str] = {
     "given_up": "The endpoint's `give_up_on` contains this status.",
-    "split": "The delivery is sent again with half of its batch.",
+    "split": "The delivery is sent again, in a batch of half the size.",
     "hold": "This attempt is not counted.",
     "edit": "The endpoint was edited in the meantime, so the delivery is retried at once.",
     "recovery": "The endpoint recovered in the meantime, so the delivery is retried at once.",
-    "replace": "The delivery is not retried, because a newer event of the same subject replaces it.",
+    "replace": "The delivery is not retried, because a newer event with the same subject replaces it.",
 }
 
 

@@ -139,7 +139,7 @@ class Deliver:
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop; False for each that had ended. Raises Unavailable."""
-        late, ask = "The cancellation was not stored in time, but may still be.", self._cancel_all
+        late, ask = "The cancellation was not stored in time, but may still be stored later.", self._cancel_all
         return await asked(lambda tell: self._tell(partial(ask, numbers, tell)), CANCEL_SECONDS, late)  # type: ignore[no-any-return]
 
     async def try_out(self, trial: Trial) -> Any:

@@ -148,7 +148,7 @@ class Publisher:
                 wrong,
                 f"{pointer}/data",
                 "data",
-                'data must be an object, such as {"id": 7}, because filters and fields refer to its members.',
+                'data must be an object, such as {"id": 7}, because filters and `fields` refer to its members.',
             )
         else:
             entry = known.event_types.get(kind)
@@ -177,7 +177,8 @@ class Publisher:
             )
         elif (change := self._catalog.now.change_types.get(kind)) is not None:
             detail = (
-                f"Only Tidings itself publishes {kind}, because it is an event of the collection {change.collection}."
+                f"Only Tidings itself publishes {kind}, because this type belongs to the collection "
+                f"{change.collection}."
             )
             _say(wrong, f"{pointer}/type", "own_event_type", detail)
         else:
@@ -198,7 +199,7 @@ def _placed(wrong: IdsTaken, *, single: bool) -> Conflict:
 
 def _tenant(given: str, own: str | None, pointer: str, wrong: list[Place]) -> str:
     if own is not None and given != own:
-        _say(wrong, f"{pointer}/tenant", "tenant", "This key can publish only for its own tenant. Leave tenant out.")
+        _say(wrong, f"{pointer}/tenant", "tenant", "This key can publish only for its own tenant. Leave `tenant` out.")
     elif not is_tenant(given):
         _say(wrong, f"{pointer}/tenant", "tenant", TENANT_RULE)
     return given

@@ -35,7 +35,8 @@ BROKEN_ANSWER = Outcome(
 CANCELLED = Outcome("cancelled", "The delivery was cancelled.")
 UNSENDABLE = Outcome("unsendable", "The request could not be built from the endpoint's settings.")
 REPLACED = Outcome(
-    "replaced", "A newer event of the same subject took its place: the link acts only on the newest (`order: subject`)."
+    "replaced",
+    "A newer event with the same subject replaced this one: the link acts only on the newest (`order: subject`).",
 )
 TEMPLATE_FAILED = Outcome("template_failed", "A template of the link could not be filled in from the event.")
 LOOP = Outcome("loop", "The event is the result of too many links that triggered one another.")

@@ -87,7 +87,7 @@ class MailHandle(Handle):
         if number == pycurl.E_USE_SSL_FAILED:
             return TransportFailure("tls", "The server does not offer TLS, so the password was not sent.")
         if number == pycurl.E_LOGIN_DENIED:
-            return TransportFailure("connection", "The server did not accept the user and the password.")
+            return TransportFailure("connection", "The server did not accept the user name and the password.")
         failure = self._failure(number, message)
         if failure.kind == "answer" and not is_sent:
             return TransportFailure("connection", f"The message was not sent. {failure.reason}")

@@ -40,7 +40,7 @@ CANNOT_USE = (
 
 CLOSED_AFTER_HANDSHAKE = (
     "The endpoint closed the connection right after the TLS handshake, before the request was sent. "
-    "It may require a client certificate (client_certificate), or reject the one that was sent."
+    "It may require a client certificate (`client_certificate`), or may have rejected the one that was sent."
 )
 
 WEIRD_REPLY, BAD_ENCODING, TOO_LARGE = 8, 61, 100

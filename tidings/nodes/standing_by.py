@@ -106,6 +106,6 @@ class StandingBy:
 
     def _why(self) -> str:
         if self._wrong is None:
-            return "This server stands by while another one is active, and takes over when that one is gone."
+            return "This server is standing by while another server is active, and takes over when that server is gone."
         unreachable = isinstance(self._wrong, StoreBusy)
-        return f"This server stands by, and {'cannot reach' if unreachable else 'cannot use'} the database."
+        return f"This server is standing by, and {'cannot reach' if unreachable else 'cannot use'} the database."

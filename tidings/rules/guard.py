@@ -9,7 +9,7 @@ from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scop
 from tidings.rules.templates.numbers import encode
 
 SKIPPED_BY_IF = "The link's `if` was false."
-SKIPPED_BY_ONCE = "The link has already succeeded for this key of its `once`."
+SKIPPED_BY_ONCE = "The link has already succeeded for this `once` key."
 
 
 ITEM = "item"

@@ -30,7 +30,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
             return
         if self.excluded is None or present in self.excluded:
             raise Stale(
-                f"The {kind} {name[:NAME_CHARS]} already exists, but If-None-Match requires none, or another revision."
+                f"The {kind} {name[:NAME_CHARS]} already exists, but If-None-Match requires that it does not exist, or "
+                "that it has another revision."
             )
         check_revision(self.expected, present)
 

@@ -40,7 +40,7 @@ ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to 
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
 OTHER_TYPE = Reason("other_type", "The selected types are {chosen}, but the event's type is {type}.")
 NO_EVENTS = Reason("no_events", "The link runs on a timer, not on events.")
-KICKED = Reason("kicked", "The link runs once for the event, in addition to its scheduled times.", is_sent=True)
+KICKED = Reason("kicked", "The link runs once for the event, in addition to its scheduled runs.", is_sent=True)
 FILTERED = Reason("filtered", "The filter does not match: {why}")
 CUT_OFF = Reason(
     "cut_off",
@@ -52,7 +52,9 @@ NOT_ROUTED = Reason("not_routed", "The event is being routed right now.")
 NOT_TRIED = Reason(
     "not_tried", "The filter was not tried for this response: the filters of other endpoints took too long."
 )
-CHANGED = Reason("changed", "The endpoint or link has been changed since then, and would get the event now.")
+CHANGED = Reason(
+    "changed", "The endpoint or link has been changed since the event was routed, and would get the event now."
+)
 REASONS = (
     *(TESTED, TESTS_ANOTHER, DUE_NOW, DUE_ELSEWHERE, EARLIER, ABOUT_ITSELF),
     *(OTHER_TENANT, OTHER_TYPE, NO_EVENTS, KICKED, FILTERED, CUT_OFF, BROKEN),

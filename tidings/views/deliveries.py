@@ -137,9 +137,9 @@ def wait_in_words(found: DeliveryDetail, now: Micros) -> str:
     who, at = "link" if found.link else "endpoint", "" if found.due is None else found.due[11:19]
     because = found.waiting_because
     if because in ("paused", "disabled"):
-        return f"Its {who} is {because}. The delivery is sent once the {who} is resumed."
+        return f"Its {who} is {because}. The delivery will be sent once the {who} is resumed."
     if because == "order":
-        return "It waits behind an earlier delivery, because the two are sent in order."
+        return "It is waiting behind an earlier delivery, because the two are sent in order."
     is_due = found.due is None or moment.from_text(found.due) <= now
     if because == "failing":
         when = "" if is_due else f"; it may be one from {at} UTC on"

@@ -59,7 +59,7 @@ class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _STATES: dict[State, str] = {
-    "waiting": "wait",
+    "waiting": "are waiting",
     "delivered": "were delivered",
     "dead": "became dead",
     "cancelled": "were cancelled",
@@ -107,9 +107,9 @@ def in_words(replay: Replay, snapshot: Snapshot) -> str:
     who = f"the link {target['link']}" if target["link"] else target["endpoint_id"]
     began, ends = _minute(replay.since), _minute(replay.until)
     if wanted is None:
-        what = "Send failed events again" if replay.which == "failed" else "Send all events again"
-        via = "" if who is None else f" through {who}" if target["link"] else f" to {who}"
-        return f"{what}{via}, stored from {began} until {ends}."
+        what = "the failed events" if replay.which == "failed" else "all events"
+        via = "" if who is None else f", through {who}" if target["link"] else f", to {who}"
+        return f"Send {what} stored from {began} until {ends} again{via}."
     about = [
         None if who is None else f"of {who}",
         replay.tenant and f"of the tenant {replay.tenant}",

@@ -92,11 +92,11 @@ class BulkJobs:
         state: State = given.state if isinstance(given, BulkRetry) else "waiting"
         narrowing = (given.endpoint_id, given.link, given.tenant, given.type, given.outcome, given.status)
         if not any(each is not None for each in (*narrowing, given.since, given.until)):
-            detail = "Give at least one of endpoint_id, link, tenant, type, outcome, status, since and until."
-            raise Refused("", "incomplete", detail)
+            names = "`endpoint_id`, `link`, `tenant`, `type`, `outcome`, `status`, `since` and `until`"
+            raise Refused("", "incomplete", f"Give at least one of {names}.")
         _check(given)
         if given.endpoint_id is not None and given.link is not None:
-            raise Refused("/link", "not_together", "Give endpoint_id or link, not both.")
+            raise Refused("/link", "not_together", "Give either `endpoint_id` or `link`, not both.")
         links = None
         if given.endpoint_id is not None or given.link is not None:
             links = tuple(sorted(self._links(caller, given) or ()))
@@ -107,7 +107,7 @@ class BulkJobs:
         since = 0 if given.since is None else _time("/since", given.since)
         until = now + 1 if given.until is None else _time("/until", given.until)
         if since >= until:
-            raise Refused("/until", "empty_range", "until must be later than since.")
+            raise Refused("/until", "empty_range", "until must be later than `since`.")
         wanted = DeliveryFilter(links=links, state=state, type=given.type, outcome=given.outcome, status=given.status)
         return Replay(
             id=new_id("rpl", now),
@@ -132,7 +132,7 @@ class BulkJobs:
 def _check(given: BulkCancel) -> None:
     """Raise Refused for values that no delivery could have."""
     if given.status is not None and not re.fullmatch(STATUS_PATTERN, given.status):
-        detail = "status must be an HTTP status such as 422, or a class of them such as 4xx."
+        detail = "status must be an HTTP status such as 422, or a class of statuses such as 4xx."
         raise Refused("/status", "wrong_value", detail)
     if given.outcome is not None and given.outcome not in _OUTCOMES:
         raise Refused("/outcome", "wrong_value", f"outcome must be one of {', '.join(sorted(_OUTCOMES))}.")

@@ -285,7 +285,7 @@ def _batch(form: EndpointBody) -> Iterable[Place]:
     yield from _between("/batch/max_bytes", form.batch.max_bytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX, "bytes")
     if form.order == "subject":
         detail = (
-            "A batch contains events of many subjects, so one bad event would hold up all of them. With batch, use "
-            'order "all" or "none"; or leave batch out.'
+            "A batch contains events with many different subjects, so one bad event would hold up all these subjects. "
+            'Set `order` to "all" or "none", or leave `batch` out.'
         )
         yield Place(pointer="/batch", code="not_with_order", detail=detail)

@@ -129,7 +129,7 @@ class EndpointEdits:
         if row is not None and row[0] >= self._most_per_tenant:
             raise Conflict(
                 f"{tenant} has {row[0]:,} endpoints, which is the maximum for one tenant. Delete one, or ask the "
-                "operator to raise max_endpoints_per_tenant.",
+                "operator to raise `max_endpoints_per_tenant`.",
                 code="too_many_endpoints",
             )
 
@@ -253,7 +253,8 @@ class EndpointEdits:
             present = self._present(db, endpoint)
             if present.mode != "enabled":
                 raise Conflict(
-                    f"The endpoint is {present.mode}: {present.reason} Resume it first, because a test would only wait."
+                    f"The endpoint is {present.mode}: {present.reason} Resume it first: otherwise, the test event "
+                    "would only wait."
                 )
             event = self._test_event(present, request_id)
             if example is not None:

@@ -32,7 +32,7 @@ def check_whole(document: dict[str, Any], patch: dict[str, Any]) -> None:
     if isinstance(client, dict):
         for name in ("certificate", "key"):
             if name not in client:
-                detail = f"The endpoint has no client certificate yet, so its {name} is required too."
+                detail = f"The endpoint has no client certificate yet, so `{name}` is required too."
                 raise Refused(f"/client_certificate/{name}", "incomplete", detail)
 
 

@@ -127,7 +127,9 @@ def _check_texts(given: FormBody) -> None:
     if is_target(given.thanks):
         fits = _TARGET if given.thanks.startswith("/") else _URL
         if len(given.thanks) > URL_CHARS_MAX or not fits.fullmatch(given.thanks) or not given.thanks.isascii():
-            detail = "thanks must be a percent-encoded path such as /thanks, or URL such as https://example.com/thanks."
+            detail = (
+                "thanks must be a percent-encoded path such as /thanks, or a URL such as https://example.com/thanks."
+            )
             raise Refused("/thanks", "url", detail)
     if not re.fullmatch(LANG_PATTERN, given.lang):
         raise Refused("/lang", "wrong_value", "lang must be a language tag such as en, de or pt-BR.")

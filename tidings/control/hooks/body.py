@@ -120,7 +120,8 @@ def _check_size(given: int | None, bytes_max: int | None) -> None:
         raise Refused("/max_bytes", "wrong_value", "max_bytes must be at least 1.")
     if given is not None and bytes_max is not None and given > bytes_max:
         detail = (
-            f"max_bytes may be at most {bytes_max:,} on this server. The operator can raise the setting max_hook_bytes."
+            f"max_bytes may be at most {bytes_max:,} on this server. The operator can raise the setting "
+            "`max_hook_bytes`."
         )
         raise Refused("/max_bytes", "wrong_value", detail)
 

@@ -50,7 +50,10 @@ def unless_there(event: Event, run: Run[Sequence[Event], R]) -> Run[Sequence[Eve
 def sent_before(rows: Sequence[DeliveryRow]) -> DeliveryRow:
     """The delivery to repeat. Raises Conflict if there is none."""
     if not rows:
-        raise Conflict("The endpoint did not select this message when it was sent, so it cannot be sent again.")
+        raise Conflict(
+            "When this message was sent, the endpoint did not select it, so the message cannot be sent to the endpoint "
+            "again."
+        )
     return rows[0]
 
 

@@ -36,7 +36,7 @@ def noted(notes: dict[str, Any]) -> str:
     """The notes as stored. Raises Refused for more metadata than can be kept."""
     metadata = notes.get("metadata")
     if metadata and len(msgspec.json.encode(metadata)) > METADATA_BYTES_MAX:
-        raise Refused("/metadata", "too_long", f"Metadata may have at most {METADATA_BYTES_MAX:,} bytes as JSON.")
+        raise Refused("/metadata", "too_long", f"Metadata can be at most {METADATA_BYTES_MAX:,} bytes of JSON.")
     return msgspec.json.encode(notes).decode()
 
 

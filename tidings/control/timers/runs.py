@@ -102,8 +102,8 @@ class TimerRuns:
         row = timers.of(db, link.num)
         if row is not None and timers.is_running(db, row):
             detail = (
-                f"{name} is still busy with the run {row.run}. Reset it once the run has ended; if the run waits for "
-                "another attempt, you can cancel its delivery. Pause the link to prevent further runs."
+                f"{name} is still busy with the run {row.run}. Reset the link once this run has ended; if the run is "
+                "waiting for another attempt, you can cancel its delivery. To prevent further runs, pause the link."
             )
             raise Conflict(detail, code="running")
         records = 0

@@ -127,9 +127,9 @@ class MailAction:
             reason = sending.unreached(failure.kind, failure.reason, self._connection)
             if failure.kind in UNANSWERED and not self._repeats:
                 outcome = outcomes.IN_DOUBT
-                reason += " The mail may have been sent anyway. Check whether it arrived; if not, retry the delivery."
+                reason += " The email may have been sent anyway. Check whether it arrived; if not, retry the delivery."
         elif status is not None and status < 400:
-            outcome, reason = outcomes.OK, f"The mail server accepted the mail ({status})."
+            outcome, reason = outcomes.OK, f"The mail server accepted the email ({status})."
         else:
             outcome = outcomes.BAD_STATUS
             reason = f"The mail server refused it: {answer.decode('utf-8', 'replace').strip()[:300]}"

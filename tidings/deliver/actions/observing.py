@@ -152,10 +152,14 @@ class Observing:
             count, missing = mirror.counts(db, which)
             if missing and not records and self._rule.sweep_most < 1:
                 detail = f"The full read found no records, but the mirror has {count:,}"
-                return BadRecord(f"{detail}. Nothing was deleted; see `sweep: most`.")
+                return BadRecord(
+                    f"{detail}. Nothing was deleted. If the records are really gone, set `most` in `sweep` to 1."
+                )
             if missing > max(SWEEP_SURE, self._rule.sweep_most * count):
                 detail = f"{missing:,} of {count:,} records were missing, which is more than a full read may delete"
-                return BadRecord(f"{detail} ({self._rule.sweep_most:.0%}; see `sweep: most`). Nothing was deleted.")
+                return BadRecord(
+                    f"{detail} ({self._rule.sweep_most:.0%}; set by `most` in `sweep`). Nothing was deleted."
+                )
         gone = mirror.drop_missing(db, which, after, MISSING_PER_STEP)
         last = gone[-1].key if len(gone) == MISSING_PER_STEP else None
         return WithEvents((len(gone), last), [self._checked(self._event(each)) for each in vanished(gone)])

@@ -208,7 +208,7 @@ def _greet(connection: Connection, tools: Tools, done: Callable[[Reached], None]
             done(_unreached(hide(sending.unreached(reply.failure.kind, reply.failure.reason, connection))))
             return
         is_ok = reply.status is not None and reply.status < 400
-        login = " It accepted the user and the password." if user else " It asked for no password."
+        login = " It accepted the user name and the password." if user else " It asked for no password."
         refused = f"The server answered {reply.status}: {reply.body.decode('utf-8', 'replace').strip()[:300]}"
         done(
             Reached(

@@ -152,7 +152,9 @@ def of_status(status: int) -> tuple[Outcome, str]:
     if status == 410:
         return outcomes.GONE, "The endpoint answered 410 Gone."
     if status == 304:
-        reason = "The endpoint answered 304 Not Modified, which is not valid for a POST. It has to answer with 2xx."
+        reason = (
+            "The endpoint answered 304 Not Modified, which is not valid for a POST. It must answer with a 2xx status."
+        )
         return outcomes.REDIRECT, reason
     if 300 <= status < 400:
         return outcomes.REDIRECT, f"The endpoint answered {status}; redirects are not followed. Register the final URL."

@@ -152,7 +152,9 @@ class FormReceiver:
             self.refuse(
                 form, given, "origin", "The submission came from a page whose origin is not in the form's `origins`."
             )
-            raise ForeignOrigin("This form can be submitted from its own page, and from the origins that it lists.")
+            raise ForeignOrigin(
+                "This form can be submitted from its own page, and from pages of the origins that the form lists."
+            )
 
     def ready(self, form: Form) -> ReadyForm:
         """The form, compiled."""

@@ -23,7 +23,7 @@ BATCH_MAX = 1_000
 ERRORS_MAX = 50
 """The maximum number of wrong operations that a refusal lists."""
 _VERBS: dict[str, Verb] = {"create": "create", "put": "put", "edit": "edit", "delete": "delete"}
-_DATA = "create, put and edit require data with the item's fields; delete must not have data."
+_DATA = "`create`, `put` and `edit` require `data` with the item's fields; `delete` must not have `data`."
 
 Asked = Sequence[tuple[Verb, ItemRequest]]
 """The operations of a batch, in order."""
@@ -85,7 +85,7 @@ def _asked(caller: ItemRequest, given: BatchOperation, index: int) -> tuple[Verb
     at = f"/operations/{index}"
     verb = _VERBS.get(given.op)
     if verb is None:
-        raise _misplaced(f"{at}/op", "not_in_enum", "op must be create, put, edit or delete.")
+        raise _misplaced(f"{at}/op", "not_in_enum", "`op` must be `create`, `put`, `edit` or `delete`.")
     try:
         check_verb(caller.grant, verb)
     except Forbidden as wrong:

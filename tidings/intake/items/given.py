@@ -59,7 +59,7 @@ def _not_yet(name: str, ask: ItemRequest) -> Place:
         )
         detail = f"The id is generated here. To choose it yourself, {where}."
     elif name == "tenant" and ask.key.tenant is None:
-        detail = "The tenant is not a field. Pass it as the parameter tenant: ?tenant=NAME."
+        detail = "The tenant is not a field. Pass it as a query parameter: ?tenant=NAME."
     return Place(pointer=f"{ask.pointer}/{name}", code="unknown_field", detail=detail)
 
 

@@ -68,16 +68,16 @@ class MailTemplate:
         if not found:
             raise TemplateFailed(at, "the event has no value for the address.")
         if len(found) > RECIPIENTS_MAX:
-            raise TemplateFailed(at, f"a mail may have at most {RECIPIENTS_MAX} recipients.")
+            raise TemplateFailed(at, f"an email may have at most {RECIPIENTS_MAX} recipients.")
         for each in found:
             if not is_address(each):
-                raise TemplateFailed(at, f"{str(each)[:80]!r} is not a single mail address.")
+                raise TemplateFailed(at, f"{str(each)[:80]!r} is not a single email address.")
         return tuple(dict.fromkeys(found))
 
     def _one_line(self, text: str) -> str:
         line = " ".join(text.split())
         if _CONTROL.search(line) or _NOT_TEXT.search(line) or len(line) > SUBJECT_CHARS_MAX:
-            limits = f"a subject can be at most {SUBJECT_CHARS_MAX} characters long, without control characters."
+            limits = f"a subject can be at most {SUBJECT_CHARS_MAX} characters long, without any control characters."
             raise TemplateFailed(f"{self._pointer}/subject", limits)
         return line
 
@@ -86,7 +86,7 @@ class MailTemplate:
             return None
         text = template.fill(scope)
         if _NOT_TEXT.search(text):
-            raise TemplateFailed(f"{self._pointer}/{name}", "a mail cannot contain control characters.")
+            raise TemplateFailed(f"{self._pointer}/{name}", "an email cannot contain control characters.")
         return text
 
 

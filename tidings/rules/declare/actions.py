@@ -34,7 +34,7 @@ def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkActio
     if given.get("keep") is not None and named != ["call"]:
         wrong.say(f"{pointer}/keep", "contradiction", "`keep` stores values of a response, so it requires `call`.")
     if not named:
-        detail = "A link needs `item` (an edit of an item), `call` (a request to another system) or `mail` (a mail)."
+        detail = "A link needs `item` (an edit of an item), `call` (a request to another system) or `mail` (an email)."
         wrong.say(f"{pointer}/item", "missing", detail)
     elif len(named) > 1:
         detail = f"A link does one thing: {' or '.join(named)}. Declare a second link for the other."
@@ -49,12 +49,12 @@ def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkActio
     elif named == ["mail"]:
         _no_rate(given, pointer, wrong)
         if given.get("emit") is not None:
-            detail = "A mail has no response to read. Use `emit` only with `call`."
+            detail = "An email has no response to read. Use `emit` only with `call`."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
         return read_mail(given["mail"], pointer, wrong, _names(given))
     else:
         if given.get("emit") is not None:
-            detail = "An edit emits the event of its change. Use `emit` only with `call`, whose response it reads."
+            detail = "An edit already publishes an event about its change. Use `emit` only with `call`."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
         return _item(given, pointer, wrong)
     return None
@@ -127,7 +127,10 @@ def _keeping(call: CallApi | None, given: dict[str, Any], pointer: str, wrong: P
         return call
     for name, detail in (
         ("emit", "`emit` keeps what it reads in its mirror; leave `keep` out."),
-        ("split", "With `split`, the elements of a subject would overwrite one another's values; leave `keep` out."),
+        (
+            "split",
+            "With `split`, the elements of an event would overwrite one another's kept values; leave `keep` out.",
+        ),
     ):
         if given.get(name) is not None:
             wrong.say(at, "contradiction", detail)

@@ -218,7 +218,7 @@ def _number(given: dict[str, Any], name: str, low: int, high: int, pointer: str,
         return None
     if type(value) is not int or not low <= value <= high:
         code = "not_whole" if type(value) is float else "out_of_range"
-        wrong.say(f"{pointer}/{name}", code, f"{name} must be a whole number from {low:,} to {high:,}.")
+        wrong.say(f"{pointer}/{name}", code, f"`{name}` must be a whole number from {low:,} to {high:,}.")
         return None
     return value
 

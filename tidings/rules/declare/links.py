@@ -125,7 +125,10 @@ def by_new_names(
         if was in declared or was in taken:
             wrong.say(at, "contradiction", f"Another declared link is, or was, named {was}. Leave `was` out.")
         elif each.name in present:
-            detail = f"The link {each.name} exists, so {was} cannot be renamed to it. Leave `was` out, or delete one."
+            detail = (
+                f"The link {each.name} exists, so {was} cannot be renamed to it. Leave `was` out, or "
+                "delete one of the two links."
+            )
             wrong.say(at, "name_taken", detail)
         else:
             taken.add(was)
@@ -231,7 +234,7 @@ def _tenant(value: Any, pointer: str, wrong: Places) -> str | None:
     return value if type(value) is str else None
 
 
-_RECEIVED = " In a file, it can have `hook` or `form` instead."
+_RECEIVED = " In a file, `when` can have `hook` or `form` instead."
 
 
 def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
@@ -251,7 +254,8 @@ def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
     if events is None:
         if type(given["when"]) is dict:
             detail = (
-                "`when` needs `event` (an event type, or a list of types and patterns) or one of every, at and cron."
+                "`when` needs either `event` (an event type, or a list of types and patterns), or one of `every`, "
+                "`at` and `cron`."
             )
             wrong.say(f"{at}/event", "missing", detail)
         return found
@@ -269,7 +273,7 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
             "`filter` selects events, so a link that runs on a timer cannot have one.",
         )
     if not any(when.get(kind) is not None for kind in timers.KINDS):
-        wrong.say(at, "missing", "`when` needs one of every, at and cron.")
+        wrong.say(at, "missing", "`when` needs one of `every`, `at` and `cron`.")
         return None
     return timers.read(when, at, wrong)
 

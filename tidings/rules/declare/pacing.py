@@ -46,7 +46,7 @@ def read_pacing(given: dict[str, Any], pointer: str, wrong: Places, give_up_on: 
             continue
         if type(value) is not int or not 1 <= value <= high:
             code = "not_whole" if type(value) is float else "out_of_range"
-            wrong.say(f"{pointer}/{name}", code, f"{name} must be a whole number from 1 to {high:,}.")
+            wrong.say(f"{pointer}/{name}", code, f"`{name}` must be a whole number from 1 to {high:,}.")
         else:
             found[name] = value
     rate = read_rate(given.get("rate"), f"{pointer}/rate", wrong)
@@ -71,7 +71,7 @@ def read_rate(value: Any, pointer: str, wrong: Places) -> float | None:
     if type(value) not in (int, float) or not RATE_MIN <= value <= RATE_MAX:
         limits = f"from {RATE_MIN:,} to {RATE_MAX:,}"
         wrong.say(
-            pointer, "out_of_range", f"rate must be a number {limits}, or a string such as 5/s, 100/min or 1000/h."
+            pointer, "out_of_range", f"`rate` must be a number {limits}, or a string such as 5/s, 100/min or 1000/h."
         )
         return None
     return float(value)
@@ -84,7 +84,7 @@ def read_timeout(given: dict[str, Any], pointer: str, wrong: Places) -> float | 
         return None
     if type(value) not in (int, float) or not TIMEOUT_SECONDS_MIN <= value <= TIMEOUT_SECONDS_MAX:
         limits = f"{TIMEOUT_SECONDS_MIN:g} to {TIMEOUT_SECONDS_MAX:g}"
-        wrong.say(f"{pointer}/timeout_seconds", "out_of_range", f"timeout_seconds must be a number from {limits}.")
+        wrong.say(f"{pointer}/timeout_seconds", "out_of_range", f"`timeout_seconds` must be a number from {limits}.")
         return None
     return float(value)
 

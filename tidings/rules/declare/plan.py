@@ -213,7 +213,7 @@ class _Planner:
         found, clashes = _renames(were, self.present, [each.collection.name for each in self.wanted])
         for name in clashes:
             detail = (
-                f"The collection {name} exists, so {were[name]} cannot be renamed to it. Leave `was` out, or drop one."
+                f"{name} already exists, so {were[name]} cannot be renamed to it. Leave `was` out, or drop either one."
             )
             self._refuse(f"{self.at(name)}/was", "name_taken", detail)
         return found
@@ -255,7 +255,7 @@ class _Planner:
         renamed, clashes = _renames(each.fields_were, names, [field.name for field in after.fields])
         for name in clashes:
             was = each.fields_were[name]
-            detail = f"The field {name} exists, so {was} cannot be renamed to it. Leave `was` out, or drop one."
+            detail = f"The field {name} exists, so {was} cannot be renamed to it. Leave `was` out, or drop either one."
             self._refuse(f"{self.at(after.name)}/fields/{name}/was", "name_taken", detail)
         return Pair(before=before, after=after, renamed=renamed)
 

@@ -130,8 +130,7 @@ def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
         if not isinstance(path, str) or len(path) > FIELD_CHARS_MAX or not _FIELD.fullmatch(path):
             detail = (
                 f"A path must consist of 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name. It can be at "
-                "most "
-                f"{FIELD_CHARS_MAX} characters long, without empty names and control characters."
+                f"most {FIELD_CHARS_MAX} characters long, and must not contain empty names or control characters."
             )
             raise Refused(f"{pointer}/{index}", "fields", detail)
     return tuple(fields)

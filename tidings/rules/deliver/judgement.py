@@ -56,7 +56,8 @@ TOO_MANY = Judgement(
     "429",
     "again, uncounted",
     "hold",
-    "busy, but not down: nothing is sent until the time in `Retry-After`; without one, for 5 s, doubling each time",
+    "busy, but not down: nothing is sent until the time in `Retry-After`; without that header, "
+    "nothing is sent for 5 s at first, and for twice as long each time after that",
 )
 BUSY = Judgement(
     outcomes.BAD_STATUS,
@@ -117,7 +118,7 @@ TABLE: tuple[Judgement, ...] = (
         and outcome not in (*outcomes.OF_CALLS, *outcomes.OF_EDITS)
     ),
     Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "nothing was sent, and retrying would not help"),
-    Judgement(outcomes.CANCELLED, "", "dead", "silent", "nothing was sent, because it was cancelled"),
+    Judgement(outcomes.CANCELLED, "", "dead", "silent", "nothing was sent, because the delivery was cancelled"),
     Judgement(outcomes.REPLACED, "", "dead", "silent", "nothing was sent, because a newer event took its place"),
 )
 
@@ -149,8 +150,8 @@ DOUBTFUL = Judgement(
     "none, or an unusable one, although the request was sent",
     "dead",
     "failing",
-    "the call may have taken effect, so a person has to decide. It is repeated instead if its method is GET, PUT or "
-    "DELETE, if the link has `in_doubt: retry` or its own `Idempotency-Key`, or if it belongs to a poll",
+    "the call may have taken effect, so a person has to decide. The call is repeated instead if its method is GET, "
+    "PUT or DELETE, if the link has `in_doubt: retry` or its own `Idempotency-Key`, or if it belongs to a poll",
 )
 UNREAD = Judgement(outcomes.IN_DOUBT, "one that could not be processed", "dead", "not asked", "a person has to decide")
 UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
@@ -220,24 +221,24 @@ OF_MAIL: tuple[Judgement, ...] = (
         ", ".join(map(str, sorted(MAIL_OF_SERVER))),
         "again",
         "failing",
-        "the server or the password is wrong, for every mail alike",
+        "the server or the password is wrong, for every email alike",
     ),
     Judgement(
-        outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "the server may accept this mail later"
+        outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "the server may accept this email later"
     ),
     Judgement(
         outcomes.BAD_STATUS,
         "every other 5xx, such as 550",
         "dead",
         "silent",
-        "the server will not accept this mail later either",
+        "the server will not accept this email later either",
     ),
 )
 """The verdicts on the codes of mail servers. Everything else is judged as it is for calls."""
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "The message has arrived.",
-    "again": "The message is retried on schedule. After the last attempt it is dead.",
+    "again": "The message is retried on schedule. If the last attempt fails as well, the message is `dead`.",
     "again, uncounted": (
         f"The message is retried without using up one of its attempts, for at most {health.HOLD_UNCOUNTED // DAY} days."
     ),
@@ -258,13 +259,15 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
     ),
     "hold": (
         "Nothing is sent until the time in `Retry-After` (seconds or a date, at most "
-        f"{health.ASKED_SECONDS_MAX:g} s), by default for {health.HOLD_SECONDS_FIRST:g} s. Without a success in "
-        f"between, each hold is at least twice as long as the previous one, up to {health.HOLD_SECONDS_MAX:g} s. "
+        f"{health.ASKED_SECONDS_MAX:g} s); without that header, nothing is sent for {health.HOLD_SECONDS_FIRST:g} s. "
+        "Without a success in between, each hold is "
+        f"at least twice as long as the previous one, up to {health.HOLD_SECONDS_MAX:g} s. "
         "The endpoint shows when the hold ends as `health.held_until`."
     ),
     "hold older": (
-        "As with `hold`, but only older messages wait: those that are newer than every failed one are still sent. If "
-        "the endpoint asks for a pause in response to the first of these too, nothing is sent."
+        "As with `hold`, but only older messages wait: messages that are newer than every failed one are still sent. "
+        "If the endpoint responds to the first of these newer messages by asking for a pause as well, nothing at all "
+        "is sent until the hold ends."
     ),
     "gone": "The endpoint is disabled.",
     "not asked": "Nothing was sent, so nothing is known about the endpoint.",
@@ -276,15 +279,15 @@ RULES: tuple[str, ...] = (
     "Messages that are newer than every failed one go first, whatever the reason for the failures: a slot is "
     "reserved for them, and they get nearly every turn, as far as the endpoint's order permits.",
     "Once an endpoint has contradicted itself, its requests to wait delay other messages only after "
-    f"{health.ASKS_TO_HOLD} messages in a row were answered that way.",
-    "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing about the endpoint "
-    "(`silent`) unless it means `hold` or `gone`.",
+    f"{health.ASKS_TO_HOLD} messages in a row have been answered with such a request.",
+    "A status in the endpoint's `give_up_on` makes the message `dead`. Such a status says nothing about the "
+    "endpoint (`silent`), unless it means `hold` or `gone` in the table above.",
     "If a response makes a message `dead` but says nothing about the endpoint, it never delays the next message of an "
     "ordered line.",
     "A refused batch says nothing about any single event in it. It is sent again in halves, down to single "
     "events, without using up an attempt. The same happens to a batch that fails while the endpoint accepts "
     "others.",
-    "As long as only messages older than the last success fail, new ones are sent at once.",
+    "As long as the only messages that fail are older than the last one that succeeded, new messages are sent at once.",
     "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and gives "
     "every delivery that waits for a retry a new schedule. So does resuming an endpoint. Retrying a single delivery "
     "does not end a hold.",

@@ -67,7 +67,12 @@ MOVES: tuple[Move, ...] = (
     Move("waiting", "unsendable", "dead", "the request cannot be built, and retrying would not help"),
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
     Move("waiting", "delete", "cancelled", "its endpoint was deleted"),
-    Move("waiting", "replace", "replaced", "a newer event of its subject waits, and its link acts only on the newest"),
+    Move(
+        "waiting",
+        "replace",
+        "replaced",
+        "a newer event with the same subject is waiting, and the link acts only on the newest",
+    ),
     Move(
         "waiting",
         "edit",

@@ -100,7 +100,8 @@ def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> N
 
     if sum(map(_pattern_work, fields.values())) > PATTERN_WORK_MAX:
         detail = (
-            "Taken together, the fields' patterns are too large: use simpler ones, or give their fields a smaller max."
+            "Taken together, the fields' patterns are too large: use simpler ones, or give their fields a "
+            "smaller `max`."
         )
         raise Refused(pointer, "pattern", detail)
     count = sum(len(field.options) for field in fields.values())
@@ -206,10 +207,10 @@ def _check(field: FormField) -> None:
     if field.pattern:
         _check_pattern(field)
     elif field.pattern_help:
-        raise Refused("/pattern_help", "incomplete", "pattern_help requires a pattern.")
+        raise Refused("/pattern_help", "incomplete", "A `pattern_help` requires a `pattern`.")
     _check_accept(field)
     if field.type == "hidden" and not isinstance(field.default, str) and not field.from_query:
-        detail = "A hidden field needs a default, or from_query to take its value from the URL."
+        detail = "A hidden field needs `default`, or `from_query` to take its value from the URL."
         raise Refused("/default", "missing", detail)
     if field.default is not None:
         _check_default(field)
@@ -224,7 +225,7 @@ def _check_texts(field: FormField) -> None:
     for name, most in (limits | {"pattern_help": TEXT_CHARS_MAX}).items():
         check_line(getattr(field, name), most, f"/{name}")
     if len(field.autocomplete) > 100 or not re.fullmatch(f"({AUTOCOMPLETE_PATTERN})?", field.autocomplete):
-        detail = "Write a value that HTML defines for autocomplete, such as name, email, postal-code or off."
+        detail = "Write a value that HTML defines for `autocomplete`, such as name, email, postal-code or off."
         raise Refused("/autocomplete", "wrong_value", detail)
 
 
@@ -272,7 +273,7 @@ def _check_bounds(field: FormField) -> None:
                 raise Refused(f"/{name}", "bound", f"It must be a {field.type}, written as people would enter it.")
             found[name] = value
     if len(found) == 2 and found["min"] > found["max"]:
-        raise Refused("/min", "bound", "min must not be greater than max.")
+        raise Refused("/min", "bound", "The minimum must not be greater than the maximum.")
 
 
 def _check_pattern(field: FormField) -> None:

@@ -174,7 +174,7 @@ def _disposition(value: str) -> dict[str, str]:
             text = text.strip('"').replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
         found[name.lower()] = text
     if "filename*" in found:
-        raise Malformed("filename* is not used in multipart forms (RFC 7578).")
+        raise Malformed("The parameter `filename*` is not used in multipart forms (RFC 7578).")
     return found
 
 

@@ -57,7 +57,7 @@ class EventTemplates:
         if self._data is not None:
             value = self._data.fill(scope)
             if value is MISSING:
-                raise TemplateFailed("/data", "the request contains no value for it.")
+                raise TemplateFailed("/data", "the request contains no value for `data`.")
             data = encode(value)
         return Emitted(None if self._type is None else self._type.text(scope) or "", key, data)
 

@@ -96,7 +96,7 @@ class Blocks:
 
 def too_long(line: int) -> Unreadable:
     """The error for a line that does not end."""
-    return Unreadable.at(line, "too_long", f"This line has more than {LINE_BYTES_MAX:,} bytes, or has no end.")
+    return Unreadable.at(line, "too_long", f"This line has more than {LINE_BYTES_MAX:,} bytes, or does not end.")
 
 
 class JsonLines:

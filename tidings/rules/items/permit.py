@@ -132,7 +132,8 @@ def _wrong_rows(permit: Permit, maker: Key, child: Key, collection: Collection, 
         _rows(narrowed(permit, maker), child, collection)
     except Refused:
         detail = (
-            "Your own key's row rule applies too: it no longer fits the collection, or both are too large together."
+            "Your own key's row rule applies as well, but it no longer fits the collection, or the two rules "
+            "together are too large."
         )
         return [_place(f"{at}/rows", detail)]
     return []
@@ -230,7 +231,7 @@ def _rows(permit: Permit, key: Key, collection: Collection) -> Condition:
             value = own.get(value, value)
         if name == "tenant":
             if value is not None and not isinstance(value, str):
-                raise Refused(at, "rows", "tenant must be a string, or null for items without one.")
+                raise Refused(at, "rows", "tenant must be a string, or null for items without a tenant.")
             return value or ""
         if name == "id":
             field: Field | None = Field(name="id", type="string")

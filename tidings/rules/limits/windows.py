@@ -131,9 +131,9 @@ def check_limits(limits: Sequence[CallLimit], pointer: str = "") -> tuple[CallLi
     for index, limit in enumerate(limits):
         at = f"{pointer}/{index}"
         if not 1 <= limit.calls <= CALLS_MAX:
-            raise Refused(f"{at}/calls", "limits", f"The calls of a limit must be a number from 1 to {CALLS_MAX}.")
+            raise Refused(f"{at}/calls", "limits", f"The number of calls in a limit must be from 1 to {CALLS_MAX}.")
         if not 1 <= limit.seconds <= WINDOW_SECONDS_MAX:
-            detail = f"The seconds of a limit must be a number from 1 to {WINDOW_SECONDS_MAX} (31 days)."
+            detail = f"The number of seconds in a limit must be from 1 to {WINDOW_SECONDS_MAX} (31 days)."
             raise Refused(f"{at}/seconds", "limits", detail)
         if limit.seconds in seen:
             raise Refused(f"{at}/seconds", "repeated", f"There are two limits for windows of {limit.seconds} seconds.")

@@ -56,7 +56,9 @@ def read_emit(given: Any, pointer: str, wrong: Places, *, is_poll: bool) -> Emit
     found["is_all"] = mode == MODES[1]
     for name in POLLED if not is_poll else ():
         if emit.get(name) not in (None, False):
-            wrong.say(f"{pointer}/{name}", "contradiction", f"`{name}` requires a timer: every, at or cron in `when`.")
+            wrong.say(
+                f"{pointer}/{name}", "contradiction", f"`{name}` requires a timer: `every`, `at` or `cron` in `when`."
+            )
     if found["is_all"]:
         for name in ("only", "ignore", "deleted", "sweep"):
             if emit.get(name) not in (None, False):
@@ -161,7 +163,7 @@ def _check_from(value: Any, kind: str, pointer: str) -> None:
     if value is None or value == "now" or type(value) is int:
         return
     if type(value) is not str or (kind == "clock" and moment_of(value) is None):
-        detail = f"`from` must be now, or a time to begin at, such as 2026-01-01T00:00:00Z; not {shown(value)}."
+        detail = f"`from` must be `now`, or a time such as 2026-01-01T00:00:00Z, not {shown(value)}."
         raise Refused(pointer, "wrong_value", detail)
 
 

@@ -119,7 +119,7 @@ def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
     service = next((each for each in (inner, *_behind(address)) if each in METADATA), None)
     if service is not None and not (allowed.names(service) or allowed.names(address)):
         said = f"{address} is the metadata service of a cloud"
-        return f"{said}, which is not called unless the operator allows exactly this address (allow_addresses)."
+        return f"{said}, which is not called unless the operator allows exactly this address (`allow_addresses`)."
     if allowed.holds(address) or allowed.holds(inner):
         return None
     what = _what(inner) or _what(address)
@@ -127,7 +127,9 @@ def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
 
 
 def _unless_allowed(said: str, what: object) -> str:
-    return f"{said}, which is not called unless the operator allows it, as with TIDINGS_ALLOW_ADDRESSES={what}."
+    return (
+        f"{said}, which is not called unless the operator allows it, for example with TIDINGS_ALLOW_ADDRESSES={what}."
+    )
 
 
 def parse_networks(text: str) -> Networks:
@@ -280,8 +282,8 @@ def _wrong_form(url: str, allow_http: bool) -> str | None:
     """What is wrong with the text as a URL, as a sentence. Strict, so that every parser sees the same host in it."""
     if _STRANGE.search(url):
         return (
-            "A URL may not contain spaces, control characters or non-ASCII letters; percent-encode them (xn-- in "
-            "hosts)."
+            "A URL may not contain spaces, control characters or non-ASCII letters; percent-encode them, or use "
+            "the xn-- form in a host name."
         )
     scheme = url.partition(":")[0].lower()
     if scheme not in ("http", "https"):

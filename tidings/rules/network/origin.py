@@ -99,7 +99,7 @@ def with_port_after(url: str, count: int) -> str:
 
 def _why_no_origin(text: str) -> str:
     if text.lower() == "null":
-        return "The origin null cannot be allowed: every sandboxed page and local file has it."
+        return "The origin `null` cannot be allowed, because every sandboxed page and every local file has that origin."
     if "*" in text:
         return f"{text!r} is not an origin: patterns are not supported. List each origin, or allow all with *."
     match = _ORIGIN.match(text.lower())

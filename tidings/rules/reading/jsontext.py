@@ -246,7 +246,7 @@ def _not_exact(steps: Steps, text: str) -> Place:
     detail = f"{exact.lost(text)}."
     if text.removeprefix("-").isdigit():
         code = "number_out_of_range"
-        detail = "does not fit into 64 bits, nor exactly into a double; use the type decimal, or a string."
+        detail = "fits neither into 64 bits nor exactly into a double; use the type decimal, or a string."
     return Place(pointer=pointer, code=code, detail=f"The value at {_named(pointer)} {detail}")
 
 

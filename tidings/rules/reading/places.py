@@ -104,7 +104,7 @@ class Places:
         elif type(value) is float and not math.isfinite(value):
             self.say(pointer, "wrong_value", "This is not a number that JSON can represent.")
         elif type(value) is int and not -_INTEGER_MAX - 1 <= value <= _INTEGER_MAX:
-            self.say(pointer, "wrong_value", "A whole number may have at most 64 bits.")
+            self.say(pointer, "wrong_value", "A whole number must fit into 64 bits.")
         elif type(value) is str and "\x00" in value:
             self.say(pointer, "wrong_value", "A string may not contain the character NUL; PostgreSQL cannot store it.")
         elif value is not None and type(value) not in (str, int, float, bool):

@@ -36,7 +36,7 @@ NUMBERS_PER_CHAR = 3
 """The most that numbers can weigh per character of text: 1e300 weighs most."""
 UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
 """The assumed cost of a schema that was stored before costs were counted, and refers to something outside of it."""
-TOO_LARGE_TO_SAY = "The value does not match the schema; it is too large to report where."
+TOO_LARGE_TO_SAY = "The value does not match the schema. The value is too large to show the exact place."
 
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
 """Only an integer with this many digits in a row can change as a double."""
@@ -193,7 +193,7 @@ def too_costly(cost: Cost) -> str:
     each = max(cost.below, cost.per_char, cost.per_number, 1)
     return (
         f"The value is too large for its schema, which takes up to {each:,} steps for each value, number or character, "
-        f"so only about {UNITS_MAX // each:,} of them can be checked. Send less at a time, or simplify the schema."
+        f"so only about {UNITS_MAX // each:,} of these can be checked. Send less at a time, or simplify the schema."
     )
 
 

@@ -76,7 +76,7 @@ ADDRESSEE = {"sns": "topic_arn", "paypal": "webhook_id"}
 def _asks_whose(check: Certificate, scheme: Scheme) -> None:
     name = ADDRESSEE[check.style]
     if name not in scheme.settings or not scheme.settings[name].required:
-        detail = f"This sender signs for all customers with the same keys: the required setting {name} is missing."
+        detail = f"This sender signs for all customers with the same keys, so the setting {name} is required."
         raise Refused(f"/settings/{name}", "missing", detail)
 
 
@@ -96,7 +96,9 @@ def _signature(check: Signature, at: str) -> None:
         for name, member in (("timestamp", check.timestamp), ("id", check.id)):
             if name in names and not member:
                 raise Refused(
-                    f"{at}/{name}", "missing", f"The template contains {{{name}}}; specify where it comes from."
+                    f"{at}/{name}",
+                    "missing",
+                    f"The template contains {{{name}}}; specify where this value comes from.",
                 )
     if check.timestamp is not None:
         Source(check.timestamp.source, f"{at}/timestamp/from")

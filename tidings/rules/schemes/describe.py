@@ -60,7 +60,10 @@ _OWN_LIMIT = "The sender signs a timestamp but sets no tolerance; `tolerance_sec
 def body_in_words(scheme: Scheme) -> str:
     """A sentence if the check does not cover the body; otherwise empty."""
     if any(isinstance(check, Certificate) and check.style == "paypal" for check in scheme.checks):
-        return "Of the body, only the CRC-32 is signed, which a different body can share: only TLS protects the body."
+        return (
+            "Of the body, only its CRC-32 is signed, and a different body can have the same CRC-32: only TLS protects "
+            "the body."
+        )
     return "" if covers_body(scheme) else "The check does not cover the body: only TLS protects it."
 
 
@@ -100,7 +103,7 @@ def _is_timed(check: Check) -> bool:
 def place_in_words(text: str) -> str:
     """A source in Markdown: what kind of value it is, and its name."""
     kinds = {
-        "header": "the header ",
+        "header": "the headers " if " & " in text else "the header ",
         "query": "the query parameter ",
         "form": "the form field ",
         "json": "the JSON member ",
@@ -128,13 +131,16 @@ def _check(check: Check) -> str:
         case SortedParameters():
             name = check.algorithm.upper()
             place = place_in_words(check.signature.source)
-            return f"{name} of {_STYLES[check.style]}, {check.signature.encoding} in {place}{_age(check.timestamp)}"
+            encoded = f"in {check.signature.encoding}, in {place}"
+            return f"the {name} of {_STYLES[check.style]}, {encoded}{_age(check.timestamp)}"
         case Certificate():
             return f"an RSA signature of {_STYLES[check.style]}, with the certificate at the URL in the request"
         case Jwt():
             return _jwt(check)
         case ItemSignatures():
-            return "HMAC-SHA256 of the members of each item, base64 in its `additionalData.hmacSignature`"
+            return (
+                "the HMAC-SHA256 of the members of each item, in base64, in the item's `additionalData.hmacSignature`"
+            )
 
 
 def _signature(check: Signature) -> str:
@@ -143,14 +149,18 @@ def _signature(check: Signature) -> str:
     place = check.signature
     behind = f" after `{place.prefix}`" if place.prefix else ""
     behind += f", a key's name and `{place.key_end}`" if place.key_end else ""
-    kind = "" if check.algorithm.startswith("hmac-") or check.algorithm in PUBLIC else "plain "
-    words = f"{kind}{check.algorithm.upper()} of `{shown}`, {place.encoding}{behind} in {place_in_words(place.source)}"
-    return words + _age(check.timestamp)
+    name = "Ed25519" if check.algorithm == "ed25519" else check.algorithm.upper()
+    if check.algorithm in PUBLIC:
+        kind = f"an {name} signature"
+    else:
+        kind = f"the {name}" if check.algorithm.startswith("hmac-") else f"the plain {name}"
+    encoding = f"{place.encoding}{behind or ','}"
+    return f"{kind} of `{shown}`, in {encoding} in {place_in_words(place.source)}{_age(check.timestamp)}"
 
 
 def _age(timestamp: Timestamp | None) -> str:
     limit = timestamp.tolerance_seconds if timestamp else None
-    return "" if limit is None else f", at most {limit:,.0f} s old"
+    return "" if limit is None else f" (the timestamp may be at most {limit:,.0f} s old)"
 
 
 def _jwt(check: Jwt) -> str:

@@ -305,7 +305,9 @@ def refused(message: str, value: Any = None) -> Refused:
     if unknown:
         name = unknown.group(1)
         return Refused(
-            f"{pointer}/{escaped(name)}", "unknown_field", f"{name!r} is unknown in a signature scheme here."
+            f"{pointer}/{escaped(name)}",
+            "unknown_field",
+            f"{name!r} is not a known member at this place in a signature scheme.",
         )
     if missing:
         said, steps = f"The field {missing.group(1)!r} is required", [*steps, missing.group(1)]

@@ -30,8 +30,8 @@ ANY_AGE_SECONDS = 10 * 365 * 86_400.0
 _NOTHING: Mapping[str, bytes] = {}
 SCHEMES_NAMED = 3
 _COPY_IT = (
-    " Copy the secret from the sender's settings again. If it is the same, compare the body with what the sender says "
-    "it sent: a proxy may have rewritten it."
+    " Copy the secret from the sender's settings again. If the secret is the same, compare the body with what the "
+    "sender says it sent: a proxy may have rewritten the body."
 )
 _BY_REASON: dict[Reason, str] = {
     "no_match": _COPY_IT,

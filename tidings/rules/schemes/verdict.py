@@ -38,7 +38,7 @@ MEANINGS: dict[Reason, str] = {
     "wrong_secret": "The secret is not the one that the sender uses; nothing else is wrong.",
     "changed_body": "The signature is genuine, but the body is not the one that was signed.",
     "wrong_url": "The signature is genuine, but for a URL other than the one that the request was checked with.",
-    "wrong_claim": "A signed token is genuine, but was issued for someone or something else.",
+    "wrong_claim": "The token is genuine, but was issued for someone or something else.",
     "bad_body": "The scheme reads the signature from the body, but the body cannot be parsed.",
     "bad_secret": "One of the secrets is malformed.",
     "untrusted_url": "The certificate or key is at a URL that the scheme does not trust.",

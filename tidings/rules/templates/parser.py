@@ -328,7 +328,7 @@ class Parser:
         if name in _OF_EACH or name in _OF_EACH_AT:
             return self._made(self._each(name, found.run, positional, named))
         if name in _ESCAPES:
-            raise UnknownName(f"There is no filter {name}: every value is escaped for its place when it is written.")
+            raise UnknownName(f"There is no filter {name}: values are escaped automatically, as their place requires.")
         if name not in FILTERS:
             raise UnknownName(f"There is no filter {name}.")
         _check_call(name, FILTERS[name], len(arguments), keywords)
@@ -358,13 +358,13 @@ class Parser:
             if not given and set(keywords) <= {"attribute", "default"} and "attribute" in keywords:
                 return op.mapped_to(found, keywords["attribute"], keywords.get("default", op.missing))
             if not given or given[0] not in FILTERS:
-                raise UnknownName("map must name a filter, as in map('upper'), or an attribute=.")
+                raise UnknownName("map needs the name of a filter, as in map('upper'), or attribute=.")
             _check_call(given[0], FILTERS[given[0]], len(rest) - 1, keywords)
             return op.mapped(FILTERS[given[0]], found, rest[1:], keywords)
         at, wanted = {**_OF_EACH, **_OF_EACH_AT}[name] or (False, True)
         path = rest.pop(0) if at and rest else None
         if (at and path is None) or keywords:
-            raise UnknownName(f"{name} must name an attribute, and may name a test after it.")
+            raise UnknownName(f"{name} needs the name of an attribute, which may be followed by the name of a test.")
         test = given[len(given) - len(rest)] if rest else "true_"
         if rest and test not in TESTS:
             raise UnknownName(f"There is no test {test}.")
@@ -396,4 +396,4 @@ def _check_call(
         _signature(function).bind(*[None] * (positional + 1 + has_value), **dict.fromkeys(named))
     except TypeError as wrong:
         reason = str(wrong).replace("'", "")
-        raise UnknownName(f"{name} cannot have these arguments: {reason}.") from None
+        raise UnknownName(f"{name} does not accept these arguments: {reason}.") from None

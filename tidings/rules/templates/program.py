@@ -113,7 +113,9 @@ class _Reader:
             word = parser.take(*STATEMENTS, *_INNER)
             if word is None:
                 name = text.split(None, 1)[0] if text else ""
-                raise UnknownName(f"A template cannot have {name} statements, only if, elif, else, for and set.")
+                raise UnknownName(
+                    f"A template cannot have `{name}` statements, only `if`, `elif`, `else`, `for` and `set`."
+                )
             if word in ends:
                 self._blocks -= 1
                 return found, word, parser, steps

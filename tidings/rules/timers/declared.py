@@ -25,7 +25,7 @@ def read(when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
     """The timer of `when`, whose members are known and which has one of `KINDS`; None if something is wrong."""
     kinds = [kind for kind in KINDS if when.get(kind) is not None]
     if len(kinds) != 1:
-        wrong.say(pointer, "contradiction", "`when` can have only one of every, at and cron.")
+        wrong.say(pointer, "contradiction", "`when` can have only one of `every`, `at` and `cron`.")
         return None
     before, kind = len(wrong.found), kinds[0]
     given = {name: when[name] for name in PARTS if when.get(name) is not None}

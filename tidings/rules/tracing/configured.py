@@ -119,7 +119,7 @@ def _headers(name: str, text: str) -> dict[str, str]:
         key, equals, value = each.partition("=")
         header, content = key.strip(), unquote(value.strip())
         if not equals or not HEADER.fullmatch(header) or not (content.isascii() and content.isprintable()):
-            raise WrongTracing(f"{name} must have headers such as api-key=secret, with commas between them.")
+            raise WrongTracing(f"{name} must list headers, such as api-key=secret, separated by commas.")
         found[header] = content
     return found
 
@@ -150,7 +150,7 @@ def resource(environ: Mapping[str, str], name: str, version: str, instance: str)
     for each in filter(None, map(str.strip, environ.get(ABOUT, "").split(","))):
         key, equals, value = each.partition("=")
         if not equals or not key.strip():
-            raise WrongTracing(f"{ABOUT} must have attributes such as team=billing, with commas between them.")
+            raise WrongTracing(f"{ABOUT} must list attributes, such as team=billing, separated by commas.")
         found[key.strip()] = unquote(value.strip())
     if service := environ.get("OTEL_SERVICE_NAME", "").strip():
         found["service.name"] = service

@@ -38,7 +38,7 @@ class AskedFirst(dict[str, Watch]):
         row = self._db.one("moving_share", lock=MOVING)
         if row is None or not row[0]:
             raise Elsewhere(
-                "A collection is being declared. In the meantime, only the node that sends can write items."
+                "A collection is being declared. In the meantime, only the node that routes and sends can write items."
             )
         # What was known about the collection before the lock was taken may be outdated.
         self._begin(self._db)

@@ -42,7 +42,7 @@ QUOTED_MAX = 200
 UNREACHABLE = {each.name for each in (outcomes.DNS_FAILED, outcomes.CONNECT_FAILED, outcomes.TLS_FAILED)}
 
 
-THEIRS = "Other deliveries succeed, so the cause is probably on its side. "
+THEIRS = "Other deliveries succeed, so the cause is probably on the receiving side. "
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -147,7 +147,8 @@ def problems(
             what="network",
             state="trouble",
             sentence=f"{len(unreachable)} of {len(chosen.failing)} failing endpoints cannot be reached.",
-            advice="Check this server's own network, DNS and clock first: all of them are unlikely to be down at once.",
+            advice="Check this server's own network, DNS and clock first: it is unlikely that all these endpoints are "
+            "down at once.",
         )
     for num in chosen.failing:
         yield _failing(snapshot.links[num], lanes[num], backlogs[num], now, is_theirs=is_theirs)
@@ -295,10 +296,10 @@ def _behind(link: AnyLink, lane: LaneView | None, backlog: Backlog, recent: Rece
     assert backlog.oldest is not None
     now, end, until = recent.now, recent.expected_end(link.num, backlog), ""
     if end is not None:
-        until = f" At {end[1]:,.2g} a second, all of them will be sent {recent.end_in_words(end[0])}."
+        until = f" At {end[1]:,.2g} deliveries a second, all of them will be sent {recent.end_in_words(end[0])}."
     since, rate = backlog.oldest.created, link.pacing.rate
     reason = "It accepts events more slowly than they arrive."
-    advice = f"Raise its max_in_flight ({link.pacing.max_in_flight}), or make it accept events faster."
+    advice = f"Raise its `max_in_flight` ({link.pacing.max_in_flight}), or make it accept events faster."
     if lane is not None and lane.held_until is not None and lane.held_until > now:
         reason = f"It answered {lane.held_status} and asked for a pause until {moment.to_text(lane.held_until)}."
         advice = "Ask its owner how many requests per second it can handle, and set its rate to that."
@@ -323,4 +324,4 @@ def _counts(backlog: Backlog) -> dict[str, Any]:
 
 def _waiting(backlog: Backlog) -> str:
     count = at_least(backlog.count, backlog.is_more)
-    return f"{count} {'waits' if count == '1' else 'wait'}"
+    return f"{count} {'delivery is' if count == '1' else 'deliveries are'} waiting"

@@ -69,7 +69,9 @@ def _stuck(standing: Standing, now: Micros) -> Iterator[HealthProblem]:
         yield HealthProblem(
             what="stage",
             state="trouble",
-            sentence=f"Events have not been routed for {age(now - standing.unrouted)}; {standing.route_lag:,} wait.",
+            sentence=(
+                f"Events have not been routed for {age(now - standing.unrouted)}; {standing.route_lag:,} are waiting."
+            ),
             advice="Look for errors from tidings.route in the log. Expensive filters can also delay routing.",
             since=moment.to_text(standing.unrouted),
             age_seconds=(now - standing.unrouted) // SECOND,
@@ -116,7 +118,7 @@ def hooks(snapshot: Snapshot, standing: Standing) -> Iterator[HealthProblem]:
         yield HealthProblem(
             what="hook",
             state="attention",
-            sentence=f"The hook {whom} accepted nothing in the last hour, and refused {count}.",
+            sentence=f"The hook {whom} accepted no requests in the last hour, and refused {count}.",
             reason=each.reason,
             advice=f"See: tidings refusals show {each.example}",
             hook_id=hook.id,

@@ -54,7 +54,7 @@ def _waits(tally: LinkTally | None) -> str:
     if tally is None or not tally.waiting:
         return ""
     many = at_least(tally.waiting, tally.waiting_is_more)
-    waits = f"{many} {'delivery waits' if many == '1' else 'deliveries wait'}"
+    waits = f"{many} {'delivery is' if many == '1' else 'deliveries are'} waiting"
     return f"{waits}; the next attempt is at {tally.next_attempt[11:19]} UTC." if tally.next_attempt else f"{waits}."
 
 

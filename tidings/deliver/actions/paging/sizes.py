@@ -30,7 +30,7 @@ def check_size(observed: Observation) -> None:
     if not observed.is_deleted and (size := len(encode(observed.record))) > RECORD_BYTES_MAX:
         raise BadRecord(
             f"The record {observed.key} has {size:,} bytes of JSON; the maximum is {RECORD_BYTES_MAX:,}. Use `data` in "
-            "`emit` to leave out a part of it."
+            "`emit` to leave out part of the record."
         )
 
 

@@ -25,7 +25,7 @@ from tidings.rules.splitting import SplitTemplate
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.store.base import StoreError
 
-NO_LONGER = "The link no longer splits events, but this delivery is about an element of a split event."
+NO_LONGER = "The link no longer splits events, but this delivery is for an element of an event that was split."
 
 
 class Split(msgspec.Struct, frozen=True):

@@ -59,7 +59,7 @@ class CertificateCheck:
         self._trust(signed)
         at = seconds(signed.time, "iso")
         if at is None:
-            raise Unfit("bad_timestamp", "The message's time is not in ISO 8601 format.")
+            raise Unfit("bad_timestamp", "The message's timestamp is not in ISO 8601 format.")
         check_age(now - at, self._tolerance, self._tolerance)
         raw = crypto.decode(encoded(signed.signature), "base64")
         if raw is None:
@@ -101,7 +101,7 @@ class CertificateCheck:
             raise Unfit("no_key", f"The certificate at {signed.url} was not issued to this sender.")
         moment = datetime.fromtimestamp(now, UTC)
         if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
-            raise Unfit("no_key", f"The certificate at {signed.url} is not valid now.")
+            raise Unfit("no_key", f"The certificate at {signed.url} is not currently valid.")
         return key
 
 

@@ -50,13 +50,14 @@ class ItemsCheck:
         if not isinstance(given, str) or not given:
             raise Unfit("missing_header", f"Item {number} has no additionalData.hmacSignature.")
         if len(given) != SIGNATURE_CHARS:
-            raise Unfit("malformed_header", f"The hmacSignature of item {number} is not base64 of 32 bytes.")
+            raise Unfit("malformed_header", f"The hmacSignature of item {number} is not 32 bytes in base64.")
         message = signed_text(item)
         for index, states in self._keys:
             if hmac.compare_digest(encoded(given), crypto.ENCODE["base64"](crypto.hmac_digest(states, message))):
                 return index
         raise Unfit(
-            "no_match", f"The hmacSignature of item {number} does not match its members with any of the secrets."
+            "no_match",
+            f"The hmacSignature of item {number} was not made with any of the secrets, or the item was changed.",
         )
 
     def shown(self, request: HookRequest) -> bytes:
@@ -72,10 +73,12 @@ def items(request: HookRequest) -> list[dict[str, Any]]:
         raise Unfit("bad_body", f"The body cannot be read as JSON: {error}.") from None
     listed = value.get("notificationItems") if isinstance(value, dict) else None
     if not isinstance(listed, list) or not 0 < len(listed) <= ITEMS_MAX:
-        raise Unfit("bad_body", f"The body must have a list notificationItems of 1 to {ITEMS_MAX:,} items.")
+        raise Unfit("bad_body", f"The body must have a list named notificationItems, with 1 to {ITEMS_MAX:,} items.")
     found = [each.get("NotificationRequestItem") if isinstance(each, dict) else None for each in listed]
     if not all(isinstance(item, dict) for item in found):
-        raise Unfit("bad_body", "Each element of notificationItems must contain an object NotificationRequestItem.")
+        raise Unfit(
+            "bad_body", "Each element of notificationItems must contain an object named NotificationRequestItem."
+        )
     return [item for item in found if isinstance(item, dict)]
 
 

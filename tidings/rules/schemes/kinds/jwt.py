@@ -159,7 +159,7 @@ class JwtCheck:
         if begins is not None and now < begins - leeway:
             raise Unfit(
                 "too_new",
-                f"The token is not valid for another {begins - now:,.0f} seconds: one of the clocks is wrong.",
+                f"The token becomes valid only in {begins - now:,.0f} seconds: one of the clocks is wrong.",
             )
         if self._age is not None:
             if issued is None:

@@ -105,7 +105,7 @@ def check_age(age: float, tolerance: float | None, future: float | None) -> None
         )
 
 
-_CLOCK = "Unless it is a replay, one of the two clocks is wrong."
+_CLOCK = "Unless this is a replay, one of the two clocks is wrong."
 
 
 def _span(seconds_: float) -> str:

@@ -27,7 +27,7 @@ class SortedCheck:
         self._encode = crypto.ENCODE[form.signature.encoding]
         self._keys = [(index, key_bytes(text, SecretForm(), index)) for index, text in secrets]
         self._length, said = len(self._encode(self.mac(b"k", b""))), self._candidates.said()
-        self._malformed = refusal("malformed_header", f"{said} is not a signature of {form.algorithm}.")
+        self._malformed = refusal("malformed_header", f"{said} is not an {form.algorithm} signature.")
         self._no_match = refusal(
             "no_match", f"{said} is not a signature of the sorted parameters with any of the secrets."
         )
