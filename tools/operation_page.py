@@ -17,8 +17,8 @@ Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
 
 def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
-    yield "All operations of the API. At `/docs` and in `/v1/openapi.json`, a running server shows each key the"
-    yield "operations that its scopes permit. Every operation can also return one of the [errors](errors.md)."
+    yield "All operations of the API. At `/docs` and in `/v1/openapi.json`, a running server lists the operations that"
+    yield "the calling key's scopes permit. Every operation can also return one of the [errors](errors.md)."
     yield ""
     tags = list(dict.fromkeys(one.tag for one in TABLE))
     by_tag = [one for tag in tags for one in TABLE if one.tag == tag]
@@ -57,7 +57,7 @@ def operation(one: Operation, table: Table) -> list[str]:
     if one.idempotent_key:
         lines += [
             "",
-            "With an `Idempotency-Key`, you can repeat the call for 24 hours: it returns the first response again.",
+            "With an `Idempotency-Key`, you can repeat the call within 24 hours: the first response is returned again.",
         ]
     if one.per_key is not None:
         lines += ["", OF_ITEMS]

@@ -168,7 +168,10 @@ def test_wrong_templates_are_refused_with_their_place(world: HookWorld, body: di
             "`type` is given in both",
         ),
         ("when: {hook: {path: a, verify: {scheme: stripe, secret: x}}}\n    emit: {each: c}", "'each' is unknown here"),
-        ("when: {form: {path: a, fields: {b: {}}}}\n    emit: {data: c}", "The data of a form's events are its fields"),
+        (
+            "when: {form: {path: a, fields: {b: {}}}}\n    emit: {data: c}",
+            "The data of a form's events consists of the form's fields",
+        ),
         ("when: {form: {path: a, fields: {b: {}}}}\n    emit: {key: c}", "The key of a form's events must be"),
     ],
 )

@@ -188,7 +188,7 @@ OF_PLACES = {
     "unknown_handshake": "There is no handshake with this name.",
     "unknown_parameter": "The operation has no such parameter.",
     "unknown_scheme": "There is no signature scheme with this name.",
-    "unknown_value": "The mask keeps the stored value, but no value is stored.",
+    "unknown_value": "The mask `***` keeps the stored value, but no value is stored.",
     "url": "The URL is not valid.",
     "when": "The `when` of a collection's event is not valid.",
     "wrong_columns": "The line has more or fewer cells than the header.",

@@ -173,8 +173,8 @@ class HeaderTemplates:
             if _CONTROL.search(text.replace(ACCESS_TOKEN, "")):
                 raise TemplateFailed(self._pointer, f"the header {name} would contain a control character.")
             if not text.isascii() or len(text) > HEADER_CHARS_MAX:
-                limits = f"at most {HEADER_CHARS_MAX:,} characters long, all of them ASCII"
-                raise TemplateFailed(self._pointer, f"the header {name} can be {limits}.")
+                limits = f"at most {HEADER_CHARS_MAX:,} characters, all of them ASCII"
+                raise TemplateFailed(self._pointer, f"the header {name} can have {limits}.")
             if text:
                 found.append((name, text))
         return found

@@ -120,5 +120,5 @@ def _logo(text: str) -> Logo:
         raise Refused(where, "too_large", f"The logo can be at most {LOGO_BYTES_MAX:,} bytes long.")
     media = f"image/{match[2]}"
     if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_BEGINNINGS[media]):
-        raise Refused(where, "wrong_value", f"The content does not begin like {media}.")
+        raise Refused(where, "wrong_value", f"The content does not begin as {media} does.")
     return Logo(hashlib.sha256(content).hexdigest(), media, content)

@@ -48,8 +48,8 @@ def replays_in_words(scheme: Scheme) -> str:
     if inside and covers_body(scheme):
         return f"{_REPLAYED} their delivery id, as a hook does.{own}"
     return (
-        f"{_REPLAYED} their content. A hook does so with `repeats: content`; by default, it requires the same delivery "
-        f"id as well, which is not signed.{own}"
+        f"{_REPLAYED} their content. A hook does so with `repeats: content`. By default, a "
+        f"repeat must also have the same delivery id, but that id is not signed.{own}"
     )
 
 

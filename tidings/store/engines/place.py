@@ -71,7 +71,7 @@ def shared(folder: Path, mount: Mount | None) -> str | None:
     if mount is None or mount.kind not in NETWORK:
         return None
     return (
-        f"{folder} is on a network file system ({mount.kind}). Its locks may fail to keep out a second server on "
+        f"{folder} is on a network file system ({mount.kind}). Locks there may fail to keep out a second server on "
         "another machine, which would destroy an SQLite database. Use a local disk, or --database postgresql://..."
     )
 

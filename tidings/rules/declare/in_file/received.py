@@ -69,12 +69,16 @@ def _verified(given: Any, body: Mapping[str, Any], at: str, wrong: Places) -> di
 def _of_form(parts: Mapping[str, Any], at: str, wrong: Places) -> dict[str, Any]:
     found = {name: value for name, value in parts.items() if name == "type"}
     if "data" in parts:
-        wrong.say(f"{at}/data", "contradiction", "The data of a form's events are its fields. Leave `data` out.")
+        wrong.say(
+            f"{at}/data",
+            "contradiction",
+            "The data of a form's events consists of the form's fields. Leave `data` out.",
+        )
     key = str(parts.get("key", ""))
     field = _OF_FORM.fullmatch(key.strip())
     if field is not None:
         found["subject"] = field[1]
     elif key and not _RECEIPT.fullmatch(key.strip()):
-        detail = "The key of a form's events must be {{ delivery.id }} or one of its fields, as in {{ body.email }}."
+        detail = "The key of a form's events must be {{ delivery.id }} or a field of the form, as in {{ body.email }}."
         wrong.say(f"{at}/key", "wrong_value", detail)
     return found
