@@ -23,8 +23,9 @@ SECTIONS: dict[str, str] = {
     "collections": "Collections by name, each with its declaration.",
     "connections": "Connections to other systems, by name: `base`, `auth`, and limits that their links share.",
     "links": (
-        "Links by name: `when: {event: ...}` edits an item or calls another system, `when: {hook: ...}` declares "
-        "a URL for another system's webhooks, and `when: {form: ...}` declares a page that people fill in."
+        "Links by name. A link with `when: {event: ...}` edits an item or calls another system; one with "
+        "`when: {hook: ...}` declares a URL for another system's webhooks; one with `when: {form: ...}` declares a "
+        "page that people fill in."
     ),
 }
 OF_KEYS = ("unknown_field", "name")
@@ -214,7 +215,7 @@ def _wrong(name: str, value: Any, node: Any, path: Path) -> str | None:
     """What is wrong with the value of a single setting, with its line and column."""
     place = _place(path, node.start_mark)
     if not _is_plain(node):
-        return f"{place}: {name} must be a single value, or a list of values."
+        return f"{place}: `{name}` must be a single value, or a list of values."
     try:
         read_settings(env={}, file={name: value})
     except SettingsError as wrong:

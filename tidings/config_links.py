@@ -154,7 +154,7 @@ def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict
     at = AT.format(name=escaped(name), what=what)
     if not isinstance(body, dict):
         example = "scheme: github" if what == "hook" else "fields: {email: {type: email}}"
-        raise SettingsError(_said(config, at, f"A {what} must be an object, such as `path: x, {example}`."))
+        raise SettingsError(_said(config, at, f"A {what} must be an object, such as `{{path: x, {example}}}`."))
     body = _filled(config, at, body)
     try:
         check(body)
@@ -181,8 +181,8 @@ def _only_member(config: Config, at: str, value: Any, name: str) -> Any:
             if name == "when" and other in (*PARTS, "tests"):
                 detail = (
                     f"A link with a hook or form only receives requests, so it can have `when` and `emit`, but not "
-                    f"{other!r}. For that, declare a second link with `when: {{event: TYPE}}`. TYPE is the type of the "
-                    "events that this link emits."
+                    f"{other!r}. For that, declare a second link with `when: {{event: TYPE}}`, in which TYPE is the "
+                    "type of the events that the first link emits."
                 )
             raise SettingsError(_said(config, pointer, detail, "unknown_field"))
     return value[name]

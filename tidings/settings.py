@@ -56,7 +56,8 @@ SETTINGS: tuple[Setting, ...] = (
         "standby",
         bool,
         False,
-        "Stand by while another server uses the same PostgreSQL database, and take over once that one stops or fails.",
+        "Stand by while another server uses the same PostgreSQL database, and take over once that server stops or "
+        "fails.",
     ),
     Setting(
         "join",
@@ -70,7 +71,8 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         1,
         "The number of processes that serve requests on `port`. More than one worker requires PostgreSQL; workers "
-        "share the work as with `join`. Worker 1 also listens on the next port, worker 2 on the one after, and so on.",
+        "share the work as servers with `join` do. Worker 1 also listens on the next port, worker 2 on the port after "
+        "that, and so on.",
     ),
     Setting(
         "node_url",
@@ -91,8 +93,8 @@ SETTINGS: tuple[Setting, ...] = (
         "secret_key",
         str,
         "",
-        "The key that encrypts secrets at rest: 32 bytes, in Base64. By default, the server generates one, and keeps "
-        "it in the data folder, in a file with mode 0600.",
+        "The key that encrypts secrets at rest: 32 bytes, in Base64. By default, the server generates a key, and "
+        "keeps it in the data folder, in a file with mode 0600.",
         True,
     ),
     Setting(
@@ -136,30 +138,37 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         1_048_576,
         "The maximum size, in bytes, of the body of a request to a hook, both before and after decompression. A hook's "
-        "`max_bytes` can lower the limit. While a body of many megabytes is stored, other writes wait.",
+        "`max_bytes` can lower the limit. While a body of many megabytes is being stored, other writes wait.",
     ),
     Setting("max_batch_bytes", int, 16_777_216, "The maximum size, in bytes, of the body of a batch."),
-    Setting("max_import_bytes", int, 1_073_741_824, "The maximum size, in bytes, of a file to import in parts."),
+    Setting(
+        "max_import_bytes",
+        int,
+        1_073_741_824,
+        "The maximum size, in bytes, of a file to import in parts (with `partial`).",
+    ),
     Setting(
         "max_whole_import_bytes",
         int,
         4_194_304,
-        "The maximum size, in bytes, of a file to import as a whole. While the file is stored, all other changes wait.",
+        "The maximum size, in bytes, of a file to import as a whole (without `partial`). While the file is being "
+        "stored, all other changes wait.",
     ),
     Setting(
         "max_whole_import_lines",
         int,
         2_000,
         "The maximum number of lines in a file to import as a whole; 0 means no limit. With `on_conflict` set to "
-        "`replace` or `merge`, each line counts as two. While the lines are stored, all other changes wait.",
+        "`replace` or `merge`, each line counts as two. While the lines are being stored, all other changes "
+        "wait.",
     ),
     Setting(
         "max_open_streams",
         int,
         1_000,
-        "The maximum number of streams, long polls, imports and exports open on one server, for all keys together. The "
-        "keys of one tenant together may have three quarters of that number open, or fewer if other tenants have many "
-        "open.",
+        "The maximum number of streams, long polls, imports and exports that all keys together may have open on one "
+        "server. The keys of one tenant may together have up to three quarters of that number open, or fewer if other "
+        "tenants have many open.",
     ),
     Setting(
         "max_open_streams_per_key",
@@ -216,18 +225,18 @@ SETTINGS: tuple[Setting, ...] = (
         "receipt_days",
         int,
         30,
-        "How many days the requests that hooks and forms accepted are kept; 0 keeps them forever. Repeats of requests "
-        "to hooks are recognized during the same period.",
+        "How many days accepted requests to hooks and forms are kept; 0 keeps them forever. Repeats of requests to "
+        "hooks are recognized during the same period.",
     ),
     Setting(
         "refusal_days",
         int,
         7,
-        "How many days the requests that hooks and forms refused are kept; 0 keeps them forever.",
+        "How many days refused requests to hooks and forms are kept; 0 keeps them forever.",
     ),
-    Setting("act_days", int, 365, "How many days the records of who changed what are kept; 0 keeps them forever."),
-    Setting("log_level", str, "info", "The log level: debug, info, warning or error."),
-    Setting("log_format", str, "text", "The log format: text, or json (one object per line)."),
+    Setting("act_days", int, 365, "How many days records of who changed what are kept; 0 keeps them forever."),
+    Setting("log_level", str, "info", "The log level: `debug`, `info`, `warning` or `error`."),
+    Setting("log_format", str, "text", "The log format: `text`, or `json` (one object per line)."),
 )
 
 MASKED = "***"
@@ -355,10 +364,10 @@ def check_ca_file(settings: Settings) -> None:
     try:
         ssl.create_default_context(cafile=settings.ca_file)
     except ssl.SSLError:
-        raise SettingsError(f"ca_file ({settings.ca_file}) contains no certificates in PEM format.") from None
+        raise SettingsError(f"`ca_file` ({settings.ca_file}) contains no certificates in PEM format.") from None
     except OSError as wrong:
         why = (wrong.strerror or str(wrong)).lower()
-        raise SettingsError(f"ca_file ({settings.ca_file}) cannot be read: {why}.") from None
+        raise SettingsError(f"`ca_file` ({settings.ca_file}) cannot be read: {why}.") from None
 
 
 OTHER_VARIABLES = {

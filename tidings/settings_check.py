@@ -14,31 +14,32 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     """The name of each setting that has the right type but an unusable value, and a sentence about it."""
     yield from _places(settings)
     if not 0 <= settings.port <= PORT_MAX:
-        yield "port", f"port must be between 0 and 65535, not {settings.port}."
+        yield "port", f"`port` must be between 0 and 65535, not {settings.port}."
     if settings.standby and settings.database.startswith("sqlite:"):
         yield (
             "standby",
-            "standby requires a database that two servers can share: set database to postgresql://USER@HOST/NAME.",
+            "`standby` requires a database that two servers can share: set `database` to postgresql://USER@HOST/NAME.",
         )
     yield from _joined(settings)
     if settings.workers > 1:
         yield from _workers(settings)
     for name, least, words in _LEAST:
         if getattr(settings, name) < least:
-            yield name, f"{name} must be {words}."
+            yield name, f"`{name}` must be {words}."
     for name, choices in _CHOICES.items():
         if (value := getattr(settings, name)) not in choices:
-            yield name, f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}."
+            yield name, f"`{name}` must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}."
     if (key := settings.operator_key) and not _KEY.fullmatch(key):
         yield (
             "operator_key",
             (
-                "operator_key must have 10 to 200 characters (ASCII letters, digits and punctuation, no spaces), and "
-                "must be hard to guess. If you omit it, the server generates one at its first start."
+                "`operator_key` must have 10 to 200 characters (ASCII letters, digits and punctuation, no spaces), and "
+                "must be hard to guess. If you omit it, the server generates one at its "
+                "first start."
             ),
         )
     if not _URI_REFERENCE.fullmatch(settings.source):
-        yield "source", f"source must be a URI reference without spaces, such as /tidings, not {settings.source!r}."
+        yield "source", f"`source` must be a URI reference without spaces, such as /tidings, not {settings.source!r}."
     # Imported here: a command that only calls a server never reads these.
     from tidings.rules.network.address import check_proxy, parse_networks
     from tidings.rules.network.origin import node_url, origins_of, public_url
@@ -65,19 +66,19 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     from tidings.rules.network import database_url
 
     if not settings.data.strip():
-        yield "data", "data must not be empty: set it to a folder, such as ./tidings-data."
+        yield "data", "`data` must not be empty: set it to a folder, such as ./tidings-data."
     for name in ("data", "database"):
         if not _is_utf8(getattr(settings, name)):
-            yield name, f"{name} is not valid UTF-8. The names of all files must be valid UTF-8."
+            yield name, f"`{name}` is not valid UTF-8. The names of all files must be valid UTF-8."
     try:
         database_url.check(settings.database)
     except ValueError as wrong:
         yield "database", str(wrong)
     host = settings.host
     if _IN_BRACKETS.fullmatch(host):
-        yield "host", f"host must not have brackets: write {host.strip('[]')}."
+        yield "host", f"`host` must not have brackets: write {host.strip('[]')}."
     elif not _HOST.fullmatch(host):
-        yield "host", f"host must be an address or host name without a port, such as 127.0.0.1, not {host!r}."
+        yield "host", f"`host` must be an address or host name without a port, such as 127.0.0.1, not {host!r}."
 
 
 def _is_utf8(text: str) -> bool:
@@ -93,23 +94,26 @@ def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
     """What the settings lack for joined nodes, and settings that cannot be combined with `join`."""
     if not settings.join:
         if settings.node_url and settings.workers == 1:
-            yield "node_url", "node_url is only for servers that share the work: set join as well, or omit node_url."
+            yield (
+                "node_url",
+                "`node_url` is only for servers that share the work: set `join` as well, or omit `node_url`.",
+            )
         return
     if settings.database.startswith("sqlite:"):
         yield (
             "join",
-            "join requires a database that several servers can share: set database to postgresql://USER@HOST/NAME.",
+            "`join` requires a database that several servers can share: set `database` to postgresql://USER@HOST/NAME.",
         )
     if settings.standby:
         yield (
             "standby",
-            "standby and join cannot be combined: with standby, one server works and the others wait; with join, all "
-            "of them work. Choose one.",
+            "`standby` and `join` cannot be combined: with `standby`, one server works and the others wait; with "
+            "`join`, all of them work. Choose one.",
         )
     if not settings.secret_key:
         yield (
             "secret_key",
-            "join requires secret_key, which must be the same on all servers: copy it from a running server, or "
+            "`join` requires `secret_key`, which must be the same on all servers: copy it from a running server, or "
             "generate it with: openssl rand -base64 32",
         )
 
@@ -119,19 +123,24 @@ def _workers(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.database.startswith("sqlite:"):
         yield (
             "workers",
-            "workers requires PostgreSQL, since only one process can use an SQLite database: omit workers, or set "
-            "database to postgresql://USER@HOST/NAME (`tidings move` moves the stored data there).",
+            "`workers` requires PostgreSQL, since only one process can use an SQLite database: omit `workers`, or set "
+            "`database` to postgresql://USER@HOST/NAME (`tidings move` moves the stored data there).",
         )
     if settings.standby and not settings.join:
-        yield "standby", "standby and workers cannot be combined: workers already take over from one another."
+        yield "standby", "`standby` and `workers` cannot be combined: workers already take over from one another."
     if settings.workers > WORKERS_MAX:
-        yield "workers", f"workers must be at most {WORKERS_MAX}, not {settings.workers}."
+        yield "workers", f"`workers` must be at most {WORKERS_MAX}, not {settings.workers}."
     elif settings.port and settings.port + settings.workers > PORT_MAX:
-        yield "port", f"port must leave room for the ports of {settings.workers} workers after it, up to {PORT_MAX}."
+        yield (
+            "port",
+            f"`port` must be at most {PORT_MAX - settings.workers}, since the {settings.workers} workers use the ports "
+            "after it.",
+        )
     if settings.node_url and not _PORT.search(settings.node_url):
         yield (
             "node_url",
-            "node_url must have a port if there are workers, as in http://10.0.0.5:8080: worker 1 then has port 8081.",
+            "`node_url` must have a port if there are workers, as in http://10.0.0.5:8080: worker 1 then has port "
+            "8081.",
         )
 
 

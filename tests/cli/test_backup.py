@@ -95,7 +95,7 @@ def test_backups_of_another_server_in_the_same_folder_are_left_alone_and_not_tri
     assert restore(run, "--trial", backups, "--data", tmp_path / "other")["file"] == str(theirs[1])
     Path(ours["file"]).rename(backups / "tidings-20260103T000000Z.db")
     said = run("backup", str(backups), "--data", str(folder), "--keep", "1").stdout
-    assert "Deleted, so that no more than 1 remain: tidings-20260103T000000Z.db.\n" in said
+    assert "Deleted, to keep at most 1 backup: tidings-20260103T000000Z.db.\n" in said
     assert "Left alone, as they are not backups of this database: tidings-20260101T000000Z.db, " in said
     assert all(path.exists() for path in (*theirs, no_backup))
 
@@ -188,7 +188,7 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
     assert said.exit_code == 0 and "3 events and 1 endpoint " in said.stdout
     assert f"The key is in {folder}/secret.key: keep a copy elsewhere" in said.stdout
     said = run("backup", str(tmp_path / "b.db"), "--data", str(folder), "--with-key", str(tmp_path / "b.key"))
-    assert "Keep this file apart" in said.stdout
+    assert "Keep that file apart" in said.stdout
     kept = (folder / "secret.key").rename(tmp_path / "kept.key")
     said = run("backup", str(tmp_path / "e.db"), "--data", str(folder))
     assert f"there is no {folder}/secret.key, and TIDINGS_SECRET_KEY is not set. Keep a copy" in said.stdout

@@ -50,7 +50,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("settings:\n  secret_key: short\n", "base64 of 32 random bytes"),
         ("collections: false\n", "line 1, column 14: Collections must be an object"),
         ("settings: 0\n", "line 1, column 11: this must be a mapping"),
-        ("settings:\n  port: [[1]]\n", "line 2, column 9: port must be a single value, or a list of values"),
+        ("settings:\n  port: [[1]]\n", "line 2, column 9: `port` must be a single value, or a list of values"),
         ("settings: {}\n---\na: 1\n", "line 2, column 1: expected a single document in the stream, but found another"),
         ("collections:\n  t: {fields: {a: \x01}}\n", "line 2, column 19: the character U+0001 is not allowed here"),
         ('collections:\n  t: {description: "\\ud800"}\n', "line 2, column 20: there is an unpaired surrogate"),
@@ -166,7 +166,7 @@ def test_doctor_names_tenants_that_want_more_than_their_share(read: Read, server
         pass
     found = [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
     assert [each["state"] for each in found] == ["warn"]
-    assert "greedy wanted more than its share of streams 1 time since startup" in found[0]["detail"]
+    assert "greedy has wanted more than its share of streams 1 time since startup" in found[0]["detail"]
     assert "now holds 750 of 1,000" in found[0]["detail"]
     while share.held("greedy"):
         share.give_back("greedy")
@@ -178,7 +178,9 @@ def test_doctor_names_tenants_that_want_more_than_their_share(read: Read, server
     found = [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
     while share.held(None):
         share.give_back(None)
-    assert found[0]["detail"].startswith("Your own work, which has no tenant, wanted more than its share of streams 28")
+    assert found[0]["detail"].startswith(
+        "Your own work, which has no tenant, has wanted more than its share of streams 28"
+    )
 
 
 def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_doctor_names_a_folder_that_it_may_not_look_into(tmp_path: Path) -> None
     tmp_path.chmod(0)
     try:
         for folder in (tmp_path, tmp_path / "data") if os.geteuid() else ():
-            assert f"who may not look into {folder}. Run this as root" in str(unreadable(folder))
+            assert f"and cannot read {folder}. Run this as root" in str(unreadable(folder))
     finally:
         tmp_path.chmod(0o700)
 
@@ -265,7 +267,7 @@ def test_doctor_as_another_user_advises_nothing_that_would_take_the_folder_from_
         for name in ("lock", "tidings.db"):
             (folder / name).touch(0o600)
         seen = as_nobody(lambda: unreadable(folder, folder / "tidings.db"))
-        assert f"who may not read {folder / 'lock'}. Run this as root, or as the server's user." in str(seen)
+        assert f"and cannot read {folder / 'lock'}. Run this as root, or as the server's user." in str(seen)
         (folder / "lock").chmod(0o644)
         assert f"read {folder / 'tidings.db'}" in str(as_nobody(lambda: unreadable(folder, folder / "tidings.db")))
         assert as_nobody(lambda: unreadable(folder)) == ""
@@ -282,7 +284,7 @@ def test_doctor_advises_what_helps_against_the_obstacle(tmp_path: Path, monkeypa
         return next(each.detail for each in look_at_folder(tmp_path) if each.what == "data")
 
     assert said(errno.ENOSPC).endswith("no space left on device. Free some space.")
-    assert said(errno.EROFS).endswith("Mount a volume for the data folder there, or choose another --data.")
+    assert said(errno.EROFS).endswith("Mount a writable volume at the data folder, or choose another --data.")
     assert said(errno.EACCES).endswith(f"Run: chown -R {os.geteuid()} {tmp_path}")
 
 

@@ -87,7 +87,7 @@ def test_tests_of_calls_mails_and_edits_pass(run: Run, read: Read, tmp_path: Pat
         "      - {event: {data: {buyer: Ada, lines: []}}, expect: nothing}\n" + ITEM + "      - {event: {data: {id: x, "
         "buyer: B}, previous: {buyer: A}}, expect: {put: x, data: {who: A}}}\n"
     )
-    assert "All tests of links in the file pass." in run("check", "t.yaml").stdout
+    assert "All link tests in the file pass." in run("check", "t.yaml").stdout
     assert read("check", "t.yaml")["ok"]
 
 
@@ -123,7 +123,7 @@ def test_tests_of_calls_mails_and_edits_pass(run: Run, read: Read, tmp_path: Pat
         (
             MAIL,
             {"event": {"data": {"lines": ["a@b.c", "b@b.c"]}}, "expect": {"to": "a@b.c"}},
-            "1 expected, but it makes 2",
+            "expected 1 delivery, but it makes 2",
         ),
         (ITEM, {"event": {"data": {"id": "x"}}, "expect": {"patch": "x"}}, 'expected patch "x", but it is put "x"'),
     ],

@@ -58,7 +58,7 @@ def test_a_form_from_its_declaration_to_its_end(
 def test_the_doctor_names_forms_that_refuse_what_they_should_take(server: TestServer, run: Run) -> None:
     run("forms", "create", "cli-ill", "--field", "email=email")
     assert submit(server, "cli-ill", mail="ann@example.com") == 422
-    until(lambda: "it had a field that the form does not have" in run("doctor").output, "the doctor says so")
+    until(lambda: "there was a field that the form does not have" in run("doctor").output, "the doctor says so")
 
 
 def test_what_is_wrong_is_said_in_a_sentence(run: Run, tmp_path: Path) -> None:

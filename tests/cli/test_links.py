@@ -107,11 +107,11 @@ def test_links_on_the_command_line(run: Run, write: Any, clean: Api, tmp_path: P
     assert "put orders/o-1" in tried.stdout
     assert "The outcome would be ok: Created orders/o-1." in tried.stdout
     assert clean.pages("/v1/items/orders") == []
-    assert "Its events wait" in run("links", "pause", "shop-update").stdout
+    assert "Its events will wait" in run("links", "pause", "shop-update").stdout
     stored = clean.publish(event["type"], event["data"])
     by_id = json.loads(run("links", "test", "shop-update", "--event", stored, "--json").stdout)
     assert by_id["edit"]["data"] == {"title": "Chairs"}
-    assert "1 delivery had waited." in run("links", "resume", "shop-update").stdout
+    assert "1 delivery was waiting." in run("links", "resume", "shop-update").stdout
     until(lambda: clean.pages("/v1/items/orders"), "it is made")
     assert "shop-update" in run("deliveries", "list", "--link", "shop-update").stdout
     assert "shop-update" in run("events", "show", stored).stdout
@@ -133,7 +133,7 @@ links:
     assert run("apply", file).stdout.startswith("Nothing to do")
     assert "at 09:00 13:30 mon-fri, Europe/Berlin" in run("links", "list").stdout
     assert "create orders/itm_" in run("links", "test", "standup").stdout
-    assert run("links", "run", "standup").stdout.startswith("standup runs now: evt_")
+    assert run("links", "run", "standup").stdout.startswith("standup is running now, for the event evt_")
     until(lambda: clean.pages("/v1/items/orders"), "it runs")
     shown = json.loads(run("links", "show", "standup", "--json").stdout)
     assert shown["next_due"] > shown["created"]

@@ -115,25 +115,25 @@ def test_a_folder_in_use_is_reported(tmp_path: Path) -> None:
     ("args", "env", "sentence"),
     [
         (["--port", "x"], {}, "--port must be a whole number, not 'x'."),
-        (["--port", "70000"], {}, "ort must be between 0 and 65535"),
+        (["--port", "70000"], {}, "ort` must be between 0 and 65535"),
         ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is not a Tidings setting"),
         (["--database", "mysql:x"], {}, "neither sqlite:FILE nor postgresql://"),
         (["--allow-addresses", "10.0.0.0/99"], {}, "10.0.0.0/99"),
         (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
         (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),
         (["--secret-key", "short"], {}, "base64 of 32 random bytes"),
-        (["--ca-file", "/nope.pem"], {}, "ca_file (/nope.pem) cannot be read: no such file"),
-        (["--ca-file", "/dev/null"], {}, "ca_file (/dev/null) contains no certificates"),
-        (["--source", "a b"], {}, "ource must be a URI reference"),
-        (["--operator-key", "x"], {}, "operator_key must have 10 to 200"),
+        (["--ca-file", "/nope.pem"], {}, "`ca_file` (/nope.pem) cannot be read: no such file"),
+        (["--ca-file", "/dev/null"], {}, "`ca_file` (/dev/null) contains no certificates"),
+        (["--source", "a b"], {}, "ource` must be a URI reference"),
+        (["--operator-key", "x"], {}, "`operator_key` must have 10 to 200"),
         (["--operator-key", " tdk_0123456789"], {}, "no spaces"),
         ([], {"TIDINGS_OPERATOR_KEY": "tdk_0123456789\n"}, "no spaces"),
         # Of an empty host, the server listened on all addresses, was never ready, and did not stop.
-        ([], {"TIDINGS_HOST": ""}, "host must be an address or host name without a port, such as 127.0.0.1"),
+        ([], {"TIDINGS_HOST": ""}, "`host` must be an address or host name without a port, such as 127.0.0.1"),
         (["--host", "127.0.0.1:8080"], {}, "such as 127.0.0.1, not '127.0.0.1:8080'."),
-        (["--host", "[::1]"], {}, "host must not have brackets: write ::1."),
-        (["--data", ""], {}, "data must not be empty"),
-        (["--data", os.fsdecode(b"\xff")], {}, "data is not valid UTF-8"),
+        (["--host", "[::1]"], {}, "`host` must not have brackets: write ::1."),
+        (["--data", ""], {}, "`data` must not be empty"),
+        (["--data", os.fsdecode(b"\xff")], {}, "`data` is not valid UTF-8"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sentence: str, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_an_unknown_flag_is_refused_by_name(tmp_path: Path) -> None:
 def test_the_file_is_read_and_flags_are_stronger(tmp_path: Path, taken_port: int) -> None:
     (tmp_path / "tidings.yaml").write_text(f"settings:\n  port: {taken_port}\n  data: from-file\n")
     assert f"port {taken_port} is in use" in refused(cwd=tmp_path)
-    assert "ort must be" in refused("--port", "-1", cwd=tmp_path)
+    assert "ort` must be" in refused("--port", "-1", cwd=tmp_path)
     (tmp_path / "tidings.yaml").write_text("settings:\n  prot: 1\n")
     assert "tidings.yaml, line 2, column 3: 'prot' is not a known setting." in refused(cwd=tmp_path)
 

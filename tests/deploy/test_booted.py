@@ -117,7 +117,7 @@ def test_the_units_work_under_systemd(machine: Path) -> None:
 
         inside("systemctl", "start", "tidings-backup")
         said = inside("journalctl", "--unit=tidings-backup", "--output=cat")
-        assert shown("Result", "tidings-backup") == "success" and "can be restored: 1 event" in said
+        assert shown("Result", "tidings-backup") == "success" and "can be restored: it contains 1 event" in said
         assert inside("sh", "-c", "stat --format='%u %a' /var/backups/tidings/*.db") == "0 600"
         inside("systemctl", "enable", "--now", "tidings-backup.timer")
         assert shown("NextElapseUSecRealtime", "tidings-backup.timer")

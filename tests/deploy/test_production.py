@@ -132,12 +132,12 @@ def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, t
     here = ("--data", str(folder))
     assert run("backup", str(kept), "--with-key", str(keys / "kept.key"), *here).exit_code == 0
     said = run("restore", str(kept), "--trial", *here)
-    assert said.exit_code == 0 and "0 events and 1 endpoint, and every secret can be decrypted" in said.stdout
+    assert said.exit_code == 0 and "0 events and 1 endpoint, and every secret in it can be decrypted" in said.stdout
     assert len(list(kept.iterdir())) == 1, "nothing is left of the trial"
     found = judged()
     assert set(found) - {"volume"} == {"backup"} and "on the same disk as the data" in found["backup"]
     assert "2.0 days ago" in judged(now + 2 * DAY)["backup"]
-    assert "No backup has been restored on trial for 39 days" in judged(now + 39 * DAY + HOUR)["trial"]
+    assert "The last trial restore of a backup was 39 days ago" in judged(now + 39 * DAY + HOUR)["trial"]
     (kept / "secret.key").write_bytes((keys / "kept.key").read_bytes())
     assert "contains the secret key, next to the backups" in judged()["secret"]
     next(kept.glob("*.db")).unlink()
@@ -202,7 +202,7 @@ def test_a_key_that_only_the_server_has_is_asked_for(tmp_path: Path) -> None:
         record.note(settings.folder, made=str(tmp_path / "x.db"), made_at=0)
         found = [each for each in data.look_at_data(settings, 0) if each.what == "secret"]
     [missing] = found
-    assert "for this command, but a server runs with a secret key" in missing.detail
+    assert "for this command, but a server is running with a secret key" in missing.detail
     assert "/etc/tidings.env" in missing.detail and "Errno" not in missing.detail
     [missing] = [each for each in data.look_at_data(settings, 0) if each.what == "secret"]
     assert missing.detail.endswith("Restore the file from your copy, or set the variable to the key.")
@@ -301,7 +301,7 @@ def test_a_key_of_the_documentation_and_one_for_everything_are_named(tmp_path: P
         found = [each for each in usage.look_at_usage(other.url, "tdk_try-it") if each.state == "fail"]
     said = " ".join(each.detail for each in found)
     assert "The operator's key is tdk_try-it" in said and "only 10 characters" in said
-    assert "only the operator's key" in said and "nobody will notice when it fails" in said
+    assert "only the operator's key" in said and "nobody will notice when the server fails" in said
 
 
 def test_one_command_goes_through_the_list(

@@ -92,14 +92,14 @@ HAPROXY_STRIP = r"http-request replace-path /hooks(/.*) \1"
             "nginx",
             beside("limit_except GET { deny all; }"),
             "proxy",
-            "does not pass POST requests on (it answered 403)",
+            "does not pass on POST requests (it answered 403)",
         ),
         ("nginx", beside("deny all;"), "proxy", "its own rules forbid"),
         (
             "nginx",
             beside("limit_req zone=z;", "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/m;"),
             "proxy",
-            "A proxy, not the server, answered 503: it cannot reach the server, or limits how often it may be called.",
+            "A proxy, not the server, answered 503: it cannot reach the server, or limits the rate of calls.",
         ),
         (
             "nginx",
@@ -163,7 +163,7 @@ def test_a_server_that_does_not_know_its_proxy_is_named(judged: Callable[..., di
     found = judged("nginx", trusted_proxies="", public_url="https://example.com/other")
     assert set(found) == {"address", "public_url"}
     assert "set trusted_proxies: 127.0.0.1" in found["address"].detail
-    assert "public_url is https://example.com/other, but the server was reached at" in found["public_url"].detail
+    assert "`public_url` is https://example.com/other, but the server was reached at" in found["public_url"].detail
 
 
 def test_what_does_not_answer_is_named() -> None:

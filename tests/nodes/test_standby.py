@@ -208,23 +208,23 @@ def test_another_secret_key_is_refused_before_the_wait(tmp_path: Path, migrated_
 
 
 def test_sqlite_has_no_standby(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="standby requires a database that two servers can share"):
+    with pytest.raises(SettingsError, match="`standby` requires a database that two servers can share"):
         TestServer(tmp_path, standby=True).start()
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"join": True, "secret_key": KEY}, "join requires a database that several servers can share"),
+        ({"join": True, "secret_key": KEY}, "`join` requires a database that several servers can share"),
         (
             {"join": True, "database": "postgresql://h/d"},
-            "join requires secret_key, which must be the same on all servers",
+            "`join` requires `secret_key`, which must be the same on all servers",
         ),
         (
             {"join": True, "standby": True, "database": "postgresql://h/d", "secret_key": KEY},
-            "standby and join cannot be combined",
+            "`standby` and `join` cannot be combined",
         ),
-        ({"node_url": "http://a:8080"}, "node_url is only for servers that share the work"),
+        ({"node_url": "http://a:8080"}, "`node_url` is only for servers that share the work"),
         (
             {"join": True, "database": "postgresql://h/d", "secret_key": KEY, "node_url": "http://a:8080/hooks"},
             "must be a server's URL without a path",
@@ -305,7 +305,7 @@ def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, Proc
 
 def test_on_sqlite_there_are_no_nodes_to_list(tmp_path: Path) -> None:
     refused = CliRunner().invoke(tree(["nodes"]), ["nodes", "--data", str(tmp_path)])
-    assert refused.exit_code == 1 and "where one server works alone" in refused.output
+    assert refused.exit_code == 1 and "which only one server can use" in refused.output
 
 
 def test_a_drained_server_ends_and_the_one_that_stands_by_works(

@@ -82,7 +82,7 @@ def test_an_upgrade_can_be_undone_and_nothing_is_lost(tmp_path: Path, database: 
     if database is None:
         lines = {each.what: each for each in look_at_database("sqlite:tidings.db", tmp_path / "data")}
         assert lines["schema"].state == "ok"
-        assert "which can still run with it: you can go back to this version." in lines["schema"].detail
+        assert "but can still run with it, so you can go back to this version." in lines["schema"].detail
 
 
 @pytest.mark.postgres

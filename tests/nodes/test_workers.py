@@ -32,14 +32,17 @@ SIGNED = hmac.digest(b"secret", b"{}", "sha256").hex()
     [
         (
             {},
-            "workers requires PostgreSQL, since only one process can use an SQLite database: omit workers, or",
+            "`workers` requires PostgreSQL, since only one process can use an SQLite database: omit `workers`, or",
         ),
-        ({"database": DATABASE, "standby": True}, "standby and workers cannot be combined"),
-        ({"database": DATABASE, "workers": 0}, "workers must be 1 or more"),
-        ({"database": DATABASE, "workers": 65}, "workers must be at most 64"),
-        ({"database": DATABASE, "port": 65_534}, "port must leave room for the ports of 2 workers after it"),
-        ({"database": DATABASE, "node_url": "http://a"}, "node_url must have a port if there are workers"),
-        ({"database": DATABASE, "join": True}, "join requires secret_key"),
+        ({"database": DATABASE, "standby": True}, "`standby` and `workers` cannot be combined"),
+        ({"database": DATABASE, "workers": 0}, "`workers` must be 1 or more"),
+        ({"database": DATABASE, "workers": 65}, "`workers` must be at most 64"),
+        (
+            {"database": DATABASE, "port": 65_534},
+            "`port` must be at most 65533, since the 2 workers use the ports after it",
+        ),
+        ({"database": DATABASE, "node_url": "http://a"}, "`node_url` must have a port if there are workers"),
+        ({"database": DATABASE, "join": True}, "`join` requires `secret_key`"),
     ],
 )
 def test_what_workers_need_is_said(settings: dict[str, object], said: str) -> None:
@@ -48,7 +51,7 @@ def test_what_workers_need_is_said(settings: dict[str, object], said: str) -> No
 
 
 def test_a_server_in_this_process_has_no_workers(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="For workers, use a ProcessServer"):
+    with pytest.raises(SettingsError, match="To test workers, use a ProcessServer"):
         TestServer(tmp_path, database=DATABASE, workers=2).start()
 
 

@@ -73,7 +73,7 @@ class Workers(ProcessServer):
         )
 
     def _all_are_ready(self) -> bool:
-        return self._is_ready() and "workers take calls there" in self.log[self._began :]
+        return self._is_ready() and "workers take calls on that port" in self.log[self._began :]
 
 
 def free_ports(count: int) -> int:

@@ -232,7 +232,7 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
     add(shop, tenant, ("orders.paid", {}), ("parcels.mine", {}))
     with shop.transaction() as connection:
         shop.run(connection, "UPDATE tidings_outbox SET type = 'endpoint.mine' WHERE type = 'parcels.mine'")
-    assert run("status").stdout.startswith("2 waiting, the oldest since 20")
+    assert run("status").stdout.startswith("2 events are waiting, the oldest since 20")
     ran = run("relay", "--once", *at)
     assert (ran.exit_code, ran.stdout) == (1, "1 event was published from the outbox.\n")
     assert ran.stderr.startswith("1 event was refused by the server and left in the outbox.")

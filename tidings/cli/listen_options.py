@@ -15,7 +15,7 @@ HookName = Annotated[
     str | None,
     typer.Option(
         "--hook",
-        help="Instead of events, forward the requests that this hook (its path or id) has received, unchanged.",
+        help="Forward the requests that the hook with this path or id receives, unchanged, instead of posting events.",
         metavar="HOOK",
     ),
 ]
@@ -33,16 +33,16 @@ After = Annotated[
     str | None,
     typer.Option(
         help=(
-            "The position in the event feed to start from: start, end, or a cursor. By default, the command continues "
-            "where its last run ended. The options --after and --since cannot be combined."
+            "The position in the event feed from which to continue: `start`, `end`, or a cursor. By default, the "
+            "command continues where its last run ended. The options --after and --since cannot be combined."
         )
     ),
 ]
 From = Annotated[
     str | None,
     typer.Option(
-        help="With --hook: first forward the requests received since a time such as 2026-11-21T01:02:03Z, or since an "
-        "age such as 2h.",
+        help="With --hook: first forward the requests that were received earlier, from this time on. Pass a time such "
+        "as 2026-11-21T01:02:03Z, or an age such as 2h.",
         metavar="TIME",
     ),
 ]

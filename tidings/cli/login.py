@@ -20,8 +20,8 @@ ProfileName = Annotated[
 def login(url: Url = None, key: Key = "", profile: ProfileName = USUAL, as_json: AsJson = False) -> None:
     """Store a server's URL and a key for the commands that call it. The key is checked first.
 
-    They are stored in a file that only you can read. Without --key, the command asks for the key. Other commands use
-    the stored key if no key is given; TIDINGS_PROFILE selects one of several profiles.
+    The URL and the key are stored in a file that only you can read. Without --key, the command asks for the key. Other
+    commands use the stored key if no key is given; TIDINGS_PROFILE selects one of several profiles.
     """
     text = key or _asked()
     url = DEFAULT_URL if url is None else url.rstrip("/")

@@ -25,9 +25,9 @@ def mcp(
     key: Key = "",
     timeout: Annotated[float, typer.Option(help="The maximum duration of a call, in seconds.")] = CALL_SECONDS,
 ) -> None:
-    """Let an assistant do what a key may do, with MCP tools. Assistants start this command themselves.
+    """Let an assistant do what a key permits, through MCP tools. Assistants start this command themselves.
 
-    It reads messages from stdin, sends them to the server's /mcp, and writes the responses to stdout.
+    The command reads messages from stdin, sends them to the server's /mcp, and writes the responses to stdout.
     """
     try:
         url, key = completed(url, key)

@@ -18,7 +18,7 @@ from tidings.outbox import Relay, schema
 from tidings.outbox.database import OutboxRow, OutboxTable, connector
 from tidings.outbox.statements import DIALECTS, TABLE
 
-cli = typer.Typer(help="Outbox: events that applications add in their transactions.", no_args_is_help=True)
+cli = typer.Typer(help="Outbox: events that applications add in their own transactions.", no_args_is_help=True)
 
 WAITING_MAX = 10_000
 """The maximum number of waiting events to count; a `+` after the number says that there may be more."""
@@ -28,7 +28,7 @@ Database = Annotated[
     str,
     typer.Option(
         envvar="TIDINGS_OUTBOX",
-        help="The application's database: `postgresql://USER@HOST/NAME`, or the path of a SQLite file.",
+        help="The application's database: `postgresql://USER@HOST/NAME`, or the path of an SQLite file.",
         metavar="URL",
     ),
 ]
@@ -46,7 +46,7 @@ def relay(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Publish the outbox's events in order, until SIGTERM or Ctrl-C; each is deleted once the server has stored it.
+    """Publish the outbox's events in order, until SIGTERM or Ctrl-C. An event is deleted once the server has stored it.
 
     With --once, the exit status is 1 if the server refused an event. Without --once, failures are logged and retried.
     Running several relays does no harm.
@@ -87,10 +87,13 @@ def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, 
 
 
 def _show(waiting: list[OutboxRow], since: str | None, rows: list[dict[str, str]], *, is_more: bool) -> None:
-    many = f"{len(waiting):,}{'+' if is_more else ''}"
-    typer.echo(f"{many} waiting, the oldest since {since}." if waiting else "Nothing is waiting.")
+    many = f"{len(waiting):,}+ events" if is_more else counted(len(waiting), "event")
+    are = "is" if len(waiting) == 1 else "are"
+    typer.echo(f"{many} {are} waiting, the oldest since {since}." if waiting else "Nothing is waiting.")
     if rows:
-        typer.echo("Refused (`tidings outbox retry` tries all of them again, `tidings outbox drop ID` deletes one):")
+        typer.echo(
+            "Refused events (`tidings outbox retry` tries all of them again, `tidings outbox drop ID` deletes one):"
+        )
         for line in layout.table(rows, {name: name for name in rows[0]}, width()):
             typer.echo(line)
 

@@ -33,7 +33,7 @@ Url = Annotated[
 """None if no URL was given; the URL is then that of the stored profile, or the default."""
 Key = Annotated[str, typer.Option(envvar="TIDINGS_KEY", help="The key to use.", metavar="KEY")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, for scripts.")]
-Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many.", metavar="NUMBER")]
+Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many entries.", metavar="NUMBER")]
 
 
 def spelled_out(values: list[str]) -> list[str]:
@@ -224,7 +224,7 @@ def elsewhere(wrong: Exception, url: str) -> str:
     port = _port_in_file()
     if port is None or DEFAULT_URL.endswith(f":{port}"):
         return " If the server listens elsewhere, pass its URL with --url or TIDINGS_URL."
-    return f" ./tidings.yaml sets port {port}: pass --url http://127.0.0.1:{port}, or set TIDINGS_URL."
+    return f" ./tidings.yaml sets the port {port}: pass --url http://127.0.0.1:{port}, or set TIDINGS_URL."
 
 
 def _port_in_file() -> int | None:

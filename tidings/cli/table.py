@@ -28,7 +28,7 @@ class Command:
 
 COMMANDS = (
     Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
-    Command("check", "local.check", SERVER, "Check the settings and the file, and show what `serve` would use."),
+    Command("check", "local.check", SERVER, "Check the settings and declarations, and show what `serve` uses."),
     Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and so on match a file."),
     Command("status", "local.status", SERVER, "Say in one sentence whether something needs attention, and why."),
     Command("tallies", "standing.tallies", SERVER, "Show the results of delivery attempts, by minute or hour."),
@@ -43,7 +43,7 @@ COMMANDS = (
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Post each event, or a hook's requests, to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Resend a time range of events to an endpoint or link."),
-    Command("mcp", "mcp", CALLS, "Let an assistant do what a key may do, with MCP tools."),
+    Command("mcp", "mcp", CALLS, "Let an assistant do what a key permits, through MCP tools."),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Create a correctly signed webhook, and send or print it."),
     Command("verify", "webhooks.verify", OTHERS, "Verify a received webhook, or explain why it is not genuine."),
@@ -68,14 +68,14 @@ COMMANDS = (
     Command("links", "remote.links", CALLS, "Links: actions triggered by events or timers.", group=True),
     Command("connections", "remote.connections", CALLS, "Connections: how links reach other systems.", group=True),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
-    Command("replays", "remote.replays", CALLS, "Replays: time ranges of events that are sent again.", group=True),
+    Command("replays", "remote.replays", CALLS, "Replays: jobs that send events of a time range again.", group=True),
     Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),
     Command("event-types", "declared.event_types", CALLS, "Event types: the catalogue of declared types.", group=True),
     Command("tenants", "declared.tenants", CALLS, "Tenants: the operator's customers.", group=True),
     Command("portal", "declared.portal", CALLS, "Portal links: let customers manage their own endpoints.", group=True),
     Command("keys", "remote.keys", CALLS, "Keys: who may call the API, what they may do, and how often.", group=True),
     Command("svix", "svix.commands", CALLS, "Svix: copy the configuration of a Svix server.", group=True),
-    Command("outbox", "outbox", CALLS, "Outbox: events that applications add in their transactions.", group=True),
+    Command("outbox", "outbox", CALLS, "Outbox: events that applications add in their own transactions.", group=True),
 )
 OTHER_NAMES = {"open": "console"}
 """Aliases of commands."""

@@ -148,10 +148,10 @@ KINDS_BY_CODE: dict[str, type[ApiError]] = {
     "import_refused": ImportRefused,
 }
 OF_PROXIES = {
-    413: "it does not accept a body of this size. Remove its limit; nginx: client_max_body_size 0",
-    429: "it limits how often it may be called",
+    413: "it does not accept a body of this size. Remove the proxy's limit; nginx: client_max_body_size 0",
+    429: "it limits the rate of calls",
     502: "it cannot reach the server",
-    503: "it cannot reach the server, or limits how often it may be called",
+    503: "it cannot reach the server, or limits the rate of calls",
     504: "the server did not answer it in time",
 }
 """What these statuses mean in a response without a reason: the server always gives one, so a proxy has answered."""
@@ -162,7 +162,7 @@ def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | 
     if media.partition(";")[0].strip().lower() != "application/problem+json":
         if status in OF_PROXIES:
             return BadAnswer(f"A proxy, not the server, answered {status}: {OF_PROXIES[status]}.")
-        return BadAnswer(f"The server answered {status} without a reason. Is this the URL of a Tidings server?")
+        return BadAnswer(f"The server answered {status} without giving a reason. Is this the URL of a Tidings server?")
     try:
         problem = json.loads(body)
     except ValueError:

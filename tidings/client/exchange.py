@@ -85,7 +85,7 @@ class ClientReply:
             raise error_of(self.status, self.headers.get("content-type", ""), self.body, self.retry_after_seconds)
         if self.status >= 300 and self.status != 304:
             raise BadAnswer(
-                f"The server answered {self.status}. Redirects are not followed: use the URL it redirects to."
+                f"The server answered {self.status}. Redirects are not followed: use the URL in its Location header."
             )
         if not self.body:
             return None
@@ -194,7 +194,11 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
         )
     if isinstance(wrong, ssl.SSLCertVerificationError):
         why = wrong.verify_message.rstrip(".")
-        advice = " If its CA is private, set SSL_CERT_FILE to the CA's file." if wrong.verify_code in _NO_CA else ""
+        advice = (
+            " If its CA is private, set SSL_CERT_FILE to the file with the CA's certificate."
+            if wrong.verify_code in _NO_CA
+            else ""
+        )
         return ConnectionFailed(f"The certificate of {where} is not trusted: {why}.{advice}", sent=sent)
     if isinstance(wrong, ssl.SSLError):
         if wrong.reason in _NO_TLS:

@@ -78,7 +78,7 @@ def verify(
 
 def _fetched(needs: Sequence[Needed], fetch: Callable[[Needed], bytes] | None) -> dict[str, bytes]:
     if needs and fetch is None:
-        raise ValueError(f"fetch: The sender publishes its keys; pass a function that fetches {needs[0].url}.")
+        raise ValueError(f"fetch: The sender publishes its keys. Pass a function that fetches {needs[0].url}.")
     return {needed.key: fetch(needed) for needed in needs} if fetch else {}
 
 
@@ -87,7 +87,9 @@ def _refusal(verdict: Verdict, url: str) -> ValueError:
     if verdict.reason == "bad_secret":
         return ValueError(f"secrets: {verdict.detail}")
     if verdict.reason == "wrong_url" and not url:
-        return ValueError("url: This sender signs the URL: pass the public URL that it calls, with its query.")
+        return ValueError(
+            "url: This sender signs the URL. Pass the public URL that the sender calls, including the query."
+        )
     return BadSignature(verdict.reason, verdict.detail)
 
 

@@ -141,7 +141,9 @@ class Outbox:
     def _check_text(self, event: bytes) -> None:
         """Raise ValueError if no server accepts the event as the relay sends it: inside a list in an object."""
         if len(event) > self._event_bytes_max:
-            raise ValueError(f"The event has {len(event):,} bytes; a server accepts at most {self._event_bytes_max:,}.")
+            raise ValueError(
+                f"The event is {len(event):,} bytes long; a server accepts at most {self._event_bytes_max:,} bytes."
+            )
         try:
             value = jsontext.read(event, depth_max=jsontext.DEPTH_MAX - 2)
         except Malformed as wrong:
@@ -163,12 +165,11 @@ def _check_transaction(connection: Any) -> None:
         "django": "with transaction.atomic():",
         "psycopg": "with connection.transaction():",
         "sqlite3": 'connection.execute("BEGIN")',
-        "sqlalchemy": "an isolation level other than AUTOCOMMIT",
+        "sqlalchemy": "use an isolation level other than AUTOCOMMIT",
     }[kind_of(connection)]
     raise RuntimeError(
         "The event would be committed on its own, even if the change that it is about were rolled back. Make the "
-        "change "
-        f"and add the event in one transaction: {how}"
+        f"change and add the event in one transaction: {how}"
     )
 
 

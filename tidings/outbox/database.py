@@ -121,7 +121,7 @@ def connector(url: str) -> Connect:
         return lambda: _sqlite(plain.removeprefix("sqlite:///"))
     if "://" in plain or not plain:
         raise ValueError(
-            "The outbox's database must be a URL, postgresql://USER@HOST/NAME, or the path of a SQLite file."
+            "The outbox's database must be a URL such as postgresql://USER@HOST/NAME, or the path of an SQLite file."
         )
     return lambda: _sqlite(plain)
 

@@ -68,7 +68,7 @@ class TestServer:
         """Start, and wait until the server accepts requests. Raises the error that prevented the start."""
         settings = read_settings(self._flags, {})
         if settings.workers > 1:
-            raise SettingsError("A TestServer is one server in this process. For workers, use a ProcessServer.")
+            raise SettingsError("A TestServer is one server in this process. To test workers, use a ProcessServer.")
         self._ready.clear()
         self._wrong = None
         self._thread = threading.Thread(target=self._run, args=(settings,), name="tidings-server", daemon=True)

@@ -31,7 +31,7 @@ def link(
     read_only: Annotated[bool, typer.Option("--read-only", help="Make the portal read-only.")] = False,
     expires_in: Annotated[
         str | None,
-        typer.Option(help="How long the link stays valid: 30m, 1h (the default), at most 7d.", metavar="TIME"),
+        typer.Option(help="How long the link stays valid, such as 30m; at most 7d. The default is 1h.", metavar="TIME"),
     ] = None,
     frame_origin: Annotated[
         list[str] | None,
@@ -51,7 +51,7 @@ def link(
         str | None, typer.Option(help="A JSON file with the whole theme, or - for stdin.", metavar="FILE")
     ] = None,
 ) -> None:
-    """Create a link that opens the portal of one tenant. It works only once, and is never shown again."""
+    """Create a link that opens the portal of one tenant. The link works only once, and is never shown again."""
     options = given(
         may="read" if read_only else None,
         expires_in=None if expires_in is None else _seconds(expires_in),
@@ -95,7 +95,7 @@ def revoke_all(out: Session, tenant: Tenant) -> None:
 
 
 def _show(out: Session, made: dict[str, Any]) -> None:
-    out.say(f"{made['id']} opens the portal of {made['tenant']}, once, until {made['expires']}:")
+    out.say(f"{made['id']} opens the portal of {made['tenant']}. The link works only once, until {made['expires']}:")
     out.say(made["url"])
     for note in made["notes"]:
         out.say(note)

@@ -21,7 +21,7 @@ def create(
     id: Annotated[str, typer.Argument(help="The tenant's id, as used in events, endpoints and keys.")],
     name: Annotated[str | None, typer.Option(help="The tenant's display name.")] = None,
 ) -> None:
-    """Add a tenant, with a display name. This is optional: events, endpoints and keys can use any tenant id."""
+    """Add a tenant, with a display name. Adding one is optional: events, endpoints and keys can use any tenant id."""
     made = out.client.create_tenant(id, **given(name=name))
     out.answer(made, lambda: out.say(f"{made['id']} is added."))
 

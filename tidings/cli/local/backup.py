@@ -15,6 +15,7 @@ import typer
 from tidings.cli.local import check
 from tidings.cli.session import FAILED, AsJson, fail, print_json, progress_bar
 from tidings.cli.terminal.numbers import counting
+from tidings.cli.terminal.sentences import counted
 from tidings.model.moment import Micros, SystemClock
 from tidings.rules.network.database_url import without_password
 from tidings.rules.reading.refused import Refused
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 Data = Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")]
 Database = Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")]
-File = Annotated[str | None, typer.Option(help="The settings file; defaults to ./tidings.yaml.", metavar="FILE")]
+File = Annotated[
+    str | None, typer.Option(help="The settings file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.", metavar="FILE")
+]
 
 Keep = Annotated[
     int | None,
@@ -43,14 +46,14 @@ def backup(
     dest: Annotated[
         str,
         typer.Argument(
-            help="A file or an existing folder. In a folder, the backup is named after the current time.",
+            help="The file to write, or an existing folder, in which the backup is named after the current time.",
             metavar="DEST",
         ),
     ],
     with_key: Annotated[
         Path | None, typer.Option(help="Also write the secret key to this file, with mode 0600.", metavar="FILE")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace DEST if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file DEST if it exists.")] = False,
     keep: Keep = None,
     data: Data = None,
     database: Database = None,
@@ -59,12 +62,12 @@ def backup(
 ) -> None:
     """Copy the database while the server runs, and check the copy.
 
-    The copy shows the database at a single moment, and writes continue. It gets its final name once it is complete,
-    checked and on disk. It does not contain the secret key: --with-key writes the key to a separate file, which must
-    be kept elsewhere.
+    The copy shows the database at a single moment; the server continues to accept writes in the meantime. The copy
+    gets its final name once it is complete, checked and on disk. It does not contain the secret key: --with-key writes
+    the key to a separate file, which must be kept elsewhere.
 
-    On PostgreSQL, the command makes no copy: it checks the database, prints the commands that make one, and exits
-    with status 1.
+    On PostgreSQL, the command makes no copy: it checks the database, prints the commands that make a backup, and
+    exits with status 1.
     """
     settings = settings_of(config, data, database)
     now = SystemClock().now()
@@ -118,7 +121,9 @@ def _say(
         return
     typer.echo(f"{made.file}: {size(made.bytes)} with {held(made)}, copied and checked in {made.seconds:.1f} s.")
     if deleted:
-        typer.echo(f"Deleted, so that no more than {keep} remain: {', '.join(each.name for each in deleted)}.")
+        typer.echo(
+            f"Deleted, to keep at most {counted(keep or 0, 'backup')}: {', '.join(each.name for each in deleted)}."
+        )
     if left:
         typer.echo(f"Left alone, as they are not backups of this database: {', '.join(each.name for each in left)}.")
     typer.echo(_about_key(settings, made, with_key))
@@ -214,8 +219,8 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
     mark = f" (mark {made.contents.secret_mark})" if made.contents.secret_mark else ""
     if with_key is not None:
         return (
-            f"{with_key}: the secret key{mark}. Keep this file apart from the backup: together, they reveal "
-            "every signing secret."
+            f"The secret key{mark} is in {with_key}. Keep that file apart from the backup: together, they reveal every "
+            "signing secret."
         )
     said = _place_of_key(settings, " (--with-key FILE writes one)")
     return f"The secret key{mark} is not included. {said}; without the key, the backup is useless."
@@ -273,9 +278,9 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
     )
     typer.echo("".join(f"  {line}\n" for line in dump))
     typer.echo(
-        'To lose a few minutes at most, archive the WAL and keep base backups (see "Continuous Archiving" in the '
-        f"PostgreSQL manual).\narchive_mode is {('on' if found.archives else 'off')} here. To make a base backup:\n\n  "
-        f"{base}\n"
+        'To lose at most a few minutes of data, archive the WAL and keep base backups (see "Continuous Archiving" in '
+        f"the PostgreSQL manual).\narchive_mode is {('on' if found.archives else 'off')} here. To make a base "
+        f"backup:\n\n  {base}\n"
     )
     mark = f" (mark {found.secret_mark})" if found.secret_mark else ""
     typer.echo(f"None of these backups includes the secret key{mark}. {_place_of_key(settings)}.")

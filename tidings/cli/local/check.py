@@ -33,9 +33,10 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the settings and the file, run the tests of its links, and show what `tidings serve` would use.
+    """Check the settings and everything that `tidings.yaml` declares, and show what `tidings serve` would use.
 
-    Nothing is started or sent. The exit status is 1 if something is wrong, or a test fails.
+    The tests of links in the file are run too. Nothing is started or sent. The exit status is 1 if something is wrong,
+    or if a test fails.
     """
     try:
         config, settings = read(file)
@@ -62,7 +63,7 @@ def check(
         for line in (*warnings, *failures):
             typer.echo(line, err=True)
         if config.tests and not failures:
-            typer.echo("All tests of links in the file pass.")
+            typer.echo("All link tests in the file pass.")
     if failures:
         raise typer.Exit(FAILED)
 
@@ -144,8 +145,8 @@ def _show(config: Config, settings: Settings, *, is_valid: bool) -> None:
     if declared:
         typer.echo(f"The file declares {declared}.")
         typer.echo(
-            "Only the server knows whether names that are not in the file exist. To check them, and see what "
-            "would change:"
+            "Names that the file uses but does not declare may exist on the server. To check them, and to see what "
+            "would change, run:"
         )
         typer.echo(f"tidings apply {config.path} --plan")
     rows = [{"setting": name, **row} for name, row in _used(config, settings).items()]

@@ -32,7 +32,8 @@ def doctor(
     data: Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")] = None,
     database: Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")] = None,
     config: Annotated[
-        str | None, typer.Option(help="The settings file; defaults to ./tidings.yaml.", metavar="FILE")
+        str | None,
+        typer.Option(help="The settings file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.", metavar="FILE"),
     ] = None,
     url: Url = None,
     key: Key = "",
@@ -47,7 +48,7 @@ def doctor(
         list[str] | None,
         typer.Option(
             "--except",
-            help="The name of a check to skip, as in the second column of the output; repeat for more.",
+            help="The name of a check to skip, as shown in the second column of the output; repeat for more.",
             metavar="POINT",
         ),
     ] = None,
@@ -55,11 +56,11 @@ def doctor(
 ) -> None:
     """Check the machine, the data folder, the database and the running server. Nothing is changed.
 
-    Each line says ok, warn or fail, and what to do. The exit status is 1 if any line says fail.
+    Each line says ok, warn or fail, and what to do about a problem. The exit status is 1 if any line says fail.
 
-    With --production, the command also checks every point of the list in docs/howto/production.md; run it on the
-    server's own machine. It calls the server at its public URL (--url, or the setting public_url), to see what the
-    proxy does to large bodies, streams and addresses.
+    With --production, the command also checks every point of the list in docs/howto/production.md. Run it on the
+    server's own machine. It then calls the server at its public URL (--url, or the setting `public_url`), to see what
+    the proxy does to large bodies, streams and addresses.
     """
     # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
     from tidings.cli.local.doctor_local import Finding, look_at_machine
@@ -109,8 +110,8 @@ def _of_folder(settings: Settings, *, production: bool) -> Iterator[Finding]:
             "fail",
             "data",
             f"There is no folder {folder}, so the server's process, data, backups and key were not checked. Pass "
-            "the server's data folder with --data, and its settings file with --config: deploy/tidings.service has "
-            "--data /var/lib/tidings --config /etc/tidings.yaml",
+            "the server's data folder with --data, and its settings file with --config; for deploy/tidings.service, "
+            "these are --data /var/lib/tidings --config /etc/tidings.yaml",
         )
     else:
         yield from look_at_folder(folder)

@@ -87,7 +87,7 @@ def unreadable(folder: Path, file: Path | None = None) -> str | None:
         return None
     if closed is None:
         return None
-    return f"You are {place.user(os.geteuid())}, who may not {closed}. Run this as root, or as the server's user."
+    return f"You are {place.user(os.geteuid())} and cannot {closed}. Run this as root, or as the server's user."
 
 
 def look_at_owner(folder: Path, file: Path | None) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
             yield from _look_at_postgres(shared_engine(url))
         else:
             yield Finding(
-                "fail", "database", "The setting database is neither sqlite:FILE nor postgresql://USER@HOST/NAME."
+                "fail", "database", "The setting `database` is neither sqlite:FILE nor postgresql://USER@HOST/NAME."
             )
     except StoreError as wrong:
         yield Finding("fail", "database", sentence(str(wrong)))
@@ -151,7 +151,8 @@ def _look_at_file(path: Path, folder: Path) -> Iterator[Finding]:
     yield from _database_closed_to_others(path)
     if (journal := unmerged(path)) is not None:
         said = (
-            f"sqlite:{path} was not inspected: reading it would merge {journal.name} into it, as the next start does."
+            f"sqlite:{path} was not inspected: reading the file would merge {journal.name} into it, as the next start "
+            "of the server will."
         )
         yield Finding("ok", "database", said)
         return
@@ -191,16 +192,16 @@ def _schema(db: Db | SqliteFile) -> Finding:
     said = f"The schema is {found.schema}."
     if found.newer:
         said += (
-            " This schema is newer than this version of Tidings, which can still run with it: you can go back to this "
+            " This version of Tidings is older than the schema, but can still run with it, so you can go back to this "
             "version."
         )
     if found.missing:
         ends = [name for name, adds in found.missing.items() if not adds]
-        said += f" The next start migrates the schema: {', '.join(found.missing)}. "
+        said += f" The next start will apply these migrations: {', '.join(found.missing)}. "
         said += (
-            f"After that, versions of Tidings without {ends[-1]} cannot start: make a backup first."
+            f"After that, versions of Tidings without {ends[-1]} cannot start on this database: make a backup first."
             if ends
-            else "After that, older versions of Tidings can still run with it."
+            else "After that, older versions of Tidings can still run with the schema."
         )
     return Finding("ok", "schema", said)
 
@@ -235,9 +236,9 @@ def _advice_on(number: int | None, folder: Path) -> str:
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "Free some space."
     if number == errno.EROFS:
-        return "Mount a volume for the data folder there, or choose another --data."
+        return "Mount a writable volume at the data folder, or choose another --data."
     ours = os.geteuid()
-    return f"It belongs to {place.owner_of(folder)}, you are {place.user(ours)}. Run: chown -R {ours} {folder}"
+    return f"It belongs to {place.owner_of(folder)}, but you are {place.user(ours)}. Run: chown -R {ours} {folder}"
 
 
 def _closed_to_others(folder: Path) -> Iterator[Finding]:
@@ -262,7 +263,9 @@ def _database_closed_to_others(path: Path) -> Iterator[Finding]:
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
             yield Finding(
-                "warn", "privacy", f"Other users can read {file}. The next start fixes this; or run: chmod 600 {file}"
+                "warn",
+                "privacy",
+                f"Other users can read {file}. The next start will fix this; to fix it now, run: chmod 600 {file}",
             )
 
 

@@ -24,10 +24,10 @@ SHARES_MAX = 10
 REFUSED_LEAST = 100
 """Fewer refusals than this since startup are not worth reporting."""
 OF_FORMS = {
-    "origin": "the page that sent it is on an origin that the form does not list",
-    "unknown_field": "it had a field that the form does not have",
-    "schema": "it does not match the schema of its event type",
-    "too_large": "it is larger than max_form_bytes",
+    "origin": "the sending page is on an origin that the form does not list",
+    "unknown_field": "there was a field that the form does not have",
+    "schema": "the data does not match the schema of the event type",
+    "too_large": "the limit `max_form_bytes` was exceeded",
 }
 """Reasons for which a form may have refused a submission that it should accept."""
 
@@ -88,10 +88,10 @@ def _time_skew(reply: ClientReply) -> Iterator[Finding]:
         yield Finding(
             "fail",
             "skew",
-            f"{text} Set both clocks with NTP: receivers refuse signatures whose timestamp is minutes off.",
+            f"{text} Synchronize both clocks with NTP: receivers refuse signatures whose timestamp is minutes off.",
         )
     elif skew >= SKEW_SECONDS_WARN:
-        yield Finding("warn", "skew", f"{text} Set both clocks with NTP.")
+        yield Finding("warn", "skew", f"{text} Synchronize both clocks with NTP.")
     else:
         yield Finding("ok", "skew", "The clocks of the server and this machine agree.")
 
@@ -108,7 +108,7 @@ def _endpoints(client: Client) -> Iterator[Finding]:
         name, failing = f"{endpoint['id']} ({endpoint['url']})", endpoint["health"]["failing_since"]
         if endpoint["state"] == "disabled":
             ill += 1
-            advice = f"Once it is fixed: tidings endpoints resume {endpoint['id']}"
+            advice = f"Once the receiver is fixed, run: tidings endpoints resume {endpoint['id']}"
             yield Finding("warn", "endpoint", f"{name} is disabled: {endpoint['reason']} {advice}")
         elif endpoint["state"] == "enabled" and failing is not None:
             ill += 1
@@ -145,7 +145,7 @@ def _hooks(client: Client) -> Iterator[Finding]:
         text = f"{hook['id']} ({hook['path']}) refused {counted(refusals[hook['id']], 'request')}."
         yield Finding("warn", "hook", f"{text} See: tidings refusals list --hook {hook['id']}")
     if hooks and not ill:
-        yield Finding("ok", "hooks", f"{counted(len(hooks), 'hook')}, none of which recently refused a request.")
+        yield Finding("ok", "hooks", f"{counted(len(hooks), 'hook')}; no request was refused recently.")
 
 
 def _forms(client: Client) -> Iterator[Finding]:
@@ -167,7 +167,7 @@ def _forms(client: Client) -> Iterator[Finding]:
         yield Finding(
             "ok",
             "forms",
-            f"{counted(len(forms), 'form')}, none of which recently refused a submission that may be from a person.",
+            f"{counted(len(forms), 'form')}; no submission that may be from a person was refused recently.",
         )
 
 
@@ -188,11 +188,11 @@ def _shares(client: Client) -> Iterator[Finding]:
     over = [(share, each) for share in shares for each in share["held_back"] if _is_held_back(each)]
     for share, each in over[:SHARES_MAX]:
         of, now = share["of"], f"; it now holds {each['held']:,} of {share['total']:,}" if each["held"] else ""
-        often = f"wanted more than its share of {of} {counted(each['refused'], 'time')} since startup"
+        often = f"has wanted more than its share of {of} {counted(each['refused'], 'time')} since startup"
         said = f"{often if each['refused'] else f'is at its share of {of}'}{now}"
         if each["tenant"] is None:
             yield Finding("warn", "share", f"Your own work, which has no tenant, {said}. This delays no tenant.")
         else:
             yield Finding("warn", "share", f"The tenant {each['tenant']} {said}. This delays only that tenant.")
     if not over:
-        yield Finding("ok", "shares", "No tenant has reached its share of common resources.")
+        yield Finding("ok", "shares", "No tenant has used up its share of common resources.")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from tidings.cli.terminal.sentences import counted
 from tidings.config import Config
 from tidings.model.calls.connection import Connection
 from tidings.model.event import Event
@@ -141,7 +142,7 @@ def _differences(expected: Any, made: list[dict[str, Any]] | str) -> Iterator[st
         return
     several = expected if type(expected) is list else [expected]
     if len(several) != len(made):
-        yield f"{len(several)} expected, but it makes {len(made)} deliveries"
+        yield f"expected {counted(len(several), 'delivery', 'deliveries')}, but it makes {len(made)}"
         return
     for number, (want, have) in enumerate(zip(several, made, strict=True), 1):
         where = f"of delivery {number}, " if len(made) > 1 else ""

@@ -26,7 +26,9 @@ def move(
     to: Annotated[
         str,
         typer.Option(
-            "--to", help="The PostgreSQL database, which must be empty: `postgresql://USER@HOST/NAME`.", metavar="URL"
+            "--to",
+            help="The PostgreSQL database to move the data to, which must be empty: `postgresql://USER@HOST/NAME`.",
+            metavar="URL",
         ),
     ],
     data: Data = None,
@@ -37,7 +39,7 @@ def move(
     """Move the data from SQLite to PostgreSQL; the server must be stopped.
 
     Ids, cursors, secrets and waiting deliveries are kept, so endpoints do not notice the move. Either everything is
-    moved, or nothing. Afterwards, the SQLite file is renamed, so that no server continues with it by mistake.
+    moved, or nothing is. Afterwards, the SQLite file is renamed, so that no server continues with it by mistake.
     """
     settings = settings_of(config, data, database)
     from tidings.store.engines.opening import lock_database, lock_folder, sqlite_file

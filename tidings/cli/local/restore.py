@@ -32,18 +32,27 @@ from tidings.store.files import PARTIAL, give_to_owner_of
 
 
 def restore(
-    src: Annotated[Path, typer.Argument(help="A file made by `tidings backup`.", metavar="SRC")],
+    src: Annotated[
+        Path,
+        typer.Argument(
+            help="A file made by `tidings backup`; with --trial, also a folder of such files.", metavar="SRC"
+        ),
+    ],
     key: Annotated[
         Path | None,
-        typer.Option("--key", help="The file with the backup's secret key, unless the server has it.", metavar="FILE"),
+        typer.Option(
+            "--key",
+            help="The file with the backup's secret key, unless the server already has that key.",
+            metavar="FILE",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Move an existing database aside.")] = False,
     trial: Annotated[
         bool,
         typer.Option(
             "--trial",
-            help="Only test the backup, in a temporary folder next to SRC: check that a server could start with it. If "
-            "SRC is a folder, its newest backup is tested. The server can keep running.",
+            help="Only test, in a temporary folder next to SRC, whether a server could start with the backup. If SRC "
+            "is a folder, the newest backup in it is tested. The server can keep running.",
         ),
     ] = False,
     data: Data = None,
@@ -56,8 +65,8 @@ def restore(
     The backup is checked, and so is the secret key: it must be the key that encrypted the backup's secrets. With
     --force, existing files are moved aside, never deleted.
 
-    On PostgreSQL, the command changes nothing: it checks the database, prints the commands that restore it, and exits
-    with status 1.
+    On PostgreSQL, the command changes nothing: it checks the database, prints the commands that restore a dump, and
+    exits with status 1.
     """
     settings = settings_of(config, data, database)
     if trial:
@@ -102,8 +111,9 @@ def _try(settings: Settings, src: Path, key_file: Path | None, *, as_json: bool)
         print_json(msgspec.to_builtins(tried))
         return
     typer.echo(
-        f"{source} can be restored: {counted(tried.events, 'event')} and {counted(tried.endpoints, 'endpoint')}, "
-        f"and every secret can be decrypted. The test took {tried.seconds:.1f} s; nothing was changed."
+        f"{source} can be restored: it contains {counted(tried.events, 'event')} and "
+        f"{counted(tried.endpoints, 'endpoint')}, and every secret in it can be decrypted. The test took "
+        f"{tried.seconds:.1f} s; nothing was changed."
     )
 
 
@@ -151,8 +161,8 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
         typer.echo(f"The previous database is now {kept}.")
     typer.echo(
         "Events published after the backup are missing. Deliveries made after the backup will be repeated; receivers "
-        "can recognize the repeats by webhook-id. Feed cursors that are newer than the backup are refused: continue "
-        "from start or end."
+        "can recognize the repeats by webhook-id. Feed cursors that are newer than the backup will be refused: "
+        "continue from `start` or `end`."
     )
 
 
@@ -191,14 +201,14 @@ def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bo
         key, where = read_key(there), str(there)
     else:
         raise StoreError(
-            f"the secret key is missing: there is no {there}, and TIDINGS_SECRET_KEY is not set. Set it as for the "
-            "server, or pass the file that contains the key with --key"
+            f"the secret key is missing: there is no {there}, and TIDINGS_SECRET_KEY is not set. Set the variable "
+            "as for the server, or pass the file that contains the key with --key"
         )
     if not backup.fits(src, Sealer(key)):
         mark = backup.contents_of(src).secret_mark
         raise StoreError(
             f"{where} is not the secret key of {src}: its mark is {Sealer(key).mark}"
-            + (f", that of the backup's key is {mark}" if mark else "")
+            + (f", but that of the backup's key is {mark}" if mark else "")
             + ". Use --key to pass the file with the right key"
         )
     if given is None:
@@ -247,5 +257,5 @@ def _postgres(settings: Settings, src: Path, as_json: bool) -> NoReturn:
         'To restore to any point in time, use a base backup and the archived WAL (see "Continuous Archiving" in the '
         "PostgreSQL manual)."
     )
-    typer.echo(f"Restore the secret key too, in TIDINGS_SECRET_KEY or in {settings.folder / 'secret.key'}.")
+    typer.echo(f"Restore the secret key too: set TIDINGS_SECRET_KEY, or put it into {settings.folder / 'secret.key'}.")
     raise typer.Exit(FAILED)

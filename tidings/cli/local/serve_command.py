@@ -11,7 +11,7 @@ from tidings.cli.local.serve import serve
 from tidings.settings import SETTINGS, Setting
 
 NEW_STORE_HELP = (
-    "Start with an empty database, even though this data folder was used before. Use this flag for a single "
+    "Start with an empty database, even if this data folder was used before. Use this flag for a single "
     "start, not in a unit file."
 )
 CONFIG_HELP = "The settings file; by default tidings.yaml in the working folder, if it exists."

@@ -43,7 +43,11 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         return
     if total > 1:
         oldest = report["oldest_waiting"]
-        since = "" if oldest is None else f" Oldest waiting delivery: {oldest['since'][:16].replace('T', ' ')} UTC."
+        since = (
+            ""
+            if oldest is None
+            else f" The oldest delivery has been waiting since {oldest['since'][:16].replace('T', ' ')} UTC."
+        )
         yield from _wrapped(f"{total:,} things need attention.{since}", "")
     for problem in problems[:SHOWN]:
         yield from _wrapped(problem["sentence"], "", 2)

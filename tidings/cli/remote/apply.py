@@ -45,10 +45,10 @@ def apply(
         ),
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Also delete what is not in the file.")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask for confirmation, even if something will be lost.")
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Also delete what the server has but the file does not declare.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation, even if data will be lost.")] = False,
     stopped: Annotated[
         bool, typer.Option("--stopped", help="Open the database directly; use this while no server is running.")
     ] = False,
@@ -58,12 +58,12 @@ def apply(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make collections, connections, links, hooks and forms match a file. The command asks before anything is lost.
+    """Make collections, connections, links, hooks and forms match a file. The command asks before data is lost.
 
     Collections, connections and links are changed first, all or none of them; hooks come second, and forms last.
 
     The exit status is 0 if everything was done or there was nothing to do; 1 if the changes were refused; 3 if --plan
-    found something to do; 4 if something would be lost and nobody confirmed that.
+    found something to do; 4 if data or waiting deliveries would be lost, and nobody confirmed it.
     """
     config = _declared(file)
     if not stopped and (data or database):
@@ -78,7 +78,10 @@ def apply(
         if status is not None:
             _end(shown, status, as_json)
         if shown.loses and not (yes or _says_yes(as_json)):
-            typer.echo("Nothing was changed, because something would be lost. Use --yes to go ahead.", err=True)
+            typer.echo(
+                "Nothing was changed, because data or waiting deliveries would have been lost. Use --yes to go ahead.",
+                err=True,
+            )
             _end(shown, NEEDS_YES, as_json)
         done = _done(post, shown, bodies, prune)
         if not as_json:
@@ -309,7 +312,7 @@ def _says_yes(as_json: bool) -> bool:
     """Ask, if there is a terminal."""
     if as_json or not sys.stdin.isatty():
         return False
-    return typer.confirm("Something will be lost. Continue?", default=False)
+    return typer.confirm("Data or waiting deliveries will be lost. Continue?", default=False)
 
 
 def _end(shown: _Shown, status: int, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def test(
         str | None,
         typer.Option(
             "--get",
-            help="The path of the GET request to send; it should require the credentials, and change nothing.",
+            help="Send a GET request to this path, which should require the credentials and change nothing.",
             metavar="PATH",
         ),
     ] = None,
@@ -53,7 +53,7 @@ def test(
 ) -> None:
     """Test whether the other system can be reached and accepts the credentials. Nothing is changed there.
 
-    The exit status is 1 if it cannot be reached, or does not accept the credentials.
+    The exit status is 1 if the system cannot be reached, or does not accept the credentials.
     """
     with session(url, key, as_json) as out:
         found = out.client.connections.test(name, path)

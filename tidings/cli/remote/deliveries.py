@@ -76,7 +76,9 @@ OptionalId = Annotated[
 ]
 OfEndpoint = Annotated[str | None, typer.Option(help="Select deliveries to the endpoint with this id.")]
 OfLink = Annotated[str | None, typer.Option(help="Select deliveries through the link with this name.")]
-OfTenant = Annotated[str | None, typer.Option(help="Select deliveries to endpoints and through links of this tenant.")]
+OfTenant = Annotated[
+    str | None, typer.Option(help="Select deliveries to this tenant's endpoints and through its links.")
+]
 OfType = Annotated[
     str | None, typer.Option(help="Select deliveries of events of this type or pattern, such as 'tasks.*'.")
 ]
@@ -121,8 +123,8 @@ def retry(
 ) -> None:
     """Retry a delivery now, or all that match the options, with a fresh schedule of attempts.
 
-    A delivery that had already succeeded is sent again. Several deliveries are counted first; then the server retries
-    them as a durable job.
+    A delivery that had already succeeded is sent again. Deliveries that the options select are counted first;
+    then the server retries them as a durable job.
     """
     if id is None:
         if not (failed or state or narrowing):

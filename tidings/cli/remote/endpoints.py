@@ -34,7 +34,7 @@ Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
 Events = Annotated[
     list[str] | None,
     typer.Option(
-        help="A type or pattern of events to send to the endpoint, such as 'tasks.*'; repeat for more.",
+        help="The type of the events to send, or a pattern such as 'tasks.*'; repeat for more.",
         metavar="PATTERN",
     ),
 ]
@@ -71,7 +71,7 @@ CertificateKey = Annotated[
     Path | None,
     typer.Option(
         "--client-key",
-        help="The private key (PEM) of the client certificate, unless the certificate's file contains it.",
+        help="The private key (PEM) of the client certificate, unless the certificate's file contains the key.",
         metavar="FILE",
     ),
 ]
@@ -196,9 +196,9 @@ def pause(
     id: Id,
     reason: Annotated[str | None, typer.Option(help="The reason for the pause, shown with the endpoint.")] = None,
 ) -> None:
-    """Pause an endpoint; new events wait."""
+    """Pause an endpoint; its events wait until you resume it."""
     paused = out.client.pause_endpoint(id, reason)
-    out.answer(paused, lambda: out.say(f"{id} is paused. Its events wait."))
+    out.answer(paused, lambda: out.say(f"{id} is paused. Its events will wait."))
 
 
 @cli.command("resume")
@@ -207,14 +207,17 @@ def resume(
     out: Session,
     id: Id,
     cancel_missed: Annotated[
-        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries instead, and send only new events.")
+        bool,
+        typer.Option(
+            "--cancel-missed", help="Cancel the waiting deliveries instead of sending them, and send only new events."
+        ),
     ] = False,
 ) -> None:
     """Resume an endpoint, starting with the events that it missed."""
     resumed = out.client.resume_endpoint(id, "cancel" if cancel_missed else "send")
     waiting = resumed.get("waiting", 0)
     fate = ("was" if waiting == 1 else "were") if cancel_missed else ("is" if waiting == 1 else "are")
-    what = f"{counted(waiting, 'delivery', 'deliveries')} {fate} {'cancelled' if cancel_missed else 'sent now'}"
+    what = f"{counted(waiting, 'delivery', 'deliveries')} {fate} {'cancelled' if cancel_missed else 'being sent'}"
     out.answer(resumed, lambda: out.say(f"{id} is enabled; {what}."))
 
 
@@ -236,7 +239,7 @@ def test(out: Session, id: Id) -> None:
 def secret(
     out: Session,
     id: Id,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Replace the secret with a new one first.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Replace the secret with a new one, and show that.")] = False,
     overlap_seconds: Annotated[
         int | None,
         typer.Option(
@@ -247,7 +250,7 @@ def secret(
     ] = None,
     own: Annotated[
         str | None,
-        typer.Option("--secret", help="With --rotate: your own new secret (whsec_...); by default, one is generated."),
+        typer.Option("--secret", help="With --rotate: your own new secret (whsec_...). By default, one is generated."),
     ] = None,
 ) -> None:
     """Show the signing secret of an endpoint, or rotate it."""
@@ -279,8 +282,8 @@ def _check_same(endpoint: Json, options: Json) -> None:
     differ = [name for name, value in wanted.items() if shown.get(name) != value]
     if differ:
         raise ValueError(
-            f"{endpoint['id']} already has this URL, but different values of {', '.join(differ)}. Change it "
-            f"with: tidings endpoints edit {endpoint['id']} ... Or omit --once to register a second one."
+            f"{endpoint['id']} already has this URL, but with different values of {', '.join(differ)}. To register a "
+            f"second endpoint, omit --once. To change this one, run: tidings endpoints edit {endpoint['id']} ..."
         )
 
 

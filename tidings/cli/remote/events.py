@@ -74,7 +74,7 @@ def _show(out: Session, event: Json) -> None:
     deliveries, not_matched = (
         [{**each, "to": each["link"] or each["endpoint"]} for each in some] for some in (deliveries, not_matched)
     )
-    out.table(deliveries, columns, "It has no deliveries.")
+    out.table(deliveries, columns, "This event has no deliveries.")
     if not_matched:
         out.say("")
         out.table(not_matched, {"not sent to": "to", "why": "reason"}, "")

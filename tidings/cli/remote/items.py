@@ -60,8 +60,8 @@ Filter = Annotated[
     list[str] | None,
     typer.Option(
         help=(
-            "A condition that items must meet, such as done=false or price__gte=10; repeat for more. For several "
-            "values, use status__in=a,b; if a value contains a comma, repeat the option for each value instead."
+            "A condition that items must meet, such as done=false or price__gte=10; repeat for more. To allow "
+            "several values, use status__in=a,b; if one of them contains a comma, repeat the option for each value."
         ),
         metavar="NAME=VALUE",
     ),
@@ -105,7 +105,7 @@ def show(
     id: Id,
     expand: Annotated[
         str | None,
-        typer.Option(help="Fields with references, separated by commas; the items that they refer to are shown too."),
+        typer.Option(help="Fields that refer to other items, separated by commas. Those items are shown too."),
     ] = None,
     tenant: Tenant = None,
 ) -> None:
@@ -166,7 +166,8 @@ def import_(
     partial: Annotated[
         bool,
         typer.Option(
-            "--partial", help="Store the valid lines even if others are refused; in that case, the exit status is 3."
+            "--partial",
+            help="Store the valid lines even if others are refused. The exit status is 3 if any are refused.",
         ),
     ] = False,
     on_conflict: Annotated[

@@ -29,8 +29,8 @@ def create(
     permit: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the key may do with the items of one collection: verbs, such as tasks=list,get, or a permit as "
-            'JSON, such as \'tasks={"verbs": ["list"], "read": ["title"]}\'; repeat for more.',
+            help="What the key may do with the items of one collection: verbs, as in tasks=list,get, or a permit in "
+            'JSON, as in \'tasks={"verbs": ["list"], "read": ["title"]}\'; repeat for more.',
             metavar="COLLECTION=VERBS",
         ),
     ] = None,
@@ -50,7 +50,7 @@ def create(
 ) -> None:
     """Create a key. It is shown once, and never again."""
     if not scope and not permit:
-        raise ValueError("A key needs at least one --scope, such as events:write, or a --permit, such as tasks=list.")
+        raise ValueError("A key needs at least one --scope, such as events:write, or one --permit, such as tasks=list.")
     permits = [_permit(collection, text) for collection, text in pairs(permit, "--permit", "tasks=list,get")]
     limits = [_limit(text) for text in limit or []]
     more = given(tenant=tenant, limits=limits or None, expires=expires, cors_origins=cors_origin or None)
@@ -78,7 +78,7 @@ def list_keys(out: Session, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("revoke")
 @calling
 def revoke(out: Session, id: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
-    """Revoke a key. From then on, it is refused."""
+    """Revoke a key. It is refused from then on."""
     out.client.revoke_key(id)
     out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
 

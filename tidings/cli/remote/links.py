@@ -45,7 +45,7 @@ def list_links(
 @cli.command("show")
 @calling
 def show(out: Session, name: Name) -> None:
-    """Show one link, the number of waiting deliveries and, if it has a timer, when it is due."""
+    """Show one link, the number of waiting deliveries and, if the link has a timer, when its next run is due."""
     found = out.client.links.get(name, counts=True)
     out.answer(found, lambda: out.details(found, name))
 
@@ -64,7 +64,7 @@ def test(
         ),
     ] = None,
 ) -> None:
-    """Show the exact edit or call that the link would make for an event, or when it is due. Nothing is changed."""
+    """Show the exact edit or call that a link would make for an event, or at its timer's next run; change nothing."""
     file = Path(event or "")
     if event is None:
         if not {"every", "at", "cron"} & out.client.links.get(name)["when"].keys():
@@ -80,9 +80,9 @@ def test(
 @cli.command("run")
 @calling
 def run(out: Session, name: Name) -> None:
-    """Run a link with a timer immediately, in addition to its scheduled times."""
+    """Run a link with a timer immediately, in addition to its scheduled runs."""
     made = out.client.links.run(name)
-    out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
+    out.answer(made, lambda: out.say(f"{name} is running now, for the event {made['id']}."))
 
 
 @cli.command("runs")
@@ -93,7 +93,7 @@ def runs(out: Session, name: Name, limit: Limit = RUNS_LIMIT) -> None:
     latest = islice(out.client.deliveries(link=name, limit=min(limit, PAGE_MAX)), limit)
     found = [out.client.delivery(each["id"]) for each in latest]
     columns = {"time": "time", "event": "event_id", "state": "state", "attempts": "attempts", "what": "what"}
-    nothing = f"{name} has not acted yet. A link acts on events that happen after it was declared."
+    nothing = f"{name} has not acted yet. A link acts only on events that happen after the link was declared."
     out.answer(found, lambda: out.table([_run(each, link) for each in found], columns, nothing))
 
 
@@ -113,7 +113,7 @@ def kept(
 @cli.command("secret")
 @calling
 def secret(out: Session, name: Name) -> None:
-    """Show the secret that a link signs its requests with, if the server generated it. Pass it to the receiver."""
+    """Show the secret that a link signs its requests with, if the server generated it. The receiver needs it."""
     found = out.client.links.secret(name)
     out.answer(found, lambda: out.say(found["secret"]))
 
@@ -127,7 +127,7 @@ def reset(
         bool,
         typer.Option(
             "--mirror",
-            help="Also delete the records in the mirror, so that the next run emits each of them as created.",
+            help="Also delete the records in the mirror, so that the next run emits every record as created.",
         ),
     ] = False,
     forget_kept: Annotated[
@@ -136,12 +136,12 @@ def reset(
     ] = False,
     subject: Annotated[str | None, typer.Option(help="With --kept: delete only the values for this subject.")] = None,
 ) -> None:
-    """Reset a link that polls. Its next run reads everything, and emits the differences."""
+    """Reset a link that polls. Its next run reads all records again, and emits the differences."""
     done = out.client.links.reset(name, mirror=mirror, kept=forget_kept, subject=subject)
     records = f"; {counted(done['records'], 'record was', 'records were')} deleted" if mirror else ""
-    said = f"{name} reads everything again at its next run{records}."
+    said = f"{name} will read everything again at its next run{records}."
     if forget_kept:
-        said = f"The values that {name} kept for {counted(done['kept'], 'subject', 'subjects')} are deleted."
+        said = f"The values that {name} kept for {counted(done['kept'], 'subject', 'subjects')} were deleted."
     out.answer(done, lambda: out.say(said))
 
 
@@ -152,9 +152,9 @@ def pause(
     name: Name,
     reason: Annotated[str | None, typer.Option(help="The reason for the pause, shown with the link.")] = None,
 ) -> None:
-    """Pause a link; new events wait."""
+    """Pause a link; its events wait until you resume it."""
     paused = out.client.links.pause(name, reason)
-    out.answer(paused, lambda: out.say(f"{name} is paused. Its events wait."))
+    out.answer(paused, lambda: out.say(f"{name} is paused. Its events will wait."))
 
 
 @cli.command("resume")
@@ -163,13 +163,21 @@ def resume(
     out: Session,
     name: Name,
     cancel_missed: Annotated[
-        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries instead, and act only on new events.")
+        bool,
+        typer.Option(
+            "--cancel-missed",
+            help="Cancel the waiting deliveries instead of carrying them out; act only on new events.",
+        ),
     ] = False,
 ) -> None:
     """Resume a link, starting with the events that it missed."""
     resumed = out.client.links.resume(name, "cancel" if cancel_missed else "send")
     number = resumed.get("waiting", 0)
-    fate = ("was cancelled" if number == 1 else "were cancelled") if cancel_missed else "had waited"
+    fate = (
+        ("was cancelled" if number == 1 else "were cancelled")
+        if cancel_missed
+        else ("was waiting" if number == 1 else "were waiting")
+    )
     waiting = counted(number, "delivery", "deliveries")
     out.answer(resumed, lambda: out.say(f"{name} is enabled; {waiting} {fate}."))
 
@@ -249,7 +257,7 @@ def _show_observed(out: Session, tried: Json) -> None:
     out.say(f"Read {counted(found['records'], 'record', 'records')}{more}.")
     for record in found["first"]:
         out.say(json.dumps(record, ensure_ascii=False))
-    out.say(f"Differences: {found['created']:,} created, {found['updated']:,} updated, {found['deleted']:,} deleted.")
+    out.say(f"Records: {found['created']:,} created, {found['updated']:,} updated, {found['deleted']:,} deleted.")
     for each in found["changes"]:
         out.say(f"  {each['change']} {each['key']}")
     out.say("The mirror and the cursor are unchanged.")
@@ -290,5 +298,5 @@ def _show_trial(out: Session, tried: Json) -> None:
         return
     out.say(f"The outcome would be {tried['outcome']}: {tried['says']}")
     if change is not None:
-        fields = "" if change["changed"] is None else f", which changes {', '.join(change['changed'])}"
-        out.say(f"It would emit {change['type']}{fields}. Nothing was changed.")
+        fields = "" if change["changed"] is None else f" with changes to {', '.join(change['changed'])}"
+        out.say(f"The edit would emit {change['type']}{fields}. Nothing was changed.")

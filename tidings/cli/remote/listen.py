@@ -113,7 +113,7 @@ def listen(
     method, headers, query and body, byte for byte, so that the sender's own signature can be verified.
 
     This is meant for development: no endpoint is registered, and nothing has to be reachable from outside. If nothing
-    listens at the URL, the command tries again every second; any response counts as a success. Ctrl-C stops the
+    is listening at the URL, the command tries again every second; any response counts as a success. Ctrl-C stops the
     command; its next run continues after the last event that was received.
     """
     with session(url, key, as_json) as out:
@@ -139,7 +139,7 @@ def listen(
             raise ValueError(_way_on(wrong, path)) from None
         except KeyboardInterrupt:
             caught()
-            out.say(f"Stopped. The next run continues from here (the position is in {path}).")
+            out.say(f"Stopped. The next run will continue from here (the position is saved in {path}).")
         finally:
             source.close()
 
@@ -278,7 +278,7 @@ class _Listener:
                 return ask()
             except (ConnectionFailed, ServerFault) as wrong:
                 if not has_knocked:
-                    self._out.say(f"{wrong} Retrying every second until it answers.")
+                    self._out.say(f"{wrong} Retrying every second until the server answers.")
                 has_knocked = self._waited = True
                 time.sleep(KNOCK_SECONDS)
 

@@ -47,27 +47,29 @@ def publish(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(help="Continue --file after an error; the error message shows the value to pass here."),
+        typer.Option(help="Continue with --file after an error; the error message shows the value to pass here."),
     ] = None,
     url: Url = None,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Publish an event, or a file of events. The command reports success once they are on disk."""
+    """Publish an event, or a file of events. The command reports success once the server has saved them."""
     with session(url, key, as_json, retries=RETRIES if file else 1) as out:
         if file is None:
             if type is None or (data is None) is not example:
-                raise ValueError("Pass a TYPE with --data or --example, or --file with one event per line.")
+                raise ValueError("Pass either a TYPE with --data or --example, or a --file with one event per line.")
             if resume is not None:
                 raise ValueError("--resume requires --file.")
             text = _example(out, type) if data is None else _data(data)
             fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
             accepted = out.client.send(calls.create("/v1/events", calls.event_text(fields, text)))
             # The server's response to a repeat is the same, so that a retry is safe.
-            again = "" if id is None else " If an event with this id was already stored, nothing is sent again."
+            again = "" if id is None else " If an event with this id was already stored, nothing was sent again."
             out.answer(accepted, lambda: out.say(f"{accepted['id']} is published.{again}"))
         elif example or any(each is not None for each in (type, data, subject, id, time, tenant)):
-            raise ValueError("With --file, each line contains type, data and so on; omit the other options.")
+            raise ValueError(
+                "With --file, each line contains the `type`, `data` and so on of an event; omit the options for these."
+            )
         else:
             _publish_file(out, file, resume)
 

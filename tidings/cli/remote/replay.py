@@ -34,8 +34,8 @@ def replay(
 ) -> None:
     """Resend a time range of events to an endpoint or link.
 
-    The server runs the replay as a durable job, so Ctrl-C only stops watching it. Receivers see the same webhook-id
-    again. A link makes its edits and calls again, with the values of those events.
+    The server runs the replay as a durable job; Ctrl-C stops only this command, not the job. Receivers see the same
+    webhook-id again. A link makes its edits and calls again, with the values of those events.
     """
     if (endpoint is None) == (link is None):
         raise ValueError("Pass the id of an endpoint, or --link NAME.")
@@ -47,7 +47,7 @@ def replay(
     body |= given(endpoint_id=endpoint, link=link, until=when(until, now))
     if dry_run:
         count = out.client.create_replay({**body, "dry_run": True})
-        sentence = f"{_deliveries(count['would_send'])} would be sent, out of {count['total']:,} checked."
+        sentence = f"{_deliveries(count['would_send'])} would be sent, after {count['total']:,} were checked."
         out.answer(count, lambda: out.say(sentence))
         return
     started = out.client.create_replay(body)

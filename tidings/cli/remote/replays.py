@@ -8,7 +8,7 @@ import typer
 
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 
-cli = typer.Typer(help="Replays: time ranges of events that are sent again.", no_args_is_help=True)
+cli = typer.Typer(help="Replays: jobs that send events of a time range again.", no_args_is_help=True)
 
 
 @cli.command("list")

@@ -32,7 +32,7 @@ def tallies(
     endpoint: Annotated[
         str | None, typer.Option(help="Count only attempts to the endpoint with this id (ep_...).")
     ] = None,
-    link: Annotated[str | None, typer.Option(help="Count only attempts of the link with this name.")] = None,
+    link: Annotated[str | None, typer.Option(help="Count only attempts through the link with this name.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Count only attempts for this tenant.")] = None,
     since: Annotated[
         str | None,
@@ -45,7 +45,7 @@ def tallies(
 ) -> None:
     """Show the results of delivery attempts, by minute or hour.
 
-    The output also shows the success rate, durations, and the most frequent reasons for failures, with an example each.
+    The output also shows the success rate, durations, and the most frequent reasons for failures, each with an example.
     """
     given = {"step": step, "endpoint": endpoint, "link": link, "tenant": tenant, "time__gte": since, "time__lt": until}
     query = {name: value for name, value in given.items() if value is not None}
@@ -59,8 +59,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     if total["success_rate"] is None:
         yield f"No attempts since {report['since']}."
     else:
-        rate = f"{100 * total['success_rate']:.4g} % delivered"
-        took = f"half took up to {total['p50_ms']} ms, 95 % up to {total['p95_ms']} ms"
+        rate = f"{100 * total['success_rate']:.4g}% delivered"
+        took = f"half took at most {total['p50_ms']} ms, 95% at most {total['p95_ms']} ms"
         yield f"{counted(total['attempts'], 'attempt')} since {report['since']}: {rate}; {took}."
     points = report["points"][-POINTS_SHOWN:]
     if points:

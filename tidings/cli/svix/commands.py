@@ -28,14 +28,14 @@ def copy(
         str, typer.Option("--from", envvar="SVIX_SERVER_URL", help="The URL of the Svix server.", metavar="URL")
     ] = "",
     token: Annotated[
-        str, typer.Option(envvar="SVIX_TOKEN", help="An API token for that server.", metavar="TOKEN")
+        str, typer.Option(envvar="SVIX_TOKEN", help="An API token for the Svix server.", metavar="TOKEN")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be created and changed.")] = False,
 ) -> None:
-    """Copy event types, applications and endpoints with channels, headers, rates and secrets from a Svix server.
+    """Copy event types, applications and endpoints from a Svix server, with their channels, headers, rates and secrets.
 
     Receivers do not notice the move, since signatures stay the same. You can run the command repeatedly: it changes
-    only what differs. It deletes nothing, and writes nothing at Svix. Messages and attempts are not copied.
+    only what differs. It deletes nothing, and writes nothing to Svix. Messages and attempts are not copied.
     """
     if not token:
         raise ValueError("a token for the Svix server is required: pass one with --token or SVIX_TOKEN")
@@ -61,6 +61,6 @@ def _say(out: Session, copier: Copier, *, dry_run: bool) -> None:
     if dry_run:
         out.say("Nothing was written (--dry-run).")
     if copier.lost:
-        out.say(f"{len(copier.lost)} not copied:")
+        out.say(f"Not copied ({len(copier.lost)}):")
     for each in copier.lost:
         out.say(f"  {each}")

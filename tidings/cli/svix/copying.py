@@ -94,9 +94,9 @@ class Copier:
             for app in self._source.list("app", order="ascending"):
                 self._application(app)
         except Refusal as wrong:
-            raise ValueError(f"The Svix server refused: {wrong}") from None
+            raise ValueError(f"The Svix server refused a call: {wrong}") from None
         except (KeyError, TypeError, AttributeError):
-            raise ValueError("The server at --from is not a Svix server.") from None
+            raise ValueError("The server at the URL of --from is not a Svix server.") from None
 
     def _try(self, kind: str, name: str, copy: Callable[[], str]) -> bool:
         """Copy one object, and count the result. Returns False if it was refused."""

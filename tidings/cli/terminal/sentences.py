@@ -43,7 +43,7 @@ _ADVICE = {
     errno.EROFS: "its file system is read-only. Choose another path.",
     errno.EEXIST: "it is a file or a broken link, but must be a folder. Choose another path.",
     errno.ENOTDIR: "part of its path is a file, not a folder. Choose another path.",
-    errno.ENOENT: "it does not exist, and cannot be created there. Choose another path.",
+    errno.ENOENT: "it does not exist, and cannot be created. Choose another path.",
     errno.ENOSPC: "the disk is full.",
     errno.ENAMETOOLONG: "the name is too long.",
     errno.EMFILE: "too many files are open. Raise the limit (ulimit -n).",

@@ -19,11 +19,12 @@ cli = typer.Typer(help="Forms: pages that people fill in.", no_args_is_help=True
 Id = Annotated[str, typer.Argument(help="The form's path or id (form_...).")]
 FIELD_HELP = (
     "A field: its name with its type, such as email=email, or with its declaration in JSON, such as "
-    '\'age={"type": "integer", "min": 18}\'. Repeat the option for each field, in the order on the page.'
+    '\'age={"type": "integer", "min": 18}\'. Repeat the option for each field, in their order on the page.'
 )
 FieldsOption = Annotated[list[str] | None, typer.Option("--field", help=FIELD_HELP, metavar="NAME=TYPE")]
 FieldsFile = Annotated[
-    str | None, typer.Option(help="A JSON file with all fields by name, or - for stdin.", metavar="FILE")
+    str | None,
+    typer.Option(help="A JSON file with the declarations of all fields by name, or - for stdin.", metavar="FILE"),
 ]
 Title = Annotated[str | None, typer.Option(help="The heading of the page.")]
 Description = Annotated[str | None, typer.Option(help="The text above the fields.")]
@@ -109,7 +110,10 @@ def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("edit")
 @calling
 def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: Revision = None) -> None:
-    """Change a form. The change takes effect with the next request. If you pass fields, they replace all old ones."""
+    """Change a form. The change takes effect with the next request.
+
+    If you pass fields, they replace all existing fields.
+    """
     changes = options | values(set, EXAMPLE, LISTS)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings forms edit --help")

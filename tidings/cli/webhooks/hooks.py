@@ -20,7 +20,7 @@ Id = Annotated[str, typer.Argument(help="The hook's path or id (hook_...).")]
 SchemeName = Annotated[str, typer.Option("--scheme", help="The sender, such as github, or @FILE for your own scheme.")]
 Type = Annotated[
     str | None,
-    typer.Option(help="The type of the hook's events; {type} is replaced by the sender's name for the event."),
+    typer.Option(help="The type of the hook's events; in it, {type} stands for the sender's name for the event."),
 ]
 Subject = Annotated[
     str | None, typer.Option(help="Where to find the event's subject in a request, such as json:data.id.")
@@ -99,13 +99,16 @@ def edit(
     id: Id,
     *,
     scheme: Annotated[
-        str | None, typer.Option("--scheme", help="Another sender, or @FILE for your own scheme.")
+        str | None, typer.Option("--scheme", help="A different sender, or @FILE for your own scheme.")
     ] = None,
     options: Options,
     set: Set = None,
     revision: Revision = None,
 ) -> None:
-    """Change a hook. The change takes effect with the next request. If you pass secrets, they replace all old ones."""
+    """Change a hook. The change takes effect with the next request.
+
+    If you pass secrets, they replace all existing secrets.
+    """
     changes = options | values(set, EXAMPLE, LISTS)
     if scheme is not None:
         changes["scheme"] = _scheme(scheme)

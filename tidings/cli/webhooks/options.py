@@ -24,8 +24,8 @@ Secrets = Annotated[
     list[str] | None,
     typer.Option(
         "--secret",
-        help=f"The secret; repeat for several. Other users can see it in the process list, so prefer --secret-file or "
-        f"{SECRET_VARIABLE}.",
+        help=f"The secret; repeat for several. Other users can see secrets in the process list, so prefer "
+        f"--secret-file or {SECRET_VARIABLE}.",
         metavar="SECRET",
     ),
 ]
@@ -40,7 +40,7 @@ SchemeSettings = Annotated[
 ]
 PublicUrl = Annotated[
     str,
-    typer.Option(help="The URL that the sender calls, including the query; some schemes sign it.", metavar="URL"),
+    typer.Option(help="The URL that the sender calls, including the query; some schemes sign this URL.", metavar="URL"),
 ]
 
 

@@ -58,12 +58,14 @@ def replay(
     to: Annotated[str, typer.Option(help="The URL to call, such as http://localhost:3000/hooks.", metavar="URL")],
     secret: Annotated[
         str | None,
-        typer.Option(help="Sign the request again with this secret, as if the sender sent it now.", metavar="SECRET"),
+        typer.Option(
+            help="Sign the request again with this secret, as if the sender were sending it now.", metavar="SECRET"
+        ),
     ] = None,
 ) -> None:
-    """Send one request to another URL as received: the same method, headers, query and body, byte for byte.
+    """Send one request to another URL as received, with the same method, headers, query and body, byte for byte.
 
-    The request comes from this machine, not from the server. `tidings listen --hook` does this for each request as it
+    The request is sent from this machine, not by the server. `tidings listen --hook` does this for each request as it
     arrives.
     """
     forwarder = Forwarder(out.client, to, secret)

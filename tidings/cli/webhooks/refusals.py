@@ -42,6 +42,6 @@ def show(out: Session, id: Id) -> None:
 @cli.command("retry")
 @calling
 def retry(out: Session, id: Id) -> None:
-    """Check a refused request again, as of the time it arrived. If it is now genuine, it becomes an event."""
+    """Check a refused request again, as of the time it arrived. If it passes now, it becomes an event."""
     receipt = out.client.retry_refusal(id)
     out.answer(receipt, lambda: out.say(f"The request was accepted as the event {receipt['event_id']}."))

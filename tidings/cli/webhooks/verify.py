@@ -24,7 +24,10 @@ def verify(
         str, typer.Argument(help="A file with the raw HTTP request, or - for stdin.", metavar="[FILE]")
     ] = "-",
     scheme: Annotated[
-        str, typer.Option(help="The sender (`tidings schemes` lists them), or @FILE with a scheme.", metavar="SCHEME")
+        str,
+        typer.Option(
+            help="The sender, as listed by `tidings schemes`, or @FILE with your own scheme.", metavar="SCHEME"
+        ),
     ] = "tidings",
     secret: Secrets = None,
     secret_file: SecretFile = None,
@@ -64,7 +67,8 @@ def verify(
         _tell(known.title or "this sender", len(secrets), verdict, handshake)
     if not accepted and not secrets and (example := schemes.example_secret(known)):
         advice = (
-            f"No secret was given. To verify what `tidings trigger` signs without one, use: --secret {quote(example)}"
+            "No secret was given. To verify what `tidings trigger` signs without a secret, use: "
+            f"--secret {quote(example)}"
         )
         typer.echo(advice, err=True)
     if not accepted:
@@ -96,7 +100,8 @@ def _shown(name: str, verdict: Verdict, handshake: HandshakeAnswer | None, accep
 def _tell(title: str, secrets: int, verdict: Verdict, handshake: HandshakeAnswer | None) -> None:
     if handshake is not None:
         said = (
-            handshake.refused or f"The response is {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
+            handshake.refused
+            or f"The server would answer {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
         )
         typer.echo(f"This is the {handshake.handshake} handshake of {title}. {printable(said)}")
     if handshake is not None and handshake.refused is None:

@@ -109,12 +109,13 @@ class WebhookChecker:
         if asked.refused is None and asked.store_secret is not None:
             if self._keep_secret is None:
                 return _plain(
-                    403, "This sender hands over its secret in a request: pass keep_secret, a function that stores it."
+                    403,
+                    "This sender hands over its secret in a request: pass `keep_secret`, a function that stores it.",
                 )
             self._keep_secret(asked.store_secret)
         if asked.refused is None and asked.fetch is not None:
             if self.fetch is None:
-                return _plain(403, "This sender asks for a URL to be called: pass fetch, a function that calls it.")
+                return _plain(403, "This sender asks for a URL to be called: pass `fetch`, a function that calls it.")
             self.fetch(Needed(asked.fetch, asked.fetch))
         if asked.refused is not None:
             return _plain(asked.status, asked.refused)

@@ -37,7 +37,8 @@ After = Annotated[
         min=0,
         max=3_600,
         metavar="SECONDS",
-        help="How many seconds the server keeps running, so that the load balancer notices before it exits.",
+        help="How many seconds the server keeps running, so that the load balancer notices the drain before the "
+        "server exits.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Drain the server even if no other server would take over.")]
@@ -54,9 +55,9 @@ def nodes(
     """List the servers that share a PostgreSQL database: what each does, where the others reach it, and when it was
     last heard from.
 
-    Either one server works alone and the others stand by; or all have joined: then one sends, and the others take in.
-    The command reads the database directly, so no server has to answer. The exit status is 1 if no server works or
-    sends.
+    Either one server works alone while the others stand by, or all of them have joined: then one server sends, and the
+    others only take requests in. The command reads the database directly, so no server has to answer. The exit status
+    is 1 if no server works or sends.
     """
     if context.invoked_subcommand is not None:
         context.obj = _Given(data, database, config)
@@ -102,7 +103,7 @@ def drain(
 ) -> None:
     """Stop a server without refusing requests: it gets no new callers, hands its role to another server, and exits.
 
-    Within a second, its /readyz returns 503. Until it exits, it still serves requests; its exit status is 0.
+    Within a second, its /readyz returns 503. Until the server exits, it still serves requests; its exit status is 0.
     --data, --database and --config may also be given before `drain`.
     """
     before: _Given = context.obj
@@ -149,7 +150,9 @@ def unreached(found: list[Seen]) -> Iterator[str]:
         return
     for each in joined:
         if each.address is not None and is_loopback(urlsplit(each.address).hostname or ""):
-            yield f"{each.name} is at {each.address}, which can only be reached from its own machine: set its node_url."
+            yield (
+                f"{each.name} is at {each.address}, which can only be reached from its own machine: set its `node_url`."
+            )
 
 
 class _Given(NamedTuple):
@@ -179,7 +182,9 @@ def _connected(settings: Settings, *, writes: bool) -> Iterator[Db]:
     from tidings.store.engines.opening import shared_engine
 
     if settings.database.startswith("sqlite:"):
-        raise StoreError("the data is in SQLite, where one server works alone; only servers on PostgreSQL are nodes")
+        raise StoreError(
+            "the data is in SQLite, which only one server can use; nodes are servers that share a PostgreSQL database"
+        )
     engine = shared_engine(settings.database)
     db = engine.builder() if writes else engine.reader()
     try:

@@ -23,7 +23,7 @@ def announce(url: str, operator_key: str | None, *, as_json: bool, workers: list
         here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         say(f"Tidings listens on {url}; its API is documented at {here}/docs.")
         if workers is not None:
-            say(f"{len(workers)} workers take calls there, and each also on its own port: {', '.join(workers)}")
+            say(f"{len(workers)} workers take calls on that port, and each also on its own port: {', '.join(workers)}")
         if operator_key:
             say(f"Keep the operator's key, which is shown only this once: {operator_key}")
             there = "" if here == DEFAULT_URL else f" and TIDINGS_URL to {here}"
@@ -36,7 +36,7 @@ def announce_standby(url: str, *, as_json: bool) -> None:
     if as_json:
         say(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
     else:
-        say(f"Tidings stands by on {url}. This server takes over if the active one stops or fails.")
+        say(f"Tidings stands by on {url}. This server will take over if the active server stops or fails.")
     notify("READY=1", f"STATUS=Stands by on {url}.")
 
 

@@ -105,7 +105,7 @@ def _key(settings: Settings) -> dict[str, str]:
         return {"secret_key": base64.b64encode(read_key(path)).decode()}
     except FileNotFoundError:
         raise StoreError(
-            f"workers need a common secret key, in secret_key or {path}: generate one with openssl rand -base64 32"
+            f"workers need a common secret key, in `secret_key` or {path}: generate one with openssl rand -base64 32"
         ) from None
     except OSError as wrong:
         raise StoreError(f"the secret key {path} cannot be used: {wrong.strerror}") from None

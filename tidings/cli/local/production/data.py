@@ -66,21 +66,24 @@ def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
     if now - kept.made_at > BACKUP_HOURS * HOUR:
         days = (now - kept.made_at) / DAY
         return Finding(
-            "fail", "backup", f"{made}, {days:.1f} days ago. See why it stopped: journalctl -u tidings-backup"
+            "fail", "backup", f"{made}, {days:.1f} days ago. Find out why backups stopped: journalctl -u tidings-backup"
         )
     file = Path(kept.made)
     if folder.resolve() in file.resolve().parents:
         return Finding(
             "fail",
             "backup",
-            f"{made}, inside the data folder: whatever destroys the data destroys the backup too. Move it.",
+            f"{made}, inside the data folder: whatever destroys the data destroys the backup too. Move the "
+            "backup elsewhere.",
         )
     if file.parent.is_dir() and not file.is_file():
         return Finding(
-            "fail", "backup", f"{made}, but no longer exists. Make another backup, and find out what deletes them."
+            "fail",
+            "backup",
+            f"{made}, but no longer exists. Make another backup, and find out what deletes the backups.",
         )
     if file.is_file() and file.stat().st_dev == folder.stat().st_dev:
-        return Finding("warn", "backup", f"{made}, but it is on the same disk as the data. Copy it to another machine.")
+        return Finding("warn", "backup", f"{made}, but is on the same disk as the data. Copy it to another machine.")
     return Finding("ok", "backup", f"{made}.")
 
 
@@ -90,9 +93,9 @@ def _trial(kept: BackupRecord, now: Micros) -> Finding:
         return Finding("fail", "trial", f"No backup has ever been restored to check that it works. Run: {how}")
     if now - kept.tried_at > TRIAL_DAYS * DAY:
         days = (now - kept.tried_at) // DAY
-        return Finding("fail", "trial", f"No backup has been restored on trial for {days} days. Run: {how}")
+        return Finding("fail", "trial", f"The last trial restore of a backup was {days} days ago. Run: {how}")
     return Finding(
-        "ok", "trial", f"The backup {kept.tried} was restored on trial at {moment.to_text(kept.tried_at)[:19]}Z."
+        "ok", "trial", f"A trial restore of {kept.tried} succeeded at {moment.to_text(kept.tried_at)[:19]}Z."
     )
 
 
@@ -140,7 +143,8 @@ def _replica(found: Durability) -> Finding:
         return Finding(
             "fail",
             "replica",
-            f"No replica ({names}) is connected, so commits either hang, or do not wait for a replica. Start one.",
+            f"No synchronous replica ({names}) is connected, so commits either hang, or do not wait for a replica. "
+            "Start a replica.",
         )
     return Finding("ok", "replica", f"Commits wait for a synchronous replica ({', '.join(found.synchronous)}).")
 
@@ -155,11 +159,15 @@ def _key(settings: Settings, kept: BackupRecord, file: Path | None) -> Finding:
         said = f"There is no {path}, and TIDINGS_SECRET_KEY is not set"
         if server_process(settings.folder) is None:
             if file is not None and not file.exists():
-                return Finding("fail", "secret", f"{said}: the server generates a key at its first start.")
+                return Finding("fail", "secret", f"{said}: the server will generate a key at its first start.")
             advice = "Restore the file from your copy, or set the variable to the key"
-            return Finding("fail", "secret", f"{said}, but only that key can decrypt the database's secrets. {advice}.")
-        advice = "Run this command with the server's variables; with a unit: set -a; . /etc/tidings.env; set +a"
-        return Finding("fail", "secret", f"{said} for this command, but a server runs with a secret key. {advice}")
+            return Finding("fail", "secret", f"{said}, but nothing else can decrypt the database's secrets. {advice}.")
+        advice = (
+            "Run this command with the server's environment variables; with a unit: set -a; . /etc/tidings.env; set +a"
+        )
+        return Finding(
+            "fail", "secret", f"{said} for this command, but a server is running with a secret key. {advice}"
+        )
     if kept.key_copied_at is None:
         advice = (
             f"`tidings backup DIR --with-key FILE` makes one, which must be kept apart from the backups. If you have "
@@ -204,9 +212,7 @@ def _key_beside_backups(settings: Settings, kept: BackupRecord) -> Iterator[Find
             small = file.is_file() and file.stat().st_size <= KEY_FILE_BYTES_MAX
             if small and wanted in file.read_bytes() and file.resolve() != path.resolve():
                 risk = "anyone who gets that folder can read every secret"
-                said = f"{file} contains the secret key, next to the backups: {risk}. Move it."
+                said = f"{file} contains the secret key, next to the backups: {risk}. Move that file."
                 yield Finding("fail", "secret", said)
     except (OSError, StoreError) as wrong:
-        yield Finding(
-            "warn", "secret", f"The folder of the backups could not be searched for the secret key: {reason(wrong)}."
-        )
+        yield Finding("warn", "secret", f"The backup folder could not be searched for the secret key: {reason(wrong)}.")

@@ -39,8 +39,8 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
     own = Sealer(load_key(settings.secret_key, settings.folder)).mark if settings.secret_key else None
     if None not in (mark, own) and mark != own:
         said = (
-            f"This server's secret key has the mark {own}, but that of the other servers has the mark {mark}. All "
-            "servers need the same key."
+            f"The mark of this server's secret key is {own}, but that of the other servers' key is {mark}. All servers "
+            "need the same key."
         )
         yield Finding("fail", "nodes", said)
     if len(there) < 2:
@@ -51,13 +51,17 @@ def look_at_nodes(settings: Settings) -> Iterator[Finding]:
         if each.address is None:
             continue
         if each.address in twice:
-            said = f"{each.name} is registered at {each.address}, as is another server. Set node_url for each of them."
+            said = (
+                f"{each.name} and another server are both registered at {each.address}. Set a different `node_url` for "
+                "each of them."
+            )
             yield Finding("fail", "nodes", said)
         elif (why := _unreachable(each.address, settings.ca_file or None)) is not None:
             said = (
-                f"{each.name} does not answer at {each.address}: {why}. Open that port between the servers, or set its"
+                f"{each.name} does not answer at {each.address}: {why}. Open that port between the servers, or set "
+                f"`node_url` on {each.name} to an address at which the others can reach it."
             )
-            yield Finding("fail", "nodes", f"{said} node_url to an address at which the others reach it.")
+            yield Finding("fail", "nodes", said)
         else:
             yield Finding("ok", "nodes", f"{each.name} answers at {each.address}.")
 

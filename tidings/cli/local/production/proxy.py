@@ -31,7 +31,8 @@ PIECE_BYTES = 64 * 1024
 MADE_UP, MADE_UP_FORWARDED = "192.0.2.77", "192.0.2.78"
 """Addresses that are reserved for documentation (RFC 5737), so no caller has them."""
 OWN_LOGIN = (
-    "The proxy requires its own password, so callers' keys do not reach the server. Remove auth_basic or similar."
+    "The proxy requires its own password, so callers' keys do not reach the server. Remove that requirement; "
+    "nginx: remove auth_basic."
 )
 NO_AUTHORIZATION = (
     "The proxy removes the Authorization header, so callers' keys do not reach the server. Make it pass the header on."
@@ -78,7 +79,7 @@ def look_at_proxy(url: str, key: str, settings: Settings) -> Generator[Finding, 
     yield Finding("ok", "proxy", f"{url} reaches the server.")
     if not key:
         said = (
-            "No key was given, so the path through the proxy was not checked. Pass the operator's key in TIDINGS_KEY."
+            "No key was given, so what the proxy does to calls was not checked. Pass the operator's key in TIDINGS_KEY."
         )
         yield Finding("fail", "key", said)
         return True
@@ -134,8 +135,8 @@ def _past_the_proxy(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "fail",
             "trusted",
-            f"The server listens on {settings.host}, and trusted_proxies is empty, so all callers behind a proxy look "
-            "the same. List the proxy's address in trusted_proxies.",
+            f"The server listens on {settings.host}, and `trusted_proxies` is empty, so all callers behind a proxy "
+            "seem to have the same address. List the proxy's address in `trusted_proxies`.",
         )
 
 
@@ -158,19 +159,18 @@ def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
         if reply.status == 404 and path:
             return (
                 f"The proxy does not strip the prefix {path}: the server got a request for {path}/healthz. nginx: end "
-                "proxy_pass with a slash; Caddy: handle_path; HAProxy: http-request replace-path"
-                "."
+                "proxy_pass with a slash; Caddy: use handle_path; HAProxy: use http-request replace-path."
             )
         return f"{url}/healthz answers {reply.status}."
     if reply.status in (502, 503, 504):
         port = settings.port or 8080
         return (
-            f"The proxy answers {reply.status}: it cannot reach the server. It should forward requests to "
-            f"http://127.0.0.1:{port}, provided that `tidings doctor` reaches the server there."
+            f"The proxy answers {reply.status}: it cannot reach the server. If `tidings doctor` reaches the server at "
+            f"http://127.0.0.1:{port}, make the proxy forward requests to that URL."
         )
     if 300 <= reply.status < 400:
         target = reply.headers.get("location", "another URL")
-        return f"{url} redirects to {target}. Pass that URL with --url, and set public_url to it."
+        return f"{url} redirects to {target}. Pass that URL with --url, and set `public_url` to it."
     if reply.status == 401:
         return OWN_LOGIN
     if reply.status == 403:
@@ -181,12 +181,12 @@ def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
 def _public_url(seen: dict[str, Any], url: str) -> Finding:
     told = seen["public_url"]
     if told is None:
-        said = f"public_url is not set, so links and Location headers lack the host. Set public_url: {url}"
+        said = f"`public_url` is not set, so links and Location headers lack the host. Set public_url: {url}"
         return Finding("fail", "public_url", said)
     if told.rstrip("/") != url:
-        said = f"public_url is {told}, but the server was reached at {url}. Set it to the URL that callers use."
+        said = f"`public_url` is {told}, but the server was reached at {url}. Set it to the URL that callers use."
         return Finding("fail", "public_url", said)
-    return Finding("ok", "public_url", f"public_url is correct: it is the URL that was called, {told}.")
+    return Finding("ok", "public_url", f"`public_url` is {told}, the URL that was called.")
 
 
 def _address(seen: dict[str, Any]) -> Finding:
@@ -195,26 +195,28 @@ def _address(seen: dict[str, Any]) -> Finding:
     last = (chain or "").split(",")[-1].strip()
     if last == MADE_UP or (chain is None and MADE_UP_FORWARDED in (forwarded or "").split(",")[-1]):
         said = (
-            "The proxy passes on the caller's own X-Forwarded-For header, so callers can fake their address, and to "
-            "the server all look like the proxy. Make it extend or replace the header; nginx: proxy_set_header "
-            "X-Forwarded-For $proxy_add_x_forwarded_for; HAProxy: http-request set-header X-Forwarded-For %[src]"
+            "The proxy passes on the caller's own X-Forwarded-For header, so callers can fake their address, and all "
+            "that send no such header seem to have the proxy's. Make it extend or replace the header; nginx: "
+            "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; HAProxy: http-request set-header "
+            "X-Forwarded-For %[src]"
         )
         return Finding("fail", "address", f"{said}.")
     if chain is None and forwarded is None:
         said = (
-            "The proxy does not pass on the caller's address: no X-Forwarded-For arrives, so all callers look the same"
+            "The proxy does not pass on the caller's address: no X-Forwarded-For arrives, so all callers seem to have "
+            "the same address"
         )
         return Finding("fail", "address", f"{said}.")
     if not seen["connection_trusted"]:
         said = (
-            f"The connection is from {peer}, which trusted_proxies does not list, so all callers look the same. If "
-            f"that is your proxy, set trusted_proxies: {peer}"
+            f"The connection is from {peer}, which `trusted_proxies` does not list, so all callers seem to have that "
+            f"address. If it is your proxy's, set trusted_proxies: {peer}"
         )
         return Finding("fail", "address", said)
     if chain is not None and MADE_UP_FORWARDED in (forwarded or ""):
         said = (
-            "The proxy passes on the caller's own Forwarded header, so the server trusts neither it nor "
-            'X-Forwarded-For. Make the proxy remove it; nginx: proxy_set_header Forwarded ""; Caddy: header_up '
+            "The proxy passes on the caller's own Forwarded header, so the server trusts neither that nor "
+            'X-Forwarded-For. Make the proxy remove Forwarded; nginx: proxy_set_header Forwarded ""; Caddy: header_up '
             "-Forwarded; HAProxy: http-request del-header Forwarded"
         )
         return Finding("fail", "address", f"{said}.")
@@ -237,13 +239,13 @@ def _body(client: Client, settings: Settings) -> Finding:
     if refused is None:
         return Finding("ok", "body", f"Bodies of {most:,} bytes pass.")
     if refused in NOT_ITS_SIZE:
-        said = f"The proxy does not pass POST requests on ({refused}). Allow all methods; nginx: remove limit_except."
+        said = f"The proxy does not pass on POST requests ({refused}). Allow all methods; nginx: remove limit_except."
         return Finding("fail", "proxy", said)
     return Finding(
         "fail",
         "body",
-        f"The proxy refused a body of {size:,} bytes ({refused}), which the server accepts. Remove the proxy's "
-        "limit; nginx: client_max_body_size 0; Caddy: no request_body max_size.",
+        f"The proxy refused a body of {size:,} bytes ({refused}), although the server would accept it. Remove the "
+        "proxy's limit; nginx: client_max_body_size 0; Caddy: remove max_size from request_body.",
     )
 
 
@@ -287,7 +289,9 @@ def _stream(url: str, key: str) -> Finding:
         try:
             reply = patient.exchange(request)
             if reply.status != 200:
-                return Finding("fail", "stream", f"A stream answers {reply.status}. See {url}/v1/events/stream")
+                return Finding(
+                    "fail", "stream", f"The response to a stream request was {reply.status}. See {url}/v1/events/stream"
+                )
             said = next(reply.rest)
             first = time.monotonic() - began
             while HEARTBEAT not in said:
@@ -296,7 +300,7 @@ def _stream(url: str, key: str) -> Finding:
             return Finding("fail", "stream", _stream_broke(first, time.monotonic() - began))
     beat = time.monotonic() - began
     return Finding(
-        "ok", "stream", f"A stream's first byte arrived after {first:.1f} s, its heartbeat after {beat:.0f} s."
+        "ok", "stream", f"A stream's first byte arrived after {first:.1f} s, and its heartbeat after {beat:.0f} s."
     )
 
 
@@ -304,8 +308,8 @@ def _stream_broke(first: float | None, ended: float) -> str:
     """Why no heartbeat arrived. `first`: the seconds until the first byte, if there was one; `ended`: until the end."""
     if first is None:
         return (
-            f"No data of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers responses. {NGINX_STREAM}."
+            f"No data arrived on a stream within {STREAM_SECONDS:.0f} s: the proxy buffers responses. {NGINX_STREAM}."
         )
     if ended - first >= STREAM_SECONDS:
-        return f"No heartbeat of a stream arrived within {STREAM_SECONDS:.0f} s: the proxy buffers it. {NGINX_STREAM}."
+        return f"No heartbeat arrived on a stream within {STREAM_SECONDS:.0f} s: the proxy buffers it. {NGINX_STREAM}."
     return f"The proxy cut off an idle stream after {ended:.1f} s, before the server's heartbeat. {LONGER}."

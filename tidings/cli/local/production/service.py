@@ -45,8 +45,8 @@ def hidden(interpreter: Path) -> str:
     if not place.is_relative_to("/root") and not place.is_relative_to("/home"):
         return ""
     return (
-        f" The Python interpreter is {place}, which deploy/tidings.service cannot run, because the unit has no access "
-        "to home folders (ProtectHome): install Tidings with an interpreter outside of these folders."
+        f" The Python interpreter is {place}, which deploy/tidings.service cannot run: the unit has no access to home "
+        "folders (ProtectHome). Install Tidings with an interpreter outside these folders."
     )
 
 
@@ -76,7 +76,7 @@ def _supervised(process: Path, containers: tuple[Path, ...] = CONTAINERS) -> Fin
     if unit.endswith(".scope") and "session-" in unit:
         where = "in somebody's login session, and may end with it"
     else:
-        where = "without a supervisor known to this command, so nothing starts it at boot or after a crash"
+        where = "without a supervisor that this command recognizes, so nothing starts it at boot or after a crash"
     advice = "Use deploy/tidings.service or deploy/compose.yaml"
     return Finding("fail", "service", f"The server runs {where}. {advice}, or skip this check: --except service")
 
@@ -88,7 +88,7 @@ def _user(process: Path) -> Finding:
             "fail",
             "user",
             "The server runs as root. Run it as another user: set DynamicUser=yes in the unit, or do not override "
-            "the user of the image.",
+            "the user of the container image.",
         )
     return Finding("ok", "user", "The server does not run as root.")
 
@@ -107,16 +107,16 @@ def _open_files(process: Path) -> Iterator[Finding]:
 
 def _clock() -> Finding:
     if sys.platform != "linux":
-        return Finding("ok", "ntp", "Whether a time service sets the clock can only be checked on Linux.")
+        return Finding("ok", "ntp", "Whether a time service keeps the clock synchronized can only be checked on Linux.")
     # The kernel knows whether a time service sets the clock. Only the return value is needed, not the structure.
     state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(ADJTIMEX_BYTES))
     if state == TIME_ERROR or state < 0:
         return Finding(
             "fail",
             "ntp",
-            "No time service keeps the clock synchronized, as the kernel reports, so it will drift until receivers "
-            "refuse signatures. Install chrony or enable systemd-timesyncd; if the host of this virtual machine sets "
-            "the clock, skip this check: --except ntp",
+            "The kernel reports that no time service keeps the clock synchronized, so the clock will drift until "
+            "receivers refuse signatures. Install chrony or enable systemd-timesyncd; if the host of this "
+            "virtual machine sets the clock, skip this check: --except ntp",
         )
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Finding("ok", "ntp", f"A time service keeps the clock synchronized; it is now {now}.")
@@ -125,9 +125,9 @@ def _clock() -> Finding:
 def _log(settings: Settings) -> Finding:
     level = settings.log_level
     if level in ("debug", "error"):
-        why = "writes a line for each step" if level == "debug" else "hides warnings about what may fail next"
-        return Finding("fail", "log", f"log_level is {level}, which {why}. Set it to info.")
-    return Finding("ok", "log", f"log_level is {level}.")
+        why = "writes a line for each step" if level == "debug" else "hides warnings about what may fail soon"
+        return Finding("fail", "log", f"`log_level` is {level}, which {why}. Set it to `info`.")
+    return Finding("ok", "log", f"`log_level` is {level}.")
 
 
 def _text(path: Path) -> str:

@@ -40,12 +40,12 @@ def _known(url: str, known: str) -> Finding:
         try:
             client.exchange(ClientRequest("GET", "/v1/keys", {"limit": 1})).value()
         except Unauthorized:
-            return Finding("ok", "keys", "None of the keys in the documentation's examples is valid.")
+            return Finding("ok", "keys", "None of the keys in the documentation's examples is valid here.")
     return Finding(
         "fail",
         "keys",
-        f"The operator's key is {known}, an example in the documentation. Choose another: set operator_key to 'tdk_' "
-        "followed by the output of openssl rand -hex 24, and restart the server.",
+        f"The operator's key is {known}, an example in the documentation. Choose another: set `operator_key` to `tdk_` "
+        "followed by the output of `openssl rand -hex 24`, and restart the server.",
     )
 
 
@@ -78,6 +78,6 @@ def _watched(metrics: str) -> Finding:
         "fail",
         "watched",
         f"The metrics have been read {counted(round(asked), 'time')} since the server started "
-        f"{counted(round(minutes), 'minute')} ago, so nobody will notice when it fails. Let Prometheus read /metrics "
-        "(docs/howto/monitoring.md); if something else monitors the server, skip this check: --except watched",
+        f"{counted(round(minutes), 'minute')} ago, so nobody will notice when the server fails. Let Prometheus read "
+        "/metrics (docs/howto/monitoring.md); if something else monitors the server, skip this check: --except watched",
     )

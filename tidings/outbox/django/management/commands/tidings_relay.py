@@ -19,14 +19,14 @@ from tidings.outbox.relay import Relay
 class Command(BaseCommand):
     """The relay, with the project's own database settings."""
 
-    help = "Publish the outbox's events to Tidings, until stopped."
+    help = "Publish the outbox's events to Tidings, until the command is stopped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options; the settings TIDINGS_URL and TIDINGS_KEY, or variables with those names, are the defaults."""
         parser.add_argument("--url", default=_setting("TIDINGS_URL") or DEFAULT_URL, help="The Tidings server's URL.")
         parser.add_argument("--key", default=_setting("TIDINGS_KEY"), help="A key with the scope events:write.")
         parser.add_argument(
-            "--database", default="default", help="The database with the outbox, by its name in the settings."
+            "--database", default="default", help="The name of the outbox's database in Django's settings."
         )
         parser.add_argument(
             "--once", action="store_true", help="Publish the events that are in the outbox now, and exit."
