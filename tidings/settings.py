@@ -109,7 +109,8 @@ SETTINGS: tuple[Setting, ...] = (
         "ca_file",
         str,
         "",
-        "A PEM file with the certificate authorities to trust for outgoing HTTPS requests, instead of the system's.",
+        "A PEM file with the certificates of the authorities to trust for outgoing HTTPS requests, instead of those of "
+        "the system.",
     ),
     Setting(
         "outbound_proxy",

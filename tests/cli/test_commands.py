@@ -336,7 +336,7 @@ def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receive
         (["publish", "tasks.done", "--data", "{"], "--data is not valid JSON"),
         (["publish", "tasks..done", "--data", "{}"], "/type: An event type must consist of words"),
         (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
-        (["publish", "--file", "x", "--subject", "y"], "omit the options for these"),
+        (["publish", "--file", "x", "--subject", "y"], "so omit TYPE, --data and the like"),
         (["publish", "--file", "-", "--resume", "x"], "--resume requires the value that the error message showed"),
         (["events", "list", "--since", "yesterday"], "'yesterday' is not a time"),
         (["events", "show", "evt_x"], "There is no event evt_x."),

@@ -31,7 +31,9 @@ def test_a_server_that_is_not_found_is_looked_for_where_the_file_has_it(
     advice = "If the server listens elsewhere, pass its URL with --url or TIDINGS_URL."
     assert elsewhere(wrong.value, DEFAULT_URL).strip() == advice
     (tmp_path / "tidings.yaml").write_text("settings:\n  port: 9000\n")
-    assert "./tidings.yaml sets the port 9000: pass --url http://127.0.0.1:9000," in elsewhere(wrong.value, DEFAULT_URL)
+    assert "./tidings.yaml sets `port` to 9000: pass --url http://127.0.0.1:9000," in elsewhere(
+        wrong.value, DEFAULT_URL
+    )
     for text in ("settings: {port: 8080}\n", "settings: {prot: 1}\n", "settings: [\n"):
         (tmp_path / "tidings.yaml").write_text(text)
         assert elsewhere(wrong.value, DEFAULT_URL).strip() == advice

@@ -98,7 +98,7 @@ def test_a_handshake_is_shown_with_its_answer(run: Run, tmp_path: Path) -> None:
     (tmp_path / "ask").write_text("GET /in?challenge=abc HTTP/1.1\nHost: example.com\n\n")
     said = run("verify", str(tmp_path / "ask"), "--scheme", "dropbox", "--secret", SECRET)
     assert said.exit_code == 0
-    assert said.stdout == "This is the dropbox handshake of Dropbox. The server would answer 200: 'abc'.\n"
+    assert said.stdout == "This is the dropbox handshake of Dropbox. The server would answer 200 with 'abc'.\n"
 
 
 def test_a_scheme_of_ones_own_is_read_from_a_file(run: Run, tmp_path: Path) -> None:

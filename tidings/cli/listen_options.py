@@ -47,7 +47,7 @@ From = Annotated[
     ),
 ]
 CursorFile = Annotated[
-    Path | None, typer.Option(help="The file to save the position in; by default, one in your state folder.")
+    Path | None, typer.Option(help="The file to save the position in; by default, a file in your state folder.")
 ]
 Secret = Annotated[
     str | None,

@@ -224,7 +224,7 @@ def elsewhere(wrong: Exception, url: str) -> str:
     port = _port_in_file()
     if port is None or DEFAULT_URL.endswith(f":{port}"):
         return " If the server listens elsewhere, pass its URL with --url or TIDINGS_URL."
-    return f" ./tidings.yaml sets the port {port}: pass --url http://127.0.0.1:{port}, or set TIDINGS_URL."
+    return f" ./tidings.yaml sets `port` to {port}: pass --url http://127.0.0.1:{port}, or set TIDINGS_URL."
 
 
 def _port_in_file() -> int | None:

@@ -85,7 +85,7 @@ class ClientReply:
             raise error_of(self.status, self.headers.get("content-type", ""), self.body, self.retry_after_seconds)
         if self.status >= 300 and self.status != 304:
             raise BadAnswer(
-                f"The server answered {self.status}. Redirects are not followed: use the URL in its Location header."
+                f"The server answered {self.status}. Redirects are not followed: use the URL in the Location header."
             )
         if not self.body:
             return None

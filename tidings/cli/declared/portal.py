@@ -44,7 +44,7 @@ def link(
     return_url: Annotated[
         str | None, typer.Option(help="The URL that the portal's pages link back to.", metavar="URL")
     ] = None,
-    product: Annotated[str | None, typer.Option(help="The name to show, such as your product's.")] = None,
+    product: Annotated[str | None, typer.Option(help="The name to show in the portal, such as your product's.")] = None,
     accent: Annotated[str | None, typer.Option(help="The colour of the buttons, such as #0a7cff.")] = None,
     logo: Annotated[str | None, typer.Option(help="The logo: an image file of at most 64 KiB.", metavar="FILE")] = None,
     theme: Annotated[

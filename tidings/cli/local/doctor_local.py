@@ -61,7 +61,8 @@ def look_at_machine() -> Iterator[Finding]:
         yield Finding(
             "fail",
             "clock",
-            "The clock is years behind, so receivers refuse signatures. Set the clock, for example with NTP.",
+            "The clock is years behind, so receivers refuse the server's signatures. Set the clock, for example with "
+            "NTP.",
         )
     else:
         yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -185,10 +186,10 @@ def _look_at_postgres(engine: Engine) -> Iterator[Finding]:
 def _schema(db: Db | SqliteFile) -> Finding:
     """What a start of this version would do to the schema. Raises StoreError."""
     if is_empty(db):
-        return Finding("ok", "schema", "The database has no schema yet: the server creates it at its first start.")
+        return Finding("ok", "schema", "The database has no schema yet: the server creates one at its first start.")
     found = plan(db)
     if found.refusal is not None:
-        return Finding("fail", "schema", f"The database {found.refusal}. Start that version, or restore a backup.")
+        return Finding("fail", "schema", f"The database {found.refusal}. Start the newer version, or restore a backup.")
     said = f"The schema is {found.schema}."
     if found.newer:
         said += (

@@ -167,7 +167,7 @@ def _forms(client: Client) -> Iterator[Finding]:
         yield Finding(
             "ok",
             "forms",
-            f"{counted(len(forms), 'form')}; no submission that may be from a person was refused recently.",
+            f"{counted(len(forms), 'form')}; no submission that looks genuine was refused recently.",
         )
 
 

@@ -239,7 +239,9 @@ def test(out: Session, id: Id) -> None:
 def secret(
     out: Session,
     id: Id,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Replace the secret with a new one, and show that.")] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Replace the secret with a new one, and show the new secret.")
+    ] = False,
     overlap_seconds: Annotated[
         int | None,
         typer.Option(

@@ -167,7 +167,7 @@ def import_(
         bool,
         typer.Option(
             "--partial",
-            help="Store the valid lines even if others are refused. The exit status is 3 if any are refused.",
+            help="Store the valid lines even if others are refused. The exit status is 3 if any line is refused.",
         ),
     ] = False,
     on_conflict: Annotated[

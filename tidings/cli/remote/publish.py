@@ -47,7 +47,9 @@ def publish(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(help="Continue with --file after an error; the error message shows the value to pass here."),
+        typer.Option(
+            help="Continue publishing a --file after an error; the error message shows the value to pass here."
+        ),
     ] = None,
     url: Url = None,
     key: Key = "",
@@ -68,7 +70,8 @@ def publish(
             out.answer(accepted, lambda: out.say(f"{accepted['id']} is published.{again}"))
         elif example or any(each is not None for each in (type, data, subject, id, time, tenant)):
             raise ValueError(
-                "With --file, each line contains the `type`, `data` and so on of an event; omit the options for these."
+                "With --file, each line contains a whole event (`type`, `data` and so on), so omit TYPE, --data and "
+                "the like."
             )
         else:
             _publish_file(out, file, resume)

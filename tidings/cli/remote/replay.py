@@ -47,7 +47,9 @@ def replay(
     body |= given(endpoint_id=endpoint, link=link, until=when(until, now))
     if dry_run:
         count = out.client.create_replay({**body, "dry_run": True})
-        sentence = f"{_deliveries(count['would_send'])} would be sent, after {count['total']:,} were checked."
+        checked = _deliveries(count["total"]) if failed else counted(count["total"], "event")
+        were = "was" if count["total"] == 1 else "were"
+        sentence = f"{_deliveries(count['would_send'])} would be sent; {checked} {were} checked."
         out.answer(count, lambda: out.say(sentence))
         return
     started = out.client.create_replay(body)

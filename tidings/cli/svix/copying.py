@@ -96,7 +96,7 @@ class Copier:
         except Refusal as wrong:
             raise ValueError(f"The Svix server refused a call: {wrong}") from None
         except (KeyError, TypeError, AttributeError):
-            raise ValueError("The server at the URL of --from is not a Svix server.") from None
+            raise ValueError("The URL passed with --from is not that of a Svix server.") from None
 
     def _try(self, kind: str, name: str, copy: Callable[[], str]) -> bool:
         """Copy one object, and count the result. Returns False if it was refused."""

@@ -19,7 +19,8 @@ cli = typer.Typer(help="Forms: pages that people fill in.", no_args_is_help=True
 Id = Annotated[str, typer.Argument(help="The form's path or id (form_...).")]
 FIELD_HELP = (
     "A field: its name with its type, such as email=email, or with its declaration in JSON, such as "
-    '\'age={"type": "integer", "min": 18}\'. Repeat the option for each field, in their order on the page.'
+    '\'age={"type": "integer", "min": 18}\'. Repeat the option for each field, in the order in which they '
+    "appear on the page."
 )
 FieldsOption = Annotated[list[str] | None, typer.Option("--field", help=FIELD_HELP, metavar="NAME=TYPE")]
 FieldsFile = Annotated[

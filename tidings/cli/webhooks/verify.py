@@ -101,7 +101,7 @@ def _tell(title: str, secrets: int, verdict: Verdict, handshake: HandshakeAnswer
     if handshake is not None:
         said = (
             handshake.refused
-            or f"The server would answer {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
+            or f"The server would answer {handshake.status} with {handshake.body.decode('utf-8', 'replace')!r}."
         )
         typer.echo(f"This is the {handshake.handshake} handshake of {title}. {printable(said)}")
     if handshake is not None and handshake.refused is None:

@@ -311,5 +311,8 @@ def _stream_broke(first: float | None, ended: float) -> str:
             f"No data arrived on a stream within {STREAM_SECONDS:.0f} s: the proxy buffers responses. {NGINX_STREAM}."
         )
     if ended - first >= STREAM_SECONDS:
-        return f"No heartbeat arrived on a stream within {STREAM_SECONDS:.0f} s: the proxy buffers it. {NGINX_STREAM}."
+        return (
+            f"No heartbeat arrived on a stream within {STREAM_SECONDS:.0f} s: the proxy buffers the stream. "
+            f"{NGINX_STREAM}."
+        )
     return f"The proxy cut off an idle stream after {ended:.1f} s, before the server's heartbeat. {LONGER}."

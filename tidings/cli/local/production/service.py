@@ -29,7 +29,10 @@ def look_at_service(settings: Settings) -> Iterator[Finding]:
     """Check the process that uses the data folder, if it runs on this machine, the clock, and the log level."""
     process = server_process(settings.folder)
     if process is None:
-        said = f"No server uses {settings.folder}, so no process was checked. Start the server, and run this again."
+        said = (
+            f"No server uses {settings.folder}, so no process was checked. Start the server, and run this command "
+            "again."
+        )
         yield Finding("fail", "service", f"{said}{hidden(Path(sys.executable))}")
     else:
         yield _supervised(process)
