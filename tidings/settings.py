@@ -56,8 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
         "standby",
         bool,
         False,
-        "Stand by while another server uses the same PostgreSQL database, and take over once that server stops or "
-        "fails.",
+        "Stand by while another server uses the same PostgreSQL database; take over once that server stops or fails.",
     ),
     Setting(
         "join",

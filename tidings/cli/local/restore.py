@@ -30,31 +30,31 @@ from tidings.settings import Settings
 from tidings.store.base import StoreError
 from tidings.store.files import PARTIAL, give_to_owner_of
 
+Source = Annotated[
+    Path,
+    typer.Argument(help="A file made by `tidings backup`; with --trial, also a folder of such files.", metavar="SRC"),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", help="The file with the backup's secret key, unless the server already has that key.", metavar="FILE"
+    ),
+]
+Trial = Annotated[
+    bool,
+    typer.Option(
+        "--trial",
+        help="Only test, in a temporary folder next to SRC, whether a server could start with the backup. If SRC is a "
+        "folder, the newest backup in it is tested. The server can keep running.",
+    ),
+]
+
 
 def restore(
-    src: Annotated[
-        Path,
-        typer.Argument(
-            help="A file made by `tidings backup`; with --trial, also a folder of such files.", metavar="SRC"
-        ),
-    ],
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            help="The file with the backup's secret key, unless the server already has that key.",
-            metavar="FILE",
-        ),
-    ] = None,
+    src: Source,
+    key: KeyFile = None,
     force: Annotated[bool, typer.Option("--force", help="Move an existing database aside.")] = False,
-    trial: Annotated[
-        bool,
-        typer.Option(
-            "--trial",
-            help="Only test, in a temporary folder next to SRC, whether a server could start with the backup. If SRC "
-            "is a folder, the newest backup in it is tested. The server can keep running.",
-        ),
-    ] = False,
+    trial: Trial = False,
     data: Data = None,
     database: Database = None,
     config: File = None,

@@ -27,10 +27,7 @@ ANSWER_CHARS_SHOWN = 2_000
 
 def trigger(
     scheme: Annotated[
-        str,
-        typer.Argument(
-            help="The sender, as listed by `tidings schemes`, or @FILE with your own scheme.", metavar="SCHEME"
-        ),
+        str, typer.Argument(help="The sender (see `tidings schemes`), or @FILE with your own scheme.", metavar="SCHEME")
     ],
     to: Annotated[str, typer.Option(help="Send the webhook to this URL instead of printing it.", metavar="URL")] = "",
     type: Annotated[str, typer.Option(help="The type of the event, such as invoice.paid.")] = "",

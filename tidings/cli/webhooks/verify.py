@@ -24,10 +24,7 @@ def verify(
         str, typer.Argument(help="A file with the raw HTTP request, or - for stdin.", metavar="[FILE]")
     ] = "-",
     scheme: Annotated[
-        str,
-        typer.Option(
-            help="The sender, as listed by `tidings schemes`, or @FILE with your own scheme.", metavar="SCHEME"
-        ),
+        str, typer.Option(help="The sender (see `tidings schemes`), or @FILE with your own scheme.", metavar="SCHEME")
     ] = "tidings",
     secret: Secrets = None,
     secret_file: SecretFile = None,
@@ -67,8 +64,7 @@ def verify(
         _tell(known.title or "this sender", len(secrets), verdict, handshake)
     if not accepted and not secrets and (example := schemes.example_secret(known)):
         advice = (
-            "No secret was given. To verify what `tidings trigger` signs without a secret, use: "
-            f"--secret {quote(example)}"
+            f"No secret was given. To verify what `tidings trigger` signs by default, use: --secret {quote(example)}"
         )
         typer.echo(advice, err=True)
     if not accepted:
