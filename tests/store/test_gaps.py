@@ -156,7 +156,7 @@ def test_a_server_whose_database_goes_back_under_it_ends(
     postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     with pytest.raises(Lost):
         db.query("SELECT 1", {})
-    with pytest.raises(Superseded, match="went back in time: it ends 7 events before"):
+    with pytest.raises(Superseded, match=r"went back in time.* lacks events .*\(7\)"):
         db.query("SELECT 1", {})
     db.close()
     engine.close()

@@ -172,8 +172,8 @@ def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = N
     if (holder.claimed or holder.reached) and (head := _ask(conn, _HEAD, [])) < holder.reached:
         conn.close()
         holder.superseded = Superseded(
-            f"the database went back in time: it ends {holder.reached - head} events before the last that this server "
-            "knows to be stored, as after a restore to an earlier moment; start this one again"
+            "the database went back in time, as after a restore to an earlier moment: it lacks events that this server "
+            f"knows to be stored ({holder.reached - head}); start this server again"
         )
         raise holder.superseded
     for name, seconds in TIMEOUTS.items():
