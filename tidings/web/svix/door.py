@@ -47,7 +47,7 @@ ELSEWHERE = {
         "app/X/msg/X/attempt/X/content",
     ),
     "bulk replays": ("app/X/endpoint/X/bulk-replay", "app/X/endpoint/X/replay-missing"),
-    "other calls about tokens": ("auth",),
+    "all calls about tokens": ("auth",),
 }
 """Paths that Svix's SDKs can call and this door does not offer, by their names in docs/howto/from-svix.md. X: an id."""
 _ELSEWHERE = re.compile(
