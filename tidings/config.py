@@ -1,4 +1,4 @@
-"""`tidings.yaml`: the one file of an installation. YAML 1.2; unknown keys are refused with line and column."""
+"""`tidings.yaml`: the one file of an installation. YAML 1.2; unknown keys are refused, with line and column numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ DEFAULT_PATH = "tidings.yaml"
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",
     "collections": "Collections by name, each with its declaration.",
-    "connections": "Connections to other systems, by name: `base`, `auth`, and limits that their links share.",
+    "connections": (
+        "Connections to other systems, by name, each with its `base`, its `auth`, and the limits that its links share."
+    ),
     "links": (
         "Links by name. A link with `when: {event: ...}` edits an item or calls another system; one with "
         "`when: {hook: ...}` declares a URL for another system's webhooks; one with `when: {form: ...}` declares a "
@@ -95,7 +97,7 @@ def read_config(path: Path) -> Config:
         text = raw.decode()
     except UnicodeDecodeError as wrong:
         place = _place_after(path, raw[: wrong.start].decode())
-        raise SettingsError(f"{place}: this is not UTF-8 text. Save the file as UTF-8.") from None
+        raise SettingsError(f"{place}: this is not valid UTF-8. Save the file as UTF-8.") from None
     return _read(text, path)
 
 

@@ -78,7 +78,7 @@ SETTINGS: tuple[Setting, ...] = (
         str,
         "",
         "With `join` or `workers`: the URL at which the other servers reach this one, such as `http://10.0.0.5:8080`. "
-        "The default is made from `host` and `port`; if the server listens on all addresses, the machine's name is "
+        "The default is derived from `host` and `port`; if the server listens on all addresses, the machine's name is "
         "used instead of `host`. Worker 1 is reached at the next port, worker 2 at the port after that, and so on.",
     ),
     Setting(
@@ -138,7 +138,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         1_048_576,
         "The maximum size, in bytes, of the body of a request to a hook, both before and after decompression. A hook's "
-        "`max_bytes` can lower the limit. While a body of many megabytes is being stored, other writes wait.",
+        "`max_bytes` can set a lower limit. While a body of many megabytes is being stored, other writes wait.",
     ),
     Setting("max_batch_bytes", int, 16_777_216, "The maximum size, in bytes, of the body of a batch."),
     Setting(
@@ -210,7 +210,7 @@ SETTINGS: tuple[Setting, ...] = (
         "cors_origins",
         str,
         "",
-        "The origins whose pages may read responses in a browser, such as `https://app.example.com`; `*` allows all "
+        "The origins, such as `https://app.example.com`, whose pages may read responses in a browser; `*` allows all "
         "origins. A key can allow further origins.",
         several=True,
     ),

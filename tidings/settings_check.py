@@ -139,8 +139,7 @@ def _workers(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.node_url and not _PORT.search(settings.node_url):
         yield (
             "node_url",
-            "`node_url` must have a port if there are workers, as in http://10.0.0.5:8080: worker 1 then has port "
-            "8081.",
+            "With `workers`, `node_url` must include a port, as in http://10.0.0.5:8080; worker 1 then uses port 8081.",
         )
 
 

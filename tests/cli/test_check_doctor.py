@@ -117,7 +117,7 @@ def test_check_says_what_is_declared(read: Read, run: Run, tmp_path: Path) -> No
 def test_check_refuses_files_that_are_not_text(run: Run, tmp_path: Path) -> None:
     assert "cannot be read" in run("check", "none.yaml").stderr
     (tmp_path / "x.yaml").write_bytes("# ü\n# ü ".encode() + b"\xff\xfe\x00")
-    assert "line 2, column 5: this is not UTF-8 text" in run("check", str(tmp_path / "x.yaml")).stderr
+    assert "line 2, column 5: this is not valid UTF-8" in run("check", str(tmp_path / "x.yaml")).stderr
     (tmp_path / "x.yaml").write_text("# nothing yet\n")
     assert run("check", str(tmp_path / "x.yaml")).exit_code == 0
 

@@ -260,7 +260,8 @@ def test_publishing_an_id_again_says_that_it_may_be_a_repeat(run: Run) -> None:
     for _ in range(2):
         said = run("publish", "a.b", "--data", "{}", "--id", "once")
         assert (
-            said.stdout == "once is published. If an event with this id was already stored, nothing was sent again.\n"
+            said.stdout
+            == "once is published. If an event with this id had already been stored, it was not sent again.\n"
         )
 
 

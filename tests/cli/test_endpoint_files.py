@@ -25,7 +25,7 @@ def test_certificates_are_read_from_files(read: Any, run: Run, tmp_path: Path) -
     same = run("endpoints", "create", URL, "--ca", "ca", "--client-certificate", "both", "--once")
     assert "is already registered" in same.stdout, same.output
     other = run("endpoints", "create", URL, "--ca", "us", "--once")
-    assert "different values of ca" in other.stderr
+    assert "different values for ca" in other.stderr
     assert read("endpoints", "edit", made["id"], "--client-certificate", "both")["revision"] == 1
     taken = read("endpoints", "edit", made["id"], "--set", "client_certificate=null")
     assert taken["client_certificate"] is None and taken["ca"] == made["ca"]

@@ -185,7 +185,7 @@ def test_an_event_is_published_and_sent_to_one_endpoint_again(operator: Visitor,
     assert "1.10" in page
     assert operator.send("/events", type="dishes.cold", data="{").status == 400
     page = operator.act(f"/events/{ids['event']}/send", endpoint=ids["endpoint"])
-    assert "It is being sent again." in page
+    assert "The event is being sent again." in page
 
 
 def test_an_item_is_edited_and_its_event_is_in_its_history(operator: Visitor, api: Api, ids: dict[str, str]) -> None:

@@ -257,7 +257,7 @@ def test_the_servers_process_is_judged_and_not_the_doctors(server: TestServer, t
     assert found["user"].state == ("fail" if os.geteuid() == 0 else "ok")
     assert "writes a line for each step" in found["log"].detail
     [absent, *_] = service.look_at_service(settings_of(tmp_path))
-    assert "No server uses" in absent.detail
+    assert "No server is using" in absent.detail
 
 
 def test_an_interpreter_in_a_home_folder_is_named(tmp_path: Path) -> None:

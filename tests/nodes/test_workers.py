@@ -41,7 +41,7 @@ SIGNED = hmac.digest(b"secret", b"{}", "sha256").hex()
             {"database": DATABASE, "port": 65_534},
             "`port` must be at most 65533, since the 2 workers use the ports after it",
         ),
-        ({"database": DATABASE, "node_url": "http://a"}, "`node_url` must have a port if there are workers"),
+        ({"database": DATABASE, "node_url": "http://a"}, "With `workers`, `node_url` must include a port"),
         ({"database": DATABASE, "join": True}, "`join` requires `secret_key`"),
     ],
 )

@@ -15,7 +15,7 @@ HookName = Annotated[
     str | None,
     typer.Option(
         "--hook",
-        help="Forward the requests that the hook with this path or id receives, unchanged, instead of posting events.",
+        help="Instead of posting events, forward the requests that the hook with this path or id receives, unchanged.",
         metavar="HOOK",
     ),
 ]
@@ -23,8 +23,8 @@ Types = Annotated[
     list[str] | None,
     typer.Option(
         help=(
-            "Post only events of this type or pattern, such as 'tasks.*'; repeat for more. With --hook: forward only "
-            "requests that became such events."
+            "Post only events of this type or pattern, such as 'tasks.*'; with --hook, forward only requests that "
+            "became such events. Repeat for more."
         ),
         metavar="PATTERN",
     ),
@@ -41,8 +41,8 @@ After = Annotated[
 From = Annotated[
     str | None,
     typer.Option(
-        help="With --hook: first forward the requests that were received earlier, from this time on. Pass a time such "
-        "as 2026-11-21T01:02:03Z, or an age such as 2h.",
+        help="With --hook: first forward the requests that have arrived since this time. Pass a time such as "
+        "2026-11-21T01:02:03Z, or an age such as 2h.",
         metavar="TIME",
     ),
 ]

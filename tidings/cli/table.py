@@ -28,14 +28,14 @@ class Command:
 
 COMMANDS = (
     Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
-    Command("check", "local.check", SERVER, "Check the settings and declarations, and show what `serve` uses."),
+    Command("check", "local.check", SERVER, "Check the settings and declarations, and show what `serve` would use."),
     Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and so on match a file."),
     Command("status", "local.status", SERVER, "Say in one sentence whether something needs attention, and why."),
     Command("tallies", "standing.tallies", SERVER, "Show the results of delivery attempts, by minute or hour."),
     Command("console", "local.console", SERVER, "Print a link that opens the console in a browser, signed in."),
     Command("acts", "standing.acts", SERVER, "List who changed what, newest first."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
-    Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
+    Command("backup", "local.backup", SERVER, "Copy the database while the server is running, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
     Command("move", "local.move", SERVER, "Move the data from SQLite to PostgreSQL."),
     Command("login", "login", CALLS, "Store a server's URL and a key for the commands that call it."),

@@ -176,7 +176,7 @@ class AsyncLinkCalls:
         return self._client.pages("/v1/links", **query)
 
     async def get(self, name: str, **query: Any) -> Json:
-        """One link. `counts=True` also returns how many deliveries wait for it."""
+        """One link. `counts=True` also returns how many deliveries are waiting for it."""
         return object_of(await self._client.send(calls.read(calls.at("links", name), **query)))
 
     async def put(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:

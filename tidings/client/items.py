@@ -171,7 +171,7 @@ class LinkCalls:
         return self._client.pages("/v1/links", **query)
 
     def get(self, name: str, **query: Any) -> Json:
-        """One link. `counts=True` also returns how many deliveries wait for it."""
+        """One link. `counts=True` also returns how many deliveries are waiting for it."""
         return object_of(self._client.send(calls.read(calls.at("links", name), **query)))
 
     def put(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:

@@ -36,7 +36,7 @@ def link(
     frame_origin: Annotated[
         list[str] | None,
         typer.Option(
-            help="An origin whose pages may show the portal in a frame, such as https://app.example.com; repeat for "
+            help="An origin, such as https://app.example.com, whose pages may show the portal in a frame; repeat for "
             "more.",
             metavar="ORIGIN",
         ),

@@ -1,4 +1,4 @@
-"""`tidings backup DEST`: copy the database while the server runs, check the copy, and say where the key is."""
+"""`tidings backup DEST`: copy the database while the server is running, check the copy, and say where the key is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Data = Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")]
 Database = Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")]
 File = Annotated[
-    str | None, typer.Option(help="The settings file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.", metavar="FILE")
+    str | None,
+    typer.Option(help="The settings file; default: $TIDINGS_CONFIG, or else ./tidings.yaml.", metavar="FILE"),
 ]
 
 Keep = Annotated[
@@ -60,7 +61,7 @@ def backup(
     config: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the database while the server runs, and check the copy.
+    """Copy the database while the server is running, and check the copy.
 
     The copy shows the database at a single moment; the server continues to accept writes in the meantime. The copy
     gets its final name once it is complete, checked and on disk. It does not contain the secret key: --with-key writes
@@ -274,7 +275,7 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
         "backup tools; this command made no backup."
     )
     typer.echo(
-        "\nTo copy the database at a single moment while the server runs, and check that the copy is readable:\n"
+        "\nTo copy the database at a single moment while the server is running, and check that the copy is readable:\n"
     )
     typer.echo("".join(f"  {line}\n" for line in dump))
     typer.echo(

@@ -29,7 +29,8 @@ KINDS = ("collections", "connections", "links", "hooks", "forms")
 
 def check(
     file: Annotated[
-        str | None, typer.Argument(help="The settings file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.")
+        str | None,
+        typer.Argument(help="The settings file; default: $TIDINGS_CONFIG, or else ./tidings.yaml."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

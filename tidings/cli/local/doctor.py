@@ -33,7 +33,7 @@ def doctor(
     database: Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")] = None,
     config: Annotated[
         str | None,
-        typer.Option(help="The settings file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.", metavar="FILE"),
+        typer.Option(help="The settings file; default: $TIDINGS_CONFIG, or else ./tidings.yaml.", metavar="FILE"),
     ] = None,
     url: Url = None,
     key: Key = "",

@@ -53,10 +53,10 @@ def look_at_machine() -> Iterator[Finding]:
             f"LimitNOFILE=65536 in the systemd unit."
         )
         yield Finding(
-            state, "files", f"Only {files} files can be open at a time, and each connection counts as one. {advice}"
+            state, "files", f"Only {files} files can be open at once, and each connection counts as one. {advice}"
         )
     else:
-        yield Finding("ok", "files", f"{files} files can be open at a time.")
+        yield Finding("ok", "files", f"The process can have {files} files open at once.")
     if time.time() < CLOCK_BEGINS:
         yield Finding(
             "fail",
@@ -200,7 +200,8 @@ def _schema(db: Db | SqliteFile) -> Finding:
         ends = [name for name, adds in found.missing.items() if not adds]
         said += f" The next start will apply these migrations: {', '.join(found.missing)}. "
         said += (
-            f"After that, versions of Tidings without {ends[-1]} cannot start on this database: make a backup first."
+            f"After that, versions of Tidings without the migration {ends[-1]} cannot start on this database: make a "
+            "backup first."
             if ends
             else "After that, older versions of Tidings can still run with the schema."
         )

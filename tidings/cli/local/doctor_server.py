@@ -195,4 +195,4 @@ def _shares(client: Client) -> Iterator[Finding]:
         else:
             yield Finding("warn", "share", f"The tenant {each['tenant']} {said}. This delays only that tenant.")
     if not over:
-        yield Finding("ok", "shares", "No tenant has used up its share of common resources.")
+        yield Finding("ok", "shares", "No tenant has used up its share of the resources that tenants share.")

@@ -51,7 +51,7 @@ def test(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Test whether the other system can be reached and accepts the credentials. Nothing is changed there.
+    """Test whether a connection's system can be reached and accepts the credentials. Nothing is changed there.
 
     The exit status is 1 if the system cannot be reached, or does not accept the credentials.
     """

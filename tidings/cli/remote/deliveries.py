@@ -121,7 +121,7 @@ def retry(
     narrowing: Filter,
     dry_run: DryRun = False,
 ) -> None:
-    """Retry a delivery now, or all that match the options, with a fresh schedule of attempts.
+    """Retry one delivery, or all deliveries that match the options, now and with a fresh schedule of attempts.
 
     A delivery that had already succeeded is sent again. Deliveries that the options select are counted first;
     then the server retries them as a durable job.
@@ -153,7 +153,7 @@ def cancel(
     body: Filter,
     dry_run: DryRun = False,
 ) -> None:
-    """Cancel a delivery, or all waiting ones that match the options, so that they are not attempted again."""
+    """Cancel a delivery, or all waiting deliveries that match the options, so that they are not attempted again."""
     if id is None:
         if not body:
             raise ValueError("Pass a delivery's id, or options such as --endpoint.")

@@ -120,7 +120,7 @@ def create(
     once: Annotated[
         bool,
         typer.Option(
-            "--once", help="If this URL is already registered, show that endpoint instead of creating another."
+            "--once", help="If an endpoint with this URL already exists, show it instead of creating another."
         ),
     ] = False,
 ) -> None:
@@ -284,7 +284,7 @@ def _check_same(endpoint: Json, options: Json) -> None:
     differ = [name for name, value in wanted.items() if shown.get(name) != value]
     if differ:
         raise ValueError(
-            f"{endpoint['id']} already has this URL, but with different values of {', '.join(differ)}. To register a "
+            f"{endpoint['id']} already has this URL, but with different values for {', '.join(differ)}. To register a "
             f"second endpoint, omit --once. To change this one, run: tidings endpoints edit {endpoint['id']} ..."
         )
 

@@ -43,7 +43,7 @@ def create(
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(
-            help="An origin whose pages may use the key, such as https://app.example.com; repeat for more.",
+            help="An origin, such as https://app.example.com, whose pages may use the key; repeat for more.",
             metavar="ORIGIN",
         ),
     ] = None,
@@ -78,7 +78,7 @@ def list_keys(out: Session, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("revoke")
 @calling
 def revoke(out: Session, id: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
-    """Revoke a key. It is refused from then on."""
+    """Revoke a key. Calls with this key are refused from then on."""
     out.client.revoke_key(id)
     out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
 

@@ -93,7 +93,7 @@ def runs(out: Session, name: Name, limit: Limit = RUNS_LIMIT) -> None:
     latest = islice(out.client.deliveries(link=name, limit=min(limit, PAGE_MAX)), limit)
     found = [out.client.delivery(each["id"]) for each in latest]
     columns = {"time": "time", "event": "event_id", "state": "state", "attempts": "attempts", "what": "what"}
-    nothing = f"{name} has not acted yet. A link acts only on events that happen after the link was declared."
+    nothing = f"{name} has not acted yet. A link acts only on events that happen after the link is declared."
     out.answer(found, lambda: out.table([_run(each, link) for each in found], columns, nothing))
 
 
@@ -139,7 +139,7 @@ def reset(
     """Reset a link that polls. Its next run reads all records again, and emits the differences."""
     done = out.client.links.reset(name, mirror=mirror, kept=forget_kept, subject=subject)
     records = f"; {counted(done['records'], 'record was', 'records were')} deleted" if mirror else ""
-    said = f"{name} will read everything again at its next run{records}."
+    said = f"{name} will read everything again in its next run{records}."
     if forget_kept:
         said = f"The values that {name} kept for {counted(done['kept'], 'subject', 'subjects')} were deleted."
     out.answer(done, lambda: out.say(said))
@@ -235,7 +235,7 @@ def _why_not_yet(delivery: Json, link: Json) -> str | None:
         return None
     if link["state"] == "paused":
         return f"The link is paused: {link['reason']}"
-    waits = "It is waiting for an earlier delivery to end." if delivery["held"] else None
+    waits = "This delivery is waiting for an earlier one to end." if delivery["held"] else None
     return link["health"].get("held") or waits
 
 

@@ -66,7 +66,7 @@ def publish(
             fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
             accepted = out.client.send(calls.create("/v1/events", calls.event_text(fields, text)))
             # The server's response to a repeat is the same, so that a retry is safe.
-            again = "" if id is None else " If an event with this id was already stored, nothing was sent again."
+            again = "" if id is None else " If an event with this id had already been stored, it was not sent again."
             out.answer(accepted, lambda: out.say(f"{accepted['id']} is published.{again}"))
         elif example or any(each is not None for each in (type, data, subject, id, time, tenant)):
             raise ValueError(

@@ -30,7 +30,7 @@ def replay(
     failed: Annotated[
         bool, typer.Option("--failed", help="Send only failed deliveries again; by default, all events are sent.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show how many deliveries would be sent.")] = False,
 ) -> None:
     """Resend a time range of events to an endpoint or link.
 

@@ -20,7 +20,7 @@ CHANGED_CHARS_MAX = 100
 def acts(
     out: Session,
     about: Annotated[str | None, typer.Option(help="Show only changes to the object with this id or name.")] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Show only changes made with the key with this id.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Show only changes made with this key (its id).")] = None,
     operation: Annotated[
         str | None, typer.Option(help="Show only changes made by this operation, such as edit_endpoint.")
     ] = None,

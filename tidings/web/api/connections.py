@@ -129,9 +129,9 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Test whether a connection reaches the other system, and whether its credentials are accepted",
         help=(
             "If the connection uses access tokens and has no valid one, a new token is requested. Then a single "
-            "test request is sent: a GET of `path` if the body has a `path`, otherwise a HEAD of `base`. On a mail "
-            "server, the test logs in but sends no mail. The test is not a delivery, and it does not count towards "
-            "`rate`."
+            "test request is sent: a GET of `path` if the body has a `path`, otherwise a HEAD of `base`. For a "
+            "connection to a mail server, the test logs in but sends no mail. The test is not a delivery, and it "
+            "does not count towards `rate`."
         ),
         handler=test_connection,
         tag=TAG,

@@ -155,8 +155,8 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.edits(
         edit_hook,
         summary="Change a hook",
-        help="`secrets` replaces all secrets of the hook: while a sender rotates its secret, send both the new and "
-        "the old one.",
+        help="`secrets` replaces all secrets of the hook: while a sender is rotating its secret, send both the "
+        "new and the old one.",
         request=HookPatch,
         example={"secrets": ["the new one", "the old one"]},
     ),

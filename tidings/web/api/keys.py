@@ -114,8 +114,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Revoke a key",
         help=(
             "The revoked key is refused from the next request on. The key's entry is kept, with the time of the "
-            "revocation. Your key can revoke only itself and keys that it could have made, that is, keys whose "
-            "scopes, permits and tenant are within its own."
+            "revocation. Your key can revoke only itself and keys that it could have created, that is, keys "
+            "whose scopes, permits and tenant do not go beyond those of your key."
         ),
         handler=delete_key,
         tag=TAG,

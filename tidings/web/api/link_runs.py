@@ -74,8 +74,9 @@ OPERATIONS: tuple[Operation, ...] = (
         at_sender=True,
         whole=True,
         summary="Run a link with a timer immediately",
-        help="The link emits the same event as when it is due, and the call returns this event. The link's schedule "
-        "does not change. A link never has two runs at once: the call is refused until the previous run has ended.",
+        help="The link emits the event that it would emit if it were due, and the call returns this event. The link's "
+        "schedule does not change. A link never has two runs at once: the call is refused until the previous run has "
+        "ended.",
         idempotent_key=True,
         status=202,
         response=Accepted,
@@ -89,7 +90,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help="The link's next run starts from the beginning and reads everything. Records that still match the "
         "link's mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the mirror "
         "are deleted too, and the next run emits every record as created. With `kept`, the poll is not reset; "
-        "instead, the values that the link kept from responses are deleted. Links through the same connection share "
+        "instead, the values that the link kept from responses are deleted. Links that use the same connection share "
         "these values.",
         idempotent_key=True,
         request=LinkReset,
@@ -105,7 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Read the values that a link has kept for a subject",
         help=(
             "The response has the values that the link's `keep` stored for this subject; in templates, they are "
-            "called `mine`. Links through the same connection share these values."
+            "called `mine`. Links that use the same connection share these values."
         ),
         handler=get_kept,
         tag="Links",

@@ -225,8 +225,8 @@ EXAMPLE: dict[str, Any] = {
 COUNTS = Parameter(
     name="counts",
     schema={"type": "boolean"},
-    help="Also return `waiting`, the number of deliveries waiting for the link, and, if it has a timer, when it is "
-    "next due.",
+    help="Also return `waiting` (the number of deliveries waiting for the link) and, if the link has a timer, when its "
+    "next run is due.",
 )
 NOUN = Noun(name="link", path="/v1/links/{name}", tag=TAG, view=LinkView)
 OPERATIONS: tuple[Operation, ...] = (

@@ -89,8 +89,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="replays:write",
         summary="Send the events of a time range again, to an endpoint or through a link",
         help=(
-            "With `which: failed`, the dead deliveries of the range are retried; with `which: all`, every event of "
-            "the range that the endpoint or link selects today gets a new delivery. The `webhook-id` stays the "
+            "With `which: failed`, the dead deliveries in the range are retried; with `which: all`, every event in "
+            "the range that the endpoint or link currently selects gets a new delivery. The `webhook-id` stays the "
             "same, so receivers can recognize duplicates. A link repeats its edits and calls with the values of the "
             "old events, so later edits of an item are overwritten. With `dry_run`, nothing is started; the "
             "response has status 200 and shows how many deliveries would be sent."

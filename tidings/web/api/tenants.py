@@ -92,6 +92,6 @@ OPERATIONS: tuple[Operation, ...] = (
         delete_tenant,
         summary="Delete a tenant",
         help="The call is refused with 409 while the tenant has endpoints or keys. The tenant's events are kept; its "
-        "portal links are ended.",
+        "portal links are revoked.",
     ),
 )

@@ -54,7 +54,7 @@ class Ticket(msgspec.Struct, frozen=True):
         for name in given:
             if name not in WITH_TICKET:
                 raise _not_together(
-                    name, f"`{name}` cannot be combined with a ticket: set it when you make the ticket."
+                    name, f"`{name}` cannot be combined with a ticket: set it when you create the ticket."
                 )
         return self.query | {name: value for name, value in given.items() if name != PARAMETER}
 
@@ -95,9 +95,9 @@ class Tickets:
             raise Unauthorized(_REFUSED, code="ticket_not_valid")
         key = self._catalog.now.keys.get(content.key)
         if key is None or key.revoked is not None or key.hash[:_HASH_CHARS] != content.hash:
-            raise Unauthorized("The key of this ticket was revoked.", code="ticket_not_valid")
+            raise Unauthorized("The key that created this ticket was revoked.", code="ticket_not_valid")
         if key.expires is not None and key.expires <= self._clock.now():
-            raise Unauthorized("The key of this ticket has expired.", code="ticket_not_valid")
+            raise Unauthorized("The key that created this ticket has expired.", code="ticket_not_valid")
         return Ticket(key, content.query)
 
     def _content(self, text: str) -> _Content | None:

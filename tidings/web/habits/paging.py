@@ -47,7 +47,7 @@ PAGING: tuple[Parameter, ...] = (
     Parameter(
         name="cursor",
         schema={"type": "string", "description": "a cursor from this server", **CURSOR},
-        help="The cursor to continue from: `next_cursor` of the previous page, with the same filters and the same "
+        help="The cursor to continue from: the `next_cursor` of the previous page, with the same filters and the same "
         "`sort`.",
     ),
 )
@@ -135,13 +135,13 @@ class SortedPage(Generic[T]):
         return [each for each in ordered if _is_after(each, self._orders, after)]
 
 
-NO_CURSOR = "This cursor is not from this server. Send `next_cursor` of the previous page."
+NO_CURSOR = "This cursor is not from this server. Send the `next_cursor` of the previous page."
 OF_ANOTHER_QUERY = (
     "This cursor belongs to another query. Send the same filters and the same `sort` as for the previous page."
 )
 OF_THE_FEED = (
     "This cursor is from a response to a request with `after`, or from a stream: send it to GET /v1/events as "
-    "`after`. `cursor` takes `next_cursor` of the previous page."
+    "`after`. `cursor` takes the `next_cursor` of the previous page."
 )
 
 

@@ -228,7 +228,7 @@ class ItemMenu:
             summary=f"Change many {self._name}, all or none",
             help=(
                 "A batch has up to 1,000 operations, which are carried out in the given order in one transaction. If "
-                "one is refused, all are."
+                "one operation is refused, none of them takes effect."
             ),
             handler=self._door.batch,
             idempotent_key=True,

@@ -25,7 +25,7 @@ def _tenant(help: str) -> Parameter:
 OF_TENANT = _tenant("Return only items of this tenant; empty for items without a tenant.")
 FOUND_WITH_TENANT = _tenant("The item's tenant; empty for none. Required if several items have this id.")
 IN_BATCH_TENANT = _tenant(
-    "The tenant of these items, including new ones; empty for none. Required if several items share an id."
+    "The tenant of all items in the batch, including new ones; empty for none. Required if several items share an id."
 )
 MADE_FOR_TENANT = _tenant("The tenant of the new item; empty or omitted for none.")
 _WORDS: dict[str, str] = {

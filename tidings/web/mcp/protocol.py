@@ -154,7 +154,10 @@ async def _called(
         return _content(msgspec.json.encode(problem.problem(wrong, request.request_id)), is_error=True)
     except Exception:
         log.exception("%s the tool %s failed", request.request_id, name, extra={"request_id": request.request_id})
-        raise _Wrong(INTERNAL, f"The server has failed. Its log has the details under {request.request_id}.") from None
+        said = (
+            f"An internal error occurred. The server's log has the details under the request id {request.request_id}."
+        )
+        raise _Wrong(INTERNAL, said) from None
     body = answer.body
     return _content(b"Done." if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body))
 

@@ -98,8 +98,8 @@ _ATTRIBUTES: dict[str, Schema] = {
         "description": "A regular expression without look-around.",
     },
     "format": {"enum": [*FORMATS, None]},
-    "max_digits": _digits(1, "The maximum number of digits of a decimal."),
-    "scale": _digits(0, "The maximum number of a decimal's digits after the decimal point."),
+    "max_digits": _digits(1, "For a decimal: the maximum number of digits."),
+    "scale": _digits(0, "For a decimal: the maximum number of digits after the decimal point."),
     "values": _VALUES,
     "to": _TO,
     "schema": {
@@ -259,7 +259,7 @@ _LINK: dict[str, Schema] = {
             timeout_seconds={"type": "number", "minimum": 0.1, "maximum": 120},
             pages={
                 "type": "object",
-                "description": "How to request further pages: `next`, or the parts of the request that change.",
+                "description": "Further pages: `next` (a URL template), or the parts of the request that change.",
             },
             empty={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 200, "maximum": 499}},
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
@@ -272,16 +272,16 @@ _LINK: dict[str, Schema] = {
             via={"type": "string", **CONNECTION, "description": "The connection to the mail server."},
             to={"description": "One address, or a list of them."},
             subject=_TEMPLATE,
-            text=_TEMPLATE | {"description": "The mail as plain text."},
-            html=_TEMPLATE | {"description": "The mail as HTML, in which values are escaped."},
+            text=_TEMPLATE | {"description": "The email as plain text."},
+            html=_TEMPLATE | {"description": "The email as HTML, in which values are escaped."},
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
         ),
-        "description": "The mail that the link sends.",
+        "description": "The email that the link sends.",
     },
     "if": _TEMPLATE,
     "once": _TEMPLATE,
     "split": _TEMPLATE
-    | {"description": "A template that yields a list; the link acts on each of its elements, `item`, separately."},
+    | {"description": "A template that yields a list; the link acts on each element (`item` in templates) separately."},
     "emit": {
         **_object(
             "type",

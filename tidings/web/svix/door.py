@@ -139,8 +139,8 @@ class SvixDoor(ApiDoor):
         """Write a refusal as Svix does; returns its status."""
         if isinstance(wrong, NotFound) and operation is None and _ELSEWHERE.fullmatch(at.scope.path):
             wrong = NotOffered(
-                "Tidings does not offer this operation of Svix. docs/reference/svix.md lists the operations that it "
-                "offers."
+                "Tidings does not support this Svix operation. For the supported operations, see "
+                "docs/reference/svix.md."
             )
         return send_refusal(at, wrong, operation, JSON, problems.body_of(operation))
 

@@ -26,7 +26,7 @@ PAGING = (
     Parameter(
         name="iterator",
         schema={"type": "string", "maxLength": 1_000},
-        help="The iterator from another page of the list.",
+        help="The iterator that another page of the list returned.",
     ),
 )
 ORDER = Parameter(

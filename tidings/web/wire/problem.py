@@ -35,7 +35,9 @@ class Internal(TidingsError):
     """Something unexpected happened. The log has it under the request's id; the caller learns nothing else."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"The server has failed. Its log has the details under {request_id}.")
+        super().__init__(
+            f"An internal error occurred. The server's log has the details under the request id {request_id}."
+        )
 
 
 def problem(error: TidingsError, request_id: str) -> Problem:

@@ -200,7 +200,7 @@ def _decoded(text: str) -> str:
     try:
         plain = unquote_to_bytes(text.replace("+", " ")).decode()
     except UnicodeDecodeError:
-        raise Malformed("The query is not UTF-8 after percent-decoding.") from None
+        raise Malformed("After percent-decoding, the query is not valid UTF-8.") from None
     if "\0" in plain:
         raise Malformed("The query contains the character NUL.")
     return plain

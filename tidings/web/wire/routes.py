@@ -42,7 +42,7 @@ class Routes:
         Raises NotFound, NotAllowed (with `Allow`), or Malformed for paths with control characters.
         """
         if _CONTROL.search(path):
-            raise Malformed("The path contains a control character, or is not UTF-8.")
+            raise Malformed("The path contains a control character, or is not valid UTF-8.")
         method = "GET" if method == "HEAD" else method
         fixed = self.fixed.get((method, path))
         if fixed is not None:

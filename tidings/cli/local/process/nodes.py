@@ -56,8 +56,8 @@ def nodes(
     last heard from.
 
     Either one server works alone while the others stand by, or all of them have joined: then one server sends, and the
-    others only take requests in. The command reads the database directly, so no server has to answer. The exit status
-    is 1 if no server works or sends.
+    others only accept requests. The command reads the database directly, so no server has to answer. The exit status
+    is 1 if no server is working or sending.
     """
     if context.invoked_subcommand is not None:
         context.obj = _Given(data, database, config)

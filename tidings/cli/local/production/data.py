@@ -80,7 +80,7 @@ def _backup(kept: BackupRecord, folder: Path, now: Micros) -> Finding:
         return Finding(
             "fail",
             "backup",
-            f"{made}, but no longer exists. Make another backup, and find out what deletes the backups.",
+            f"{made}, but no longer exists. Make another backup, and find out what deleted this one.",
         )
     if file.is_file() and file.stat().st_dev == folder.stat().st_dev:
         return Finding("warn", "backup", f"{made}, but is on the same disk as the data. Copy it to another machine.")
@@ -135,8 +135,8 @@ def _replica(found: Durability) -> Finding:
             "fail",
             "replica",
             "PostgreSQL has no synchronous replica (synchronous_standby_names is empty), so if its disk is lost, "
-            "acknowledged writes are lost too. Set one up (docs/howto/two-servers.md); if the provider keeps the disk "
-            "on several machines, skip this check: --except replica",
+            "acknowledged writes are lost too. Set up a replica (docs/howto/two-servers.md); if the provider keeps "
+            "the disk on several machines, skip this check: --except replica",
         )
     if not found.synchronous:
         names = found.standby_names
@@ -161,7 +161,7 @@ def _key(settings: Settings, kept: BackupRecord, file: Path | None) -> Finding:
             if file is not None and not file.exists():
                 return Finding("fail", "secret", f"{said}: the server will generate a key at its first start.")
             advice = "Restore the file from your copy, or set the variable to the key"
-            return Finding("fail", "secret", f"{said}, but nothing else can decrypt the database's secrets. {advice}.")
+            return Finding("fail", "secret", f"{said}: the database's secrets cannot be decrypted. {advice}.")
         advice = (
             "Run this command with the server's environment variables; with a unit: set -a; . /etc/tidings.env; set +a"
         )

@@ -79,7 +79,7 @@ def look_at_proxy(url: str, key: str, settings: Settings) -> Generator[Finding, 
     yield Finding("ok", "proxy", f"{url} reaches the server.")
     if not key:
         said = (
-            "No key was given, so what the proxy does to calls was not checked. Pass the operator's key in TIDINGS_KEY."
+            "No key was given, so how the proxy handles calls was not checked. Pass the operator's key in TIDINGS_KEY."
         )
         yield Finding("fail", "key", said)
         return True
@@ -170,7 +170,7 @@ def _reached(reply: ClientReply, url: str, settings: Settings) -> str | None:
         )
     if 300 <= reply.status < 400:
         target = reply.headers.get("location", "another URL")
-        return f"{url} redirects to {target}. Pass that URL with --url, and set `public_url` to it."
+        return f"{url} redirects to {target}. Pass the target URL with --url, and set `public_url` to the same URL."
     if reply.status == 401:
         return OWN_LOGIN
     if reply.status == 403:
@@ -184,7 +184,10 @@ def _public_url(seen: dict[str, Any], url: str) -> Finding:
         said = f"`public_url` is not set, so links and Location headers lack the host. Set public_url: {url}"
         return Finding("fail", "public_url", said)
     if told.rstrip("/") != url:
-        said = f"`public_url` is {told}, but the server was reached at {url}. Set it to the URL that callers use."
+        said = (
+            f"`public_url` is {told}, but the server was reached at {url}. Set `public_url` to the URL that callers "
+            "use."
+        )
         return Finding("fail", "public_url", said)
     return Finding("ok", "public_url", f"`public_url` is {told}, the URL that was called.")
 
@@ -196,7 +199,8 @@ def _address(seen: dict[str, Any]) -> Finding:
     if last == MADE_UP or (chain is None and MADE_UP_FORWARDED in (forwarded or "").split(",")[-1]):
         said = (
             "The proxy passes on the caller's own X-Forwarded-For header, so callers can fake their address, and all "
-            "that send no such header seem to have the proxy's. Make it extend or replace the header; nginx: "
+            "callers that send no such header seem to have the proxy's address. Make the proxy extend or replace the "
+            "header; nginx: "
             "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; HAProxy: http-request set-header "
             "X-Forwarded-For %[src]"
         )
@@ -210,7 +214,7 @@ def _address(seen: dict[str, Any]) -> Finding:
     if not seen["connection_trusted"]:
         said = (
             f"The connection is from {peer}, which `trusted_proxies` does not list, so all callers seem to have that "
-            f"address. If it is your proxy's, set trusted_proxies: {peer}"
+            f"address. If this is your proxy's address, set trusted_proxies: {peer}"
         )
         return Finding("fail", "address", said)
     if chain is not None and MADE_UP_FORWARDED in (forwarded or ""):
@@ -315,4 +319,4 @@ def _stream_broke(first: float | None, ended: float) -> str:
             f"No heartbeat arrived on a stream within {STREAM_SECONDS:.0f} s: the proxy buffers the stream. "
             f"{NGINX_STREAM}."
         )
-    return f"The proxy cut off an idle stream after {ended:.1f} s, before the server's heartbeat. {LONGER}."
+    return f"The proxy cut off an idle stream after {ended:.1f} s, before the server sent a heartbeat. {LONGER}."

@@ -30,7 +30,7 @@ def look_at_service(settings: Settings) -> Iterator[Finding]:
     process = server_process(settings.folder)
     if process is None:
         said = (
-            f"No server uses {settings.folder}, so no process was checked. Start the server, and run this command "
+            f"No server is using {settings.folder}, so no process was checked. Start the server, and run this command "
             "again."
         )
         yield Finding("fail", "service", f"{said}{hidden(Path(sys.executable))}")
@@ -105,12 +105,12 @@ def _open_files(process: Path) -> Iterator[Finding]:
         said = f"The server can open only {found[1]} files, and each connection counts as one. {advice}"
         yield Finding("fail", "limit", said)
     else:
-        yield Finding("ok", "limit", f"The server can open {found[1]} files.")
+        yield Finding("ok", "limit", f"The server can have {found[1]} files open at once.")
 
 
 def _clock() -> Finding:
     if sys.platform != "linux":
-        return Finding("ok", "ntp", "Whether a time service keeps the clock synchronized can only be checked on Linux.")
+        return Finding("ok", "ntp", "This command can check only on Linux whether a time service sets the clock.")
     # The kernel knows whether a time service sets the clock. Only the return value is needed, not the structure.
     state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(ADJTIMEX_BYTES))
     if state == TIME_ERROR or state < 0:

@@ -7,7 +7,7 @@ _ENDPOINT = {
     "default.",
     "description": "A description for people.",
     "events": "The event types to send, or patterns such as `orders.*` or `*`. The default is all types.",
-    "filter": "Send only events whose `data` and other members match this pattern. By default, every event matches.",
+    "filter": "Send only events that match this pattern of `data` and other members. By default, every event matches.",
     "headers": "Extra headers for each POST. Their values are encrypted at rest and never shown again.",
     "rate": "The maximum number of POSTs per second; unlimited by default.",
     "max_in_flight": "The maximum number of concurrent POSTs. The actual limit starts at 16, and each success "
@@ -16,8 +16,8 @@ _ENDPOINT = {
     "one at a time, in order; `none`: events are sent in any order.",
     "order_max_age_seconds": "How long a failing event may hold up the events behind it.",
     "batch": "Send several events in one POST.",
-    "body": "The format of the body: `standard`, `cloudevents`, `thin` (only that something happened, without the "
-    "data) or `bare` (only the data).",
+    "body": "The format of the body: `standard`, `cloudevents`, `thin` (without the event's data) or `bare` "
+    "(only the data).",
     "fields": "Paths into `data`: only these parts are sent. By default, everything is sent.",
     "svix_headers": "Also send `svix-id`, `svix-timestamp` and `svix-signature`, for receivers that use Svix's "
     "libraries.",
@@ -26,17 +26,17 @@ _ENDPOINT = {
     "schedule of ten attempts.",
     "give_up_on": "Statuses, or classes of statuses such as `4xx`, that make a delivery dead at once, without "
     "another attempt.",
-    "ca": "The certificate authorities to trust instead of the public ones, as PEM.",
+    "ca": "The certificate authorities to trust instead of the public ones, in PEM format.",
     "client_certificate": "The certificate to present if the endpoint asks for one (mTLS).",
 }
 _BATCH = {
     "max_events": "The maximum number of events in one POST.",
     "max_ms": "How long an event may wait, in milliseconds, for others to join the same POST.",
-    "max_bytes": "The maximum size of the body, in bytes. An event that is larger by itself is sent alone.",
+    "max_bytes": "The maximum size of the body, in bytes. A single event that exceeds this size is sent alone.",
 }
 _CERTIFICATE = {
-    "certificate": "The certificate and its chain, as PEM.",
-    "key": "The certificate's private key, as PEM.",
+    "certificate": "The certificate and its chain, in PEM format.",
+    "key": "The certificate's private key, in PEM format.",
 }
 
 FIELD_HELP: dict[str, dict[str, str]] = {

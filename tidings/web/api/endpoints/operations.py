@@ -219,8 +219,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Change an endpoint",
         help="The body is a merge patch (RFC 7396): omitted members keep their values, and null resets a member to "
         "its default. The change takes effect with the next attempt, even for deliveries that are already waiting. "
-        'In `headers`, `"***"` keeps the stored value. Send `ca` and `client_certificate` as PEM; responses show '
-        "their subject, fingerprint and expiry date.",
+        'In `headers`, `"***"` keeps the stored value. Send `ca` and `client_certificate` in PEM format; responses '
+        "show their subject, fingerprint and expiry date.",
         request=EndpointPatch,
         masked=("ca", "client_certificate"),
         example={"rate": 20, "filter": None},
@@ -269,9 +269,9 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=try_endpoint,
         tag=TAG,
         summary="Send a test event to an endpoint before it is registered",
-        help="Nothing is stored. The body is checked as for a registration. Then one event of type `endpoint.test` "
-        "is sent to the `url` in the body, signed with the `secret` in the body or with a generated one. The "
-        "response shows what came back.",
+        help="Nothing is stored. The body is checked as it would be for a registration. Then one event of type "
+        "`endpoint.test` is sent to the `url` in the body, signed with the `secret` in the body or with a generated "
+        "one. The response shows how the endpoint responded.",
         request=NewEndpoint,
         response=EndpointTrialView,
         example={"url": "https://example.com/hooks"},

@@ -208,12 +208,12 @@ def _start(db: Db, request: Request, after: str) -> int:
 
 
 NOT_OURS = (
-    "This cursor is not from this server, or belongs to another tenant. Send `next_cursor` of the previous "
-    "response, `start`, or `end`."
+    "This cursor is not from this server, or belongs to another tenant. Send `start`, `end`, or the "
+    "`next_cursor` of the previous response."
 )
 OF_A_LIST = (
     "This cursor is from a page of a list: send it as `cursor` to the same list. `after` takes `start`, `end`, or "
-    "`next_cursor` of a response to a request with `after`."
+    "the `next_cursor` of a response to a request with `after`."
 )
 
 
@@ -248,7 +248,7 @@ _CHOOSE = (
     _parameter("time__gte", _TIME, "Return only events whose `time` is this time or later."),
     _parameter("time__lt", _TIME, "Return only events whose `time` is before this time."),
 )
-_AFTER = "The cursor to continue from, `start` for everything that is stored, or `end` for new events only."
+_AFTER = "Where to continue: a cursor, `start` for everything that is stored, or `end` for new events only."
 _STREAMED = (
     *_CHOOSE,
     _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),

@@ -32,7 +32,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "The trail lists the events and deliveries from the first event, through every link, to the last "
             f"delivery, in chronological order, each with its result. The trail has at most {EVENTS_MAX} events; "
-            "`is_cut` is true if there are more."
+            "`is_cut` is true if some were left out."
         ),
         handler=get_trail,
         tag="Events",

@@ -89,7 +89,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/tenants/{id}/portal-links",
         scope="keys:write",
-        summary="Make a portal link, which lets a tenant's people look after their own endpoints",
+        summary="Create a portal link, which lets a tenant's people manage their own endpoints",
         help=(
             "Open the `url` in a browser, or in a frame on a page from one of the `frame_origins`. The `url` can be "
             "opened only once, and is never shown again. A link grants only what your own key may do: with `may: "
@@ -116,8 +116,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/tenants/{id}/portal-links:revoke-all",
         scope="keys:write",
-        summary="End all portal links of a tenant, with their sessions",
-        help="Your key needs the same scopes as for making a link with `may: change`.",
+        summary="Revoke all portal links of a tenant, and end their sessions",
+        help="Your key needs the same scopes as for creating a link with `may: change`.",
         handler=revoke_portal_links,
         tag=TAG,
         response=RevokedLinks,
@@ -138,7 +138,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/v1/portal-links/{id}",
         scope="keys:write",
-        summary="End a portal link and its session",
+        summary="Revoke a portal link, and end its session",
         help=(
             "The link's pages stop working from the next request on. The link's entry is kept for a week. Your key "
             "needs the scopes that the link grants."

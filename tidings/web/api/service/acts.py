@@ -58,7 +58,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "Every operation that changes something is recorded as an act, in the same transaction as the change, "
             "with the key, the time and the operation. If the operation changed the catalogue (endpoints, links, "
-            "keys, tenants, hooks ...), the act also has the members that changed, with their values before and "
+            "keys, tenants, hooks ...), the act also lists the members that changed, with their values before and "
             "after the change, as the API shows them (without secrets). Publishing events and changing items are "
             "not recorded as acts, because each event already records the API key that caused it. The setting "
             "`act_days` determines how long acts are kept."

@@ -155,7 +155,7 @@ class _Collector:
         )
         back = GaugeMetricFamily(
             "tidings_share_tenants_held_back",
-            "Tenants that currently use their full share of a resource, and get no more.",
+            "Tenants that are using their full share of a resource, and so get no more of it.",
             labels=["of"],
         )
         refusals = CounterMetricFamily(
@@ -188,7 +188,7 @@ class _Collector:
         lagging = sum(lane.lagging for lane in lanes)
         yield GaugeMetricFamily(
             "tidings_endpoints_lagging",
-            "Endpoints that lag behind, so that each one's deliveries are read from a separate backlog.",
+            "Endpoints that are lagging behind; the deliveries of each are read from a separate backlog.",
             lagging,
         )
         # Nothing is sent to the others, so their last failure means nothing now.

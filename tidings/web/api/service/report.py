@@ -90,8 +90,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Show what needs attention, since when, for whom, why, and what to do",
         help=(
-            "`state` is `ok`, `attention` (something needs attention, such as an endpoint that fails, a poll that "
-            "failed, a delivery that is dead, or a hook that refuses everything) or `trouble` (the server itself "
+            "`state` is `ok`, `attention` (something needs attention, such as a failing endpoint, a failed poll, a "
+            "dead delivery, or a hook that refuses everything) or `trouble` (the server itself "
             "has a problem). `sentence` sums up the state; `problems` lists up to 20 problems, the worst first. "
             "Counts stop at 1,000. The status is 200 even if the store cannot be read; for a load balancer, use "
             "`/readyz`."

@@ -95,11 +95,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/tallies:links",
         scope="deliveries:read",
-        summary="Show how each endpoint and link did in the last 24 hours, and how many deliveries wait for it",
+        summary="Show how each endpoint and link did in the last 24 hours, and how many deliveries are waiting for it",
         help=(
-            "For each endpoint and link, the response has the success rate and the durations of the last 24 hours, a "
-            "summary of each hour, how many deliveries are waiting (counted up to 1,000), and since when the oldest "
-            "of them has been waiting."
+            "For each endpoint and link, the response contains the success rate and attempt durations over the last "
+            "24 hours, a summary of each hour, the number of waiting deliveries (counted up to 1,000), and how long "
+            "the oldest one has been waiting."
         ),
         handler=list_link_tallies,
         tag=TAG,

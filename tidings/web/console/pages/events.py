@@ -216,18 +216,18 @@ async def send(visit: PageVisit) -> Done:
     had = [each for each in found.deliveries if each.endpoint == endpoint]
     if had:
         await visit.do("retry_delivery", {"id": had[0].id})
-        return Done(to("deliveries", had[0].id), "It is being sent again.")
+        return Done(to("deliveries", had[0].id), "The event is being sent again.")
     since, until = _around(found.created)
     body = {"endpoint_id": endpoint, "since": since, "until": until, "which": "all"}
     counted = await visit.do("create_replay", None, {**body, "dry_run": True})
     if counted.would_send != 1:
         raise Invalid(
-            f"This event can be sent only if it is the only matching event that was stored at its time; there were "
-            f"{counted.would_send:,} matching events. If the endpoint's types or filter exclude this event, change "
-            f"them first; otherwise, replay a time range from the endpoint's page."
+            f"An event can be sent from this page only if exactly one matching event was stored at its time, but there "
+            f"were {counted.would_send:,}. If the endpoint's types or filter exclude this event, change the types or "
+            "the filter first; otherwise, replay a time range from the endpoint's page."
         )
     made = await visit.do("create_replay", None, body)
-    return Done(to("jobs", made.id), "It is being sent.")
+    return Done(to("jobs", made.id), "The event is being sent.")
 
 
 def _around(created: str) -> tuple[str, str]:

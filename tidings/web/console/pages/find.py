@@ -50,9 +50,9 @@ async def find(visit: PageVisit) -> View | Done:
     if len(rows) == 1 and rows[0]["cells"][0]["value"] == short(wanted):
         return Done(rows[0]["to"])
     sentence = (
-        f"{many(len(rows), 'thing')} with {wanted} in {'its' if len(rows) == 1 else 'their'} name."
+        f"{many(len(rows), 'result')} with {wanted} in the name."
         if rows
-        else f"Nothing matches {wanted} among the things that this key can see."
+        else f"Nothing matches {wanted}; only what this key can see was searched."
     )
     return View(
         "list.html",

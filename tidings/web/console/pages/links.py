@@ -175,7 +175,7 @@ async def resume(visit: PageVisit) -> Done:
 async def run(visit: PageVisit) -> Done:
     """Run a link now."""
     made = await visit.do("run_link", visit.path)
-    return Done(to("events", made.id), "The link is running; this is the event of its run.")
+    return Done(to("events", made.id), "The link is running now, for this event.")
 
 
 async def reset(visit: PageVisit) -> Done:

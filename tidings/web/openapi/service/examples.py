@@ -6,7 +6,7 @@ from typing import Any
 
 _THEN, _LATER = "2026-11-21T02:14:03.120Z", "2026-11-21T03:11:08.012Z"
 _ENDPOINT, _DELIVERY = "ep_01m7xv5zj8f6nbxq0w1v2yd3ek", "dlv_01m7xv663afar800000000001s"
-_SENTENCE = f"{_ENDPOINT} (acme) has been failing for 57 min; 1,000+ wait."
+_SENTENCE = f"{_ENDPOINT} (acme) has been failing for 57 min; 1,000+ deliveries are waiting."
 _WHOM = {"endpoint_id": _ENDPOINT, "link": None, "tenant": "acme"}
 _SINCE = {"since": _THEN, "age_seconds": 3424}
 

@@ -57,7 +57,7 @@ async def save_new(visit: PortalVisit) -> PortalView | Next:
         made = await visit.do("create_endpoint", body=body | {"secret": form.secret})
     except (Invalid, Conflict) as wrong:
         return await _form(visit, form, is_new=True, wrong=_sentences(wrong), status=wrong.status)
-    return Next(f"/endpoints/{made.id}", "The endpoint has been added. It gets its events from now on.")
+    return Next(f"/endpoints/{made.id}", "The endpoint has been added. Your events will be sent to it from now on.")
 
 
 async def edit(visit: PortalVisit) -> PortalView:

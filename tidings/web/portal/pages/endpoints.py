@@ -146,7 +146,7 @@ def _needs(bad: list[dict[str, Any]], count: str) -> str:
         whose = "Your endpoint needs attention" if count == "1" else f"1 of {count} endpoints needs attention"
         return f"{whose}: it {says}."
     failing = [row["since"] for row in bad if row["since"]]
-    since = f" The first has been failing since {_utc(min(failing))}." if failing else ""
+    since = f" The first of these endpoints began to fail at {_utc(min(failing))}." if failing else ""
     return f"{len(bad)} of {count} endpoints need attention.{since}"
 
 

@@ -55,13 +55,15 @@ def _may(given: AppPortalAccessIn) -> May:
 
 
 async def expire_all(parts: Parts, request: Request) -> Answer:
-    """End all portal links and tokens of the application."""
+    """Revoke all portal links and tokens of the application."""
     given: ApplicationTokenExpireIn = request.body
     if given.expiry:
-        raise Refused("/expiry", "not_permitted", "Tidings ends tokens at once; leave `expiry` out.")
+        raise Refused("/expiry", "not_permitted", "Tidings revokes tokens at once; leave `expiry` out.")
     if given.session_ids:
         raise Refused(
-            "/sessionIds", "not_permitted", "Tidings always ends all tokens of an application; leave `sessionIds` out."
+            "/sessionIds",
+            "not_permitted",
+            "Tidings always revokes all tokens of an application; leave `sessionIds` out.",
         )
     tenant = application(parts, request)
     await parts.svix.applications.end_tokens(request.caller, tenant.id, parts.writer.call)

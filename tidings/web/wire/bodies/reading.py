@@ -112,7 +112,7 @@ class BodyReader:
             if rate.too_slow(len(piece), time.monotonic() - began):
                 raise TooSlow(
                     f"For {self._least_seconds:g} seconds, the body arrived at less than {LEAST_BYTES_PER_SECOND:,} "
-                    f"bytes per second. Send the part that is ready as a separate file."
+                    f"bytes per second. If the data is still being produced, send the finished part as a separate file."
                 )
             if size > limit:
                 raise _too_large(limit)

@@ -44,8 +44,8 @@ def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
     for index, element in enumerate(elements):
         if len(element) > element_bytes_max:
             detail = (
-                f"Each element of `{listing.member}` can be at most {element_bytes_max:,} bytes long, as when it is "
-                f"sent alone."
+                f"Each element of `{listing.member}` can be at most {element_bytes_max:,} bytes long, which is also "
+                f"the limit for an element that is sent alone."
             )
             place = Place(pointer=f"/{listing.member}/{index}", code="too_large", detail=detail)
             raise TooLarge(detail, errors=[place])

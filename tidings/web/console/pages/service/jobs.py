@@ -93,7 +93,7 @@ async def job(visit: PageVisit) -> View:
     """One job, with its progress."""
     ident = visit.path["id"]
     found = await visit.get("get_replay", {"id": ident})
-    asked = "Stop this job? What the job has already done is not undone."
+    asked = "Stop this job? This does not undo what the job has already done."
     is_running = found.state == "running"
     target = found.link or found.endpoint_id
     where = to("links", found.link) if found.link else to("endpoints", found.endpoint_id) if found.endpoint_id else ""
