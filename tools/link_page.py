@@ -115,7 +115,7 @@ PAGES: dict[str, str] = {
 }
 SIGN = {
     "scheme": "The name of one of the [schemes](schemes.md), or your own scheme.",
-    "secret": "The secret, or the private key in PEM.",
+    "secret": "The secret, or the private key in PEM format.",
     "secrets": "Several secrets, newest first.",
     "settings": "Other values that the scheme requires.",
 }
@@ -147,7 +147,7 @@ MAIL = {
     "subject": "The subject.",
     "text": "The content as plain text.",
     "html": "The content as HTML. Inserted values are escaped.",
-    "in_doubt": "`retry`: send the email again if the server's response is lost. By default, that is not done.",
+    "in_doubt": "`retry`: send the email again if the server's response is lost. By default, it is not sent again.",
 }
 CONNECTION = {
     "base": "The URL that comes before every path.",
@@ -162,8 +162,8 @@ CONNECTION = {
     f"(default {TIMEOUT_SECONDS:g}, up to {TIMEOUT_SECONDS_MAX:g}).",
     "private": "The private addresses that the connection may call: `true` for private and loopback addresses, or a "
     "list of ranges.",
-    "ca": "A certificate authority to trust, in PEM.",
-    "client_certificate": "The certificate to present: `{certificate, key}` in PEM.",
+    "ca": "A certificate authority to trust, in PEM format.",
+    "client_certificate": "The certificate to present: `{certificate, key}` in PEM format.",
 }
 AUTH = {
     "bearer": "A token.",
@@ -179,7 +179,7 @@ OAUTH2 = {
     "secret": "The client's secret.",
     "scope": "The scope to request.",
     "refresh_token": "The first refresh token. If the service rotates it, Tidings stores the new one.",
-    "key": "With `jwt_bearer`: the private key, in PEM.",
+    "key": "With `jwt_bearer`: the private key, in PEM format.",
     "kid": "The key's id.",
     "alg": "The algorithm; by default, it depends on the key.",
     "audience": "The `audience` parameter of the token request; with `jwt_bearer`, the JWT's `aud`.",
@@ -207,7 +207,7 @@ TEST = {
 }
 SEEN = (
     (_named(SCOPE), "every part", "The event. `old` is short for `previous`."),
-    (_named((MINE,)), "calls", "The values that `keep` has kept for the subject."),
+    (_named((MINE,)), "calls", "The values that `keep` has stored for the subject."),
     (_named((ITEM_NAME,)), "links with `split`", "The element."),
     (_named((AUTH_NAME,)), "`headers` and `xml` of a call", "The connection's credentials."),
     (

@@ -98,8 +98,8 @@ def outcomes_page() -> str:
     return page(
         "Outcomes",
         "tidings/model/outcome.py",
-        "The possible outcomes of one attempt to deliver. The list is closed. [What a response means](answers.md)",
-        "shows what happens next.",
+        "The possible outcomes of one attempt to deliver. There are no others.",
+        "[What a response means](answers.md) shows what happens next.",
         "",
         table(("outcome", "meaning"), [(f"`{one.name}`", one.meaning) for one in outcome.OUTCOMES]),
     )
@@ -278,7 +278,7 @@ def reasons_page() -> str:
     return page(
         "Why an endpoint got an event, or did not",
         "tidings/rules/wants.py",
-        "`GET /v1/events/{id}` shows, for each of the tenant's endpoints that did not get the event, the reason.",
+        "For each of the tenant's endpoints that did not get an event, `GET /v1/events/{id}` shows the reason.",
         "Routing and replays use the same list, but a replay also sends events whose reason is `earlier`.",
         "",
         table(("reason", "explanation", "sent anyway"), rows),

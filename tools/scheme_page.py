@@ -74,7 +74,7 @@ def _section(scheme: schemes.Scheme) -> Iterator[str]:
     for what, place in (("Delivery id", scheme.delivery_id), ("Event type", scheme.event_type)):
         if place:
             yield f"* {what}: {place_in_words(place)}."
-    yield f"* Source: {EVIDENCE[scheme.evidence]}: <{scheme.source}>"
+    yield f"* Source: {EVIDENCE[scheme.evidence]}, <{scheme.source}>"
     yield from ("", "```http", *_sample(scheme), "```")
 
 

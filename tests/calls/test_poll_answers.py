@@ -156,7 +156,7 @@ def test_an_empty_list_is_no_reason_to_delete_everything(calls: Calls, source: S
     calls.clock.advance(3600)
     said = (
         "The full read found no records, but the mirror has 3. Nothing was deleted. If the records are really gone, "
-        "set `most` in `sweep` to 1."
+        "set `most: 1` in the link's `sweep`."
     )
     until(lambda: attempts(calls, 1)[0]["reason"] == said, "it is refused")
     assert len(emitted(calls)) == 3

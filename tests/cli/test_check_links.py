@@ -165,7 +165,7 @@ def test_a_malformed_test_is_refused(link: str, test: dict[str, Any], said: str,
         ),
         (
             "{when: {event: a.b}, call: {via: post, get: /a}}",
-            "`call` needs a connection to an HTTP server, which post is not.",
+            "`call` needs a connection to an HTTP server, but post is a connection to a mail server.",
         ),
         ("{when: {event: a.b}, item: {collection: seen, put: a, data: {wo: 1}}}", "There is no field 'wo' in seen."),
         (

@@ -139,7 +139,7 @@ def test_a_link_whose_event_is_refused_for_an_hour_needs_somebody(still: TestSer
         assert health(api)["state"] == "ok"
         clock.advance(200)
         found = problem(api, "link")
-    assert found["sentence"] == "The link chat has been trying one event for 61 min; 1 delivery is waiting."
+    assert found["sentence"] == "The link chat has been retrying the same event for 61 min; 1 delivery is waiting."
     assert found["reason"].startswith("Answered 200, which is a failure according to the link's `ok`.")
     assert found["advice"] == "It is retried. See: tidings links runs chat"
 

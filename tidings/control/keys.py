@@ -107,7 +107,7 @@ class Keys:
             )
         if key.id == OPERATOR:
             raise Conflict(
-                "The operator's key cannot be revoked, so that nobody is locked out. Change it with "
+                "The operator's key cannot be revoked, so that the operator is never locked out. Change it with "
                 "TIDINGS_OPERATOR_KEY."
             )
         now = self._clock.now()

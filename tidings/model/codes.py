@@ -19,7 +19,7 @@ PRECISE: tuple[Precise, ...] = (
     Precise("portal_link_unknown", (401, 404), "There is no such portal link, or its token is wrong."),
     Precise("portal_link_used", (401,), "The portal link was already opened. Each link works only once."),
     Precise("portal_link_expired", (401,), "The portal link was not opened in time."),
-    Precise("portal_session_ended", (401,), "The portal's session has ended, or belongs to another link."),
+    Precise("portal_session_ended", (401,), "The portal's session has ended, or belongs to another portal link."),
     Precise("portal_link_revoked", (401,), "The portal link was revoked."),
     Precise(
         "ticket_not_valid",
@@ -83,7 +83,9 @@ PRECISE: tuple[Precise, ...] = (
     Precise("wrong_value", (422,), "The `Idempotency-Key` is not 1 to 255 visible ASCII characters."),
     Precise("idempotency_key_reused", (422,), "The `Idempotency-Key` was already used for a different request."),
     Precise("import_refused", (422,), "Some lines of the file were refused, so nothing was stored."),
-    Precise("address_limit_reached", (429,), "The IP address has used up its calls for the current time window."),
+    Precise(
+        "address_limit_reached", (429,), "The client's IP address has used up its calls for the current time window."
+    ),
     Precise("too_many_open", (429, 503), "Too many streams, long polls, imports or exports are open."),
 )
 """Every code that a response may have instead of its class's code."""
@@ -99,7 +101,7 @@ OF_PLACES = {
     "conflict": "An event with this id but different content already exists.",
     "contradiction": "Two parts of a declaration contradict each other.",
     "control_character": "The text contains a control character.",
-    "data": "`data` is too large, or not an object.",
+    "data": "`data` is too large, or is not an object.",
     "default": "The default is not valid for its field.",
     "duplicate_key": "The same name appears twice in one object.",
     "empty_range": "The range ends before it begins.",
@@ -128,9 +130,9 @@ OF_PLACES = {
     "not_in_enum": "The value is not one of the allowed values.",
     "not_permitted": "This key or this server does not permit the value.",
     "not_possible_here": "The member cannot be combined with the other given members.",
-    "not_text": "The file is not UTF-8.",
+    "not_text": "The file is not valid UTF-8.",
     "not_together": "Two parameters cannot be combined.",
-    "not_utf8": "The body is not UTF-8.",
+    "not_utf8": "The body is not valid UTF-8.",
     "not_whole": "The number must be whole.",
     "not_with_http": "TLS settings require an `https://` URL.",
     "not_with_order": "`batch` cannot be combined with the order `subject`.",

@@ -270,7 +270,7 @@ def _why(part: Part, value: Any, at: str, meter: Meter) -> str:
             if not inner.fits(member, meter):
                 return _why(inner, member, f"{at}/{escaped(name)}", meter)
     if part.kind == "$or":
-        return f"None of the {len(part.parts)} alternatives of $or matches {_at(at)}."
+        return f"No alternative in $or matches {_at(at)}."
     if part.kind == "$not":
         return f"{_at(at)} matches what $not excludes: {_shown(part.asked)}."
     if value is MISSING:

@@ -145,7 +145,8 @@ def wait_in_words(found: DeliveryDetail, now: Micros) -> str:
         when = "" if is_due else f"; it may be one from {at} UTC on"
         return f"Its {who} is failing, so only probes are sent{when}."
     if because == "asked_to_wait" and not is_due:
-        return f"Its {who} asked for a pause until {at} UTC."
+        asks = "The system that its link calls" if found.link else "Its endpoint"
+        return f"{asks} asked for a pause until {at} UTC."
     return "It is next in line." if is_due else f"The next attempt is at {at} UTC."
 
 

@@ -109,7 +109,7 @@ def in_words(replay: Replay, snapshot: Snapshot) -> str:
     if wanted is None:
         what = "the failed events" if replay.which == "failed" else "all events"
         via = "" if who is None else f", through {who}" if target["link"] else f", to {who}"
-        return f"Send {what} stored from {began} until {ends} again{via}."
+        return f"Resend {what} stored from {began} until {ends}{via}."
     about = [
         None if who is None else f"of {who}",
         replay.tenant and f"of the tenant {replay.tenant}",

@@ -62,8 +62,9 @@ def _of_connection(
         detail = f"There is no connection {what.via[:100]}."
         yield Place(pointer=f"{at}/{part}/via", code="connection_missing", detail=detail)
     elif connection.options.is_mail != (part == "mail"):
-        kind = "a mail server" if part == "mail" else "an HTTP server"
-        detail = f"`{part}` needs a connection to {kind}, which {what.via} is not."
+        kinds = ["an HTTP server", "a mail server"]
+        other, kind = kinds if part == "mail" else reversed(kinds)
+        detail = f"`{part}` needs a connection to {kind}, but {what.via} is a connection to {other}."
         yield Place(pointer=f"{at}/{part}/via", code="wrong_value", detail=detail)
 
 

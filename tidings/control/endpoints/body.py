@@ -265,7 +265,7 @@ def _header(
         if low not in stored:
             yield (
                 "unknown_value",
-                f'"{KEPT}" keeps the stored value of {name}, but there is none. Send the value itself.',
+                f'"{KEPT}" keeps the stored value of {name}, but no value is stored. Send the value itself.',
             )
     elif _BAD_VALUE.search(value):
         yield "control_character", "A header value may not contain line breaks, NUL or other control characters."

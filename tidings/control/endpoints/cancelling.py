@@ -62,8 +62,10 @@ class Cancelling:
     async def cancel_waiting(self, endpoint: AnyLink) -> int:
         """Cancel everything that waits now; returns how many deliveries. Raises Conflict if the link is sending."""
         if endpoint.mode == "enabled":
+            what = f"link {endpoint.name}" if endpoint.name else "endpoint"
             raise Conflict(
-                "The endpoint is enabled, so nothing was missed. Pause it first to cancel its waiting deliveries."
+                f"The {what} is enabled, so it has not missed anything. To cancel its waiting deliveries, pause it "
+                "first."
             )
         await self._quiet(endpoint.num)
         until = await self._writer.call(lambda db: journal.position(db, "delivery"))
@@ -116,7 +118,7 @@ class Cancelling:
         deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
         while (lane := self._deliver.lane(link)) is not None and lane.in_flight:
             if asyncio.get_running_loop().time() > deadline:
-                raise Conflict("Requests to the endpoint are still in flight. Try again in a moment.")
+                raise Conflict("Requests are still in flight. Try again in a moment.")
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         await self._deliver.cancel([])
 

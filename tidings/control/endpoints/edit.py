@@ -253,7 +253,7 @@ class EndpointEdits:
             present = self._present(db, endpoint)
             if present.mode != "enabled":
                 raise Conflict(
-                    f"The endpoint is {present.mode}: {present.reason} Resume it first: otherwise, the test event "
+                    f"The endpoint is {present.mode}: {present.reason} Resume it first; otherwise, the test event "
                     "would only wait."
                 )
             event = self._test_event(present, request_id)

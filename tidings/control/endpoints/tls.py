@@ -24,7 +24,7 @@ def check_whole(document: dict[str, Any], patch: dict[str, Any]) -> None:
     """Raise Refused if a merge patch names no part of a client certificate, or one while the other is not stored."""
     if patch.get("client_certificate") == {} and isinstance(document.get("client_certificate"), dict):
         detail = (
-            "client_certificate contains neither a certificate nor a key. Leave it out to keep the stored one, or "
+            "`client_certificate` contains neither a certificate nor a key. Leave it out to keep the stored one, or "
             "send null to remove it."
         )
         raise Refused("/client_certificate/certificate", "incomplete", detail)

@@ -78,7 +78,7 @@ class TallyReading:
             detail = f"time__gte must be earlier than the end of the range, {moment.to_text(until)}."
             raise Invalid.of_parameter("time__gte", "empty_range", detail)
         if (until - since) // length * (1 if links is None else len(links)) > ROWS_MAX:
-            detail = "This would read too many rows. Request a shorter range, `step=hour`, or a single endpoint."
+            detail = "This request would read too many rows. Choose a shorter range, `step=hour`, or a single endpoint."
             raise Invalid.of_parameter("time__gte", "range_too_large", detail)
         first_hour = since - since % HOUR
 

@@ -51,8 +51,8 @@ def sent_before(rows: Sequence[DeliveryRow]) -> DeliveryRow:
     """The delivery to repeat. Raises Conflict if there is none."""
     if not rows:
         raise Conflict(
-            "When this message was sent, the endpoint did not select it, so the message cannot be sent to the endpoint "
-            "again."
+            "The endpoint did not select this message when it was published, so there is no delivery that could be "
+            "sent again."
         )
     return rows[0]
 

@@ -153,12 +153,13 @@ class Observing:
             if missing and not records and self._rule.sweep_most < 1:
                 detail = f"The full read found no records, but the mirror has {count:,}"
                 return BadRecord(
-                    f"{detail}. Nothing was deleted. If the records are really gone, set `most` in `sweep` to 1."
+                    f"{detail}. Nothing was deleted. If the records are really gone, set `most: 1` in the link's "
+                    "`sweep`."
                 )
             if missing > max(SWEEP_SURE, self._rule.sweep_most * count):
                 detail = f"{missing:,} of {count:,} records were missing, which is more than a full read may delete"
                 return BadRecord(
-                    f"{detail} ({self._rule.sweep_most:.0%}; set by `most` in `sweep`). Nothing was deleted."
+                    f"{detail} ({self._rule.sweep_most:.0%}; `most` in `sweep` sets this limit). Nothing was deleted."
                 )
         gone = mirror.drop_missing(db, which, after, MISSING_PER_STEP)
         last = gone[-1].key if len(gone) == MISSING_PER_STEP else None

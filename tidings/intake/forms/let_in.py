@@ -33,7 +33,7 @@ class RefusedForms:
         """
         form = self._catalog.now.forms.get(receipt.hook)
         if form is None:
-            raise NotFound("The form of this submission was deleted.")
+            raise NotFound("The form that received this submission has been deleted.")
         if receipt.state != "refused":
             raise Conflict("This submission has already been let in.")
         if receipt.reason in WITHOUT_BODY:

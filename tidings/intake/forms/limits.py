@@ -40,7 +40,7 @@ class FormLimits:
         now = self._clock.now()
         if counts.take(client, most, now) > most:
             raise LimitReached(
-                f"Each address may {what} {most:,} times per minute.",
+                f"Each address may {what} at most {most:,} times per minute.",
                 code="address_limit_reached",
                 retry_after_seconds=counts.rest_seconds(now),
             )

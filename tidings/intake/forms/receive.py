@@ -153,7 +153,7 @@ class FormReceiver:
                 form, given, "origin", "The submission came from a page whose origin is not in the form's `origins`."
             )
             raise ForeignOrigin(
-                "This form can be submitted from its own page, and from pages of the origins that the form lists."
+                "This form can be submitted only from its own page, and from pages of the origins that the form lists."
             )
 
     def ready(self, form: Form) -> ReadyForm:

@@ -70,7 +70,7 @@ class SecondLook:
     def _hook(self, receipt: Receipt) -> Hook:
         hook = self._catalog.now.hooks.get(receipt.hook)
         if hook is None:
-            raise NotFound("The hook of this request was deleted.")
+            raise NotFound("The hook that received this request has been deleted.")
         return hook
 
     def _request(self, receipt: Receipt) -> HookRequest:

@@ -218,7 +218,7 @@ class HookReceiver:
             if present is None:
                 return "The hook was deleted."
             if present.secrets:
-                return None if secret in present.secrets else "This hook was given another secret in the meantime."
+                return None if secret in present.secrets else "The hook has been given another secret in the meantime."
             now, revision = self._clock.now(), present.revision + 1
             fresh = msgspec.structs.replace(present, secrets=(secret,), revision=revision, updated=now)
             self._catalog.put_hook(db, fresh)

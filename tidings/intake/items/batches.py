@@ -99,7 +99,7 @@ def _asked(caller: ItemRequest, given: BatchOperation, index: int) -> tuple[Verb
     if given.revision is not msgspec.UNSET:
         if given.op == "create":
             raise _misplaced(
-                f"{at}/revision", "not_possible_here", "A new item has no revision yet. Leave revision out."
+                f"{at}/revision", "not_possible_here", "A new item has no revision yet. Leave `revision` out."
             )
         if given.revision < 1:
             raise _misplaced(f"{at}/revision", "too_small", "Revisions start at 1.")

@@ -318,7 +318,7 @@ def look_up(
         raise _absent(grant, ident)
     if len(found) > 1:
         # Even if one of them has no tenant: after it is deleted, repeating the request would hit another tenant's item.
-        detail = f"Several tenants have an item {ident[:64]}. Pass `tenant` to choose one (empty: no tenant)."
+        detail = f"Several tenants have an item {ident[:64]}. Choose one with `tenant` (empty for no tenant)."
         place = Place(parameter="tenant", code="ambiguous_id", detail=detail)
         raise Conflict(detail, code="ambiguous_id", errors=[place])
     return found[0]

@@ -52,7 +52,7 @@ def check(auth: dict[str, Any], pointer: str, wrong: Places) -> None:
     """Report what is wrong with a declaration."""
     grant = auth.get("oauth2")
     if grant not in GRANTS:
-        wrong.say(f"{pointer}/oauth2", "not_in_enum", f"`oauth2` must be {', '.join(GRANTS)}, not {shown(grant)}.")
+        wrong.say(f"{pointer}/oauth2", "not_in_enum", f"`oauth2` must be {' or '.join(GRANTS)}, not {shown(grant)}.")
         return
     needed = {"client_credentials": ("secret",), "refresh_token": ("refresh_token",), "jwt_bearer": ("key",)}[grant]
     for name in ("token", "id", *needed):

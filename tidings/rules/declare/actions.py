@@ -54,7 +54,7 @@ def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkActio
         return read_mail(given["mail"], pointer, wrong, _names(given))
     else:
         if given.get("emit") is not None:
-            detail = "An edit already publishes an event about its change. Use `emit` only with `call`."
+            detail = "An edit of an item already publishes an event about the change. Use `emit` only with `call`."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
         return _item(given, pointer, wrong)
     return None
@@ -75,13 +75,15 @@ def guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong:
     if given.get("if") is not None and replaces(given):
         detail = (
             "With `order: subject`, a newer event replaces a waiting one before the `if` of the newer one is "
-            "evaluated. "
-            "Use `filter` instead of `if`, or leave `order` out."
+            "evaluated. Use `filter` instead of `if`, or leave `order` out."
         )
         wrong.say(f"{pointer}/if", "contradiction", detail)
     _check_split(given, pointer, wrong)
     if once is not None and given.get("emit") is not None:
-        detail = "`emit` compares what it reads, so reading it again does no harm; leave `once` out."
+        detail = (
+            "With `emit`, each read is compared with the previous state, so reading again does no harm; leave `once` "
+            "out."
+        )
         wrong.say(f"{pointer}/once", "contradiction", detail)
     if what is None:
         return None
@@ -126,7 +128,7 @@ def _keeping(call: CallApi | None, given: dict[str, Any], pointer: str, wrong: P
     if keep is None or call is None:
         return call
     for name, detail in (
-        ("emit", "`emit` keeps what it reads in its mirror; leave `keep` out."),
+        ("emit", "With `emit`, the mirror already keeps what is read; leave `keep` out."),
         (
             "split",
             "With `split`, the elements of an event would overwrite one another's kept values; leave `keep` out.",
@@ -150,7 +152,7 @@ def _has_timer(given: dict[str, Any]) -> bool:
 
 def _no_rate(given: dict[str, Any], pointer: str, wrong: Places) -> None:
     if given.get("rate") is not None:
-        detail = "Set the rate of the connection instead; all its links share it."
+        detail = "Set the connection's rate instead; all links of the connection share it."
         wrong.say(f"{pointer}/rate", "contradiction", detail)
 
 

@@ -310,7 +310,7 @@ def _client(
     named = authentication.kept(named, before, at, wrong)
     for name in ("certificate", "key"):
         if type(named.get(name)) is not str:
-            wrong.say(f"{at}/{name}", "missing", f"`client_certificate` needs `{name}`, in PEM.")
+            wrong.say(f"{at}/{name}", "missing", f"`client_certificate` needs `{name}`, in PEM format.")
             return None
     found = ClientCertificate(certificate=named["certificate"], key=named["key"])
     if found != stored:

@@ -202,7 +202,10 @@ def _check_was(entries: list[tuple[str, Any]], pointer: str, what: str, wrong: P
         while earlier in steps and earlier != name.lower():
             earlier = steps[earlier]
         if earlier == name.lower() and earlier != folded:
-            detail = "Swapping names takes two steps: first to a free name, then to the final one."
+            detail = (
+                "Names cannot be swapped in one declaration: first rename one of them to a free name, then to its "
+                "final one."
+            )
             wrong.say(here, "contradiction", detail)
             del steps[name.lower()]
 

@@ -126,7 +126,7 @@ def by_new_names(
             wrong.say(at, "contradiction", f"Another declared link is, or was, named {was}. Leave `was` out.")
         elif each.name in present:
             detail = (
-                f"The link {each.name} exists, so {was} cannot be renamed to it. Leave `was` out, or "
+                f"The link {each.name} already exists, so {was} cannot take that name. Leave `was` out, or "
                 "delete one of the two links."
             )
             wrong.say(at, "name_taken", detail)

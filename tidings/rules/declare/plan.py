@@ -212,9 +212,7 @@ class _Planner:
         were = {each.collection.name: each.was for each in self.wanted if each.was is not None}
         found, clashes = _renames(were, self.present, [each.collection.name for each in self.wanted])
         for name in clashes:
-            detail = (
-                f"{name} already exists, so {were[name]} cannot be renamed to it. Leave `was` out, or drop either one."
-            )
+            detail = f"{name} exists, so {were[name]} cannot take that name. Leave `was` out, or drop one of the two."
             self._refuse(f"{self.at(name)}/was", "name_taken", detail)
         return found
 
@@ -255,7 +253,7 @@ class _Planner:
         renamed, clashes = _renames(each.fields_were, names, [field.name for field in after.fields])
         for name in clashes:
             was = each.fields_were[name]
-            detail = f"The field {name} exists, so {was} cannot be renamed to it. Leave `was` out, or drop either one."
+            detail = f"The field {name} exists, so {was} cannot take that name. Leave `was` out, or drop one of them."
             self._refuse(f"{self.at(after.name)}/fields/{name}/was", "name_taken", detail)
         return Pair(before=before, after=after, renamed=renamed)
 
@@ -293,7 +291,7 @@ class _Planner:
             if (before.type, field.type) not in CONVERSIONS:
                 detail = (
                     f"{name}.{field.name} is of type {before.type} and cannot be converted to {field.type}. Declare a "
-                    "field with another name, and drop this one."
+                    "field with another name, and drop this field."
                 )
                 self._refuse(f"{pointer}/type", "cannot_convert", detail)
                 return []

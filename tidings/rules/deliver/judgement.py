@@ -85,7 +85,7 @@ ELSEWHERE = Judgement(
     ", ".join(str(status) for status in sorted(ENDPOINT_STATUSES)),
     "again",
     "failing",
-    "the URL, the credentials or the time limit are wrong, for every message alike",
+    "the URL, the credentials or the time limit is wrong, for every message alike",
 )
 REFUSED = Judgement(
     outcomes.BAD_STATUS,
@@ -151,7 +151,7 @@ DOUBTFUL = Judgement(
     "dead",
     "failing",
     "the call may have taken effect, so a person has to decide. The call is repeated instead if its method is GET, "
-    "PUT or DELETE, if the link has `in_doubt: retry` or its own `Idempotency-Key`, or if it belongs to a poll",
+    "HEAD, PUT or DELETE, if the link has `in_doubt: retry` or its own `Idempotency-Key`, or if it belongs to a poll",
 )
 UNREAD = Judgement(outcomes.IN_DOUBT, "one that could not be processed", "dead", "not asked", "a person has to decide")
 UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
@@ -238,7 +238,7 @@ OF_MAIL: tuple[Judgement, ...] = (
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "The message has arrived.",
-    "again": "The message is retried on schedule. If the last attempt fails as well, the message is `dead`.",
+    "again": "The message is retried on schedule. If the last attempt fails as well, the message becomes `dead`.",
     "again, uncounted": (
         f"The message is retried without using up one of its attempts, for at most {health.HOLD_UNCOUNTED // DAY} days."
     ),
@@ -262,35 +262,35 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         f"{health.ASKED_SECONDS_MAX:g} s); without that header, nothing is sent for {health.HOLD_SECONDS_FIRST:g} s. "
         "Without a success in between, each hold is "
         f"at least twice as long as the previous one, up to {health.HOLD_SECONDS_MAX:g} s. "
-        "The endpoint shows when the hold ends as `health.held_until`."
+        "The endpoint's `health.held_until` shows when the hold ends."
     ),
     "hold older": (
-        "As with `hold`, but only older messages wait: messages that are newer than every failed one are still sent. "
-        "If the endpoint responds to the first of these newer messages by asking for a pause as well, nothing at all "
-        "is sent until the hold ends."
+        "This is like `hold`, but only older messages wait: messages that are newer than every failed one are still "
+        "sent. If the endpoint responds to the first of these newer messages by asking for a pause as well, nothing "
+        "at all is sent until the hold ends."
     ),
     "gone": "The endpoint is disabled.",
     "not asked": "Nothing was sent, so nothing is known about the endpoint.",
 }
 RULES: tuple[str, ...] = (
     f"If only probes were sent, and the endpoint failed for {health.OUTAGE // SECOND} s or longer, the first success "
-    "makes every delivery that waits for a retry due at once, with a new schedule. This happens to each delivery only "
-    "once, and once more if the delivery was retried by hand after that.",
+    "gives every delivery that is waiting for a retry a new schedule, and makes it due at once. This happens to each "
+    "delivery only once, and once more if the delivery was retried by hand after that.",
     "Messages that are newer than every failed one go first, whatever the reason for the failures: a slot is "
-    "reserved for them, and they get nearly every turn, as far as the endpoint's order permits.",
-    "Once an endpoint has contradicted itself, its requests to wait delay other messages only after "
-    f"{health.ASKS_TO_HOLD} messages in a row have been answered with such a request.",
+    "reserved for them, and they get nearly every turn, as far as the endpoint's `order` permits.",
+    "Once an endpoint has contradicted itself (see the table above), a request for a pause delays only the message "
+    f"that was answered with it, until {health.ASKS_TO_HOLD} messages in a row have been answered with such a request.",
     "A status in the endpoint's `give_up_on` makes the message `dead`. Such a status says nothing about the "
     "endpoint (`silent`), unless it means `hold` or `gone` in the table above.",
-    "If a response makes a message `dead` but says nothing about the endpoint, it never delays the next message of an "
-    "ordered line.",
+    "A message that becomes `dead` because of a response that says nothing about the endpoint never delays the next "
+    "message of an ordered line.",
     "A refused batch says nothing about any single event in it. It is sent again in halves, down to single "
     "events, without using up an attempt. The same happens to a batch that fails while the endpoint accepts "
     "others.",
     "As long as the only messages that fail are older than the last one that succeeded, new messages are sent at once.",
     "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and gives "
-    "every delivery that waits for a retry a new schedule. So does resuming an endpoint. Retrying a single delivery "
-    "does not end a hold.",
+    "every delivery that is waiting for a retry a new schedule. So does resuming an endpoint. Retrying a single "
+    "delivery does not end a hold.",
 )
 
 _BY_OUTCOME = {row.outcome.name: row for row in TABLE if row.outcome is not outcomes.BAD_STATUS}

@@ -299,7 +299,7 @@ def _why_no_pattern(pattern: str) -> str:
         )
     if _is_pattern(_COUNTS.sub(_without_count, pattern)):
         return "The pattern is too large: use fewer or smaller numbers in braces, such as {0,10}, and do not nest them."
-    return "It is not a regular expression, or it is too large."
+    return "It is not a regular expression, or is too large."
 
 
 def _pattern_work(field: FormField) -> int:

@@ -116,7 +116,7 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise Malformed("The form's body is not UTF-8.") from None
+        raise Malformed("The form's body is not valid UTF-8.") from None
 
 
 def _multipart(boundary: str, body: bytes, most: int) -> Posted:

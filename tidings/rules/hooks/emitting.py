@@ -74,7 +74,7 @@ def check(kind: str | None, key: str, data: Any, subject: str, tenant: str | Non
     if key and not is_template(key):
         raise Refused("/key", "wrong_type", "`key` must be a template, such as {{ body.id }}.")
     if key and subject:
-        raise Refused("/subject", "contradiction", "The key is already the subject of the events. Leave `subject` out.")
+        raise Refused("/subject", "contradiction", "`key` already sets the subject of the events. Leave `subject` out.")
     if kind is not None and not is_template(kind):
         check_type(kind)
     EventTemplates(kind or "", key, data)

@@ -205,7 +205,7 @@ class CsvLines:
         return Given(number, values, tuple(wrong))
 
 
-_NO_TEXT = "This line is not UTF-8, or contains the character NUL."
+_NO_TEXT = "This line is not valid UTF-8, or contains the character NUL."
 
 
 def _decoded(block: bytes) -> Sequence[str | None]:
@@ -274,7 +274,7 @@ def _cells(row: str) -> Cells:
             raise _Wrong(
                 "A closing quote must be followed by a comma or the line's end; quotes inside a cell are doubled."
                 if quoted is not None
-                else 'A cell that contains a quote or a carriage return must be in quotes: "5"" pipe".'
+                else 'A cell that contains a quote or a carriage return must be in quotes, as in "5"" pipe".'
             )
         at += 1
 

@@ -179,7 +179,7 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
     if not permit.verbs and not permit.questions:
         found.append(("verbs", f"Give at least one verb ({', '.join(VERBS)}) or question."))
     found += [
-        ("verbs", f"Your key may not {verb} items of {permit.collection}, so it cannot grant that.")
+        ("verbs", f"Your key may not {verb} items of {permit.collection}, so it cannot grant that verb.")
         for verb in permit.verbs
         if verb not in its.verbs
     ]

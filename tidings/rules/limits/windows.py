@@ -136,7 +136,9 @@ def check_limits(limits: Sequence[CallLimit], pointer: str = "") -> tuple[CallLi
             detail = f"The number of seconds in a limit must be from 1 to {WINDOW_SECONDS_MAX} (31 days)."
             raise Refused(f"{at}/seconds", "limits", detail)
         if limit.seconds in seen:
-            raise Refused(f"{at}/seconds", "repeated", f"There are two limits for windows of {limit.seconds} seconds.")
+            raise Refused(
+                f"{at}/seconds", "repeated", f"Only one limit may have a window of {limit.seconds:,} seconds."
+            )
         seen.add(limit.seconds)
     return tuple(limits)
 

@@ -107,7 +107,7 @@ def _type(value: Any, pointer: str) -> str:
     if len(kind) > TYPE_CHARS_MAX:
         raise Refused(pointer, "event_type", f"It can be at most {TYPE_CHARS_MAX} characters long.")
     if kind.startswith(OWN_TYPES):
-        raise Refused(pointer, "own_event_type", f"Types that begin with {OWN_TYPES} are Tidings' own.")
+        raise Refused(pointer, "own_event_type", f"Types that begin with {OWN_TYPES} are published by Tidings itself.")
     return kind
 
 
@@ -142,7 +142,7 @@ def _cursor(given: Any, pointer: str, wrong: Places) -> CursorRule | None:
         if cursor.get("overlap") is not None:
             if kind in ("body", "header"):
                 raise Refused(
-                    f"{pointer}/overlap", "contradiction", f"`overlap` can be used only with times, not with {kind}."
+                    f"{pointer}/overlap", "contradiction", f"`overlap` can be used only with times, not with `{kind}`."
                 )
             found["overlap_seconds"] = durations.seconds(
                 cursor["overlap"], f"{pointer}/overlap", 0, OVERLAP_SECONDS_MAX
@@ -152,8 +152,10 @@ def _cursor(given: Any, pointer: str, wrong: Places) -> CursorRule | None:
         wrong.say(refused.pointer, refused.place.code, refused.detail)
         return None
     order = cursor.get("order")
-    if order is not None and (order != "asc" or kind != "record"):
-        detail = "`order` can only be asc, which means that the records are sorted by the cursor's field."
+    if order is not None and kind != "record":
+        wrong.say(f"{pointer}/order", "not_in_enum", "`order` can be used only with `record`.")
+    elif order not in (None, "asc"):
+        detail = "`order` can only be `asc`, which means that the records are sorted by the cursor's field."
         wrong.say(f"{pointer}/order", "not_in_enum", detail)
     found["is_ordered"] = order == "asc"
     return CursorRule(**found)

@@ -70,8 +70,8 @@ def notes(theme: Theme) -> list[str]:
         if shade.is_adjusted:
             has = int(contrast(theme.accent, ground) * 10) / 10
             found.append(
-                f"The accent {theme.accent} has a contrast of {has}:1 on {mode} pages; {CONTRAST_MIN}:1 is needed, "
-                f"so {shade.accent} is used there."
+                f"The accent {theme.accent} has a contrast of {has}:1 on {mode} pages, but {CONTRAST_MIN}:1 is "
+                f"needed, so {shade.accent} is used on them instead."
             )
     return found
 
@@ -115,10 +115,10 @@ def _logo(text: str) -> Logo:
     try:
         content = base64.b64decode(text.partition(",")[2], validate=True)
     except binascii.Error:
-        raise Refused(where, "wrong_value", "The part after the comma is not base64.") from None
+        raise Refused(where, "wrong_value", "The part after the comma is not valid base64.") from None
     if len(content) > LOGO_BYTES_MAX:
         raise Refused(where, "too_large", f"The logo can be at most {LOGO_BYTES_MAX:,} bytes long.")
     media = f"image/{match[2]}"
     if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_BEGINNINGS[media]):
-        raise Refused(where, "wrong_value", f"The content does not begin as {media} does.")
+        raise Refused(where, "wrong_value", f"The content is not of the type {media}.")
     return Logo(hashlib.sha256(content).hexdigest(), media, content)

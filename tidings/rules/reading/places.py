@@ -108,7 +108,11 @@ class Places:
         elif type(value) is str and "\x00" in value:
             self.say(pointer, "wrong_value", "A string may not contain the character NUL; PostgreSQL cannot store it.")
         elif value is not None and type(value) not in (str, int, float, bool):
-            self.say(pointer, "wrong_type", f"JSON has no {type(value).__name__}; put a string in quotes.")
+            self.say(
+                pointer,
+                "wrong_type",
+                f"JSON has no {type(value).__name__}; if this should be a string, put it in quotes.",
+            )
 
 
 def shown(value: Any) -> str:

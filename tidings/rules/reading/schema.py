@@ -36,7 +36,7 @@ NUMBERS_PER_CHAR = 3
 """The most that numbers can weigh per character of text: 1e300 weighs most."""
 UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
 """The assumed cost of a schema that was stored before costs were counted, and refers to something outside of it."""
-TOO_LARGE_TO_SAY = "The value does not match the schema. The value is too large to show the exact place."
+TOO_LARGE_TO_SAY = "The value does not match the schema. The value is too large for the exact place to be shown."
 
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
 """Only an integer with this many digits in a row can change as a double."""
@@ -136,6 +136,8 @@ def places(validator: Validator, data: Any, pointer: str) -> list[Place]:
 
 def sentence(wrong: Any) -> str:
     """The sentence for one of the library's errors: its message, unless that is in the library's jargon."""
+    if type(wrong.kind).__name__ == "OneOfMultipleValid":
+        return "The value matches several of the alternatives in the schema's oneOf, but must match exactly one."
     if wrong.kind.name in ("anyOf", "oneOf"):
         return f"The value matches none of the alternatives in the schema's {wrong.kind.name}."
     return str(wrong.message)
@@ -192,8 +194,9 @@ def too_costly(cost: Cost) -> str:
     """The sentence for a value that would take more than UNITS_MAX."""
     each = max(cost.below, cost.per_char, cost.per_number, 1)
     return (
-        f"The value is too large for its schema, which takes up to {each:,} steps for each value, number or character, "
-        f"so only about {UNITS_MAX // each:,} of these can be checked. Send less at a time, or simplify the schema."
+        f"The value is too large for its schema: checking takes up to {each:,} steps for each value, number or "
+        f"character, so only about {UNITS_MAX // each:,} of these can be checked. Send less at a time, or simplify the "
+        "schema."
     )
 
 

@@ -86,8 +86,8 @@ def check(schema: Schema) -> None:
     if weight > WEIGHT_MAX:
         detail = (
             f"This schema can require {_number(weight)} checks of one value; the maximum is {WEIGHT_MAX:,}. This part "
-            "of it is reached in too many ways: use fewer references, allOf, anyOf and oneOf that reach the "
-            "same part."
+            "of the schema is reached in too many ways: use fewer references, `allOf`, `anyOf` and `oneOf` that lead "
+            "to it."
         )
         raise Refused(cost.at, "schema", detail)
     if cost.per_char > STATES_MAX:

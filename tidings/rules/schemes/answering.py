@@ -115,7 +115,7 @@ def _answer(one: Handshake, verifier: Verifier, request: HookRequest) -> Handsha
     offered = _value(one.store_secret, request) if one.store_secret else None
     if one.store_secret and verifier.secrets:
         if offered is None or not any(hmac.compare_digest(encoded(offered), s.encode()) for s in verifier.secrets):
-            return _refusal(one, "This hook has a secret already; remove it before the sender hands over another.")
+            return _refusal(one, "This hook already has a secret; remove it before the sender hands over another.")
         offered = None
     url = _value(one.fetch, request) if one.fetch else None
     if url is not None:

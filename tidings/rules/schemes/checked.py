@@ -76,7 +76,7 @@ ADDRESSEE = {"sns": "topic_arn", "paypal": "webhook_id"}
 def _asks_whose(check: Certificate, scheme: Scheme) -> None:
     name = ADDRESSEE[check.style]
     if name not in scheme.settings or not scheme.settings[name].required:
-        detail = f"This sender signs for all customers with the same keys, so the setting {name} is required."
+        detail = f"This sender signs for all customers with the same keys, so the setting `{name}` is required."
         raise Refused(f"/settings/{name}", "missing", detail)
 
 
@@ -175,7 +175,7 @@ def check_handshake(handshake: Handshake, at: str) -> None:
         Source(source, at)
     if not handshake.when.present and not handshake.when.equals and handshake.when.method == ("POST",):
         raise Refused(
-            f"{at}/when", "missing", "This would match every POST: add a condition that identifies the handshake."
+            f"{at}/when", "missing", "This handshake would match every POST: add a condition that identifies it."
         )
     if handshake.fetch and not handshake.hosts:
         raise Refused(f"{at}/hosts", "missing", "List the hosts from which the URL may be fetched.")

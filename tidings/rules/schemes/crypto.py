@@ -236,7 +236,7 @@ def private_key(text: str, algorithm: str, encoding: str) -> Any:
     raw = loosely(text.strip(), encoding)
     if algorithm == "ed25519" and raw is not None and len(raw) in (SEED_BYTES, 2 * SEED_BYTES):
         return Ed25519PrivateKey.from_private_bytes(raw[:SEED_BYTES])
-    raise ValueError("it is neither a private key in PEM nor an ed25519 seed")
+    raise ValueError("it is neither a private key in PEM format nor an ed25519 seed")
 
 
 def signature_of(key: Any, algorithm: str, message: bytes) -> bytes:

@@ -48,8 +48,8 @@ def replays_in_words(scheme: Scheme) -> str:
     if inside and covers_body(scheme):
         return f"{_REPLAYED} their delivery id, as a hook does.{own}"
     return (
-        f"{_REPLAYED} their content. A hook does so with `repeats: content`. By default, a "
-        f"repeat must also have the same delivery id, but that id is not signed.{own}"
+        f"{_REPLAYED} their content. A hook does so with `repeats: content`; by default, a hook also compares the "
+        f"delivery id, which is not signed.{own}"
     )
 
 
@@ -61,7 +61,7 @@ def body_in_words(scheme: Scheme) -> str:
     """A sentence if the check does not cover the body; otherwise empty."""
     if any(isinstance(check, Certificate) and check.style == "paypal" for check in scheme.checks):
         return (
-            "Of the body, only its CRC-32 is signed, and a different body can have the same CRC-32: only TLS protects "
+            "Only the CRC-32 of the body is signed, and a different body can have the same CRC-32: only TLS protects "
             "the body."
         )
     return "" if covers_body(scheme) else "The check does not cover the body: only TLS protects it."
@@ -165,15 +165,16 @@ def _age(timestamp: Timestamp | None) -> str:
 
 def _jwt(check: Jwt) -> str:
     age = f", at most {check.age_seconds:,.0f} s old," if check.age_seconds is not None else ""
-    found = [f"a JWT ({', '.join(check.algorithms)}){age} in {place_in_words(check.source)}"]
+    token = f"a JWT ({', '.join(check.algorithms)}){age} in {place_in_words(check.source)}"
+    found = ["its signature"]
     if check.body_hash:
-        found.append(f"the SHA-256 of the body in its claim `{check.body_hash.claim}`")
+        found.append(f"the SHA-256 of the body (claim `{check.body_hash.claim}`)")
     if check.url_hash:
-        found.append(f"the SHA-256 of the URL in its claim `{check.url_hash.claim}`")
+        found.append(f"the SHA-256 of the URL (claim `{check.url_hash.claim}`)")
     names = [" (or ".join(f"`{each}`" for each in name.split(" | ")) + ")" * name.count(" | ") for name in check.claims]
     if names:
-        found.append(f"its claim{'s' if len(names) > 1 else ''} {_and(names)}")
-    return _and(found)
+        found.append(f"the claim{'s' if len(names) > 1 else ''} {_and(names)}")
+    return f"{token}: {_and(found)}" if len(found) > 1 else token
 
 
 def _and(found: list[str]) -> str:

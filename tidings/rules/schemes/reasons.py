@@ -75,7 +75,7 @@ def _of_age(
 ) -> Verdict:
     patient = verifier.but(tolerance_seconds=ANY_AGE_SECONDS)
     is_ours = patient.verify(request, now, fetched).ok
-    more = "Its signature is genuine." if is_ours else "Its signature is not genuine either."
+    more = "The signature itself is genuine." if is_ours else "The signature is not genuine either."
     return Verdict(reason=verdict.reason, detail=f"{verdict.detail} {more}", signed=shown)
 
 

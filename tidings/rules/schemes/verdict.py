@@ -32,8 +32,11 @@ MEANINGS: dict[Reason, str] = {
     "malformed_header": "The signature (or a value next to it) is not in the scheme's format.",
     "unsupported_version": "The signature has a version or algorithm that the scheme does not accept.",
     "bad_timestamp": "The timestamp cannot be read.",
-    "too_old": "The request was signed longer ago than is permitted: it is a replay, or one of the clocks is wrong.",
-    "too_new": "The request was signed in the future: one of the clocks is wrong.",
+    "too_old": (
+        "The request was signed longer ago than is permitted: either it is an old request sent again, or the sender's "
+        "clock or this server's clock is wrong."
+    ),
+    "too_new": "The request was signed in the future: the sender's clock or this server's clock is wrong.",
     "no_match": "No signature matches: the secret is wrong, the body was changed, or the sender is an impostor.",
     "wrong_secret": "The secret is not the one that the sender uses; nothing else is wrong.",
     "changed_body": "The signature is genuine, but the body is not the one that was signed.",

@@ -119,7 +119,7 @@ def _number(text: str, part: str, field: _Field, pointer: str) -> int:
 def _wrong(part: str, field: _Field, pointer: str) -> Refused:
     names = f" or a name such as {next(iter(field.names))}" if field.names else ""
     detail = (
-        f"{part[:40]!r} is not a valid {field.what} in a cron expression: a number from {field.low} to {field.high}"
+        f"{part[:40]!r} is not a valid {field.what} in a cron expression. Use a number from {field.low} to {field.high}"
         f"{names}, a range (1-5), a step (*/10), a list of these, or *."
     )
     return Refused(pointer, "cron", detail)

@@ -124,7 +124,7 @@ def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
         return None
     detail = (
         f"The table of {pair.before.name} has had {used:,} columns, including dropped ones, and PostgreSQL "
-        f"allows {COLUMNS_MAX:,}. Export its items, drop the collection, declare it again, and import them."
+        f"allows at most {COLUMNS_MAX:,}. Export its items, drop the collection, declare it again, and import them."
     )
     return Place(code="too_many_columns", detail=detail)
 

@@ -42,7 +42,7 @@ QUOTED_MAX = 200
 UNREACHABLE = {each.name for each in (outcomes.DNS_FAILED, outcomes.CONNECT_FAILED, outcomes.TLS_FAILED)}
 
 
-THEIRS = "Other deliveries succeed, so the cause is probably on the receiving side. "
+THEIRS = "Deliveries to other destinations succeed, so the cause is probably on the receiving side. "
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -250,7 +250,7 @@ def _failing(link: AnyLink, lane: LaneView, backlog: Backlog, now: Micros, *, is
     how_long = "" if since is None else f" for {age(now - since)}"
     kind = f"links runs {link.name}" if link.name else f"endpoints show {link.id}"
     reason = last_failure(lane, None if backlog.failure is None else backlog.failure[2])
-    hidden = "The server's log shows which of the two it is. " if reason == CANNOT_USE else ""
+    hidden = "The server's log shows which of the two reasons applies. " if reason == CANNOT_USE else ""
     return HealthProblem(
         what="link" if link.name else "endpoint",
         state="attention",
@@ -282,7 +282,8 @@ def _stuck(link: AnyLink, first: Oldest, backlog: Backlog, now: Micros) -> Healt
         what="link",
         state="attention",
         sentence=(
-            f"{_capital(called(link))} has been trying one event for {age(now - first.created)}; {_waiting(backlog)}."
+            f"{_capital(called(link))} has been retrying the same event for {age(now - first.created)}; "
+            f"{_waiting(backlog)}."
         ),
         reason=backlog.failure[2],
         advice=f"It is retried. See: tidings links runs {link.name}",

@@ -109,7 +109,7 @@ _RANGE = {"which": "failed", "since": "2026-11-20T00:00:00.000Z", "until": THEN}
 _DRY_RUN = {"endpoint_id": ENDPOINT, "link": None, **_RANGE, "total": 240}
 _REPLAY = {
     "id": REPLAY,
-    "sentence": f"Send the failed events stored from 2026-11-20 00:00:00 UTC until {THEN} again, to {ENDPOINT}.",
+    "sentence": f"Resend the failed events stored from 2026-11-20 00:00:00 UTC until {THEN}, to {ENDPOINT}.",
     **_DRY_RUN,
     "filter": None,
     "tenant": None,

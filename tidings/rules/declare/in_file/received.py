@@ -29,7 +29,7 @@ def written_out(body: Any, emit: Any, what: str, at: str, wrong: Places) -> Any:
         return found
     given = wrong.members(emit, f"{at}/emit", EMIT_PARTS, "`emit`")
     if given.get("mode", "all") != "all":
-        detail = "Each request becomes an event, so `mode` must be all. To compare records, fetch them with a link."
+        detail = "Each request becomes an event, so `mode` must be `all`. To compare records, fetch them with a link."
         wrong.say(f"{at}/emit/mode", "contradiction", detail)
     parts = {name: given[name] for name in ("type", "key", "data") if given.get(name) is not None}
     if what == "form":
@@ -61,7 +61,7 @@ def _verified(given: Any, body: Mapping[str, Any], at: str, wrong: Places) -> di
         return found | {"scheme": {"check": check}}
     for name in ("header", "prefix", "encoding"):
         if name in parts:
-            detail = f"`{name}` requires a scheme such as hmac-sha256, which signs the body."
+            detail = f"`{name}` requires a scheme that signs the body, such as hmac-sha256."
             wrong.say(f"{at}/{name}", "contradiction", detail)
     return found
 

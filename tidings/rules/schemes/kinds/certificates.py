@@ -124,7 +124,9 @@ def _is_of(certificate: Any, subject: re.Pattern[str]) -> bool:
 
 def _pinned(index: int, text: str) -> Any:
     if not text.lstrip().startswith(PINNED):
-        raise Refused(f"/{index}", "secret", "This scheme has no secrets; you can give a certificate in PEM instead.")
+        raise Refused(
+            f"/{index}", "secret", "This scheme has no secrets; you can give a certificate in PEM format instead."
+        )
     try:
         return crypto.public_key(text, "rsa-sha256", "base64")
     except ValueError as error:

@@ -159,7 +159,8 @@ class JwtCheck:
         if begins is not None and now < begins - leeway:
             raise Unfit(
                 "too_new",
-                f"The token becomes valid only in {begins - now:,.0f} seconds: one of the clocks is wrong.",
+                f"The token is not valid yet: it becomes valid in {begins - now:,.0f} seconds. The sender's clock or "
+                "this server's clock is wrong.",
             )
         if self._age is not None:
             if issued is None:

@@ -98,14 +98,15 @@ class SenderClock:
 def check_age(age: float, tolerance: float | None, future: float | None) -> None:
     """Raise Unfit for a signature that is older, or further in the future, than is permitted. None permits any age."""
     if tolerance is not None and not age <= tolerance:
-        raise Unfit("too_old", f"The request was signed {_span(age)} ago; {_span(tolerance)} are permitted. {_CLOCK}")
+        raise Unfit("too_old", f"The request was signed {_span(age)} ago; {_span(tolerance)} are permitted. {_OLD}")
     if future is not None and not age >= -future:
         raise Unfit(
             "too_new", f"The request was signed {_span(-age)} in the future; {_span(future)} are permitted. {_CLOCK}"
         )
 
 
-_CLOCK = "Unless this is a replay, one of the two clocks is wrong."
+_OLD = "Either this is an old request sent again, or the sender's clock or this server's clock is wrong."
+_CLOCK = "The sender's clock or this server's clock is wrong."
 
 
 def _span(seconds_: float) -> str:

@@ -75,7 +75,10 @@ _ANSWER: dict[str, Any] = {
     "created": _THEN,
     "expires": _LATER,
     **dict.fromkeys(("opened", "session_expires", "revoked")),
-    "notes": ["The accent #0a7cff has a contrast of 3.4:1 on light pages; 4.5:1 is needed, so #0967d2 is used there."],
+    "notes": [
+        "The accent #0a7cff has a contrast of 3.4:1 on light pages, but 4.5:1 is needed, so #0967d2 is used on them "
+        "instead."
+    ],
 }
 ANSWERS: dict[str, Any] = {
     "EndpointTrialView": {
