@@ -258,7 +258,7 @@ def test_a_pause_stops_every_link_of_the_connection_and_no_other(calls: Calls) -
     assert calls.ended(paid, "c")["state"] == "delivered"
     assert calls.peer.requests("/api/b") == [], "its connection was asked to wait"
     asked, waits, free = (calls.api.get(f"/v1/links/{name}")["health"] for name in ("a", "b", "c"))
-    assert waits["held"].startswith("It answered 429, so nothing is sent until ")
+    assert waits["held"].startswith("The system that the link calls answered 429, so nothing is sent until ")
     assert waits["held_until"] == asked["held_until"] and waits["failing_since"] is None and "held" not in free
     calls.clock.advance(31)
     assert calls.ended(paid, "b")["state"] == "delivered"

@@ -233,8 +233,8 @@ def test_days_are_names_ranges_and_lists() -> None:
 
 def test_wrong_declarations_name_their_location() -> None:
     assert refusal(every="1h", at="09:00")[0] == "/when"
-    assert refusal(every="1h", tz=BERLIN) == ("/when/tz", "`tz` can be used with at or cron, not with every.")
-    assert refusal(cron="0 9 * * *", days="mon") == ("/when/days", "`days` can be used with at, not with cron.")
+    assert refusal(every="1h", tz=BERLIN) == ("/when/tz", "`tz` can be used with `at` or `cron`, not with `every`.")
+    assert refusal(cron="0 9 * * *", days="mon") == ("/when/days", "`days` can be used with `at`, not with `cron`.")
     assert refusal(at="9:00") == (
         "/when/at",
         'A time of day must have two digits each for hours and minutes, from "00:00" to "23:59", not \'9:00\'.',

@@ -184,7 +184,7 @@ def test_an_endpoint_that_is_behind(still: TestServer, clock: FakeClock) -> None
         until(lambda: problem(api, "endpoint")["waiting"] == 2, "the first one is settled")
         found = problem(api, "endpoint")
     assert found["sentence"] == f"{endpoint} is 10 min behind; 2 deliveries are waiting."
-    assert found["reason"] == "Its rate is limited to 0.001 requests a second."
+    assert found["reason"] == "The rate is limited to 0.001 requests a second."
 
 
 def test_a_timer_whose_last_run_failed(still: TestServer, clock: FakeClock) -> None:

@@ -279,7 +279,7 @@ def _taken_types(db: Db, planned: Planned) -> list[Place]:
                 known = any(own.name == event for own in collection.events)
                 pointer = f"{_at(planned.wish)(collection.name)}/events/{event}" if known else None
                 detail = (
-                    f"The catalogue already has an event type {kind}. Delete it first, because the "
+                    f"The catalogue already has an event type named {kind}. Delete it first, because the "
                     "declaration of the collection adds an event type of that name."
                 )
                 refusals.append(Place(pointer=pointer, code="event_type_taken", detail=detail))

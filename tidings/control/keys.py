@@ -101,7 +101,7 @@ class Keys:
         more = None if key.id == caller.key.id else lacking(caller.key, key, self._catalog.now.collections)
         if more is not None:
             raise Forbidden(
-                f"A key can revoke only itself and keys that it could have created. {key.id} {more}, and your key does "
+                f"A key can revoke only itself and keys that it could have created. {key.id} {more}, but your key does "
                 "not.",
                 code="key_beyond",
             )

@@ -94,7 +94,7 @@ OF_PLACES = {
     "bad_name": "The header name contains characters that are not allowed.",
     "bound": "A bound in a field's declaration, such as `min`, is not valid for that field.",
     "byte_order_mark": "The JSON begins with a byte order mark.",
-    "certificate": "The PEM text, a certificate in it, or its private key cannot be used.",
+    "certificate": "The PEM text, or a certificate or private key in it, cannot be used.",
     "collection_missing": "There is no such collection.",
     "connection_missing": "There is no such connection.",
     "xml": "The text is not well-formed XML, or has `{{ }}` where no value can be inserted.",

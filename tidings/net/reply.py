@@ -140,13 +140,13 @@ def alert_in(message: str) -> str | None:
 
 def _alert_sentence(alert: str) -> str:
     if alert == "certificate required":
-        return "The endpoint requires a client certificate (TLS alert: certificate required). Set client_certificate."
+        return "The endpoint requires a client certificate (TLS alert: certificate required). Set `client_certificate`."
     if alert in ("unknown ca", "certificate unknown", "bad certificate", "certificate expired", "certificate revoked"):
         return f"The endpoint did not accept the client certificate (TLS alert: {alert})."
     if alert == "handshake failure":
         return (
-            "The endpoint refused the TLS handshake (TLS alert: handshake failure): no common TLS version or cipher, "
-            "or it requires a client certificate."
+            "The endpoint refused the TLS handshake (TLS alert: handshake failure). Either there is no "
+            "common TLS version or cipher, or the endpoint requires a client certificate."
         )
     return f"The endpoint ended the TLS connection (TLS alert: {alert})."
 

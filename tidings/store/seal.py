@@ -50,7 +50,8 @@ class Sealer:
         except InvalidTag:
             raise StoreError(
                 f"the secrets of {owner} cannot be read with this secret key. "
-                "Start with the TIDINGS_SECRET_KEY (or the secret.key file in the data folder) that encrypted them."
+                "Start the server with the TIDINGS_SECRET_KEY (or the secret.key file in the data folder) that "
+                "encrypted them."
             ) from None
 
 

@@ -158,7 +158,8 @@ def health_view(lane: LaneView | None, link: AnyLink) -> HealthView:
     if lane.held_until is None:
         return view
     until = moment.to_text(lane.held_until)
-    why = "It asked for a pause" if lane.held_status is None else f"It answered {lane.held_status}"
+    who = "The system that the link calls" if link.name else "The endpoint"
+    why = f"{who} asked for a pause" if lane.held_status is None else f"{who} answered {lane.held_status}"
     held = f"{why}, so nothing is sent until {until}; no attempt is used up in the meantime."
     return msgspec.structs.replace(view, held_until=until, held=held)
 

@@ -61,7 +61,7 @@ def places(
             yield Place(
                 pointer=pointer,
                 code="not_with_http",
-                detail="This requires TLS: use an https:// URL instead of http://.",
+                detail=f"`{pointer[1:]}` requires TLS: use an https:// URL instead of http://.",
             )
         return
     for pointer, value in wanted:

@@ -222,7 +222,7 @@ def _check_open(link: PortalLink, now: Micros) -> None:
     if link.opened is not None:
         raise Unauthorized(
             "This portal link was already opened, and each link works only once. Go back to where you got it, and ask "
-            "for a new one. If you did not open it, tell the people who gave it to you: they can end that session.",
+            "for a new one. If you did not open it, tell the people who gave it to you: they can end the session.",
             code="portal_link_used",
         )
     if link.expires <= now:

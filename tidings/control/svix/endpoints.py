@@ -17,7 +17,7 @@ from tidings.model.link import Endpoint
 from tidings.store.base import R, Run
 from tidings.store.catalog import Catalog
 
-DISABLED = "It was disabled through the Svix API."
+DISABLED = "The endpoint was disabled through the Svix API."
 
 
 class EndpointNotes(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,12 +43,12 @@ class RefusedForms:
         try:
             posted = read_posted(content_type, receipt.body)
         except TidingsError as wrong:
-            raise Conflict(f"It is still refused. {wrong.detail}") from None
+            raise Conflict(f"The submission is still refused. {wrong.detail}") from None
         data, wrongs = ready.checks.check(posted)
         wrongs += ready.checks.unknown(posted, (form.options.honeypot, FIELD))
         if wrongs:
             said = " ".join(f"{each.name}: {each.text}" for each in wrongs)
-            raise Conflict(f"It is still refused. {said}")
+            raise Conflict(f"The submission is still refused. {said}")
         event = self._receiver.event(ready, data, request_id, receipt.id)
 
         def store(db: Db) -> Receipt:

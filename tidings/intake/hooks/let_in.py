@@ -43,7 +43,7 @@ class SecondLook:
         ready = self._receiver.ready.of(hook)
         judged = await self._receiver.judge(ready, self._request(receipt), receipt.received / SECOND)
         if not judged.verdict.ok:
-            raise Conflict(f"It is still refused. {judged.verdict.detail}")
+            raise Conflict(f"The request is still refused. {judged.verdict.detail}")
         event = await self._receiver.event(ready, judged, request_id)
         key = ready.key_of(judged.request, event)
 

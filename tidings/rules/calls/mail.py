@@ -77,7 +77,9 @@ class MailTemplate:
     def _one_line(self, text: str) -> str:
         line = " ".join(text.split())
         if _CONTROL.search(line) or _NOT_TEXT.search(line) or len(line) > SUBJECT_CHARS_MAX:
-            limits = f"a subject can be at most {SUBJECT_CHARS_MAX} characters long, without any control characters."
+            limits = (
+                f"a subject can be at most {SUBJECT_CHARS_MAX} characters long, and cannot contain control characters."
+            )
             raise TemplateFailed(f"{self._pointer}/subject", limits)
         return line
 

@@ -176,7 +176,7 @@ def _private_key(text: str) -> Any:
     try:
         return load_pem_private_key(text.encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        detail = "This is not a private key in PEM format (-----BEGIN PRIVATE KEY-----) without a password."
+        detail = "This must be a private key in PEM format (-----BEGIN PRIVATE KEY-----), without a password."
         raise Refused("", "certificate", detail) from None
 
 

@@ -173,7 +173,7 @@ class HeaderTemplates:
             if _CONTROL.search(text.replace(ACCESS_TOKEN, "")):
                 raise TemplateFailed(self._pointer, f"the header {name} would contain a control character.")
             if not text.isascii() or len(text) > HEADER_CHARS_MAX:
-                limits = f"at most {HEADER_CHARS_MAX:,} characters, all of them ASCII"
+                limits = f"at most {HEADER_CHARS_MAX:,} characters, which must all be ASCII"
                 raise TemplateFailed(self._pointer, f"the header {name} can have {limits}.")
             if text:
                 found.append((name, text))

@@ -208,7 +208,7 @@ def _base(value: Any, pointer: str, wrong: Places) -> str:
     except Refused as refused:
         wrong.say(refused.pointer, refused.place.code, refused.detail)
     if "?" in base:
-        wrong.say(pointer, "url", "`base` cannot have a query; put it in the link's `query`.")
+        wrong.say(pointer, "url", "`base` cannot have a query; put the parameters into the link's `query`.")
     return base.rstrip("/")
 
 

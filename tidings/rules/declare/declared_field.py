@@ -254,7 +254,9 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
         wrong.say(f"{pointer}/default", "contradiction", detail)
     if field.default is not None and field.type == "reference":
         wrong.say(
-            f"{pointer}/default", "contradiction", "A reference cannot have a default: the item it names may not exist."
+            f"{pointer}/default",
+            "contradiction",
+            "A reference cannot have a default: the item that it refers to may not exist.",
         )
     bare = Field(
         **{name: getattr(field, name) for name in Field.__struct_fields__ if name not in ("default", "example")}

@@ -55,8 +55,8 @@ def check_type(pattern: str, pointer: str = "/type") -> str:
     """A hook's `type`, checked. Raises Refused."""
     if not is_type(pattern.replace(SENDERS_TYPE, UNNAMED)) or pattern.count(SENDERS_TYPE) > 1:
         detail = (
-            "Write an event type such as stripe.event, or one that contains {type}, which stands for the sender's own "
-            "type, such as stripe.{type}."
+            "Write an event type such as stripe.event, or one such as stripe.{type}, in which {type} stands for the "
+            "sender's own type."
         )
         raise Refused(pointer, "event_type", detail)
     if pattern.startswith(OWN_TYPES):

@@ -145,7 +145,9 @@ class CsvLines:
         names = [name or "" for name in row]
         for mark, marks in _OTHER_MARKS.items():
             if len(names) == 1 and mark in names[0] and set(names[0].split(mark)) & set(self._kinds):
-                raise Unreadable.at(number, "syntax", f"Columns are separated by {marks}; CSV uses commas (RFC 4180).")
+                raise Unreadable.at(
+                    number, "syntax", f"The columns are separated by {marks}, but CSV uses commas (RFC 4180)."
+                )
         known = ", ".join(self._kinds)
         wrong = [
             Place(

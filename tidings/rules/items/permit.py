@@ -239,7 +239,7 @@ def _rows(permit: Permit, key: Key, collection: Collection) -> Condition:
             field = collection.field(name)
         if field is None:
             known = ", ".join(["id", "tenant", *(each.name for each in collection.fields)])
-            raise Refused(at, "rows", f"There is no field {name[:50]!r} in {collection.name}; it has {known}.")
+            raise Refused(at, "rows", f"There is no field {name[:50]!r} in {collection.name}. Its fields are: {known}.")
         try:
             return item.comparable(field, value)
         except ValueError as wrong:

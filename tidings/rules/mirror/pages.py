@@ -121,7 +121,7 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
         elif name in VERBS:
             if name != what.verb or type(value) is not str:
                 raise Refused(
-                    at, "contradiction", f"Further pages must use the same method, `{what.verb}`, with a path."
+                    at, "contradiction", f"The method for further pages must be the same, `{what.verb}`, with a path."
                 )
             found["path"] = value
         elif "content" in found:

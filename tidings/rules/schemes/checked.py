@@ -144,7 +144,8 @@ def _patterns(patterns: tuple[str, ...], at: str) -> None:
             raise Refused(f"{at}/{index}", "wrong_value", f"This is not a regular expression: {error}.") from None
         if not _NARROW.fullmatch(pattern) or re.fullmatch(pattern, NOBODYS_HOST):
             detail = (
-                "The pattern of a host may contain only letters, digits, hyphens and \\., also in classes and groups."
+                "A host pattern may contain only letters, digits, hyphens, \\., character classes, groups and "
+                "quantifiers, and must not match every host."
             )
             raise Refused(f"{at}/{index}", "wrong_value", detail)
 
@@ -164,7 +165,7 @@ def _jwt(check: Jwt, at: str, scheme: Scheme) -> None:
         )
     for name, claim in check.claims.items():
         if bool(claim.setting) == bool(claim.values):
-            raise Refused(f"{at}/claims/{name}", "wrong_value", "A claim needs either values or a setting.")
+            raise Refused(f"{at}/claims/{name}", "wrong_value", "A claim needs either `values` or `setting`.")
         if claim.setting and claim.setting not in scheme.settings:
             raise Refused(f"{at}/claims/{name}/setting", "wrong_value", f"There is no setting {claim.setting!r}.")
 

@@ -266,12 +266,13 @@ def _other_form(verifier: Verifier, request: HookRequest) -> str:
         if wanted and not given.startswith(wanted):
             begins = f"begins with {had[0]!r}" if had else f"does not begin with {wanted!r}"
             return (
-                f" It {begins}; this scheme expects {wanted!r} followed by a signature of {check.algorithm}. Have the "
-                "sender sign this way, or give the hook the scheme that the sender uses."
+                f" The header {begins}; this scheme expects {wanted!r} followed by a signature of {check.algorithm}. "
+                "Have the sender sign this way, or give the hook the scheme that the sender uses."
             )
         return (
-            f" It has {len(given.removeprefix(wanted))} characters{' after ' + repr(wanted) if wanted else ''}: it may "
-            f"have been truncated, or not made with {check.algorithm}."
+            f" The signature has {len(given.removeprefix(wanted))} "
+            f"characters{' after ' + repr(wanted) if wanted else ''}: it may have been truncated, or "
+            f"not made with {check.algorithm}."
         )
     return ""
 

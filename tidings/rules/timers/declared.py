@@ -34,7 +34,7 @@ def read(when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
             wrong.say(
                 f"{pointer}/{name}",
                 "contradiction",
-                f"`{name}` can be used with {' or '.join(needed)}, not with {kind}.",
+                f"`{name}` can be used with {' or '.join(f'`{each}`' for each in needed)}, not with `{kind}`.",
             )
     found: dict[str, Any] = {}
     try:
@@ -82,7 +82,9 @@ def _at(value: Any, pointer: str) -> tuple[str, ...]:
     times = [value] if type(value) is str else value
     if type(times) is not list or not 1 <= len(times) <= TIMES_MAX:
         raise Refused(
-            pointer, "time_of_day", f'`at` must be a time of day such as "09:00", or a list of up to {TIMES_MAX}.'
+            pointer,
+            "time_of_day",
+            f'`at` must be a time of day such as "09:00", or a list of up to {TIMES_MAX} such times.',
         )
     for each in times:
         if type(each) is not str or not _TIME.fullmatch(each):

@@ -299,13 +299,17 @@ def _behind(link: AnyLink, lane: LaneView | None, backlog: Backlog, recent: Rece
     if end is not None:
         until = f" At {end[1]:,.2g} deliveries a second, all of them will be sent {recent.end_in_words(end[0])}."
     since, rate = backlog.oldest.created, link.pacing.rate
-    reason = "It accepts events more slowly than they arrive."
-    advice = f"Raise its `max_in_flight` ({link.pacing.max_in_flight}), or make it accept events faster."
+    reason = "Events arrive faster than they are accepted."
+    advice = f"Raise `max_in_flight` ({link.pacing.max_in_flight}), or make the receiving side faster."
     if lane is not None and lane.held_until is not None and lane.held_until > now:
-        reason = f"It answered {lane.held_status} and asked for a pause until {moment.to_text(lane.held_until)}."
-        advice = "Ask its owner how many requests per second it can handle, and set its rate to that."
+        who = "The system that the link calls" if link.name else "The endpoint"
+        reason = f"{who} answered {lane.held_status} and asked for a pause until {moment.to_text(lane.held_until)}."
+        advice = "Ask its owner how many requests per second it can handle, and set `rate` to that."
     elif rate is not None:
-        reason, advice = f"Its rate is limited to {rate:g} requests a second.", "Raise its rate, or let it catch up."
+        reason, advice = (
+            f"The rate is limited to {rate:g} requests a second.",
+            "Raise `rate`, or wait until everything is sent.",
+        )
     return HealthProblem(
         what="link" if link.name else "endpoint",
         state="attention",
