@@ -159,9 +159,8 @@ def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict
     try:
         check(body)
     except msgspec.ValidationError as error:
-        place = refused(str(error)).place
-        detail = place.detail.replace("in a signature scheme here", f"in a {what}")
-        raise SettingsError(_said(config, at + (place.pointer or ""), detail, place.code)) from None
+        place = refused(str(error), what=f"a {what}").place
+        raise SettingsError(_said(config, at + (place.pointer or ""), place.detail, place.code)) from None
     except Invalid as error:
         lines = [_said(config, at + (each.pointer or ""), each.detail, each.code) for each in error.errors]
         raise SettingsError("\n".join(lines)) from None

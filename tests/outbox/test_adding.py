@@ -170,7 +170,7 @@ def test_other_libraries_and_names_are_refused() -> None:
         Outbox('x"; DROP TABLE orders')
     with pytest.raises(ValueError, match="not with mysql"):
         schema("mysql")
-    with pytest.raises(ValueError, match="a URL, postgresql://"):
+    with pytest.raises(ValueError, match="a URL such as postgresql://"):
         connector("mysql://shop")
     assert "app.outbox" in schema("postgresql", "app.outbox")
 

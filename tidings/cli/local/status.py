@@ -35,7 +35,7 @@ def status(out: Session) -> None:
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """The report for people, in about ten lines of at most 80 columns."""
+    """The report for people, in at most 14 lines of at most 80 columns."""
     problems, total = report["problems"], report["problems_total"]
     if not problems:
         yield from _wrapped(report["sentence"], "")
@@ -43,11 +43,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         return
     if total > 1:
         oldest = report["oldest_waiting"]
-        since = (
-            ""
-            if oldest is None
-            else f" The oldest delivery has been waiting since {oldest['since'][:16].replace('T', ' ')} UTC."
-        )
+        since = "" if oldest is None else f" Oldest waiting delivery: {oldest['since'][:16].replace('T', ' ')} UTC."
         yield from _wrapped(f"{total:,} things need attention.{since}", "")
     for problem in problems[:SHOWN]:
         yield from _wrapped(problem["sentence"], "", 2)

@@ -295,8 +295,11 @@ def read(value: Any) -> Scheme:
     return scheme
 
 
-def refused(message: str, value: Any = None) -> Refused:
-    """One of msgspec's messages about a value, as a place and our own sentence, with what is allowed there."""
+def refused(message: str, value: Any = None, what: str = "a signature scheme") -> Refused:
+    """One of msgspec's messages about a value, as a place and our own sentence, with what is allowed there.
+
+    `what`: what the value declares.
+    """
     found = _AT.match(message)
     said, path = (found.group(1), found.group(2)) if found else (message, "$")
     steps = [name or index or "*" for name, index in _STEP.findall(path)]
@@ -307,7 +310,7 @@ def refused(message: str, value: Any = None) -> Refused:
         return Refused(
             f"{pointer}/{escaped(name)}",
             "unknown_field",
-            f"{name!r} is not a known member at this place in a signature scheme.",
+            f"{name!r} is unknown in {what}.",
         )
     if missing:
         said, steps = f"The field {missing.group(1)!r} is required", [*steps, missing.group(1)]
