@@ -87,6 +87,10 @@ def fields(body: type[msgspec.Struct] | BodySchema) -> list[tuple[str, str, str,
     ]
 
 
+PLURALS = {"object": "objects", "whole number": "whole numbers", "number": "numbers"}
+"""What a list of something is a list of."""
+
+
 def kind(schema: dict[str, Any], known: dict[str, Any] | None = None) -> str:
     """A JSON Schema in a few words."""
     if "$ref" in schema:
@@ -96,6 +100,7 @@ def kind(schema: dict[str, Any], known: dict[str, Any] | None = None) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
-        return f"list of {kind(schema.get('items', {}), known)}"
+        each = kind(schema.get("items", {}), known)
+        return f"list of {PLURALS.get(each, f'({each})' if ' or ' in each else each)}"
     word = {"string": "text", "integer": "whole number", "boolean": "true or false"}.get(schema.get("type", ""))
     return word or str(schema.get("type", "anything"))

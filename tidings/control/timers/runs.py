@@ -102,7 +102,7 @@ class TimerRuns:
         row = timers.of(db, link.num)
         if row is not None and timers.is_running(db, row):
             detail = (
-                f"{name} is still busy with the run {row.run}. Reset the link once this run has ended; if the run is "
+                f"{name} is still busy with run {row.run}. Reset the link once this run has ended; if the run is "
                 "waiting for another attempt, you can cancel its delivery. To prevent further runs, pause the link."
             )
             raise Conflict(detail, code="running")
@@ -124,7 +124,7 @@ class TimerRuns:
             raise Conflict(f"{name} is {link.mode}: {link.reason}", code="paused")
         if timers.is_running(db, row):
             raise Conflict(
-                f"{name} is still busy with the run {row.run}. A link never has two runs at once.", code="running"
+                f"{name} is still busy with run {row.run}. A link never has two runs at once.", code="running"
             )
         now = self._clock.now()
         event = rows.due_event(link, now, 0, now, caller.key.id)

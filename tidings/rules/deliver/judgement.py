@@ -282,8 +282,8 @@ RULES: tuple[str, ...] = (
     f"that was answered with it, until {health.ASKS_TO_HOLD} messages in a row have been answered with such a request.",
     "A status in the endpoint's `give_up_on` makes the message `dead`. Such a status says nothing about the "
     "endpoint (`silent`), unless it means `hold` or `gone` in the table above.",
-    "A message that becomes `dead` because of a response that says nothing about the endpoint never delays the next "
-    "message of an ordered line.",
+    "If an endpoint has an `order`, and a message becomes `dead` because of a response that says nothing about the "
+    "endpoint (`silent`), the next message in that order is sent without delay.",
     "A refused batch says nothing about any single event in it. It is sent again in halves, down to single "
     "events, without using up an attempt. The same happens to a batch that fails while the endpoint accepts "
     "others.",

@@ -173,10 +173,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="hooks:write",
         summary="Check a refused request again, and let it in if it passes",
         help=(
-            "Use this after correcting the hook's secret, scheme or public URL. The request is checked as of the "
-            "time when it arrived; if it passes, it becomes an event. For a form submission, only the values are "
-            "checked, so that you can let in a person who was mistaken for a bot. If the request is refused again, "
-            "the response is 409 and gives the reason."
+            "Use this after correcting the hook's secret, scheme or public URL. The request is checked with the "
+            "hook's present settings, but its timestamp is compared with the time at which it arrived. If it passes, "
+            "it becomes an event. For a form submission, only the values are checked, so that you can let in a person "
+            "who was mistaken for a bot. If the request is refused again, the response is 409 and gives the reason."
         ),
         handler=retry_refusal,
         tag=TAG,

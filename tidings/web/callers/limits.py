@@ -80,5 +80,7 @@ def headers_of(verdict: Allowance) -> list[tuple[str, str]]:
     """The RateLimit headers for the verdict on a call. Raises LimitReached if it is refused."""
     headers = rate_limit_headers(verdict)
     if not verdict.allowed:
-        raise LimitReached(f"This key may make {verdict.limit:,} calls in {verdict.window:,} seconds.", headers=headers)
+        raise LimitReached(
+            f"This key may make {verdict.limit:,} calls every {verdict.window:,} seconds.", headers=headers
+        )
     return headers
