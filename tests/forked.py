@@ -231,6 +231,8 @@ def settle(config: pytest.Config, name: str, count: int) -> Told:
     folders._basetemp.mkdir()
     told = Told(config)
     manager.register(told)
+    # Whoever registers is told of what was warned of before, by copies that have ended too.
+    told.taken()
     return told
 
 

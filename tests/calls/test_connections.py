@@ -86,7 +86,7 @@ def test_links_and_connections_are_planned_and_applied_as_one(calls: Calls) -> N
 def test_a_rate_belongs_to_the_connection_and_a_link_does_one_thing(calls: Calls) -> None:
     calls.connection()
     wanted = {"when": {"event": "order.*"}, "call": CALL, "rate": 5}
-    assert "rate of the connection" in places(calls.api.call("PUT", "/v1/links/push", wanted))["/rate"]
+    assert "connection's rate" in places(calls.api.call("PUT", "/v1/links/push", wanted))["/rate"]
     both = {"when": {"event": "order.*"}, "call": CALL, "item": {"collection": "x", "delete": "1"}}
     assert "A link does one thing" in places(calls.api.call("PUT", "/v1/links/push", both))["/call"]
 

@@ -214,7 +214,7 @@ def test_a_trial_shows_the_mail_and_sends_nothing(calls: Calls, handler: MailSer
         ({"mail": {"via": "mail", "to": "a", "subject": "x", "text": "x", "cc": "b"}}, "/mail/cc", "unknown here"),
         ({"call": {"via": "mail", "get": "/"}}, "/call/via", "an HTTP server"),
         ({"mail": {**WELCOME}, "emit": {"type": "x", "each": "a", "key": "id"}}, "/emit", "no response to read"),
-        ({"mail": {**WELCOME}, "rate": 5}, "/rate", "rate of the connection"),
+        ({"mail": {**WELCOME}, "rate": 5}, "/rate", "the connection's rate"),
     ],
 )
 @pytest.mark.few(3)

@@ -155,13 +155,13 @@ def test_wrong_templates_are_refused_with_their_place(world: HookWorld, body: di
         ("when: {hook: {path: a, verify: {scheme: hmac-sha256, secret: x}}}", "hmac-sha256 needs `header`"),
         (
             "when: {hook: {path: a, verify: {scheme: stripe, secret: x, header: y}}}",
-            "`header` requires a scheme such as",
+            "`header` requires a scheme that signs the body",
         ),
         ("when: {hook: {path: a, scheme: stripe, verify: {scheme: stripe, secret: x}}}", "given in both `verify` and"),
         ("when: {hook: {path: a, verify: {schem: stripe}}}", "'schem' is unknown here"),
         (
             "when: {hook: {path: a, verify: {scheme: stripe, secret: x}}}\n    emit: {mode: changes}",
-            "`mode` must be all",
+            "`mode` must be `all`",
         ),
         (
             "when: {hook: {path: a, type: b, verify: {scheme: stripe, secret: x}}}\n    emit: {type: c}",

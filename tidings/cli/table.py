@@ -28,7 +28,7 @@ class Command:
 
 COMMANDS = (
     Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
-    Command("check", "local.check", SERVER, "Check the settings and declarations; show what `serve` would use."),
+    Command("check", "local.check", SERVER, "Check the settings and everything that `tidings.yaml` declares."),
     Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and so on match a file."),
     Command("status", "local.status", SERVER, "Say in one sentence whether something needs attention, and why."),
     Command("tallies", "standing.tallies", SERVER, "Show the results of delivery attempts, by minute or hour."),
