@@ -14,7 +14,7 @@ import pytest
 
 from tests.examples import examples
 from tidings.model.moment import to_text
-from tidings.testing import ProcessServer, Reaction, Receiver, until
+from tidings.testing import Api, NotInTime, ProcessServer, Reaction, Receiver, until
 
 JSON = {"Content-Type": "application/json"}
 RECORDS, PAGE, KILLS = 200, 25, examples(10)
@@ -59,6 +59,18 @@ class Source:
         """What a copy should have."""
         with self._lock:
             return {key: each["v"] for key, each in self.records.items() if not each["gone"]}
+
+
+def explained(api: Api, source: Source) -> str:
+    """What is missing from the copy, and what has not been done about it."""
+    found = {each["id"]: each["v"] for each in api.pages("/v1/items/copies")}
+    alive = source.alive()
+    unlike = {key: (alive.get(key), found.get(key)) for key in alive | found if alive.get(key) != found.get(key)}
+    told = [f"source and copy: {unlike}"]
+    for state in ("waiting", "dead"):
+        for each in api.pages("/v1/deliveries", state=state):
+            told.append(f"{each['link']} {each['event_type']} {api.get('/v1/deliveries/' + each['id'])}")
+    return "\n".join(told)
 
 
 @pytest.mark.slow
@@ -107,7 +119,10 @@ def test_the_copy_equals_the_source_after_kills(tmp_path: Path, database: str | 
             found = {each["id"]: each["v"] for each in server.api.pages("/v1/items/copies")}
             return found == source.alive()
 
-        until(copied, "the copy equals the source", 60)
+        try:
+            until(copied, "the copy equals the source", 60)
+        except NotInTime:
+            raise AssertionError(explained(server.api, source)) from None
         events = list(reversed(server.api.pages("/v1/events", type="source.item.*")))
         replayed: dict[str, Any] = {}
         for each in events:
