@@ -72,7 +72,7 @@ lint: $(READY) ## Format, lint, types, import contracts, dead code, the generate
 .PHONY: check
 check: $(READY) ## lint, and beside it the fast tests, the shape among them; about a minute and a half
 	@$(MAKE) lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
-	nice $(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
+	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
 	wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests + lint))
 
 .PHONY: bench

@@ -59,12 +59,12 @@ def test_results_are_written_without_company_in_the_end_and_at_once_where_somebo
 
 
 def spaced(nodes: int, *groups: int) -> bool:
-    """Whether the next group would wait after groups of these sizes."""
+    """Whether the next group would wait after groups of these sizes, if it began at once."""
     spacing = Spacing()
     spacing.share(nodes)
     for jobs in groups:
         spacing.committed(jobs)
-    return spacing.linger()
+    return spacing.is_crowd
 
 
 def test_groups_of_several_jobs_are_further_apart_with_several_nodes_and_those_of_a_lone_caller_never() -> None:

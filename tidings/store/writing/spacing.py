@@ -42,9 +42,14 @@ class Spacing:
             return LINGER_SECONDS
         return max(LINGER_SECONDS, self._nodes * SHARED_SECONDS, min(QUEUE_TIMES * self._took, LONGEST_SECONDS))
 
+    @property
+    def is_crowd(self) -> bool:
+        """Whether jobs have enough others in their group."""
+        return self._crowd > 1 + COMPANIONS / self._nodes
+
     def linger(self) -> bool:
         """In a crowd, wait until the last commit is a while ago; returns whether there was anything to wait for."""
-        if self._crowd <= 1 + COMPANIONS / self._nodes:
+        if not self.is_crowd:
             return False
         left = self._committed_at + self.apart - time.monotonic()
         if left > 0:
