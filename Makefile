@@ -18,8 +18,8 @@ PORT ?= 8080
 ARGS ?=
 # How many processes run tests, each with servers and a PostgreSQL of its own; tests wait more than they work, so more than
 # there are cores. `make test WORKERS=0` runs them one by one, in this process.
-WORKERS ?= 7
-PARALLEL := -n $(WORKERS) --dist worksteal
+WORKERS ?=
+PARALLEL = -n $(or $(WORKERS),6) --dist worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
@@ -72,7 +72,7 @@ lint: $(READY) ## Format, lint, types, import contracts, dead code, the generate
 .PHONY: check
 check: $(READY) ## lint, and beside it the fast tests, the shape among them; about a minute and a half
 	@$(MAKE) lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
-	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
+	$(BIN)/python -m pytest -q -m "not slow" -n $(or $(WORKERS),7) --dist worksteal $(ARGS); tests=$$?; \
 	wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests + lint))
 
 .PHONY: bench

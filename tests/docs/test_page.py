@@ -101,7 +101,7 @@ def test_calls_left_are_counted_down_to_a_refusal(page: Page, api: Api) -> None:
     listed.try_it()
     assert page.limits()[1] == "0 of 4 this hour"
     assert listed.try_it().startswith("429")
-    assert "4 calls in 3,600 seconds" in listed.text(".problem")
+    assert "4 calls every 3,600 seconds" in listed.text(".problem")
     assert listed.text(".wait").startswith("Try again in ")
     assert int(listed.headers()["Retry-After"]) > 0
 
