@@ -19,7 +19,8 @@ ARGS ?=
 # How many processes run tests, each with servers and a PostgreSQL of its own; tests wait more than they work, so more than
 # there are cores. `make test WORKERS=0` runs them one by one, in this process.
 WORKERS ?=
-PARALLEL = -n $(or $(WORKERS),6) --dist worksteal
+PROCESSES := 6
+PARALLEL = -n $(or $(WORKERS),$(PROCESSES)) --dist worksteal
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
@@ -70,9 +71,10 @@ lint: $(READY) ## Format, lint, types, import contracts, dead code, the generate
 	$(BIN)/python tools/make_client.py --check
 
 .PHONY: check
+check: PROCESSES := 7
 check: $(READY) ## lint, and beside it the fast tests, the shape among them; about a minute and a half
 	@$(MAKE) lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
-	$(BIN)/python -m pytest -q -m "not slow" -n $(or $(WORKERS),7) --dist worksteal $(ARGS); tests=$$?; \
+	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
 	wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests + lint))
 
 .PHONY: bench

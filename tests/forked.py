@@ -231,7 +231,7 @@ def settle(config: pytest.Config, name: str, count: int) -> Told:
     folders._basetemp.mkdir()
     told = Told(config)
     manager.register(told)
-    # Whoever registers is told of what was warned of before, by copies that have ended too.
+    # Registering replays every warning so far, also those of copies that have ended.
     told.taken()
     return told
 

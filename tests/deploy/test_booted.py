@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,13 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import bare_debian
 from tests.programs import needed
 from tests.repository import ROOT, files
 from tidings.testing import until
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-import bare_debian
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.sqlite_only]
 PACKAGES = ("systemd", "systemd-sysv", "dbus")
@@ -64,7 +60,9 @@ def booted(root: Path) -> Iterator[Inside]:
     command = ["systemd-nspawn", f"--directory={root}", "--boot", "--keep-unit", "--register=no", "--private-network"]
     with (
         log.open("wb") as console,
-        subprocess.Popen([*command, "--console=pipe"], stdin=-3, stdout=console, stderr=console) as host,
+        subprocess.Popen(
+            [*command, "--console=pipe"], stdin=subprocess.DEVNULL, stdout=console, stderr=console
+        ) as host,
     ):
 
         def first() -> str:
