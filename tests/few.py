@@ -13,8 +13,8 @@ import pytest
 
 ASIDE = {"calls", "control", "delivery", "forms", "hooks", "items", "portal", "web"}
 """Folders with many tests, most of which ask what does not depend on the store. Unless everything is tried, one in
-three of those that run on SQLite runs on PostgreSQL too."""
-EACH = 3
+five of those that run on SQLite runs on PostgreSQL too."""
+EACH = 5
 
 
 def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pytest.Item], list[pytest.Item]]:

@@ -33,15 +33,22 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this package, in a folder that also holds the wheels of its locked dependencies."""
-    folder, lock = tmp_path_factory.mktemp("dist"), ROOT / "requirements.lock"
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this package, alone in its folder."""
+    folder = tmp_path_factory.mktemp("dist")
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    """The same in a folder that also holds the wheels of its locked dependencies."""
+    lock = ROOT / "requirements.lock"
     # They are kept between runs, as other packages are that tests need.
     kept = once(CACHE / "wheels", lock.read_bytes() + sys.version.encode() + b"pip", downloaded)
     for each in (*kept.glob("*.whl"), *kept.glob("*.tar.gz")):
-        (folder / each.name).symlink_to(each)
+        (built.parent / each.name).symlink_to(each)
     return built
 
 
@@ -81,8 +88,8 @@ def assert_works(bin_folder: Path) -> None:
     assert "serve" in run(bin_folder / "tidings", "--help")
 
 
-def test_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
-    inside = set(zipfile.ZipFile(wheel).namelist())
+def test_wheel_holds_every_file_of_the_package(built: Path) -> None:
+    inside = set(zipfile.ZipFile(built).namelist())
     missing = {name(path) for path in under("tidings")} - inside
     assert not missing, f"the wheel lacks {sorted(missing)}"
     strangers = {entry.split("/")[0] for entry in inside} - {"tidings", f"tidings-{tidings.__version__}.dist-info"}
@@ -115,6 +122,7 @@ print(sorted({"psycopg", "psycopg_binary"} & set(sys.modules)))
 """What a wheel without extras can do: all of it, on SQLite."""
 
 
+@pytest.mark.thorough
 def test_a_plain_wheel_needs_no_postgresql_and_names_the_extra_for_it(wheel: Path, tmp_path: Path) -> None:
     bin_folder = fresh_environment(tmp_path / "venv")
     uv("tidings", wheel=wheel, python=bin_folder / "python")
@@ -146,12 +154,14 @@ def origin(bin_folder: Path) -> str | None:
     return said.get("url")
 
 
+@pytest.mark.thorough
 def test_wheel_as_a_tool_run_once(wheel: Path, tmp_path: Path) -> None:
     """As `uvx --from WHEEL tidings` and `pipx run` do it: an environment for one call."""
     said = uv_tool("run", "--from", wheel, "tidings", "--version", wheel=wheel, home=tmp_path)
     assert said.split()[-1] == tidings.__version__
 
 
+@pytest.mark.thorough
 def test_wheel_as_an_installed_tool(wheel: Path, tmp_path: Path) -> None:
     """As `pipx install` does it: a separate environment, and the command on the path."""
     uv_tool("install", wheel, wheel=wheel, home=tmp_path)
@@ -169,6 +179,7 @@ def test_wheel_by_pipx(wheel: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "BIN_DIR").iterdir())
 
 
+@pytest.mark.thorough
 def test_make_install_brings_what_running_takes_and_a_second_one_finds_it_done(tmp_path: Path) -> None:
     install = ("make", "-C", ROOT, "install", f"VENV={tmp_path / 'venv'}", f"PYTHON={sys.executable}")
     run(*install)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import thorough
 from tests.programs import MISSING, NAMES, last_line
 from tests.repository import ROOT
 
@@ -29,7 +30,7 @@ def test_nothing_is_said_if_nothing_is_missing() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", ["1", *thorough("0")])
 def test_a_machine_without_a_browser_is_told_what_its_pages_need(tmp_path: Path, workers: str) -> None:
     page = ROOT / "tests" / "docs" / "test_page.py"
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "no:cacheprovider", str(page)]

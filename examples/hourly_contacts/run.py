@@ -120,8 +120,9 @@ def main(*options: str) -> int:
                 until(lambda: server.api.call("POST", "/v1/links/crm-contacts:run").status == 202, "it runs", 30)
             waiting = {"link": "crm-contacts", "state": "waiting"}
             until(lambda: not server.api.pages("/v1/deliveries", **waiting), "it has read", 30)
-            operator.links.run("crm-contacts")
+            event = operator.links.run("crm-contacts")["id"]
             until(lambda: books.customers == crm.alive(), "the books equal the CRM", 60)
+            until(lambda: server.api.pages("/v1/deliveries", event=event, state="delivered"), "the run has ended", 30)
             changes = len(server.api.pages("/v1/events", type="crm.contact.*"))
             kept = f"{len(books.customers)} contacts are in the books"
             print(f"{kept}, after {KILLS} kills: {changes} changes, {books.calls} calls.")

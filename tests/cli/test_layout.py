@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.examples import examples
+from tests.examples import examples, thorough
 from tidings.cli.terminal import layout
 from tidings.testing import Receiver, TestServer
 
@@ -128,7 +128,7 @@ def in_a_terminal(program: str, *args: str, columns: int, env: dict[str, str]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("columns", [80, *thorough(60)])
 def test_every_list_at_80_columns_has_whole_ids_and_values(
     server: TestServer, receiver: Receiver, columns: int
 ) -> None:

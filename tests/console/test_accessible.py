@@ -1,6 +1,6 @@
 """Every page in light, and its colours in the dark, checked with axe-core: no finding of any kind.
 
-Unless everything is tried, each fourth page is looked at in the dark: all have the same colours.
+Unless everything is tried, each second page is looked at, and each fourth in the dark: all have the same colours.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def ids(server: TestServer, receiver: Receiver) -> dict[str, str]:
 
 def test_no_page_has_a_finding(server: TestServer, ids: dict[str, str], browser: Browser) -> None:
     found: dict[str, list[str]] = {}
-    for number, path in enumerate(PATHS):
+    for number, path in enumerate(PATHS if are_all() else PATHS[::2]):
         browser.open(f"{server.url}/console{path.format(**ids)}")
         browser.do("document.querySelectorAll('details').forEach(each => { each.open = true; })")
         browser.do(axe())
-        for is_dark in (False, True) if are_all() or number % 4 == 0 else (False,):
+        for is_dark in (False, True) if are_all() or number % 2 == 0 else (False,):
             browser.darken(is_dark)
             found[f"{path} {'dark' if is_dark else 'light'}"] = browser.do(asked(COLOURS if is_dark else ALL))
     assert {path: wrong for path, wrong in found.items() if wrong} == {}

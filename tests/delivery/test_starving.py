@@ -64,7 +64,7 @@ def pairs() -> Iterator[Any]:
     """Each response with each kind of endpoint. `make check` tries an eighth: each of both at least once."""
     for (row, kind), (column, options) in itertools.product(enumerate(KINDS), enumerate(OPTIONS)):
         marks = [pytest.mark.slow] if (row + column) % 8 else []
-        yield pytest.param(kind, options, marks=[*marks, *([pytest.mark.thorough] if (row + column) % 2 else [])])
+        yield pytest.param(kind, options, marks=[*marks, *([pytest.mark.thorough] if (row + column) % 4 else [])])
 
 
 @pytest.mark.slow
@@ -158,6 +158,7 @@ def again() -> Iterator[Any]:
     for (row, kind), (column, option) in itertools.product(enumerate(kinds), enumerate(options)):
         turn = (row + column) % 2
         marks = [pytest.mark.slow] if column > 0 else []
+        marks += [pytest.mark.thorough] if row != column % 3 else []
         yield pytest.param("sqlite", kind, option, ways[turn], marks=marks)
         if row == column % 3:
             yield pytest.param("postgres", kind, option, ways[column // 2 % 2], marks=postgres)

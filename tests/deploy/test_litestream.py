@@ -30,6 +30,7 @@ JOURNAL_BYTES = 4_096 * 4_000
 LAG_SECONDS = 3.0
 
 
+@pytest.mark.thorough
 def test_what_was_acknowledged_is_in_the_copy_though_both_checkpoint(tmp_path: Path, run: Run) -> None:
     folder, replica, config = tmp_path / "server", tmp_path / "replica", tmp_path / "litestream.yml"
     text = (ROOT / "deploy" / "litestream.yml").read_text()

@@ -24,6 +24,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["http", "stdio"])
 def test_the_official_sdk_lists_and_calls_the_tools(way: str) -> None:

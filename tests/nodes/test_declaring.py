@@ -11,7 +11,7 @@ import pytest
 
 from tests.nodes.peers import neighbour
 from tests.postgres_server import PostgresServer
-from tidings.testing import TestServer, until
+from tidings.testing import Api, TestServer, until
 
 ITEMS = 20_000
 BEFORE = {"amount": {"type": "integer"}, "code": {"type": "string", "unique": True}}
@@ -78,6 +78,7 @@ class Writing:
                 self.gone.add(dead)
 
 
+@pytest.mark.thorough
 def test_what_others_write_during_a_declaration_is_converted_as_well(
     pair: tuple[TestServer, TestServer], url: str
 ) -> None:
@@ -89,7 +90,8 @@ def test_what_others_write_during_a_declaration_is_converted_as_well(
         for each in writers:
             until(lambda: len(each.gone) > 3, "it writes")
         before = [len(each.kept) for each in writers]
-        made = a.api.call("PUT", "/v1/collections/busy", {"fields": AFTER})
+        # Those who write all the time take most of a slow machine.
+        made = Api(a.url, a.api.key, 120).call("PUT", "/v1/collections/busy", {"fields": AFTER})
         assert made.status == 200, made.body
         for each, count in zip(writers, before, strict=True):
             until(lambda: len(each.kept) > count + 6, "it still writes")

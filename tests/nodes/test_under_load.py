@@ -56,7 +56,12 @@ def test_a_frozen_sender_is_followed_and_sends_nothing_when_it_wakes(
 
 @pytest.mark.parametrize(
     ("phase", "sender"),
-    [("in COPY", True), ("in COPY", False), ("in settlement", True), ("holding an item's row", False)],
+    [
+        ("in COPY", True),
+        pytest.param("in COPY", False, marks=pytest.mark.thorough),
+        pytest.param("in settlement", True, marks=pytest.mark.thorough),
+        ("holding an item's row", False),
+    ],
 )
 def test_a_node_that_is_frozen_in_the_middle_of_a_transaction_holds_nobody_up(
     tmp_path: Path, postgres_url: str, sink: SinkProcess, phase: str, sender: bool

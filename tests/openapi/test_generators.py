@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.examples import are_all, thorough
 from tests.installing import kept, tool
 from tests.openapi.conftest import LOCKS, run, without_ids
 from tests.programs import needed
 from tidings.testing import Api, TestServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 HERE = Path(__file__).parent / "trips"
 STEPS = ["published", "registered", "created", "listed", "edited", "refused", "deleted"]
@@ -64,9 +65,8 @@ def made(callers: dict[str, Api], environment: Path) -> Path:
 
     One Java makes them all: to load and compile itself takes longer than to make a client.
     """
-    clients = [("operator", language) for language in LANGUAGES if are_all() or language != "java"]
-    if are_all():
-        clients += [*(("tenant", language) for language in LANGUAGES), ("guest", "typescript-fetch")]
+    clients = [(who, language) for who in ("operator", "tenant") for language in LANGUAGES]
+    clients.append(("guest", "typescript-fetch"))
     documents = {who: callers[who].get("/v1/openapi.json") for who in dict(clients)}
 
     def make(folder: Path) -> None:
@@ -111,8 +111,6 @@ def compiled(made: Path, who: str, npm_programs: Path, trip: Path | None = None)
     return kept("typescript", [made.name, who, trip, TYPESCRIPT, *LOCKS], make)
 
 
-@pytest.mark.slow
-@pytest.mark.thorough
 @pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_python(server: TestServer, callers: dict[str, Api], environment: Path, made: Path, who: str) -> None:
     out = made / who / "python"
@@ -120,8 +118,7 @@ def test_python(server: TestServer, callers: dict[str, Api], environment: Path, 
     assert told.split() == STEPS
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("who", ["operator", *thorough("tenant")])
+@pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_typescript_fetch(
     server: TestServer, callers: dict[str, Api], made: Path, npm_programs: Path, who: str
 ) -> None:
@@ -129,10 +126,7 @@ def test_typescript_fetch(
     assert run(needed("node"), folder / "out" / "trip.js", server.url, callers[who].key or "").split() == STEPS
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("maker", "who"), [GO[0], *(pytest.param(*each, marks=pytest.mark.thorough) for each in GO[1:])]
-)
+@pytest.mark.parametrize(("maker", "who"), GO)
 def test_go(server: TestServer, callers: dict[str, Api], made: Path, maker: str, who: str) -> None:
     go = needed("go")
 
@@ -174,14 +168,10 @@ def built(made: Path) -> Path:
     return kept("java", [made.name, HERE / "Trip.java", tool(needed("javac"))], build) / "java"
 
 
-@pytest.mark.slow
-@pytest.mark.thorough
 def test_java(server: TestServer, callers: dict[str, Api], built: Path) -> None:
     assert java_trip(server, callers["operator"], built / "target" / "classes", built) == STEPS
 
 
-@pytest.mark.slow
-@pytest.mark.thorough
 def test_java_with_the_document_of_a_tenant(
     server: TestServer, callers: dict[str, Api], made: Path, built: Path
 ) -> None:
@@ -209,7 +199,5 @@ def java_trip(server: TestServer, caller: Api, classes: Path, built: Path) -> li
     return run(needed("java"), *options, "Trip", server.url, caller.key or "").split()
 
 
-@pytest.mark.slow
-@pytest.mark.thorough
 def test_a_document_with_permits_makes_a_client_too(made: Path, npm_programs: Path) -> None:
     compiled(made, "guest", npm_programs)

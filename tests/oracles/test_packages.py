@@ -192,6 +192,7 @@ def test_we_verify_what_a_senders_python_package_signs(python_judge: Judge, name
     holds(python_judge, scheme, python_judge.signs(name, secrets(scheme)[2], bare(scheme), settings_of(scheme)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NODE_VERIFIES)
 def test_a_senders_javascript_package_verifies_what_we_sign(node_judge: Judge, name: str) -> None:
     scheme = schemes.named(name)
@@ -199,6 +200,7 @@ def test_a_senders_javascript_package_verifies_what_we_sign(node_judge: Judge, n
     holds(node_judge, scheme, request)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NODE_SIGNS)
 def test_we_verify_what_a_senders_javascript_package_signs(node_judge: Judge, name: str) -> None:
     scheme = schemes.named(name)

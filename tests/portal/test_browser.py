@@ -11,6 +11,7 @@ import pytest
 
 from tests import programs
 from tests.barriers import ALL, COLOURS, asked, axe
+from tests.examples import thorough
 from tests.portal.customer import new_link
 from tests.portal.host import BLOCKED, FrameBrowser, host
 from tidings.testing import Api, Reaction, Receiver, TestServer, until
@@ -276,7 +277,7 @@ def test_hostile_texts_run_nothing_wherever_they_are_shown(
     assert all(each.startswith((whole.url, "about:", "data:")) for each in browser.requests)
 
 
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("width", [360, *thorough(1440)])
 def test_the_pages_have_no_barriers(
     browser: FrameBrowser, whole: TestServer, api: Api, receiver: Receiver, width: int
 ) -> None:

@@ -16,6 +16,7 @@ SETTLED = "document.querySelector('main h1') && !document.querySelector('main[ar
 STORES = "(() => { try { return Boolean(sessionStorage) } catch (wrong) { return false } })()"
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", [firefox, webkit], ids=["firefox", "webkit"])
 def test_it_works_in_a_frame_of_another_site(engine: object, tmp_path: Path) -> None:

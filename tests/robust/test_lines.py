@@ -127,6 +127,7 @@ def test_a_held_delivery_sent_before_it_was_stored_does_not_wait_again(world: Wo
     assert not world.api.get("/v1/deliveries", state="waiting")["data"]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_many_retries_by_hand_do_not_bury_the_head(world: World) -> None:
     # All of them are due at once; the first fails, and all others wait for it, more than fit into memory.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.delivery.world import World
+from tests.examples import thorough
 from tidings.deliver.lane.lane import QUEUE_MAX
 from tidings.deliver.lane.view import LaneView
 from tidings.testing import Reaction, Receiver, until
@@ -51,7 +52,7 @@ def everything(world: World, endpoint: str, events: list[str], seconds: float = 
     until(look, f"{len(events)} events are delivered", seconds)
 
 
-@pytest.mark.parametrize("order", ["none", "subject", "all"])
+@pytest.mark.parametrize("order", ["subject", *thorough("none", "all")])
 def test_a_dead_endpoint_comes_back_to_thousands(world: World, order: str) -> None:
     healthy = world.register("/healthy", events=["step"])
     with Receiver() as other:
@@ -100,6 +101,7 @@ def test_probes_of_a_dead_endpoint_are_few(world: World) -> None:
     world.nothing_more(before + 7, "/")
 
 
+@pytest.mark.thorough
 def test_a_slow_endpoint_falls_behind_and_catches_up(world: World) -> None:
     fast = world.register("/fast", events=["step"])
     slow = world.register("/slow", events=["step"], max_in_flight=1)
@@ -116,6 +118,7 @@ def test_a_slow_endpoint_falls_behind_and_catches_up(world: World) -> None:
     assert sorted(counts) == sorted(set(counts)), "nothing is sent twice"
 
 
+@pytest.mark.thorough
 def test_a_thousand_endpoints(world: World) -> None:
     dead = 100
     for n in range(1000):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.delivery.world import World
+from tests.examples import thorough
 from tidings.store.base import Db
 from tidings.testing import Reaction, until
 
@@ -80,7 +81,7 @@ def _end_the_head(db: Db) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["subject", "all"])
+@pytest.mark.parametrize("order", ["subject", *thorough("all")])
 def test_many_behind_a_head_that_was_in_flight(world: World, crash: Crash, order: str) -> None:
     # So many that the lane lags: the head is before its cursor, and those held fill it.
     world.receiver.answer(Reaction(silent=True))

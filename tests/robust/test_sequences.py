@@ -313,6 +313,7 @@ def test_a_few_sequences() -> None:
     run(3, 15)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_many_sequences() -> None:
     run(16, 40)

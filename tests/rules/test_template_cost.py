@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 GROWTH_MB_MAX = 48
 """What all of them may take, on top of an event of 150 kB: four million characters of four bytes each, three times."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import thorough
 from tests.installing import kept, python_programs, tool
 from tests.npm import installed
 from tests.programs import needed
@@ -52,6 +53,7 @@ def judged(
         assert steps == STEPS, wrong[-3_000:]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_python_in_its_first_version(server: TestServer, receiver: Receiver) -> None:
     python = python_programs(HERE / "requirements.lock", "svix") / "python"
@@ -59,12 +61,13 @@ def test_python_in_its_first_version(server: TestServer, receiver: Receiver) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", ["svix1", "svix2"])
+@pytest.mark.parametrize("version", [*thorough("svix1"), "svix2"])
 def test_javascript(server: TestServer, receiver: Receiver, version: str) -> None:
     folder = installed(HERE, "svix", ("judge.mjs",)).parent
     judged(server, receiver, f"javascript-{version}", needed("node"), folder / "judge.mjs", version)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_go(server: TestServer, receiver: Receiver) -> None:
     judged(server, receiver, "go", needed("go"), "run", "-C", HERE / "go", ".")

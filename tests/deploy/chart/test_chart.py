@@ -94,11 +94,13 @@ def _source(given: dict[str, Any]) -> str:
     return str(names["key"] if kind == "secretKeyRef" else names["fieldPath"])
 
 
+@pytest.mark.thorough
 def test_helm_has_nothing_against_it(helm: Path) -> None:
     done = called(helm, "lint", "--strict", CHART)
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.thorough
 def test_kubernetes_knows_every_field(helm: Path, judge: Path, tmp_path: Path) -> None:
     for number, case in enumerate(CASES):
         # The ServiceMonitor is the Prometheus operator's own kind; the next test reads it.
@@ -110,6 +112,7 @@ def test_kubernetes_knows_every_field(helm: Path, judge: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 def test_the_judge_refuses_a_field_that_is_misspelt(judge: Path, tmp_path: Path) -> None:
     wrong = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"port": []}}
     (tmp_path / "wrong.json").write_text(json.dumps(wrong))
