@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.few import spread, thinned
+from tests.few import EACH, spread, thinned
 
 
 class Case:
@@ -42,12 +42,12 @@ def test_what_is_thorough_runs_with_everything_alone() -> None:
     assert thinned(cases, everything=False) == (cases[:1], cases[1:])
 
 
-def test_a_third_runs_on_postgresql_of_what_does_not_depend_on_the_store() -> None:
+def test_a_part_runs_on_postgresql_of_what_does_not_depend_on_the_store() -> None:
     marks: dict[str, Any] = {"slow": pytest.mark.slow, "postgres": pytest.mark.postgres}
-    twins: list[Any] = [Case(f"tests/web/a.py::test_x[postgres-{n}]", **marks) for n in range(9)]
+    twins: list[Any] = [Case(f"tests/web/a.py::test_x[postgres-{n}]", **marks) for n in range(2 * EACH + 1)]
     others: list[Any] = [Case("tests/web/a.py::test_y", **marks), Case("tests/store/a.py::test_x[postgres]", **marks)]
     runs, left_out = thinned([*twins, *others], everything=False)
-    assert runs == [*twins[::3], *others] and len(left_out) == 6
+    assert runs == [*twins[::EACH], *others] and len(left_out) == 2 * (EACH - 1)
     assert thinned([*twins, *others], everything=True) == ([*twins, *others], [])
 
 
