@@ -87,9 +87,8 @@ def status(database: Database, table: Table = TABLE, limit: Limit = LIST_LIMIT, 
 
 
 def _show(waiting: list[OutboxRow], since: str | None, rows: list[dict[str, str]], *, is_more: bool) -> None:
-    many = f"{len(waiting):,}+ events" if is_more else counted(len(waiting), "event")
-    are = "is" if len(waiting) == 1 else "are"
-    typer.echo(f"{many} {are} waiting, the oldest since {since}." if waiting else "Nothing is waiting.")
+    many = f"{len(waiting):,}+ events are" if is_more else counted(len(waiting), "event is", "events are")
+    typer.echo(f"{many} waiting, the oldest since {since}." if waiting else "Nothing is waiting.")
     if rows:
         typer.echo(
             "Refused events (`tidings outbox retry` tries all of them again, `tidings outbox drop ID` deletes one):"
@@ -142,7 +141,7 @@ def print_schema(
 
 
 def _events(count: int) -> str:
-    return f"{counted(count, 'event')} {'was' if count == 1 else 'were'}"
+    return counted(count, "event was", "events were")
 
 
 def _table(database: str, table: str) -> OutboxTable:

@@ -47,9 +47,9 @@ def replay(
     body |= given(endpoint_id=endpoint, link=link, until=when(until, now))
     if dry_run:
         count = out.client.create_replay({**body, "dry_run": True})
-        checked = _deliveries(count["total"]) if failed else counted(count["total"], "event")
-        were = "was" if count["total"] == 1 else "were"
-        sentence = f"{_deliveries(count['would_send'])} would be sent; {checked} {were} checked."
+        one, many = ("delivery was", "deliveries were") if failed else ("event was", "events were")
+        would_send = counted(count["would_send"], "delivery", "deliveries")
+        sentence = f"{would_send} would be sent; {counted(count['total'], one, many)} checked."
         out.answer(count, lambda: out.say(sentence))
         return
     started = out.client.create_replay(body)
@@ -57,9 +57,5 @@ def replay(
     out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {_sent(ended['sent'])}."))
 
 
-def _deliveries(count: int) -> str:
-    return counted(count, "delivery", "deliveries")
-
-
 def _sent(count: int) -> str:
-    return f"{_deliveries(count)} {'was' if count == 1 else 'were'} sent"
+    return f"{counted(count, 'delivery was', 'deliveries were')} sent"
