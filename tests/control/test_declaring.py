@@ -531,7 +531,6 @@ ALL_AT_ONCE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.few(2)
 @pytest.mark.parametrize("case", ALL_AT_ONCE)
 def test_the_last_job_has_the_same_statements_however_many_collections_change(here: Store, case: str) -> None:
     fields, more = ALL_AT_ONCE[case]

@@ -156,11 +156,11 @@ def again() -> Iterator[Any]:
     kinds, options = ("429", "429 for an hour", "500"), ("none", "1 in flight", "rate 1", "order by subject")
     ways, postgres = ("restart", "resume"), [pytest.mark.slow, pytest.mark.postgres]
     for (row, kind), (column, option) in itertools.product(enumerate(kinds), enumerate(options)):
-        turn = (row + column) % 2
+        turn, is_tried = (row + column) % 2, row == column % 3
         marks = [pytest.mark.slow] if column > 0 else []
-        marks += [pytest.mark.thorough] if row != column % 3 else []
+        marks += [] if is_tried else [pytest.mark.thorough]
         yield pytest.param("sqlite", kind, option, ways[turn], marks=marks)
-        if row == column % 3:
+        if is_tried:
             yield pytest.param("postgres", kind, option, ways[column // 2 % 2], marks=postgres)
 
 

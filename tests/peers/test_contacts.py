@@ -21,7 +21,6 @@ KILLS = 5
 PROGRAMS = {"Kinto": [], "Soap": ["npm", "node"]}
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize("made", [Kinto, *thorough(Soap)])
 def test_the_sink_equals_the_source_whatever_happens(
     made: Callable[[Path], Peer], tmp_path: Path, database: str | None
