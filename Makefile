@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 # Where it is set, each tool that imports Tidings would compile all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Which Python makes the environment; empty means: the first of python3, python3.13, python3.12, python3.11 that is new enough.
+# Which Python makes the environment; empty means: the first that is new enough and was built with optimization.
 PYTHON ?=
 VENV ?= .venv
 BIN := $(VENV)/bin

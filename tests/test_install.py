@@ -147,6 +147,41 @@ def test_a_plain_wheel_needs_no_postgresql_and_names_the_extra_for_it(wheel: Pat
     assert "refused" in said.stderr.lower(), said
 
 
+FAKE = """#!/bin/sh
+case "$*" in
+    *version_info*) exit 0 ;;
+    *CONFIG_ARGS*) exit {status} ;;
+esac
+echo "{name}" >> "{chosen}"
+exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("optimized", "asked", "taken", "said"),
+    [
+        ("python3 python3.13", "", "python3", ""),
+        ("python3.13", "", "python3.13", "python3 was built without optimization; python3.13 runs Tidings faster"),
+        ("python3.13", "python3", "python3", ""),
+    ],
+)
+def test_an_optimized_python_is_preferred(tmp_path: Path, optimized: str, asked: str, taken: str, said: str) -> None:
+    chosen = tmp_path / "chosen"
+    for python in ("python3", "python3.13"):
+        status = int(python not in optimized.split())
+        (tmp_path / python).write_text(FAKE.format(status=status, name=python, chosen=chosen))
+        (tmp_path / python).chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "tools" / "setup.sh", tmp_path / "venv", "requirements.lock", *asked.split()],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode and set(chosen.read_text().split()) == {taken}
+    assert said in done.stderr and ("optimization" in done.stderr) is bool(said)
+
+
 def origin(bin_folder: Path) -> str | None:
     """The folder that the package was installed from, as its metadata tells; None of a wheel by its name."""
     read = "from importlib.metadata import distribution as d; print(d('tidings').read_text('direct_url.json') or '{}')"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the virtual environment: every dependency at the version and hash of a lock, and this package, editable.
 # Usage: tools/setup.sh VENV LOCK [PYTHON]. Needs a Python of 3.11 or newer; brings its own pip if that Python has none.
+# Without PYTHON, an optimized one is preferred to the first on the path: pyenv, for one, builds without optimization.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -14,15 +15,28 @@ new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
+# Whether a Python was built with optimization. A distribution's is, though it does not say so.
+optimized() {
+    "$1" -c 'import sys, sysconfig as of; sys.exit(sys.base_prefix != "/usr" and "--enable-optimizations" not in (of.get_config_var("CONFIG_ARGS") or ""))' 2>/dev/null
+}
+
 find_python() {
-    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
-        if new_enough "$name"; then
+    candidates=${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3}
+    first=
+    for name in $candidates; do
+        new_enough "$name" || continue
+        first=${first:-$name}
+        if optimized "$name"; then
+            [ "$name" = "$first" ] || say "$first was built without optimization; $name runs Tidings faster. To take $first all the same: PYTHON=$first"
             echo "$name"
             return
         fi
     done
-    say "Tidings needs Python 3.11 or newer, and ${PYTHON:-python3} is not that. Install one, or name it: make setup PYTHON=/path/to/python3.11"
-    exit 1
+    if [ -z "$first" ]; then
+        say "Tidings needs Python 3.11 or newer, and ${PYTHON:-python3} is not that. Install one, or name it: make setup PYTHON=/path/to/python3.11"
+        exit 1
+    fi
+    echo "$first"
 }
 
 # Debian splits ensurepip off into python3-venv. Without root, its pip wheel can still be taken out of the
@@ -41,11 +55,13 @@ pip_from_distribution() {
     fi
 }
 
-# Tried in turn: what this machine has (a pip of its own, uv, Debian's wheels), then what its distribution offers.
+# Tried in turn: what this machine has (a pip of any Python's, uv, Debian's wheels), then what its distribution offers.
 bring_pip() {
-    if "$1" -m pip --version >/dev/null 2>&1; then
-        "$1" -m pip --python "$VENV/bin/python" install --quiet pip && return
-    fi
+    for name in "$1" python3; do
+        if "$name" -m pip --version >/dev/null 2>&1; then
+            "$name" -m pip --python "$VENV/bin/python" install --quiet pip && return
+        fi
+    done
     if command -v uv >/dev/null 2>&1; then
         uv pip install --quiet --python "$VENV/bin/python" pip && return
     fi
@@ -69,7 +85,7 @@ if ! [ -x "$VENV/bin/python" ] || ! new_enough "$VENV/bin/python"; then
     "$python" -m venv "$VENV" >/dev/null 2>&1 || "$python" -m venv --clear --without-pip "$VENV"
 fi
 if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
-    bring_pip "$(find_python)"
+    bring_pip "$(find_python 2>/dev/null)"
 fi
 
 # One line that counts the packages as pip takes them up; on a terminal it is written over, elsewhere printed once.

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.nobody import as_nobody
-from tidings.cli.local.doctor_local import look_at_folder, look_at_owner, unreadable
+from tidings.cli.local.doctor_local import look_at_folder, look_at_owner, look_at_python, unreadable
 from tidings.settings import SETTINGS
 from tidings.testing import Receiver, TestServer, until
 
@@ -125,7 +125,7 @@ def test_check_refuses_files_that_are_not_text(run: Run, tmp_path: Path) -> None
 def test_doctor_finds_a_running_server_healthy(read: Read, server: TestServer) -> None:
     findings = read("doctor", "--data", str(server.folder))
     assert {each["state"] for each in findings} <= {"ok", "warn"}
-    assert {"files", "clock", "data", "privacy", "disk", "sqlite", "database", "server", "skew", "key"} <= {
+    assert {"python", "files", "clock", "data", "privacy", "disk", "sqlite", "database", "server", "skew", "key"} <= {
         each["what"] for each in findings
     }
 
@@ -202,6 +202,20 @@ def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
         "The server creates the file at its first start."
         in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("prefix", "options", "state"),
+    [
+        ("/usr", "'--prefix=/usr'", "ok"),
+        ("/pyenv/versions/3.13.0", "'--prefix=/pyenv/versions/3.13.0'", "warn"),
+        ("/usr/local", "'--enable-optimizations' '--with-lto'", "ok"),
+        ("C:/Python", None, "ok"),
+    ],
+)
+def test_doctor_names_a_python_without_optimization(prefix: str, options: str | None, state: str) -> None:
+    found = look_at_python("/bin/python", prefix, options)
+    assert found.state == state and ("--enable-optimizations" in found.detail) is (state == "warn")
 
 
 def test_doctor_finds_a_database_that_other_users_can_read(run: Run, server: TestServer) -> None:

@@ -8,6 +8,8 @@ import os
 import resource
 import shutil
 import stat
+import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -44,7 +46,9 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def look_at_machine() -> Iterator[Finding]:
-    """Open files and the clock."""
+    """The Python, open files and the clock."""
+    options = sysconfig.get_config_var("CONFIG_ARGS")
+    yield look_at_python(sys.executable, sys.base_prefix, options)
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < OPEN_FILES_WARN:
         state: Literal["warn", "fail"] = "fail" if files < OPEN_FILES_FAIL else "warn"
@@ -66,6 +70,23 @@ def look_at_machine() -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+
+
+def look_at_python(python: str, prefix: str, options: str | None) -> Finding:
+    """Whether it was built with optimization.
+
+    `prefix`: where it is installed. `options`: those of its `configure`; None where it has none, as on Windows. They do
+    not show that a distribution's, in /usr, is optimized.
+    """
+    version = f"Python {sys.version.split()[0]}"
+    if options is None or prefix == "/usr" or "--enable-optimizations" in options:
+        return Finding("ok", "python", f"{version}, {python}.")
+    return Finding(
+        "warn",
+        "python",
+        f"{version}, {python}, was built without optimization, as pyenv does by default, so the server handles fewer "
+        "events per second. Use your distribution's Python, or build this one with --enable-optimizations.",
+    )
 
 
 def unreadable(folder: Path, file: Path | None = None) -> str | None:
