@@ -1,4 +1,4 @@
-"""How much is tried: of Hypothesis's examples three tenths in `make test`, half as many in `make check`.
+"""How much is tried: of Hypothesis's examples a quarter in `make test`, fewer in `make check`.
 
 `EXAMPLES=all make test` tries all of them, as continuous integration does (.ci/run), and only it runs the tests and
 cases that are marked `thorough`.
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-ALL, SOME, QUICK = 100, 30, 15
+ALL, SOME, QUICK = 100, 25, 15
 
 # Machines are shared and slow at times: an example's duration says nothing about its rightness.
 settings.register_profile("all", deadline=None, print_blob=True, max_examples=ALL)

@@ -1,5 +1,7 @@
 """Of a large table of cases, few are tried by `make check`, and few on PostgreSQL: `@pytest.mark.few(3)`.
 
+`make test` tries these and every fifth of the others on SQLite; continuous integration tries all of them there.
+
 The mark is for cases that differ in what is sent, answered or refused, and not in what the store does. If nothing in a
 test or a file depends on the store, it is marked `sqlite_only`. What is marked `thorough` is slow, and close to
 what others try: only `EXAMPLES=all make test` runs it.
@@ -13,14 +15,14 @@ import pytest
 
 ASIDE = {"calls", "control", "delivery", "forms", "hooks", "items", "portal", "web"}
 """Folders with many tests, most of which ask what does not depend on the store. Unless everything is tried, one in
-five of those that run on SQLite runs on PostgreSQL too."""
-EACH = 5
+eight of those that run on SQLite runs on PostgreSQL too."""
+EACH, OTHERS = 8, 5
 
 
 def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """The tests to run, and those to leave out: of a marked test, all but a few of its cases on PostgreSQL.
 
-    On SQLite, all but as many are marked slow. `everything`: whether those marked `thorough` are run.
+    On SQLite, the rest is marked slow. `everything`: whether those marked `thorough` are run.
     """
     tables: dict[tuple[str, bool], list[pytest.Item]] = {}
     aside = []
@@ -43,7 +45,7 @@ def thinned(items: Iterable[pytest.Item], *, everything: bool) -> tuple[list[pyt
         for index, case in enumerate(cases):
             if index in chosen:
                 continue
-            if on_postgres:
+            if on_postgres or (index % OTHERS and not everything):
                 left_out.add(id(case))
             else:
                 case.add_marker(pytest.mark.slow)

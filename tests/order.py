@@ -9,16 +9,32 @@ from pathlib import Path
 import pytest
 
 LONG = {"openapi", "peers", "robust", "test_accessible", "test_howto", "test_install"}
+LONG |= {"test_drafts", "test_forwarding", "test_wrong_proxies", "test_writers"}
 LONG |= {"test_joined_faults", "test_standby", "test_under_load", "test_upgrade", "test_workers"}
 """Folders and files of tests that take seconds to minutes each. Those of nodes mostly wait, while others work."""
 TOGETHER = {"test_accessible", "test_generators", "test_install"}
 """Of these, files whose tests share what takes long to make: one process runs them all."""
+BROWSERS = {"browser", "whole_browser"}
+"""Fixtures that are a browser."""
 
 
 @cache
 def is_long(path: Path) -> bool:
     """Whether the tests of a file take long."""
     return bool(LONG & {*path.parts, path.stem})
+
+
+def unit(item: pytest.Item) -> object:
+    """What the tests have in common that one process runs; None for what any process may run, when there is time.
+
+    A browser takes seconds of processor time to start, and draws with all processors that there are: one process runs
+    all tests that need one.
+    """
+    if BROWSERS & set(item.fixturenames):  # type: ignore[attr-defined]
+        return "browser"
+    if is_long(item.path):
+        return item.path if item.path.stem in TOGETHER else id(item)
+    return None
 
 
 def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
@@ -29,12 +45,13 @@ def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     """
     units: dict[object, list[pytest.Item]] = {}
     for item in items:
-        if is_long(item.path):
-            units.setdefault(item.path if item.path.stem in TOGETHER else id(item), []).append(item)
-    short = iter([item for item in items if not is_long(item.path)])
+        units.setdefault(unit(item), []).append(item)
+    short = iter(units.pop(None, []))
+    # Those of many tests first, so that each process has one of them at most.
+    long = sorted(units.values(), key=len, reverse=True)
     found = []
     for worker in range(workers):
-        begins = list(itertools.chain(*list(units.values())[worker::workers]))
+        begins = list(itertools.chain(*long[worker::workers]))
         size = len(items) * (worker + 1) // workers - len(items) * worker // workers
         found += [*begins, *itertools.islice(short, max(0, size - len(begins)))]
     return [*found, *short]

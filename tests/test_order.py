@@ -11,8 +11,8 @@ import pytest
 from tests.order import longest_first
 
 
-def named(*files: str) -> list[Any]:
-    return [SimpleNamespace(path=Path("tests") / file) for file in files]
+def named(*files: str, fixtures: tuple[str, ...] = ()) -> list[Any]:
+    return [SimpleNamespace(path=Path("tests") / file, fixturenames=fixtures) for file in files]
 
 
 @pytest.mark.parametrize("workers", [1, 3, 4, 16])
@@ -33,3 +33,11 @@ def test_each_process_begins_with_its_share_of_the_longest_tests(workers: int) -
 def test_few_tests_keep_their_order() -> None:
     items = named("openapi/test_b.py", "openapi/test_c.py", "items/test_a.py")
     assert len(longest_first(items, 4)) == 3 and longest_first(items, 1) == items
+
+
+def test_one_process_runs_what_needs_a_browser() -> None:
+    pages = named("docs/test_a.py", "portal/test_b.py", fixtures=("whole_browser",))
+    pages += named("docs/test_c.py", "forms/test_d.py", fixtures=("browser",))
+    items = [*named(*["items/test_a.py"] * 9, *["openapi/test_b.py"] * 9), *pages]
+    order = longest_first(items, 3)
+    assert order[:4] == pages and sorted(map(id, order)) == sorted(map(id, items))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 
-from chromium import KEYS, Browser
+from chromium import KEYS, Browser, NotThere
 from tests.console.house import furnish
 from tidings.testing import Api, Receiver, TestServer, until
 
@@ -33,7 +34,15 @@ def click(browser: Browser, said: str) -> None:
     found = f"{all_}.find(each => each.innerText.includes({json.dumps(said)}))"
     browser.until(found)
     browser.do("window.isSame = true; document.getElementById('main').dataset.old = '1'")
-    browser.click(found)
+    hit = f"(event.target.closest('a, button')?.innerText ?? '').includes({json.dumps(said)})"
+    browser.do(f"window.isHit = false; addEventListener('click', (event) => {{ window.isHit ||= {hit} }}, true)")
+    for _ in range(3):
+        browser.click(found)
+        # What happens meanwhile is shown at once, and may push it away from under the mouse.
+        with contextlib.suppress(NotThere):
+            if browser.do("window.isSame && !window.isHit"):
+                continue
+        break
     browser.until("!window.isSame || !document.getElementById('main')?.dataset.old")
     browser.until("document.readyState === 'complete'")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.delivery.world import World
+from tests.examples import thorough
 from tidings.testing import FakeClock, Reaction, Received, until
 
 KINDS = ("422", "400", "413", "500", "mixed")
@@ -46,7 +47,7 @@ def publish(world: World, count: int, *, good: bool, subject: str | None = None)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["none", "subject"])
+@pytest.mark.parametrize("order", ["none", *thorough("subject")])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.few(4)
 def test_good_events_arrive_next_to_poisoned_ones(world: World, kind: str, order: str) -> None:

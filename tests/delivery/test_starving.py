@@ -64,7 +64,7 @@ def pairs() -> Iterator[Any]:
     """Each response with each kind of endpoint. `make check` tries an eighth: each of both at least once."""
     for (row, kind), (column, options) in itertools.product(enumerate(KINDS), enumerate(OPTIONS)):
         marks = [pytest.mark.slow] if (row + column) % 8 else []
-        yield pytest.param(kind, options, marks=[*marks, *([pytest.mark.thorough] if (row + column) % 4 else [])])
+        yield pytest.param(kind, options, marks=[*marks, *([pytest.mark.thorough] if (row + column) % 8 else [])])
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ def asked(echo: Echo) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(echo.seen[-1]["target"]).query, keep_blank_values=True)
 
 
+@pytest.mark.thorough
 def test_parameters_are_sent_as_their_schemas_say(echo: Echo, tasks: Page) -> None:
     listed = tasks.question("list_tasks")
     filled = {"done": "false", "state": STATES[3], "price__gte": "0.5", "due": "2026-11-21", "title": HOSTILE}
@@ -48,6 +49,7 @@ def test_parameters_are_sent_as_their_schemas_say(echo: Echo, tasks: Page) -> No
     assert echo.seen[-1]["body"] == "" and listed.answer()["target"] == echo.seen[-1]["target"]
 
 
+@pytest.mark.thorough
 def test_empty_fields_are_left_out(echo: Echo, tasks: Page) -> None:
     tasks.question("list_tasks").try_it()
     assert echo.seen[-1]["target"] == "/v1/items/tasks"
@@ -115,6 +117,7 @@ def test_a_body_is_written_whole_and_read_back_into_its_fields(echo: Echo, tasks
     assert "not valid JSON" in edit.text(".body")
 
 
+@pytest.mark.thorough
 def test_a_response_links_to_the_next_calls(echo: Echo, tasks: Page) -> None:
     create = tasks.question("create_task")
     echo.status, echo.body = 201, {"new": {"id": "t_1"}}
@@ -140,6 +143,7 @@ def test_hostile_texts_in_a_document_are_inert(echo: Echo, tasks: Page) -> None:
     assert tasks.do("document.title").startswith("Tidings")
 
 
+@pytest.mark.thorough
 def test_a_refused_document_is_reported(echo: Echo, tasks: Page) -> None:
     echo.headers = {"RateLimit-Policy": '"x";q=1;w=90', "RateLimit": '"x";r=0;t=75'}
     tasks.enter("tdk_b")

@@ -46,6 +46,7 @@ def test_an_item_is_made_found_and_edited(page: Page, api: Api) -> None:
     assert edit.try_it().startswith("412")
 
 
+@pytest.mark.thorough
 def test_a_named_question_asks_for_all_that_it_needs(page: Page, api: Api) -> None:
     api.post("/v1/items/tasks", {"title": "By day", "due": "2026-12-24"})
     page.enter(str(api.key))
@@ -70,6 +71,7 @@ def test_a_permit_shows_its_own_questions_and_fields(page: Page, api: Api) -> No
     assert groups[0] == "tasks", "what a caller came for stands first"
 
 
+@pytest.mark.thorough
 def test_a_reference_is_filled_with_an_item_that_is_there(page: Page, api: Api) -> None:
     api.post("/v1/collections", {"name": "buyers", "fields": {"name": {"type": "string"}}})
     api.post(

@@ -87,6 +87,7 @@ def test_a_refusal_shows_where_the_errors_are(page: Page, api: Api) -> None:
     assert create.text(".problem code") == "/url" and create.wrong("url")
 
 
+@pytest.mark.thorough
 def test_calls_left_are_counted_down_to_a_refusal(page: Page, api: Api) -> None:
     limits = [{"calls": 4, "seconds": 3600}, {"calls": 1000, "seconds": 86400}]
     page.enter(key(api, ["events:read"], limits=limits))
@@ -106,6 +107,7 @@ def test_calls_left_are_counted_down_to_a_refusal(page: Page, api: Api) -> None:
     assert int(listed.headers()["Retry-After"]) > 0
 
 
+@pytest.mark.thorough
 def test_a_short_window_refills_on_its_own(page: Page, api: Api) -> None:
     page.enter(key(api, ["events:read"], limits=[{"calls": 5, "seconds": 2}]))
     page.browser.until("document.querySelector('.limit').innerText === '5 of 5 calls left in 2 seconds'")
@@ -126,6 +128,7 @@ def test_numbers_are_shown_as_they_were_written(page: Page, api: Api) -> None:
     assert '"n": 9007199254740993' in read.text(".answer pre")
 
 
+@pytest.mark.thorough
 def test_lists_continue_on_the_next_page(page: Page, api: Api) -> None:
     for number in range(3):
         api.publish("many.pages", {"n": number})
@@ -155,6 +158,7 @@ def test_a_stream_is_followed_until_it_is_stopped(page: Page, api: Api) -> None:
     assert stream.text(".status").startswith("200")
 
 
+@pytest.mark.thorough
 def test_a_long_poll_is_stopped(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     listed = page.question("list_events")
@@ -167,6 +171,7 @@ def test_a_long_poll_is_stopped(page: Page, api: Api) -> None:
     assert listed.text(".status").startswith("Stopped")
 
 
+@pytest.mark.thorough
 def test_the_filter_keeps_what_contains_every_word(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     everything = page.questions()
@@ -180,6 +185,7 @@ def test_the_filter_keeps_what_contains_every_word(page: Page, api: Api) -> None
     assert page.questions() == everything
 
 
+@pytest.mark.thorough
 def test_it_is_all_reached_by_the_keyboard(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     page.do("document.querySelector('#healthz summary').focus()")
@@ -206,6 +212,7 @@ def test_it_is_all_reached_by_the_keyboard(page: Page, api: Api) -> None:
     assert page.do(f"{ids}.filter((each, index, all) => all.indexOf(each) !== index)") == []
 
 
+@pytest.mark.thorough
 def test_narrow_and_dark(page: Page, api: Api) -> None:
     name = "long_" + "x" * 30
     fields = {"y" * 35: {"type": "string", "filterable": True, "description": "W" * 150}}
@@ -265,6 +272,7 @@ def test_the_policy_stops_what_is_not_the_pages_own(server: TestServer, browser:
     assert any("connect-src" in text for text in browser.complaints)
 
 
+@pytest.mark.thorough
 def test_a_wrong_key_is_not_kept(page: Page, api: Api) -> None:
     page.enter("tdk_wrong", "This key is unknown")
     assert page.do("document.getElementById('key').value") == "tdk_wrong", "it stays in view to be mended"

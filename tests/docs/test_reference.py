@@ -42,6 +42,7 @@ def test_it_draws_the_document_of_the_key(reference: Page, api: Api) -> None:
     assert key not in reference.do("location.href + document.cookie + JSON.stringify(localStorage)")
 
 
+@pytest.mark.thorough
 def test_a_request_from_it_carries_the_key_to_this_server(reference: Page, api: Api) -> None:
     reference.enter(str(api.key))
     go(reference)
@@ -56,12 +57,14 @@ def test_a_request_from_it_carries_the_key_to_this_server(reference: Page, api: 
     assert len(api.pages("/v1/events")) == before + 1
 
 
+@pytest.mark.thorough
 def test_without_a_key_it_says_where_to_enter_one(reference: Page) -> None:
     go(reference)
     assert "No key has been entered" in reference.do("document.querySelector('header').innerText")
     assert "Publish an event" not in text(reference)
 
 
+@pytest.mark.thorough
 def test_a_revoked_key_is_reported(reference: Page, api: Api) -> None:
     made = api.post("/v1/keys", {"scopes": ["events:read"]})
     reference.enter(made["key"])
@@ -72,6 +75,7 @@ def test_a_revoked_key_is_reported(reference: Page, api: Api) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_hostile_descriptions_are_inert_there_too(reference: Page, api: Api) -> None:
     evil = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>evil"
     api.post("/v1/event-types", {"name": "evil.here", "description": evil, "example": {"x": evil}})

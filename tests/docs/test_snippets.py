@@ -14,6 +14,7 @@ import pytest
 from tests.docs.echo import Echo
 from tests.docs.items import PATHS, STATES, WHOLE
 from tests.docs.page import LANGUAGES, Page
+from tests.examples import thorough
 from tests.programs import all_needed, found, needed
 from tidings.testing import Api
 
@@ -71,6 +72,7 @@ def test_a_copied_call_does_the_same(page: Page, api: Api, tmp_path: Path, langu
         assert json.loads(run(language, read.copied(language), str(api.key), tmp_path)) == read.answer()
 
 
+@pytest.mark.thorough
 def test_a_refusal_is_written_too(page: Page, api: Api, tmp_path: Path, languages: list[str]) -> None:
     page.enter(str(api.key))
     read = page.question("get_event")
@@ -81,6 +83,7 @@ def test_a_refusal_is_written_too(page: Page, api: Api, tmp_path: Path, language
         assert said["code"] == read.answer()["code"] == "not_found"
 
 
+@pytest.mark.thorough
 def test_a_call_without_a_key_or_a_body(page: Page, api: Api, tmp_path: Path, languages: list[str]) -> None:
     for language in languages:
         code = page.question("healthz").copied(language)
@@ -95,7 +98,7 @@ def test_a_call_without_a_key_or_a_body(page: Page, api: Api, tmp_path: Path, la
         assert api.get(f"/v1/events/{said['event_id']}")["type"] == "endpoint.test"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [LANGUAGES[0], *thorough(*LANGUAGES[1:])])
 def test_any_value_arrives_intact(echo: Echo, echo_page: Page, tmp_path: Path, language: str) -> None:
     echo.hold(PATHS, **WHOLE)
     key = "tdk_it's`$"

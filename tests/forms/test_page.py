@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chromium import Browser
+from tests.examples import thorough
 from tests.forms.world import DeclaredForm
 from tests.npm import installed
 from tidings.testing import FakeClock, TestServer, until
@@ -152,8 +153,8 @@ def test_a_screen_reader_is_told_everything(server: TestServer, browser: Browser
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [360, 1440])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, *thorough(1440)])
+@pytest.mark.parametrize("dark", [*thorough(False), True], ids=["light", "dark"])
 def test_the_pages_have_no_barriers(server: TestServer, browser: Browser, axe: str, width: int, dark: bool) -> None:
     path = f"axe-{width}-{dark}"
     form = declared(server, path, max_per_minute=2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.examples import slow
+from tests.examples import thorough
 from tests.items.collections import declare
 from tests.robust.stalls import writer_of
 from tidings.intake.items import change as change_module
@@ -94,7 +94,7 @@ def told(own: Api) -> list[tuple[Any, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.few(4)
-@pytest.mark.parametrize("seed", [*range(2), *slow(*range(2, 12))])
+@pytest.mark.parametrize("seed", [*range(4), *thorough(*range(4, 12))])
 def test_a_batch_does_what_its_operations_do_one_by_one(api: Api, seed: int) -> None:
     chance = random.Random(seed)
     made = [{"name": "k", "scopes": ["*"], "tenant": f"drafts-{seed}-{which}"} for which in ("alone", "together")]

@@ -73,6 +73,7 @@ def test_a_frozen_sender_is_replaced_and_sends_nothing_when_it_wakes(tmp_path: P
         until(lambda: event in {each.id for each in receiver.requests()}, "it takes in")
 
 
+@pytest.mark.thorough
 def test_a_frozen_node_that_takes_in_stops_nobody(tmp_path: Path, migrated_url: str) -> None:
     with joined(tmp_path, migrated_url, 3) as made:
         first, (frozen, other) = split(migrated_url, made)
@@ -164,6 +165,7 @@ def test_no_joined_node_is_ended_while_commits_hang(tmp_path: Path, pair: Postgr
         assert sender(url) == first.url
 
 
+@pytest.mark.thorough
 def test_a_server_that_stands_by_works_once_all_joined_ones_are_gone(tmp_path: Path, migrated_url: str) -> None:
     with Node(tmp_path / "waits", migrated_url, join=False, standby=True) as waits:
         with joined(tmp_path, migrated_url, 2) as made:

@@ -43,6 +43,7 @@ def test_kills_lose_nothing(tmp_path: Path, migrated_url: str, sink: SinkProcess
         assert _longest(verdict) < 8, verdict.told()
 
 
+@pytest.mark.thorough
 def test_a_frozen_sender_is_followed_and_sends_nothing_when_it_wakes(
     tmp_path: Path, migrated_url: str, sink: SinkProcess
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_failover_loses_nothing(tmp_path: Path, sink: SinkProcess) -> None:
         assert _longest(verdict) < 8, verdict.told()
 
 
+@pytest.mark.thorough
 def test_the_judge_finds_what_a_replica_lost_that_commits_do_not_wait_for(tmp_path: Path, sink: SinkProcess) -> None:
     """The control of the test before."""
     with (

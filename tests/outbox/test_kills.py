@@ -10,6 +10,7 @@ from tests.outbox.killing import exactly_once_through_kills
 from tests.outbox.shops import file_of
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_plain_sqlite(tmp_path: Path) -> None:
     exactly_once_through_kills("sqlite3", file_of(tmp_path), kills=4)

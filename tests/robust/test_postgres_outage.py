@@ -116,6 +116,7 @@ def all_arrived(server: TestServer, url: str, receiver: Receiver, acknowledged: 
     assert server.server is not None and not server.server.failed
 
 
+@pytest.mark.thorough
 def test_connections_are_cut_under_load(server: TestServer, own_postgres: HaltablePostgres, own_url: str) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")

@@ -41,6 +41,7 @@ def test_a_terminal_shows_a_live_table() -> None:
     assert left.count("The doors.") == 1 and "4 of 4" in left and "lost" in left
 
 
+@pytest.mark.thorough
 def test_in_a_terminal_of_80_by_24_headings_and_what_happens_are_whole() -> None:
     """It shrank to `arriv\u2026`."""
     command = [sys.executable, str(ROOT / "examples" / "demo.py"), "--act", "evening", "--orders", "4"]
@@ -80,6 +81,7 @@ def test_the_second_act_pulls_pushes_mails_and_acts_at_nine() -> None:
     assert "Each change arrived once" in second and "\x1b" not in second
 
 
+@pytest.mark.thorough
 def test_the_second_act_fits_into_a_terminal_of_80_by_24() -> None:
     command = [sys.executable, str(ROOT / "examples" / "demo.py"), "--act", "morning"]
     left = screen(run_in_terminal(command, 80, 24))

@@ -153,6 +153,7 @@ def test_a_disabled_endpoint_needs_somebody_while_something_waits_for_it(still: 
         until(lambda: api.get(f"/v1/endpoints/{endpoint}")["state"] == "disabled", "it is disabled")
     for _ in range(2):
         api.post("/v1/events:batch", {"events": [{"type": "many.a", "data": {}}] * 600})
+    until(lambda: problem(api, "endpoint")["waiting_is_more"], "both batches are routed")
     found = problem(api, "endpoint")
     assert found["sentence"] == f"{endpoint} has been disabled for 0 s; 1,000+ deliveries are waiting."
     assert (found["waiting"], found["waiting_is_more"]) == (1000, True)

@@ -120,6 +120,7 @@ def test_the_judge_refuses_a_field_that_is_misspelt(judge: Path, tmp_path: Path)
     assert done.returncode != 0
 
 
+@pytest.mark.thorough
 def test_a_monitor_and_a_budget_find_the_pods(helm: Path) -> None:
     manifests = rendered(helm, *POSTGRES, *EVERYTHING)
     monitor, budget, service = (
