@@ -114,4 +114,6 @@ case $LOCK in
     *dev*) "$VENV/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable . ;;
     *) "$VENV/bin/python" -m pip install --quiet --no-deps --editable . ;;
 esac
+# Otherwise the first run of anything compiles it all, on one core.
+"$VENV/bin/python" -m compileall -q -j 0 -x '/test_' tidings tests tools >/dev/null || true
 say "Done. Activate it: . $VENV/bin/activate"

@@ -63,6 +63,7 @@ def test_good_events_arrive_next_to_poisoned_ones(world: World, kind: str, order
     assert world.endpoint(endpoint)["state"] == "enabled"
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_good_events_arrive_next_to_poisoned_ones_that_time_out(world: World) -> None:
@@ -116,6 +117,7 @@ def test_a_line_of_a_poisoned_subject_keeps_no_other_subject_waiting(world: Worl
     assert arrived == [0, 1, 2] * GOOD
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("restarts", [False, True])
 def test_lines_longer_than_memory_keep_their_order(world: World, restarts: bool) -> None:

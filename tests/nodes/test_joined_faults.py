@@ -147,6 +147,7 @@ def test_joined_nodes_follow_a_failover_and_lose_nothing(tmp_path: Path, pair: P
         pair.rejoin()
 
 
+@pytest.mark.thorough
 def test_no_joined_node_is_ended_while_commits_hang(tmp_path: Path, pair: PostgresPair) -> None:
     url = pair.database()
     with joined(tmp_path, url, 2) as made:

@@ -61,7 +61,7 @@ def test_a_frozen_sender_is_followed_and_sends_nothing_when_it_wakes(
         ("in COPY", True),
         pytest.param("in COPY", False, marks=pytest.mark.thorough),
         pytest.param("in settlement", True, marks=pytest.mark.thorough),
-        ("holding an item's row", False),
+        pytest.param("holding an item's row", False, marks=pytest.mark.thorough),
     ],
 )
 def test_a_node_that_is_frozen_in_the_middle_of_a_transaction_holds_nobody_up(

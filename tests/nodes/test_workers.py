@@ -118,6 +118,7 @@ def all_arrive(receiver: Receiver, names: list[str]) -> None:
     until(lambda: {each.id for each in receiver.requests()} >= set(names), "all have arrived", 30)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_a_worker_that_is_killed_again_and_again_refuses_nobody_and_loses_nothing(
@@ -148,6 +149,7 @@ def test_a_worker_that_is_killed_again_and_again_refuses_nobody_and_loses_nothin
         assert server.log.count("Tidings listens on") == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_sigterm_under_load_ends_all_with_status_0_and_a_killed_supervisor_takes_them_with_it(

@@ -262,6 +262,7 @@ def test_who_waits_for_an_item_behind_another_node_waits_no_longer_than_that_is_
             assert status == 503 and seconds < 3
 
 
+@pytest.mark.thorough
 def test_while_somebody_locks_a_whole_table_groups_are_refused_and_not_each_job_after_a_wait(
     pair: Pair, url: str
 ) -> None:

@@ -119,7 +119,7 @@ def follow_links(url: str, caller: Api, who: str, folder: Path, wanted: int = 5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", [*thorough("operator", "tenant", "reader", "nobody"), "guest"])
+@pytest.mark.parametrize("who", thorough("operator", "tenant", "reader", "nobody", "guest"))
 def test_the_server_keeps_to_its_document(
     server: TestServer, callers: dict[str, Api], tmp_path: Path, who: str
 ) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples import thorough
 from tests.peers.contacts import copy
 from tests.peers.kinto import Kinto
 from tests.peers.mischief import Peer
@@ -21,7 +20,8 @@ KILLS = 5
 PROGRAMS = {"Kinto": [], "Soap": ["npm", "node"]}
 
 
-@pytest.mark.parametrize("made", [Kinto, *thorough(Soap)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("made", [Kinto, Soap])
 def test_the_sink_equals_the_source_whatever_happens(
     made: Callable[[Path], Peer], tmp_path: Path, database: str | None
 ) -> None:
