@@ -1,6 +1,6 @@
 """Of a large table of cases, few are tried by `make check`, and few on PostgreSQL: `@pytest.mark.few(3)`.
 
-`make test` tries these and every fifth of the others on SQLite; continuous integration tries all of them there.
+`make test` tries these and every fifth of all on SQLite; continuous integration tries all of them there.
 
 The mark is for cases that differ in what is sent, answered or refused, and not in what the store does. If nothing in a
 test or a file depends on the store, it is marked `sqlite_only`. What is marked `thorough` is slow, and close to

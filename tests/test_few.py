@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.few import EACH, spread, thinned
+from tests.few import EACH, OTHERS, spread, thinned
 
 
 class Case:
@@ -34,6 +34,13 @@ def test_a_table_keeps_its_first_its_last_and_some_between() -> None:
     assert [each.nodeid for each in runs if "test_a" in each.nodeid] == ["a.py::test_a[0]"]
     assert [each.nodeid[-2] for each in lite if "slow" not in each.marks] == ["0", "4", "9"]
     assert not any("slow" in each.marks for each in other[:3])
+
+
+def test_some_of_the_others_run_unless_everything_is_tried() -> None:
+    cases: list[Any] = [Case(f"a.py::test_x[{n}]", few=pytest.mark.few(2)) for n in range(3 * OTHERS)]
+    runs, left_out = thinned(cases, everything=False)
+    assert runs == [*cases[::OTHERS], cases[-1]] and len(runs) + len(left_out) == len(cases)
+    assert [each for each in cases if each in runs and "slow" not in each.marks] == [cases[0], cases[-1]]
 
 
 def test_what_is_thorough_runs_with_everything_alone() -> None:

@@ -15,7 +15,8 @@ new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
-# Whether a Python was built with optimization. A distribution's is, though it does not say so.
+# Whether a Python was built with optimization. A distribution's is, though it does not say so. `tidings doctor` asks the
+# same, but of the Python that runs it: here, none has Tidings yet.
 optimized() {
     "$1" -c 'import sys, sysconfig as of; sys.exit(sys.base_prefix != "/usr" and "--enable-optimizations" not in (of.get_config_var("CONFIG_ARGS") or ""))' 2>/dev/null
 }

@@ -80,8 +80,8 @@ def test_hooks_that_are_not_in_the_file_stay_unless_they_are_pruned(
     read("hooks", "create", "acme/by-hand", "--scheme", "github", "--secret", "s3cret", "--tenant", "acme")
     file = tmp_path / "tidings.yaml"
     file.write_text(FILE.replace("file-", "pruned-"))
-    # Other tests' hooks may stand in the same line.
-    assert re.search(r"^  hooks .*\bby-hand\b", run("apply", str(file)).output, re.MULTILINE)
+    # The line may also list other tests' hooks.
+    assert re.search(r"^  hooks (.*, )?by-hand(,|$)", run("apply", str(file)).output, re.MULTILINE)
     assert "will delete the hook by-hand" in run("apply", str(file), "--prune").output
     paths = {hook["path"] for hook in read("hooks", "list")}
     assert "by-hand" not in paths and {"acme/by-hand", "pruned-github"} <= paths

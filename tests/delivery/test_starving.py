@@ -61,10 +61,9 @@ def lateness(folder: Path, kind: str, options: dict[str, Any], bad: int, goods: 
 
 
 def pairs() -> Iterator[Any]:
-    """Each response with each kind of endpoint. `make check` tries an eighth: each of both at least once."""
+    """Each response with each kind of endpoint. `make test` tries an eighth: each of both at least once."""
     for (row, kind), (column, options) in itertools.product(enumerate(KINDS), enumerate(OPTIONS)):
-        marks = [pytest.mark.slow] if (row + column) % 8 else []
-        yield pytest.param(kind, options, marks=[*marks, *([pytest.mark.thorough] if (row + column) % 8 else [])])
+        yield pytest.param(kind, options, marks=[pytest.mark.thorough] if (row + column) % 8 else [])
 
 
 @pytest.mark.slow

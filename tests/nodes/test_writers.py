@@ -155,18 +155,20 @@ def test_an_item_is_not_deleted_while_the_other_node_refers_to_it(pair: Pair, ur
     for n in range(20):
         a.api.put(f"/v1/items/counters/target{n}", {"count": 0})
 
-    def act(api: Api, n: int) -> ApiReply:
+    def once(api: Api, n: int) -> ApiReply:
         if api.url == a.url:
             return api.call("DELETE", f"/v1/items/counters/target{n}")
         return api.call("POST", "/v1/items/counters", {"parent": f"target{n}"})
 
-    waited = 0
+    def act(api: Api, n: int) -> ApiReply:
+        # On a busy machine either may wait too long for the other, and is then asked to try again.
+        for _ in range(5):
+            if (reply := once(api, n)).status != 503:
+                break
+        return reply
+
     for gone, made in together(pair, act, count=20):
-        # On a busy machine either may have waited too long for the other, and been asked to try again.
-        fine = ((204, 422), (409, 201), (503, 201), (204, 503))
-        assert (gone.status, made.status) in fine, (gone.body, made.body)
-        waited += 503 in (gone.status, made.status)
-    assert waited < 3
+        assert (gone.status, made.status) in ((204, 422), (409, 201)), (gone.body, made.body)
 
 
 def test_a_frozen_neighbour_that_holds_an_item_stops_only_those_who_want_it(pair: Pair, url: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.examples import are_all, thorough
+from tests.examples import are_all
 from tests.installing import CACHE
 from tests.openapi.conftest import callers_of, patient_server
 from tidings.testing import Api, TestServer
@@ -118,8 +118,9 @@ def follow_links(url: str, caller: Api, who: str, folder: Path, wanted: int = 5)
     assert followed and int(followed[1]) >= wanted and re.search("✅ *Stateful", told), readable(told)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
-@pytest.mark.parametrize("who", thorough("operator", "tenant", "reader", "nobody", "guest"))
+@pytest.mark.parametrize("who", ["operator", "tenant", "reader", "nobody", "guest"])
 def test_the_server_keeps_to_its_document(
     server: TestServer, callers: dict[str, Api], tmp_path: Path, who: str
 ) -> None:

@@ -47,8 +47,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def look_at_machine() -> Iterator[Finding]:
     """The Python, open files and the clock."""
-    options = sysconfig.get_config_var("CONFIG_ARGS")
-    yield look_at_python(sys.executable, sys.base_prefix, options)
+    yield look_at_python(sys.executable, sys.base_prefix, sysconfig.get_config_var("CONFIG_ARGS"))
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < OPEN_FILES_WARN:
         state: Literal["warn", "fail"] = "fail" if files < OPEN_FILES_FAIL else "warn"
