@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-ALL, SOME, QUICK = 100, 25, 15
+ALL, SOME, QUICK = 100, 25, 10
 
 # Machines are shared and slow at times: an example's duration says nothing about its rightness.
 settings.register_profile("all", deadline=None, print_blob=True, max_examples=ALL)

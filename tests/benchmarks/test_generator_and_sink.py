@@ -24,6 +24,7 @@ def sink() -> Iterator[SinkProcess]:
     end(process.process)
 
 
+@pytest.mark.slow
 def test_every_request_is_counted_once(sink: SinkProcess) -> None:
     load = Load(port=sink.port, path="/ok/a", run=sink.new_run(), seconds=10, count=2_000, connections=8)
     report = run_load(load)
@@ -34,6 +35,7 @@ def test_every_request_is_counted_once(sink: SinkProcess) -> None:
     assert sum(report["seconds"].values()) == sum(stats["seconds"].values()) == 2_000
 
 
+@pytest.mark.slow
 def test_a_batch_counts_each_of_its_events(sink: SinkProcess) -> None:
     load = Load(port=sink.port, path="/ok/b", run=sink.new_run(), seconds=10, count=1_000, batch=100, connections=2)
     assert run_load(load)["accepted"] == 1_000
@@ -57,6 +59,7 @@ def test_paths_answer_as_they_ask_to(sink: SinkProcess) -> None:
     assert ask(sink.port, "POST", "/slow/20/d", b"{}")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_planned_rate_is_kept(sink: SinkProcess) -> None:
     load = Load(port=sink.port, path="/ok/e", run=sink.new_run(), seconds=20, rate=200, count=101, connections=8)
     began = time.monotonic_ns()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.calls.world import Calls
 from tests.web.test_replays import done
 from tidings.model.moment import to_text
@@ -17,6 +19,7 @@ def replayed(calls: Calls, which: str) -> int:
     return sent
 
 
+@pytest.mark.slow
 def test_calls_are_made_again_with_the_values_of_their_events(calls: Calls) -> None:
     calls.connection()
     calls.link(call=CALL)
@@ -40,6 +43,7 @@ def test_what_may_succeed_once_is_skipped(calls: Calls) -> None:
     assert len(again) == 1 and len(calls.peer.requests()) == 1
 
 
+@pytest.mark.slow
 def test_calls_that_failed_are_made_once_the_other_side_takes_them(calls: Calls) -> None:
     calls.connection()
     calls.link(call=CALL)

@@ -20,6 +20,7 @@ def answer(status: int, body: str = "", **headers: str) -> Reaction:
 # --- what is sent -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_event_becomes_a_request_with_its_values(calls: Calls) -> None:
     calls.connection(auth={"header": {"X-Api-Key": "k-1"}}, headers={"X-App": "tidings"})
     calls.link(
@@ -46,6 +47,7 @@ def test_an_event_becomes_a_request_with_its_values(calls: Calls) -> None:
     assert (shown["x-api-key"], shown["x-app"], shown["x-trace"]) == ("***", "***", event)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("auth", "header"),
     [({"bearer": "t-1"}, "Bearer t-1"), ({"basic": ["user", "pass:word"]}, "Basic dXNlcjpwYXNzOndvcmQ=")],
@@ -58,6 +60,7 @@ def test_a_connection_authenticates(calls: Calls, auth: Any, header: str) -> Non
     assert (got.method, got.headers["authorization"], got.body) == ("GET", header, b"")
 
 
+@pytest.mark.slow
 def test_bodies_are_forms_xml_or_text(calls: Calls) -> None:
     calls.connection()
     xml = '<a xmlns:s="urn:x"><s:b id="{{ data.v }}">{{ data.v }}</s:b></a>'
@@ -75,6 +78,7 @@ def test_bodies_are_forms_xml_or_text(calls: Calls) -> None:
     assert (text.body.decode(), text.headers["content-type"]) == ('Hello <&" ü', "text/plain; charset=utf-8")
 
 
+@pytest.mark.slow
 def test_a_call_without_a_connection_has_a_whole_url(calls: Calls) -> None:
     calls.link(call={"post": calls.peer.url("/leads/{{ data.id }}"), "json": "{{ data }}"})
     calls.ended(calls.api.publish("order.made", {"id": 7}))
@@ -82,6 +86,7 @@ def test_a_call_without_a_connection_has_a_whole_url(calls: Calls) -> None:
     assert (got.path, got.json) == ("/leads/7", {"id": 7})
 
 
+@pytest.mark.slow
 def test_every_post_carries_the_same_key_on_each_attempt(calls: Calls) -> None:
     calls.connection()
     calls.link(call={"via": "shop", "post": "/orders", "json": {}}, retry_delays_seconds=[0, 1])
@@ -100,6 +105,7 @@ def test_every_post_carries_the_same_key_on_each_attempt(calls: Calls) -> None:
     assert calls.peer.requests("/api/orders")[-1].headers["idempotency-key"] != keys[0]
 
 
+@pytest.mark.slow
 def test_a_value_that_would_change_the_path_is_refused_before_anything_is_sent(calls: Calls) -> None:
     calls.connection()
     calls.link(call={"via": "shop", "delete": "/orders/{{ data.id }}"})
@@ -131,6 +137,7 @@ def test_what_is_retried_and_what_is_dead_at_once(calls: Calls, status: int, sta
     assert calls.api.get("/v1/links/push")["state"] == "enabled"
 
 
+@pytest.mark.slow
 def test_ok_decides_by_status_headers_and_body(calls: Calls) -> None:
     calls.connection()
     calls.link(
@@ -149,6 +156,7 @@ def test_ok_decides_by_status_headers_and_body(calls: Calls) -> None:
         assert (done["state"], done["attempts"][0]["outcome"]) == (state, outcome), reaction
 
 
+@pytest.mark.slow
 def test_a_soap_fault_is_a_failure_and_xml_is_read_without_prefixes(calls: Calls) -> None:
     calls.connection()
     ok = "{{ status == 200 and not body.Envelope.Body.Fault and body.Envelope.Body.r['@ok'] == 'true' }}"
@@ -163,6 +171,7 @@ def test_a_soap_fault_is_a_failure_and_xml_is_read_without_prefixes(calls: Calls
         assert calls.ended(calls.api.publish("order.made", {}))["state"] == "dead", hostile[:20]
 
 
+@pytest.mark.slow
 def test_a_soap_fault_is_a_failure_without_ok_and_its_words_are_the_reason(calls: Calls) -> None:
     calls.connection()
     calls.link(call={"via": "shop", "post": "/soap", "xml": "<a/>"}, retry_delays_seconds=[0])
@@ -224,6 +233,7 @@ def test_a_call_that_creates_is_not_repeated_because_its_answer_cannot_be_used(
     assert len(calls.peer.requests()) == 1
 
 
+@pytest.mark.slow
 def test_what_never_left_is_retried_whatever_the_method(calls: Calls) -> None:
     calls.connection()
     calls.link(call={"via": "shop", "post": "/x", "json": {}}, retry_delays_seconds=[0, 1])
@@ -245,6 +255,7 @@ def test_give_up_on_ends_what_would_be_retried(calls: Calls) -> None:
 # --- one connection, many links ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_pause_stops_every_link_of_the_connection_and_no_other(calls: Calls) -> None:
     calls.connection()
     calls.connection("other", base=calls.peer.url("/other"))
@@ -266,6 +277,7 @@ def test_a_pause_stops_every_link_of_the_connection_and_no_other(calls: Calls) -
     assert "held" not in calls.api.get("/v1/links/b")["health"]
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_declared_again_takes_no_pause_over(calls: Calls) -> None:
     call = {"via": "shop", "post": "/orders", "json": {}}
     calls.connection()
@@ -279,6 +291,7 @@ def test_a_connection_that_is_declared_again_takes_no_pause_over(calls: Calls) -
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_a_rate_is_shared_by_the_links_of_a_connection(calls: Calls) -> None:
     calls.connection(rate="2/s")
     for name in ("a", "b", "c"):
@@ -292,6 +305,7 @@ def test_a_rate_is_shared_by_the_links_of_a_connection(calls: Calls) -> None:
     assert {each.path for each in calls.peer.requests()} == {"/api/a", "/api/b", "/api/c"}
 
 
+@pytest.mark.slow
 def test_max_in_flight_is_shared_too(calls: Calls) -> None:
     calls.connection(max_in_flight=2)
     calls.peer.answer(Reaction(delay_seconds=0.02))
@@ -304,6 +318,7 @@ def test_max_in_flight_is_shared_too(calls: Calls) -> None:
     assert calls.peer.most_at_once <= 2
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_mended_sends_at_once(calls: Calls) -> None:
     calls.connection(auth={"bearer": "old"})
     calls.link(call={"via": "shop", "post": "/x", "json": {}})
@@ -314,6 +329,7 @@ def test_a_connection_that_is_mended_sends_at_once(calls: Calls) -> None:
     assert calls.ended(event)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_a_connection_opens_its_own_private_addresses_and_nobody_elses(tmp_path: Path, peer: Receiver) -> None:
     with TestServer(tmp_path / "tidings", allow_addresses="") as server:
         calls = Calls(server, FakeClock(0), peer)
@@ -352,6 +368,7 @@ def test_an_address_that_is_not_open_is_refused_where_it_is_declared(tmp_path: P
         assert api.call("PUT", "/v1/connections/c", private).status == (422 if metadata else 201)
 
 
+@pytest.mark.slow
 def test_a_call_of_an_address_that_was_closed_since_says_so(tmp_path: Path, peer: Receiver) -> None:
     with TestServer(tmp_path / "tidings", allow_addresses="127.0.0.0/8") as server:
         calls = Calls(server, FakeClock(0), peer)

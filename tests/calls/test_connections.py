@@ -17,6 +17,7 @@ def places(reply: Any) -> dict[str, str]:
     return {each["pointer"]: each["detail"] for each in reply.json["errors"]}
 
 
+@pytest.mark.slow
 def test_a_connection_is_declared_read_replaced_and_deleted(calls: Calls) -> None:
     api, declared = calls.api, {"base": "https://api.example.com/v1/", "auth": {"basic": ["u", "p"]}, "rate": "90/min"}
     made = api.call("PUT", "/v1/connections/shop", declared)
@@ -34,6 +35,7 @@ def test_a_connection_is_declared_read_replaced_and_deleted(calls: Calls) -> Non
     assert api.call("GET", "/v1/connections/shop").status == 404
 
 
+@pytest.mark.slow
 def test_no_secret_is_ever_shown_and_all_survive_a_restart(calls: Calls) -> None:
     secrets: dict[str, Any] = {"auth": {"header": {"X-Key": "s3cret-1"}}, "headers": {"X-Other": "s3cret-2"}}
     calls.connection(**secrets)
@@ -58,6 +60,7 @@ def test_a_connection_that_links_use_stays(calls: Calls) -> None:
     assert places(missing) == {"/call/via": "There is no connection shop."}
 
 
+@pytest.mark.slow
 def test_links_and_connections_are_planned_and_applied_as_one(calls: Calls) -> None:
     api = calls.api
     wanted: dict[str, Any] = {
@@ -91,6 +94,7 @@ def test_a_rate_belongs_to_the_connection_and_a_link_does_one_thing(calls: Calls
     assert "A link does one thing" in places(calls.api.call("PUT", "/v1/links/push", both))["/call"]
 
 
+@pytest.mark.slow
 def test_what_get_gave_of_a_call_changes_nothing(calls: Calls) -> None:
     calls.connection()
     call = {**CALL, "ok": "{{ status == 201 }}", "in_doubt": "retry", "timeout_seconds": 5.0, "give_up_on": ["5xx"]}
@@ -101,6 +105,7 @@ def test_what_get_gave_of_a_call_changes_nothing(calls: Calls) -> None:
     assert calls.api.get("/v1/links/push") == shown
 
 
+@pytest.mark.slow
 def test_a_trial_shows_the_exact_request_and_sends_nothing(calls: Calls) -> None:
     calls.connection(auth={"bearer": "s3cret"})
     calls.link(call={"via": "shop", "post": "/orders/{{ data.id }}", "json": {"id": "{{ data.id }}"}})
@@ -184,6 +189,7 @@ def given(declared: dict[str, Any], moved: dict[str, Any]) -> dict[str, Any]:
     return {"auth": {**moved["auth"], "secret": "s3cret"}} if "auth" in moved else {}
 
 
+@pytest.mark.slow
 def test_the_document_of_a_tenants_key_shows_only_links_that_it_may_read(calls: Calls) -> None:
     key = calls.api.post("/v1/keys", {"name": "t", "scopes": ["links:read", "links:write"], "tenant": "acme"})["key"]
     paths = calls.api.with_key(key).get("/v1/openapi.json")["paths"]

@@ -55,6 +55,7 @@ def settled(calls: Calls, event: str) -> None:
     until(look, f"{event} is delivered")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "outcome", "said"),
     [
@@ -78,6 +79,7 @@ def test_a_mistake_of_ours_ends_one_delivery_and_not_the_server(
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_what_the_store_refuses_is_left_out_and_holds_up_no_other_delivery(
     calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +104,7 @@ def test_what_the_store_refuses_is_left_out_and_holds_up_no_other_delivery(
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_an_answer_whose_lists_are_empty_breaks_nothing(calls: Calls) -> None:
     calls.connection()
     serve(calls, {"lists": [[], [1]]})
@@ -112,6 +115,7 @@ def test_an_answer_whose_lists_are_empty_breaks_nothing(calls: Calls) -> None:
     assert calls.api.get("/v1/links/push/kept?subject=o-1")["values"] == {"first": [None, 1]}
 
 
+@pytest.mark.slow
 def test_a_nul_in_what_another_system_says_holds_up_no_other_delivery(calls: Calls) -> None:
     said = b'{"error": "a\\u0000b", "error_description": "\\u0000"}'
     calls.peer.answer(Reaction(status=400, body=said, headers=JSON), path="/token")
@@ -126,6 +130,7 @@ def test_a_nul_in_what_another_system_says_holds_up_no_other_delivery(calls: Cal
     assert calls.ended(calls.api.publish("order.made", {}))["state"] == "delivered"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("life", [b'"nan"', b"NaN"])
 def test_a_token_that_says_nonsense_about_its_life_is_used(calls: Calls, life: bytes) -> None:
     body = b'{"access_token": "t", "expires_in": ' + life + b"}"
@@ -137,6 +142,7 @@ def test_a_token_that_says_nonsense_about_its_life_is_used(calls: Calls, life: b
     assert attempt["outcome"] == ("auth_failed" if life == b"NaN" else "ok")
 
 
+@pytest.mark.slow
 def test_a_value_of_order_that_is_too_long_to_keep_something_for_ends_that_delivery(calls: Calls) -> None:
     calls.connection()
     calls.link("push", "order.*", {"via": "shop", "post": "/a"}, keep={"n": "{{ status }}"}, order="{{ data.k }}")
@@ -146,6 +152,7 @@ def test_a_value_of_order_that_is_too_long_to_keep_something_for_ends_that_deliv
     assert calls.ended(calls.api.publish("order.made", {"k": "é" * 256}))["attempts"][0]["reason"].endswith("Kept n.")
 
 
+@pytest.mark.slow
 def test_a_link_that_is_deleted_while_its_run_waits_sends_nothing_more(calls: Calls) -> None:
     calls.connection(rate="60/h")
     serve(calls, {"items": [{"id": "a"}], "next": "/api/items?p=2"}, {"items": [{"id": "b"}]})
@@ -158,6 +165,7 @@ def test_a_link_that_is_deleted_while_its_run_waits_sends_nothing_more(calls: Ca
     assert [each.path for each in calls.peer.requests()] == ["/api/items", "/api/b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "said"),
     [

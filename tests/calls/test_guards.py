@@ -17,6 +17,7 @@ def outcomes(calls: Calls, event: str) -> list[str]:
     return [attempt["outcome"] for attempt in calls.ended(event)["attempts"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [{"call": CALL}, {"item": ITEM}])
 def test_if_decides_and_says_so(calls: Calls, action: dict[str, Any]) -> None:
     calls.connection()
@@ -52,6 +53,7 @@ def test_once_holds_under_replay_of_the_whole_log(calls: Calls, action: dict[str
     assert len(made) == 3
 
 
+@pytest.mark.slow
 def test_a_key_that_failed_may_succeed_later(calls: Calls) -> None:
     calls.connection()
     calls.link(call=CALL, once="{{ data.id }}")

@@ -22,6 +22,7 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("auth", "echo"),
     [
@@ -40,6 +41,7 @@ def test_credentials_that_a_service_repeats_are_hidden(calls: Calls, auth: dict[
         assert each not in shown
 
 
+@pytest.mark.slow
 def test_what_a_token_endpoint_repeats_is_hidden(calls: Calls) -> None:
     auth = {"oauth2": "client_credentials", "token": calls.peer.url("/token"), "id": "i", "secret": SECRET}
     calls.connection(auth=auth)
@@ -50,6 +52,7 @@ def test_what_a_token_endpoint_repeats_is_hidden(calls: Calls) -> None:
     assert attempt["reason"] == f"The token endpoint responded with 401: {HIDDEN} {HIDDEN} {HIDDEN}."
 
 
+@pytest.mark.slow
 def test_an_access_token_that_a_service_repeats_is_hidden(calls: Calls) -> None:
     auth = {"oauth2": "client_credentials", "token": calls.peer.url("/token"), "id": "i", "secret": SECRET}
     calls.connection(auth=auth)
@@ -61,6 +64,7 @@ def test_an_access_token_that_a_service_repeats_is_hidden(calls: Calls) -> None:
     assert "t0ken" not in str(attempt) and HIDDEN in str(attempt), attempt
 
 
+@pytest.mark.slow
 def test_a_header_of_an_endpoint_that_a_receiver_repeats_is_hidden(calls: Calls) -> None:
     calls.api.post("/v1/endpoints", {"url": calls.peer.url("/hook"), "headers": {"Authorization": f"Bearer {SECRET}"}})
     calls.peer.answer(Reaction(status=410, body=f"gone, {SECRET}".encode()))

@@ -50,6 +50,7 @@ def kept(calls: Calls, subject: str = "c-1", **query: Any) -> Any:
     return reply.json.get("values")
 
 
+@pytest.mark.slow
 def test_the_other_systems_id_is_remembered_for_all_links_of_the_connection(calls: Calls) -> None:
     links(calls)
     events = []
@@ -70,6 +71,7 @@ def test_the_other_systems_id_is_remembered_for_all_links_of_the_connection(call
     assert attempt["reason"] == "Answered 201. Kept etag, id."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "path", "values"),
     [
@@ -88,6 +90,7 @@ def test_an_id_that_not_every_parser_reads_is_kept(calls: Calls, answer: bytes, 
     assert kept(calls) == values
 
 
+@pytest.mark.slow
 def test_it_outlives_restarts_edits_and_links(calls: Calls) -> None:
     links(calls)
     calls.ended(publish(calls, "created"), "make")
@@ -98,6 +101,7 @@ def test_it_outlives_restarts_edits_and_links(calls: Calls) -> None:
     assert calls.peer.requests()[-1].path == "/api/contacts/x-1?v=2"
 
 
+@pytest.mark.slow
 def test_each_subject_and_tenant_has_its_own(calls: Calls) -> None:
     links(calls, tenant="*")
     for tenant in ("acme", "bolt"):
@@ -110,6 +114,7 @@ def test_each_subject_and_tenant_has_its_own(calls: Calls) -> None:
     assert calls.api.call("GET", "/v1/links/make/kept?subject=c-1").status == 404
 
 
+@pytest.mark.slow
 def test_order_names_the_subject_too(calls: Calls) -> None:
     calls.link(
         "make", "contact.created", CREATE, keep={"id": "{{ body.id }}", "n": "{{ body.n }}"}, order="{{ data.name }}"
@@ -118,6 +123,7 @@ def test_order_names_the_subject_too(calls: Calls) -> None:
     assert calls.api.get("/v1/links/make/kept?subject=Ann")["values"] == {"id": "x-1", "n": 2**60}
 
 
+@pytest.mark.slow
 def test_what_was_kept_can_be_forgotten(calls: Calls) -> None:
     links(calls)
     for subject in ("c-1", "c-2", "c-3"):
@@ -131,6 +137,7 @@ def test_what_was_kept_can_be_forgotten(calls: Calls) -> None:
     assert calls.api.call("POST", "/v1/links/change:reset").json["code"] == "no_emit"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_kept_is_said_and_the_call_counts(calls: Calls) -> None:
     calls.link("make", "contact.created", CREATE, keep={"id": "{{ body.id * 3000 }}"})
     calls.link("big", "contact.created", {**CREATE, "post": "/big"}, keep={"id": "{{ [body.id] * 2000 }}"})
@@ -148,6 +155,7 @@ def test_what_cannot_be_kept_is_said_and_the_call_counts(calls: Calls) -> None:
     assert "no subject" in without["attempts"][0]["reason"]
 
 
+@pytest.mark.slow
 def test_a_retry_and_once_keep_too(calls: Calls) -> None:
     calls.link("make", "contact.created", CREATE, keep=KEEP, once="{{ data.name }}")
     event = publish(calls, "created")
@@ -158,6 +166,7 @@ def test_a_retry_and_once_keep_too(calls: Calls) -> None:
     assert calls.api.get("/v1/links/make/kept?subject=c-1")["values"]["id"] == "x-1"
 
 
+@pytest.mark.slow
 def test_links_test_shows_a_call_with_what_was_kept(calls: Calls) -> None:
     links(calls)
     calls.ended(publish(calls, "created"), "make")

@@ -47,6 +47,7 @@ def asked(calls: Calls) -> int:
     return len(calls.peer.requests())
 
 
+@pytest.mark.slow
 def test_an_event_lets_the_link_run_at_once_and_the_trail_says_so(calls: Calls) -> None:
     shown = poll(calls)
     assert shown["when"] == {"event": ["shop.pinged"], "every": "1h"}
@@ -71,6 +72,7 @@ def test_an_event_lets_the_link_run_at_once_and_the_trail_says_so(calls: Calls) 
     assert next_due > due["time"]
 
 
+@pytest.mark.slow
 def test_a_burst_becomes_one_run_and_one_during_a_run_makes_exactly_one_more(calls: Calls) -> None:
     calls.peer.answer(WAITS)
     poll(calls)
@@ -87,6 +89,7 @@ def test_a_burst_becomes_one_run_and_one_during_a_run_makes_exactly_one_more(cal
     assert len(runs(calls, 2)) == 2 and asked(calls) == 2
 
 
+@pytest.mark.slow
 def test_a_paused_link_runs_once_when_it_continues(calls: Calls) -> None:
     poll(calls)
     runs(calls, 1)
@@ -104,6 +107,7 @@ def test_a_paused_link_runs_once_when_it_continues(calls: Calls) -> None:
     assert len(runs(calls, 2)) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_an_event_asked_for_is_never_left_out(calls: Calls) -> None:
     calls.peer.answer(WAITS)
     poll(calls, when={"every": "1h", "missed": "skip", "event": "shop.pinged"})
@@ -117,6 +121,7 @@ def test_a_run_that_an_event_asked_for_is_never_left_out(calls: Calls) -> None:
     runs(calls, 2)
 
 
+@pytest.mark.slow
 def test_a_filter_and_a_tenant_choose_the_events(calls: Calls) -> None:
     poll(calls, filter={"data": {"n": {"$gt": 5}}})
     runs(calls, 1)
@@ -127,6 +132,7 @@ def test_a_filter_and_a_tenant_choose_the_events(calls: Calls) -> None:
     assert len(runs(calls, 2)) == 2
 
 
+@pytest.mark.slow
 def test_a_poll_that_feeds_itself_stops(calls: Calls) -> None:
     def answer(received: Any) -> Reaction:
         body = f'{{"items": [{{"id": "a", "v": {asked(calls)}}}]}}'

@@ -89,6 +89,7 @@ def welcome(calls: Calls, **parts: Any) -> None:
     calls.api.put("/v1/links/push", link)
 
 
+@pytest.mark.slow
 def test_an_event_becomes_a_mail_in_text_and_html(calls: Calls, handler: MailServer, port: int) -> None:
     connect(calls, port)
     welcome(calls)
@@ -142,6 +143,7 @@ def test_no_value_adds_a_recipient(calls: Calls, handler: MailServer, port: int,
     assert handler.got == []
 
 
+@pytest.mark.slow
 def test_no_value_adds_a_header(calls: Calls, handler: MailServer, port: int) -> None:
     connect(calls, port)
     welcome(calls)
@@ -152,6 +154,7 @@ def test_no_value_adds_a_header(calls: Calls, handler: MailServer, port: int) ->
     assert message["Bcc"] is None and message["Subject"] == "Welcome, x Bcc: evil@y.example . QUIT"
 
 
+@pytest.mark.slow
 def test_4xx_is_retried_and_5xx_is_dead_with_the_servers_words(calls: Calls, handler: MailServer, port: int) -> None:
     connect(calls, port)
     welcome(calls, retry_delays_seconds=[0, 1])
@@ -169,6 +172,7 @@ def test_4xx_is_retried_and_5xx_is_dead_with_the_servers_words(calls: Calls, han
     assert calls.ended(calls.api.publish("user.created", {"email": "c@x.example", "name": "x"}))["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_is_waited_for(calls: Calls, unused_port: int) -> None:
     connect(calls, unused_port)
     welcome(calls)
@@ -176,6 +180,7 @@ def test_a_server_that_is_down_is_waited_for(calls: Calls, unused_port: int) -> 
     assert (found["state"], found["attempts"][0]["outcome"]) == ("waiting", "connect_failed")
 
 
+@pytest.mark.slow
 def test_one_mail_for_each_user_whatever_is_replayed(calls: Calls, handler: MailServer, port: int) -> None:
     connect(calls, port)
     welcome(calls, once="{{ data.id }}")
@@ -185,6 +190,7 @@ def test_one_mail_for_each_user_whatever_is_replayed(calls: Calls, handler: Mail
     assert len(handler.got) == 1
 
 
+@pytest.mark.slow
 def test_a_password_is_not_sent_in_the_clear(calls: Calls, handler: MailServer, port: int) -> None:
     connect(calls, port, auth={"basic": ["user", "s3cret"]})
     welcome(calls)
@@ -226,6 +232,7 @@ def test_a_wrong_mail_is_refused(calls: Calls, link: dict[str, Any], place: str,
     assert said in found[place], found
 
 
+@pytest.mark.slow
 def test_an_endless_answer_before_the_message_is_sent_leaves_no_doubt(calls: Calls) -> None:
     def serve() -> None:
         connection, _ = listener.accept()

@@ -73,6 +73,7 @@ def connect(calls: Calls, url: str, **parts: Any) -> None:
 SCHEMES = pytest.mark.parametrize("scheme", ["smtp", "smtps"], ids=["STARTTLS", "implicit"])
 
 
+@pytest.mark.slow
 @SCHEMES
 def test_mail_travels_with_tls_and_a_password(calls: Calls, start: Start, scheme: str) -> None:
     authority = Authority()
@@ -115,6 +116,7 @@ def test_a_server_with_the_wrong_certificate_gets_nothing(calls: Calls, start: S
     assert (handler.got, handler.tried) == ([], [])
 
 
+@pytest.mark.slow
 @SCHEMES
 def test_a_wrong_password_is_waited_for_and_a_corrected_one_sends_at_once(
     calls: Calls, start: Start, scheme: str

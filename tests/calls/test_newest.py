@@ -47,6 +47,7 @@ def states(calls: Calls, events: list[str], name: str) -> list[str]:
     return [calls.ended(event, name)["state"] for event in events]
 
 
+@pytest.mark.slow
 def test_a_newer_waiting_event_replaces_an_older_one(calls: Calls) -> None:
     links(calls)
     calls.peer.answer(WAITS)
@@ -68,6 +69,7 @@ def test_a_newer_waiting_event_replaces_an_older_one(calls: Calls) -> None:
     assert "replaced" in str(trail)
 
 
+@pytest.mark.slow
 def test_without_order_subject_each_event_is_kept_in_order(calls: Calls) -> None:
     shown = calls.link("on", event="contact.updated", call=PUT)
     assert shown["order"] == "each"
@@ -76,6 +78,7 @@ def test_without_order_subject_each_event_is_kept_in_order(calls: Calls) -> None
     assert sent(calls) == list(range(10))
 
 
+@pytest.mark.slow
 def test_a_retry_gives_way_to_a_newer_event(calls: Calls) -> None:
     links(calls)
     calls.peer.answer(500, 200)
@@ -87,6 +90,7 @@ def test_a_retry_gives_way_to_a_newer_event(calls: Calls) -> None:
     assert sent(calls) == [1, 2]
 
 
+@pytest.mark.slow
 def test_what_fails_while_a_newer_one_waits_is_not_retried(calls: Calls) -> None:
     links(calls)
     calls.peer.answer(Reaction(status=503, waits=True))
@@ -128,6 +132,7 @@ def test_it_holds_across_a_restart(calls: Calls) -> None:
     assert sent(calls)[-1] == 5 and len(sent(calls)) <= 3
 
 
+@pytest.mark.slow
 def test_one_tenant_never_replaces_anothers(calls: Calls) -> None:
     calls.link("on", event="contact.updated", call=PUT, order="subject", tenant="*")
     calls.connection("crm", max_in_flight=1)
@@ -146,6 +151,7 @@ def test_one_tenant_never_replaces_anothers(calls: Calls) -> None:
     assert sorted(sent(calls)) == [2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_retry_by_hand_sends_what_was_replaced(calls: Calls) -> None:
     links(calls)
     calls.peer.answer(500, 200)
@@ -160,6 +166,7 @@ def test_a_retry_by_hand_sends_what_was_replaced(calls: Calls) -> None:
 # --- links that share a connection ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_links_of_a_connection_never_overtake_each_other_for_a_subject(calls: Calls) -> None:
     links(calls)
     calls.peer.answer(WAITS)
@@ -177,6 +184,7 @@ def test_two_links_of_a_connection_never_overtake_each_other_for_a_subject(calls
     assert sent(calls) == [1, "off", 2]
 
 
+@pytest.mark.slow
 def test_a_retry_of_one_link_holds_up_the_other_for_its_subject(calls: Calls) -> None:
     links(calls, retry_delays_seconds=[0, 60])
     calls.peer.answer(500, path="/api/customers/c-1")
@@ -192,6 +200,7 @@ def test_a_retry_of_one_link_holds_up_the_other_for_its_subject(calls: Calls) ->
     assert sent(calls) == [1, 1, "off"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_paused_link_holds_up_the_other_until_it_continues(calls: Calls, restarts: bool) -> None:
     links(calls)
@@ -208,6 +217,7 @@ def test_a_paused_link_holds_up_the_other_until_it_continues(calls: Calls, resta
     assert sent(calls) == [1, "off"]
 
 
+@pytest.mark.slow
 def test_a_deleted_link_and_a_cancelled_delivery_hold_up_nobody(calls: Calls) -> None:
     links(calls)
     pause(calls)
@@ -223,6 +233,7 @@ def test_a_deleted_link_and_a_cancelled_delivery_hold_up_nobody(calls: Calls) ->
         assert states(calls, [gone], "off") == ["delivered"]
 
 
+@pytest.mark.slow
 def test_links_that_edit_one_collection_keep_their_order_together(calls: Calls) -> None:
     calls.api.put("/v1/collections/people", {"fields": {"n": "integer"}})
     put = {"collection": "people", "put": "{{ subject }}", "data": {"n": "{{ data.n }}"}}
@@ -239,6 +250,7 @@ def test_links_that_edit_one_collection_keep_their_order_together(calls: Calls) 
     assert calls.api.pages("/v1/items/people") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["none", "each", "all"])
 def test_other_orders_are_a_links_own(calls: Calls, order: str) -> None:
     calls.link("on", event="contact.updated", call=PUT, order=order)
@@ -258,6 +270,7 @@ def test_order_subject_takes_no_if(calls: Calls) -> None:
     assert "Use `filter`" in reply.json["errors"][0]["detail"]
 
 
+@pytest.mark.slow
 def test_the_order_is_shown_as_it_was_declared(calls: Calls) -> None:
     for order in ("each", "subject", "all", "none", "{{ data.n }}"):
         assert calls.link("on", event="a", call=PUT, order=order)["order"] == order

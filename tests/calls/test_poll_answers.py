@@ -122,6 +122,7 @@ def test_a_wrong_answer_deletes_nothing_and_moves_no_cursor(calls: Calls, source
     assert len(emitted(calls)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_page_in_the_middle_that_breaks_off_ends_nothing(calls: Calls, source: Source) -> None:
     source.size = 1
@@ -135,6 +136,7 @@ def test_a_page_in_the_middle_that_breaks_off_ends_nothing(calls: Calls, source:
     assert ran(calls, 2)[1] == "Read 3 records on 3 pages: 0 created, 0 updated, 0 deleted."
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_status_of_gone_counts_only_if_its_answer_is_whole(calls: Calls, source: Source) -> None:
     gone = {"via": "shop", "get": "/orders/1", "gone": [404]}
@@ -149,6 +151,7 @@ def test_a_status_of_gone_counts_only_if_its_answer_is_whole(calls: Calls, sourc
     assert calls.ended(pinged, "fetch")["attempts"][1]["reason"].endswith("1 deleted.")
 
 
+@pytest.mark.slow
 def test_an_empty_list_is_no_reason_to_delete_everything(calls: Calls, source: Source) -> None:
     poll(calls, sweep=True)
     ran(calls, 1)
@@ -175,6 +178,7 @@ def test_a_304_to_the_first_request_is_no_answer(calls: Calls, source: Source) -
     assert ran(calls, 1)[0].startswith("Read 3 records")
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_the_run_says_that_two_records_of_a_page_have_one_key(calls: Calls, source: Source) -> None:
     rows = [{"id": "a", "v": 1}, {"id": "b", "v": 1}, {"id": "a", "v": 2}, {"id": "a", "v": 3}]
@@ -217,6 +221,7 @@ def test_a_large_page_is_taken_in_in_parts_and_a_failure_between_them_repeats_no
     assert (tried["records"], tried["created"], tried["changes"]) == (2_500, 0, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [{}, {"sweep": True}, {"cursor": {"clock": True}}], ids=["record", "sweep", "clock"])
 def test_a_page_that_is_sent_twice_by_mistake_hides_no_later_page(
     calls: Calls, source: Source, parts: dict[str, Any]

@@ -43,6 +43,7 @@ def test_a_hostile_answer_fails_that_run_alone(calls: Calls, source: Source, bod
     assert ran(calls, 1) == ["Read 1 record on 1 page: 1 created, 0 updated, 0 deleted."]
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_pages_that_are_always_new_end_with_a_reason(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "PAGES_MAX", 5)
@@ -63,6 +64,7 @@ def test_pages_that_are_always_new_end_with_a_reason(calls: Calls, monkeypatch: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [5, ["/api/items?n=2"], {"href": "/api/items?n=2"}, True])
 @pytest.mark.sqlite_only
 def test_a_next_page_that_is_no_url_fails_the_run_instead_of_ending_it(calls: Calls, value: Any) -> None:
@@ -75,6 +77,7 @@ def test_a_next_page_that_is_no_url_fails_the_run_instead_of_ending_it(calls: Ca
     assert not emitted(calls)
 
 
+@pytest.mark.slow
 def test_a_cursor_that_goes_backwards_is_not_followed(calls: Calls, source: Source) -> None:
     source.put("a", "11:00:00", v=1)
     poll(calls)

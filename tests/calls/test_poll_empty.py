@@ -39,6 +39,7 @@ def attempts(calls: Calls, count: int) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b" \n"), (404, b"nothing found")])
 def test_a_response_without_records_may_be_declared(calls: Calls, source: Source, status: int, body: bytes) -> None:
     source.put("a", "10:00:00")
@@ -52,18 +53,21 @@ def test_a_response_without_records_may_be_declared(calls: Calls, source: Source
     until(lambda: len(emitted(calls)) == 2, "the poll continues")
 
 
+@pytest.mark.slow
 def test_without_it_the_run_fails(calls: Calls, source: Source) -> None:
     source.fails = [EMPTY]
     poll(calls)
     assert "no content" in attempts(calls, 1)[0]["reason"]
 
 
+@pytest.mark.slow
 def test_a_204_with_a_body_where_200_was_declared_is_no_excuse(calls: Calls, source: Source) -> None:
     source.fails = [Reaction(status=200, body=b"<html>login</html>", headers={"Content-Type": "text/html"})]
     with_empty(calls, 200)
     assert attempts(calls, 1)[0]["outcome"] == "bad_answer"
 
 
+@pytest.mark.slow
 def test_a_full_read_without_records_deletes_nothing(calls: Calls, source: Source) -> None:
     source.put("a", "10:00:00")
     with_empty(calls, 204, sweep=True)
@@ -75,6 +79,7 @@ def test_a_full_read_without_records_deletes_nothing(calls: Calls, source: Sourc
     assert [each[0] for each in emitted(calls)] == ["created"]
 
 
+@pytest.mark.slow
 def test_a_404_on_a_further_page_does_not_mean_that_this_was_all(calls: Calls, source: Source) -> None:
     for n in range(3):
         source.put(f"r{n}", f"1{n}:00:00")
@@ -87,6 +92,7 @@ def test_a_404_on_a_further_page_does_not_mean_that_this_was_all(calls: Calls, s
     assert attempts(calls, 1)[0]["status"] == 404
 
 
+@pytest.mark.slow
 def test_an_event_that_does_not_fit_its_types_schema_fails_the_run(calls: Calls, source: Source) -> None:
     schema = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
     calls.api.put("/v1/event-types/shop.item.created", {"schema": schema})

@@ -95,6 +95,7 @@ def source(calls: Calls) -> Source:
     return Source(calls)
 
 
+@pytest.mark.slow
 def test_a_poll_emits_what_differs_page_by_page(calls: Calls, source: Source) -> None:
     for number, key in enumerate("abcde"):
         source.put(key, f"10:00:0{number}", v=1)
@@ -129,6 +130,7 @@ def attempts(calls: Calls, count: int, name: str = "pull") -> list[dict[str, Any
     return found
 
 
+@pytest.mark.slow
 def test_a_failure_in_the_middle_repeats_nothing_and_loses_nothing(calls: Calls, source: Source) -> None:
     for number, key in enumerate("abcdef"):
         source.put(key, f"10:00:0{number}", v=1)
@@ -146,6 +148,7 @@ def test_a_failure_in_the_middle_repeats_nothing_and_loses_nothing(calls: Calls,
     assert [each[:3] for each in emitted(calls)[6:]] == [("updated", key, 2) for key in "abcdef"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403])
 def test_wrong_credentials_wait_for_half_an_hour(calls: Calls, source: Source, status: int) -> None:
     source.put("a", "10:00:00")
@@ -158,6 +161,7 @@ def test_wrong_credentials_wait_for_half_an_hour(calls: Calls, source: Source, s
     assert ran(calls, 1) == ["Read 1 record on 1 page: 1 created, 0 updated, 0 deleted."]
 
 
+@pytest.mark.slow
 def test_tombstones_are_deletions(calls: Calls, source: Source) -> None:
     source.put("a", "10:00:00", v=1, gone=False)
     source.put("never-seen", "10:00:00", v=1, gone=True)
@@ -200,6 +204,7 @@ def test_a_full_look_finds_what_is_missing_and_a_failed_one_deletes_nothing(call
     assert ran(calls, 4)[3].endswith("23 deleted.")
 
 
+@pytest.mark.slow
 def test_from_now_fills_the_mirror_silently(calls: Calls, source: Source) -> None:
     for number, key in enumerate("abc"):
         source.put(key, f"10:00:0{number}", v=1)
@@ -214,6 +219,7 @@ def test_from_now_fills_the_mirror_silently(calls: Calls, source: Source) -> Non
     assert [each[:2] for each in emitted(calls)] == [("updated", "a"), ("created", "d")]
 
 
+@pytest.mark.slow
 def test_an_edit_and_a_new_declaration_repeat_nothing(calls: Calls, source: Source) -> None:
     for number, key in enumerate("abc"):
         source.put(key, f"10:00:0{number}", v=1, extra=0)
@@ -235,6 +241,7 @@ def test_an_edit_and_a_new_declaration_repeat_nothing(calls: Calls, source: Sour
     assert len(emitted(calls)) == 3
 
 
+@pytest.mark.slow
 def test_a_pause_in_the_middle_of_a_run_ends_it_and_it_continues(calls: Calls, source: Source) -> None:
     for number in range(10):
         source.put(f"k{number}", f"10:00:0{number}", v=1)
@@ -282,6 +289,7 @@ def test_an_answer_that_is_not_what_it_should_be_fails_that_run_alone(
     assert ran(calls, 1) == ["Read 1 record on 1 page: 1 created, 0 updated, 0 deleted."]
 
 
+@pytest.mark.slow
 def test_pages_that_repeat_forever_end(calls: Calls, source: Source) -> None:
     page = {"items": [{"id": "a", "at": "2026-11-29T10:00:00Z"}], "next": "/api/items?again"}
     calls.peer.answer_by(lambda received: Reaction(status=200, body=json.dumps(page).encode(), headers=JSON))
@@ -289,6 +297,7 @@ def test_pages_that_repeat_forever_end(calls: Calls, source: Source) -> None:
     assert ran(calls, 1) == ["Read 2 records on 2 pages: 1 created, 0 updated, 0 deleted."]
 
 
+@pytest.mark.slow
 def test_a_nul_in_a_record_harms_nothing(calls: Calls, source: Source) -> None:
     body = b'{"items": [{"id": "a", "v": "x\\u0000y", "n": 12345678901234567890.5, "w": "\\\\u0000"}]}'
     calls.peer.answer_by(lambda received: Reaction(status=200, body=body, headers=JSON))
@@ -299,6 +308,7 @@ def test_a_nul_in_a_record_harms_nothing(calls: Calls, source: Source) -> None:
     assert b'"n":12345678901234567890.5' in calls.api.call("GET", f"/v1/events/{event['id']}").body
 
 
+@pytest.mark.slow
 def test_a_thin_event_is_fetched_and_what_is_gone_is_deleted(calls: Calls, source: Source) -> None:
     found: dict[str, Reaction] = {"/api/orders/1": Reaction(status=200, body=b'{"id": 1, "v": 1}', headers=JSON)}
     calls.peer.answer_by(lambda received: found.get(received.path, Reaction(status=404)))
@@ -318,6 +328,7 @@ def test_a_thin_event_is_fetched_and_what_is_gone_is_deleted(calls: Calls, sourc
     assert [each[:2] for each in emitted(calls, "shop.order.*")] == [("created", "1"), ("deleted", "1")]
 
 
+@pytest.mark.slow
 def test_mode_all_drops_only_repeats(calls: Calls, source: Source) -> None:
     for number, key in enumerate("abc"):
         source.put(key, f"10:00:0{number}", v=1)
@@ -331,6 +342,7 @@ def test_mode_all_drops_only_repeats(calls: Calls, source: Source) -> None:
     assert len(found) == 4
 
 
+@pytest.mark.slow
 def test_an_entity_tag_is_a_cursor(calls: Calls, source: Source) -> None:
     def choose(received: Any) -> Reaction:
         if received.headers.get("if-none-match") == '"5"':
@@ -346,6 +358,7 @@ def test_an_entity_tag_is_a_cursor(calls: Calls, source: Source) -> None:
     assert ran(calls, 2)[1].startswith("Read 0 records")
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 def test_pages_by_number_are_asked_for_while_they_are_full(calls: Calls, source: Source) -> None:
     def choose(received: Any) -> Reaction:
@@ -363,6 +376,7 @@ def test_pages_by_number_are_asked_for_while_they_are_full(calls: Calls, source:
     assert [each.path for each in calls.peer.requests()] == [f"/api/flights?day=2026-11-29&page={n}" for n in (1, 2, 3)]
 
 
+@pytest.mark.slow
 def test_further_pages_pass_the_gate_of_the_connection(calls: Calls, source: Source) -> None:
     calls.connection(rate=1)
     for number, key in enumerate("abcdef"):
@@ -432,6 +446,7 @@ def test_parts_that_do_not_fit_together_are_refused(calls: Calls, source: Source
     assert pointer in [each["pointer"] for each in refused.json["errors"]]
 
 
+@pytest.mark.slow
 def test_what_is_declared_is_shown_the_same(calls: Calls, source: Source) -> None:
     emit: dict[str, Any] = {
         "type": "shop.item",
@@ -449,6 +464,7 @@ def test_what_is_declared_is_shown_the_same(calls: Calls, source: Source) -> Non
     assert (again.status, again.json["revision"]) == (200, 1)
 
 
+@pytest.mark.slow
 def test_a_condition_leaves_a_fetch_out(calls: Calls, source: Source) -> None:
     calls.peer.answer_by(lambda received: Reaction(status=200, body=b'{"id": 1, "v": 1}', headers=JSON))
     parts: dict[str, Any] = {"if": "{{ data.wanted }}", "emit": {"type": "shop.order", "key": "id"}}
@@ -465,6 +481,7 @@ def test_a_condition_leaves_a_fetch_out(calls: Calls, source: Source) -> None:
     assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/once")
 
 
+@pytest.mark.slow
 def test_a_trial_reads_one_page_and_moves_nothing(calls: Calls, source: Source) -> None:
     source.size = 6
     for number, key in enumerate("abcdefgh"):
@@ -490,6 +507,7 @@ def test_a_trial_reads_one_page_and_moves_nothing(calls: Calls, source: Source) 
     assert ran(calls, 2)[1].endswith("1 created, 1 updated, 0 deleted.")
 
 
+@pytest.mark.slow
 def test_a_reset_begins_again_and_emits_nothing_twice(calls: Calls, source: Source) -> None:
     for number, key in enumerate("abc"):
         source.put(key, f"10:00:0{number}", v=1)
@@ -507,6 +525,7 @@ def test_a_reset_begins_again_and_emits_nothing_twice(calls: Calls, source: Sour
     assert calls.api.call("POST", "/v1/links/none:reset").status == 404
 
 
+@pytest.mark.slow
 def test_a_reset_while_a_run_waits_for_another_attempt_needs_that_it_is_cancelled(calls: Calls, source: Source) -> None:
     source.fails = [Reaction(status=503)]
     poll(calls)
@@ -520,6 +539,7 @@ def test_a_reset_while_a_run_waits_for_another_attempt_needs_that_it_is_cancelle
     assert calls.api.call("POST", "/v1/links/pull:reset").status == 200
 
 
+@pytest.mark.slow
 def test_an_object_that_should_have_been_a_list_is_explained(calls: Calls, source: Source) -> None:
     source.fails = [Reaction(status=200, body=b'{"contacts": [{"id": 1}]}', headers=JSON)]
     poll(calls, each=None)
@@ -528,6 +548,7 @@ def test_an_object_that_should_have_been_a_list_is_explained(calls: Calls, sourc
     assert "such as `each: contacts`" in reason
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 @pytest.mark.parametrize("days", [30, -30])
 def test_a_poll_that_asks_by_our_clock_misses_nothing_if_the_clock_is_set(

@@ -23,6 +23,7 @@ def apply(calls: Calls, links: dict[str, Any], **more: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_plan_renames_and_loses_nothing_that_waits(calls: Calls) -> None:
     apply(calls, {"push": PUSH})
     calls.peer.answer(500)
@@ -45,6 +46,7 @@ def test_a_plan_renames_and_loses_nothing_that_waits(calls: Calls) -> None:
     assert apply(calls, declared)["steps"] == []
 
 
+@pytest.mark.slow
 def test_once_and_what_was_kept_go_along(calls: Calls) -> None:
     keep = {"keep": {"n": "{{ status }}"}, "once": "{{ data.n }}"}
     call = {"post": calls.peer.url("/a"), "json": {}}
@@ -59,6 +61,7 @@ def test_once_and_what_was_kept_go_along(calls: Calls) -> None:
     assert calls.api.call("GET", "/v1/links/push/kept?subject=o-1").status == 404
 
 
+@pytest.mark.slow
 def test_a_poll_continues_where_it_was(calls: Calls) -> None:
     source = Source(calls)
     for n in range(4):
@@ -75,6 +78,7 @@ def test_a_poll_continues_where_it_was(calls: Calls) -> None:
     assert "since=2026-11-29T02" in calls.peer.requests()[-1].path
 
 
+@pytest.mark.slow
 def test_a_rename_during_a_run_loses_and_repeats_nothing(calls: Calls) -> None:
     source = Source(calls)
     for n in range(6):
@@ -100,6 +104,7 @@ def test_a_rename_during_a_run_loses_and_repeats_nothing(calls: Calls) -> None:
     assert calls.api.call("POST", "/v1/links/pull:reset").status == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("links", "place", "said"),
     [

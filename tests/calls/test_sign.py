@@ -33,6 +33,7 @@ def genuine(calls: Calls, received: Received, scheme: str, secret: str) -> schem
     return schemes.Verifier(schemes.named(scheme), [secret]).verify(request, now)
 
 
+@pytest.mark.slow
 def test_standard_webhooks_needs_no_secret_in_the_declaration(calls: Calls) -> None:
     assert link(calls, "standard-webhooks")["call"]["sign"] == "standard-webhooks"
     secret = calls.api.get("/v1/links/lead/secret")["secret"]
@@ -48,6 +49,7 @@ def test_standard_webhooks_needs_no_secret_in_the_declaration(calls: Calls) -> N
     assert calls.api.get("/v1/links/lead/secret")["secret"] != secret
 
 
+@pytest.mark.slow
 def test_a_retry_has_the_same_id_and_its_own_time(calls: Calls) -> None:
     link(calls, {"scheme": "standard-webhooks", "secret": SECRET}, retry_delays_seconds=[0, 30])
     calls.peer.answer(500, 204)
@@ -73,6 +75,7 @@ def test_other_senders_schemes_sign_too(calls: Calls, scheme: str, secret: str) 
     assert calls.api.call("GET", "/v1/links/lead/secret").status == 404
 
 
+@pytest.mark.slow
 def test_a_stored_secret_stays_with_its_host_and_scheme(calls: Calls) -> None:
     link(calls, {"scheme": "github", "secret": "s3cret-s3cret"})
     body = calls.api.get("/v1/links/lead")
@@ -91,6 +94,7 @@ def test_a_stored_secret_stays_with_its_host_and_scheme(calls: Calls) -> None:
     assert calls.api.post("/v1/links:plan", {"links": {"lead": same}})["steps"] == []
 
 
+@pytest.mark.slow
 def test_secrets_are_sealed_and_shown_nowhere(calls: Calls) -> None:
     link(calls, {"scheme": "gitlab-token", "secret": "a-token-that-is-secret"})
     got = sent(calls)
@@ -105,6 +109,7 @@ def test_secrets_are_sealed_and_shown_nowhere(calls: Calls) -> None:
         assert b"a-token-that-is-secret" not in file.read_bytes()
 
 
+@pytest.mark.slow
 def test_links_test_shows_the_signature(calls: Calls) -> None:
     link(calls, "standard-webhooks")
     tried = calls.api.post("/v1/links/lead:test", {"event": {"type": "form.sent", "data": {"email": "x"}}})

@@ -36,6 +36,7 @@ def ended(calls: Calls, event: str, count: int) -> list[dict[str, Any]]:
     return [calls.api.get(f"/v1/deliveries/{each['id']}") for each in found[::-1]]
 
 
+@pytest.mark.slow
 def test_each_element_gets_its_own_delivery(calls: Calls) -> None:
     assert split(calls)["split"] == "{{ data.phones }}"
     event = late(calls, "+1", "+2", "+3")
@@ -49,6 +50,7 @@ def test_each_element_gets_its_own_delivery(calls: Calls) -> None:
     assert str(trail).count("'ok'") == 3
 
 
+@pytest.mark.slow
 def test_elements_may_be_objects_and_repeats_are_left_out(calls: Calls) -> None:
     split(calls, call={**SMS, "json": {"to": "{{ item.phone }}", "n": "{{ item.n }}"}})
     big = 1234567890123456789
@@ -81,6 +83,7 @@ def test_what_is_no_list_has_a_clear_outcome(calls: Calls, data: Any, state: str
     assert calls.peer.requests() == []
 
 
+@pytest.mark.slow
 def test_one_that_fails_holds_up_no_other_and_is_retried_alone(calls: Calls) -> None:
     split(calls)
     calls.peer.answer_by(lambda received: 422 if received.json["to"] == "+2" else 201)
@@ -98,6 +101,7 @@ def test_one_that_fails_holds_up_no_other_and_is_retried_alone(calls: Calls) -> 
     assert len(calls.peer.requests()) == 4
 
 
+@pytest.mark.slow
 def test_a_restart_makes_none_of_them_twice(calls: Calls) -> None:
     split(calls)
     calls.peer.answer(500)
@@ -112,6 +116,7 @@ def test_a_restart_makes_none_of_them_twice(calls: Calls) -> None:
     assert sorted(keys[:2]) == sorted(keys[2:])
 
 
+@pytest.mark.slow
 def test_events_about_one_element_stay_in_order(calls: Calls) -> None:
     split(calls, retry_delays_seconds=[0, 5])
     calls.peer.answer(500, 201)
@@ -125,6 +130,7 @@ def test_events_about_one_element_stay_in_order(calls: Calls) -> None:
     assert got == [("+1", "late"), ("+2", "later"), ("+1", "late"), ("+1", "later")]
 
 
+@pytest.mark.slow
 def test_once_is_for_each_element(calls: Calls) -> None:
     split(calls, once="{{ data.text }}")
     for _ in range(2):
@@ -134,6 +140,7 @@ def test_once_is_for_each_element(calls: Calls) -> None:
     assert [each.json["to"] for each in calls.peer.requests()] == ["+1", "+2"]
 
 
+@pytest.mark.slow
 def test_items_and_ids_are_made_for_each_element(calls: Calls) -> None:
     calls.api.put("/v1/collections/rows", {"fields": {"sku": "string", "n": "integer"}})
     item = {"collection": "rows", "create": True, "data": {"sku": "{{ item.sku }}", "n": "{{ item.n }}"}}
@@ -150,6 +157,7 @@ def test_items_and_ids_are_made_for_each_element(calls: Calls) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_link_that_no_longer_splits_sends_no_part(calls: Calls) -> None:
     split(calls)
     calls.peer.answer(500)
@@ -163,6 +171,7 @@ def test_a_link_that_no_longer_splits_sends_no_part(calls: Calls) -> None:
     assert [each["state"] for each in ended(calls, late(calls, "+1", "+2"), 1)] == ["delivered"]
 
 
+@pytest.mark.slow
 def test_links_test_shows_the_elements_and_the_first_request(calls: Calls) -> None:
     split(calls)
     event = {"type": "flight.late", "data": {"phones": ["+1", "+2", "+1"], "text": "late"}}

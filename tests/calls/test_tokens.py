@@ -61,6 +61,7 @@ def test_ten_links_and_one_expired_token_make_one_refresh(calls: Calls) -> None:
     assert [each["refresh_token"] for each in service.asked] == ["refresh-0", "refresh-1"]
 
 
+@pytest.mark.slow
 def test_a_token_is_replaced_before_it_expires(calls: Calls) -> None:
     service = Service(calls.peer, lives_seconds=600)
     calls.connection(auth=CLIENT)
@@ -74,6 +75,7 @@ def test_a_token_is_replaced_before_it_expires(calls: Calls) -> None:
     assert len(service.asked) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lives_seconds", [0, 1, None])
 def test_a_token_that_expires_at_once_is_still_used(calls: Calls, lives_seconds: int | None) -> None:
     service = Service(calls.peer, lives_seconds=lives_seconds)
@@ -84,6 +86,7 @@ def test_a_token_that_expires_at_once_is_still_used(calls: Calls, lives_seconds:
     assert len(service.asked) <= 2
 
 
+@pytest.mark.slow
 def test_a_401_for_a_new_token_is_not_asked_about_again(calls: Calls) -> None:
     service = Service(calls.peer)
     calls.connection(auth=CLIENT)
@@ -125,6 +128,7 @@ def test_calls_without_a_token_wait_and_say_why(calls: Calls, wrong: Any, said: 
     assert calls.ended(event, "push0")["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_soap_carries_the_token_in_its_body(calls: Calls) -> None:
     Service(calls.peer)
     calls.connection(auth=CLIENT)

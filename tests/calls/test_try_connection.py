@@ -26,6 +26,7 @@ def tried(calls: Calls, **body: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_get_with_credentials_says_whether_they_are_accepted(calls: Calls, peer: Receiver) -> None:
     peer.answer_by(lambda got: 200 if got.headers.get("authorization") == "Bearer s3cret-1" else 401)
     declared(calls, peer.url(""), auth={"bearer": "s3cret-1"})
@@ -48,6 +49,7 @@ def test_without_a_path_the_base_gets_a_head(calls: Calls, peer: Receiver) -> No
     assert [(got.method, got.path) for got in peer.requests()] == [("HEAD", "/api")]
 
 
+@pytest.mark.slow
 def test_a_token_is_fetched_once_and_used(calls: Calls, peer: Receiver) -> None:
     service = Service(peer)
     oauth = {"oauth2": "client_credentials", "token": "/token", "id": "i", "secret": "s3cret"}
@@ -78,6 +80,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 def test_a_mail_server_is_greeted_and_gets_no_mail(calls: Calls) -> None:
     seen: list[str] = []
 
@@ -115,6 +118,7 @@ def test_a_path_that_is_not_one_is_refused(calls: Calls, path: str) -> None:
     assert calls.api.call("POST", "/v1/connections/peer:test", {"path": path}).status == 422
 
 
+@pytest.mark.slow
 def test_only_keys_of_the_whole_server_test_connections(calls: Calls) -> None:
     declared(calls, "http://127.0.0.1:1")
     assert calls.api.call("POST", "/v1/connections/nosuch:test").status == 404

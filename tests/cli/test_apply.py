@@ -55,6 +55,7 @@ def put_items(server: TestServer, count: int) -> None:
     server.server.parts.writer.wait(job)
 
 
+@pytest.mark.slow
 def test_a_file_is_planned_applied_and_applied_again(run: Run, write: Any, clean: Api) -> None:
     file = write(TASKS)
     planned = run("apply", file, "--plan")
@@ -68,6 +69,7 @@ def test_a_file_is_planned_applied_and_applied_again(run: Run, write: Any, clean
     assert clean.get("/v1/collections/tasks")["revision"] == 1
 
 
+@pytest.mark.slow
 def test_a_loss_of_values_must_be_confirmed(run: Run, write: Any, clean: Api, server: TestServer) -> None:
     run("apply", write(TASKS))
     put_items(server, 1203)
@@ -95,6 +97,7 @@ def answered(server: TestServer, folder: Path, answer: bytes) -> int:
     return int(process.returncode)
 
 
+@pytest.mark.slow
 def test_a_person_is_asked(run: Run, write: Any, server: TestServer, tmp_path: Path) -> None:
     run("apply", write(TASKS))
     put_items(server, 2)
@@ -113,6 +116,7 @@ def test_others_stay_unless_they_are_pruned(run: Run, write: Any, clean: Api) ->
     assert [each["name"] for each in clean.pages("/v1/collections")] == ["tasks"]
 
 
+@pytest.mark.slow
 def test_obstacles_are_reported_with_their_line(run: Run, write: Any, server: TestServer) -> None:
     run("apply", write(TASKS))
     put_items(server, 2)
@@ -127,6 +131,7 @@ def test_obstacles_are_reported_with_their_line(run: Run, write: Any, server: Te
     assert run("apply", "none.yaml").exit_code == 1
 
 
+@pytest.mark.slow
 def test_output_for_scripts_is_json(read: Read, run: Run, write: Any, server: TestServer) -> None:
     shown = json.loads(run("apply", write(TASKS), "--plan", "--json").stdout)
     assert shown["steps"][0]["do"] == "create_collection" and not shown["applied"]

@@ -37,6 +37,7 @@ def genuine(body: bytes, secret: str = "from the environment") -> dict[str, str]
     return {"X-Hub-Signature-256": "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()}
 
 
+@pytest.mark.slow
 def test_a_file_of_hooks_is_planned_applied_and_applied_again(
     server: TestServer, run: Run, read: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_file_of_hooks_is_planned_applied_and_applied_again(
     assert (hooks["file-github"]["subject"], hooks["file-asana"]["secret_count"]) == ("json:action", 1)
 
 
+@pytest.mark.slow
 def test_a_changed_secret_is_a_change_and_is_never_shown(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_changed_secret_is_a_change_and_is_never_shown(
     assert "nobody sees" not in shown.output
 
 
+@pytest.mark.slow
 def test_hooks_that_are_not_in_the_file_stay_unless_they_are_pruned(
     run: Run, read: Callable[..., Any], tmp_path: Path
 ) -> None:

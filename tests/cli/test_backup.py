@@ -51,6 +51,7 @@ def restore(run: Run, *args: object, ok: bool = True) -> Any:
     return json.loads(said.stdout) if ok else said.stderr
 
 
+@pytest.mark.slow
 def test_a_name_that_ends_with_a_slash_is_a_folder(tmp_path: Path, run: Run, folder: Path) -> None:
     said = backup(run, f"{tmp_path}/backups/", "--data", folder, ok=False)
     assert "there is no folder" in said and not (tmp_path / "backups").exists()
@@ -58,6 +59,7 @@ def test_a_name_that_ends_with_a_slash_is_a_folder(tmp_path: Path, run: Run, fol
     assert Path(backup(run, f"{tmp_path}/backups/", "--data", folder)["file"]).parent == tmp_path / "backups"
 
 
+@pytest.mark.slow
 def test_the_oldest_backups_are_deleted_once_a_new_one_is_complete(tmp_path: Path, run: Run, folder: Path) -> None:
     backups = tmp_path / "backups"
     backups.mkdir()
@@ -77,6 +79,7 @@ def test_the_oldest_backups_are_deleted_once_a_new_one_is_complete(tmp_path: Pat
     assert all(path.exists() for path in old[2:]), "what makes no backup deletes none"
 
 
+@pytest.mark.slow
 def test_backups_of_another_server_in_the_same_folder_are_left_alone_and_not_tried(
     tmp_path: Path, run: Run, folder: Path
 ) -> None:
@@ -100,6 +103,7 @@ def test_backups_of_another_server_in_the_same_folder_are_left_alone_and_not_tri
     assert all(path.exists() for path in (*theirs, no_backup))
 
 
+@pytest.mark.slow
 def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path: Path, run: Run, folder: Path) -> None:
     """As root, `--force` replaced /dev/null by a backup, and `--with-key /dev/stdout` moved that aside."""
     os.mkfifo(tmp_path / "pipe")
@@ -121,6 +125,7 @@ def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path: Path, run: Run, f
     assert (tmp_path / "key").is_symlink() and (tmp_path / "kept").read_bytes() == (folder / "secret.key").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_a_wrong_clock_or_another_hand_named_is_not_taken_for_the_newest(
     tmp_path: Path, run: Run, folder: Path
 ) -> None:
@@ -168,6 +173,7 @@ def test_a_backup_during_writes_finishes_and_holds_one_moment(tmp_path: Path, ru
         assert found == set(acknowledged[: len(found)]), "and no later one without an earlier one"
 
 
+@pytest.mark.slow
 def test_the_copy_is_private_and_has_its_name_only_when_it_is_whole(folder: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     left = tmp_path / "out" / "tidings-20200101T000000Z.db.partial"
@@ -183,6 +189,7 @@ def test_the_copy_is_private_and_has_its_name_only_when_it_is_whole(folder: Path
     assert b"secret" not in file.read_bytes() or b"whsec_" not in file.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Path) -> None:
     said = run("backup", str(tmp_path / "a.db"), "--data", str(folder))
     assert said.exit_code == 0 and "3 events and 1 endpoint " in said.stdout
@@ -203,6 +210,7 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
     assert (tmp_path / "d.db").exists() and not (tmp_path / "d.key").exists()
 
 
+@pytest.mark.slow
 def test_a_backup_says_what_prevents_it(folder: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "there.db").write_bytes(b"mine")
     assert "already exists" in backup(run, tmp_path / "there.db", "--data", folder, ok=False)
@@ -215,6 +223,7 @@ def test_a_backup_says_what_prevents_it(folder: Path, run: Run, tmp_path: Path) 
     assert (tmp_path / "there.db").read_bytes()[:6] == b"SQLite"
 
 
+@pytest.mark.slow
 def test_a_damaged_database_makes_no_backup(folder: Path, run: Run, tmp_path: Path) -> None:
     with (folder / "tidings.db").open("r+b") as file:
         size = (folder / "tidings.db").stat().st_size
@@ -277,6 +286,7 @@ def test_a_backup_that_is_killed_leaves_nothing_with_its_name(tmp_path: Path, ru
         assert not partial.exists()
 
 
+@pytest.mark.slow
 def test_a_restore_brings_everything_back(folder: Path, run: Run, tmp_path: Path) -> None:
     args = ("--data", folder, "--with-key", tmp_path / "kept.key")
     backup(run, tmp_path / "x.db", *args)
@@ -317,6 +327,7 @@ def test_a_restore_after_the_folder_was_lost_needs_the_key(folder: Path, run: Ru
         assert len(server.api.get("/v1/events")["data"]) == 3
 
 
+@pytest.mark.slow
 def test_a_trial_without_the_key_names_the_variable_and_spells_the_folder_as_given(
     folder: Path, run: Run, tmp_path: Path
 ) -> None:
@@ -328,12 +339,14 @@ def test_a_trial_without_the_key_names_the_variable_and_spells_the_folder_as_giv
     assert sentence("bk is complete") == "bk is complete." and sentence("it is complete") == "It is complete."
 
 
+@pytest.mark.slow
 def test_a_restore_that_is_refused_leaves_no_folder(folder: Path, run: Run, tmp_path: Path) -> None:
     backup(run, tmp_path / "x.db", "--data", folder)
     assert "the secret key is missing" in restore(run, tmp_path / "x.db", "--data", tmp_path / "new", ok=False)
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True], ids=["into an empty folder", "over a database"])
 def test_a_start_after_a_restore_that_was_killed_names_the_command(
     folder: Path, run: Run, tmp_path: Path, there: bool
@@ -357,6 +370,7 @@ def test_a_start_after_a_restore_that_was_killed_names_the_command(
         assert len(server.api.get("/v1/events")["data"]) == 3
 
 
+@pytest.mark.slow
 def test_a_start_waits_for_a_copy_that_is_being_written(folder: Path, run: Run) -> None:
     lock = FileLock(folder / "tidings.db.partial", folder, "")
     said = run("serve", "--port", "0", "--data", str(folder))
@@ -364,6 +378,7 @@ def test_a_start_waits_for_a_copy_that_is_being_written(folder: Path, run: Run) 
     lock.release()
 
 
+@pytest.mark.slow
 def test_a_restore_next_to_a_running_server_is_refused(tmp_path: Path, run: Run) -> None:
     with TestServer(tmp_path / "data") as server:
         server.api.publish("step")
@@ -373,6 +388,7 @@ def test_a_restore_next_to_a_running_server_is_refused(tmp_path: Path, run: Run)
         server.api.publish("step")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [(None, "there is no file"), (b"notes\n" * 1000, "file is not a database"), (b"", "is not a Tidings database")],
@@ -388,6 +404,7 @@ def test_a_file_that_is_not_a_backup_is_refused(
     assert (folder / "tidings.db").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_damaged_backup_replaces_nothing(folder: Path, run: Run, tmp_path: Path) -> None:
     made = backup(run, tmp_path / "x.db", "--data", folder)
     with (tmp_path / "x.db").open("r+b") as file:
@@ -398,6 +415,7 @@ def test_a_damaged_backup_replaces_nothing(folder: Path, run: Run, tmp_path: Pat
     assert (folder / "tidings.db").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_live_copy_with_its_journal_is_restored_with_what_is_in_the_journal(tmp_path: Path, run: Run) -> None:
     with TestServer(tmp_path / "data") as server:
         event = server.api.publish("step")
@@ -409,6 +427,7 @@ def test_a_live_copy_with_its_journal_is_restored_with_what_is_in_the_journal(tm
         assert again.api.call("GET", f"/v1/events/{event}").status == 200
 
 
+@pytest.mark.slow
 def test_two_backups_to_one_file_do_not_disturb_each_other(folder: Path, run: Run, tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "x.db.partial", tmp_path, "")
     try:

@@ -130,6 +130,7 @@ def test_doctor_finds_a_running_server_healthy(read: Read, server: TestServer) -
     }
 
 
+@pytest.mark.slow
 def test_doctor_finds_endpoints_that_fail(read: Read, run: Run, server: TestServer, receiver: Receiver) -> None:
     receiver.answer(410)
     endpoint = read("endpoints", "create", receiver.url("/gone"))
@@ -147,6 +148,7 @@ def test_doctor_reports_an_unknown_key_once_and_the_server_as_ready(run: Run, se
     assert [each["state"] for each in findings if each["what"] == "server"] == ["ok"]
 
 
+@pytest.mark.slow
 def test_one_refused_message_does_not_make_a_failing_endpoint(
     read: Read, server: TestServer, receiver: Receiver
 ) -> None:
@@ -159,6 +161,7 @@ def test_one_refused_message_does_not_make_a_failing_endpoint(
     assert b"tidings_endpoints_failing 0.0" in server.api.call("GET", "/metrics").body
 
 
+@pytest.mark.slow
 def test_doctor_names_tenants_that_want_more_than_their_share(read: Read, server: TestServer) -> None:
     assert server.server is not None
     share = server.server.parts.open_calls.share
@@ -226,6 +229,7 @@ def test_doctor_finds_a_database_that_other_users_can_read(run: Run, server: Tes
     assert "chmod" not in run("doctor", "--data", str(server.folder)).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [(), ("-wal", "-shm")], ids=["stopped", "journal of another user"])
 def test_doctor_changes_nothing(run: Run, tmp_path: Path, left: tuple[str, ...]) -> None:
     """A database that is opened and closed loses its journal, and with it what kept the server from starting."""
@@ -308,6 +312,7 @@ def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:
     assert "Pass a key with --key" in run("doctor", "--data", str(server.folder), env={"TIDINGS_KEY": ""}).stdout
 
 
+@pytest.mark.slow
 def test_doctor_reports_wrong_settings(run: Run, tmp_path: Path) -> None:
     said = run("doctor", env={"TIDINGS_PROT": "1"})
     assert said.exit_code == 1 and "TIDINGS_PROT is not a Tidings setting" in said.stdout

@@ -60,6 +60,7 @@ def written(folder: Path, link: str, *tests: Any) -> str:
 ADA = {"id": "a/1", "buyer": "Ada", "total": "1.50"}
 
 
+@pytest.mark.slow
 def test_tests_of_calls_mails_and_edits_pass(run: Run, read: Read, tmp_path: Path) -> None:
     event = {"data": ADA, "time": "2026-01-31T09:00:00Z"}
     (tmp_path / "t.yaml").write_text(
@@ -233,6 +234,7 @@ def test_a_field_that_no_event_has_is_reported_wherever_a_template_names_it(
     assert "warning: orders.created, orders.updated, orders.deleted" in said
 
 
+@pytest.mark.slow
 def test_the_server_reports_fields_of_types_with_a_schema(run: Run, server: TestServer, tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"sku": {"type": "string"}}}
     server.api.put("/v1/event-types/goods.made", {"schema": schema})

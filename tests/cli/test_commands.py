@@ -22,6 +22,7 @@ def endpoint(read: Read, receiver: Receiver) -> Any:
     return read("endpoints", "create", receiver.url("/hook"), "--events", "tasks.*", "--set", "rate=1000")
 
 
+@pytest.mark.slow
 def test_an_event_arrives(read: Read, endpoint: Any, receiver: Receiver) -> None:
     event = read("publish", "tasks.done", "--data", '{"price": 1.10, "big": 9007199254740993}', "--subject", "t1")
     [webhook] = receiver.wait_for(1)
@@ -33,6 +34,7 @@ def test_an_event_arrives(read: Read, endpoint: Any, receiver: Receiver) -> None
         verify(webhook.headers, webhook.body + b" ", secret)
 
 
+@pytest.mark.slow
 def test_the_example_of_a_type_is_published(run: Run, read: Read, server: TestServer) -> None:
     server.api.call("PUT", "/v1/event-types/cakes.sold", b'{"example": {"big": 9007199254740993}}')
     event = read("publish", "cakes.sold", "--example", "--subject", "c1")
@@ -59,6 +61,7 @@ def test_json_has_the_digits_that_were_published(run: Run, read: Read) -> None:
     assert json.loads(scripts.stdout)["id"] == event["id"]
 
 
+@pytest.mark.slow
 def test_data_comes_from_a_file_and_from_stdin(read: Read, tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text('{"n": 1}')
     first = read("publish", "files.done", "--data", f"@{tmp_path / 'data.json'}")
@@ -67,6 +70,7 @@ def test_data_comes_from_a_file_and_from_stdin(read: Read, tmp_path: Path) -> No
     assert shown == [{"n": 1}, {"n": 2}]
 
 
+@pytest.mark.slow
 def test_events_are_listed_and_explained(read: Read, run: Run, endpoint: Any) -> None:
     event = read("publish", "other.thing", "--data", "{}", "--subject", "mine")
     until(lambda: read("events", "show", event["id"])["not_matched"], "the event is routed")
@@ -75,6 +79,7 @@ def test_events_are_listed_and_explained(read: Read, run: Run, endpoint: Any) ->
     assert "event's type is other.thing" in " ".join(shown.stdout.split())
 
 
+@pytest.mark.slow
 def test_an_endpoint_is_changed_paused_resumed_and_deleted(read: Read, run: Run, endpoint: Any) -> None:
     id = endpoint["id"]
     changed = read(
@@ -91,6 +96,7 @@ def test_an_endpoint_is_changed_paused_resumed_and_deleted(read: Read, run: Run,
     assert run("endpoints", "show", id).exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_url_that_is_already_registered_is_pointed_out(run: Run, read: Read, receiver: Receiver) -> None:
     url = receiver.url("/twice")
     first = read("endpoints", "create", url, "--events", "tasks.*")
@@ -104,6 +110,7 @@ def test_a_url_that_is_already_registered_is_pointed_out(run: Run, read: Read, r
     assert len([each for each in read("endpoints", "list") if each["url"] == url]) == 2
 
 
+@pytest.mark.slow
 def test_a_type_that_nobody_publishes_is_pointed_out(run: Run, receiver: Receiver, server: TestServer) -> None:
     server.api.post("/v1/event-types", {"name": "invoices.paid"})
     misspelt = run("endpoints", "create", receiver.url("/types"), "--events", "invoices.payed")
@@ -124,6 +131,7 @@ def test_a_string_option_needs_no_quotes(read: Read, receiver: Receiver) -> None
     assert (made["body"], made["order"]) == ("bare", "all")
 
 
+@pytest.mark.slow
 def test_one_delivery_is_singular(run: Run, read: Read, endpoint: Any) -> None:
     read("endpoints", "pause", endpoint["id"])
     event = read("publish", "tasks.done", "--data", "{}")
@@ -131,12 +139,14 @@ def test_one_delivery_is_singular(run: Run, read: Read, endpoint: Any) -> None:
     assert "; 1 delivery is being sent." in run("endpoints", "resume", endpoint["id"]).stdout
 
 
+@pytest.mark.slow
 def test_a_secret_is_rotated(read: Read, endpoint: Any) -> None:
     old = read("endpoints", "secret", endpoint["id"])["secret"]
     rotated = read("endpoints", "secret", endpoint["id"], "--rotate", "--overlap-seconds", "60")
     assert rotated["secret"] != old and [each["secret"] for each in rotated["previous"]] == [old]
 
 
+@pytest.mark.slow
 def test_a_test_event_and_its_delivery(read: Read, run: Run, endpoint: Any, receiver: Receiver) -> None:
     sent = read("endpoints", "test", endpoint["id"])
     receiver.wait_for(1)
@@ -152,6 +162,7 @@ def test_a_test_event_and_its_delivery(read: Read, run: Run, endpoint: Any, rece
     assert first.id == second.id == sent["event_id"]
 
 
+@pytest.mark.slow
 def test_a_delivery_is_cancelled(read: Read, endpoint: Any, receiver: Receiver) -> None:
     receiver.answer(500)
     event = read("publish", "tasks.done", "--data", "{}")
@@ -161,6 +172,7 @@ def test_a_delivery_is_cancelled(read: Read, endpoint: Any, receiver: Receiver) 
     assert read("deliveries", "cancel", delivery["id"])["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_replay_is_counted_and_watched_to_its_end(read: Read, run: Run, endpoint: Any, receiver: Receiver) -> None:
     ids = {read("publish", "tasks.done", "--data", "{}")["id"] for _ in range(3)}
     receiver.wait_for(3)
@@ -173,6 +185,7 @@ def test_a_replay_is_counted_and_watched_to_its_end(read: Read, run: Run, endpoi
     assert read("replay", endpoint["id"], "--since", endpoint["created"], "--failed")["sent"] == 0
 
 
+@pytest.mark.slow
 def test_keys_are_made_listed_and_revoked(read: Read, run: Run) -> None:
     made = read("keys", "create", "shop", "--scope", "events:write", "--limit", "100/10s", "--limit", "5000/d")
     assert made["limits"] == [{"calls": 100, "seconds": 10}, {"calls": 5000, "seconds": 86400}]
@@ -185,6 +198,7 @@ def test_keys_are_made_listed_and_revoked(read: Read, run: Run) -> None:
     assert "--key" in run("publish", "shop.sold", "--data", "{}", env=env).stderr
 
 
+@pytest.mark.slow
 def test_portal_links_are_made_listed_and_ended(read: Read, run: Run, server: TestServer, tmp_path: Path) -> None:
     (tmp_path / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     look = ("--product", "Shop", "--accent", "#fc0", "--logo", "logo.svg")
@@ -202,6 +216,7 @@ def test_portal_links_are_made_listed_and_ended(read: Read, run: Run, server: Te
     assert "30m, 1h or 7d" in run("portal", "link", "acme", "--expires-in", "soon").stderr
 
 
+@pytest.mark.slow
 def test_declared_things_are_listed_and_shown(read: Read, run: Run, server: TestServer) -> None:
     server.api.call("PUT", "/v1/collections/shelves", {"description": "Of wood", "fields": {"a": {"type": "string"}}})
     server.api.call("PUT", "/v1/event-types/shelf.built", {"description": "It stands"})
@@ -221,6 +236,7 @@ def test_declared_things_are_listed_and_shown(read: Read, run: Run, server: Test
     assert "carpenter" not in run("tenants", "list").stdout
 
 
+@pytest.mark.slow
 def test_replays_are_listed_shown_and_cancelled(read: Read, run: Run, receiver: Receiver) -> None:
     endpoint = read("endpoints", "create", receiver.url("/again"), "--events", "again.*")["id"]
     replay = read("replay", endpoint, "--since", "1h")
@@ -265,6 +281,7 @@ def test_publishing_an_id_again_says_that_it_may_be_a_repeat(run: Run) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_key_that_may_only_register_endpoints_can(read: Read, run: Run, receiver: Receiver) -> None:
     made = read("keys", "create", "registers", "--scope", "endpoints:write")
     env = {"TIDINGS_KEY": made["key"]}
@@ -281,6 +298,7 @@ def test_the_list_of_keys_shows_what_permits_allow(run: Run, server: TestServer)
     assert "permitted: list create" in run("keys", "list").stdout
 
 
+@pytest.mark.slow
 def test_all_types_and_all_scopes_are_spelled_out_in_lists(run: Run, read: Read, receiver: Receiver) -> None:
     made = read("endpoints", "create", receiver.url("/all"))
     assert made["events"] == ["*"]
@@ -291,6 +309,7 @@ def test_all_types_and_all_scopes_are_spelled_out_in_lists(run: Run, read: Read,
     run("endpoints", "delete", made["id"])
 
 
+@pytest.mark.slow
 def test_a_key_is_made_with_permits(run: Run, read: Read, server: TestServer) -> None:
     fields = {"fields": {"title": {"type": "string"}, "cost": {"type": "number"}}}
     for name in ("desks", "lamps"):
@@ -316,6 +335,7 @@ def test_a_key_is_made_with_permits(run: Run, read: Read, server: TestServer) ->
     assert neither.exit_code == 1 and "at least one --scope, such as events:write, or one --permit" in neither.stderr
 
 
+@pytest.mark.slow
 def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receiver: Receiver) -> None:
     receiver.answer(500)
     made = read("endpoints", "create", receiver.url("/line"), "--events", "line.*", "--set", "order=all")["id"]

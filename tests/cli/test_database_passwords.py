@@ -18,6 +18,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "password",
     [
@@ -41,6 +42,7 @@ def test_a_password_is_shown_by_no_command(run: Run, password: str) -> None:
             assert said.exit_code in (1, 2) and "percent-encoded, as %40 %2F %25" in said.stderr + said.stdout, command
 
 
+@pytest.mark.slow
 def test_a_url_of_another_kind_is_not_repeated(run: Run) -> None:
     for url in ("host=db password=secret", "tidings:secret@db", "mysql://tidings:secret@db"):
         said = run("doctor", env={"TIDINGS_DATABASE": url})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Run
 from tests.net.certificates import Authority
 
@@ -18,6 +20,7 @@ def written(folder: Path, **texts: str) -> None:
         (folder / name).write_text(text)
 
 
+@pytest.mark.slow
 def test_certificates_are_read_from_files(read: Any, run: Run, tmp_path: Path) -> None:
     written(tmp_path, ca=AUTHORITY.pem, us=GOOD.certificate, key=GOOD.key, both=GOOD.key + GOOD.certificate)
     made = read("endpoints", "create", URL, "--ca", "ca", "--client-certificate", "us", "--client-key", "key", "--once")

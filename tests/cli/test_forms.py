@@ -33,6 +33,7 @@ def submit(server: Any, path: str, **values: str) -> int:
     return int(server.api.call("POST", f"/f/{path}", values).status)
 
 
+@pytest.mark.slow
 def test_a_form_from_its_declaration_to_its_end(
     server: TestServer, run: Run, read: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -55,12 +56,14 @@ def test_a_form_from_its_declaration_to_its_end(
     assert run("forms", "show", form["id"]).exit_code == 1
 
 
+@pytest.mark.slow
 def test_the_doctor_names_forms_that_refuse_what_they_should_take(server: TestServer, run: Run) -> None:
     run("forms", "create", "cli-ill", "--field", "email=email")
     assert submit(server, "cli-ill", mail="ann@example.com") == 422
     until(lambda: "there was a field that the form does not have" in run("doctor").output, "the doctor says so")
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_said_in_a_sentence(run: Run, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.json"
     wrong.write_text("[]")
@@ -77,6 +80,7 @@ def test_what_is_wrong_is_said_in_a_sentence(run: Run, tmp_path: Path) -> None:
         assert refused.exit_code == 1 and sentence in refused.stderr, refused.stderr
 
 
+@pytest.mark.slow
 def test_a_file_of_forms_is_planned_applied_and_pruned(
     server: TestServer, run: Run, read: Callable[..., Any], tmp_path: Path
 ) -> None:

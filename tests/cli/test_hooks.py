@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Run
 from tidings.testing import TestServer, until
 
@@ -19,6 +21,7 @@ def send(server: TestServer, path: str, body: bytes, secret: str = SECRET) -> in
     return server.api.call("POST", f"/in/{path}", body, {"X-Hub-Signature-256": signature}).status
 
 
+@pytest.mark.slow
 def test_a_hook_from_its_declaration_to_its_end(server: TestServer, run: Run, read: Callable[..., Any]) -> None:
     hook = read(
         "hooks", "create", "cli-one", "--scheme", "github", "--secret", SECRET, "--set", 'methods=["POST","PUT"]'
@@ -35,6 +38,7 @@ def test_a_hook_from_its_declaration_to_its_end(server: TestServer, run: Run, re
     assert run("hooks", "show", hook["id"]).exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_value_that_begins_like_json_must_be_valid(run: Run) -> None:
     for command in (["hooks", "create", "x", "--scheme", "github"], ["endpoints", "create", "http://127.0.0.1/x"]):
         refused = run(*command, "--set", 'methods=["POST"')
@@ -43,6 +47,7 @@ def test_a_value_that_begins_like_json_must_be_valid(run: Run) -> None:
         assert repeated.exit_code == 1 and "--set gives a twice" in repeated.stderr
 
 
+@pytest.mark.slow
 def test_receipts_are_listed_shown_and_written_byte_for_byte(
     server: TestServer, run: Run, read: Callable[..., Any]
 ) -> None:
@@ -55,6 +60,7 @@ def test_receipts_are_listed_shown_and_written_byte_for_byte(
     assert run("receipts", "body", row["id"]).stdout_bytes == b'{ "n": 1.50 }'
 
 
+@pytest.mark.slow
 def test_a_refusal_is_explained_and_let_in(
     server: TestServer, run: Run, read: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -82,6 +88,7 @@ def test_a_scheme_of_ones_own_comes_from_a_file(run: Run, read: Callable[..., An
     assert "NAME=VALUE" in run("hooks", "create", "x", "--scheme", "github", "--set", "x").output
 
 
+@pytest.mark.slow
 def test_a_path_does_wherever_an_id_does(server: TestServer, run: Run, read: Callable[..., Any]) -> None:
     hook = read("hooks", "create", "cli-path", "--scheme", "github", "--secret", SECRET)
     form = read("forms", "create", "cli-path", "--field", "email=email")

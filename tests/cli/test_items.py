@@ -21,6 +21,7 @@ def _declared(server: TestServer) -> None:
         declare(server, collection)
 
 
+@pytest.mark.slow
 def test_an_item_from_its_creation_to_its_end(read: Read, run: Run, tmp_path: Path) -> None:
     made = read("items", "create", "tasks", "--set", "title=Water the plants", "--set", "pieces=3", "--tenant", "one")
     id = made["id"]
@@ -40,6 +41,7 @@ def test_an_item_from_its_creation_to_its_end(read: Read, run: Run, tmp_path: Pa
     assert "no such items" in run("items", "list", "tasks", "--filter", "done=true", "--tenant", "one").stdout
 
 
+@pytest.mark.slow
 def test_values_are_sent_as_typed(read: Read, run: Run) -> None:
     for name in ("a, b", "c"):
         read("items", "create", "tasks", "--set", f'title="{name}"', "--tenant", "typed")
@@ -74,6 +76,7 @@ def test_a_file_goes_out_and_comes_in_again(read: Read, run: Run, tmp_path: Path
     assert printed.stdout_bytes == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_bad_lines_are_reported_one_per_line(read: Read, run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("title,pieces\na,1\nb,x\n,3\n")
     refused = run("items", "import", "tasks", "bad.csv", "--tenant", "bad")
@@ -86,6 +89,7 @@ def test_bad_lines_are_reported_one_per_line(read: Read, run: Run, tmp_path: Pat
     assert partial.stderr.splitlines() == [first, second]
 
 
+@pytest.mark.slow
 def test_a_taken_id_suggests_what_to_do(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,title\na,one\n")
     assert run("items", "import", "tasks", "a.csv", "--tenant", "ids").stdout == "1 line: 1 created.\n"
@@ -96,6 +100,7 @@ def test_a_taken_id_suggests_what_to_do(run: Run, tmp_path: Path) -> None:
     assert merged.stdout == "1 line: 1 merged.\n"
 
 
+@pytest.mark.slow
 def test_a_decimal_without_quotes_gets_a_hint_about_the_shell(run: Run, read: Read, server: TestServer) -> None:
     server.api.call("PUT", "/v1/collections/bills", {"fields": {"amount": "decimal"}})
     refused = run("items", "create", "bills", "--set", "amount=12.30")

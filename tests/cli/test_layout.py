@@ -71,6 +71,7 @@ def test_an_object_wider_than_the_terminal_gets_a_line_for_each_member() -> None
     assert len(list(layout.details(link))) == 3
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60))
 @given(
     st.lists(st.lists(st.text(max_size=60), min_size=3, max_size=3), min_size=1, max_size=5),

@@ -37,6 +37,7 @@ def clean(server: TestServer) -> Iterator[Api]:
         server.api.call("DELETE", f"/v1/collections/{collection['name']}", drop_values="true")
 
 
+@pytest.mark.slow
 def test_links_and_their_collections_are_applied_as_one(run: Run, write: Any, clean: Api) -> None:
     file = write(ORDERS + SHOP)
     planned = run("apply", file, "--plan")
@@ -54,6 +55,7 @@ def test_links_and_their_collections_are_applied_as_one(run: Run, write: Any, cl
     assert clean.get("/v1/links/shop-update")["item"]["collection"] == "sales"
 
 
+@pytest.mark.slow
 def test_nothing_is_applied_if_a_link_is_refused(run: Run, write: Any, clean: Api) -> None:
     refused = run("apply", write(ORDERS + SHOP.replace("collection: orders", "collection: nothing")))
     assert refused.exit_code == 1
@@ -61,6 +63,7 @@ def test_nothing_is_applied_if_a_link_is_refused(run: Run, write: Any, clean: Ap
     assert clean.pages("/v1/collections") == []
 
 
+@pytest.mark.slow
 def test_a_file_of_links_alone_prunes_links_alone(run: Run, write: Any, clean: Api) -> None:
     run("apply", write(ORDERS + SHOP))
     clean.post("/v1/links/shop-update:pause")
@@ -96,6 +99,7 @@ def test_a_start_applies_the_links_of_its_file(tmp_path: Path) -> None:
         assert server.api.get("/v1/links/shop-update")["revision"] == 1
 
 
+@pytest.mark.slow
 def test_links_on_the_command_line(run: Run, write: Any, clean: Api, tmp_path: Path) -> None:
     run("apply", write(ORDERS + SHOP))
     assert "put orders" in run("links", "list").stdout
@@ -121,6 +125,7 @@ def test_links_on_the_command_line(run: Run, write: Any, clean: Api, tmp_path: P
     assert "is deleted" in run("links", "delete", "shop-update").stdout
 
 
+@pytest.mark.slow
 def test_a_link_with_a_timer_is_listed_tried_and_run(run: Run, write: Any, clean: Api) -> None:
     timed = """\
 links:
@@ -141,6 +146,7 @@ links:
     assert "tidings.yaml, line 8, column 40: There is no time zone 'Europe/Bärlin'." in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_trail_leads_from_the_first_event_to_the_last(run: Run, write: Any, clean: Api) -> None:
     chained = """  invoice:
     when: {event: orders.created}
@@ -172,6 +178,7 @@ def test_a_trail_leads_from_the_first_event_to_the_last(run: Run, write: Any, cl
     assert clean.call("GET", "/v1/events/evt_none/trail").status == 404
 
 
+@pytest.mark.slow
 def test_a_link_is_replayed_by_its_name(run: Run, write: Any, clean: Api) -> None:
     assert run("apply", write(ORDERS + SHOP)).exit_code == 0
     event = clean.publish("shop.order.created", {"id": "o-1", "title": "x"})
@@ -185,6 +192,7 @@ def test_a_link_is_replayed_by_its_name(run: Run, write: Any, clean: Api) -> Non
         assert said.exit_code == 1 and "Pass the id of an endpoint, or --link NAME." in said.stderr
 
 
+@pytest.mark.slow
 def test_the_name_of_a_link_is_never_capitalized(run: Run, write: Any) -> None:
     assert run("apply", write(ORDERS + SHOP.replace("shop-update", "goods"))).exit_code == 0
     refused = run("links", "run", "goods")
@@ -200,6 +208,7 @@ def test_a_refused_file_shows_no_plan(run: Run, write: Any) -> None:
     assert "will create" not in refused.output
 
 
+@pytest.mark.slow
 def test_a_call_is_tried_with_a_key_that_stands_for_the_real_one(run: Run, write: Any, clean: Api) -> None:
     file = write(
         "connections:\n  crm: {base: 'https://crm.example.com', rate: 10/s}\n"
@@ -212,6 +221,7 @@ def test_a_call_is_tried_with_a_key_that_stands_for_the_real_one(run: Run, write
     assert run("links", "delete", "push").exit_code == run("connections", "delete", "crm").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_link_that_fails_is_seen_in_the_list_and_by_doctor(run: Run, clean: Api, tmp_path: Path) -> None:
     clean.put("/v1/connections/gone", {"base": "http://127.0.0.1:9", "private": True})
     clean.put("/v1/links/failing", {"when": {"event": "shop.lost"}, "call": {"via": "gone", "get": "/"}})

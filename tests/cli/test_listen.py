@@ -32,6 +32,7 @@ def listening(server: TestServer | ProcessServer, *args: str) -> Iterator[Any]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_events_are_forwarded_signed_and_each_once(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
     kept = tmp_path / "cursor.json"
     args = ["--to", receiver.url("/hooks?a=b"), "--events", "tasks.*", "--cursor-file", str(kept)]
@@ -63,6 +64,7 @@ def test_events_are_forwarded_signed_and_each_once(server: TestServer, receiver:
     assert [each.id for each in receiver.requests()] == [first["id"], missed["id"]]
 
 
+@pytest.mark.slow
 def test_a_change_of_an_item_is_forwarded_with_what_was_before(
     server: TestServer, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_it_retries_until_the_server_answers(server: TestServer, receiver: Recei
         assert " 204 in " in process.stdout.readline()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
     forward = ["listen", "--to", "http://127.0.0.1:9/", "--cursor-file", str(tmp_path / "c")]
     for args, sentence in (
@@ -167,6 +170,7 @@ def test_a_first_run_whose_server_is_not_there_misses_nothing(receiver: Receiver
             assert process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_replaced_store_is_reported_with_what_to_do(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
     kept = tmp_path / "cursor.json"
     args = ["--to", receiver.url("/"), "--cursor-file", str(kept)]
@@ -180,6 +184,7 @@ def test_a_replaced_store_is_reported_with_what_to_do(server: TestServer, receiv
         assert process.returncode == 1 and "--after start" in said and "--after end" in said
 
 
+@pytest.mark.slow
 def test_a_signal_whose_interrupt_is_lost_still_ends_it() -> None:
     """As within a destructor, where Python drops what is raised."""
     lines = (
@@ -202,6 +207,7 @@ def test_a_signal_whose_interrupt_is_lost_still_ends_it() -> None:
     assert ended.returncode == 0 and ended.stdout == b"ended once\n", ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocked", [False, True], ids=["plain", "blocked by the parent"])
 def test_a_signal_without_a_following_instruction_still_ends_it(blocked: bool) -> None:
     """It goes to another thread: the main one is in its read already, as if the signal had come just before that."""

@@ -85,6 +85,7 @@ def test_what_comes_is_sent_on_byte_for_byte_and_its_own_signature_is_verified(
         assert app.refused == []
 
 
+@pytest.mark.slow
 def test_method_repeated_headers_and_bytes_are_those_of_the_sender(server: TestServer, run: Run) -> None:
     """Only the framing is ours: a body in chunks is sent whole."""
     url = hook(server, "bytes", "github", methods=["PUT"])
@@ -117,6 +118,7 @@ def test_a_credential_that_is_hidden_is_given_with_the_secret(server: TestServer
     assert capture.head[0] == "POST /app?x HTTP/1.1" and f"authorization: Bearer {SECRET}" in capture.head
 
 
+@pytest.mark.slow
 def test_since_sends_what_came_before_in_order_and_then_goes_on(server: TestServer, tmp_path: Path) -> None:
     url = hook(server, "earlier")
     for number in range(3):
@@ -130,6 +132,7 @@ def test_since_sends_what_came_before_in_order_and_then_goes_on(server: TestServ
         assert [request.headers["webhook-id"] for request in app.requests()] == ["old_0", "old_1", "old_2", "new"]
 
 
+@pytest.mark.slow
 def test_what_was_refused_is_sent_on_once_it_is_let_in(server: TestServer, tmp_path: Path) -> None:
     url = hook(server, "let-in")
     other = "whsec_" + "A" * 32
@@ -149,6 +152,7 @@ def test_what_was_refused_is_sent_on_once_it_is_let_in(server: TestServer, tmp_p
         assert [request.headers["webhook-id"] for request in app.requests()] == ["first", "late"]
 
 
+@pytest.mark.slow
 def test_an_old_request_can_be_signed_again(server: TestServer, run: Run) -> None:
     """The sender's own package refuses what was signed a while ago; with the secret it is as fresh as a new one."""
     url = hook(server, "again", tolerance_seconds=3_600)

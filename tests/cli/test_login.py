@@ -24,6 +24,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_stored_key_is_used_where_none_is_given(run: Run, server: TestServer, stored: Path) -> None:
     done = run("login")
     assert done.exit_code == 0 and f"Logged in to {server.url} with the key 'operator'" in done.stdout
@@ -45,6 +46,7 @@ def test_a_key_is_asked_for_and_checked_before_it_is_stored(run: Run, server: Te
     assert stored.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_there_may_be_several(run: Run, server: TestServer, stored: Path) -> None:
     acme = server.api.post("/v1/keys", {"name": "acme's", "tenant": "acme", "scopes": ["events:read"]})["key"]
     assert run("login").exit_code == 0
@@ -56,6 +58,7 @@ def test_there_may_be_several(run: Run, server: TestServer, stored: Path) -> Non
     assert unknown.exit_code == 1 and "tidings login --profile nobody" in unknown.stderr
 
 
+@pytest.mark.slow
 def test_a_stored_key_is_sent_to_its_own_server_only(run: Run, server: TestServer) -> None:
     assert run("login").exit_code == 0
     with TestServer() as other:
@@ -63,6 +66,7 @@ def test_a_stored_key_is_sent_to_its_own_server_only(run: Run, server: TestServe
         assert refused.exit_code == 1 and "--key" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_url_that_is_given_is_called_also_if_it_is_the_usual_one(run: Run, server: TestServer) -> None:
     """Someone who names the server on this machine does not mean the one of the profile."""
     assert run("login", "--url", f"{server.url}/").exit_code == 0
@@ -75,6 +79,7 @@ def test_a_url_that_is_given_is_called_also_if_it_is_the_usual_one(run: Run, ser
     assert run("events", "list", "--url", "", env=NO_KEY).exit_code == 1
 
 
+@pytest.mark.slow
 def test_the_doctor_uses_a_stored_key_for_its_own_server(
     read: Callable[..., Any], run: Run, server: TestServer, stored: Path
 ) -> None:
@@ -91,6 +96,7 @@ def test_the_doctor_uses_a_stored_key_for_its_own_server(
     assert f"chmod 600 {stored}" in said(server.url)[0]
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_folder_can_call_a_server(
     run: Run, server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +120,7 @@ def test_an_assistants_program_with_a_malformed_url_says_so(run: Run) -> None:
     assert said.exit_code == 1 and "'example.com' is not an http:// or https:// URL" in said.stderr
 
 
+@pytest.mark.slow
 def test_an_assistants_program_answers_what_is_no_message(run: Run) -> None:
     where = ("mcp", "--url", "http://127.0.0.1:1", "--key", "tdk_x")
     said = run(*where, input="nope\n[1]\n" + "[" * 100_000 + "\n")

@@ -102,6 +102,7 @@ def test_the_table_has_the_help_of_each_command() -> None:
         assert (commands[command.name].help or "").startswith(first), command.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "loaded"),
     [
@@ -138,6 +139,7 @@ def test_an_output_that_cannot_be_written_is_said_in_a_sentence(args: tuple[str,
     assert (done.returncode, done.stderr) == (1, "The output could not be written: No space left on device.\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_had_enough_is_told_nothing() -> None:
     ours, theirs = os.pipe()
     os.close(ours)
@@ -162,6 +164,7 @@ sys.exit(app(["events", "list"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["typer", "tidings.cli.remote.events", "tidings.client"])
 def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_traceback(name: str) -> None:
     code = INTERRUPTED_IMPORT.format(name=name)

@@ -20,6 +20,7 @@ class Answering:
         proto.response_str(200, [], "hello")
 
 
+@pytest.mark.slow
 def test_two_servers_that_start_at_once_never_share_a_port(tmp_path: Path) -> None:
     """The kernel would hand every other connection to a server that does not know the key."""
     with TestServer(tmp_path / "a") as first:

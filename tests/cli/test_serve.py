@@ -67,6 +67,7 @@ def ended(process: Any) -> tuple[str, str]:
     return out, err
 
 
+@pytest.mark.slow
 def test_the_key_is_made_and_shown_once(tmp_path: Path) -> None:
     given = ("--data", str(tmp_path / "data"), "--port", "0")
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -258,6 +259,7 @@ def test_flags_are_read_without_typer() -> None:
         assert serve.read_flags(strange) is None
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_requests_in_flight(tmp_path: Path) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path) as server:
         receiver.answer(Reaction(waits=True))
@@ -317,6 +319,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         assert time.monotonic() - begun < 1
 
 
+@pytest.mark.slow
 def test_kill_nine_loses_nothing(tmp_path: Path) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path) as server:
         receiver.answer(Reaction(waits=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Run
 from tidings.cli.local.status import COLUMNS, lines
 from tidings.testing import Receiver, TestServer, until
@@ -17,6 +19,7 @@ def test_all_is_well(run: Run) -> None:
     assert (result.exit_code, result.stdout) == (0, "All is well: nothing is waiting.\n")
 
 
+@pytest.mark.slow
 def test_somebody_is_needed(run: Run, server: TestServer, receiver: Receiver) -> None:
     receiver.answer(422, path="/never")
     endpoint, _ = server.api.register(receiver.url("/never"), events=["never.*"], give_up_on=[422])

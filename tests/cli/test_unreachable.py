@@ -14,6 +14,7 @@ from tidings.client import Client, ConnectionFailed
 from tidings.client.exchange import DEFAULT_URL
 
 
+@pytest.mark.slow
 def test_doctor_advises_a_start_only_if_nothing_listens() -> None:
     with listening(saying(FINE), tls=Authority().server()) as other:
         [found] = look_at_server(other.url(), "")

@@ -174,6 +174,7 @@ def test_senders_with_key_pairs_need_a_private_key(run: Run, tmp_path: Path) -> 
     assert run("verify", file, "--scheme", "discord", "--secret-file", str(tmp_path / "public.pem")).exit_code == 0
 
 
+@pytest.mark.slow
 def test_schemes_are_listed_and_shown(run: Run, read: Read) -> None:
     assert [row["name"] for row in read("schemes")] == list(schemes.names())
     shown = run("schemes", "whatsapp").stdout
@@ -220,6 +221,7 @@ def test_stdin_is_read_byte_for_byte(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (0, b"Genuine: it is from GitHub.\n"), ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["github", "tidings", "stripe", "slack"])
 def test_what_trigger_signs_without_a_secret_is_verified_as_verify_says(run: Run, scheme: str) -> None:
     request = run("trigger", scheme).stdout

@@ -201,6 +201,7 @@ def test_the_url_that_is_signed_is_the_one_that_was_sent_or_the_public_one(send:
     assert sent(send, signed("square"), "/in/square").status == 401
 
 
+@pytest.mark.slow
 def test_a_handshake_is_answered_and_no_event(send: Send) -> None:
     asked = signed("slack", body=b'{"type":"url_verification","challenge":"3eZb"}')
     said = sent(send, asked)
@@ -224,6 +225,7 @@ def test_a_scheme_of_ones_own_is_declared_in_place(send: Send) -> None:
     assert send("POST", "/in/own", {"X-Token": "other", "content-type": "text/plain"}, b"").status == 401
 
 
+@pytest.mark.slow
 def test_fastapi_fills_the_other_parameters() -> None:
     import fastapi
     from fastapi.testclient import TestClient
@@ -243,6 +245,7 @@ def test_fastapi_fills_the_other_parameters() -> None:
     assert client.post("/in/a", json={}).status_code == 401
 
 
+@pytest.mark.slow
 def test_flask_and_django_pass_path_parameters_on() -> None:
     import flask
 

@@ -69,6 +69,7 @@ def test_loads_keeps_the_digits_of_numbers(face: MakeFace, server: TestServer) -
     assert client.call("event", made["id"])["data"] == {"n": Decimal("12345678901234567890.12")}
 
 
+@pytest.mark.slow
 def test_endpoints_deliveries_replays_and_keys(client: Face) -> None:
     with Receiver() as receiver:
         endpoint = client.call("create_endpoint", receiver.url("/x"), events=["only.here"])
@@ -124,6 +125,7 @@ def test_dir_lists_the_public_names() -> None:
     assert "AsyncClient" in dir(tidings.client) and "TYPE_CHECKING" not in dir(tidings.client)
 
 
+@pytest.mark.slow
 def test_hooks_and_their_receipts(client: Face, server: TestServer) -> None:
     path = f"client-{id(client)}"
     hook = client.call("create_hook", path, "github", secrets=["mistyped"])
@@ -183,6 +185,7 @@ def test_a_naive_time_is_refused(client: Face) -> None:
         client.call("publish", "a.b", {}, time=datetime(2026, 1, 1))  # noqa: DTZ001
 
 
+@pytest.mark.slow
 def test_one_client_serves_many_threads(server: TestServer) -> None:
     with Client(server.url, server.api.key) as client:
         made: list[str] = []

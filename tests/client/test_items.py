@@ -67,6 +67,7 @@ def people(face_of: Face, tenant: str) -> Do:
     return lambda name, *args, **more: face_of.done(getattr(items, name), *args, **more)
 
 
+@pytest.mark.slow
 def test_one_item_from_its_creation_to_its_end(tasks: Do, people: Do) -> None:
     people("create", {"email": "a@example.com"}, "ada")
     made = tasks("create", {"title": "ä/ö", "owner": "ada"})
@@ -145,6 +146,7 @@ def test_a_refused_import_names_its_lines(tasks: Do) -> None:
             tasks("import_", b"title\n", format)
 
 
+@pytest.mark.slow
 def test_an_early_response_is_noticed(tasks: Do) -> None:
     """The header is wrong, and the rest of the file is more than anybody reads for nothing."""
     big = b"nothing\n" + b"x" * 99 + b"\n"

@@ -154,6 +154,7 @@ def test_retries_follow_the_response() -> None:
     assert delay_before_retry(post, unsent, 1, 4, 0.5) == delay_before_retry(get, lost, 1, 4, 0.5) == 0.2
 
 
+@pytest.mark.slow
 def test_https_to_a_server_without_tls_is_explained(face: MakeFace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as plain:
 

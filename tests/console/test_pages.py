@@ -29,6 +29,7 @@ def test_every_page_is_opened_here() -> None:
     assert known - opened == set()
 
 
+@pytest.mark.slow
 def test_every_page_opens_with_one_sentence(operator: Visitor, ids: dict[str, str]) -> None:
     for path in PATHS:
         page = operator.get(path.format(**ids))
@@ -37,6 +38,7 @@ def test_every_page_opens_with_one_sentence(operator: Visitor, ids: dict[str, st
         assert "<script>" not in page
 
 
+@pytest.mark.slow
 def test_every_page_opens_on_an_empty_server(tmp_path_factory: pytest.TempPathFactory) -> None:
     with TestServer(tmp_path_factory.mktemp("empty") / "tidings") as server:
         visitor = Visitor(server.url)
@@ -48,6 +50,7 @@ def test_every_page_opens_on_an_empty_server(tmp_path_factory: pytest.TempPathFa
         assert "Servers on this database" not in visitor.get("/server"), "there is no other on SQLite"
 
 
+@pytest.mark.slow
 def test_a_page_of_something_that_is_not_there_says_so(operator: Visitor) -> None:
     for path in (
         "/endpoints/ep_1",
@@ -62,6 +65,7 @@ def test_a_page_of_something_that_is_not_there_says_so(operator: Visitor) -> Non
     assert operator.call("GET", "/deliveries?cursor=made-up").status == 422
 
 
+@pytest.mark.slow
 def test_a_tenants_key_sees_its_own_alone(
     server: TestServer, api: Api, receiver: Receiver, ids: dict[str, str]
 ) -> None:
@@ -78,6 +82,7 @@ def test_a_tenants_key_sees_its_own_alone(
     assert other.send(f"/endpoints/{ids['bad']}/pause").status == 403
 
 
+@pytest.mark.slow
 def test_a_key_that_may_only_read_sees_no_buttons(server: TestServer, api: Api, ids: dict[str, str]) -> None:
     reader = Visitor(server.url)
     reads = ["endpoints:read", "deliveries:read", "events:read", "items:read", "collections:read"]
@@ -88,6 +93,7 @@ def test_a_key_that_may_only_read_sees_no_buttons(server: TestServer, api: Api, 
     assert reader.send(f"/deliveries/{ids['delivery']}/retry").status == 403
 
 
+@pytest.mark.slow
 def test_an_endpoint_is_registered_edited_paused_and_resumed(operator: Visitor, receiver: Receiver) -> None:
     page = operator.act("/endpoints", url=receiver.url("/new"), events="a.b, c.*", tenant="acme")
     assert "The endpoint is registered." in page and "a.b, c.*" in page
@@ -106,6 +112,7 @@ def test_an_endpoint_is_registered_edited_paused_and_resumed(operator: Visitor, 
     assert "A test event is on its way." in operator.act(f"/endpoints/{ident}/test")
 
 
+@pytest.mark.slow
 def test_an_endpoint_leads_to_all_that_is_its_own_and_names_who_changed_it(
     operator: Visitor, api: Api, receiver: Receiver
 ) -> None:
@@ -124,6 +131,7 @@ def test_an_endpoint_leads_to_all_that_is_its_own_and_names_who_changed_it(
     assert 'href="/console/deliveries?link=served&amp;state=dead"' in link and "put link, by operator" in link
 
 
+@pytest.mark.slow
 def test_a_form_with_a_wrong_value_stays_as_it_was_filled_in(operator: Visitor, ids: dict[str, str]) -> None:
     where = f"/endpoints/{ids['endpoint']}"
     tried = (
@@ -166,6 +174,7 @@ def test_nothing_is_offered_to_be_sent_again_if_nothing_would_be(operator: Visit
     assert 'value="2026-01-02T00:00:00Z"' in asked
 
 
+@pytest.mark.slow
 def test_a_range_is_counted_before_it_is_sent_again(operator: Visitor, ids: dict[str, str]) -> None:
     where = f"/endpoints/{ids['endpoint']}/replay"
     [form] = re.findall(
@@ -180,6 +189,7 @@ def test_a_range_is_counted_before_it_is_sent_again(operator: Visitor, ids: dict
     assert "The replay has started." in page
 
 
+@pytest.mark.slow
 def test_an_event_is_published_and_sent_to_one_endpoint_again(operator: Visitor, ids: dict[str, str]) -> None:
     page = operator.act("/events", type="dishes.cold", tenant="acme", data='{"price": 1.10}')
     assert "1.10" in page
@@ -188,6 +198,7 @@ def test_an_event_is_published_and_sent_to_one_endpoint_again(operator: Visitor,
     assert "The event is being sent again." in page
 
 
+@pytest.mark.slow
 def test_an_item_is_edited_and_its_event_is_in_its_history(operator: Visitor, api: Api, ids: dict[str, str]) -> None:
     where = f"/items/orders/{ids['item']}"
     before = api.get(f"/v1/items/orders/{ids['item']}")
@@ -207,6 +218,7 @@ def test_an_item_is_edited_and_its_event_is_in_its_history(operator: Visitor, ap
     assert "has been deleted" in operator.act(f"/items/orders/{ident}/delete")
 
 
+@pytest.mark.slow
 def test_a_key_is_made_shown_once_and_revoked(operator: Visitor, api: Api) -> None:
     made = operator.send("/keys", name="shop", scopes="events:read", tenant="acme")
     text = re.findall(r"tdk_[\w-]+", made.body.decode())[0]
@@ -218,6 +230,7 @@ def test_a_key_is_made_shown_once_and_revoked(operator: Visitor, api: Api) -> No
     assert api.with_key(text).call("GET", "/v1/events").status == 401
 
 
+@pytest.mark.slow
 def test_hooks_links_and_deliveries_are_acted_on(operator: Visitor, api: Api, ids: dict[str, str]) -> None:
     assert "Disabled." in operator.act(f"/hooks/{ids['hook']}/switch", enabled="")
     assert "Enabled." in operator.act(f"/hooks/{ids['hook']}/switch", enabled="1")
@@ -231,6 +244,7 @@ def test_hooks_links_and_deliveries_are_acted_on(operator: Visitor, api: Api, id
     assert made.status == 200 and b"/portal/ptl_" in made.body
 
 
+@pytest.mark.slow
 def test_a_tenant_has_a_page_as_soon_as_anything_names_it(operator: Visitor, api: Api, receiver: Receiver) -> None:
     api.post("/v1/endpoints", {"url": receiver.url("/hooli"), "tenant": "hooli"})
     api.post("/v1/events", {"type": "a.b", "tenant": "pied", "data": {}})
@@ -249,6 +263,7 @@ def test_a_tenant_has_a_page_as_soon_as_anything_names_it(operator: Visitor, api
     assert operator.call("GET", "/tenants/nobody").status == 404
 
 
+@pytest.mark.slow
 def test_an_exact_id_opens_its_page_and_names_are_found(operator: Visitor, ids: dict[str, str]) -> None:
     folders = {"bad": "endpoints", "delivery": "deliveries", "event": "events", "hook": "hooks", "key": "keys"}
     for kind, folder in (folders | {"form": "forms", "receipt": "receipts", "job": "jobs"}).items():
@@ -262,6 +277,7 @@ def test_an_exact_id_opens_its_page_and_names_are_found(operator: Visitor, ids: 
     assert "Nothing matches nonesuch" in operator.get("/find?q=nonesuch")
 
 
+@pytest.mark.slow
 def test_all_that_fit_a_state_alone_can_be_retried_and_what_is_left_out_is_explained(
     operator: Visitor, api: Api, receiver: Receiver
 ) -> None:
@@ -332,6 +348,7 @@ def test_a_page_counts_as_one_call_of_its_key(server: TestServer, api: Api) -> N
     assert limited.call("GET", "/events").status == 429
 
 
+@pytest.mark.slow
 def test_the_pages_of_a_list_lead_on_and_back(operator: Visitor, api: Api) -> None:
     events = [{"type": "turned.over", "data": {"n": number}} for number in range(120)]
     api.post("/v1/events:batch", {"events": events})

@@ -111,6 +111,7 @@ def test_a_form_that_is_not_one_is_refused(operator: Visitor) -> None:
     assert operator.send("/theme", theme="\0").status == 422
 
 
+@pytest.mark.slow
 def test_behind_a_proxy_with_a_prefix_links_and_cookies_have_it(tmp_path: Path) -> None:
     with TestServer(tmp_path / "tidings", public_url="https://example.com/hooks") as server:
         visitor = Visitor(server.url)
@@ -123,6 +124,7 @@ def test_behind_a_proxy_with_a_prefix_links_and_cookies_have_it(tmp_path: Path) 
         assert link.startswith("https://example.com/hooks/console/sign-in#tdc_")
 
 
+@pytest.mark.slow
 def test_a_wrong_key_is_refused_and_guesses_are_slowed_as_at_the_api(server: TestServer) -> None:
     visitor = Visitor(server.url)
     # Last in this file: afterwards this address is refused for some seconds.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
+
 from tidings.web.pages import turning
 from tidings.web.pages.turning import PageLinks, page_links
 
@@ -31,6 +33,7 @@ def test_a_page_without_a_trail_leads_to_the_first_one_only() -> None:
     assert opened(links.next, None).previous == "/deliveries?state=dead&cursor=abc"
 
 
+@pytest.mark.slow
 def test_a_long_way_forgets_its_oldest_steps() -> None:
     path = "/deliveries"
     for number in range(200):

@@ -214,6 +214,7 @@ def test_pause_and_resume(world: World) -> None:
     assert (resumed.mode, resumed.reason, resumed.revision) == ("enabled", None, 3)
 
 
+@pytest.mark.slow
 def test_missed_deliveries_can_be_cancelled(world: World) -> None:
     made, other = world.endpoint(), world.endpoint()
     world.writer.wait(world.edits.pause(made, None))
@@ -246,6 +247,7 @@ def test_a_deleted_endpoint_is_gone(world: World) -> None:
     assert world.states(made) == {}
 
 
+@pytest.mark.slow
 def test_endpoints_per_tenant_are_limited_and_the_operators_are_not(world: World) -> None:
     endpoints = world.with_names({}, most_per_tenant=2)
 

@@ -54,6 +54,7 @@ async def with_indexes(world: World, action: Any) -> Any:
         await asyncio.wait_for(made.stop(), SECONDS)
 
 
+@pytest.mark.slow
 def test_missing_indexes_are_built_and_unneeded_ones_dropped(world: World) -> None:
     declare(world, PLAIN)
     fill(world)

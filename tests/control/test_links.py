@@ -37,6 +37,7 @@ def places(reply: Any) -> dict[str, str]:
     return {each["pointer"]: each["detail"] for each in reply.json["errors"]}
 
 
+@pytest.mark.slow
 def test_a_link_is_declared_read_replaced_and_deleted(api: Api) -> None:
     made = api.call("PUT", "/v1/links/shop", LINK)
     assert (made.status, made.headers["location"]) == (201, "/v1/links/shop")
@@ -62,6 +63,7 @@ def test_a_link_is_declared_read_replaced_and_deleted(api: Api) -> None:
     assert api.call("GET", "/v1/links/shop").status == 404
 
 
+@pytest.mark.slow
 def test_links_are_there_after_a_restart(server: TestServer, api: Api) -> None:
     api.put("/v1/links/shop", {**LINK, "order": "all", "filter": {"data": {"n": 1}}, "description": "d", "tenant": "*"})
     before = api.get("/v1/links/shop")
@@ -113,6 +115,7 @@ def test_names_and_tenants_are_checked(api: Api) -> None:
     assert "cannot be changed" in places(api.call("PUT", "/v1/links/shop", LINK))["/tenant"]
 
 
+@pytest.mark.slow
 def test_only_keys_without_a_tenant_write_links(api: Api) -> None:
     api.put("/v1/links/theirs", {**LINK, "tenant": "acme"})
     api.put("/v1/links/ours", LINK)
@@ -132,6 +135,7 @@ def test_only_keys_without_a_tenant_write_links(api: Api) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_trial_shows_the_edit_and_changes_nothing(api: Api) -> None:
     api.put("/v1/links/shop", {**LINK, "filter": {"data": {"pieces": {"$gt": 0}}}})
     api.put("/v1/items/orders/a", {"title": "Chairs", "pieces": 1})
@@ -157,6 +161,7 @@ def test_a_trial_shows_the_edit_and_changes_nothing(api: Api) -> None:
     assert api.call("POST", "/v1/links/shop:test", {"event_id": "evt_none"}).status == 404
 
 
+@pytest.mark.slow
 def test_links_are_planned_and_applied_whole_or_not_at_all(api: Api) -> None:
     api.put("/v1/links/old", LINK)
     api.post("/v1/links/old:pause")
@@ -185,6 +190,7 @@ def test_links_are_planned_and_applied_whole_or_not_at_all(api: Api) -> None:
     assert len(api.pages("/v1/links")) == 2
 
 
+@pytest.mark.slow
 def test_a_link_follows_the_name_of_its_collection_and_keeps_it(api: Api) -> None:
     api.put("/v1/links/shop", LINK)
     refused = api.call("DELETE", "/v1/collections/orders?drop_values=true")
@@ -195,6 +201,7 @@ def test_a_link_follows_the_name_of_its_collection_and_keeps_it(api: Api) -> Non
     assert api.call("DELETE", "/v1/collections/sales").status == 204
 
 
+@pytest.mark.slow
 def test_a_file_drops_a_collection_together_with_the_links_that_edit_it(api: Api) -> None:
     api.put("/v1/links/shop", LINK)
     other = {**LINK, "item": {**PUT, "collection": "lines"}}
@@ -212,6 +219,7 @@ def test_a_file_drops_a_collection_together_with_the_links_that_edit_it(api: Api
     assert {each["name"]: each["item"]["collection"] for each in api.pages("/v1/links")} == {"moved": "lines"}
 
 
+@pytest.mark.slow
 def test_a_file_of_many_links_is_carried_out_in_few_statements(
     server: TestServer, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

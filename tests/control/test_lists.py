@@ -44,6 +44,7 @@ def test_pages_neither_skip_nor_repeat(world: World) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("merged_max", [50, 1])
 def test_what_ended_or_waits_is_listed_alike_for_some_links_and_for_all(
     world: World, monkeypatch: pytest.MonkeyPatch, merged_max: int
@@ -125,6 +126,7 @@ def test_the_first_number_of_a_time_is_found(world: World, count: int) -> None:
             assert found == expected
 
 
+@pytest.mark.slow
 def test_deliveries_waiting_for_a_deleted_endpoint_are_cancelled(world: World) -> None:
     endpoint = world.endpoint()
     world.publish(count=4)

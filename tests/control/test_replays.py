@@ -54,6 +54,7 @@ def finish(world: World, replay: Replay) -> Replay:
     return now(world, replay)
 
 
+@pytest.mark.slow
 def test_which_failed_selects_the_dead_deliveries(world: World) -> None:
     endpoint, other = world.endpoint(), world.endpoint()
     world.publish(count=3)
@@ -84,6 +85,7 @@ def test_a_bulk_job_does_not_count_deliveries_that_are_no_longer_there(world: Wo
     assert world.readers.run(lambda db: bounded(db, job)).total == 3
 
 
+@pytest.mark.slow
 def test_which_all_makes_new_deliveries_of_wanted_events(world: World) -> None:
     world.publish("a.b", count=4, data='{"n":1}')
     world.publish("a.b", count=3, data='{"n":2}')
@@ -109,6 +111,7 @@ def test_tests_and_events_about_the_endpoint_are_not_replayed(world: World) -> N
     assert finish(world, begin(world, endpoint, "all")).sent == 1
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_middle_neither_loses_nor_doubles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "ROWS_PER_STEP", 7)
     world.publish(count=100)

@@ -14,6 +14,7 @@ def prune(world: World, days: int = 30) -> int:
     return world.run(Retention(world.writer, world.clock, days).prune())
 
 
+@pytest.mark.slow
 def test_old_events_are_dropped_with_all_that_belongs_to_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "EVENTS_PER_STEP", 4)
     monkeypatch.setattr(retention, "DELIVERIES_PER_STEP", 3)
@@ -36,6 +37,7 @@ def test_old_events_are_dropped_with_all_that_belongs_to_them(world: World, monk
     assert prune(world) == 0
 
 
+@pytest.mark.slow
 def test_waiting_deliveries_are_kept_until_they_end(world: World) -> None:
     endpoint = world.endpoint()
     world.publish(count=4)

@@ -101,6 +101,7 @@ def fetched(world: World, count: int) -> list[dict[str, Any]]:
     return [world.api.get(f"/v1/events/{each['id']}")["data"] for each in found]
 
 
+@pytest.mark.slow
 def test_another_kind_of_link_is_one_action(world: World, link: Link[Fetch]) -> None:
     body = b"x" * 500_000
     answer = Reaction(status=200, body=body, headers={"ETag": '"7"'})
@@ -113,6 +114,7 @@ def test_another_kind_of_link_is_one_action(world: World, link: Link[Fetch]) -> 
     assert world.api.pages("/v1/endpoints") == [], "it is no endpoint"
 
 
+@pytest.mark.slow
 def test_failed_attempts_have_no_follow_ups(world: World, link: Link[Fetch]) -> None:
     world.receiver.answer(500, path="/b")
     world.receiver.answer(404, path="/c")
@@ -122,6 +124,7 @@ def test_failed_attempts_have_no_follow_ups(world: World, link: Link[Fetch]) -> 
     fetched(world, 1)
 
 
+@pytest.mark.slow
 def test_follow_ups_happen_once_even_if_the_commit_is_not_answered(world: World, link: Link[Fetch]) -> None:
     commits = UnknownCommits(world.server)
     world.receiver.answer(Reaction(status=200, waits=True), path="/e")

@@ -40,6 +40,7 @@ def guarded(tmp_path: Path, clock: FakeClock, database: str | None) -> TestServe
     return TestServer(tmp_path / "guarded", clock=clock, database=database, allow_addresses="")
 
 
+@pytest.mark.slow
 def test_private_addresses_are_refused_at_creation(guarded: TestServer) -> None:
     with guarded:
         for url in SPELLINGS:
@@ -51,6 +52,7 @@ def test_private_addresses_are_refused_at_creation(guarded: TestServer) -> None:
         assert guarded.api.get("/v1/endpoints")["data"] == []
 
 
+@pytest.mark.slow
 def test_private_addresses_are_refused_in_an_edit(guarded: TestServer) -> None:
     with guarded:
         endpoint = guarded.api.post("/v1/endpoints", {"url": "http://nobody.invalid/"})["id"]

@@ -26,6 +26,7 @@ def attempt(world: World, **options: Any) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_the_attempt_shows_request_status_duration_and_answer(world: World) -> None:
     world.receiver.answer(Reaction(status=418, body="I am a teapot, träd".encode(), delay_seconds=0.05))
     found = attempt(world)
@@ -38,6 +39,7 @@ def test_the_attempt_shows_request_status_duration_and_answer(world: World) -> N
     assert "418" in str(found["reason"])
 
 
+@pytest.mark.slow
 def test_no_answer_within_the_time_limit(world: World) -> None:
     world.receiver.answer(Reaction(silent=True))
     begun = time.monotonic()
@@ -46,6 +48,7 @@ def test_no_answer_within_the_time_limit(world: World) -> None:
     assert 0.2 <= time.monotonic() - begun < 4
 
 
+@pytest.mark.slow
 def test_a_body_that_drips_is_noted_and_not_waited_for(world: World) -> None:
     world.receiver.answer(Reaction(status=200, body=b"x" * 1000, drip_seconds=0.05))
     begun = time.monotonic()
@@ -55,6 +58,7 @@ def test_a_body_that_drips_is_noted_and_not_waited_for(world: World) -> None:
     assert time.monotonic() - begun < 4
 
 
+@pytest.mark.slow
 def test_redirects_are_not_followed(world: World) -> None:
     world.receiver.answer(Reaction.redirect(world.receiver.url("/elsewhere")))
     found = attempt(world)
@@ -62,6 +66,7 @@ def test_redirects_are_not_followed(world: World) -> None:
     world.nothing_more(0, "/elsewhere")
 
 
+@pytest.mark.slow
 def test_of_a_huge_answer_16_kib_are_kept(world: World) -> None:
     world.receiver.answer(Reaction(status=200, huge_bytes=50_000_000))
     found = attempt(world)
@@ -69,6 +74,7 @@ def test_of_a_huge_answer_16_kib_are_kept(world: World) -> None:
     assert found["answer"] == "x" * 16_384
 
 
+@pytest.mark.slow
 def test_a_2xx_whose_body_breaks_off_is_delivered_and_never_sent_again(world: World) -> None:
     world.receiver.answer(Reaction(status=200, body=b"y" * 100, breaks_off=True))
     endpoint = world.register()
@@ -95,6 +101,7 @@ def babbling() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "outcome"), [("http", "broken_answer"), ("https", "tls_failed")])
 def test_a_response_that_is_not_http(world: World, scheme: str, outcome: str) -> None:
     with babbling() as address:
@@ -103,12 +110,14 @@ def test_a_response_that_is_not_http(world: World, scheme: str, outcome: str) ->
     assert found["outcome"] == outcome
 
 
+@pytest.mark.slow
 def test_nobody_listens(world: World) -> None:
     world.receiver.down()
     found = attempt(world)
     assert (found["outcome"], found["status"]) == ("connect_failed", None)
 
 
+@pytest.mark.slow
 def test_nobody_takes_the_connection(world: World) -> None:
     """The address swallows what is sent to it, as firewalls do."""
     with socket.socket() as listener, contextlib.ExitStack() as crowd:
@@ -126,6 +135,7 @@ def test_nobody_takes_the_connection(world: World) -> None:
     assert (found["outcome"], found["reason"]) == ("connect_failed", "No connection could be made within 0.2 s.")
 
 
+@pytest.mark.slow
 def test_a_tls_handshake_that_never_finishes_times_out(world: World) -> None:
     url = world.receiver.url().replace("http:", "https:")
     endpoint = world.api.post("/v1/endpoints", {"url": url, "timeout_seconds": 0.2})["id"]
@@ -133,6 +143,7 @@ def test_a_tls_handshake_that_never_finishes_times_out(world: World) -> None:
     assert (found["outcome"], found["reason"]) == ("tls_failed", "The TLS handshake did not finish within 0.2 s.")
 
 
+@pytest.mark.slow
 def test_silence_on_a_connection_that_is_used_again_is_a_timeout(world: World) -> None:
     world.receiver.answer(204, Reaction(silent=True))
     endpoint = world.register(order="all", timeout_seconds=0.3)
@@ -147,11 +158,13 @@ def test_a_name_that_does_not_exist(world: World) -> None:
     assert found["outcome"] == "dns_failed"
 
 
+@pytest.mark.slow
 def test_a_response_with_bytes_that_are_not_text_is_kept_readable(world: World) -> None:
     world.receiver.answer(Reaction(status=500, body=b"\x00\xff\xfebad"))
     assert str(attempt(world)["answer"]).endswith("bad")
 
 
+@pytest.mark.slow
 def test_connections_are_used_again(world: World) -> None:
     endpoint = world.register(order="all")
     events = [world.api.publish("step", {"n": n}) for n in range(20)]

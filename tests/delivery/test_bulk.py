@@ -94,6 +94,7 @@ def test_all_that_wait_are_cancelled_but_not_what_comes_later(world: World) -> N
     assert api.call("POST", f"/v1/replays/{done['id']}:cancel").status == 409
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 def test_a_filter_needs_something_that_narrows_it(world: World) -> None:
     for path in (RETRY, CANCEL):
@@ -164,6 +165,7 @@ def test_bulk_jobs_survive_kill_9_and_act_on_each_delivery_once(tmp_path: Path) 
 COUNT = 600
 
 
+@pytest.mark.slow
 def test_a_job_takes_only_what_was_there_when_it_was_counted_and_says_what_it_does(world: World) -> None:
     endpoint = failed(world, "/counted", 2, events=["bulk.*"])
     wanted = {"endpoint_id": endpoint, "status": "5xx"}

@@ -24,6 +24,7 @@ def failed_once(world: World, **options: object) -> tuple[str, str]:
     return endpoint, event
 
 
+@pytest.mark.slow
 def test_a_new_url_applies_to_waiting_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
@@ -49,6 +50,7 @@ def test_new_headers_fields_and_secret_apply_to_waiting_deliveries(world: World)
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_a_new_schedule_applies_from_the_next_failure_on(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"retry_delays_seconds": [0, 1]})
@@ -56,6 +58,7 @@ def test_a_new_schedule_applies_from_the_next_failure_on(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "dead"
 
 
+@pytest.mark.slow
 def test_a_changed_selection_keeps_earlier_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"events": ["notes.*"], "url": world.receiver.url("/new")})
@@ -67,6 +70,7 @@ def test_a_changed_selection_keeps_earlier_deliveries(world: World) -> None:
     assert [each.id for each in found] == [event, note]
 
 
+@pytest.mark.slow
 def test_a_deleted_endpoint_cancels_waiting_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.delete(f"/v1/endpoints/{endpoint}")
@@ -75,6 +79,7 @@ def test_a_deleted_endpoint_cancels_waiting_deliveries(world: World) -> None:
     world.nothing_more(1, "/old")
 
 
+@pytest.mark.slow
 def test_a_new_rate_applies_at_once(world: World) -> None:
     endpoint = world.register("/", rate=0.001)
     events = [world.api.publish("step", {"n": n}) for n in range(5)]
@@ -118,12 +123,14 @@ def test_other_edits_of_what_is_sent_retry_at_once_too(world: World, change: obj
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_description_retries_nothing(world: World) -> None:
     endpoint, _ = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"description": "The same", "events": ["*"], "rate": 5})
     world.nothing_more(1, "/old")
 
 
+@pytest.mark.slow
 def test_a_response_of_the_old_url_says_nothing_about_the_new_one(world: World) -> None:
     world.receiver.answer(Reaction(status=500, waits=True), path="/old")
     endpoint = world.register("/old", retry_delays_seconds=[0])
@@ -148,6 +155,7 @@ def test_a_response_right_after_an_edit_is_judged_after_it(tmp_path: Path) -> No
     assert [status for _, _, status in world.log] == [500, 204]
 
 
+@pytest.mark.slow
 def test_a_resumed_endpoint_gets_failed_deliveries_at_once(world: World) -> None:
     world.receiver.answer(410)
     endpoint = world.register()
@@ -174,6 +182,7 @@ def test_resume_sends_deliveries_waiting_for_a_retry_at_once(world: World, order
     world.delivered(events, endpoint)
 
 
+@pytest.mark.slow
 def test_an_edit_during_a_pause_applies_right_after_it(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.post(f"/v1/endpoints/{endpoint}:pause")
@@ -210,6 +219,7 @@ def test_events_published_right_after_registration_arrive(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["pause", "edit"])
 def test_what_is_published_right_after_a_change_knows_it(world: World, what: str) -> None:
     """It was sent although the endpoint had been paused before it was published."""

@@ -26,6 +26,7 @@ def test_other_statuses_are_tried_again(world: World) -> None:
     assert world.after_attempts(world.api.publish("step"), endpoint, 1)["state"] == "waiting"
 
 
+@pytest.mark.slow
 def test_give_up_on_can_be_shown_changed_and_removed(world: World) -> None:
     endpoint = world.register(give_up_on=[400, "5xx"])
     assert world.endpoint(endpoint)["give_up_on"] == [400, "5xx"]
@@ -37,6 +38,7 @@ def test_give_up_on_can_be_shown_changed_and_removed(world: World) -> None:
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, place)
 
 
+@pytest.mark.slow
 def test_giving_up_frees_the_line(world: World) -> None:
     world.receiver.answer(422, 204)
     endpoint = world.register(order="all", give_up_on=["4xx"])
@@ -50,6 +52,7 @@ def sizes(world: World) -> list[int]:
     return [len(each.json["data"]) for each in world.receiver.requests("/")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["none", "all"])
 def test_a_batch_that_is_too_large_goes_in_halves(world: World, order: str) -> None:
     world.receiver.answer_by(lambda received: 413 if len(received.json["data"]) > 3 else 204)
@@ -63,6 +66,7 @@ def test_a_batch_that_is_too_large_goes_in_halves(world: World, order: str) -> N
         assert [event["data"]["n"] for each in good for event in each.json["data"]] == list(range(20))
 
 
+@pytest.mark.slow
 def test_of_a_refused_batch_only_the_bad_event_is_given_up(world: World) -> None:
     def choose(received: Received) -> int:
         return 422 if any(event["data"]["n"] == 13 for event in received.json["data"]) else 204
@@ -76,6 +80,7 @@ def test_of_a_refused_batch_only_the_bad_event_is_given_up(world: World) -> None
     assert world.ended(bad, endpoint)["state"] == "dead"
 
 
+@pytest.mark.slow
 def test_an_ordered_batch_waits_behind_its_bad_event(world: World) -> None:
     bad = True
 
@@ -108,6 +113,7 @@ def test_an_ordered_batch_waits_behind_its_bad_event(world: World) -> None:
     assert taken == list(range(10))
 
 
+@pytest.mark.slow
 def test_a_batch_is_closed_by_its_bytes(world: World) -> None:
     endpoint = world.register(batch={"max_events": 100, "max_ms": 60_000, "max_bytes": 10_000})
     made = world.api.post(
@@ -121,6 +127,7 @@ def test_a_batch_is_closed_by_its_bytes(world: World) -> None:
     world.delivered([each["id"] for each in large["events"]], endpoint)
 
 
+@pytest.mark.slow
 def test_a_batch_of_large_events_has_at_most_a_mebibyte_by_default(world: World) -> None:
     endpoint = world.register(batch={"max_events": 100, "max_ms": 1})
     assert world.endpoint(endpoint)["batch"]["max_bytes"] == 1_048_576
@@ -131,6 +138,7 @@ def test_a_batch_of_large_events_has_at_most_a_mebibyte_by_default(world: World)
         assert world.api.call("PATCH", path, {"batch": {"max_bytes": wrong}}).status == 422
 
 
+@pytest.mark.slow
 def test_the_bare_body_is_the_data_alone(world: World) -> None:
     world.register("/one", body="bare", fields=["a", "b.c"])
     world.register("/many", body="bare", batch={"max_events": 2, "max_ms": 60_000})
@@ -145,6 +153,7 @@ def test_the_bare_body_is_the_data_alone(world: World) -> None:
     assert batch.headers["content-type"] == "application/json" and batch.headers["webhook-id"].startswith("bat_")
 
 
+@pytest.mark.slow
 def test_413_with_retry_after_still_halves(world: World) -> None:
     world.receiver.answer_by(
         lambda each: Reaction(status=413, headers={"Retry-After": "60"}) if len(each.json["data"]) > 1 else 204

@@ -121,6 +121,7 @@ def test_a_pause_keeps_deliveries_and_resuming_sends_them(world: World) -> None:
     assert sorted(each.id for each in world.receiver.requests("/")) == sorted(events)
 
 
+@pytest.mark.slow
 def test_resuming_may_cancel_missed_deliveries(world: World) -> None:
     endpoint = world.register()
     world.api.post(f"/v1/endpoints/{endpoint}:pause")
@@ -133,6 +134,7 @@ def test_resuming_may_cancel_missed_deliveries(world: World) -> None:
     world.nothing_more(1, "/")
 
 
+@pytest.mark.slow
 def test_the_next_attempt_of_a_delivery_is_said_truly_whatever_its_endpoint_does(world: World) -> None:
     world.receiver.answer(500, path="/bad")
     bad = world.register("/bad", events=["tasks.*"], retry_delays_seconds=[1] * 9)
@@ -157,6 +159,7 @@ def test_the_next_attempt_of_a_delivery_is_said_truly_whatever_its_endpoint_does
     assert {each["waiting_because"] for each in world.api.pages("/v1/deliveries", endpoint=bad)} == {"paused"}
 
 
+@pytest.mark.slow
 def test_a_probe_that_nothing_waits_for_has_no_time(world: World) -> None:
     world.receiver.answer(400, path="/strict")
     strict = world.register("/strict", events=["tasks.*"], give_up_on=[400])
@@ -173,6 +176,7 @@ def test_a_probe_that_nothing_waits_for_has_no_time(world: World) -> None:
     assert world.endpoint(strict)["health"]["next_probe"] is None
 
 
+@pytest.mark.slow
 def test_a_delivery_to_a_busy_endpoint_waits_for_the_end_of_its_pause(world: World) -> None:
     world.receiver.answer(Reaction(status=429, headers={"Retry-After": "30"}), path="/busy")
     busy = world.register("/busy", events=["tasks.*"])

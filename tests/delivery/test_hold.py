@@ -23,6 +23,7 @@ def busy(world: World, status: int = 429, seconds: str | None = "30", **options:
     return endpoint, event
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 @pytest.mark.parametrize("status", [429, 503])
 def test_nothing_is_sent_until_the_hold_ends(world: World, status: int) -> None:
@@ -41,6 +42,7 @@ def test_nothing_is_sent_until_the_hold_ends(world: World, status: int) -> None:
     assert not world.api.pages("/v1/events", type="endpoint.failing")
 
 
+@pytest.mark.slow
 def test_a_hold_uses_up_no_attempt_and_nothing_dies(world: World) -> None:
     endpoint, event = busy(world, retry_delays_seconds=[0, 5])
     for made in range(2, 6):
@@ -62,6 +64,7 @@ def test_deliveries_to_an_endpoint_that_is_busy_forever_still_end(world: World) 
     assert world.ended(event, endpoint)["state"] == "dead"
 
 
+@pytest.mark.slow
 def test_a_hold_survives_a_restart(world: World) -> None:
     endpoint, event = busy(world)
     before = world.endpoint(endpoint)["health"]
@@ -74,6 +77,7 @@ def test_a_hold_survives_a_restart(world: World) -> None:
     world.delivered([event, later], endpoint)
 
 
+@pytest.mark.slow
 def test_holds_grow_without_retry_after(world: World) -> None:
     endpoint, event = busy(world, seconds=None)
     for made, seconds in enumerate((5, 10, 20), 1):
@@ -101,6 +105,7 @@ def test_many_requests_in_flight_make_one_hold(world: World) -> None:
     world.nothing_more(tried + 1, "/")
 
 
+@pytest.mark.slow
 def test_a_hold_keeps_the_order(world: World) -> None:
     for order in ("all", "subject"):
         world.receiver.clear()
@@ -115,12 +120,14 @@ def test_a_hold_keeps_the_order(world: World) -> None:
         world.api.delete(f"/v1/endpoints/{endpoint}")
 
 
+@pytest.mark.slow
 def test_retry_after_may_be_a_date_and_an_hour_at_most(world: World) -> None:
     endpoint, _ = busy(world, 503, "Fri, 31 Dec 9999 23:59:59 GMT")
     assert world.seconds_until(world.endpoint(endpoint)["health"]["held_until"]) == pytest.approx(3600, abs=0.01)
     assert to_text(world.clock.now() + 60 * MINUTE) == world.endpoint(endpoint)["health"]["held_until"]
 
 
+@pytest.mark.slow
 def test_resuming_or_editing_ends_a_hold_and_a_single_retry_does_not(world: World) -> None:
     endpoint, event = busy(world)
     delivery = world.delivery(event, endpoint)["id"]
@@ -135,6 +142,7 @@ def test_resuming_or_editing_ends_a_hold_and_a_single_retry_does_not(world: Worl
     world.ended(waits, other)
 
 
+@pytest.mark.slow
 def test_a_hold_in_between_does_not_hide_failures(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()

@@ -74,6 +74,7 @@ def changes(world: World) -> list[dict[str, Any]]:
 # --- what an edit does ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_event_creates_and_then_replaces_an_item(world: World) -> None:
     made = link(world, item=PUT)
     first = world.api.publish("shop.order.created", {"id": 17, "title": "Chairs", "pieces": 2, "price": "12.10"})
@@ -99,6 +100,7 @@ def test_an_event_creates_and_then_replaces_an_item(world: World) -> None:
     assert told[0]["id"] in attempt["answer"]
 
 
+@pytest.mark.slow
 def test_patch_changes_what_the_event_has_and_delete_deletes(world: World) -> None:
     world.api.put("/v1/items/orders/a", {"title": "Chairs", "pieces": 1, "price": "1.50"})
     data = {"pieces": "{{ data.stock }}", "price": "{{ data.price }}"}
@@ -114,6 +116,7 @@ def test_patch_changes_what_the_event_has_and_delete_deletes(world: World) -> No
     assert world.api.call("GET", "/v1/items/orders/a").status == 404
 
 
+@pytest.mark.slow
 def test_an_event_makes_one_item_however_often_it_is_sent(world: World) -> None:
     link(world, item={"collection": "orders", "create": True, "data": {"title": "{{ data.title }}"}})
     event = world.api.publish("shop.order", {"title": "Chairs"})
@@ -141,6 +144,7 @@ def test_money_keeps_its_value(world: World) -> None:
 # --- what fails -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_item_that_the_collection_refuses_is_dead_with_the_location(world: World) -> None:
     link(world, item=PUT)
     world.api.put("/v1/items/orders/b", {"title": "Tables", "sku": "T"})
@@ -160,6 +164,7 @@ def test_an_item_that_the_collection_refuses_is_dead_with_the_location(world: Wo
     assert world.api.get("/v1/links/shop")["state"] == "enabled"
 
 
+@pytest.mark.slow
 def test_an_edit_waits_in_order_for_a_missing_item(world: World) -> None:
     edit = {"collection": "orders", "patch": "{{ subject }}", "data": {"pieces": "{{ data.n }}"}}
     link(world, item=edit, retry_delays_seconds=[0, 5, 5])
@@ -176,6 +181,7 @@ def test_an_edit_waits_in_order_for_a_missing_item(world: World) -> None:
     assert [each["changed"] for each in changes(world) if each["subject"] == "a"][1:] == [["pieces"], ["pieces"]]
 
 
+@pytest.mark.slow
 def test_an_edit_waits_for_a_collection_that_is_gone(world: World) -> None:
     link(world, item=PUT, retry_delays_seconds=[0, 5, 5])
     assert world.server.server is not None
@@ -190,6 +196,7 @@ def test_an_edit_waits_for_a_collection_that_is_gone(world: World) -> None:
     until(lambda: (world.clock.advance(5), ended(world, event)["state"] == "delivered")[1], "it is made", 20)
 
 
+@pytest.mark.slow
 def test_a_template_chooses_the_lines(world: World) -> None:
     edit = {"collection": "orders", "patch": "{{ data.id }}", "data": {"pieces": "{{ data.n }}"}}
     link(world, item=edit, order="{{ data.id }}", retry_delays_seconds=[0, 5, 5])
@@ -202,6 +209,7 @@ def test_a_template_chooses_the_lines(world: World) -> None:
     until(lambda: (world.clock.advance(5), item(world, "a")["pieces"] == 2)[1], "both are made")
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_link_fixes_waiting_deliveries(world: World) -> None:
     link(world, item={"collection": "orders", "patch": "{{ data.ident }}-", "data": {"pieces": 1}})
     world.api.put("/v1/items/orders/a", {"title": "a"})
@@ -211,6 +219,7 @@ def test_an_edit_of_the_link_fixes_waiting_deliveries(world: World) -> None:
     assert ended(world, event)["state"] == "delivered"
 
 
+@pytest.mark.slow
 @pytest.mark.own_server
 def test_a_link_that_triggers_itself_stops(world: World) -> None:
     edit = {"collection": "orders", "patch": "{{ subject }}", "data": {"pieces": "{{ data.pieces + 1 }}"}}
@@ -231,6 +240,7 @@ def test_a_link_that_triggers_itself_stops(world: World) -> None:
 # --- whose items ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_event_of_a_tenant_edits_items_of_that_tenant_only(world: World) -> None:
     link(world, "every", tenant="*", item=PUT)
     world.api.put("/v1/items/orders/a?tenant=acme", {"title": "acme's"})
@@ -273,6 +283,7 @@ def test_an_edit_happens_once_even_if_commits_are_not_answered(world: World, los
 # --- steering ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pausing_keeps_and_deleting_cancels_waiting_deliveries(world: World) -> None:
     link(world, item=PUT)
     world.api.post("/v1/links/shop:pause", {"reason": "cleaning"})
@@ -291,6 +302,7 @@ def test_pausing_keeps_and_deleting_cancels_waiting_deliveries(world: World) -> 
     assert ended(world, again)["state"] == "delivered", "the name is free again"
 
 
+@pytest.mark.slow
 def test_an_event_says_why_it_did_not_go_to_a_link(world: World) -> None:
     link(world, item=PUT, filter={"data": {"total": {"$gt": 5}}})
     small = world.api.publish("shop.order", {"id": "a", "total": 3})
@@ -301,6 +313,7 @@ def test_an_event_says_why_it_did_not_go_to_a_link(world: World) -> None:
     assert said[1][0]["reason"] == "The selected types are shop.*, but the event's type is other."
 
 
+@pytest.mark.slow
 def test_webhooks_continue_alongside_links(world: World) -> None:
     link(world, item=PUT)
     endpoint = world.register(events=["orders.created"])

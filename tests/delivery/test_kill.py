@@ -52,6 +52,7 @@ def test_deliveries_waiting_for_a_retry_survive(tmp_path: Path) -> None:
         assert receiver.wait_for(2)[1].id == event
 
 
+@pytest.mark.slow
 def test_a_stop_lets_requests_in_flight_finish(tmp_path: Path) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path) as server:
         receiver.answer(Reaction(delay_seconds=0.5))

@@ -53,6 +53,7 @@ def fill(*lanes: Lane, count: int = 10) -> None:
             each.enqueue(Queued(1_000 * each.num + number, 1, NOW), NOW)
 
 
+@pytest.mark.slow
 def test_nobody_outside_its_folder_writes_to_a_lane_or_touches_what_it_holds() -> None:
     made = lane(1)
     held = {name for name, value in vars(made).items() if isinstance(value, dict | set | deque | list | Lines)}

@@ -12,6 +12,7 @@ from tidings.model.moment import to_text
 from tidings.testing import Reaction, until
 
 
+@pytest.mark.slow
 def test_types_and_filters_choose(world: World) -> None:
     world.register("/tasks", events=["tasks.*"])
     world.register("/done", events=["tasks.done", "notes.done"])
@@ -37,6 +38,7 @@ def test_only_the_chosen_fields_are_sent(world: World) -> None:
     assert signed_by(webhook, world.secret(endpoint))
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_thin_body_says_only_that_something_happened(world: World) -> None:
     world.register(body="thin")
@@ -46,6 +48,7 @@ def test_a_thin_body_says_only_that_something_happened(world: World) -> None:
     assert (webhook.json["type"], webhook.json["id"], webhook.json["subject"]) == ("tasks.done", event, "t_1")
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_cloudevents(world: World) -> None:
     endpoint = world.register(body="cloudevents")
@@ -86,6 +89,7 @@ def test_numbers_arrive_digit_by_digit_as_they_were_published(world: World, opti
         assert data in world.api.call("GET", f"/v1/events/{event['id']}").body
 
 
+@pytest.mark.slow
 def test_a_full_batch_is_sent_at_once(world: World) -> None:
     endpoint = world.register(batch={"max_events": 100, "max_ms": 60_000})
     events = [{"type": "step", "data": {"n": n}} for n in range(250)]
@@ -99,6 +103,7 @@ def test_a_full_batch_is_sent_at_once(world: World) -> None:
     assert all(signed_by(each, world.secret(endpoint)) for each in batches)
 
 
+@pytest.mark.slow
 def test_a_partial_batch_is_sent_after_max_ms(world: World) -> None:
     world.register(batch={"max_events": 100, "max_ms": 5_000})
     for n in range(3):
@@ -109,6 +114,7 @@ def test_a_partial_batch_is_sent_after_max_ms(world: World) -> None:
     assert [one["data"]["n"] for one in batch.json["data"]] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_batch_that_failed_is_tried_again_whole(world: World) -> None:
     world.receiver.answer(500, 204)
     endpoint = world.register(batch={"max_events": 5, "max_ms": 1000})
@@ -131,6 +137,7 @@ def test_a_batch_of_cloudevents_is_a_list(world: World) -> None:
     assert [each["data"]["n"] for each in batch.json] == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_rate_is_kept(world: World) -> None:
     endpoint = world.register(rate=10)
@@ -145,6 +152,7 @@ def test_a_rate_is_kept(world: World) -> None:
     assert max(stamps.count(stamp) for stamp in set(stamps)) <= 10
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_rate_limits_retries_too(world: World) -> None:
     world.receiver.answer(500)
@@ -161,6 +169,7 @@ def test_a_rate_limits_retries_too(world: World) -> None:
     assert len(others) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_extra_headers_are_sent_and_never_shown(world: World) -> None:
     endpoint = world.register(headers={"Authorization": "Bearer very-private", "X-Empty": ""})
@@ -173,6 +182,7 @@ def test_extra_headers_are_sent_and_never_shown(world: World) -> None:
     assert "very-private" not in str([shown, world.endpoint(endpoint)])
 
 
+@pytest.mark.slow
 def test_stored_headers_do_not_follow_an_endpoint_to_another_host(world: World) -> None:
     endpoint = world.register(headers={"Authorization": "Bearer very-private"})
     path, here = f"/v1/endpoints/{endpoint}", world.endpoint(endpoint)["url"]
@@ -185,6 +195,7 @@ def test_stored_headers_do_not_follow_an_endpoint_to_another_host(world: World) 
     assert world.api.call("PATCH", path, {"url": elsewhere, "headers": {"Authorization": "again"}}).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1, 3])
 @pytest.mark.sqlite_only
 def test_max_in_flight_is_kept(world: World, most: int) -> None:

@@ -29,6 +29,7 @@ def replayed(world: World, name: str, which: str = "all") -> dict[str, Any]:
     return done(world.api, started["id"])
 
 
+@pytest.mark.slow
 def test_edits_are_made_again_in_order(world: World) -> None:
     link(world, item=PUT)
     for number in (1, 2):
@@ -43,6 +44,7 @@ def test_edits_are_made_again_in_order(world: World) -> None:
     assert [each["link"] for each in world.api.pages("/v1/replays", link="shop")] == ["shop"]
 
 
+@pytest.mark.slow
 def test_an_event_makes_one_item_however_often_it_is_replayed(world: World) -> None:
     link(world, item=CREATE)
     ended(world, world.api.publish("shop.order", {"total": 1}))
@@ -52,6 +54,7 @@ def test_an_event_makes_one_item_however_often_it_is_replayed(world: World) -> N
     assert len(world.api.pages("/v1/items/orders")) == 1
 
 
+@pytest.mark.slow
 def test_what_was_dead_is_edited_once_it_can_be(world: World) -> None:
     link(world, item={"collection": "orders", "put": "{{ data.id }}", "data": {"total": "{{ data.name }}"}})
     event = world.api.publish("shop.order", {"id": "o-9", "name": "five", "total": 5})

@@ -13,6 +13,7 @@ def numbers(world: World, path: str | None = None) -> list[int]:
     return [each.json["data"]["n"] for each in world.receiver.requests(path)]
 
 
+@pytest.mark.slow
 def test_order_all_sends_one_after_the_other(world: World) -> None:
     endpoint = world.register(order="all")
     events = [world.api.publish("step", {"n": n}) for n in range(50)]
@@ -21,6 +22,7 @@ def test_order_all_sends_one_after_the_other(world: World) -> None:
     assert world.receiver.most_at_once == 1
 
 
+@pytest.mark.slow
 def test_a_stuck_head_blocks_the_line_until_it_arrives(world: World) -> None:
     world.receiver.answer(204, 500, 204)
     endpoint = world.register(order="all")
@@ -33,6 +35,7 @@ def test_a_stuck_head_blocks_the_line_until_it_arrives(world: World) -> None:
     assert numbers(world) == [0, 1, *range(1, 10)]
 
 
+@pytest.mark.slow
 def test_order_all_holds_across_a_restart(world: World) -> None:
     world.receiver.answer(204, 500)
     endpoint = world.register(order="all")
@@ -47,6 +50,7 @@ def test_order_all_holds_across_a_restart(world: World) -> None:
     assert numbers(world, "/") == [0, 1, *range(1, 15)]
 
 
+@pytest.mark.slow
 def test_a_stuck_head_is_parked_when_it_is_too_old(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register(order="all", order_max_age_seconds=60)
@@ -62,6 +66,7 @@ def test_a_stuck_head_is_parked_when_it_is_too_old(world: World) -> None:
     assert world.ended(events[0], endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_order_by_subject_blocks_only_that_subject(world: World) -> None:
     endpoint = world.register(order="subject")
     world.receiver.answer(500, 204)
@@ -77,6 +82,7 @@ def test_order_by_subject_blocks_only_that_subject(world: World) -> None:
     assert numbers(world)[-3:] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_order_by_subject_holds_across_a_restart(world: World) -> None:
     endpoint = world.register(order="subject")
     world.receiver.answer(500)
@@ -93,6 +99,7 @@ def test_order_by_subject_holds_across_a_restart(world: World) -> None:
     assert numbers(world, "/") == [0, 0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_subjects_do_not_wait_for_one_another(world: World) -> None:
     world.receiver.answer(Reaction(waits=True))
     endpoint = world.register(order="subject")
@@ -116,6 +123,7 @@ def test_cancelling_the_head_frees_the_line(world: World) -> None:
     assert numbers(world) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_taking_the_order_away_frees_what_was_held(world: World) -> None:
     world.receiver.answer(500, 204)
     endpoint = world.register(order="subject")
@@ -127,6 +135,7 @@ def test_taking_the_order_away_frees_what_was_held(world: World) -> None:
     world.delivered(events, endpoint)
 
 
+@pytest.mark.slow
 def test_a_dead_head_frees_the_line(world: World) -> None:
     world.receiver.answer(500, 204)
     endpoint = world.register(order="all", retry_delays_seconds=[0])
@@ -136,6 +145,7 @@ def test_a_dead_head_frees_the_line(world: World) -> None:
     assert numbers(world) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_retry_by_hand_does_not_disturb_the_line(world: World) -> None:
     world.receiver.answer(500, 204)
     endpoint = world.register(order="all", retry_delays_seconds=[0])
@@ -148,6 +158,7 @@ def test_a_retry_by_hand_does_not_disturb_the_line(world: World) -> None:
     assert numbers(world) == [0, 0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["all", "subject"])
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_line_continues_when_its_head_is_too_old_not_at_its_next_attempt(
@@ -172,6 +183,7 @@ def test_a_line_continues_when_its_head_is_too_old_not_at_its_next_attempt(
     assert world.ended(stuck, endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_a_hold_that_the_endpoint_asked_for_does_not_break_its_order(world: World) -> None:
     endpoint = world.register(order="all", order_max_age_seconds=60)
     world.receiver.answer(Reaction(status=503, headers={"Retry-After": "100"}), 204)

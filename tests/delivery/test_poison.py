@@ -75,6 +75,7 @@ def test_good_events_arrive_next_to_poisoned_ones_that_time_out(world: World) ->
         world.delivered(publish(world, 1, good=True, subject=f"g{n}"), endpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["422", "500"])
 @pytest.mark.sqlite_only
 def test_a_poisoned_event_does_not_spoil_its_batch(world: World, kind: str) -> None:

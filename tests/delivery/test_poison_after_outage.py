@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.delivery.test_poison import poisoned, publish
 from tests.delivery.world import World
 from tidings.testing import until
@@ -26,6 +28,7 @@ def after_each_probe(world: World, endpoint: str, seconds: float, look: Callable
     until(found, "it is there", 30)
 
 
+@pytest.mark.slow
 def test_a_good_event_that_failed_in_an_outage_does_not_wait_for_everything_before_it(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()

@@ -17,6 +17,7 @@ from tidings.views.deliveries import DeliveryDetail, wait_in_words
 WELL_AT = 200.0
 
 
+@pytest.mark.slow
 def test_the_first_success_after_an_outage_releases_all_waiting_deliveries(
     tmp_path: Path, database: str | None
 ) -> None:
@@ -75,6 +76,7 @@ def test_an_edit_hastens_more_than_a_recovery() -> None:
     assert early.hastened == {1: 19, 2: Recovery(19, 12)}
 
 
+@pytest.mark.slow
 def test_while_it_may_not_send_the_stage_looks_a_few_times_a_second(tmp_path: Path) -> None:
     """A server that does not reach its database may not send, and something of an endpoint with a rate is due."""
     world = Simulated(tmp_path, lambda data, at: Answer(), rate=1.0)

@@ -39,6 +39,7 @@ def test_the_whole_schedule_attempt_by_attempt(world: World) -> None:
     assert all(signed_by(each, secret) for each in tries)
 
 
+@pytest.mark.slow
 def test_it_is_tried_until_it_arrives(world: World) -> None:
     world.receiver.answer(500, 503, 204)
     endpoint = world.register(retry_delays_seconds=[0, 10, 20, 30])
@@ -51,6 +52,7 @@ def test_it_is_tried_until_it_arrives(world: World) -> None:
     assert [each["status"] for each in found["attempts"]] == [500, 503, 204]
 
 
+@pytest.mark.slow
 def test_a_schedule_may_have_delays_of_zero(world: World) -> None:
     world.receiver.answer(500, 500, 500, 204)
     endpoint = world.register(retry_delays_seconds=[0, 0, 0, 0, 0])
@@ -81,6 +83,7 @@ def test_retry_after_is_honoured_up_to_an_hour(world: World, asked: str, delay: 
     assert world.seconds_until(found["next_attempt"]) == pytest.approx(delay, abs=1.01)
 
 
+@pytest.mark.slow
 def test_410_disables_and_keeps_waiting_deliveries(world: World) -> None:
     world.receiver.answer(410)
     endpoint = world.register("/hook")
@@ -101,6 +104,7 @@ def test_410_disables_and_keeps_waiting_deliveries(world: World) -> None:
     assert watcher != endpoint
 
 
+@pytest.mark.slow
 def test_a_restart_changes_nothing(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()
@@ -118,6 +122,7 @@ def test_a_restart_changes_nothing(world: World) -> None:
     assert len(world.ended(event, endpoint)["attempts"]) == 3
 
 
+@pytest.mark.slow
 def test_events_published_while_the_receiver_was_down_arrive_after_a_restart(world: World) -> None:
     world.receiver.down()
     endpoint = world.register()
@@ -131,6 +136,7 @@ def test_events_published_while_the_receiver_was_down_arrive_after_a_restart(wor
     assert {each.id for each in world.receiver.requests()} == set(events)
 
 
+@pytest.mark.slow
 def test_a_retry_by_hand_begins_a_new_schedule(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register(retry_delays_seconds=[0, 5])
@@ -146,6 +152,7 @@ def test_a_retry_by_hand_begins_a_new_schedule(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
+@pytest.mark.slow
 def test_a_cancelled_delivery_is_not_tried_again(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()

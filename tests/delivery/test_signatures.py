@@ -16,6 +16,7 @@ pytestmark = pytest.mark.sqlite_only
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret of 24 bytes and more").decode()
 
 
+@pytest.mark.slow
 def test_a_webhook_is_signed_as_the_official_packages_expect(world: World) -> None:
     endpoint = world.register()
     event = world.api.publish("tasks.completed", {"title": "Grüße, 世界"}, subject="t_1")
@@ -38,6 +39,7 @@ def test_data_is_delivered_as_the_text_that_was_sent(world: World) -> None:
     assert data.encode() in webhook.body
 
 
+@pytest.mark.slow
 def test_both_secrets_sign_until_the_overlap_is_over(world: World) -> None:
     endpoint = world.register()
     old = world.secret(endpoint)
@@ -52,6 +54,7 @@ def test_both_secrets_sign_until_the_overlap_is_over(world: World) -> None:
     assert signed_by(after, new) and not signed_by(after, old)
 
 
+@pytest.mark.slow
 def test_without_an_overlap_only_the_new_secret_signs(world: World) -> None:
     endpoint = world.register()
     old = world.secret(endpoint)
@@ -70,6 +73,7 @@ def test_an_endpoint_with_an_ed25519_key_gets_v1a(world: World) -> None:
     assert signed_with_key(webhook, public)
 
 
+@pytest.mark.slow
 def test_a_batch_is_signed_as_a_whole(world: World) -> None:
     endpoint = world.register(batch={"max_events": 3, "max_ms": 60_000})
     world.api.post("/v1/events:batch", {"events": [{"type": "a", "data": {"n": n}} for n in range(3)]})

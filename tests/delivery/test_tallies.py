@@ -31,6 +31,7 @@ def counted(world: World, attempts: int, **query: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_attempts_are_counted_with_durations_reasons_and_what_waits(world: World) -> None:
     api = world.api
     for tenant in ("anna", "bert"):
@@ -70,6 +71,7 @@ def test_attempts_are_counted_with_durations_reasons_and_what_waits(world: World
     assert refused.status == 422
 
 
+@pytest.mark.slow
 def test_a_cancellation_is_counted_but_is_no_attempt(world: World) -> None:
     world.receiver.answer(503, path="/x")
     endpoint = world.register("/x", events=["cancelled.*"], retry_delays_seconds=[0, 86_400])
@@ -85,6 +87,7 @@ def test_a_cancellation_is_counted_but_is_no_attempt(world: World) -> None:
     until(look, "it is counted as skipped")
 
 
+@pytest.mark.slow
 def test_a_batch_is_added_once_and_old_rows_are_dropped(world: World) -> None:
     assert world.server.server is not None
     writer = world.server.server.writer

@@ -63,6 +63,7 @@ def due(server: TestServer, at: str) -> str:
     return at
 
 
+@pytest.mark.slow
 def test_nine_in_berlin_runs_once_through_both_changes_of_the_clocks(server: TestServer, clock: FakeClock) -> None:
     link(server.api, NINE)
     assert due(server, "2026-10-26T08:00:00.000Z")
@@ -79,6 +80,7 @@ def test_nine_in_berlin_runs_once_through_both_changes_of_the_clocks(server: Tes
     assert len(runs(server.api, 1)) == 1, "what was deleted runs no more"
 
 
+@pytest.mark.slow
 def test_a_restart_at_nine_runs_it_once(server: TestServer, clock: FakeClock) -> None:
     link(server.api, NINE)
     advance_to(clock, "2026-10-26T07:59:59Z")
@@ -93,6 +95,7 @@ def test_a_restart_at_nine_runs_it_once(server: TestServer, clock: FakeClock) ->
     runs(server.api, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("missed", "expected"), [("once", [("2026-10-28T08:00:00.000Z", 2)]), ("skip", [])])
 def test_missed_times_become_one_run_or_none(
     server: TestServer, clock: FakeClock, missed: str, expected: list[Any]
@@ -105,6 +108,7 @@ def test_missed_times_become_one_run_or_none(
     assert runs(server.api, len(expected)) == expected
 
 
+@pytest.mark.slow
 def test_a_pause_counts_as_missed_and_can_be_left_out(server: TestServer, clock: FakeClock) -> None:
     link(server.api, {"every": "1h"})
     runs(server.api, 1)
@@ -120,6 +124,7 @@ def test_a_pause_counts_as_missed_and_can_be_left_out(server: TestServer, clock:
     assert runs(server.api, 2)[1] == ("2026-10-23T15:00:00.000Z", 1)
 
 
+@pytest.mark.slow
 def test_an_edit_remembers_the_last_run(server: TestServer, clock: FakeClock) -> None:
     link(server.api, {"every": "1h"})
     runs(server.api, 1)
@@ -136,6 +141,7 @@ def test_an_edit_remembers_the_last_run(server: TestServer, clock: FakeClock) ->
     runs(server.api, 2)
 
 
+@pytest.mark.slow
 def test_a_link_never_has_two_runs_at_once(server: TestServer, clock: FakeClock) -> None:
     missing = {"collection": "days", "patch": "none-yet", "data": {"missed": "{{ data.missed }}"}}
     link(server.api, {"every": "1m"}, item=missing, retry_delays_seconds=[600, 600])
@@ -160,6 +166,7 @@ def test_a_link_never_has_two_runs_at_once(server: TestServer, clock: FakeClock)
     assert max(missed) >= 9, "all that was missed is one run"
 
 
+@pytest.mark.slow
 def test_a_clock_change_moves_intervals_and_keeps_times_of_day(server: TestServer, clock: FakeClock) -> None:
     link(server.api, {"every": "1h"}, "hourly")
     link(server.api, NINE)
@@ -176,6 +183,7 @@ def test_a_clock_change_moves_intervals_and_keeps_times_of_day(server: TestServe
     assert len(ran) == 1, "nine was over already"
 
 
+@pytest.mark.slow
 def test_run_now(world: World) -> None:
     world.api.put("/v1/collections/days", DAYS)
     link(world.api, NINE)
@@ -197,6 +205,7 @@ def test_run_now(world: World) -> None:
     assert world.api.call("POST", "/v1/links/none:run").status == 404
 
 
+@pytest.mark.slow
 def test_nobody_else_gets_the_event_of_a_timer(world: World) -> None:
     world.api.put("/v1/collections/days", DAYS)
     endpoint = world.register(events=["*", "timer.*"])
@@ -211,6 +220,7 @@ def test_nobody_else_gets_the_event_of_a_timer(world: World) -> None:
     runs(world.api, 1)
 
 
+@pytest.mark.slow
 def test_a_trial_shows_what_the_timer_would_do(world: World) -> None:
     world.api.put("/v1/collections/days", DAYS)
     link(world.api, NINE)
@@ -223,6 +233,7 @@ def test_a_trial_shows_what_the_timer_would_do(world: World) -> None:
     assert world.api.call("POST", "/v1/links/other:test", {}).status == 422
 
 
+@pytest.mark.slow
 def test_a_timer_of_a_tenant_makes_events_of_that_tenant(world: World) -> None:
     world.api.put("/v1/collections/days", DAYS)
     link(world.api, NINE, tenant="acme")

@@ -27,6 +27,7 @@ def outcome(world: World, endpoint: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_webhooks_go_to_a_server_with_a_private_ca_that_requires_a_client_certificate(world: World) -> None:
     with listening(saying(FINE), tls=SERVERS.server(wants=CLIENTS)) as server:
         options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
@@ -85,6 +86,7 @@ def test_a_server_that_cannot_be_trusted_is_tls_failed_in_the_attempt(world: Wor
         assert all(post.startswith(b"\x16\x03") for post in server.posts), "nothing but the beginning of TLS has left"
 
 
+@pytest.mark.slow
 def test_a_renewed_certificate_may_keep_its_key(world: World) -> None:
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", "client_certificate": pair(GOOD)})
     again = CLIENTS.issue("again", key=GOOD.private)
@@ -96,6 +98,7 @@ def test_a_renewed_certificate_may_keep_its_key(world: World) -> None:
     assert refused.value.problem["errors"][0]["pointer"] == "/client_certificate/key"
 
 
+@pytest.mark.slow
 def test_certificates_as_shown_can_be_sent_back_and_change_nothing(world: World) -> None:
     options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
     path = f"/v1/endpoints/{world.api.post('/v1/endpoints', {'url': 'https://127.0.0.1/', **options})['id']}"
@@ -119,6 +122,7 @@ def test_an_empty_certificate_is_refused_even_if_one_is_stored(world: World) -> 
     assert schemas["ClientCertificatePatch"]["minProperties"] == 1
 
 
+@pytest.mark.slow
 def test_half_a_pair_is_refused_if_nothing_is_stored(world: World) -> None:
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/"})
     for patch, pointer in (({}, "certificate"), ({"certificate": GOOD.certificate}, "key")):
@@ -150,12 +154,14 @@ def test_unusable_certificates_are_refused_with_their_location(
     assert refused.value.problem["errors"][0]["pointer"] == pointer, refused.value.problem
 
 
+@pytest.mark.slow
 def test_an_expired_certificate_does_not_stop_other_edits(world: World) -> None:
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", "client_certificate": pair(GOOD)})
     world.clock.advance(20 * 86_400)
     assert world.api.patch(f"/v1/endpoints/{made['id']}", {"description": "x"})["description"] == "x"
 
 
+@pytest.mark.slow
 def test_the_key_is_encrypted_at_rest_and_never_shown(world: World) -> None:
     options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", **options})

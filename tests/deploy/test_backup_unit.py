@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_a_backup_of_a_stopped_server_leaves_nothing_next_to_its_database(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
@@ -41,6 +42,7 @@ def test_a_backup_of_a_stopped_server_leaves_nothing_next_to_its_database(
     assert {file.name for file in folder.iterdir()} == before | {"backups.json"}
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_during_a_backup_does_not_spoil_it(folder: Path, tmp_path: Path) -> None:
     """The file is read without a lock, so what a server does to it meanwhile must be noticed."""
     db = folder / "tidings.db"
@@ -80,6 +82,7 @@ def test_a_backup_by_the_unit_leaves_no_file_of_roots_in_the_servers_folder(
     assert foreign == (set() if lacks is None else {"backups.json"}), "a start uses all but the record of backups"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_a_restore_that_root_was_refused_leaves_no_file_of_roots(run: Run, folder: Path, tmp_path: Path) -> None:
     assert run("backup", str(tmp_path / "x.db"), "--data", str(folder)).exit_code == 0

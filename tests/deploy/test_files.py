@@ -99,6 +99,7 @@ def test_compose_trusts_its_own_gateway_and_no_other_address() -> None:
     assert ip_address(network["gateway"]) in ip_network(network["subnet"])
 
 
+@pytest.mark.slow
 def test_the_health_check_asks_the_port_that_the_server_has() -> None:
     shown = re.search(r'^    CMD (\["python3", "-c", .*\])$', (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     assert shown is not None

@@ -67,6 +67,7 @@ def test_a_place_that_does_not_last_or_is_not_ours_alone_is_named() -> None:
         assert said(folder, Mount("/data", "ext4")) is None and said(folder, None) is None
 
 
+@pytest.mark.slow
 def test_a_start_on_a_containers_own_layer_warns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,6 +116,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
     return read_settings({"data": str(folder), **more}, {})
 
 
+@pytest.mark.slow
 def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, tmp_path: Path) -> None:
     folder, kept, keys = tmp_path / "data", tmp_path / "backups", tmp_path / "keys"
     for each in (kept, keys):
@@ -147,6 +149,7 @@ def test_backups_are_judged_by_their_age_their_place_and_their_trial(run: Run, t
     assert "inside the data folder" in judged(now + HOUR)["backup"]
 
 
+@pytest.mark.slow
 def test_a_trial_removes_what_a_killed_one_has_left(run: Run, tmp_path: Path) -> None:
     folder, kept = tmp_path / "data", tmp_path / "backups"
     left, running = kept / ".tidings-trial-left", kept / ".tidings-trial-running"
@@ -166,6 +169,7 @@ def test_a_trial_removes_what_a_killed_one_has_left(run: Run, tmp_path: Path) ->
         os.close(opened)
 
 
+@pytest.mark.slow
 def test_a_backup_that_its_key_does_not_open_fails_its_trial(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with TestServer(folder):
@@ -178,6 +182,7 @@ def test_a_backup_that_its_key_does_not_open_fails_its_trial(run: Run, tmp_path:
     assert record.read(tmp_path / "other").tried is None
 
 
+@pytest.mark.slow
 def test_files_of_another_owner_are_named(tmp_path: Path) -> None:
     with TestServer(tmp_path / "data"):
         pass
@@ -187,6 +192,7 @@ def test_files_of_another_owner_are_named(tmp_path: Path) -> None:
         assert "tidings.db belongs to user 12345, its folder to root (user 0)" in found["owner"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_does_not_exist_is_named_and_nothing_else_of_it(run: Run, tmp_path: Path) -> None:
     said = run("doctor", "--production", "--data", str(tmp_path / "none"), "--json")
     found = {each["what"]: each["detail"] for each in json.loads(said.stdout)}
@@ -196,6 +202,7 @@ def test_a_folder_that_does_not_exist_is_named_and_nothing_else_of_it(run: Run, 
     assert not {"database", "service", "owner", "backup", "trial", "secret"} & set(found)
 
 
+@pytest.mark.slow
 def test_a_key_that_only_the_server_has_is_asked_for(tmp_path: Path) -> None:
     key, settings = base64.b64encode(b"k" * 32).decode(), settings_of(tmp_path / "data")
     with TestServer(tmp_path / "data", secret_key=key):
@@ -208,6 +215,7 @@ def test_a_key_that_only_the_server_has_is_asked_for(tmp_path: Path) -> None:
     assert missing.detail.endswith("Restore the file from your copy, or set the variable to the key.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -236,6 +244,7 @@ def test_another_port_of_this_machine_is_a_proxy_and_not_the_server(tmp_path: Pa
     assert https.state == "fail" and "is not encrypted" in https.detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["https://127.0.0.1:1", "http://127.0.0.1:1"])
 def test_that_nobody_answers_is_said_once_and_why(run: Run, tmp_path: Path, url: str) -> None:
     """By a proxy's URL, and by the server's own, where no proxy is checked."""
@@ -296,6 +305,7 @@ def test_who_started_the_server_is_read_from_its_control_group(
     assert limit.state == "fail" and "LimitNOFILE=65536" in limit.detail
 
 
+@pytest.mark.slow
 def test_a_key_of_the_documentation_and_one_for_everything_are_named(tmp_path: Path) -> None:
     with TestServer(tmp_path / "data", operator_key="tdk_try-it") as other:
         found = [each for each in usage.look_at_usage(other.url, "tdk_try-it") if each.state == "fail"]
@@ -304,6 +314,7 @@ def test_a_key_of_the_documentation_and_one_for_everything_are_named(tmp_path: P
     assert "only the operator's key" in said and "nobody will notice when the server fails" in said
 
 
+@pytest.mark.slow
 def test_one_command_goes_through_the_list(
     run: Run, read: Callable[..., Any], server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

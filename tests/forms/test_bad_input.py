@@ -177,6 +177,7 @@ def test_cookies_of_the_host_are_not_kept(world: FormWorld) -> None:
     assert "secret" not in json.dumps(receipt["headers"]) and "ann%40example.com" in receipt["text"]
 
 
+@pytest.mark.slow
 def test_a_flood_of_one_form_is_bounded_and_leaves_the_others_alone(world: FormWorld) -> None:
     form, other = world.form(), world.form()
     for _ in range(60):
@@ -185,6 +186,7 @@ def test_a_flood_of_one_form_is_bounded_and_leaves_the_others_alone(world: FormW
     assert other.post(ANN).status == 200 and other.data() == [ANN]
 
 
+@pytest.mark.slow
 def test_opening_a_page_again_and_again_is_limited_too(world: FormWorld) -> None:
     form = world.form({"name": {"from_query": True}}, max_per_minute=1)
     other = world.form(max_per_minute=1)
@@ -196,6 +198,7 @@ def test_opening_a_page_again_and_again_is_limited_too(world: FormWorld) -> None
     assert form.request("GET").status == 200
 
 
+@pytest.mark.slow
 def test_a_large_page_is_written_in_its_tenants_turn_and_a_small_one_at_once(world: FormWorld) -> None:
     options = [f"option {each}" for each in range(300)]
     large = world.form({f"s{each}": {"type": "select", "options": options, "from_query": True} for each in range(6)})
@@ -231,6 +234,7 @@ def test_a_large_submission_is_checked_like_a_small_one(world: FormWorld) -> Non
     assert len(form.data()[0]["message"]) == 50_000
 
 
+@pytest.mark.slow
 def test_many_clicks_at_once_are_one_event(world: FormWorld) -> None:
     form = world.form()
     values = {**ANN, "_token": form.token()}
@@ -239,6 +243,7 @@ def test_many_clicks_at_once_are_one_event(world: FormWorld) -> None:
     assert set(statuses) == {200} and form.data() == [ANN] and len(form.receipts()) == 1
 
 
+@pytest.mark.slow
 def test_a_form_of_a_tenant_publishes_for_it_and_is_its_own(world: FormWorld) -> None:
     scopes = ["forms:read", "forms:write", "hooks:read", "events:read"]
     acme = world.api.post("/v1/keys", {"name": "acme", "scopes": scopes, "tenant": "acme"})["key"]

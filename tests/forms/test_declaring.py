@@ -129,6 +129,7 @@ def test_what_cannot_work_is_refused_with_its_place(
     assert refused(world, GOOD | change) == (pointer, code)
 
 
+@pytest.mark.slow
 def test_a_page_too_large_for_a_form_is_refused(world: FormWorld) -> None:
     def declare(fields: dict[str, Any]) -> Any:
         reply = world.api.call("POST", "/v1/forms", {"path": "large", "fields": fields})
@@ -143,6 +144,7 @@ def test_a_page_too_large_for_a_form_is_refused(world: FormWorld) -> None:
     assert declare({f"s{each}": {"type": "select", "options": options} for each in range(4)}) == 201
 
 
+@pytest.mark.slow
 def test_patterns_that_would_take_long_together_are_refused(world: FormWorld) -> None:
     def declare(count: int, **field: Any) -> int:
         fields = {f"f{each}": field for each in range(count)}

@@ -339,6 +339,7 @@ def test_an_event_goes_where_events_go(world: FormWorld) -> None:
     assert [guest["name"] for guest in found] == ["Ann"]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_the_types_schema_is_said_beside_the_field(world: FormWorld) -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 2}}}
     world.api.put("/v1/event-types/form.short.submitted", {"schema": schema})

@@ -35,6 +35,7 @@ def nothing_came(hook: Declared) -> None:
     assert hook.api.call("GET", "/readyz").status == 200
 
 
+@pytest.mark.slow
 def test_a_body_past_the_limit_is_413_and_never_cut_short(world: HookWorld) -> None:
     hook = world.hook("github")
     long = b"x" * 70_000
@@ -216,6 +217,7 @@ def test_a_certificate_url_that_points_inwards_is_never_called(world: HookWorld)
     nothing_came(hook)
 
 
+@pytest.mark.slow
 def test_keys_that_cannot_be_fetched_are_503_so_that_the_sender_tries_again(
     world: HookWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +293,7 @@ def test_of_many_refusals_the_newest_of_each_address_stay(world: HookWorld) -> N
     assert sum(row["bytes"] for row in hook.refusals()) <= 2_500
 
 
+@pytest.mark.slow
 def test_a_tenants_flood_of_refusals_leaves_room_for_others(world: HookWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "PER_CLIENT_MAX", 1_000)
     monkeypatch.setattr(refusals, "PER_FLUSH_MAX", 1_000)

@@ -225,6 +225,7 @@ def test_a_body_that_unpacks_to_more_than_the_limit_is_413(world: HookWorld) -> 
     assert row["reason"] == "too_large"
 
 
+@pytest.mark.slow
 def test_a_hook_can_have_a_smaller_limit_of_its_own(world: HookWorld) -> None:
     hook = world.hook("github", max_bytes=100)
     packed = {"Content-Encoding": "gzip"}

@@ -161,6 +161,7 @@ def tenants_key(world: HookWorld, tenant: str, scopes: tuple[str, ...] = ("hooks
     return key
 
 
+@pytest.mark.slow
 def test_a_tenant_sees_and_changes_only_its_own(world: HookWorld) -> None:
     ours, theirs = (world.api.with_key(tenants_key(world, name)) for name in ("ours", "theirs"))
     hook = world.hook("github", key=ours.key, path="ours/github")
@@ -219,6 +220,7 @@ def test_a_tenant_with_hooks_is_not_deleted(world: HookWorld) -> None:
     world.api.delete("/v1/tenants/busy")
 
 
+@pytest.mark.slow
 def test_lists_go_page_by_page(world: HookWorld) -> None:
     hook = world.hook("github", repeats="accept")
     for _ in range(5):

@@ -76,6 +76,7 @@ def test_a_repeat_gets_the_same_response_and_no_second_event(world: HookWorld) -
     assert len(hook.events()) == len(hook.receipts()) == 1
 
 
+@pytest.mark.slow
 def test_copies_that_arrive_together_are_one_event(world: HookWorld) -> None:
     hook = world.hook("github")
     request = hook.signed(BODY, github())
@@ -201,6 +202,7 @@ def test_an_edit_applies_from_the_next_request_on(world: HookWorld) -> None:
     assert {event["type"] for event in hook.events()} == {"moved.issues"}
 
 
+@pytest.mark.slow
 def test_reserved_event_types_are_refused(world: HookWorld) -> None:
     world.api.post("/v1/collections", {"name": "orders", "fields": {"n": {"type": "integer"}}})
     hook = world.hook("github", type="{type}")
@@ -234,6 +236,7 @@ def test_a_hook_of_a_tenant_makes_events_of_that_tenant(world: HookWorld) -> Non
     assert (event["tenant"], event["type"]) == ("acme", "acme.github.issues")
 
 
+@pytest.mark.slow
 def test_a_restart_forgets_no_hook_and_no_repeat(world: HookWorld) -> None:
     hook = world.hook("github")
     request = hook.signed(BODY, github())
@@ -246,6 +249,7 @@ def test_a_restart_forgets_no_hook_and_no_repeat(world: HookWorld) -> None:
     assert [row["state"] for row in hook.receipts()] == ["refused", "accepted"]
 
 
+@pytest.mark.slow
 def test_metrics_count_verdicts(world: HookWorld) -> None:
     hook = world.hook("github")
     hook.send(hook.signed(BODY))

@@ -66,6 +66,7 @@ def ping(hook: Declared, number: str, body: bytes = b'{"order_id": 7}', **header
     return hook.send(HookRequest("POST", hook.url, named, body)).status
 
 
+@pytest.mark.slow
 def test_the_hooks_and_the_form_of_the_gallery_run_as_written(world: HookWorld, file: Any) -> None:
     config = file(FILE)
     stripe = declared(world, "hooks", config.hooks, "stripe")
@@ -91,6 +92,7 @@ def test_the_hooks_and_the_form_of_the_gallery_run_as_written(world: HookWorld, 
     assert event["subject"].startswith("rcp_") and event["data"]["email"] == "a@b.c"
 
 
+@pytest.mark.slow
 def test_a_template_that_fails_refuses_the_request_and_it_can_be_let_in_later(world: HookWorld) -> None:
     made = made_hook(world, type="pay.{{ body.type }}", key="{{ body.id }}")
     assert made.send(made.signed(b'{"type": "x"}')).status == 422

@@ -147,6 +147,7 @@ def sns(hook: Declared, url: str) -> HookRequest:
     return hook.signed(as_json(value), {"Content-Type": "text/plain"}, secret=keys.pem(keys.rsa_key()))
 
 
+@pytest.mark.slow
 def test_sns(world: HookWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = Aws()
     monkeypatch.setattr(world.parts.receiver.fetched, "_fetch", aws)
@@ -182,6 +183,7 @@ HANDED_OVER: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", HANDED_OVER)
 def test_a_secret_that_is_handed_over_is_kept_sealed_and_verifies_what_follows(world: HookWorld, scheme: str) -> None:
     headers, body, echoed = HANDED_OVER[scheme]

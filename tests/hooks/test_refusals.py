@@ -67,6 +67,7 @@ def explained(world: HookWorld, refusal: dict[str, Any]) -> str:
     return str(world.api.get(f"/v1/receipts/{refusal['id']}")["explanation"])
 
 
+@pytest.mark.slow
 def test_a_signature_of_another_kind_is_explained(world: HookWorld) -> None:
     hook = world.hook("github")
     signed = hook.signed()
@@ -100,6 +101,7 @@ def test_the_secret_and_the_right_signature_are_never_shown(world: HookWorld, sc
             assert value.strip("=").rpartition("=")[2] not in whole
 
 
+@pytest.mark.slow
 def test_a_refusal_is_let_in_once_the_secret_is_corrected(world: HookWorld) -> None:
     hook = world.hook("stripe")
     hook.send(hook.signed(as_json({"id": "evt_1", "type": "a.b"}), secret="the-new-one"))
@@ -140,6 +142,7 @@ def test_a_refusal_of_a_deleted_hook_is_not_let_in(world: HookWorld) -> None:
     assert "explanation" not in world.api.get(f"/v1/receipts/{row['id']}")
 
 
+@pytest.mark.slow
 def test_a_token_that_did_not_fit_is_let_in_once_it_does(world: HookWorld) -> None:
     hook = world.hook({"check": {"kind": "token", "from": "query:key"}})
     url = f"{PUBLIC}/in/{hook.path}?key=the-new-one&n=1"

@@ -156,6 +156,7 @@ def test_a_body_that_is_not_json_is_400(server: TestServer, name: str) -> None:
     problem(send(server.url, post(NOT_JSON[name], PATH)), 400)
 
 
+@pytest.mark.slow
 def test_values_at_the_limits_are_kept_unchanged(api: Api) -> None:
     given = {
         "whole": 2**63 - 1,
@@ -245,6 +246,7 @@ def test_ids_at_the_edge(server: TestServer, ident: str) -> None:
     assert problem(send(server.url, post(batch, f"{PATH}:batch")), 422).places == ["/operations/0/id"]
 
 
+@pytest.mark.slow
 def test_ids_at_the_limits_are_accepted(api: Api) -> None:
     for ident in ("0", "x" * 64, "a.b_c-d", "batch", "itm_own", "null"):
         assert api.call("PUT", f"{PATH}/{ident}", {}).status == 201
@@ -317,6 +319,7 @@ def test_texts_of_any_length_may_be_sorted_by(api: Api) -> None:
     assert [item["title"] for item in found] == sorted(name[:200] for name in names)
 
 
+@pytest.mark.slow
 def test_q_finds_words_of_any_kind(api: Api) -> None:
     api.post(PATH, {"free": "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich"})
     for query in ("zwolf", "BOXKÄMPFER deich", "gros", "vik qu sy", "ZWÖLF, zwölf!", "'deich' OR \"x\"*"):
@@ -328,6 +331,7 @@ def test_q_finds_words_of_any_kind(api: Api) -> None:
     assert api.get(PATH, q="y" * 1_000)["data"] == [] and api.get(PATH, q="& | ! ( ) :* <-> x1z")["data"] == []
 
 
+@pytest.mark.slow
 def test_q_finds_changed_items(api: Api) -> None:
     def found(word: str) -> list[str]:
         return [item["id"] for item in api.get(PATH, q=word)["data"]]
@@ -346,6 +350,7 @@ def test_q_finds_changed_items(api: Api) -> None:
 # --- conditions, conflicts, races -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_conditions_of_put_and_edit(api: Api) -> None:
     path = f"{PATH}/conditions"
     assert api.call("PUT", path, {}, {"If-Match": '"1"'}).status == 412
@@ -450,6 +455,7 @@ def test_malformed_batches_are_refused(server: TestServer, name: str) -> None:
     assert said.places == [pointer]
 
 
+@pytest.mark.slow
 def test_a_batch_is_done_whole_or_not_at_all(api: Api) -> None:
     operations: list[dict[str, Any]] = [
         {"op": "create", "id": "b1", "data": {LONG: "b1"}},

@@ -163,6 +163,7 @@ def put(db: Db, table: ItemTable, given: list[dict[str, Any]]) -> list[Item]:
     return [table.item(row) for row in item_pages.page(db, table, Where(db.dialect), [Order(CREATED)], None, 1_000)]
 
 
+@pytest.mark.slow
 @wide
 @given(given_rows=rows(), asked=st.lists(CONDITIONS, min_size=1, max_size=6))
 @example(
@@ -195,6 +196,7 @@ def test_conditions_mean_the_same_in_memory_and_in_the_store(
     inside(server, job)
 
 
+@pytest.mark.slow
 @wide
 @given(asked=CONDITIONS, values=rows())
 def test_values_that_a_condition_fixes_are_the_same_in_every_match(
@@ -229,6 +231,7 @@ def ordered(items: list[Item], order: list[Order]) -> list[Item]:
     return found
 
 
+@pytest.mark.slow
 @wide
 @given(given_rows=rows(), order=orders(), limit=st.integers(1, 3), asked=CONDITIONS, seed=st.integers(0, 999))
 def test_pages_are_the_sorted_list_while_items_come_and_go(

@@ -58,6 +58,7 @@ def import_(api: Api, media: str, text: str, query: str = "") -> ApiReply:
     return api.call("POST", f"{PATH}:import{query}", text.encode(), {"Content-Type": media})
 
 
+@pytest.mark.slow
 def test_a_decimal_is_shown_with_all_of_its_digits_and_a_change_is_by_value(api: Api) -> None:
     made = api.post(PATH, {"total": "12.3", "rate": "-0.0000000001"})
     assert (made["total"], made["rate"], made["fee"]) == ("12.30", "-0.0000000001", "5.00")
@@ -125,6 +126,7 @@ _OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 
 
+@pytest.mark.slow
 def test_pages_continue_after_the_smallest_and_the_largest(api: Api) -> None:
     field = {"type": "decimal", "max_digits": 38, "sortable": True}
     api.call(
@@ -188,6 +190,7 @@ def test_the_client_takes_decimals(server: TestServer) -> None:
     assert [item["total"] for item in invoices.list(who="client", sort="total")] == ["0.07", "100.00"]
 
 
+@pytest.mark.slow
 def test_the_document_has_a_decimals_digits(api: Api) -> None:
     document = api.get("/v1/openapi.json")
     total = document["components"]["schemas"]["invoices.new"]["properties"]["total"]
@@ -235,6 +238,7 @@ def declare(api: Api, name: str, field: Any) -> ApiReply:
 DECIMAL: dict[str, Any] = {"type": "decimal", "filterable": True, "sortable": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "values", "bad", "shown"),
     [
@@ -265,6 +269,7 @@ def test_another_type_becomes_decimal_if_all_values_fit(
     assert len(api.get(f"/v1/items/{name}?f={shown[1]}")["data"]) == 1
 
 
+@pytest.mark.slow
 def test_a_scale_is_widened_and_narrowed_and_a_decimal_becomes_text(api: Api) -> None:
     declare(api, "scales", DECIMAL)
     for index, value in enumerate(["10", "9.5", "-3.25"]):
@@ -281,6 +286,7 @@ def test_a_scale_is_widened_and_narrowed_and_a_decimal_becomes_text(api: Api) ->
     assert [item["f"] for item in api.get("/v1/items/scales?sort=f")["data"]] == ["-0.5", "-3.2", "9.5"]
 
 
+@pytest.mark.slow
 def test_a_new_required_decimal_gives_its_default(api: Api) -> None:
     api.call("PUT", "/v1/collections/filled", {"fields": {"a": "string"}})
     api.call("PUT", "/v1/items/filled/one", {"a": "x"})

@@ -210,6 +210,7 @@ def test_items_with_many_words_weigh_more(own: Api) -> None:
     assert own.call("POST", f"{PATH}:import", file(200), media, on_conflict="merge").json["merged"] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_new_items_that_weigh_too_much_are_refused_before_the_writer_works_on_them(
     own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
@@ -253,6 +254,7 @@ def test_items_with_many_numbers_weigh_more_once_they_are_changed(own: Api) -> N
     assert own.call("POST", f"{path}:batch", {"operations": deletes}).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["PUT", "PATCH"])
 @pytest.mark.sqlite_only
 def test_a_large_object_is_compared_once_when_it_is_replaced(
@@ -283,6 +285,7 @@ def test_a_large_object_is_compared_once_when_it_is_replaced(
         assert own.call(verb, path, {"text": text}, media).json["revision"] == revision
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_items_with_many_indexes_weigh_more(own: Api) -> None:
     path = "/v1/items/wide"

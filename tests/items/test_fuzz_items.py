@@ -64,6 +64,7 @@ def encoded(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
+@pytest.mark.slow
 @fuzz
 @given(
     method=st.sampled_from(["POST", "PUT", "PATCH"]),
@@ -107,6 +108,7 @@ def test_any_query(server: TestServer, pairs: list[tuple[str, str]], question: s
         assert again.status == 200 or "cursor" in dict(pairs)
 
 
+@pytest.mark.slow
 @fuzz
 @given(
     sort=st.sampled_from(["title", "-price", "due,-pieces", "-priority,at", "created"]),
@@ -144,6 +146,7 @@ def asked(server: TestServer, sort: str, cursor: str) -> Said:
     return send(server.url, raw("GET", f"{PATH}?{urlencode({'sort': sort, 'limit': 1, 'cursor': cursor})}"))
 
 
+@pytest.mark.slow
 @fuzz
 @given(
     rows=VALUES | st.dictionaries(st.sampled_from([*FIELDS, "tenant", "id", "$or", "$not"]), VALUES, max_size=3),

@@ -105,6 +105,7 @@ def test_absent_columns_get_defaults_and_empty_cells_are_null(own: Api) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_one_bad_line_keeps_all_others_out_and_is_named(own: Api) -> None:
     path = "/v1/items/tasks"
     text = "".join(f"Task {n},{n}\n" for n in range(1900)).replace("Task 1700,1700", "Task 1700,many")
@@ -171,6 +172,7 @@ def test_existing_items_are_refused_skipped_or_replaced(own: Api, partial: str) 
     assert told[1]["previous"]["name"] == "A"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partial", ["false", "true"])
 def test_the_same_import_again_changes_nothing(own: Api, partial: str) -> None:
     text = "name\n" + "".join(f"n{n}\n" for n in range(1_500))
@@ -184,6 +186,7 @@ def test_the_same_import_again_changes_nothing(own: Api, partial: str) -> None:
     assert own.get(PATH, count="true", limit=1)["count"] == 1_500
 
 
+@pytest.mark.slow
 def test_an_interrupted_import_in_parts_continues_where_it_was(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "name\n" + "".join(f"n{n}\n" for n in range(600))
     store: Callable[..., None] = ImportStore.store
@@ -203,6 +206,7 @@ def test_an_interrupted_import_in_parts_continues_where_it_was(own: Api, monkeyp
     assert calls == [250, 250, 250, 100] and len(names(own)) == 600
 
 
+@pytest.mark.slow
 def test_a_permit_holds_for_each_line(api: Api) -> None:
     rows = {"tenant": "$tenant", "kind": "mine"}
     permit = {"collection": "nodes", "verbs": ["create", "list"], "write": ["name", "kind"], "read": ["name", "kind"]}
@@ -276,6 +280,7 @@ def test_a_sender_that_stalls_is_cut_off_and_a_slow_one_is_not(tmp_path: Path, m
         assert server.api.get("/v1/items/tasks")["data"] == []
 
 
+@pytest.mark.slow
 def test_a_file_that_drips_is_cut_off_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An import of a byte every half second stayed open for as long as its sender liked."""
     monkeypatch.setattr(reading, "LEAST_SECONDS", 0.4)
@@ -294,6 +299,7 @@ def test_a_file_that_drips_is_cut_off_with_a_sentence(tmp_path: Path, monkeypatc
         assert b" 408 " in answer and b"bytes per second" in answer
 
 
+@pytest.mark.slow
 def test_the_size_is_limited_by_a_setting_of_its_own(tmp_path: Path) -> None:
     with TestServer(tmp_path / "small", max_import_bytes=2_000, max_body_bytes=1_024) as server:
         for collection in COLLECTIONS:
@@ -310,6 +316,7 @@ def test_the_size_is_limited_by_a_setting_of_its_own(tmp_path: Path) -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_stored_whole_is_smaller(tmp_path: Path) -> None:
     """Since whatever else is to be written waits for it."""
     with TestServer(tmp_path / "small", max_whole_import_bytes=2_000) as server:
@@ -329,6 +336,7 @@ def test_a_file_that_is_stored_whole_is_smaller(tmp_path: Path) -> None:
         assert server.api.get("/v1/items/tasks", count="true", limit=1)["count"] == 1_900
 
 
+@pytest.mark.slow
 def test_few_lines_are_imported_whole_by_whatever_key(tmp_path: Path) -> None:
     """Whatever their bytes, since everybody's writes wait for them; the operator's key had no limit."""
     with TestServer(tmp_path / "lines", max_whole_import_lines=500) as server:

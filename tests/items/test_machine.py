@@ -380,6 +380,7 @@ def keys(server: TestServer) -> dict[str, tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_any_sequence_equals_a_dict(server: TestServer, keys: dict[str, tuple[str, str]]) -> None:
     machine = type("Machine", (Machine,), {"server": server, "keys": keys})
     run_state_machine_as_test(

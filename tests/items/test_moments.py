@@ -82,6 +82,7 @@ def test_requests_continue_while_a_collection_comes_and_goes(server: TestServer,
     assert all(last[ident]["data"]["revision"] == revision for ident, revision in there.items())
 
 
+@pytest.mark.slow
 def test_a_permit_over_what_is_gone_shows_nothing_and_what_is_new_is_not_shown(api: Api) -> None:
     declare(api, "flats", {**FIELDS, "owner": {"type": "string", "filterable": True}})
     api.post("/v1/items/flats", {"code": "f1", "owner": "me", "rent": 5, "notes": "dear"})
@@ -107,6 +108,7 @@ def test_a_permit_over_what_is_gone_shows_nothing_and_what_is_new_is_not_shown(a
     assert its.call("GET", "/v1/items/flats").status == 404
 
 
+@pytest.mark.slow
 def test_fields_and_parameters_follow_the_declaration_at_once(api: Api) -> None:
     declare(api, "boats", FIELDS)
     api.post("/v1/items/boats", {"code": "b", "rent": 1})
@@ -144,6 +146,7 @@ def test_references_into_a_dropped_collection_point_nowhere(api: Api) -> None:
     assert api.call("DELETE", path).status == 204
 
 
+@pytest.mark.slow
 def test_a_field_may_have_any_name(api: Api) -> None:
     names = [
         "wait",
@@ -174,6 +177,7 @@ def test_a_field_may_have_any_name(api: Api) -> None:
     assert api.call("POST", "/v1/items/index", {"ctid": 2}).status == 409
 
 
+@pytest.mark.slow
 def test_a_filter_called_wait_is_no_long_poll(tmp_path: Path) -> None:
     with TestServer(tmp_path, max_open_streams=2) as server:
         declare(server.api, "rides", {"wait": {"type": "integer", "filterable": True}})

@@ -61,6 +61,7 @@ def pointers(reply: ApiReply) -> list[str]:
     return [place["pointer"] for place in reply.json["errors"]]
 
 
+@pytest.mark.slow
 def test_unique_values_swap_in_a_batch(own: Api) -> None:
     reply = batch(own, edit("a", place=2), edit("b", place=1))
     assert reply.status == 200, reply.json
@@ -70,6 +71,7 @@ def test_unique_values_swap_in_a_batch(own: Api) -> None:
     assert all(event["changed"] == ["place"] for event in told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "operations",
     [
@@ -90,6 +92,7 @@ def test_unique_values_move_in_any_order(own: Api, operations: list[dict[str, An
     assert len(set(found.values())) == len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operations", "pointer"),
     [
@@ -107,6 +110,7 @@ def test_a_value_that_stays_taken_is_refused(own: Api, operations: list[dict[str
     assert own.get(PATH)["data"] == before
 
 
+@pytest.mark.slow
 def test_a_batch_names_all_that_is_wrong(own: Api) -> None:
     reply = batch(
         own,
@@ -135,6 +139,7 @@ def send(own: Api, text: str, media: str = "text/csv", **query: Any) -> ApiReply
     return own.call("POST", f"{PATH}:import", text.encode(), {"Content-Type": media}, **query)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_conflict", ["replace", "merge"])
 @pytest.mark.parametrize(
     "text",
@@ -150,6 +155,7 @@ def test_unique_values_swap_in_a_file(own: Api, text: str, on_conflict: str) -> 
         assert found[name] == int(place)
 
 
+@pytest.mark.slow
 def test_a_file_that_leaves_a_value_taken_names_the_line(own: Api) -> None:
     before = own.get(PATH)["data"]
     reply = send(own, "id,place\nb,9\na,3\n", on_conflict="merge")
@@ -158,6 +164,7 @@ def test_a_file_that_leaves_a_value_taken_names_the_line(own: Api) -> None:
     assert own.get(PATH)["data"] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partial", ["true", "false"])
 def test_merge_keeps_what_the_file_lacks(own: Api, partial: str) -> None:
     own.patch(f"{PATH}/a", {"state": "sold", "more": {"x": 1, "y": 2}, "price": "1.50"})
@@ -185,6 +192,7 @@ def test_a_new_item_of_a_merge_is_whole(own: Api) -> None:
 # --- what was read can be written back --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_get_returned_can_be_put_back(own: Api) -> None:
     found = own.get(f"{PATH}/a")
     again = own.call("PUT", f"{PATH}/a", found)
@@ -197,6 +205,7 @@ def test_what_get_returned_can_be_put_back(own: Api) -> None:
     assert batch(own, put_back).json["results"][0]["item"]["note"] == "third"
 
 
+@pytest.mark.slow
 def test_read_only_members_that_differ_are_refused_with_their_location(own: Api) -> None:
     found = put(own, f"{PATH}/a", {**own.get(f"{PATH}/a"), "note": "second"})
     for name, value in {"id": "b", "tenant": "other", "created": "2026-01-01T00:00:00Z", "updated": None}.items():
@@ -209,6 +218,7 @@ def test_read_only_members_that_differ_are_refused_with_their_location(own: Api)
     assert own.get(f"{PATH}/a") == found
 
 
+@pytest.mark.slow
 def test_a_new_item_may_name_its_id_and_no_revision(own: Api) -> None:
     assert own.call("PUT", f"{PATH}/z", {"id": "z", "place": 30}).status == 201
     reply = own.call(
@@ -218,6 +228,7 @@ def test_a_new_item_may_name_its_id_and_no_revision(own: Api) -> None:
     assert own.call("POST", PATH, {"id": "x", "place": 32}).json["errors"][0]["code"] == "unknown_field"
 
 
+@pytest.mark.slow
 def test_a_field_that_a_key_only_reads_may_be_sent_back_unchanged(api: Api, own: Api) -> None:
     tenant = own.get(f"{PATH}/a")["tenant"]
     verbs = ["get", "put", "edit"]
@@ -233,6 +244,7 @@ def test_a_field_that_a_key_only_reads_may_be_sent_back_unchanged(api: Api, own:
 # --- the tag of an answer with expanded items -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_etag_covers_what_is_expanded(api: Api) -> None:
     put(api, "/v1/items/people/etag-p", {"email": "etag@example.com", "name": "Ada"})
     put(api, "/v1/items/tasks/etag-t", {"title": "x", "owner": "etag-p"})

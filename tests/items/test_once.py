@@ -70,6 +70,7 @@ def test_a_refused_request_may_be_corrected_and_sent_with_the_same_key(api: Api)
     assert told(api, made.json["id"]) == ["tasks.created"]
 
 
+@pytest.mark.slow
 def test_idempotency_keys_of_other_callers_are_separate(api: Api) -> None:
     callers = [api.post("/v1/keys", {"scopes": ["items:write", "items:read"], "tenant": tenant}) for tenant in "ab"]
     made = [

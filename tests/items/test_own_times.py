@@ -51,6 +51,7 @@ def of(items: list[dict[str, Any]]) -> list[str]:
     return [item["id"] for item in items]
 
 
+@pytest.mark.slow
 def test_items_are_sorted_by_when_they_were_created_and_updated(api: Api, items: list[dict[str, Any]]) -> None:
     assert listed(api, "sort=created") == of(items) and listed(api, "sort=-created") == of(items)[::-1]
     by_update = [*items[3:], items[2], items[1], items[0]]
@@ -88,6 +89,7 @@ def test_items_are_filtered_by_when_they_were_created_and_updated(api: Api, item
         assert api.call("GET", f"{PATH}?{wrong}").status == 422
 
 
+@pytest.mark.slow
 def test_a_permit_that_names_its_filters_names_the_times_too(
     server: TestServer, api: Api, items: list[dict[str, Any]]
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_permit_that_names_its_filters_names_the_times_too(
     assert "updated__gte" not in names and "n__gte" in names
 
 
+@pytest.mark.slow
 def test_the_document_has_the_filters(api: Api, items: list[dict[str, Any]]) -> None:
     parameters = {each["name"]: each for each in api.get("/v1/openapi.json")["paths"][PATH]["get"]["parameters"]}
     for name in ("created", "updated"):
@@ -158,6 +161,7 @@ def test_filters_on_times_use_an_index(server: TestServer, name: str) -> None:
     server.server.writer.wait(job)
 
 
+@pytest.mark.slow
 def test_a_unique_field_called_seq_is_not_taken_for_ours(server: TestServer, api: Api) -> None:
     declare(server, Collection(name="named", fields=(Field(name="seq", type="integer", unique=True),)))
     api.post("/v1/items/named", {"seq": 77})

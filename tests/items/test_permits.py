@@ -49,6 +49,7 @@ def code(reply: ApiReply) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_verbs(api: Api) -> None:
     there = room(api)
     path = f"{PATH}/{there['id']}"
@@ -76,6 +77,7 @@ def test_verbs(api: Api) -> None:
         assert key(api, {"verbs": [verb]}).call(method, target, body).status in (200, 201, 204), verb
 
 
+@pytest.mark.slow
 def test_a_key_without_rights_does_not_learn_that_there_is_such_a_collection(api: Api) -> None:
     stranger = api.with_key(api.post("/v1/keys", {"scopes": ["events:read"]})["key"])
     for method, path, body in (("GET", PATH, None), ("POST", PATH, {}), ("GET", f"{PATH}/x", None)):
@@ -97,6 +99,7 @@ def test_no_key_a_wrong_key_and_too_few_rights_are_told_apart(api: Api) -> None:
     assert field.json["errors"][0]["pointer"] == "/rent"
 
 
+@pytest.mark.slow
 def test_fields_that_may_be_read(api: Api) -> None:
     there = room(api, rent=5, notes="very secret", owner="me")
     its = key(api, {"verbs": ["list", "get", "edit", "put", "create"], "read": ["code"]})
@@ -148,6 +151,7 @@ def test_a_required_but_hidden_field_is_not_named(server: TestServer, api: Api) 
     assert said.status == 422 and said.json["errors"][0]["code"] == "missing" and "secret" not in said.body.decode()
 
 
+@pytest.mark.slow
 def test_filters_and_sorts_that_may_be_asked(api: Api) -> None:
     room(api, rent=41, owner="fs")
     its = key(api, {"verbs": ["list"], "read": ["code", "rent"], "filter": ["owner", "q"], "sort": ["rent"]})
@@ -165,6 +169,7 @@ def test_filters_and_sorts_that_may_be_asked(api: Api) -> None:
         assert none.call("GET", PATH, **query).status == 422
 
 
+@pytest.mark.slow
 def test_rows_of_a_key_and_of_a_tenant(api: Api) -> None:
     made = api.post(
         "/v1/keys",
@@ -227,6 +232,7 @@ def test_a_question_is_all_that_it_may_ask(api: Api) -> None:
     assert [path for path in paths if "rooms" in path] == [f"{PATH}:by_rent"]
 
 
+@pytest.mark.slow
 def test_scopes_and_permits_together_are_all_that_either_gives(api: Api) -> None:
     mine, other = room(api, owner="u", tenant="union"), room(api, owner="v", tenant="union")
     foreign = room(api, owner="u", tenant="elsewhere")
@@ -247,6 +253,7 @@ def test_scopes_and_permits_together_are_all_that_either_gives(api: Api) -> None
     assert both.patch(f"{PATH}/{mine['id']}", {"rent": 1})["owner"] == "u"
 
 
+@pytest.mark.slow
 def test_two_tenants_may_have_the_same_ids_and_unique_values(api: Api) -> None:
     a, b = (key(api, scopes=("items:read", "items:write"), tenant=tenant) for tenant in ("same-a", "same-b"))
     for its in (a, b):
@@ -267,6 +274,7 @@ def test_two_tenants_may_have_the_same_ids_and_unique_values(api: Api) -> None:
     assert b.call("DELETE", f"{PATH}/one").status == 204
 
 
+@pytest.mark.slow
 def test_a_key_without_a_tenant_must_say_whose_item_it_means_if_several_have_it(api: Api) -> None:
     for tenant in ("amb-a", "amb-b"):
         assert api.call("PUT", f"{PATH}/amb", {"code": "amb"}, tenant=tenant).status == 201
@@ -328,6 +336,7 @@ def test_what_a_key_may_not_see_is_not_expanded_nor_referred_to(api: Api) -> Non
     assert real.json["errors"][0]["detail"].replace(hidden["id"], "none") == none.json["errors"][0]["detail"]
 
 
+@pytest.mark.slow
 def test_an_id_that_a_hidden_item_has_is_taken_one_by_one_and_in_a_batch(api: Api) -> None:
     """As docs/howto/permits.md says: an id can be used once, so this shows that it exists, and nothing else."""
     hidden = room(api, owner="z", tenant="taken")

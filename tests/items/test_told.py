@@ -36,6 +36,7 @@ def listen(api: Api, receiver: Receiver, request: pytest.FixtureRequest) -> Iter
         api.call("DELETE", f"/v1/endpoints/{endpoint}")
 
 
+@pytest.mark.slow
 def test_webhook_feed_and_stream_say_the_same(server: TestServer, api: Api, receiver: Receiver, listen: Any) -> None:
     secret = listen("/same", events=["tasks.*"], tenant="acme")
     reader = Reader(server, "/v1/events/stream?collection=tasks")
@@ -82,6 +83,7 @@ def test_webhook_feed_and_stream_say_the_same(server: TestServer, api: Api, rece
     assert created["request_id"] == made.headers["request-id"]
 
 
+@pytest.mark.slow
 def test_filters_see_what_was_and_what_changed(api: Api, receiver: Receiver, listen: Any) -> None:
     listen("/up", filter={"previous": {"pieces": {"$lt": 5}}, "data": {"pieces": {"$gte": 5}}})
     listen("/renamed", filter={"changed": ["title"]})
@@ -106,6 +108,7 @@ def test_filters_see_what_was_and_what_changed(api: Api, receiver: Receiver, lis
     assert renamed[1].json["changed"] == ["title", "pieces"]
 
 
+@pytest.mark.slow
 def test_other_bodies_describe_changes_too(api: Api, receiver: Receiver, listen: Any) -> None:
     secrets = {
         "/thin": listen("/thin", events=["tasks.*"], body="thin"),

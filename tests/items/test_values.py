@@ -51,6 +51,7 @@ def ids(api: Api, query: str) -> set[str]:
 # --- every value can be asked for -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_text_with_commas_can_be_queried_in_every_way(api: Api, client: Client) -> None:
     names = {"smith": "Smith, John", "doe": "Doe", "comma": ",", "both": "Smith, John,Doe"}
     for ident, name in names.items():
@@ -70,6 +71,7 @@ def test_a_text_with_commas_can_be_queried_in_every_way(api: Api, client: Client
     assert [item["id"] for item in client.items("things").list(kind__in=["c,d"], fields=["id", "kind"])] == ["doe"]
 
 
+@pytest.mark.slow
 def test_pages_of_a_query_with_commas_continue(api: Api) -> None:
     for number in range(5):
         put(api, f"page{number}", json.dumps({"s": f"page, {number % 2}"}))
@@ -89,6 +91,7 @@ def test_pages_of_a_query_with_commas_continue(api: Api) -> None:
     assert refused.status == 422 and refused.json["errors"][0]["code"] == "wrong_cursor"
 
 
+@pytest.mark.slow
 def test_all_64_bits_are_stored_queried_and_sorted_by(api: Api) -> None:
     for value in EXTREMES:
         assert put(api, f"n{value}", f'{{"n":{value}}}').json["n"] == value
@@ -125,6 +128,7 @@ def test_other_digits_than_ours_are_refused(api: Api, text: str) -> None:
 # --- entity tags ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_conditions_compare_entity_tags_as_the_standard_says(api: Api) -> None:
     path = f"{PATH}/tagged"
     put(api, "tagged", '{"s":"1"}')
@@ -193,6 +197,7 @@ def test_a_number_that_would_change_is_refused_wherever_items_are_written(api: A
     assert api.get(f"{PATH}/lost")["x"] == 1.0
 
 
+@pytest.mark.slow
 def test_numbers_that_a_double_keeps_stay_the_same_number(api: Api) -> None:
     kept = [
         "0.1",
@@ -253,6 +258,7 @@ def test_zero_has_no_sign(api: Api) -> None:
     assert b'{"a":-0,"b":-0.0,"c":12345678901234567.890}' in api.call("GET", f"/v1/events/{sent['id']}").body
 
 
+@pytest.mark.slow
 def test_a_declaration_has_no_number_that_would_change(api: Api) -> None:
     for attribute in ("default", "min", "max", "example"):
         for number in LOST:
@@ -263,6 +269,7 @@ def test_a_declaration_has_no_number_that_would_change(api: Api) -> None:
     assert api.call("PUT", "/v1/collections/lost", when).status == 422
 
 
+@pytest.mark.slow
 def test_integers_become_numbers_only_if_all_of_them_are_kept(api: Api) -> None:
     api.call("PUT", "/v1/collections/counts", {"fields": {"n": "integer"}})
     for value in (2**53, 10**17):

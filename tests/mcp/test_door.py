@@ -54,6 +54,7 @@ def test_an_assistant_is_welcomed_in_a_version_that_both_know(server: TestServer
     assert said(server.api, "ping")["result"] == {}
 
 
+@pytest.mark.slow
 def test_the_tools_are_what_the_key_may_do(server: TestServer) -> None:
     reader = key(server, scopes=["events:read"])
     names = set(tools(reader))
@@ -65,6 +66,7 @@ def test_the_tools_are_what_the_key_may_do(server: TestServer) -> None:
     assert refused["error"]["code"] == -32602 and "no tool 'publish_event'" in refused["error"]["message"]
 
 
+@pytest.mark.slow
 def test_each_tool_has_a_schema_that_is_whole(server: TestServer) -> None:
     for name, tool in tools(server.api).items():
         schema = tool["inputSchema"]

@@ -138,6 +138,7 @@ def test_a_proxy_of_the_environment_is_not_used(client: HttpClient, monkeypatch:
         assert fetch(client, server.url()).status == 200
 
 
+@pytest.mark.slow
 def test_many_at_once_over_few_connections(client: HttpClient) -> None:
     replies: list[Reply] = []
     with listening(saying(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")) as server:

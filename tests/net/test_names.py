@@ -102,6 +102,7 @@ def look_up(names: Names, name: str, tenant: str | None = None) -> Resolved:
     return found[0]
 
 
+@pytest.mark.slow
 def test_names_that_never_answer_do_not_delay_another_tenants_new_name(name_server: NameServer) -> None:
     name_server.names["new.test"] = "127.0.0.1"
     lost: list[Reply] = []

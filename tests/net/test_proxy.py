@@ -181,6 +181,7 @@ def test_a_proxy_that_is_not_there_or_silent_is_a_failed_connection() -> None:
     )
 
 
+@pytest.mark.slow
 def test_webhooks_of_a_server_with_a_proxy_arrive_through_it(proxy: Proxy, tmp_path: Path) -> None:
     with Receiver() as receiver, TestServer(tmp_path, outbound_proxy=proxy.url) as server:
         server.api.post("/v1/endpoints", {"url": receiver.url("/hook", host="nowhere.invalid")})

@@ -18,6 +18,7 @@ TRUST = Tls(SERVERS.pem.encode())
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
+@pytest.mark.slow
 def test_only_the_authority_of_the_endpoint_is_trusted(client: HttpClient) -> None:
     with listening(saying(FINE), tls=SERVERS.server()) as server:
         assert fetch(client, server.url(), tls=TRUST).status == 200
@@ -40,6 +41,7 @@ def test_a_server_that_wants_a_certificate_gets_ours(client: HttpClient, version
         assert len(server.posts) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("ours", [None, OLD, FOREIGN])
 def test_a_certificate_that_is_missing_or_not_accepted_is_a_tls_failure(

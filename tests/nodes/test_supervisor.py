@@ -121,6 +121,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         made.stop()
 
 
+@pytest.mark.slow
 def test_both_are_ready_and_stop_with_status_0(running: Running) -> None:
     running.start().until_ready()
     assert [each.url for each in running.ready] == ["http://1", "http://2"]
@@ -129,6 +130,7 @@ def test_both_are_ready_and_stop_with_status_0(running: Running) -> None:
         socket.create_connection(("127.0.0.1", running.port))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["1", "2"])
 def test_a_first_start_that_is_refused_is_the_end(running: Running, number: str) -> None:
     assert running.start(f"{number} refuses").ended() == REFUSED
@@ -187,6 +189,7 @@ def test_one_whose_event_loop_stands_still_is_killed(tmp_path: Path, caplog: pyt
     running.ended()
 
 
+@pytest.mark.slow
 def test_one_that_does_not_stop_is_killed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STOP_SECONDS", 0.3)
     running.start("2 hangs").until_ready()
@@ -205,6 +208,7 @@ def test_one_that_is_drained_is_replaced(running: Running, caplog: pytest.LogCap
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_if_all_are_drained_they_are_not_replaced(running: Running) -> None:
     (running.folder / "drained").touch()
     running.start("1 2 drains").until_ready()
@@ -213,6 +217,7 @@ def test_if_all_are_drained_they_are_not_replaced(running: Running) -> None:
     assert running.told(1) == []
 
 
+@pytest.mark.slow
 def test_the_sender_takes_calls_only_as_long_as_nobody_else_does(running: Running) -> None:
     running.start().until_ready()
     until(lambda: running.told(2) == [True], "who takes in takes calls")
@@ -223,6 +228,7 @@ def test_the_sender_takes_calls_only_as_long_as_nobody_else_does(running: Runnin
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_if_the_role_changes_so_do_the_calls(running: Running) -> None:
     running.start("2 takes the role").until_ready()
     until(lambda: running.told(1) == [True], "the other one takes calls")

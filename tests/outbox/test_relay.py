@@ -101,6 +101,7 @@ def test_a_relay_that_dies_before_it_deletes_repeats_and_nothing_is_stored_twice
     assert [event["data"]["n"] for event in stored(server, tenant)] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_an_event_that_is_refused_is_put_aside_with_the_reason_and_those_after_it_go_on(
     server: TestServer, shop: Shop, tenant: str
 ) -> None:
@@ -118,6 +119,7 @@ def test_an_event_that_is_refused_is_put_aside_with_the_reason_and_those_after_i
     assert len(stored(server, tenant)) == 3
 
 
+@pytest.mark.slow
 def test_large_events_go_in_several_batches_and_one_that_no_server_takes_is_put_aside(
     server: TestServer, shop: Shop, tenant: str
 ) -> None:
@@ -132,6 +134,7 @@ def test_large_events_go_in_several_batches_and_one_that_no_server_takes_is_put_
     assert len(stored(server, tenant)) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 200], ids=["alone", "in a large batch"])
 def test_what_the_outbox_accepts_at_its_limits_a_server_accepts_and_no_more(
     server: TestServer, shop: Shop, tenant: str, count: int
@@ -209,6 +212,7 @@ def test_a_relay_in_a_thread_is_woken_after_a_commit_and_ends_when_told(
         until(lambda: len(stored(server, tenant)) == 1, "the event")
 
 
+@pytest.mark.slow
 def test_two_relays_publish_nothing_twice_and_in_order(server: TestServer, shop: Shop, tenant: str) -> None:
     with ExitStack() as stack:
         for _ in range(2):
@@ -220,6 +224,7 @@ def test_two_relays_publish_nothing_twice_and_in_order(server: TestServer, shop:
     assert [event["data"]["n"] for event in stored(server, tenant)] == list(range(60))
 
 
+@pytest.mark.slow
 def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop, tenant: str) -> None:
     runner = CliRunner()
 
@@ -259,6 +264,7 @@ def test_the_command_publishes_shows_and_retries(server: TestServer, shop: Shop,
     assert runner.invoke(cli, ["schema", "mysql"]).exit_code == 1
 
 
+@pytest.mark.slow
 def test_djangos_command_publishes_with_the_projects_settings(
     server: TestServer, tmp_path: Path, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

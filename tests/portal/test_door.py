@@ -23,6 +23,7 @@ def policy(api: Api, path: str) -> dict[str, str]:
     return {name: rest for name, _, rest in (part.partition(" ") for part in parts)}
 
 
+@pytest.mark.slow
 def test_a_link_opens_once_and_says_why_it_does_not_open_again(api: Api, clock: FakeClock) -> None:
     customer = Customer(api, "once")
     wrong = customer.exchange("x" * 43)
@@ -80,6 +81,7 @@ def test_a_tenant_with_sessions_can_be_deleted_and_they_end(api: Api) -> None:
     assert customer.call().status == 401
 
 
+@pytest.mark.slow
 def test_a_session_reaches_only_pages_of_its_own_link(api: Api) -> None:
     mine, theirs = Customer(api, "mine").open(), Customer(api, "theirs").open()
     for path in ("", "/log", "/add", "/types", "/verify"):
@@ -91,6 +93,7 @@ def test_a_session_reaches_only_pages_of_its_own_link(api: Api) -> None:
     assert mine.call().status == 401
 
 
+@pytest.mark.slow
 def test_nothing_of_another_tenant_is_reached_by_its_id(server: TestServer, api: Api) -> None:
     with Receiver() as receiver:
         secret, _ = api.register(receiver.url("/secret-path"), tenant="victim")
@@ -116,6 +119,7 @@ def test_nothing_of_another_tenant_is_reached_by_its_id(server: TestServer, api:
         assert api.get(f"/v1/endpoints/{secret}")["state"] == "enabled"
 
 
+@pytest.mark.slow
 def test_who_may_only_look_changes_nothing(api: Api) -> None:
     with Receiver() as receiver:
         ident, _ = api.register(receiver.url(), tenant="looks")
@@ -167,6 +171,7 @@ def test_a_logo_is_an_image_and_runs_nothing(api: Api) -> None:
     assert api.with_key(None).call("GET", f"/portal/{new_link(api, 'logos')[0]}/@/logo").status == 404
 
 
+@pytest.mark.slow
 def test_ended_sessions_are_dropped_with_their_keys(server: TestServer, api: Api, clock: FakeClock) -> None:
     customer = Customer(api, "dropped").open()
     assert server.server is not None
@@ -190,6 +195,7 @@ def test_of_many_who_open_a_link_at_once_one_gets_in(api: Api) -> None:
     assert len(api.get("/v1/keys", tenant="race")["data"]) == 1
 
 
+@pytest.mark.slow
 def test_no_operation_outside_its_scopes_is_open_to_a_session(api: Api) -> None:
     session = api.with_key(Customer(api, "menu").open().session)
     walked = 0
@@ -210,6 +216,7 @@ def test_every_url_of_a_page_is_below_the_path_that_a_proxy_takes_away() -> None
     assert len(urls) > 8 and all(url.startswith("/hooks/portal/") for url in urls)
 
 
+@pytest.mark.slow
 def test_guessing_is_slowed(api: Api, clock: FakeClock) -> None:
     customer = Customer(api, "guess")
     clock.advance(10)

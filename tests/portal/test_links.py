@@ -86,6 +86,7 @@ def test_what_is_wrong_with_a_link_is_named(api: Api, body: dict[str, Any], poin
     assert reply.status in (400, 422) and reply.json["errors"][0]["pointer"] == pointer, reply.body
 
 
+@pytest.mark.slow
 def test_a_key_makes_links_only_for_what_it_may_do_itself(api: Api) -> None:
     def key(*scopes: str, tenant: str | None = None) -> Api:
         return api.with_key(api.post("/v1/keys", {"scopes": ["keys:write", *scopes], "tenant": tenant})["key"])
@@ -149,6 +150,7 @@ def test_a_tenant_that_is_deleted_takes_its_links_along(api: Api) -> None:
     assert api.get(f"/v1/portal-links/{ident}")["state"] == "revoked"
 
 
+@pytest.mark.slow
 def test_ended_links_are_dropped_after_a_week(server: TestServer, api: Api, clock: FakeClock) -> None:
     ident, _ = made(api, "old", theme={"logo": data_url("image/png", PNG)})
     assert server.server is not None

@@ -24,6 +24,7 @@ def hidden(customer: Customer, path: str, name: str) -> str:
     return found[1]
 
 
+@pytest.mark.slow
 def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: Receiver) -> None:
     customer = Customer(api, "adds").open()
     assert "No endpoints yet" in customer.page()
@@ -67,6 +68,7 @@ def test_an_endpoint_is_tested_added_found_well_and_rotated(api: Api, receiver: 
     assert "The endpoint has been deleted." in customer.act(f"{one}/delete")
 
 
+@pytest.mark.slow
 def test_what_was_missed_is_counted_and_sent(api: Api, receiver: Receiver, clock: FakeClock) -> None:
     ident, _ = api.register(receiver.url(), tenant="missed", retry_delays_seconds=[0.01])
     customer = Customer(api, "missed").open()
@@ -119,6 +121,7 @@ def test_what_is_wrong_in_the_form_is_said_next_to_what_was_filled_in(
     assert reply.status == 422 and said in body and 'role="alert"' in body and fields[0][1] in body
 
 
+@pytest.mark.slow
 def test_a_pasted_webhook_is_checked_and_the_wrong_part_is_named(api: Api, receiver: Receiver) -> None:
     ident, _ = api.register(receiver.url(), tenant="checks")
     other, _ = api.register(receiver.url("/other"), tenant="checks", events=["x.y"])
@@ -140,6 +143,7 @@ def test_a_pasted_webhook_is_checked_and_the_wrong_part_is_named(api: Api, recei
     assert all(name in page for name in ("Python", "JavaScript", "Go", "PHP", "Ruby"))
 
 
+@pytest.mark.slow
 def test_what_the_operator_s_links_do_for_a_tenant_is_not_in_its_log(api: Api) -> None:
     api.put("/v1/collections/notes", {"fields": {"title": {"type": "string"}}})
     act = {"collection": "notes", "create": True, "data": {"title": "x"}}
@@ -151,6 +155,7 @@ def test_what_the_operator_s_links_do_for_a_tenant_is_not_in_its_log(api: Api) -
     assert customer.call(f"/log/{found['id']}/retry", []).status == 404
 
 
+@pytest.mark.slow
 def test_event_types_are_shown_with_their_schema_and_chosen(api: Api) -> None:
     api.post("/v1/event-types", {"name": "shop.sold", "description": "It was sold.", "example": {"n": 17}})
     customer = Customer(api, "types").open()

@@ -38,6 +38,7 @@ def made(server: TestServer, receiver: Receiver) -> dict[str, str]:
     return {"endpoint": endpoint, "event": event, "delivery": found, "replay": replay, "job": job}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("may", ["read", "change"])
 def test_no_operation_of_a_session_shows_the_operator_s_links(api: Api, made: dict[str, str], may: str) -> None:
     session = api.with_key(Customer(api, "seen", may=may).open().session)
@@ -64,6 +65,7 @@ def test_no_operation_of_a_session_shows_the_operator_s_links(api: Api, made: di
     assert (len(page["data"]), page["count"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_no_operation_of_a_session_acts_on_what_the_operator_s_links_do(api: Api, made: dict[str, str]) -> None:
     session = api.with_key(Customer(api, "seen").open().session)
     for path in (

@@ -37,6 +37,7 @@ def world_of(tmp_path: Path, database: str | None, clock: FakeClock, receiver: R
         yield World(server, clock, receiver)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_retry_is_due_when_it_was_whatever_the_clock_says(world_of: World, step: int) -> None:
     world, receiver = world_of, world_of.receiver
@@ -66,6 +67,7 @@ def _due(world: World, event: str, endpoint: str, seconds: int) -> str:
     return "deliveries stay due" if far < 2 * SECOND else f"off by {far}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_failing_endpoint_is_probed_in_time_and_not_disabled(world_of: World, step: int) -> None:
     world, receiver = world_of, world_of.receiver
@@ -82,6 +84,7 @@ def test_a_failing_endpoint_is_probed_in_time_and_not_disabled(world_of: World, 
     assert world.endpoint(endpoint)["state"] == "enabled"
 
 
+@pytest.mark.slow
 def test_a_retry_is_due_in_time_after_a_restart_under_a_clock_that_was_set_back(world_of: World) -> None:
     world, receiver = world_of, world_of.receiver
     world.register(retry_delays_seconds=[0, 5])
@@ -96,6 +99,7 @@ def test_a_retry_is_due_in_time_after_a_restart_under_a_clock_that_was_set_back(
     receiver.wait_for(2)
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_without_notice_is_detected(tmp_path: Path, database: str | None, receiver: Receiver) -> None:
     clock = DumbClock()
     with TestServer(tmp_path / "data", clock=clock, database=database) as server:
@@ -108,6 +112,7 @@ def test_a_clock_set_back_without_notice_is_detected(tmp_path: Path, database: s
         until(lambda: clock.inner.advance(1) and len(receiver.requests()) == 2, "it is tried again within seconds")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"rate": 1}, {"batch": {"max_events": 10, "max_ms": 50}}])
 def test_rates_and_batches_continue_after_the_clock_was_set_back(
     world: World, receiver: Receiver, options: dict[str, Any]
@@ -142,6 +147,7 @@ def test_a_call_limit_lasts_no_longer_than_its_window(world_of: World, steps: li
     assert api.call("GET", "/v1/events").status == 200
 
 
+@pytest.mark.slow
 def test_an_idempotency_key_answers_after_the_clock_was_set(world: World) -> None:
     first = world.api.call("POST", "/v1/events", {"type": "step", "data": {}}, headers={"Idempotency-Key": "k"})
     world.clock.set_by(-DAY_SECONDS)
@@ -163,6 +169,7 @@ def test_a_clock_that_is_ahead_for_a_while_drops_nothing() -> None:
     assert trusted(last - DAY, last, days, first=True) == last - DAY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [1, 30])
 def test_a_start_under_a_clock_that_is_ahead_drops_nothing(tmp_path: Path, clock: FakeClock, days: int) -> None:
     with TestServer(tmp_path, clock=clock, retention_days=days) as server:
@@ -235,6 +242,7 @@ def test_time_passes_while_the_machine_sleeps() -> None:
     assert machine.clock.now() == start + 8 * HOUR and machine.clock.stepped == 0
 
 
+@pytest.mark.slow
 def test_a_server_on_the_machines_clock_is_not_moved_by_a_jump_that_is_taken_back(tmp_path: Path) -> None:
     """Thirty days ahead for two seconds, then right: calls, retries and ids are as if nothing had been."""
     machine = Machine()

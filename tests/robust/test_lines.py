@@ -40,6 +40,7 @@ def test_one_subject_longer_than_the_slots(world: World, slots: int) -> None:
     assert numbers(world) == list(range(200))
 
 
+@pytest.mark.slow
 def test_a_dead_head_frees_its_line_though_the_breaker_opens(world: World) -> None:
     world.receiver.answer(*[500] * 10, 204)
     endpoint = world.register(order="subject", retry_delays_seconds=[0])
@@ -50,6 +51,7 @@ def test_a_dead_head_frees_its_line_though_the_breaker_opens(world: World) -> No
     assert numbers(world) == list(range(15))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["pause", "edit"])
 def test_a_freed_delivery_survives(world: World, how: str) -> None:
     # With a rate, what was freed is in the queue for a while; then the queue goes back to the store.
@@ -83,6 +85,7 @@ def uneven(tmp_path: Path, clock: FakeClock, receiver: Receiver) -> Iterator[Wor
         yield World(server, clock, receiver)
 
 
+@pytest.mark.slow
 def test_a_failed_batch_keeps_its_order(uneven: World) -> None:
     uneven.receiver.answer(500, 204)
     endpoint = uneven.register(order="all", batch={"max_events": 10, "max_ms": 1000})

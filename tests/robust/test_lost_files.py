@@ -37,6 +37,7 @@ def refusal(folder: Path, **settings: Any) -> str:
     return str(said.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["deleted", "emptied"])
 @pytest.mark.parametrize("key", ["", GIVEN_KEY], ids=["key file", "key given"])
 def test_a_missing_database_is_not_recreated(tmp_path: Path, how: str, key: str) -> None:
@@ -52,6 +53,7 @@ def test_a_missing_database_is_not_recreated(tmp_path: Path, how: str, key: str)
     refusal(tmp_path, secret_key=key)
 
 
+@pytest.mark.slow
 def test_a_database_without_our_tables_is_not_filled_again(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / "tidings.db").unlink()
@@ -75,6 +77,7 @@ def test_an_emptied_postgres_database_is_not_filled_again(
         assert "its database is empty or missing" in refusal(tmp_path, database=other)
 
 
+@pytest.mark.slow
 def test_new_store_is_needed_only_once(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / "tidings.db").unlink()
@@ -90,6 +93,7 @@ def test_new_store_is_needed_only_once(tmp_path: Path) -> None:
         assert server_again.api.get("/v1/events")["data"] == []
 
 
+@pytest.mark.slow
 def test_another_key_is_refused_even_if_nothing_was_sealed(tmp_path: Path) -> None:
     with TestServer(tmp_path):
         pass
@@ -105,6 +109,7 @@ def test_another_key_is_refused_even_if_nothing_was_sealed(tmp_path: Path) -> No
         server.api.publish("step")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"\n", b"AAAA\n", b"\xff\xfe" * 16])
 def test_a_key_file_that_was_not_written_whole_is_explained(tmp_path: Path, content: bytes) -> None:
     tmp_path.chmod(0o700)
@@ -117,6 +122,7 @@ def test_a_key_file_that_was_not_written_whole_is_explained(tmp_path: Path, cont
     assert ("power cut" in said and "put the key back" in said) if not content.strip() else "base64 of 32" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["before anything", "database made", "database filled", "key written aside"])
 def test_a_first_start_may_be_interrupted_anywhere(tmp_path: Path, step: str) -> None:
     """What a power cut can leave of the very first start; the next one continues."""
@@ -157,6 +163,7 @@ def test_the_key_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: 
     assert done[renaming + 1].startswith(f"sync {tmp_path.name} of "), "the folder too, or the name is not on disk"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o022])
 def test_the_files_are_closed_to_others_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     tmp_path.chmod(0o755)
@@ -171,6 +178,7 @@ def test_the_files_are_closed_to_others_whatever_the_umask(tmp_path: Path, umask
     assert set(modes.values()) == {0o600}, modes
 
 
+@pytest.mark.slow
 def test_files_that_are_open_to_others_are_closed_and_that_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +193,7 @@ def test_files_that_are_open_to_others_are_closed_and_that_is_logged(
     assert "other users could read " in caplog.text
 
 
+@pytest.mark.slow
 def test_one_file_has_one_server_by_whatever_name(tmp_path: Path) -> None:
     """The other's folder, a symbolic link, a hard link and an absolute path all lead to the same database."""
     (tmp_path / "one").mkdir()

@@ -59,6 +59,7 @@ def test_a_database_that_is_moved_away_is_noticed_and_may_come_back(
     assert ids_in(file) == taken + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tidings.db", "tidings.db-wal", "tidings.db-shm"])
 def test_a_removed_database_file_is_noticed_by_readyz(tmp_path: Path, name: str) -> None:
     with TestServer(tmp_path) as server:

@@ -49,6 +49,7 @@ def test_a_past_refusal_is_forgotten_at_the_next_check(tmp_path: Path) -> None:
         assert writer.refusal is None
 
 
+@pytest.mark.slow
 def test_frequent_checks_write_once_a_second(tmp_path: Path) -> None:
     with TestServer(tmp_path) as server:
         writer = writer_of(server)

@@ -58,6 +58,7 @@ def test_order_holds_when_the_head_was_in_flight(world: World, crash: Crash) -> 
     assert numbers(after) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_new_event_does_not_overtake_those_held(world: World, crash: Crash) -> None:
     world.receiver.answer(Reaction(silent=True))
     endpoint = world.register(order="subject", retry_delays_seconds=[0], timeout_seconds=1)

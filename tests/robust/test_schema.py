@@ -103,6 +103,7 @@ def test_every_migration_is_applied_once_and_in_order(tmp_path: Path) -> None:
     assert [number for number, _ in applied] == list(range(1, len(applied) + 1))
 
 
+@pytest.mark.slow
 def test_every_statement_is_understood(tmp_path: Path) -> None:
     open_engine("sqlite:a.db", tmp_path).close()
     db = apsw.Connection(str(tmp_path / "a.db"))

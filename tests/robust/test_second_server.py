@@ -12,6 +12,7 @@ from tidings.store.base import StoreError
 from tidings.testing import ProcessServer, TestServer
 
 
+@pytest.mark.slow
 def test_on_the_same_folder(tmp_path: Path) -> None:
     with TestServer(tmp_path / "one") as first:
         with pytest.raises(StoreError, match=r"another Tidings server is running on .*; stop it first"):
@@ -19,6 +20,7 @@ def test_on_the_same_folder(tmp_path: Path) -> None:
         first.api.publish("step")
 
 
+@pytest.mark.slow
 def test_on_the_same_file_from_another_folder(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     database = f"sqlite:{tmp_path}/shared/events.db"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
 from tests.delivery.world import World
 from tests.robust.stalls import UnknownCommits, stalled, writer_of
 from tidings.store.base import Db
@@ -26,6 +28,7 @@ def outcomes(world: World, count: int) -> None:
     until(lambda: sum(deliver.outcomes.values()) >= count, f"{count} replies were taken in")
 
 
+@pytest.mark.slow
 def test_a_cancel_waits_for_what_is_not_stored_yet(world: World) -> None:
     world.receiver.answer(Reaction(status=500, waits=True))
     endpoint = world.register()
@@ -45,6 +48,7 @@ def test_a_cancel_waits_for_what_is_not_stored_yet(world: World) -> None:
     still_works(world)
 
 
+@pytest.mark.slow
 def test_two_cancels_at_once(world: World) -> None:
     endpoint = world.register(retry_delays_seconds=[0, 60])
     world.receiver.answer(500)
@@ -61,6 +65,7 @@ def test_two_cancels_at_once(world: World) -> None:
     still_works(world)
 
 
+@pytest.mark.slow
 def test_a_held_delivery_is_cancelled_before_its_row_is_stored(world: World) -> None:
     world.receiver.answer(Reaction(waits=True), 204)
     endpoint = world.register(order="subject")
@@ -74,6 +79,7 @@ def test_a_held_delivery_is_cancelled_before_its_row_is_stored(world: World) -> 
     assert world.ended(events[1], endpoint)["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_commit_without_an_answer_makes_no_second_event(world: World) -> None:
     commits = UnknownCommits(world.server)
     endpoint = world.register()
@@ -110,6 +116,7 @@ def test_settlements_without_an_answer_are_not_written_twice(world: World) -> No
     still_works(world)
 
 
+@pytest.mark.slow
 def test_an_event_about_an_endpoint_is_emitted_once_even_if_the_answer_is_lost(world: World) -> None:
     commits = UnknownCommits(world.server)
     world.register("/watch", events=["endpoint.disabled"])
@@ -126,6 +133,7 @@ def test_an_event_about_an_endpoint_is_emitted_once_even_if_the_answer_is_lost(w
     world.nothing_more(1, "/watch")
 
 
+@pytest.mark.slow
 def test_an_attempt_whose_number_was_taken_gets_the_next(world: World) -> None:
     # As when a list of what waits is cancelled while somebody else resumes the endpoint.
     world.receiver.answer(Reaction(waits=True))

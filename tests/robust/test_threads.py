@@ -42,6 +42,7 @@ def _events(db: Db) -> list[Any]:
     return db.query("SELECT id FROM event", {})
 
 
+@pytest.mark.slow
 def test_the_deliver_thread_breaks(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.server is not None
     monkeypatch.setattr(server.server.deliver._lanes, "read_head", broken)
@@ -52,6 +53,7 @@ def test_the_deliver_thread_breaks(server: TestServer, monkeypatch: pytest.Monke
     assert not server.server.deliver.alive
 
 
+@pytest.mark.slow
 def test_the_deliver_thread_breaks_while_taking_in_a_reply(
     server: TestServer, monkeypatch: pytest.MonkeyPatch, receiver: Receiver
 ) -> None:
@@ -62,6 +64,7 @@ def test_the_deliver_thread_breaks_while_taking_in_a_reply(
     ends(server)
 
 
+@pytest.mark.slow
 def test_the_writer_breaks_before_it_answers(server: TestServer) -> None:
     writer = writer_of(server)
     # Not before: what the server writes by itself at a start may still be under way.
@@ -73,6 +76,7 @@ def test_the_writer_breaks_before_it_answers(server: TestServer) -> None:
     assert not writer.alive
 
 
+@pytest.mark.slow
 def test_the_writer_breaks_after_it_answered(server: TestServer) -> None:
     writer = writer_of(server)
     stored: list[Any] = []
@@ -98,6 +102,7 @@ def test_callers_after_the_writer_broke_get_an_error(tmp_path: Path, monkeypatch
         assert server.api.call("GET", "/healthz").status == 200
 
 
+@pytest.mark.slow
 def test_readyz_says_that_deliveries_have_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestServer(tmp_path / "tidings") as server:
         assert server.server is not None
@@ -112,6 +117,7 @@ def test_readyz_says_that_deliveries_have_stopped(tmp_path: Path, monkeypatch: p
         assert server.api.call("POST", "/v1/events", {"type": "step", "data": {}}).status == 202
 
 
+@pytest.mark.slow
 def test_a_route_stage_that_breaks_stores_nothing_and_says_so(
     server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,7 @@ def test_other_tenants_are_routed_in_the_same_step(
     assert lists.routed(db, None) == lists.routed(db, tenant or "")
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_aside_gets_everything_once_and_in_order(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_tenant_that_is_aside_gets_everything_once_and_in_order(
     assert db.all("route_aside") == []
 
 
+@pytest.mark.slow
 def test_a_step_ends_by_time(db: Db, catalog: Catalog, router: Router, ticks: Ticks) -> None:
     costly(db, catalog, count=3)
     for tenant in range(40):
@@ -195,6 +197,7 @@ def test_an_endpoint_deleted_in_the_meantime_gets_nothing(
     assert pairs(db) == [("a", link) for link in range(2, 31)]
 
 
+@pytest.mark.slow
 def test_tenants_that_are_aside_take_turns_and_half_of_the_time(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks
 ) -> None:
@@ -231,6 +234,7 @@ def test_an_event_that_a_filter_cannot_decide_is_sent_and_noted(
     assert "the filter of ep_1 takes more than" in caplog.text
 
 
+@pytest.mark.slow
 def test_documents_are_read_together_and_correctly(db: Db, catalog: Catalog, router: Router, ticks: Ticks) -> None:
     endpoint(db, catalog, 1, filter={"data": {"n": {"$gte": 100}}, "subject": {"$exist": True}})
     endpoint(db, catalog, 2, tenant="x", filter={"data": {"n": {"$lt": 100}}, "previous": {"$exist": False}})
@@ -269,6 +273,7 @@ def test_a_tenant_that_fills_a_step_with_deliveries_lets_others_pass(
     assert router.aside == 0
 
 
+@pytest.mark.slow
 def test_a_single_tenant_with_many_endpoints_is_not_put_aside(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks
 ) -> None:

@@ -210,6 +210,7 @@ def test_nothing_is_routed_before_it_is_known_which_links_there_are(tmp_path: Pa
     db.close()
 
 
+@pytest.mark.slow
 def test_routing_never_falls_behind_publishing(tmp_path: Path) -> None:
     """Batches come faster than one group can take: whatever was answered was routed too."""
     engine = open_engine("sqlite:test.db", tmp_path)

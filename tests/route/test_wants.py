@@ -118,6 +118,7 @@ def test_routing_sends_exactly_what_is_wanted(routed: tuple[Db, Catalog, Writer]
     assert len(made) == len(wanted()) and {(row[0], row[1]) for row in made} == wanted()
 
 
+@pytest.mark.slow
 def test_a_replay_sends_wanted_events_and_earlier_ones(routed: tuple[Db, Catalog, Writer]) -> None:
     db, catalog, writer = routed
     replays = Replaying(writer, catalog, HandClock(), lambda link: None)
@@ -131,6 +132,7 @@ def test_a_replay_sends_wanted_events_and_earlier_ones(routed: tuple[Db, Catalog
         assert replays.count(db, replay, link) == sum(map(sent, reasons))
 
 
+@pytest.mark.slow
 def test_an_event_names_all_other_endpoints_with_the_reason(routed: tuple[Db, Catalog, Writer]) -> None:
     db, catalog, _ = routed
     ids = DeliveryIds(Sealer(b"k" * 32), 0)

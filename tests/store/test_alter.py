@@ -216,6 +216,7 @@ def compare_items(db: Db, before: Any, after: Any, olds: Any, plan: Plan, found:
     assert said.get(DropCollection, 0) == sum(len(olds[name]) for name in plan.dropped)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(worlds_with_rows())
 def test_any_declaration_becomes_any_other_on_sqlite(tmp_path_factory: Any, case: Any) -> None:
@@ -381,6 +382,7 @@ def test_what_is_lost_is_counted(filled: Db) -> None:
     assert inspect(filled, plan).counts == (2, 2, 0)
 
 
+@pytest.mark.slow
 def test_renames_and_conversions_keep_what_is_there(filled: Db) -> None:
     filled.execute('UPDATE "c_tasks" SET "f_amount" = 7 WHERE id = \'b\'', {})
     after = {
@@ -424,6 +426,7 @@ def test_renames_and_conversions_keep_what_is_there(filled: Db) -> None:
     assert schema(filled) == after_schema
 
 
+@pytest.mark.slow
 def test_words_follow_the_fields_that_are_searched(filled: Db) -> None:
     two = changed(note={"type": "string", "searchable": True})
     apply(filled, BEFORE, two)
@@ -463,6 +466,7 @@ def test_a_failed_step_rolls_everything_back(engine: Engine, db: Db) -> None:
     db.rollback()
 
 
+@pytest.mark.slow
 def test_on_postgres_indexes_that_need_no_other_table_wait(filled: Db) -> None:
     after = changed(note={"type": "string", "filterable": True})
     _, found = apply(filled, BEFORE, after)

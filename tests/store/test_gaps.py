@@ -33,6 +33,7 @@ def refused(server: TestServer, cursor: str) -> bool:
     return reply.status == 422 and b"restored from a backup" in reply.body
 
 
+@pytest.mark.slow
 def test_an_older_copy_in_the_place_of_the_database_is_named_and_repeats_no_number(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -67,6 +68,7 @@ def test_an_older_copy_in_the_place_of_the_database_is_named_and_repeats_no_numb
         assert refused(server, later) and ids(server, now) == []
 
 
+@pytest.mark.slow
 def test_a_restore_on_another_machine_is_named_by_both_times(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_restored_store_without_events_has_no_time(tmp_path: Path, caplog: pyt
     assert "was last in use; what was stored" in moved and "T00:00:00Z" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_start_after_kill_or_on_a_new_store_names_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

@@ -46,6 +46,7 @@ def test_there_are_256_journals(db: Db, number: int) -> None:
         journal.begin(db)
 
 
+@pytest.mark.slow
 def test_a_store_made_before_journals_keeps_its_numbers(tmp_path: Path) -> None:
     old = SqliteDb(str(tmp_path / "test.db"), readonly=False)
     old.script("CREATE TABLE migration (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL) STRICT;")

@@ -80,12 +80,14 @@ def test_every_statement_has_a_sentence_and_every_file_says_what_it_is_about() -
     assert bare == []
 
 
+@pytest.mark.slow
 def test_whoever_searches_for_a_statement_finds_who_runs_it() -> None:
     package = Path(str(files("tidings")))
     source = "\n".join(file.read_text() for file in package.rglob("*.py"))
     assert [name for name in statements("sqlite") if f'"{name}"' not in source] == []
 
 
+@pytest.mark.slow
 def test_every_statement_is_understood_by_its_database(engine: Engine, db: Db) -> None:
     db.begin()
     for name, sql in statements(engine.dialect).items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tidings.rules.mirror.difference import Counted, Observation
 from tidings.store.base import Db, Engine
 from tidings.store.links import mirror
@@ -17,6 +19,7 @@ def seen(db: Db, which: Mirror, keys: Any, value: int = 1) -> list[str]:
     return [change.kind for change in found.changes]
 
 
+@pytest.mark.slow
 def test_a_mirror_compares_in_sets_and_a_full_look_finds_what_is_missing(engine: Engine) -> None:
     db = engine.writer()
     db.begin()

@@ -121,6 +121,7 @@ def test_a_statement_of_a_job_sees_what_moved_in_its_group(writer: Writer) -> No
     assert seen == [1]
 
 
+@pytest.mark.slow
 def test_more_events_than_are_remembered_are_read_back_and_routed(routed: Writer, engine: Engine) -> None:
     many = publication(*(f"evt_{at}" for at in range(5_001)))
     write(routed, lambda db: WithEvents(None, many.events))

@@ -75,6 +75,7 @@ def test_an_abandoned_read_keeps_its_share_until_the_thread_is_free(tmp_path: Pa
     readers.close()
 
 
+@pytest.mark.slow
 def test_one_job_computes_at_a_time_and_for_half_of_the_time(tmp_path: Path) -> None:
     """Whoever needs the interpreter waits for each thread that computes, each time it comes back from the database."""
     readers = readers_of(tmp_path)

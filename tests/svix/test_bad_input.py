@@ -140,6 +140,7 @@ def test_ids_that_are_wrong(operation: Any, call: Call) -> None:
                 is_refusal(reply)
 
 
+@pytest.mark.slow
 def test_a_large_payload_is_too_large(call: Call, server: TestServer) -> None:
     body = b'{"eventType": "a.b", "payload": {"x": "' + b"x" * 10_000_000 + b'"}}'
     reply = call("POST", "/app/acme/msg", body)
@@ -210,6 +211,7 @@ def test_a_message_has_one_timestamp(call: Call) -> None:
     assert made["timestamp"] == call("GET", "/app/acme/msg/timed").json()["timestamp"] == listed["timestamp"]
 
 
+@pytest.mark.slow
 def test_what_is_not_offered_is_said(call: Call) -> None:
     for method, path in (
         ("GET", "/app/acme/endpoint/mine/transformation"),
@@ -250,6 +252,7 @@ def test_what_is_not_offered_is_said(call: Call) -> None:
     assert reply.json()["detail"][0]["loc"] == ["body", "headers", "Svix-Id"]
 
 
+@pytest.mark.slow
 def test_a_tenants_key_sees_its_application_alone(call: Call, server: TestServer) -> None:
     call("POST", "/app", {"name": "Other", "uid": "other"})
     made = server.api.post("/v1/keys", {"name": "acme's", "tenant": "acme", "scopes": ["*"]})
@@ -271,6 +274,7 @@ def test_a_tenants_key_sees_its_application_alone(call: Call, server: TestServer
         assert reply.status_code == 403 and reply.json()["code"] == "insufficient access", path
 
 
+@pytest.mark.slow
 def test_an_application_that_was_deleted_leaves_nothing_to_its_successor(call: Call) -> None:
     call("POST", "/app", {"name": "First", "uid": "again"})
     call("POST", "/app/again/endpoint", {"url": "http://127.0.0.1:9/", "uid": "ep"})
@@ -309,6 +313,7 @@ def test_of_many_at_once_one_gets_a_uid(call: Call) -> None:
     assert made("/app/raced.three/msg", both) == [202, *[409] * 7]
 
 
+@pytest.mark.slow
 def test_what_the_operators_links_do_is_not_an_attempt(call: Call, server: TestServer) -> None:
     call("POST", "/app", {"name": "n", "uid": "linked"})
     link = {"name": "calls", "when": {"event": "linked.*"}, "tenant": "linked", "call": {"post": "http://127.0.0.1:9/"}}
@@ -350,6 +355,7 @@ def test_a_page_may_call_with_the_token_if_the_key_names_its_origin(server: Test
     assert "access-control-allow-origin" not in elsewhere.headers
 
 
+@pytest.mark.slow
 def test_the_document_describes_every_operation(call: Call) -> None:
     found = call("GET", "/openapi.json").json()
     assert found["paths"] == json.loads(json.dumps(document(OPERATIONS)))["paths"]
@@ -358,6 +364,7 @@ def test_the_document_describes_every_operation(call: Call) -> None:
     assert len(TABLE) == 2 * (len(OPERATIONS) + 1)
 
 
+@pytest.mark.slow
 def test_repeated_iterators_end(connect: Connect, call: Call) -> None:
     for ident in range(7):
         call("POST", "/app/acme/msg", {"eventType": "a.b", "payload": {"n": ident}, "channels": ["rare"]})

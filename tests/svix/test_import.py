@@ -151,6 +151,7 @@ def test_ids_and_uids_that_callers_stored_find_the_same_things(
     assert caught.value.status_code == 409
 
 
+@pytest.mark.slow
 def test_a_key_of_too_few_scopes_copies_nothing_and_says_so(
     receiver: Receiver, svix: sdk.Svix, target: TestServer, run: Import
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_key_of_too_few_scopes_copies_nothing_and_says_so(
     assert "endpoints of application skipped: all 2, as the application was not copied" in said["not_copied"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_copied_is_said(target: TestServer) -> None:
     """A server as Svix's own cloud is: header values that it shows, rates of applications, names that we refuse."""
     lists: dict[tuple[str, ...], list[Any]] = {

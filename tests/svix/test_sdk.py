@@ -38,6 +38,7 @@ def refused(status: int, call: Any, *given: Any) -> sdk.HttpError:
     return wrong.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/svix", ""])
 def test_the_flow_of_the_official_kitchen_sink(connect: Connect, path: str) -> None:
     svix = connect(path=path)
@@ -53,6 +54,7 @@ def test_the_flow_of_the_official_kitchen_sink(connect: Connect, path: str) -> N
     refused(404, svix.endpoint.get, app.id, made.id)
 
 
+@pytest.mark.slow
 def test_a_receiver_verifies_unchanged_and_gets_the_payload_alone(svix: sdk.Svix, receiver: Receiver) -> None:
     app = app_of(svix, "receiving", uid="receiving")
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -71,6 +73,7 @@ def test_a_receiver_verifies_unchanged_and_gets_the_payload_alone(svix: sdk.Svix
     assert svix.endpoint.get_secret(app, endpoint.id).key == secret
 
 
+@pytest.mark.slow
 def test_a_rotated_secret_signs_next_to_the_old_one(svix: sdk.Svix, receiver: Receiver) -> None:
     app = app_of(svix, "rotating")
     endpoint = svix.endpoint.create(app, sdk.EndpointIn(url=receiver.url("/rotate"), event_types=["event.ended"]))
@@ -89,6 +92,7 @@ def test_a_rotated_secret_signs_next_to_the_old_one(svix: sdk.Svix, receiver: Re
     assert made.key == svix.endpoint.get_secret(app, endpoint.id).key == f"whsec_{own}"
 
 
+@pytest.mark.slow
 def test_sdks_of_the_first_version_get_the_statuses_that_they_insist_on(server: TestServer, svix: sdk.Svix) -> None:
     """Python's 1.24, for one, raises an exception for another status, although it was done."""
     app = app_of(svix, "first-version")
@@ -110,6 +114,7 @@ def test_sdks_of_the_first_version_get_the_statuses_that_they_insist_on(server: 
     assert statuses("svix-libs/2.5.0/python") == statuses("curl/8.0") == [200, 200]
 
 
+@pytest.mark.slow
 def test_channels_select_messages(svix: sdk.Svix, receiver: Receiver) -> None:
     app = app_of(svix, "channels")
     for path, channels in (("/ch-a", ["a"]), ("/ch-ab", ["a", "b"]), ("/ch-all", None)):
@@ -138,6 +143,7 @@ def test_an_application_is_found_by_id_and_uid(svix: sdk.Svix) -> None:
     assert refused(409, svix.application.create, sdk.ApplicationIn(name="Other", uid="acme.inc")).code == "conflict"
 
 
+@pytest.mark.slow
 def test_an_application_is_got_if_it_exists(svix: sdk.Svix) -> None:
     made = svix.application.get_or_create(sdk.ApplicationIn(name="Beta", uid="beta"))
     assert made.id == made.uid == "beta"
@@ -154,6 +160,7 @@ def test_an_application_is_got_if_it_exists(svix: sdk.Svix) -> None:
     assert svix.application.upsert("beta", sdk.ApplicationIn(name="Beta 4")).id == "beta"
 
 
+@pytest.mark.slow
 def test_lists_go_in_both_directions(svix: sdk.Svix) -> None:
     app = app_of(svix, "lists")
     urls = [f"https://example.com/{number}" for number in range(5)]
@@ -187,6 +194,7 @@ def test_lists_go_in_both_directions(svix: sdk.Svix) -> None:
     assert bare.data[0].payload == {}
 
 
+@pytest.mark.slow
 def test_a_message_makes_its_application_and_its_event_id_is_unique(svix: sdk.Svix, receiver: Receiver) -> None:
     new = sdk.ApplicationIn(name="Made on the way", uid="on-the-way")
     message = sdk.MessageIn(event_type="event.started", payload={"n": 1}, event_id="order_17", application=new)
@@ -221,6 +229,7 @@ def test_a_call_that_is_repeated_does_nothing_twice(server: TestServer) -> None:
     assert [each.status_code for each in sent] == [202, 202] and sent[0].json() == sent[1].json()
 
 
+@pytest.mark.slow
 def test_attempts_are_listed_and_a_message_is_resent(svix: sdk.Svix, receiver: Receiver) -> None:
     app = app_of(svix, "attempts")
     receiver.answer(500, 200, path="/attempts")
@@ -248,6 +257,7 @@ def test_attempts_are_listed_and_a_message_is_resent(svix: sdk.Svix, receiver: R
     refused(409, svix.message_attempt.resend, app, sent.id, later.id)
 
 
+@pytest.mark.slow
 def test_an_endpoint_keeps_everything_it_was_given(svix: sdk.Svix, receiver: Receiver) -> None:
     app = app_of(svix, "whole")
     given = sdk.EndpointIn(
@@ -282,6 +292,7 @@ def test_an_endpoint_keeps_everything_it_was_given(svix: sdk.Svix, receiver: Rec
     svix.endpoint.delete(app, "made.by.put")
 
 
+@pytest.mark.slow
 def test_a_disabled_endpoint_gets_nothing_of_the_meantime(svix: sdk.Svix, receiver: Receiver) -> None:
     app = app_of(svix, "disabled")
     made = svix.endpoint.create(app, sdk.EndpointIn(url=receiver.url("/disabled"), disabled=True))
@@ -293,6 +304,7 @@ def test_a_disabled_endpoint_gets_nothing_of_the_meantime(svix: sdk.Svix, receiv
     assert svix.endpoint.patch(app, made.id, sdk.EndpointPatch(disabled=True)).disabled
 
 
+@pytest.mark.slow
 def test_event_types_are_archived_and_come_back(svix: sdk.Svix) -> None:
     schemas = {"1": {"type": "object", "examples": [{"n": 7}]}}
     made = svix.event_type.create(
@@ -313,6 +325,7 @@ def test_event_types_are_archived_and_come_back(svix: sdk.Svix) -> None:
     refused(404, svix.event_type.get, "user.signup")
 
 
+@pytest.mark.slow
 def test_an_example_is_sent_and_failed_messages_are_recovered(svix: sdk.Svix, receiver: Receiver) -> None:
     schemas = {"1": {"type": "object", "examples": [{"n": 7}]}}
     svix.event_type.create(sdk.EventTypeIn(name="user.example", description="x", schemas=schemas))

@@ -67,6 +67,7 @@ def begun(seeing: Seeing, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begun]:
     found.spans.stop()
 
 
+@pytest.mark.slow
 def test_a_request_has_the_times_of_day(begun: Begun, seeing: Seeing) -> None:
     spans, before = begun.spans, time.time_ns()
     steady = time.perf_counter()
@@ -134,6 +135,7 @@ def test_a_stop_does_not_wait_for_an_exporter_that_hangs(seeing: Seeing) -> None
     assert not is_alive(begun.pid)
 
 
+@pytest.mark.slow
 def test_signals_for_the_whole_service_do_not_end_it_before_the_server(begun: Begun, seeing: Seeing) -> None:
     begun.spans.add(RECORD)
     seeing.wait(lambda span: True)

@@ -46,6 +46,7 @@ def spans_of(collector: Collector, trace: str, count: int) -> list[Seen]:
     return collector.of(trace)
 
 
+@pytest.mark.slow
 def test_publish_route_and_attempt_are_one_trace(server: TestServer, collector: Collector, receiver: Receiver) -> None:
     trace, span, headers = context()
     this = kind()
@@ -66,6 +67,7 @@ def test_publish_route_and_attempt_are_one_trace(server: TestServer, collector: 
     assert collector.resource["service.name"] == "bakery"
 
 
+@pytest.mark.slow
 def test_each_event_of_a_batch_is_part_of_the_trace(
     server: TestServer, collector: Collector, receiver: Receiver
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_trace_survives_a_restart_and_a_replay_is_part_of_it(
     collector.wait(lambda span: span.id in sent, 2)
 
 
+@pytest.mark.slow
 def test_an_edit_of_an_item_and_what_links_make_of_it_are_one_trace(
     server: TestServer, collector: Collector, receiver: Receiver
 ) -> None:
@@ -246,6 +249,7 @@ def test_the_api_does_not_show_traces(server: TestServer, receiver: Receiver) ->
     assert trace not in str(shown.json) and trace not in str(event)
 
 
+@pytest.mark.slow
 def test_an_unsampled_trace_is_sent_on_and_not_recorded(
     server: TestServer, collector: Collector, receiver: Receiver
 ) -> None:
@@ -262,6 +266,7 @@ def test_an_unsampled_trace_is_sent_on_and_not_recorded(
     assert not collector.of(trace)
 
 
+@pytest.mark.slow
 def test_what_no_request_made_begins_a_trace(server: TestServer, collector: Collector, receiver: Receiver) -> None:
     server.api.put("/v1/connections/clock", {"base": receiver.url("/tick"), "private": ["127.0.0.0/8"]})
     server.api.put("/v1/links/tick", {"when": {"every": "1h"}, "call": {"via": "clock", "post": "/", "json": {}}})

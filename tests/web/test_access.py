@@ -96,6 +96,7 @@ def revoked(by: Api, made: dict[str, Any]) -> str | None:
     return None if reply.status == 204 else str(reply.json["detail"])
 
 
+@pytest.mark.slow
 def test_a_key_revokes_only_keys_that_it_could_make_and_itself(api: Api) -> None:
     def key(*scopes: str, **options: Any) -> dict[str, Any]:
         made: dict[str, Any] = api.post("/v1/keys", {"scopes": scopes, **options})
@@ -122,6 +123,7 @@ def test_a_key_revokes_only_keys_that_it_could_make_and_itself(api: Api) -> None
     assert revoked(api, key("*", tenant="acme")) is None
 
 
+@pytest.mark.slow
 def test_a_tenant_s_key_revokes_no_key_that_reaches_beyond_the_tenant(api: Api) -> None:
     api.put("/v1/collections/notes", NOTES)
     made = api.post("/v1/keys", {"scopes": ["keys:write", "items:read", "items:write"], "tenant": "acme"})
@@ -164,6 +166,7 @@ def still(tmp_path: Path, clock: FakeClock) -> object:
         yield server
 
 
+@pytest.mark.slow
 def test_a_call_limit_holds_per_window_and_over_a_restart(still: TestServer, clock: FakeClock) -> None:
     limits = [{"calls": 2, "seconds": 1}, {"calls": 3, "seconds": 86_400}]
     key = still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": limits})["key"]
@@ -187,6 +190,7 @@ def test_a_call_limit_holds_per_window_and_over_a_restart(still: TestServer, clo
     assert still.api.with_key(key).call("GET", "/v1/events").status == 200
 
 
+@pytest.mark.slow
 def test_a_refusal_tells_what_is_left_too(still: TestServer) -> None:
     limits = [{"calls": 5, "seconds": 60}]
     caller = still.api.with_key(still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": limits})["key"])
@@ -198,6 +202,7 @@ def test_a_refusal_tells_what_is_left_too(still: TestServer) -> None:
     assert "ratelimit" not in caller.call("GET", "/v1/keys").headers
 
 
+@pytest.mark.slow
 def test_counts_are_kept_while_running_too(still: TestServer) -> None:
     key = still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": [{"calls": 9, "seconds": 3_600}]})
     still.api.with_key(key["key"]).call("GET", "/v1/events")
@@ -207,6 +212,7 @@ def test_counts_are_kept_while_running_too(still: TestServer) -> None:
     assert [(row[0], row[1], row[3]) for row in rows] == [(key["id"], 3_600, 1)]
 
 
+@pytest.mark.slow
 def test_a_key_expires(still: TestServer, clock: FakeClock) -> None:
     from tidings.model import moment
 
@@ -222,6 +228,7 @@ def test_a_key_expires(still: TestServer, clock: FakeClock) -> None:
     assert reply.status == 401 and reply.json["code"] == "key_expired"
 
 
+@pytest.mark.slow
 def test_guessing_is_slowed_and_other_callers_are_not(still: TestServer, clock: FakeClock) -> None:
     def guess(number: int, **headers: str) -> int:
         return still.api.with_key(f"tdk_{number}").call("GET", "/v1/events", headers=headers).status
@@ -235,6 +242,7 @@ def test_guessing_is_slowed_and_other_callers_are_not(still: TestServer, clock: 
     assert guess(23) == 401
 
 
+@pytest.mark.slow
 def test_an_address_that_calls_too_often_is_refused_before_its_key_is_checked(tmp_path: Path) -> None:
     clock = FakeClock()
     with TestServer(tmp_path / "address", clock=clock, max_calls_per_address=5) as server:
@@ -266,6 +274,7 @@ def test_addresses_are_counted_by_their_network(client: str, counted: str) -> No
     assert address_of(client) == counted
 
 
+@pytest.mark.slow
 def test_a_limited_key_cannot_make_keys_that_call_more_often(still: TestServer, clock: FakeClock) -> None:
     scopes = ["events:read", "keys:write"]
     limits = [{"calls": 5, "seconds": 60}]
@@ -286,6 +295,7 @@ def test_a_limited_key_cannot_make_keys_that_call_more_often(still: TestServer, 
     assert grandchild.call("GET", "/v1/events").status == 200
 
 
+@pytest.mark.slow
 def test_metrics_are_the_whole_server_s(still: TestServer) -> None:
     key = still.api.post("/v1/keys", {"scopes": ["metrics:read"], "tenant": "acme"})["key"]
     for path in ("/metrics", "/v1/shares", "/v1/health"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.web.test_endpoints import key_of
 from tidings.control.upkeep.retention import Retention
 from tidings.model.moment import DAY
@@ -93,6 +95,7 @@ def test_whose_acts_are_listed(api: Api) -> None:
     assert own.call("GET", "/v1/acts").status in (403, 404)
 
 
+@pytest.mark.slow
 def test_old_acts_are_dropped(server: TestServer, api: Api) -> None:
     assert server.server is not None
     writer, clock = server.server.writer, server.server.clock

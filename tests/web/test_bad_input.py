@@ -109,6 +109,7 @@ def test_wrong_values_are_422_with_every_location(server: TestServer, name: str)
     assert sorted(problem(send(server.url, post(body)), 422, "invalid").places) == pointers
 
 
+@pytest.mark.slow
 def test_a_batch_is_stored_whole_or_not_at_all(server: TestServer) -> None:
     body = b'{"events":[' + event() + b',{"type":"no spaces","data":{}},' + event(b"[]") + b"]}"
     said = problem(send(server.url, post(body, "/v1/events:batch")), 422)
@@ -142,6 +143,7 @@ def test_too_large_is_413_before_it_is_read(server: TestServer) -> None:
     assert said.closed
 
 
+@pytest.mark.slow
 def test_too_large_in_chunks_is_cut_off_while_reading(server: TestServer) -> None:
     head = b"POST /v1/events HTTP/1.1\r\n" + HOST + KEY_LINE + JSON + b"Transfer-Encoding: chunked\r\n\r\n"
     chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"

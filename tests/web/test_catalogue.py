@@ -12,6 +12,7 @@ from tidings.model.event import EventType
 from tidings.testing import Api, TestServer
 
 
+@pytest.mark.slow
 def test_an_event_type_from_birth_to_death(api: Api) -> None:
     made = api.call("POST", "/v1/event-types", {"name": "life.begins", "description": "One."})
     assert made.status == 201 and made.headers["location"] == "/v1/event-types/life.begins"
@@ -102,6 +103,7 @@ def doubling(levels: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/a0", "$defs": {**steps, f"a{levels}": {"type": "object"}}}
 
 
+@pytest.mark.slow
 def test_a_schema_that_asks_too_often_is_refused_with_its_place(api: Api) -> None:
     reply = api.call("POST", "/v1/event-types", {"name": "costly.one", "schema": doubling(27)})
     assert reply.status == 422
@@ -113,6 +115,7 @@ def test_a_schema_that_asks_too_often_is_refused_with_its_place(api: Api) -> Non
     assert reply.json["errors"][0]["pointer"].startswith("/fields/x/schema/$defs/")
 
 
+@pytest.mark.slow
 def test_a_schema_from_before_its_cost_was_bounded_refuses_what_it_cannot_check(api: Api, server: TestServer) -> None:
     assert server.server is not None
     catalog, writer = server.server.parts.catalog, server.server.writer

@@ -104,6 +104,7 @@ def test_items_and_declarations_change_at_once(jobs: Api, server: TestServer) ->
     until(lambda: jobs.get("/v1/collections/jobs")["indexes"] == "ready", "the indexes are made")
 
 
+@pytest.mark.slow
 def test_items_are_read_after_a_field_has_become_of_another_type(jobs: Api) -> None:
     fields = {"day": "date", "n": "integer"}
     jobs.post("/v1/collections", {"name": "work", "fields": fields})

@@ -57,6 +57,7 @@ def places(reply: Any) -> list[tuple[str | None, str]]:
     return [(place.get("pointer") or place.get("parameter"), place["code"]) for place in reply.json["errors"]]
 
 
+@pytest.mark.slow
 def test_a_collection_from_birth_to_death(clean: Api) -> None:
     made = clean.call("POST", "/v1/collections", {"name": "tasks", **TASKS})
     assert made.status == 201 and made.headers["location"] == "/v1/collections/tasks", made.json
@@ -84,6 +85,7 @@ def test_a_collection_from_birth_to_death(clean: Api) -> None:
     assert clean.call("PATCH", "/v1/collections/tasks", {}).status == 404
 
 
+@pytest.mark.slow
 def test_put_creates_or_replaces(clean: Api) -> None:
     path = "/v1/collections/tasks"
     assert clean.call("PUT", path, TASKS, headers={"If-Match": '"1"'}).status == 412
@@ -115,6 +117,7 @@ def test_mistakes_are_reported_one_by_one(clean: Api) -> None:
     assert clean.pages("/v1/collections") == []
 
 
+@pytest.mark.slow
 def test_a_loss_of_values_is_refused_unless_confirmed(clean: Api, server: TestServer) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     put_items(server, "tasks", 3, title="t", note="n")
@@ -132,6 +135,7 @@ def test_a_loss_of_values_is_refused_unless_confirmed(clean: Api, server: TestSe
     assert clean.call("DELETE", "/v1/collections/tasks", drop_values="true").status == 204
 
 
+@pytest.mark.slow
 def test_renames_keep_items_and_references_follow(clean: Api, server: TestServer) -> None:
     clean.post("/v1/collections", {"name": "people", "fields": {"name": "string"}})
     clean.post("/v1/collections", {"name": "tasks", "fields": {"owner": {"type": "reference", "to": "people"}}})
@@ -149,6 +153,7 @@ def test_renames_keep_items_and_references_follow(clean: Api, server: TestServer
     assert clean.call("PUT", "/v1/collections/persons", body).headers["etag"] == renamed.headers["etag"]
 
 
+@pytest.mark.slow
 def test_permits_of_keys_follow(clean: Api) -> None:
     clean.post("/v1/collections", {"name": "people", "fields": {"name": "string", "pay": "integer"}})
     clean.post("/v1/items/people", {"name": "Ann", "pay": 3})
@@ -167,6 +172,7 @@ def test_permits_of_keys_follow(clean: Api) -> None:
     assert key.call("GET", "/v1/items/persons").status == 404
 
 
+@pytest.mark.slow
 def test_a_declaration_that_items_violate_is_refused_with_examples(clean: Api, server: TestServer) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     put_items(server, "tasks", 4, title="a long one")
@@ -192,6 +198,7 @@ def test_a_plan_of_links_is_not_named_without_links(clean: Api) -> None:
     assert clean.pages("/v1/collections") == []
 
 
+@pytest.mark.slow
 def test_a_plan_is_shown_and_then_applied_as_it_was_shown(clean: Api, server: TestServer) -> None:
     body: dict[str, Any] = {"collections": {"tasks": TASKS, "people": {}}}
     plan = clean.post("/v1/collections:plan", body)
@@ -228,6 +235,7 @@ def test_one_wrong_declaration_stops_all(clean: Api) -> None:
     clean.delete("/v1/event-types/b.created")
 
 
+@pytest.mark.slow
 def test_the_same_key_makes_it_once(clean: Api) -> None:
     headers = {"Idempotency-Key": "declare-once"}
     first = clean.call("POST", "/v1/collections", {"name": "tasks", **TASKS}, headers=headers)
@@ -265,6 +273,7 @@ def test_changes_are_event_types(clean: Api) -> None:
     assert clean.publish("tasks.completed")
 
 
+@pytest.mark.slow
 def test_tenants_can_read_collections_but_not_change_them(clean: Api) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     key = clean.post("/v1/keys", {"scopes": ["collections:read", "collections:write"], "tenant": "acme"})["key"]
@@ -281,6 +290,7 @@ def test_tenants_can_read_collections_but_not_change_them(clean: Api) -> None:
         assert tenant.call(method, path, body).status == 403, (method, path)
 
 
+@pytest.mark.slow
 def test_declarations_and_tables_outlive_a_restart(clean: Api, server: TestServer) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     put_items(server, "tasks", 1, title="t")
@@ -290,6 +300,7 @@ def test_declarations_and_tables_outlive_a_restart(clean: Api, server: TestServe
     assert server.api.call("DELETE", "/v1/collections/tasks").json["code"] == "would_lose"
 
 
+@pytest.mark.slow
 def test_the_same_declaration_sent_twice_at_once_is_carried_out_once(clean: Api) -> None:
     body = {"collections": {"tasks": {"fields": FIELDS}}}
     with ThreadPoolExecutor(2) as threads:

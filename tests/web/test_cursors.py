@@ -74,6 +74,7 @@ def test_a_changed_cursor_opens_nothing() -> None:
             raw[at] ^= 1
 
 
+@pytest.mark.slow
 def test_a_tenant_reads_no_number_in_any_cursor(server: TestServer) -> None:
     mine, other = tenant_key(server.api, "a"), tenant_key(server.api, "b")
     scopes = ["events:read", "events:write", "endpoints:read", "endpoints:write", "deliveries:read"]
@@ -105,6 +106,7 @@ def test_a_tenant_reads_no_number_in_any_cursor(server: TestServer) -> None:
     assert len({mine.get("/v1/events", after="end")["next_cursor"] for _ in range(5)}) == 5, "nor that nothing happened"
 
 
+@pytest.mark.slow
 def test_another_tenants_cursor_is_refused(server: TestServer) -> None:
     mine, other = tenant_key(server.api, "a"), tenant_key(server.api, "b")
     mine.publish("step")
@@ -115,6 +117,7 @@ def test_another_tenants_cursor_is_refused(server: TestServer) -> None:
     assert other.call("GET", "/v1/events/stream", after=cursor).status == 422
 
 
+@pytest.mark.slow
 def test_a_cursor_of_one_list_is_refused_in_another(server: TestServer) -> None:
     for n in range(3):
         server.api.publish("step", {"n": n})
@@ -129,6 +132,7 @@ def test_a_cursor_of_one_list_is_refused_in_another(server: TestServer) -> None:
     assert "as `after`" in server.api.call("GET", "/v1/deliveries", cursor=fed).json["detail"]
 
 
+@pytest.mark.slow
 def test_cursors_hold_over_a_restart(server: TestServer) -> None:
     for n in range(4):
         server.api.publish("step", {"n": n})
@@ -139,6 +143,7 @@ def test_cursors_hold_over_a_restart(server: TestServer) -> None:
     assert [each["data"]["n"] for each in server.api.get("/v1/events", after=fed)["data"]] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_cursors_from_before_an_upgrade_still_work(server: TestServer) -> None:
     for n in range(4):
         server.api.publish("step", {"n": n})
@@ -161,6 +166,7 @@ def test_cursors_from_before_an_upgrade_still_work(server: TestServer) -> None:
     assert len(said) == 1, "what came after the upgrade cannot be counted by guessing"
 
 
+@pytest.mark.slow
 def test_the_stream_resumes_by_its_sealed_ids(server: TestServer) -> None:
     import http.client
 

@@ -56,6 +56,7 @@ def test_a_dead_delivery_can_be_retried(api: Api, receiver: Receiver) -> None:
     assert {got.id for got in receiver.wait_for(2, path="/dead")} == {event}
 
 
+@pytest.mark.slow
 def test_a_waiting_delivery_can_be_retried_or_cancelled(api: Api, receiver: Receiver) -> None:
     receiver.answer(500, path="/later")
     endpoint, _ = api.register(receiver.url("/later"), events=["later.*"], retry_delays_seconds=[0, 3600, 3600])
@@ -87,6 +88,7 @@ def test_nothing_is_tried_again_while_the_endpoint_is_paused(api: Api, receiver:
     assert reply.status == 409 and "Resume" in reply.json["detail"]
 
 
+@pytest.mark.slow
 def test_lists_are_filtered_and_paged(api: Api, receiver: Receiver) -> None:
     endpoint, _ = api.register(receiver.url("/many"), events=["many.*"])
     events = [api.publish("many.a") for _ in range(12)]
@@ -107,6 +109,7 @@ def test_lists_are_filtered_and_paged(api: Api, receiver: Receiver) -> None:
         assert api.call("GET", "/v1/deliveries", **query).status == 422
 
 
+@pytest.mark.slow
 def test_a_tenant_sees_only_its_own(api: Api, receiver: Receiver) -> None:
     ours, theirs = key_of(api, "d-ours"), key_of(api, "d-theirs")
     endpoint: str = ours.post("/v1/endpoints", {"url": receiver.url("/tenant")})["id"]
@@ -126,6 +129,7 @@ def test_unknown_deliveries_are_not_found(api: Api, name: str) -> None:
     assert api.call("POST", f"/v1/deliveries/{name}:cancel").status == 404
 
 
+@pytest.mark.slow
 def test_they_are_listed_by_type_outcome_and_status(api: Api, receiver: Receiver) -> None:
     for path, status in (("/is422", 422), ("/is500", 500), ("/is302", 302)):
         receiver.answer(status, path=path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def test_a_malformed_id_is_refused() -> None:
         assert all(not IDS.means(text, number, NOW) for number in IDS.numbers(text))
 
 
+@pytest.mark.slow
 def test_ids_from_before_an_upgrade_still_work_and_no_others(tmp_path: Path) -> None:
     with Receiver() as receiver, TestServer(tmp_path) as server:
         server.api.register(receiver.url("/"))

@@ -22,6 +22,7 @@ def operations(found: dict[str, dict[str, dict[str, dict[str, str]]]]) -> set[st
     return {operation["operationId"] for methods in found["paths"].values() for operation in methods.values()}
 
 
+@pytest.mark.slow
 def test_the_document_is_valid_and_whole_for_the_operator(api: Api) -> None:
     api.post("/v1/event-types", {"name": "doc.made", "schema": {"type": "object"}, "example": {"id": 1}})
     whole = api.get("/v1/openapi.json")
@@ -32,6 +33,7 @@ def test_the_document_is_valid_and_whole_for_the_operator(api: Api) -> None:
     assert whole["components"]["pathItems"]["webhook.doc.made"]["post"]["requestBody"]
 
 
+@pytest.mark.slow
 def test_the_document_names_only_what_the_key_may_do(api: Api) -> None:
     weak = api.with_key(api.post("/v1/keys", {"scopes": ["events:write"]})["key"])
     whole = weak.get("/v1/openapi.json")
@@ -45,6 +47,7 @@ def test_the_document_names_only_what_the_key_may_do(api: Api) -> None:
     assert api.with_key("tdk_wrong").call("GET", "/v1/openapi.json").status == 401
 
 
+@pytest.mark.slow
 def test_the_document_is_as_narrow_as_the_key(api: Api) -> None:
     scopes = ["keys:write", "events:write", "endpoints:write"]
     narrow = api.with_key(api.post("/v1/keys", {"scopes": scopes, "tenant": "acme"})["key"])
@@ -54,6 +57,7 @@ def test_the_document_is_as_narrow_as_the_key(api: Api) -> None:
         assert schemas[name]["properties"]["tenant"]["enum"] == ["acme", None], name
 
 
+@pytest.mark.slow
 def test_a_tenants_key_is_shown_nothing_that_belongs_to_the_whole_server(api: Api) -> None:
     tenant = api.with_key(api.post("/v1/keys", {"scopes": list(SCOPES), "tenant": "acme"})["key"])
     shown, wrong = operations(tenant.get("/v1/openapi.json")), []

@@ -138,6 +138,7 @@ def test_revisions(api: Api) -> None:
     assert api.call("PATCH", path, {"rate": 3}, {"If-Match": '"1", "2"'}).status == 200
 
 
+@pytest.mark.slow
 def test_pages(api: Api) -> None:
     made = [create(api, tenant="pages")["id"] for _ in range(7)]
     listed = api.pages("/v1/endpoints", tenant="pages", limit=3)
@@ -202,6 +203,7 @@ def test_both_secrets_sign_during_the_overlap(api: Api, receiver: Receiver) -> N
     assert api.call("POST", path, {"overlap_seconds": 604_801}).status == 422
 
 
+@pytest.mark.slow
 def test_paused_keeps_and_resume_sends(api: Api, receiver: Receiver) -> None:
     made = create(api, receiver.url("/paused"), events=["pause.*"])
     path = f"/v1/endpoints/{made['id']}"
@@ -215,6 +217,7 @@ def test_paused_keeps_and_resume_sends(api: Api, receiver: Receiver) -> None:
     assert {got.id for got in receiver.wait_for(5, path="/paused")} == set(events)
 
 
+@pytest.mark.slow
 def test_resume_can_cancel_what_was_missed(api: Api, receiver: Receiver) -> None:
     made = create(api, receiver.url("/missed"), events=["missed.*"])
     path = f"/v1/endpoints/{made['id']}"
@@ -230,6 +233,7 @@ def test_resume_can_cancel_what_was_missed(api: Api, receiver: Receiver) -> None
     assert api.call("POST", path + ":resume", {"missed": "perhaps"}).status == 422
 
 
+@pytest.mark.slow
 def test_delete(api: Api) -> None:
     made = create(api, events=["deleted.*"])
     path = f"/v1/endpoints/{made['id']}"
@@ -269,6 +273,7 @@ def test_an_endpoint_with_a_filter_and_fields_from_before_their_rules_can_be_edi
     api.delete(f"/v1/endpoints/{endpoint}")
 
 
+@pytest.mark.slow
 def test_an_endpoint_is_tried_before_it_is_registered(server: TestServer, api: Api) -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     with Receiver() as receiver:

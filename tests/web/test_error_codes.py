@@ -135,6 +135,7 @@ def codes_of_places() -> set[str]:
     return {word for word in words if re.fullmatch("[a-z]+(_[a-z0-9]+)*", word)}
 
 
+@pytest.mark.slow
 def test_every_code_of_a_wrong_place_is_in_the_reference() -> None:
     found = codes_of_places()
     assert {"unknown_field", "not_exact", "reserved_name", "nul_character", "refused_address"} <= found

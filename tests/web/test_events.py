@@ -29,6 +29,7 @@ def _events(server: TestServer) -> None:
         )
 
 
+@pytest.mark.slow
 def test_newest_first_and_page_by_page(api: Api) -> None:
     every = [f"s{number}" for number in range(30)]
     first = api.get("/v1/events", limit=7, type__in="kind.0,kind.1,kind.2")
@@ -88,6 +89,7 @@ def test_a_key_of_a_tenant_reads_its_own_alone(api: Api) -> None:
     assert theirs.call("GET", f"/v1/events/{foreign}", tenant="zen").status == 404
 
 
+@pytest.mark.slow
 def test_an_event_says_where_it_went_and_why_not_elsewhere(api: Api) -> None:
     with Receiver() as receiver:
         taken = api.register(receiver.url("/a"), events=["why.*"], tenant="why")[0]
@@ -118,6 +120,7 @@ def test_an_event_says_where_it_went_and_why_not_elsewhere(api: Api) -> None:
             api.delete(f"/v1/endpoints/{endpoint}")
 
 
+@pytest.mark.slow
 def test_an_event_says_that_it_was_sent_without_a_filter_that_was_cut_off(api: Api) -> None:
     with Receiver() as receiver:
         slow = api.register(receiver.url("/a"), filter={"data": {"a": {"$in": ["y"]}}}, tenant="cut")[0]
@@ -140,6 +143,7 @@ def test_an_event_says_that_it_was_sent_without_a_filter_that_was_cut_off(api: A
 # --- the feed ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_feed_continues_where_it_was(api: Api) -> None:
     cursor = api.get("/v1/events", after="end")["next_cursor"]
     assert api.get("/v1/events", after=cursor)["data"] == []
@@ -173,6 +177,7 @@ def test_a_long_poll_ends_with_its_time(api: Api) -> None:
     assert api.get("/v1/events", after=cursor, wait=1)["data"] == []
 
 
+@pytest.mark.slow
 def test_a_cursor_before_what_is_kept_is_410(tmp_path: Any) -> None:
     with TestServer(tmp_path / "old") as server:
         cursor = server.api.get("/v1/events", after="end")["next_cursor"]
@@ -220,6 +225,7 @@ class Reader:
         self._sock.close()
 
 
+@pytest.mark.slow
 def test_the_stream_follows_and_resumes(server: TestServer, api: Api) -> None:
     reader = Reader(server, "/v1/events/stream?type__in=stream.a,stream.b")
     assert b"text/event-stream" in reader.head and b"no-store" in reader.head
@@ -239,6 +245,7 @@ def test_the_stream_follows_and_resumes(server: TestServer, api: Api) -> None:
     resumed.close()
 
 
+@pytest.mark.slow
 def test_streams_end_when_their_key_or_the_server_does(tmp_path: Any) -> None:
     with TestServer(tmp_path / "ends") as server:
         reader = Reader(server, "/v1/events/stream")

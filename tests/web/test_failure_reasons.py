@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.web.test_endpoints import key_of
 from tidings.rules.deliver.reasons import folded, of_all
 from tidings.testing import Api, Receiver, until
@@ -30,6 +32,7 @@ def test_a_group_says_its_numbers_if_all_have_the_same() -> None:
     assert of_all([None], None) is None
 
 
+@pytest.mark.slow
 def test_failures_are_grouped_by_reason_with_an_example(api: Api) -> None:
     for tenant in ("anna", "bert"):
         api.post("/v1/tenants", {"id": tenant})
@@ -69,6 +72,7 @@ def test_failures_are_grouped_by_reason_with_an_example(api: Api) -> None:
     assert lost["reason"].startswith("The endpoint answered 422.")
 
 
+@pytest.mark.slow
 def test_an_event_says_until_when_each_delivery_waits_and_who_was_created_later(api: Api) -> None:
     with Receiver() as receiver:
         receiver.answer(500, path="/waits")

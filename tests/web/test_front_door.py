@@ -118,6 +118,7 @@ def test_what_is_not_http_is_refused_below_us_without_a_body(server: TestServer,
 # --- the public URL ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_public_url_is_used_wherever_the_server_names_itself(open_server: TestServer) -> None:
     api = open_server.api
     made = [api.call("POST", "/v1/tenants", {"id": f"door{n}", "name": "x"}) for n in range(3)]
@@ -132,6 +133,7 @@ def test_a_proxy_that_keeps_the_prefix_is_reported(open_server: TestServer) -> N
     assert found.status == 404 and "the proxy in front of the server must strip it" in found.json["detail"]
 
 
+@pytest.mark.slow
 def test_without_a_public_url_paths_are_answered(server: TestServer, api: Api) -> None:
     made = api.call("POST", "/v1/tenants", {"id": "door-plain", "name": "x"})
     assert made.headers["location"] == "/v1/tenants/door-plain"
@@ -141,6 +143,7 @@ def test_without_a_public_url_paths_are_answered(server: TestServer, api: Api) -
 # --- proxies ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_callers_behind_a_trusted_proxy_are_counted_each_for_themselves(open_server: TestServer) -> None:
     def ask(hops: str) -> int:
         return send(open_server.url, f"GET /healthz HTTP/1.1\r\nHost: x\r\n{hops}\r\n".encode()).status
@@ -153,6 +156,7 @@ def test_callers_behind_a_trusted_proxy_are_counted_each_for_themselves(open_ser
     assert ask('Forwarded: for="203.0.113.1:999"\r\n') == 429
 
 
+@pytest.mark.slow
 def test_without_trusted_proxies_the_headers_say_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
     with TestServer(tmp_path_factory.mktemp("none"), clock=FakeClock(), max_calls_per_address=3) as server:
         for number in range(4):
@@ -193,6 +197,7 @@ def test_a_page_of_an_allowed_origin_may_read_every_answer(open_server: TestServ
         assert "access-control-allow-credentials" not in found.headers
 
 
+@pytest.mark.slow
 def test_the_address_limit_and_streams_carry_it_too(open_server: TestServer) -> None:
     head = f"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\nOrigin: {PAGE}\r\n\r\n".encode()
     found = [send(open_server.url, head) for _ in range(41)][-1]
@@ -250,12 +255,14 @@ def test_a_key_with_a_wrong_origin_is_refused(api: Api) -> None:
     assert (wrong.status, wrong.json["errors"][0]["pointer"]) == (422, "/cors_origins/1")
 
 
+@pytest.mark.slow
 def test_all_origins_may_be_allowed_on_purpose(tmp_path_factory: pytest.TempPathFactory) -> None:
     with TestServer(tmp_path_factory.mktemp("all"), cors_origins="*") as server:
         found = send(server.url, get("/v1/events", b"Origin: https://anything.example\r\n"))
         assert found.headers["access-control-allow-origin"] == "*" and "vary" not in found.headers
 
 
+@pytest.mark.slow
 def test_cors_is_off_by_default(tmp_path_factory: pytest.TempPathFactory) -> None:
     with TestServer(tmp_path_factory.mktemp("off")) as server:
         found = send(server.url, get("/v1/events", f"Origin: {PAGE}\r\n".encode()))
@@ -310,6 +317,7 @@ def test_a_ticket_opens_a_stream_with_the_rights_and_parameters_it_was_made_with
     again.close()
 
 
+@pytest.mark.slow
 def test_a_ticket_ends_after_a_minute_and_with_its_key(tmp_path_factory: pytest.TempPathFactory) -> None:
     clock = FakeClock()
     with TestServer(tmp_path_factory.mktemp("tickets"), clock=clock) as server:
@@ -328,6 +336,7 @@ def test_a_ticket_ends_after_a_minute_and_with_its_key(tmp_path_factory: pytest.
         assert reader.frame() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_ticket_lives_a_minute_whatever_the_clock_is_set_to(
     tmp_path_factory: pytest.TempPathFactory, hours: int
@@ -347,6 +356,7 @@ def test_a_ticket_lives_a_minute_whatever_the_clock_is_set_to(
         assert refusal(server, ticket) == (401, "ticket_not_valid")
 
 
+@pytest.mark.slow
 def test_a_ticket_ends_with_the_time_of_day_at_which_its_key_expires(tmp_path_factory: pytest.TempPathFactory) -> None:
     clock = FakeClock()
     with TestServer(tmp_path_factory.mktemp("tickets"), clock=clock) as server:

@@ -166,6 +166,7 @@ def queries(draw: st.DrawFn, operation: Operation) -> str:
     return urlencode(pairs, errors="surrogatepass")
 
 
+@pytest.mark.slow
 @fuzz
 @given(data=st.data())
 def test_any_body(server: TestServer, ids: dict[str, str], data: st.DataObject) -> None:
@@ -176,6 +177,7 @@ def test_any_body(server: TestServer, ids: dict[str, str], data: st.DataObject) 
     check(send(server.url, raw(operation.method, target, data.draw(bodies(operation, ids)))))
 
 
+@pytest.mark.slow
 @fuzz
 @given(data=st.data())
 def test_any_query(server: TestServer, ids: dict[str, str], data: st.DataObject) -> None:
@@ -189,6 +191,7 @@ def test_any_query(server: TestServer, ids: dict[str, str], data: st.DataObject)
             check(send(server.url, raw("GET", f"{operation.path}?{query}&cursor={cursor}")))
 
 
+@pytest.mark.slow
 @fuzz
 @given(data=st.data(), query=st.binary(max_size=40))
 def test_any_bytes_as_a_query(server: TestServer, data: st.DataObject, query: bytes) -> None:
@@ -202,6 +205,7 @@ def test_any_bytes_as_a_query(server: TestServer, data: st.DataObject, query: by
     )
 
 
+@pytest.mark.slow
 @fuzz
 @given(
     method=st.sampled_from(
@@ -244,6 +248,7 @@ NAMES = st.one_of(
 FRAMING = ("content-length", "transfer-encoding", "connection", "expect", "upgrade", "host", "authorization")
 
 
+@pytest.mark.slow
 @fuzz
 @given(
     data=st.data(),

@@ -72,6 +72,7 @@ def test_all_changing_operations_are_covered() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITES)
 def test_what_get_returned_is_accepted_back(api: Api, paths: dict[str, str], name: str) -> None:
     method, own = WRITES[name]
@@ -100,6 +101,7 @@ def test_a_new_resource_has_no_read_only_members_yet(api: Api) -> None:
         assert api.call("PUT", path, {"name": name}).status == 201
 
 
+@pytest.mark.slow
 def test_a_masked_header_keeps_its_value(api: Api, paths: dict[str, str]) -> None:
     known = api.get(paths["endpoint"])
     assert known["headers"] == {"X-Secret": "***"}

@@ -136,6 +136,7 @@ def test_a_single_thing_answers_only_the_fields_that_are_asked_for(api: Api, ope
     assert reply.status == 422 and name in reply.json["errors"][0]["detail"]
 
 
+@pytest.mark.slow
 def test_fields_below_data_are_answered_as_they_were_sent(server: TestServer, api: Api) -> None:
     data = b'{"price":1.50,"deep":{"er":[{"a":1,"b":2},{"b":3}]},"big":9007199254740993,"a b":1}'
     api.call("POST", "/v1/events", b'{"type":"fields.a","id":"fields:1","data":' + data + b"}")
@@ -226,6 +227,7 @@ def test_a_count_of_events_counts_what_is_listed(api: Api, query: dict[str, str]
     assert api.get("/v1/events", count="true", **query)["count"] == len(api.pages("/v1/events", **query))
 
 
+@pytest.mark.slow
 def test_a_count_of_deliveries_counts_what_is_listed(api: Api) -> None:
     whole = api.pages("/v1/deliveries")
     first = whole[0]

@@ -58,6 +58,7 @@ def failed(still: TestServer) -> int:
     return max((each.fails for each in still.server.deliver.snapshot().values()), default=0)
 
 
+@pytest.mark.slow
 def test_all_is_well(still: TestServer) -> None:
     with Receiver() as receiver:
         still.api.register(receiver.url("/well"), events=["well.*"])
@@ -72,6 +73,7 @@ def test_all_is_well(still: TestServer) -> None:
     assert report["stages"]["deliver_alive"] and report["stages"]["unrouted_events"] == 0
 
 
+@pytest.mark.slow
 def test_a_failing_endpoint_says_since_when_for_whom_why_and_what_to_do(still: TestServer, clock: FakeClock) -> None:
     api = still.api
     api.post("/v1/tenants", {"id": "acme"})
@@ -98,6 +100,7 @@ def test_a_failing_endpoint_says_since_when_for_whom_why_and_what_to_do(still: T
     assert api.get(f"/v1/deliveries/{report['oldest_waiting']['delivery_id']}")["endpoint_id"] == endpoint
 
 
+@pytest.mark.slow
 def test_a_link_that_seldom_acts_and_fails_needs_somebody_after_minutes_and_not_days(
     still: TestServer, clock: FakeClock
 ) -> None:
@@ -126,6 +129,7 @@ def test_a_link_that_seldom_acts_and_fails_needs_somebody_after_minutes_and_not_
         until(lambda: health(api)["state"] == "ok", "it is over")
 
 
+@pytest.mark.slow
 def test_a_link_whose_event_is_refused_for_an_hour_needs_somebody(still: TestServer, clock: FakeClock) -> None:
     """A wrong key, which some services answer with 200: it says nothing about the service, so nothing else would."""
     api = still.api
@@ -144,6 +148,7 @@ def test_a_link_whose_event_is_refused_for_an_hour_needs_somebody(still: TestSer
     assert found["advice"] == "It is retried. See: tidings links runs chat"
 
 
+@pytest.mark.slow
 def test_a_disabled_endpoint_needs_somebody_while_something_waits_for_it(still: TestServer) -> None:
     api = still.api
     with Receiver() as receiver:
@@ -163,6 +168,7 @@ def test_a_disabled_endpoint_needs_somebody_while_something_waits_for_it(still: 
     until(lambda: health(api)["state"] == "ok", "what is deleted needs nobody")
 
 
+@pytest.mark.slow
 def test_what_somebody_paused_needs_nobody(still: TestServer, clock: FakeClock) -> None:
     api = still.api
     endpoint, _ = api.register("http://127.0.0.1:9/", events=["rest.*"])
@@ -174,6 +180,7 @@ def test_what_somebody_paused_needs_nobody(still: TestServer, clock: FakeClock) 
     assert report["sentence"] == "All is well: nothing is waiting. 1 endpoint is paused."
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_behind(still: TestServer, clock: FakeClock) -> None:
     api = still.api
     with Receiver() as receiver:
@@ -188,6 +195,7 @@ def test_an_endpoint_that_is_behind(still: TestServer, clock: FakeClock) -> None
     assert found["reason"] == "The rate is limited to 0.001 requests a second."
 
 
+@pytest.mark.slow
 def test_a_timer_whose_last_run_failed(still: TestServer, clock: FakeClock) -> None:
     api = still.api
     edit = {"collection": "nowhere", "create": True, "data": {"day": "{{ data.due }}"}}
@@ -200,6 +208,7 @@ def test_a_timer_whose_last_run_failed(still: TestServer, clock: FakeClock) -> N
     assert found["advice"].endswith("tidings links run nightly")
 
 
+@pytest.mark.slow
 def test_what_ended_dead_in_the_last_hour(still: TestServer, clock: FakeClock) -> None:
     api = still.api
     with Receiver() as receiver:
@@ -215,6 +224,7 @@ def test_what_ended_dead_in_the_last_hour(still: TestServer, clock: FakeClock) -
     assert (health(api)["state"], health(api)["dead_last_hour"]) == ("ok", 0)
 
 
+@pytest.mark.slow
 def test_a_hook_that_refuses_everything(still: TestServer) -> None:
     api = still.api
     body = {"path": "shop", "scheme": "github", "secrets": ["a-secret-of-the-shop"]}
@@ -227,6 +237,7 @@ def test_a_hook_that_refuses_everything(still: TestServer) -> None:
     assert (refused["hook_id"], refused["form_id"], refused["count"], refused["is_more"]) == (hook, None, 1, False)
 
 
+@pytest.mark.slow
 def test_it_answers_without_a_store(still: TestServer) -> None:
     server = still.server
     assert server is not None
@@ -301,6 +312,7 @@ def test_every_look_up_of_a_report_uses_an_index(server: TestServer) -> None:
     assert len(asked) >= 15
 
 
+@pytest.mark.slow
 def test_many_that_cannot_be_reached_are_our_own_trouble(still: TestServer, clock: FakeClock) -> None:
     api = still.api
     for number in range(links.UNREACHABLE_LEAST):
@@ -318,6 +330,7 @@ def test_many_that_cannot_be_reached_are_our_own_trouble(still: TestServer, cloc
     assert report["sentence"].startswith("4 things need attention. 3 of 3 failing endpoints")
 
 
+@pytest.mark.slow
 def test_a_few_that_cannot_be_reached_are_their_own_trouble_if_others_get_theirs(
     still: TestServer, clock: FakeClock
 ) -> None:
@@ -340,6 +353,7 @@ def test_a_few_that_cannot_be_reached_are_their_own_trouble_if_others_get_theirs
     assert all(each["advice"].startswith(links.THEIRS) for each in report["problems"])
 
 
+@pytest.mark.slow
 def test_the_reason_of_an_endpoint_is_its_last_result_and_quotes_a_short_response(
     still: TestServer, clock: FakeClock
 ) -> None:

@@ -14,6 +14,7 @@ from tidings.store.log import sizes
 from tidings.testing import TestServer
 
 
+@pytest.mark.slow
 def test_tables_have_their_rows_and_bytes_whatever_the_engine(server: TestServer) -> None:
     for number in range(30):
         server.api.publish("sizes.a", {"n": number, "text": "x" * 500})
@@ -28,6 +29,7 @@ def test_tables_have_their_rows_and_bytes_whatever_the_engine(server: TestServer
         assert tables["waiting"]["rows"] == 0 and not tables["waiting"]["is_more"]
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_rows_are_not_counted_by_their_highest_number(tmp_path: Path) -> None:
     """After a restore, or where much was deleted, numbers have long gaps."""

@@ -28,6 +28,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_too_many_large_bodies_are_refused_until_some_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_body_to_nowhere_is_read_only_a_little(lasting: TestServer, path: str)
             assert (wire.read(connection).status != 200) == is_cut_off
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/in/large", "/v1/events", "/in/nothing"])
 def test_chunks_without_end_are_cut_off(lasting: TestServer, path: str) -> None:
     """After 413 the rest is read for a while only."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web.test_events import Reader
@@ -19,6 +20,7 @@ def samples(api: Api) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     return found
 
 
+@pytest.mark.slow
 def test_durations_are_histograms(server: TestServer, api: Api) -> None:
     with Receiver() as receiver:
         api.post("/v1/endpoints", {"url": receiver.url("/timed"), "events": ["timed.*"]})

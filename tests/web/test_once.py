@@ -70,6 +70,7 @@ def test_what_creates_creates_once(api: Api, path: str, body: Any) -> None:
     assert first.body == second.body and len(api.pages(listed)) == before + 1
 
 
+@pytest.mark.slow
 def test_verbs_of_an_endpoint_act_once(api: Api, receiver: Receiver) -> None:
     endpoint, secret = api.register(receiver.url("/verbs"), events=["verbs.*"])
     path = f"/v1/endpoints/{endpoint}"
@@ -89,6 +90,7 @@ def test_verbs_of_an_endpoint_act_once(api: Api, receiver: Receiver) -> None:
     assert api.call("POST", path + ":resume", {"missed": "cancel"}).status == 409
 
 
+@pytest.mark.slow
 def test_verbs_of_a_delivery_act_once(api: Api, receiver: Receiver) -> None:
     receiver.answer(500, path="/once")
     endpoint, _ = api.register(receiver.url("/once"), events=["once.*"], retry_delays_seconds=[0, 3600, 3600])
@@ -104,6 +106,7 @@ def test_verbs_of_a_delivery_act_once(api: Api, receiver: Receiver) -> None:
     assert len(ended(api, endpoint, "cancelled")[0]) and len(receiver.requests("/once")) == 2
 
 
+@pytest.mark.slow
 def test_a_replay_is_cancelled_once(server: TestServer, api: Api, receiver: Receiver) -> None:
     endpoint, _ = api.register(receiver.url("/replay"), events=["replay.*"])
     body = {"endpoint_id": endpoint, "since": LONG_AGO, "which": "all"}

@@ -81,6 +81,7 @@ def test_responses_with_a_strong_tag_are_sent_uncompressed(filled: TestServer) -
     assert found.headers["etag"] == '"1"' and "content-encoding" not in found.headers and found.json["id"] == item["id"]
 
 
+@pytest.mark.slow
 def test_the_document_and_the_files_of_the_page_are_packed(server: TestServer) -> None:
     document = ask(server, "/v1/openapi.json")
     assert json.loads(gzip.decompress(document.body))["openapi"] == "3.1.0"
@@ -95,6 +96,7 @@ def test_head_says_what_get_would(filled: TestServer) -> None:
     assert head.headers["content-encoding"] == "gzip" and head.body == b""
 
 
+@pytest.mark.slow
 def test_an_export_is_packed_while_it_is_made(filled: TestServer) -> None:
     reply = filled.api.call("GET", "/v1/items/packed:export", format="csv", headers={"Accept-Encoding": "gzip"})
     plain = filled.api.call("GET", "/v1/items/packed:export", format="csv")

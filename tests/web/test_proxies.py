@@ -32,6 +32,7 @@ def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield proxied
 
 
+@pytest.mark.slow
 def test_events_come_through_at_once(proxied: Proxied) -> None:
     with proxied.dial() as sock:
         sock.sendall(proxied.head("GET", "/v1/events/stream?type=proxied.a", KEY))
@@ -87,6 +88,7 @@ def test_each_caller_is_counted_by_its_own_address(proxied: Proxied) -> None:
         assert proxied.say(other, "127.0.0.4").status == 200
 
 
+@pytest.mark.slow
 def test_a_receipt_names_the_address_of_its_sender(proxied: Proxied) -> None:
     hook = proxied.server.api.post("/v1/hooks", {"path": "addressed", "scheme": "github", "secrets": [SECRET]})
     made_up = ("X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1")
@@ -108,6 +110,7 @@ def test_a_ticket_works_through_the_proxy(proxied: Proxied) -> None:
     reader.close()
 
 
+@pytest.mark.slow
 def test_an_import_and_a_large_answer_pass(proxied: Proxied) -> None:
     proxied.server.api.post("/v1/collections", {"name": "passed", "fields": {"text": {"type": "string"}}})
     lines = b"".join(b'{"text": "%s"}\n' % (b"x" * 600) for _ in range(1_900))
@@ -117,6 +120,7 @@ def test_an_import_and_a_large_answer_pass(proxied: Proxied) -> None:
     assert packed.status == 200 and packed.headers["vary"] == "Accept-Encoding"
 
 
+@pytest.mark.slow
 def test_a_webhook_passes_up_to_the_limit_and_is_413_from_the_server_beyond(proxied: Proxied) -> None:
     proxied.server.api.post("/v1/hooks", {"path": "large", "scheme": "github", "secrets": [SECRET]})
     assert sent_of(proxied, "large", 1_000_000).status == 200
@@ -139,6 +143,7 @@ def test_webhooks_whose_url_is_signed_are_verified_behind_the_prefix(proxied: Pr
     assert [event["actor"] for event in api.pages("/v1/events", limit=1000)].count(hook["id"]) == len(QUERIES)
 
 
+@pytest.mark.slow
 def test_a_form_works_behind_the_prefix(proxied: Proxied) -> None:
     """Its page finds its style and itself, and a browser's origin is that of the proxy."""
     fields = {"email": {"type": "email", "required": True}}

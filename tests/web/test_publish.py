@@ -114,6 +114,7 @@ def test_a_batch_of_a_thousand_wrong_events_names_fifty_places(api: Api) -> None
     assert len(str(refused.value)) < 1_000
 
 
+@pytest.mark.slow
 def test_a_batch_keeps_its_order(api: Api) -> None:
     start = api.get("/v1/events", after="end")["next_cursor"]
     events = [{"type": "batch.item", "subject": str(n), "data": {"n": n}} for n in range(1_000)]
@@ -182,6 +183,7 @@ SCHEMA = {
 }
 
 
+@pytest.mark.slow
 def test_a_schema_is_held_against_events(api: Api) -> None:
     api.post("/v1/event-types", {"name": "checked.thing", "schema": SCHEMA, "example": {"id": 1, "tags": ["aa"]}})
     assert api.publish("checked.thing", {"id": 7, "tags": ["a"]})

@@ -98,6 +98,7 @@ _TEXTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(values=_TEXTS)
 @settings(max_examples=examples(200))
 def test_every_list_of_texts_can_be_queried(values: list[str]) -> None:

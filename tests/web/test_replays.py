@@ -30,6 +30,7 @@ def done(api: Api, replay: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_what_failed_is_sent_again(api: Api, receiver: Receiver) -> None:
     receiver.answer(500, path="/failed")
     endpoint, _ = api.register(receiver.url("/failed"), events=["failed.*"], retry_delays_seconds=[0])
@@ -51,6 +52,7 @@ def test_what_failed_is_sent_again(api: Api, receiver: Receiver) -> None:
     assert api.call("POST", f"/v1/replays/{ran['id']}:cancel").status == 409
 
 
+@pytest.mark.slow
 def test_all_sends_what_an_endpoint_of_today_would_have_got(api: Api, receiver: Receiver) -> None:
     events = [api.publish("past.a") for _ in range(20)]
     endpoint, _ = api.register(receiver.url("/past"), events=["past.*"])

@@ -35,6 +35,7 @@ def batch(events: list[Any]) -> bytes:
     return json.dumps({"events": events}).encode()
 
 
+@pytest.mark.slow
 def test_a_large_batch_is_stored_in_its_order(api: Api) -> None:
     events = [{**EVENT, "subject": str(n)} for n in range(900)]
     answer = api.post("/v1/events:batch", {"events": events})
@@ -44,6 +45,7 @@ def test_a_large_batch_is_stored_in_its_order(api: Api) -> None:
     assert [event["subject"] for event in found] == [str(n) for n in range(1, 900)]
 
 
+@pytest.mark.slow
 def test_error_locations_are_those_of_the_whole_body_and_nothing_is_stored(api: Api) -> None:
     before = api.get("/v1/events", after="end")["next_cursor"]
     events: list[Any] = [dict(EVENT) for _ in range(900)]
@@ -97,6 +99,7 @@ def test_what_is_not_strict_json_is_refused_wherever_it_stands(
         assert place["pointer"] == pointer
 
 
+@pytest.mark.slow
 def test_other_forms_are_refused_as_in_small_bodies(api: Api) -> None:
     filler = [EVENT] * 200
     assert raw(api, json.dumps(filler).encode()).status == 422
@@ -118,6 +121,7 @@ def test_an_event_has_its_limit_in_a_batch_too(api: Api) -> None:
     assert "100,000 bytes" in refused.json["detail"]
 
 
+@pytest.mark.slow
 def test_operations_on_items_are_read_in_slices_too(api: Api) -> None:
     path = "/v1/items/notes:batch"
     given: list[Any] = [{"op": "create", "data": {"text": "x" * 500}} for _ in range(900)]

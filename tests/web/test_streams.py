@@ -27,6 +27,7 @@ def key_of(api: Api, tenant: str | None = None) -> Api:
     return api.with_key(api.post("/v1/keys", {"scopes": ["events:read"], "tenant": tenant})["key"])
 
 
+@pytest.mark.slow
 def test_open_calls_are_limited_per_key_and_in_total(small: TestServer) -> None:
     api = small.api
     one, two = Reader(small, "/v1/events/stream"), Reader(small, "/v1/events/stream")
@@ -70,6 +71,7 @@ def test_open_calls_are_limited_per_key_and_in_total(small: TestServer) -> None:
     until(lambda: calls.count == 0, "all have left")
 
 
+@pytest.mark.slow
 def test_the_keys_of_one_tenant_never_take_every_place(tmp_path: Path) -> None:
     """Ten keys with a hundred streams each took all thousand places: exports, imports and polls of others were 503."""
     with TestServer(tmp_path / "small", max_open_streams=16, max_open_streams_per_key=4) as server, ExitStack() as end:
@@ -143,6 +145,7 @@ def test_everybody_gets_what_they_asked_for(server: TestServer, api: Api) -> Non
         reader.close()
 
 
+@pytest.mark.slow
 def test_a_reader_that_comes_back_late_misses_nothing(server: TestServer, api: Api) -> None:
     """A long poll from an old cursor, while somebody else has kept the newest events in sight."""
     cursor = api.get("/v1/events", after="end")["next_cursor"]

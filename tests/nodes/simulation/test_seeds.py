@@ -14,6 +14,7 @@ FIRST = {"a clock that stops while the machine sleeps": 460}
 """Where to begin with what few seeds find: all before that would cost the suite 15 s."""
 
 
+@pytest.mark.slow
 def test_nothing_goes_wrong_on_a_bad_day() -> None:
     found = failing(range(SEEDS))
     assert not found, told(found[0][0])
