@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.generator import Load
-from benchmarks.processes import SinkProcess, ask, end, free_port
+from benchmarks.processes import SinkProcess, ask, end
+from tidings.testing.ports import free_port
 
 START_SECONDS_MAX = 60
 KEY = "tdk_" + secrets.token_urlsafe(32)

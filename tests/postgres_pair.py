@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Self
 import psycopg
 
 from tests.postgres_server import SETTINGS, Programs
+from tidings.testing.ports import free_port
 
 START_SECONDS = 30
 NAMES = ("a", "b")
@@ -32,7 +32,7 @@ class PostgresPair:
     def __enter__(self) -> Self:
         self._programs = Programs("tidings-pair-")
         self.folder = self._programs.folder
-        self.ports = {name: _free_port() for name in NAMES}
+        self.ports = {name: free_port() for name in NAMES}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.primary = "a"
         self._databases = 0
@@ -165,9 +165,3 @@ class PostgresPair:
                 logs = "".join((self.folder / f"{name}.log").read_text() for name in self._processes)
                 raise RuntimeError(f"not within {START_SECONDS} s: {what}\n{logs[-3000:]}")
             time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

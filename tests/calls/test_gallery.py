@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl
 import pytest
 from aiosmtpd.controller import Controller
 
-from benchmarks.processes import free_port
 from tests.calls.test_mail_tls import TlsMailServer
 from tests.net.certificates import Authority
 from tests.repository import ROOT
 from tidings.config import read_config
 from tidings.testing import Reaction, Received, Receiver, TestServer, until
+from tidings.testing.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -16,6 +16,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.calls.world import Calls
+from tidings.testing.ports import free_port
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -71,12 +72,7 @@ def port(handler: MailServer, unused_port: int) -> Iterator[int]:
 
 @pytest.fixture
 def unused_port() -> int:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    return free_port()
 
 
 def connect(calls: Calls, port: int, **parts: Any) -> None:

@@ -10,10 +10,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from benchmarks.processes import free_port
 from tests.calls.test_mail import MailServer, welcome
 from tests.calls.world import Calls
 from tests.net.certificates import Authority
+from tidings.testing.ports import free_port
 
 # aiosmtpd only counts STARTTLS as TLS.
 pytestmark = [pytest.mark.sqlite_only, pytest.mark.filterwarnings("ignore:Requiring AUTH")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests.calls.oauth import Service
 from tests.calls.world import Calls
 from tidings.testing import Receiver
+from tidings.testing.ports import free_port
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -71,13 +71,6 @@ def test_what_is_not_reached_is_said(calls: Calls, base: str) -> None:
     found = tried(calls)
     assert (found["reached"], found["accepted"], found["status"]) == (False, None, None)
     assert found["says"]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @pytest.mark.slow

@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
 
-from benchmarks.processes import free_port
 from tests.calls.test_mail import MailServer
 from tests.repository import ROOT
 from tidings.config import Config, read_config
 from tidings.model.moment import from_text
 from tidings.testing import FakeClock, Reaction, Received, Receiver, TestServer, until
+from tidings.testing.ports import free_port
 
 pytestmark = pytest.mark.slow
 

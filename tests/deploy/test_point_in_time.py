@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from tests.repository import ROOT
 from tidings.cli.local.production.data import look_at_data
 from tidings.settings import read_settings
 from tidings.testing import TestServer, until
+from tidings.testing.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -42,9 +42,7 @@ class Cluster:
         self.binaries = reachable_binaries(folder, as_root="user" in self._identity)
         for path in (self.archive, self.main.parent):
             path.mkdir()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.own()
         self._process: subprocess.Popen[bytes] | None = None
 

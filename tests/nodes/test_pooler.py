@@ -19,6 +19,7 @@ from tests.postgres_server import identity, stop_with_parent
 from tests.programs import needed
 from tidings.store.base import StoreBusy
 from tidings.testing import TestServer, until
+from tidings.testing.ports import free_port
 
 
 @contextmanager
@@ -26,9 +27,7 @@ def pooled(url: str, mode: str, **more: str) -> Iterator[str]:
     """PgBouncer in front of a database; the URL through it."""
     program, parts, folder = needed("pgbouncer"), urlsplit(url), Path(tempfile.mkdtemp(prefix="tidings-pooler-"))
     name, [place] = parts.path[1:], parse_qs(parts.query)["host"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "listen_addr": "127.0.0.1",
         "listen_port": str(port),

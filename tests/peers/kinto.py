@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import free_port
 from tests.installing import python_programs
 from tests.peers.mischief import Peer, on
 from tidings.testing import until
+from tidings.testing.ports import free_port
 
 HERE = Path(__file__).parent
 USER, PASSWORD = "tidings", "s3cret"

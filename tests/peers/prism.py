@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import ask, free_port
+from benchmarks.processes import ask
 from tests.installing import npm_packages
 from tidings.testing import until
+from tidings.testing.ports import free_port
 
 TWILIO = "@twilio-alpha/mcp/twilio-oai/spec/json/twilio_api_v2010.json"
 """Twilio's own document, as its package brings it."""

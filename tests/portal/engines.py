@@ -17,6 +17,7 @@ import pytest
 
 from tests import programs
 from tidings.testing import until
+from tidings.testing.ports import free_port
 
 START_SECONDS = 60.0
 MINI_BROWSER = next(Path("/usr/lib").glob("*/webkit2gtk-4.1/MiniBrowser"), None)
@@ -123,7 +124,7 @@ class WebDriver(Engine):
 @contextmanager
 def firefox(folder: Path) -> Iterator[Engine]:
     """Firefox, which stores nothing."""
-    program, port = programs.needed("firefox"), free()
+    program, port = programs.needed("firefox"), free_port()
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()]
     (folder / "user.js").write_text("\n".join([*lines, f'user_pref("marionette.port", {port});']))
     with ExitStack() as stack:
@@ -140,7 +141,7 @@ def webkit(folder: Path) -> Iterator[Engine]:
     driver, xvfb, port, display = (
         programs.needed("WebKitWebDriver"),
         programs.needed("Xvfb"),
-        free(),
+        free_port(),
         ":" + str(os.getpid()),
     )
     if MINI_BROWSER is None:
@@ -164,13 +165,6 @@ def running(command: list[str], home: Path, **more: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
-
-
-def free() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
 
 
 def reached(port: int) -> socket.socket | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +14,10 @@ import pytest
 from tidings.model.moment import to_text
 from tidings.settings import SettingsError
 from tidings.testing import ApiError, FakeClock, ProcessServer, Receiver, TestServer
+from tidings.testing import process as in_process
+from tidings.testing import server as in_thread
 from tidings.testing.fixtures import tidings_clock, tidings_server, webhook_receiver
+from tidings.testing.ports import keep_port
 
 pytestmark = pytest.mark.slow
 
@@ -107,3 +113,29 @@ def test_the_fixtures_fit_together(
     [webhook] = webhook_receiver.wait_for(1)
     assert webhook.json["data"] == {"task": 7}
     assert webhook.json["timestamp"] == to_text(tidings_clock.now())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, a port that is kept could not be listened on")
+def test_a_port_that_is_kept_is_nobody_elses_as_long_as_its_owner_exists() -> None:
+    owner = FakeClock()
+    port = keep_port(owner)
+    with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+        other.bind(("127.0.0.1", port))
+    del owner
+    gc.collect()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, a port that is kept could not be listened on")
+@pytest.mark.parametrize("kind", [TestServer, ProcessServer])
+def test_a_server_keeps_its_port(
+    kind: type[TestServer | ProcessServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[int, object] = {}
+    for module in (in_thread, in_process):
+        monkeypatch.setattr(module, "keep_port", lambda owner: kept.setdefault(id(owner), keep_port(owner)))
+    with kind(tmp_path / "tidings") as server:
+        server.restart()
+        assert server.url == f"http://127.0.0.1:{kept[id(server)]}"

@@ -6,6 +6,8 @@ import contextlib
 import os
 import secrets
 import socket
+import sys
+import weakref
 
 FROM, EACH, RANGES = 15_000, 1_000, 17
 """These ports are below Linux's ephemeral ports, so none is given to another program while its server is down."""
@@ -20,3 +22,18 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def keep_port(owner: object) -> int:
+    """A port of 127.0.0.1 that no other program gets as long as `owner` exists, even while its server is down.
+
+    It is bound, but nobody listens on it, so a server that sets SO_REUSEADDR can. Elsewhere than on Linux it could not:
+    there, 0 is returned, which means a free port.
+    """
+    if sys.platform != "linux":
+        return 0
+    kept = socket.socket()
+    weakref.finalize(owner, kept.close)
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return int(kept.getsockname()[1])

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO
 
 from tidings.testing.api import LOOPBACK, OPERATOR_KEY, Api
-from tidings.testing.ports import free_port
+from tidings.testing.ports import free_port, keep_port
 from tidings.testing.waiting import until
 
 START_SECONDS = 60.0
@@ -39,7 +39,7 @@ class ProcessServer:
     ) -> None:
         self._made = None if folder else Path(tempfile.mkdtemp(prefix="tidings-test-"))
         self.folder = folder or Path(str(self._made))
-        self.port = free_port()
+        self.port = keep_port(self) or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = Api(self.url, OPERATOR_KEY)
         self.process: subprocess.Popen[str] | None = None

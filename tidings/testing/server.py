@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tidings.model.moment import Clock
 from tidings.settings import Settings, SettingsError, read_settings
 from tidings.testing.api import LOOPBACK, OPERATOR_KEY, Api
+from tidings.testing.ports import keep_port
 
 if TYPE_CHECKING:
     from tidings.nodes.joined import Joined
@@ -45,7 +46,7 @@ class TestServer:
         self._made = None if folder else self.folder
         self.clock = clock
         self._chance = chance
-        self._flags = {"port": 0, "allow_addresses": LOOPBACK, "operator_key": OPERATOR_KEY, **settings}
+        self._flags = {"port": keep_port(self), "allow_addresses": LOOPBACK, "operator_key": OPERATOR_KEY, **settings}
         self._flags["data"] = str(self.folder)
         if database is not None:
             self._flags["database"] = database
