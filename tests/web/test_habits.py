@@ -193,10 +193,13 @@ def test_a_cursor_belongs_to_its_sort(api: Api, operation: Operation) -> None:
 
 
 def test_a_cursor_may_hold_the_longest_names(api: Api) -> None:
-    for number in (1, 2):
-        api.post("/v1/tenants", {"id": f"long-{number}-{'x' * 50}", "name": "\N{GRINNING FACE}" * 200})
+    made = [f"long-{number}-{'x' * 50}" for number in (1, 2)]
+    for each in made:
+        api.post("/v1/tenants", {"id": each, "name": "\N{GRINNING FACE}" * 200})
     page = api.get("/v1/tenants", sort="-name,id", limit=1)
     assert api.get("/v1/tenants", sort="-name,id", limit=1, cursor=page["next_cursor"])["data"] != page["data"]
+    for each in made:
+        api.delete(f"/v1/tenants/{each}")
 
 
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.name)

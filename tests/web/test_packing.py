@@ -79,6 +79,7 @@ def test_responses_with_a_strong_tag_are_sent_uncompressed(filled: TestServer) -
     item = filled.api.post("/v1/items/packed", {"text": "x" * 15_000, "n": 1})
     found = ask(filled, f"/v1/items/packed/{item['id']}")
     assert found.headers["etag"] == '"1"' and "content-encoding" not in found.headers and found.json["id"] == item["id"]
+    filled.api.delete(f"/v1/items/packed/{item['id']}")
 
 
 @pytest.mark.slow
