@@ -24,16 +24,21 @@ def free_port() -> int:
             return port
 
 
+def reserve() -> socket.socket:
+    """A socket that keeps a port of 127.0.0.1: bound, but not listening, so that with SO_REUSEADDR, a server can."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept
+
+
 def keep_port(owner: object) -> int:
     """A port of 127.0.0.1 that no other program gets as long as `owner` exists, even while its server is down.
 
-    It is bound, but nobody listens on it, so a server that sets SO_REUSEADDR can. Elsewhere than on Linux it could not:
-    there, 0 is returned, which means a free port.
+    On other systems than Linux, where a server could not listen on it, 0 is returned, which means a free port.
     """
     if sys.platform != "linux":
         return 0
-    kept = socket.socket()
+    kept = reserve()
     weakref.finalize(owner, kept.close)
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
     return int(kept.getsockname()[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.testing.ports import reserve
 from tidings.testing.script import OK, Reaction
 from tidings.testing.waiting import LOOK_SECONDS, NotInTime
 
@@ -76,10 +76,8 @@ class Receiver:
         """The maximum number of concurrent requests so far."""
         self.refused: list[tuple[Received, Exception]] = []
         """The requests that `check` refused, each with the reason."""
-        # This socket keeps the port ours while we are down: it is bound, but nobody listens on it.
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind((HOST, 0))
+        # The port stays ours while we are down.
+        self._reserved = reserve()
         self.port: int = self._reserved.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"receiver-{self.port}", daemon=True)
