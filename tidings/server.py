@@ -56,6 +56,7 @@ from tidings.intake.publish import Publisher
 from tidings.listening import ended, http_server, listening, opened, reached_at, share_processor
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.fetch import Fetcher
+from tidings.net.helping.client import HelpedClient, Helpers
 from tidings.net.http import HttpClient
 from tidings.net.names import Names
 from tidings.route.route import Router
@@ -109,8 +110,7 @@ class Server:
         self._import_limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         self.clock = clock or SystemClock()
         self.operator_key: str | None = None
-        self.port = settings.port
-        self.failed = False
+        self.port, self.failed = settings.port, False
         self._beat: Beat | None = None
         self._others: Others | None = None
         self._chance = chance
@@ -152,10 +152,8 @@ class Server:
         self._fetcher = Fetcher(lambda: self._http_client(networks))
         self._items = ItemChanges(catalog, self._kinds, self.clock)
         self._edit = LinkEdits(self._items, catalog, self._kinds).make
-        around = (self._edit, settings.source, self._chance, self._fail, self._may_send, lambda: router.position)
-        traced = None if self._tracing is None else self._tracing.action
-        client = functools.partial(self._http_client, networks)
-        deliver = self.deliver = Deliver(engine, writer, catalog, self.clock, client, *around, traced)
+        helpers = Helpers(settings.share_sending) if engine.joined else None
+        deliver = self.deliver = self._deliver_stage(engine, catalog, router, helpers)
         cancelling = self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replaying = self._replays(catalog)
         retention = Retention(writer, self.clock, *settings.days_kept, catalog=catalog)
@@ -180,10 +178,17 @@ class Server:
         self.operator_key = ensure_operator(settings.operator_key, catalog, self.clock, writer.wait)
         self._follow_others(engine, catalog, feed, router)
         together = self._together(catalog, sealer, feed, router, endpoints)
-        self.parts = among_others(together, engine.node or "", sealer) if engine.joined else together
+        others = None if helpers is None else (engine.node or "", sealer, helpers, self._fetcher)
+        parts = self.parts = together if others is None else among_others(together, *others)
         if self._beat is not None:
-            self._beat.imports = lambda: self.parts.imports.under_way
+            self._beat.imports, self._beat.parts = lambda: parts.imports.under_way, lambda: parts.sends_parts
         self._tasks = Tasks(cancelling, self._replaying, timekeeper, timers, retention, self._indexes, self._declaring)
+
+    def _deliver_stage(self, engine: Engine, catalog: Catalog, router: Router, helpers: Helpers | None) -> Deliver:
+        client = functools.partial(self._http_client, self._networks, helpers)
+        around = (self._edit, self.settings.source, self._chance, self._fail, self._may_send, lambda: router.position)
+        traced = None if self._tracing is None else self._tracing.action
+        return Deliver(engine, self.writer, catalog, self.clock, client, *around, traced)
 
     def _start_beat(self, engine: Engine) -> None:
         """If nodes share the database, report that this one works."""
@@ -211,27 +216,21 @@ class Server:
         post, proxied = Trials(self.deliver.try_out).post, bool(settings.outbound_proxy)
         return EndpointEdits(*parts, allow_http=settings.allow_http, most_per_tenant=most, proxied=proxied, post=post)
 
-    def _links(self, catalog: Catalog) -> Links:
-        connections = Connections(catalog, self.clock, self._networks)
-        return Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
-
     def _replays(self, catalog: Catalog) -> Replaying:
         bulk = BulkWork(self.writer, self._readers, catalog, self.clock, self.deliver)
         return Replaying(self.writer, catalog, self.clock, self.deliver.notice, bulk=bulk)
 
-    def _http_client(self, networks: address.Networks) -> HttpClient:
-        """The client for outgoing HTTP requests."""
-        return HttpClient(
-            lambda ip: address.refusal(ip, networks),
-            f"Tidings/{__version__}",
-            self.settings.ca_file or None,
-            self._names,
-            proxy=self.settings.outbound_proxy or None,
-        )
+    def _http_client(self, networks: address.Networks, helpers: Helpers | None = None) -> HttpClient:
+        """The client for outgoing HTTP requests; `helpers`: other nodes to which it leaves some of them."""
+        settings, refusal = self.settings, lambda ip: address.refusal(ip, networks)
+        make = HttpClient if helpers is None else functools.partial(HelpedClient, helpers, self._may_send)
+        agent, proxy = f"Tidings/{__version__}", settings.outbound_proxy or None
+        return make(refusal, agent, settings.ca_file or None, self._names, proxy=proxy)
 
     def _declared(self, catalog: Catalog, jobs: tuple[Writer, Readers, Clock]) -> tuple[Collections, Links]:
         """The declarations of a file, and the part that carries them out."""
-        collections, links = Collections(catalog, self.clock), self._links(catalog)
+        collections, connections = Collections(catalog, self.clock), Connections(catalog, self.clock, self._networks)
+        links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
         self.whole_file = WholeFile(collections, links)
         self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
         return collections, links

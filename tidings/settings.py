@@ -82,6 +82,13 @@ SETTINGS: tuple[Setting, ...] = (
         "used instead of `host`. Worker 1 is reached at the next port, worker 2 at the port after that, and so on.",
     ),
     Setting(
+        "share_sending",
+        str,
+        "auto",
+        "With `join` or `workers`: when the server that sends leaves requests to endpoints to the others: `auto` "
+        "(while it is busy), `always` or `never`.",
+    ),
+    Setting(
         "operator_key",
         str,
         "",
@@ -260,6 +267,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     join: bool
     workers: int
     node_url: str
+    share_sending: str
     operator_key: str
     secret_key: str
     allow_addresses: str
@@ -352,22 +360,6 @@ def _masked(setting: Setting, value: Any) -> str:
 def without_passwords(text: str) -> str:
     """The text with the passwords in its URLs masked, so that it may be shown."""
     return _IN_URL.sub(lambda found: (found[1] or found[2]) + MASKED, text)
-
-
-def check_ca_file(settings: Settings) -> None:
-    """Raise SettingsError if `ca_file` has no readable certificates."""
-    if not settings.ca_file:
-        return
-    # Imported here: most starts name no such file.
-    import ssl
-
-    try:
-        ssl.create_default_context(cafile=settings.ca_file)
-    except ssl.SSLError:
-        raise SettingsError(f"`ca_file` ({settings.ca_file}) contains no certificates in PEM format.") from None
-    except OSError as wrong:
-        why = (wrong.strerror or str(wrong)).lower()
-        raise SettingsError(f"`ca_file` ({settings.ca_file}) cannot be read: {why}.") from None
 
 
 OTHER_VARIABLES = {

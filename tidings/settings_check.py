@@ -60,6 +60,22 @@ def wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, f"{name}: {refused.detail}"
 
 
+def unusable_ca_file(path: str) -> str | None:
+    """A sentence about `ca_file`, if it has no readable certificates."""
+    if not path:
+        return None
+    # Imported here: most starts name no such file.
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        return f"`ca_file` ({path}) contains no certificates in PEM format."
+    except OSError as wrong:
+        return f"`ca_file` ({path}) cannot be read: {(wrong.strerror or str(wrong)).lower()}."
+    return None
+
+
 def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     """Values that cannot be a place to store data or to listen, such as the empty value of a variable."""
     # Imported here: a command that only calls a server never reads these.
@@ -176,4 +192,8 @@ _LEAST = (
     ("workers", 1, "1 or more"),
     *((name, 0, "0 (keep forever) or more") for name in ("retention_days", "receipt_days", "refusal_days", "act_days")),
 )
-_CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}
+_CHOICES = {
+    "share_sending": ("auto", "always", "never"),
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("text", "json"),
+}

@@ -166,6 +166,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             },
         ),
         Panel("Servers that send", {"{{instance}}": "max by (instance) (tidings_sends@)"}),
+        Panel("Parts of the endpoints", {"{{instance}}": "max by (instance) (tidings_sends_parts@)"}, stacked=True),
+        Panel(
+            "Requests left to other servers",
+            {"{{result}}": rate("tidings_requests_left_to_others_total", "result")},
+            "cps",
+        ),
         Panel("CPU", {"cores": "sum(rate(process_cpu_seconds_total@[$__rate_interval]))"}),
         Panel("Memory", {"resident": "sum(process_resident_memory_bytes@)"}, "bytes"),
         Panel("Spans of traces", {"{{result}}": rate("tidings_trace_spans_total", "result")}, "cps", stacked=True),

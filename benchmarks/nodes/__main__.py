@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks.nodes [kills stops freezes primary order same cost stored] [--times 100]`.
+"""The command line: `python -m benchmarks.nodes [SCENARIO ...] [--times 100]`; `--help` lists the scenarios.
 
 Everything runs on this machine: a primary with a synchronous replica, the nodes, the callers and the receiver. A
 machine with more processors shows more; run one scenario at a time.
@@ -55,6 +55,7 @@ def main() -> int:
                 arguments.events,
                 arguments.seed,
                 arguments.minutes,
+                arguments.share_sending,
             )
             lines += SCENARIOS[name](setting)
     finally:
@@ -81,6 +82,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=1_000_000, help="for `stored`: how many (a million)")
     parser.add_argument("--seed", type=int, help="chance that can be repeated")
     parser.add_argument("--minutes", type=float, default=math.inf, help="how long to cause faults, at most")
+    parser.add_argument("--share-sending", default="auto", help="the nodes' setting: auto (the default), always, never")
     parser.add_argument("--folder", help="where the data goes while it runs (a new temporary folder)")
     arguments = parser.parse_args()
     for what, given, there in (

@@ -35,16 +35,17 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.application_name LIKE %s
 class Cluster:
     """Use it in a `with`. `url`: the database of all, for them and for looking into it from here.
 
-    `by_ways`: each node has a way to it by which it can be stopped in the middle of what it sends.
+    `by_ways`: each node has a way to it by which it can be stopped in the middle of what it sends. `settings`: more
+    settings of each.
     """
 
-    def __init__(self, folder: Path, url: str, count: int, *, by_ways: bool = False) -> None:
+    def __init__(self, folder: Path, url: str, count: int, *, by_ways: bool = False, **settings: Any) -> None:
         key = b64encode(random.randbytes(32)).decode()
         self.url = url
         self.ways = [Way(url) for _ in range(count)] if by_ways else []
         urls = [way.url for way in self.ways] or [url] * count
         self.nodes = [
-            ProcessServer(folder / f"node{number}", database=each, secret_key=key, join=True)
+            ProcessServer(folder / f"node{number}", database=each, secret_key=key, join=True, **settings)
             for number, each in enumerate(urls)
         ]
 

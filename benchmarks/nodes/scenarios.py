@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.nodes.cost import cost, stored
+from benchmarks.nodes.helping import helping
 from benchmarks.nodes.phases import PHASES
 from benchmarks.nodes.same import same
 from benchmarks.nodes.setting import Setting
@@ -93,7 +94,28 @@ SCENARIOS: dict[str, Callable[[Setting], list[str]]] = {
     "same": same,
     "cost": cost,
     "stored": stored,
+    "helping": helping,
 }
-SHORT = {"kills": 3, "stops": 3, "freezes": 1, "primary": 2, "order": 5, "same": 1, "cost": 1, "stored": 1}
-LONG = {"kills": 100, "stops": 20, "freezes": 10, "primary": 20, "order": 100, "same": 10, "cost": 3, "stored": 3}
+SHORT = {
+    "kills": 3,
+    "stops": 3,
+    "freezes": 1,
+    "primary": 2,
+    "order": 5,
+    "same": 1,
+    "cost": 1,
+    "stored": 1,
+    "helping": 1,
+}
+LONG = {
+    "kills": 100,
+    "stops": 20,
+    "freezes": 10,
+    "primary": 20,
+    "order": 100,
+    "same": 10,
+    "cost": 3,
+    "stored": 3,
+    "helping": 3,
+}
 """How many faults, hundreds of events in turn or of pairs, or rounds."""

@@ -36,6 +36,8 @@ class Setting:
     seed: int | None = None
     minutes: float = math.inf
     """After this time no further fault is caused, and what was done is judged."""
+    share_sending: str = "auto"
+    """When the sender leaves requests to other nodes."""
     made: int = 0
 
     def __post_init__(self) -> None:
@@ -52,6 +54,7 @@ class Setting:
     def trial(self, pair: PostgresPair, *, nodes: int = 0, **load: Any) -> Iterator[Trial]:
         """A cluster under load on a new database of the pair."""
         parts = {"nodes": nodes or self.nodes, "say": self.say, "pair": pair, "seed": self.seed, **load}
+        parts["share_sending"] = self.share_sending
         with trial(self.new_folder(), self.sink, pair.database(), **parts) as made:
             yield made
 

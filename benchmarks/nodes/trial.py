@@ -163,13 +163,15 @@ def trial(
     turn_pause: float = 0.0,
     phase: str = "",
     seed: int | None = None,
+    share_sending: str = "auto",
 ) -> Iterator[Trial]:
     """Nodes with two links: one gets all events, one those that are published in turn, in order.
 
     `phase`: the one in which they will be frozen.
     """
     chance, about = random.Random(seed), PHASES.get(phase)
-    with Cluster(folder, url, nodes, by_ways=about is not None and about.place is not None) as cluster:
+    by_ways = about is not None and about.place is not None
+    with Cluster(folder, url, nodes, by_ways=by_ways, share_sending=share_sending) as cluster:
         api = cluster.nodes[0].api
         api.post("/v1/endpoints", {"url": sink.url(ALL), "events": [EVENTS]})
         api.post("/v1/endpoints", {"url": sink.url(TURNS), "events": [TURN_EVENTS], "order": "subject"})

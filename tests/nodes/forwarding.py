@@ -12,6 +12,7 @@ from unittest import mock
 
 from tests.nodes.peers import peer
 from tidings import server as module
+from tidings.net.helping.client import Helpers
 from tidings.store.engines.nodes import Sender
 from tidings.testing import TestServer
 from tidings.testing.api import OPERATOR_KEY
@@ -37,7 +38,7 @@ def _with(node: str) -> Any:
 
     def put(self: module.Server, catalog: Any, sealer: Any, *rest: Any) -> Parts:
         parts = dataclasses.replace(together(self, catalog, sealer, *rest), sends=node == "sender")
-        return among_others(parts, node, sealer)
+        return among_others(parts, node, sealer, Helpers("never"), self._fetcher)
 
     return mock.patch.object(module.Server, "_together", put)
 

@@ -41,15 +41,21 @@ class Fetcher:
                 # The loop has ended, and so have its waiters.
                 return
 
+        self.start(request, done)
+        return await future
+
+    def start(self, request: HttpRequest, done: Callable[[Reply | None], None]) -> None:
+        """The same without waiting: `done` is called from the thread that sends, or from this one. Always called from
+        the same thread."""
         if self._stopping:
-            return None
+            done(None)
+            return
         self._given.append((request, done))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
             self._thread.start()
         elif self._client is not None:
             self._client.wake()
-        return await future
 
     async def content(
         self, url: str, method: str, body: bytes, seconds: float, bytes_max: int, tenant: str | None = None

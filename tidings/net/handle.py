@@ -74,6 +74,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     wanted: AnswerLimits = A_GLANCE
     opens: Networks = NONE_OPEN
     """Addresses that this request may call, although other requests may not."""
+    link: int | None = None  # the number of its link, if another node may send the request (net/helping)
 
 
 Done = Callable[[Reply], None]

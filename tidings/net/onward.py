@@ -189,7 +189,7 @@ class Onward:
             self._end(connection)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = _Connection(await self._dial(base))
+                connection = _Connection(await dial(base, self._ca_file))
         except (OSError, ValueError, TimeoutError) as wrong:
             raise NotConnected(str(wrong) or f"no connection after {CONNECT_SECONDS:g} s") from None
         self._open.add(connection)
@@ -197,15 +197,6 @@ class Onward:
             self._end(connection)
             raise NotConnected("this node is stopping")
         return connection
-
-    def _dial(self, base: str) -> Awaitable[Streams]:
-        parts = urlsplit(base)
-        is_safe = parts.scheme == "https"
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            raise ValueError(f"{base!r} is not the address of a node")
-        port = parts.port or (443 if is_safe else 80)
-        tls = _tls(self._ca_file) if is_safe else None
-        return asyncio.open_connection(parts.hostname, port, ssl=tls, limit=BUFFER_BYTES)
 
     async def _exchange(self, base: str, connection: _Connection, head: bytes, request: OnwardRequest) -> OnwardReply:
         """Send, and read the head of the response. If it raises, the connection is closed."""
@@ -270,6 +261,17 @@ class Onward:
         connection.close()
 
 
+def dial(base: str, ca_file: str | None) -> Awaitable[Streams]:
+    """A connection to the node at `base` (`http://host:port`). Raises ValueError, or OSError when it is awaited."""
+    parts = urlsplit(base)
+    is_safe = parts.scheme == "https"
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(f"{base!r} is not the address of a node")
+    port = parts.port or (443 if is_safe else 80)
+    tls = ssl.create_default_context(cafile=ca_file) if is_safe else None
+    return asyncio.open_connection(parts.hostname, port, ssl=tls, limit=BUFFER_BYTES)
+
+
 def _head(request: OnwardRequest) -> bytes:
     """Raises ValueError if a part of it cannot be sent."""
     framing = Framing.of_request(request.length, has_body=request.body is not None)
@@ -292,7 +294,3 @@ async def _dropped(*tasks: asyncio.Task[Any]) -> None:
     for each in tasks:
         if not each.cancelled():
             each.exception()
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_file)

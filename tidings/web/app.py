@@ -26,6 +26,7 @@ from tidings.web.parts import Parts
 from tidings.web.portal.door import PortalDoor
 from tidings.web.svix.door import SvixDoor
 from tidings.web.traces import Door
+from tidings.web.wire import helping
 from tidings.web.wire.forwarding import catch_up
 from tidings.web.wire.problem import send_problem
 from tidings.web.wire.request_ids import RequestIds
@@ -66,10 +67,15 @@ class App:
     async def start(self) -> None:
         """Before the first request: read the stored counts."""
         await self._api.start()
+        if self._parts.help_wanted is not None:
+            self._parts.help_wanted.start()
 
     async def stop(self) -> None:
         """Before the writer is closed: end long polls and streams, and store the counts kept in memory."""
         await self._api.stop()
+        for each in (self._parts.help_wanted, self._parts.helping):
+            if each is not None:
+                await each.stop()
         if self._parts.forwarding is not None:
             self._parts.forwarding.close()
         await self._parts.receiver.refusals.stop()
@@ -90,6 +96,9 @@ class App:
             send_problem(proto, wrong, self._ids.next(perf_counter()))
             return
         passed = passed_on(scope)
+        if passed is not None and parts.helping is not None and scope.path == helping.PATH:
+            await parts.helping.take(proto)
+            return
         if passed is not None and passed.version > parts.catalog.now.version:
             await catch_up(parts.writer)
         await door.take(scope, proto)

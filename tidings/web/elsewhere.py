@@ -12,6 +12,8 @@ from typing import Any
 
 from tidings.deliver.elsewhere import DeliverElsewhere
 from tidings.model.errors import TidingsError, Unavailable
+from tidings.net.fetch import Fetcher
+from tidings.net.helping.client import Helpers
 from tidings.rules.network.origin import public_url
 from tidings.store.seal import Sealer
 from tidings.web.callers.arrivals import Arrivals
@@ -23,6 +25,7 @@ from tidings.web.pages.templates import Templates
 from tidings.web.parts import Parts
 from tidings.web.wire import problem
 from tidings.web.wire.forwarding import ASK_SECONDS, Arrived, Forwarding
+from tidings.web.wire.helping import HelpDoor, HelpWanted
 
 RELOAD_SECONDS = 2
 """How often a refused page reloads itself."""
@@ -31,13 +34,16 @@ PRODUCTS = {"console": "Tidings", "portal": "Webhooks"}
 log = logging.getLogger("tidings.web")
 
 
-def among_others(parts: Parts, node: str, sealer: Sealer) -> Parts:
-    """The parts of a joined node; `node`: its id."""
-    seal = ForwardedSeal(sealer, parts.clock, node)
+def among_others(parts: Parts, node: str, sealer: Sealer, helpers: Helpers, fetcher: Fetcher) -> Parts:
+    """The parts of a joined node; `node`: its id. `helpers`: of the deliver stage, if this node sends. `fetcher`:
+    sends requests for the node that sends, if that is another one.
+    """
+    seal, ca_file = ForwardedSeal(sealer, parts.clock, node), parts.settings.ca_file
     if parts.sends:
-        return dataclasses.replace(parts, forwarded=seal)
-    forwarding = Forwarding(node, seal, parts.settings.ca_file)
-    return dataclasses.replace(parts, forwarded=seal, forwarding=forwarding, deliver=DeliverElsewhere())
+        wanted = HelpWanted(helpers, node, seal, parts.readers, ca_file, lambda: parts.catalog.now.version)
+        return dataclasses.replace(parts, forwarded=seal, helpers=helpers, help_wanted=wanted)
+    forwarding, door = Forwarding(node, seal, ca_file), HelpDoor(fetcher)
+    return dataclasses.replace(parts, forwarded=seal, forwarding=forwarding, helping=door, deliver=DeliverElsewhere())
 
 
 class DoorElsewhere:

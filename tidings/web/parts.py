@@ -42,8 +42,10 @@ from tidings.intake.items.imports import Imports
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
+from tidings.net.helping.client import Helpers
 from tidings.net.names import Names
 from tidings.rules.histogram import REQUEST_SECONDS, Histograms
+from tidings.rules.nodes.helping import PARTS
 from tidings.rules.share import ShareView
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
@@ -62,6 +64,7 @@ from tidings.web.wire.bodies.work import Work
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
 from tidings.web.wire.forwarding import Forwarding
+from tidings.web.wire.helping import HelpDoor, HelpWanted
 
 if TYPE_CHECKING:
     from tidings.store.joined.others import Others
@@ -189,12 +192,25 @@ class Parts:
     """Opens the header with which other nodes pass requests on, if several nodes work."""
     forwarding: Forwarding | None = None
     """Passes requests on to the node that sends, if that is not this one."""
+    helping: HelpDoor | None = None
+    """Where this node sends requests for the one that sends, if that is another joined node."""
+    helpers: Helpers | None = None
+    """The nodes that send requests for this one, if it sends and has joined others."""
+    help_wanted: HelpWanted | None = None
+    """Finds helpers."""
     svix: SvixParts = field(init=False)
 
     def __post_init__(self) -> None:
         sealer = self.tickets.sealer("application portal tokens")
         svix = SvixParts.of(self.catalog, self.clock, sealer, self.tenants, self.endpoints)
         object.__setattr__(self, "svix", svix)
+
+    @property
+    def sends_parts(self) -> int | None:
+        """For how many parts of the endpoints this joined node sends; None if it works alone."""
+        if self.helpers is not None:
+            return PARTS - len(self.helpers.of)
+        return None if self.helping is None else self.helping.parts
 
     async def lanes_of(self, links: Iterable[int], tenant: str | None) -> LaneOf:
         """The lanes of these links: from the deliver stage, or as the sender stored them."""

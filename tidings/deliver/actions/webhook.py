@@ -51,7 +51,7 @@ class WebhookAction:
         self._batch = pacing.batch
         self._timeout_seconds, self._give_up_on = pacing.timeout_seconds, pacing.give_up_on
         self._tenant = None if endpoint.tenant == ALL_TENANTS else endpoint.tenant
-        self._tls = _tls(sealed)
+        self._tls, self._link = _tls(sealed), endpoint.num
         self._media = (bodies.BATCH_CONTENT_TYPES if self._batch is not None else bodies.CONTENT_TYPES)[what.body]
         self._headers = [f"{name}: {value}" if value else f"{name};" for name, value in sealed.headers.items()]
         self._shown_headers = "".join(f',"{name.lower()}":"{MASK}"' for name in sealed.headers) + "}"
@@ -108,7 +108,9 @@ class WebhookAction:
             shown = (
                 f'{{"svix-id":"{message_id}","svix-timestamp":"{timestamp}","svix-signature":"{signature}",{shown[1:]}'
             )
-        request = HttpRequest(self.destination, headers, body, self._timeout_seconds, self._tenant, self._tls)
+        request = HttpRequest(
+            self.destination, headers, body, self._timeout_seconds, self._tenant, self._tls, link=self._link
+        )
         return Prepared(request, shown, len(body))
 
     def judge(self, reply: Reply, now: Micros) -> Result:

@@ -46,6 +46,8 @@ class Beat:
         """Called at each beat, with the number of nodes that write to the database."""
         self.imports: Callable[[], int] = lambda: 0
         """Returns the number of files of items that are being imported."""
+        self.parts: Callable[[], int | None] = lambda: None
+        """Returns for how many parts of the endpoints this node sends."""
         self.wrong_clock: str | None = None
         """The message about this server's wrong clock, if it should accept no calls because of that; else None."""
         self._proof, self._patience, self._line = Proof(), Patience(), Line()
@@ -102,7 +104,7 @@ class Beat:
         asked, session = uptime(), self._session()
         if session is None:
             return
-        self.own.imports = self.imports()
+        self.own.imports, self.own.parts = self.imports(), self.parts()
         self._compare(self._now() - nodes.beat(self._db, self.own, session))
         self._beaten_session, self._has_failed = session, False
         locks = nodes.held(self._db)

@@ -38,7 +38,7 @@ PROOF_SECONDS = beats.PROOF_SECONDS
 FROZEN_SECONDS = beats.FROZEN_SECONDS
 SILENT_SECONDS = 5.0
 """How long sending may pause, if no beat has failed, before that is logged. Longer than the wait for a lock."""
-LAST_COLUMN = "imports"
+LAST_COLUMN = "parts"
 """The column of the table `node` that a beat writes last."""
 ADDRESS_BEATS = 5
 """The number of beats after which a node checks whether another one is registered at its address."""
@@ -66,13 +66,14 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 _NOW = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 _STARTED = "(EXTRACT(EPOCH FROM a.backend_start) * 1000000)::bigint"
 _BEAT = f"""
-INSERT INTO node (id, name, version, started, seen, session, session_started, address, role, draining, imports)
+INSERT INTO node (id, name, version, started, seen, session, session_started, address, role, draining, imports, parts)
 SELECT :id, current_setting('application_name'), :version, {_NOW}, {_NOW}, :session::bigint,
-    (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint), :address, :role, :draining, :imports
+    (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint), :address, :role, :draining, :imports,
+    :parts
 ON CONFLICT (id) DO UPDATE
 SET seen = excluded.seen, session = excluded.session, session_started = excluded.session_started,
     address = excluded.address, role = excluded.role, draining = COALESCE(node.draining, excluded.draining),
-    imports = excluded.imports
+    imports = excluded.imports, parts = excluded.parts
 RETURNING seen, draining
 """  # noqa: S608 -- our own text
 _END_FROZEN = f"""
@@ -93,7 +94,7 @@ WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity
 """  # noqa: S608 -- our own text
 _SEEN = f"""
 SELECT n.id, n.name, n.version, n.session, {_NOW} - n.seen, to_jsonb(n) ->> 'role', to_jsonb(n) ->> 'address',
-    to_jsonb(n) ->> 'draining', (to_jsonb(n) ->> 'imports')::integer
+    to_jsonb(n) ->> 'draining', (to_jsonb(n) ->> 'imports')::integer, (to_jsonb(n) ->> 'parts')::integer
 FROM node AS n
 """  # noqa: S608 -- our own text
 """The rows are read as JSON, because an older schema has fewer columns."""
@@ -121,6 +122,8 @@ class Own(msgspec.Struct, kw_only=True):
     """In how many seconds the node exits, if it was asked to."""
     imports: int = 0
     """The number of files of items that are being imported."""
+    parts: int | None = None
+    """For how many parts of the endpoints it sends (rules/nodes/helping.py)."""
 
     @property
     def role(self) -> Role:
@@ -141,6 +144,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """How many seconds ago the node was last heard from."""
     imports: int = 0
+    parts: int | None = None
+    """For how many parts of the endpoints it sends; None if it has not said so."""
 
     @property
     def works(self) -> bool:
@@ -180,7 +185,9 @@ def beat(db: Db, own: Own, session: int | None) -> float:
     """
     role = "stands by" if session is None else own.role
     values = {"id": own.id, "version": own.version, "session": session, "address": own.address, "role": role}
-    seen, own.draining = db.query(_BEAT, {**values, "draining": own.draining, "imports": own.imports})[0]
+    seen, own.draining = db.query(
+        _BEAT, {**values, "draining": own.draining, "imports": own.imports, "parts": own.parts}
+    )[0]
     return float(seen) / SECOND
 
 
@@ -245,8 +252,9 @@ def seen(db: Db) -> list[Seen]:
             draining=draining is not None,
             seconds=ago / SECOND,
             imports=imports or 0,
+            parts=parts,
         )
-        for ident, name, version, session, ago, said, address, draining, imports in db.query(_SEEN, {})
+        for ident, name, version, session, ago, said, address, draining, imports, parts in db.query(_SEEN, {})
         if session in locks.pens or ago < FROZEN_SECONDS * SECOND
     ]
     return sorted(found, key=lambda node: (not node.works, node.role == "gone", node.name))
@@ -256,6 +264,12 @@ def sender(db: Db) -> Sender | None:
     """The joined node that holds the sender's lock, if it has said where others reach it."""
     found = next((each for each in seen(db) if each.role == "sends"), None)
     return None if found is None or found.address is None else Sender(found.id, found.address, found.seconds)
+
+
+def helpers_of(db: Db) -> list[Seen]:
+    """The joined nodes that could send requests for the sender."""
+    could = (each for each in seen(db) if each.role == "takes in" and each.address is not None and not each.draining)
+    return [each for each in could if each.seconds < beats.HEARD_SECONDS]
 
 
 def imports_elsewhere(db: Db, own: str) -> int:

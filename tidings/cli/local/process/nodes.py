@@ -13,6 +13,7 @@ from tidings.cli.local.backup import Data, Database, File, reason, settings_of
 from tidings.cli.session import FAILED, AsJson, fail, print_json, width
 from tidings.cli.terminal import layout
 from tidings.rules.network.origin import is_loopback
+from tidings.rules.nodes.helping import PARTS
 from tidings.settings import Settings
 from tidings.store.base import Db, StoreError
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 cli = typer.Typer(invoke_without_command=True)
 
-COLUMNS = {"name": "name", "version": "version", "does": "does", "last heard": "heard", "address": "address"}
+COLUMNS = {
+    "name": "name",
+    "version": "version",
+    "does": "does",
+    "last heard": "heard",
+    "address": "address",
+    "sends for": "sends_for",
+}
 DRAIN_SECONDS = 10
 SELF = "self"
 
@@ -56,8 +64,8 @@ def nodes(
     last heard from.
 
     Either one server works alone while the others stand by, or all of them have joined: then one server sends, and the
-    others only accept requests. The command reads the database directly, so no server has to answer. The exit status
-    is 1 if no server is working or sending.
+    others accept requests, and send for those parts of the endpoints that a busy sender leaves to them. The command
+    reads the database directly, so no server has to answer. The exit status is 1 if no server is working or sending.
     """
     if context.invoked_subcommand is not None:
         context.obj = _Given(data, database, config)
@@ -81,6 +89,7 @@ def nodes(
                 "does": f"{row['role']}, drained" if row["draining"] else row["role"],
                 "address": row["address"] or "",
                 "heard": f"{row['seconds_ago']:.0f} s ago",
+                "sends_for": "" if row["parts"] is None else f"{row['parts']} of {PARTS} parts",
             }
             for row in rows
         ]
@@ -173,6 +182,7 @@ def _row(each: Seen) -> dict[str, Any]:
         "address": each.address,
         "draining": each.draining,
         "seconds_ago": round(each.seconds, 1),
+        "parts": each.parts,
     }
 
 

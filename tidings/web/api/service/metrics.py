@@ -80,10 +80,26 @@ class _Collector:
         )
         sends.add_metric([], int(parts.sends))
         yield sends
+        if parts.sends_parts is not None:
+            yield from self._helping(parts.sends_parts)
         yield standing_by(0)
         info = GaugeMetricFamily("tidings_info", "The running version of Tidings.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
+
+    def _helping(self, sends_parts: int) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "tidings_sends_parts", "For how many of the 32 parts of the endpoints this joined node sends.", sends_parts
+        )
+        left = CounterMetricFamily(
+            "tidings_requests_left_to_others",
+            "Requests that the node that sends has left to others, by result: `answered`, or `repeated` by itself, "
+            "because the other node was lost.",
+            labels=["result"],
+        )
+        for result, count in ({} if self._parts.helpers is None else self._parts.helpers.requests).items():
+            left.add_metric([result], count)
+        yield left
 
     def _flow(self) -> Iterator[Metric]:
         parts, at = self._parts, self._positions

@@ -12,6 +12,7 @@ from tidings.model.outcome import OUTCOMES
 from tidings.rules.deliver import tally
 from tidings.rules.deliver.lifecycle import STATES
 from tidings.rules.event_types import TYPE_CHARS_MAX
+from tidings.rules.nodes.helping import PARTS
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.callers.acts import CHANGES_MAX
 from tidings.store.log.standing import COUNTED_MAX, HOOKS_MAX, REPLAYS_MAX, SIZE_MAX
@@ -85,7 +86,11 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "BackupReport": {"file": _TEXT, "made": _TIME, "key_copied": _TIME, "tried_file": _TEXT, "tried": _TIME},
     "SettingReport": dict.fromkeys(("name", "value", "origin"), _TEXT),
     "ServerInventory": {"version": _TEXT, "settings": {"maxItems": _SETTINGS_MAX}, "nodes": {"maxItems": 2**31 - 1}},
-    "NodeReport": {**dict.fromkeys(("name", "version", "address"), _TEXT), "seconds_ago": _NUMBER},
+    "NodeReport": {
+        **dict.fromkeys(("name", "version", "address"), _TEXT),
+        "seconds_ago": _NUMBER,
+        "parts": {"minimum": 0, "maximum": PARTS},
+    },
     "StageHealth": {
         **_numbers("unrouted_events", "unseen_deliveries"),
         "unrouted_since": _TIME,

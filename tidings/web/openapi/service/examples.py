@@ -46,6 +46,7 @@ ANSWERS: dict[str, Any] = {
                 "address": "http://10.0.0.5:8080",
                 "draining": False,
                 "seconds_ago": 0.4,
+                "parts": 32,
             }
         ],
         "settings": [{"name": "port", "value": "8080", "origin": "TIDINGS_PORT"}],

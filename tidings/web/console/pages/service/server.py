@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from tidings.rules.nodes.helping import PARTS
 from tidings.web.console.lists import (
     code,
     detail,
@@ -69,10 +70,13 @@ def _nodes(found: Sequence[Any]) -> dict[str, Any]:
             text(each.version),
             code(each.address or ""),
             text(f"{each.seconds_ago:.0f} s ago"),
+            text("" if each.parts is None else f"{each.parts} of {PARTS} parts"),
         )
         for each in found
     ]
-    return table(("Server", "Does", "Version", "Address", "Last heard"), rows, "", "Servers on this database")
+    return table(
+        ("Server", "Does", "Version", "Address", "Last heard", "Sends for"), rows, "", "Servers on this database"
+    )
 
 
 async def store(visit: PageVisit) -> View:
