@@ -69,7 +69,7 @@ def test_verbs(api: Api) -> None:
             reply = its.call(method, target, body)
             assert reply.status == 403 and code(reply) == "verb_not_permitted", (verb, other)
             assert f"may not {other}" in reply.json["detail"] and verb in reply.json["detail"]
-        batch = its.call("POST", f"{PATH}:batch", {"operations": [{"op": "delete", "id": "none"}]})
+        batch = its.call("POST", f"{PATH}:batch", {"operations": [{"op": "delete", "id": "no-such-room"}]})
         assert batch.status == {"list": 403, "get": 403, "delete": 404}.get(verb, 403)
         if batch.status == 403 and verb not in ("list", "get"):
             assert batch.json["errors"][0]["pointer"] == "/operations/0"

@@ -67,7 +67,7 @@ def test_a_text_with_commas_can_be_queried_in_every_way(api: Api, client: Client
         assert found == set(asked)
         assert {item["s"] for item in client.items("things").export(s__in=asked)} == set(asked)
     rest = {item["s"] for item in client.items("things").list(s__nin=["Smith, John", ","], s__exists=True)}
-    assert rest == {"Doe", "Smith, John,Doe"}
+    assert rest & set(names.values()) == {"Doe", "Smith, John,Doe"}
     assert [item["id"] for item in client.items("things").list(kind__in=["c,d"], fields=["id", "kind"])] == ["doe"]
 
 

@@ -38,11 +38,11 @@ def batch(events: list[Any]) -> bytes:
 @pytest.mark.slow
 def test_a_large_batch_is_stored_in_its_order(api: Api) -> None:
     events = [{**EVENT, "subject": str(n)} for n in range(900)]
+    cursor = api.get("/v1/events", after="end")["next_cursor"]
     answer = api.post("/v1/events:batch", {"events": events})
     assert [event["subject"] for event in answer["events"]] == [str(n) for n in range(900)]
-    cursor = api.get("/v1/events", after="start", limit=1)["next_cursor"]
     found = api.get("/v1/events", after=cursor, limit=1000)["data"]
-    assert [event["subject"] for event in found] == [str(n) for n in range(1, 900)]
+    assert [event["subject"] for event in found] == [str(n) for n in range(900)]
 
 
 @pytest.mark.slow
