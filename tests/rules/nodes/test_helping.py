@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -37,17 +38,15 @@ def test_a_part_stays_where_it_is_if_more_are_given_away(helpers: set[str], coun
     assert assigned(count + 1, helpers).items() >= assigned(count, helpers).items()
 
 
-@given(IDS)
-def test_if_a_helper_is_lost_few_parts_of_the_others_move(helpers: set[str]) -> None:
-    before = assigned(PARTS, helpers)
-    lost = min(helpers)
-    after = assigned(PARTS, helpers - {lost})
-    if not after:
-        assert helpers == {lost}
-        return
-    moved = [part for part, whose in before.items() if whose != lost and after[part] != whose]
+def test_if_a_helper_is_lost_few_parts_of_the_others_move() -> None:
+    chance, moves = random.Random(0), []
+    for _ in range(200):
+        helpers = {f"{chance.getrandbits(64):016x}" for _ in range(chance.randint(2, 10))}
+        before, lost = assigned(PARTS, helpers), min(helpers)
+        after = assigned(PARTS, helpers - {lost})
+        moves.append(sum(whose not in (lost, after[part]) for part, whose in before.items()))
     # Those that had no room with their first choice may find some now.
-    assert len(moved) <= 3 * -(-PARTS // len(helpers))
+    assert sum(moves) / len(moves) < PARTS / 10 and max(moves) <= PARTS / 3
 
 
 def test_without_helpers_nothing_is_given_away() -> None:
