@@ -85,8 +85,8 @@ SETTINGS: tuple[Setting, ...] = (
         "share_sending",
         str,
         "auto",
-        "With `join` or `workers`: when the server that sends leaves requests to endpoints to the others: `auto` "
-        "(while it is busy), `always` or `never`.",
+        "With `join` or `workers`: when the other servers send to endpoints for the one that sends, whose value "
+        "applies: `auto` (while it is busy), `always` or `never`.",
     ),
     Setting(
         "operator_key",

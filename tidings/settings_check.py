@@ -109,11 +109,9 @@ def _is_utf8(text: str) -> bool:
 def _joined(settings: Settings) -> Iterator[tuple[str, str]]:
     """What the settings lack for joined nodes, and settings that cannot be combined with `join`."""
     if not settings.join:
-        if settings.node_url and settings.workers == 1:
-            yield (
-                "node_url",
-                "`node_url` is only for servers that share the work: set `join` as well, or omit `node_url`.",
-            )
+        for name, is_set in (("node_url", settings.node_url), ("share_sending", settings.share_sending == "always")):
+            if is_set and settings.workers == 1:
+                yield name, f"`{name}` is only for servers that share the work: set `join` as well, or omit `{name}`."
         return
     if settings.database.startswith("sqlite:"):
         yield (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +17,10 @@ from tidings.net.handle import HttpRequest
 from tidings.net.helping import client as clients
 from tidings.net.helping import stream as streams
 from tidings.net.helping.carrier import Carrier
-from tidings.net.helping.client import ANSWERED, REPEATED, HelpedClient, Helpers
+from tidings.net.helping.client import ANSWERED, REPEATED, UNREACHED, HelpedClient, Helpers
 from tidings.net.helping.helper import Helper
 from tidings.net.helping.messages import (
+    MESSAGE_BYTES,
     MESSAGE_BYTES_MAX,
     Errand,
     ErrandAnswer,
@@ -31,7 +34,7 @@ from tidings.net.http import Tls
 from tidings.net.http1 import head_of
 from tidings.net.reply import Reply, TransportFailure
 from tidings.rules.nodes.helping import SILENT_SECONDS
-from tidings.testing import Receiver
+from tidings.testing import Reaction, Receiver
 
 HEAD = head_of("POST", "/-/requests", [("transfer-encoding", "chunked")])
 ERRAND = Errand(1, "http://192.0.2.1/x", ["a: b"], b"\xff{}", 30.0, None)
@@ -86,8 +89,16 @@ class World:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.begun: list[tuple[HttpRequest, Callable[[Reply | None], None]]] = []
-        self.carrier = Carrier(lambda request, done: self.begun.append((request, done)), self.clock)
+        self.begun: list[tuple[HttpRequest, Callable[[Reply | None], None], Callable[[], bool]]] = []
+        self.carrier = Carrier(lambda *given: self.begun.append(given), self.clock)
+
+    def tried(self) -> list[bool]:
+        """Begin with what was given, as the thread that sends does; returns whether each was wanted."""
+        given, self.begun = self.begun, []
+        wanted = [is_wanted() for _, _, is_wanted in given]
+        for (_, done, _), is_wanted in zip(given, wanted, strict=True):
+            done(OK if is_wanted else None)
+        return wanted
 
 
 def test_a_helper_answers_each_order() -> None:
@@ -95,13 +106,17 @@ def test_a_helper_answers_each_order() -> None:
         world = World()
         world.carrier.take(Errands(world.clock.now, 7, [ERRAND]))
         assert (world.carrier.parts, world.carrier.under_way, world.carrier.is_awaited) == (7, 1, True)
-        [(request, done)] = world.begun
+        [(request, _, _)] = world.begun
         assert (request.url, request.headers, request.body) == (ERRAND.url, ERRAND.headers, ERRAND.body)
-        done(OK)
-        assert await world.carrier.answers(5.0) == ErrandAnswers(world.clock.now, False, False, [ErrandAnswer(1, OK)])
+        assert world.tried() == [True]
+        message = await world.carrier.answers(5.0)
+        assert message == ErrandAnswers(world.clock.now, False, False, [ErrandAnswer(1, OK)])
+        assert world.carrier.under_way == 1, "it is not sent yet"
+        world.carrier.said(message)
         assert world.carrier.under_way == 0
         world.carrier.leave()
         world.carrier.take(Errands(world.clock.now, 7, [ERRAND]))
+        assert world.tried() == [False]
         assert await world.carrier.answers(5.0) == ErrandAnswers(world.clock.now, True, False, [ErrandAnswer(1, None)])
 
     asyncio.run(run())
@@ -113,11 +128,13 @@ def test_a_helper_that_slept_begins_nothing_that_the_sender_may_have_taken_back(
         said = (await world.carrier.answers(0.0)).at
         world.clock.now += SILENT_SECONDS
         world.carrier.take(Errands(said, 1, [ERRAND]))
-        assert len(world.begun) == 1, "the sender has not given it up yet"
+        assert world.tried() == [True], "the sender has not given it up yet"
+        world.carrier.take(Errands(said, 1, [ERRAND]))
         world.clock.now += 0.001
         world.carrier.take(Errands(said, 1, [ERRAND]))
-        assert len(world.begun) == 1
-        assert (await world.carrier.answers(5.0)).answers == [ErrandAnswer(1, None)]
+        assert world.tried() == [False, False], "also what it was given before it slept"
+        found = (await world.carrier.answers(5.0)).answers
+        assert [each.reply for each in found] == [OK, None, None]
         world.clock.now += SILENT_SECONDS
         assert not world.carrier.is_awaited, "nobody is there who waits"
 
@@ -133,6 +150,13 @@ class Sending:
         self.helper = Helper("a", self.helpers.wake)
         self.helpers.share_out({"a": self.helper}, ())
         self.replies: list[Reply] = []
+
+    def until(self, count: int) -> None:
+        """Poll until there are so many replies."""
+        for _ in range(200):
+            if len(self.replies) < count:
+                self.client.poll(0.1)
+        assert len(self.replies) == count
 
     def send(self, url: str, **more: Any) -> None:
         self.client.send(HttpRequest(url, [], b"{}", 5.0, **{"link": 3, **more}), self.replies.append)
@@ -154,26 +178,82 @@ def test_a_request_is_answered_by_its_helper(sending: Sending) -> None:
     sending.helper.answered([ErrandAnswer(number, OK), ErrandAnswer(number, OK), ErrandAnswer(99, OK)])
     sending.client.poll(1.0)
     assert sending.replies == [OK] and not sending.helper.waiting
-    assert sending.helpers.requests == {ANSWERED: 1, REPEATED: 0}
+    assert sending.helpers.requests == {ANSWERED: 1, REPEATED: 0, UNREACHED: 0}
 
 
-@pytest.mark.parametrize("lost", [True, False])
-def test_what_a_helper_did_not_send_is_sent_from_here_once_it_may_be(sending: Sending, lost: bool) -> None:
+UNREACHED_REPLY = Reply(None, [], b"", 3, TransportFailure("tls", "Its certificate is signed by an unknown authority."))
+
+
+@pytest.mark.parametrize(
+    ("loses", "counted"),
+    [
+        (lambda helper: helper.lost(), REPEATED),
+        (lambda helper: helper.answered([ErrandAnswer(1, None)]), REPEATED),
+        (lambda helper: helper.answered([ErrandAnswer(1, UNREACHED_REPLY)]), UNREACHED),
+    ],
+    ids=["lost", "not sent", "not reached"],
+)
+def test_what_a_helper_did_not_send_is_sent_from_here_once_it_may_be(
+    sending: Sending, loses: Any, counted: str
+) -> None:
     with Receiver() as receiver:
         sending.send(receiver.url())
         sending.may_send = False
-        if lost:
-            sending.helper.lost()
-        else:
-            sending.helper.answered([ErrandAnswer(1, None)])
+        loses(sending.helper)
         sending.client.poll(0.0)
         assert not sending.helper.waiting and not receiver.requests(), "this node may not send now"
+        assert sending.client.held == 1, "so nobody waits for it"
         sending.may_send = True
-        for _ in range(50):
-            if not sending.replies:
-                sending.client.poll(0.2)
+        assert sending.client.held == 0
+        sending.until(1)
         assert [reply.status for reply in sending.replies] == [204] and len(receiver.requests()) == 1
-        assert sending.helpers.requests == {ANSWERED: 0, REPEATED: 1}
+        assert sending.helpers.requests == {ANSWERED: 0, REPEATED: 0, UNREACHED: 0} | {counted: 1}
+
+
+def test_a_server_that_stops_repeats_nothing(sending: Sending) -> None:
+    sending.send("http://192.0.2.1/")
+    sending.helpers.ends = True
+    sending.helper.lost()
+    sending.client.poll(0.0)
+    assert sending.client.held == 1 and sending.client.in_flight == 0
+
+
+def test_a_helper_that_was_dropped_while_it_was_given_a_request_owes_it(sending: Sending) -> None:
+    with Receiver() as receiver:
+        give = sending.helper.give
+
+        def dropped_first(*given: Any) -> None:
+            # The event loop finds that nothing waits, and ends the connection.
+            sending.helpers.share_out({})
+            sending.helper.lost()
+            give(*given)
+
+        sending.helper.give = dropped_first  # type: ignore[method-assign, assignment]
+        sending.send(receiver.url())
+        sending.until(1)
+        assert len(receiver.requests()) == 1
+
+
+def test_what_many_requests_a_lost_helper_had_is_repeated_little_by_little(sending: Sending) -> None:
+    with Receiver() as receiver:
+        receiver.answer(Reaction(delay_seconds=0.2))
+        for _ in range(3 * clients.REPEATED_MOST):
+            sending.send(receiver.url())
+        sending.helper.lost()
+        sending.until(3 * clients.REPEATED_MOST)
+        assert receiver.most_at_once <= clients.REPEATED_MOST
+
+
+def test_answers_that_nobody_waits_for_keep_nobody_busy(sending: Sending) -> None:
+    sending.may_send = False
+    sending.send("http://192.0.2.1/")
+    sending.helper.lost()
+    sending.client.poll(0.0)
+    sending.helper.answered([ErrandAnswer(1, OK)])
+    sending.client.poll(0.0)
+    began = time.monotonic()
+    sending.client.poll(0.01)
+    assert time.monotonic() - began >= 0.01 and not sending.replies
 
 
 @pytest.mark.parametrize(
@@ -248,3 +328,79 @@ BEGIN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 def test_a_helper_that_says_nothing_or_nonsense_is_lost(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "SILENT_SECONDS", 0.3)
     assert asyncio.run(_talked(answer)).is_lost
+
+
+def test_a_message_of_answers_is_never_so_long_that_it_keeps_the_next_waiting() -> None:
+    async def run() -> None:
+        world = World()
+        many = [msgspec.structs.replace(ERRAND, number=number) for number in range(2_100)]
+        world.carrier.take(Errands(world.clock.now, 1, many))
+        for _, done, _ in world.begun:
+            done(Reply(200, [b"HTTP/1.1 200 OK\r\n"], b"x" * 16_384, 3))
+        found = 0
+        while world.carrier.under_way:
+            message = await world.carrier.answers(0.0)
+            assert len(packed(message)) < 2 * MESSAGE_BYTES
+            world.carrier.said(message)
+            found += len(message.answers)
+        assert found == len(many)
+
+    asyncio.run(run())
+
+
+def test_a_message_of_errands_is_bounded_too() -> None:
+    async def run() -> None:
+        helper = Helper("a", lambda: None)
+        for _ in range(100):
+            helper.give(HttpRequest("http://192.0.2.1/", [], b"x" * 65_536, 5.0), 0.0, lambda reply: None)
+        found = [len(await helper.errands(0.0)) for _ in range(30)]
+        assert sum(found) == 100 and max(found) <= 4
+
+    asyncio.run(run())
+
+
+def test_a_wait_for_news_can_be_cancelled_in_the_moment_in_which_there_is_some() -> None:
+    async def run() -> None:
+        world, helper = World(), Helper("a", lambda: None)
+        for waits, news in (
+            (world.carrier.answers(60.0), world.carrier.leave),
+            (helper.errands(60.0), helper._news.set),
+        ):
+            task = asyncio.ensure_future(waits)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            news()
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+
+    asyncio.run(run())
+
+
+def test_a_sender_that_may_not_send_gives_nothing_away() -> None:
+    async def run() -> None:
+        arrived: list[Errands] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            content = packed(ErrandAnswers(5.0, False, False, []))
+            writer.write(BEGIN + b"%x\r\n%b\r\n" % (len(content), content))
+            unpacker = Unpacker(Errands)
+            while line := await reader.readline():
+                arrived.extend(unpacker.messages((await reader.readexactly(int(line, 16) + 2))[:-2]))
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        helper = Helper("a", lambda: None)
+        helper.give(HttpRequest("http://192.0.2.1/", [], b"{}", 5.0), 0.0, lambda reply: None)
+        host, port = server.sockets[0].getsockname()
+        stream = HelperStream(helper, await asyncio.open_connection(host, port), lambda: False)
+        talk = asyncio.ensure_future(stream.run(HEAD))
+        while not helper.answers or not arrived:
+            await asyncio.sleep(0.01)
+        assert list(helper.answers) == [ErrandAnswer(1, None)] and arrived[0].errands == []
+        helper.lost()
+        await talk
+        server.close()
+
+    asyncio.run(run())

@@ -144,3 +144,58 @@ def test_only_a_node_gives_orders(tmp_path: Path, migrated_url: str) -> None:
             for headers in ({}, {"Tidings-Forwarded": "AAAA"}):
                 answer = node.api.call("POST", PATH, {}, headers=headers)
                 assert answer.status == 404, answer.body
+
+
+def test_an_endpoint_that_only_the_sender_may_call_gets_its_webhooks(tmp_path: Path, migrated_url: str) -> None:
+    # The nodes have different settings: this one may not call the receiver's address.
+    with (
+        joined(tmp_path, migrated_url, 1, share_sending="always") as [first],
+        Node(tmp_path / "other", migrated_url, share_sending="always", allow_addresses="10.0.0.0/8") as other,
+        Receiver() as receiver,
+    ):
+        other.start()
+        paths = endpoints(first, receiver)
+        until_shared(migrated_url, other)
+        until(arrived(receiver, published(first.api, 3), paths), "all have arrived")
+        assert left(first, "unreached") == 3 * len(paths) and len(receiver.requests()) == 3 * len(paths)
+        stored = first.api.get("/v1/deliveries", limit=500)["data"]
+        until(
+            lambda: all(each["state"] == "delivered" for each in first.api.get("/v1/deliveries", limit=500)["data"]),
+            "all",
+        )
+        assert {each["attempts"] for each in stored} <= {0, 1}, "it counts against nobody"
+        other.kill()
+
+
+def test_a_stopping_sender_lets_helpers_finish(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 2, share_sending="always") as made, Receiver() as receiver:
+        first, (helper,) = split(migrated_url, made)
+        paths = endpoints(first, receiver)
+        until_shared(migrated_url, helper)
+        receiver.answer(Reaction(delay_seconds=3.0))
+        sent = published(first.api, 1)
+        until(lambda: len(receiver.requests()) == len(paths), "they are under way")
+        assert first.process is not None
+        first.process.send_signal(signal.SIGTERM)
+        first.process.wait(20)
+        until(lambda: sender(migrated_url) == helper.url, "the other one sends", 20)
+        receiver.answer(204)
+        until(arrived(receiver, [*sent, *published(helper.api, 1)], paths), "all have arrived", 20)
+        assert len(receiver.requests()) == 2 * len(paths), "each once"
+
+
+def test_a_sender_without_proof_stops_at_once(tmp_path: Path, migrated_url: str) -> None:
+    with joined(tmp_path, migrated_url, 2, share_sending="always") as made, Receiver() as receiver:
+        first, (helper,) = split(migrated_url, made)
+        endpoints(first, receiver)
+        until_shared(migrated_url, helper)
+        receiver.answer(Reaction(waits=True))
+        published(first.api, 1)
+        until(lambda: len(receiver.requests()) == ENDPOINTS, "they are under way")
+        assert first.process is not None and helper.process is not None
+        first.process.send_signal(signal.SIGSTOP)
+        until(lambda: sender(migrated_url) == helper.url, "the other one sends", 20)
+        first.process.send_signal(signal.SIGCONT)
+        until(lambda: parts(migrated_url).get(first.url) == PARTS, "it sends for the new sender now", 20)
+        assert "no longer helps" not in first.log, "it was frozen, not the helper"
+        receiver.release()

@@ -194,7 +194,7 @@ class Deliver:
 
     def _idle(self) -> bool:
         is_stored = not (self._settling or self._settlement or self._tallies.pending)
-        return self.flights == 0 and (is_stored or not self._may_send())  # what cannot be stored is not waited for
+        return self.flights <= self._client.held and (is_stored or not self._may_send())  # the rest cannot end now
 
     def _now(self) -> Micros:
         """The time of day. If the clock was set in the meantime, all due times are moved by the difference."""

@@ -7,6 +7,7 @@ It goes through the same guard as deliveries: the client decides which addresses
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from tidings.net.http import AnswerLimits, HttpClient, HttpRequest, Reply
 IDLE_SECONDS = 1.0
 STOP_SECONDS = 5.0
 
+log = logging.getLogger("tidings.net")
+
 
 class Fetcher:
     """Sends requests of one event loop."""
@@ -26,8 +29,9 @@ class Fetcher:
         self._make = make
         self._client: HttpClient | None = None
         self._thread: threading.Thread | None = None
-        self._given: deque[tuple[HttpRequest, Callable[[Reply | None], None]]] = deque()
+        self._given: deque[tuple[HttpRequest, Callable[[Reply | None], None], Callable[[], bool]]] = deque()
         self._stopping = False
+        self._changing = threading.Lock()
 
     async def fetch(self, request: HttpRequest) -> Reply | None:
         """The reply to a request; None if it could not be built, or the server is stopping."""
@@ -44,18 +48,22 @@ class Fetcher:
         self.start(request, done)
         return await future
 
-    def start(self, request: HttpRequest, done: Callable[[Reply | None], None]) -> None:
-        """The same without waiting: `done` is called from the thread that sends, or from this one. Always called from
-        the same thread."""
+    def start(
+        self, request: HttpRequest, done: Callable[[Reply | None], None], is_wanted: Callable[[], bool] = lambda: True
+    ) -> None:
+        """The same without waiting: `done` is called from the thread that sends, or from this one. `is_wanted` is
+        asked right before the request is sent."""
         if self._stopping:
             done(None)
             return
-        self._given.append((request, done))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
-            self._thread.start()
-        elif self._client is not None:
-            self._client.wake()
+        with self._changing:
+            self._given.append((request, done, is_wanted))
+            client = self._client
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
+                self._thread.start()
+        if client is not None:
+            client.wake()
 
     async def content(
         self, url: str, method: str, body: bytes, seconds: float, bytes_max: int, tenant: str | None = None
@@ -71,14 +79,33 @@ class Fetcher:
     def stop(self) -> None:
         """Drop requests in progress."""
         self._stopping = True
-        if self._thread is not None:
-            if self._client is not None:
-                self._client.wake()
-            self._thread.join(STOP_SECONDS)
+        thread, client = self._thread, self._client
+        if thread is not None:
+            if client is not None:
+                client.wake()
+            thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        client = self._client = self._make()
         waiting: dict[int, Callable[[Reply | None], None]] = {}
+        try:
+            client = self._client = self._make()
+            try:
+                self._serve(client, waiting)
+            finally:
+                client.close()
+        except Exception:
+            log.exception("requests in progress are dropped")
+        finally:
+            with self._changing:
+                # The next request starts another thread.
+                self._thread = self._client = None
+                left = [done for _, done, _ in self._given]
+                self._given.clear()
+            for done in (*waiting.values(), *left):
+                done(None)
+
+    def _serve(self, client: HttpClient, waiting: dict[int, Callable[[Reply | None], None]]) -> None:
+        """Send what is given, until the server stops."""
 
         def answered(number: int, reply: Reply) -> None:
             waiting.pop(number)(reply)
@@ -86,17 +113,17 @@ class Fetcher:
         number = 0
         while not self._stopping:
             while self._given:
-                request, done = self._given.popleft()
+                request, done, is_wanted = self._given.popleft()
                 number += 1
                 waiting[number] = done
                 try:
+                    if not is_wanted():
+                        waiting.pop(number)(None)
+                        continue
                     client.send(request, partial(answered, number))
                 except ValueError:
                     waiting.pop(number)(None)
             client.poll(IDLE_SECONDS)
-        client.close()
-        for done in (*waiting.values(), *(done for _, done in self._given)):
-            done(None)
 
 
 def _resolve(future: asyncio.Future[Reply | None], reply: Reply | None) -> None:

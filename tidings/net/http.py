@@ -108,6 +108,11 @@ class HttpClient:
         self._epoll.register(self._wake_read, select.EPOLLIN)
 
     @property
+    def held(self) -> int:
+        """How many requests it holds back; `done` of these is not called for now."""
+        return 0
+
+    @property
     def in_flight(self) -> int:
         """How many requests are in flight."""
         return len(self._busy)

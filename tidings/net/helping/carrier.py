@@ -10,12 +10,13 @@ from collections.abc import Callable
 from functools import partial
 
 from tidings.net.handle import HttpRequest
-from tidings.net.helping.messages import ErrandAnswer, ErrandAnswers, Errands
+from tidings.net.helping.messages import ERRAND_BYTES, MESSAGE_BYTES, ErrandAnswer, ErrandAnswers, Errands
 from tidings.net.reply import Reply
 from tidings.rules.nodes.helping import SILENT_SECONDS, Spare
 
-Start = Callable[[HttpRequest, Callable[[Reply | None], None]], None]
-"""Starts a request. The function is called, from any thread, with the reply; with None if nothing was sent."""
+Start = Callable[[HttpRequest, Callable[[Reply | None], None], Callable[[], bool]], None]
+"""Starts a request. The second argument is called, from any thread, with the reply; with None if nothing was sent, as
+when the third one, asked right before, says that it is no longer wanted."""
 
 
 class Carrier:
@@ -26,7 +27,7 @@ class Carrier:
         self._start, self._uptime = start, uptime
         self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
         self._answers: deque[ErrandAnswer] = deque()
-        self._is_told = False
+        self._is_told = self._has_ended = False
         self.parts = 0
         """For how many parts of the endpoints it sends."""
         self.under_way = 0
@@ -42,35 +43,49 @@ class Carrier:
         return self.under_way > 0 and self._uptime() - self._heard_at < SILENT_SECONDS
 
     def take(self, message: Errands) -> None:
-        """Begin with these errands, unless the sender may have given this node up since it sent them: then it sends
-        them itself."""
+        """Begin with these errands."""
         self._heard_at, self.parts = self._uptime(), message.parts
         self.under_way += len(message.errands)
-        is_late = self._heard_at - message.heard > SILENT_SECONDS
         for errand in message.errands:
-            if is_late or self.leaves:
-                self._done(errand.number, None)
-                continue
             request = HttpRequest(errand.url, errand.headers, errand.body, errand.timeout_seconds, errand.tenant)
-            self._start(request, partial(self._done, errand.number))
+            self._start(request, partial(self._done, errand.number), partial(self._is_wanted, message.heard))
 
     def leave(self) -> None:
         """Take no more errands, and say so."""
         self.leaves = True
         self._news.set()
 
+    def end(self) -> None:
+        """The connection has ended: begin nothing more."""
+        self._has_ended = True
+
     async def answers(self, seconds: float) -> ErrandAnswers:
-        """What to say next: as soon as there are answers, or after this time."""
+        """What to say next: as soon as there are answers, or after this time. `said` follows."""
         if not self._answers:
+            # Not `wait_for`, which ignores being cancelled in the moment in which there is news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
         self._news.clear()
         # An answer that comes from here on tells again.
         self._is_told = False
-        found = [self._answers.popleft() for _ in range(len(self._answers))]
-        self.under_way -= len(found)
+        found, size = list[ErrandAnswer](), 0
+        while self._answers and size < MESSAGE_BYTES:
+            found.append(self._answers.popleft())
+            size += ERRAND_BYTES + _size(found[-1].reply)
+        if self._answers:
+            self._news.set()
         now = self._uptime()
         return ErrandAnswers(now, self.leaves, not self._spare.look(now, time.process_time()), found)
+
+    def said(self, message: ErrandAnswers) -> None:
+        """This was sent."""
+        self.under_way -= len(message.answers)
+
+    def _is_wanted(self, heard: float) -> bool:
+        """Whether the sender cannot have given this node up, and taken back what it was given, when it had last heard
+        what was said at `heard`. From any thread."""
+        return not (self.leaves or self._has_ended) and self._uptime() - heard <= SILENT_SECONDS
 
     def _done(self, number: int, reply: Reply | None) -> None:
         self._answers.append(ErrandAnswer(number, reply))
@@ -79,3 +94,7 @@ class Carrier:
             # If the loop has ended, nobody is left to be answered.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._news.set)
+
+
+def _size(reply: Reply | None) -> int:
+    return 0 if reply is None else len(reply.body) + sum(map(len, reply.lines))

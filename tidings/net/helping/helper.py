@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tidings.net.handle import Done, HttpRequest
-from tidings.net.helping.messages import Errand, ErrandAnswer
+from tidings.net.helping.messages import ERRAND_BYTES, MESSAGE_BYTES, Errand, ErrandAnswer
 
 WAITING_MAX = 5_000
 """The maximum number of errands that a helper has not answered yet."""
@@ -64,15 +64,20 @@ class Helper:
         self._news.set()
         self._wake()
 
-    async def errands(self, seconds: float, most: int) -> list[Errand]:
-        """The next errands, as soon as there are any; none after this time, or if it is lost."""
+    async def errands(self, seconds: float) -> list[Errand]:
+        """The next errands for a message, as soon as there are any; none after this time, or if it is lost."""
         if not self._errands:
+            # Not `wait_for`, which ignores being cancelled in the moment in which there is news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
         self._news.clear()
         # An errand that is given from here on tells again.
         self._is_told = False
-        found = [self._errands.popleft() for _ in range(min(most, len(self._errands)))]
+        found, size = list[Errand](), 0
+        while self._errands and size < MESSAGE_BYTES:
+            found.append(self._errands.popleft())
+            size += ERRAND_BYTES + len(found[-1].body)
         if self._errands:
             self._news.set()
         return found

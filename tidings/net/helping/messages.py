@@ -14,10 +14,12 @@ from tidings.net.reply import Reply
 
 LENGTH_BYTES = 4
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
+MESSAGE_BYTES = 256 * 1024
+"""No message gets more content once it is about this long: it must not keep others waiting for seconds."""
 ERRAND_BYTES_MAX = 64 * 1024
 """Requests with longer bodies are not given to helpers."""
-ERRANDS_MAX = 200
-"""The maximum number of errands in one message, which is much shorter than MESSAGE_BYTES_MAX even so."""
+ERRAND_BYTES = 500
+"""About how many bytes an errand or an answer has without its body."""
 
 
 class Errand(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 from tidings.net.helping.helper import Helper
-from tidings.net.helping.messages import ERRANDS_MAX, ErrandAnswers, Errands, Unpacker, packed
+from tidings.net.helping.messages import ErrandAnswer, ErrandAnswers, Errands, Unpacker, packed
 from tidings.net.http1 import Framing, read_head
 from tidings.net.onward import Streams
 from tidings.rules.nodes.helping import SILENT_SECONDS
@@ -25,14 +26,20 @@ class NotHelping(Exception):
 class HelperStream:
     """One connection, from the moment it is open. Belongs to the event loop."""
 
-    def __init__(self, helper: Helper, streams: Streams) -> None:
-        self.helper = helper
+    def __init__(self, helper: Helper, streams: Streams, may_send: Callable[[], bool] = lambda: True) -> None:
+        """`may_send`: whether this node may send at this moment."""
+        self.helper, self._may_send = helper, may_send
         self._reader, self._writer = streams
         self._writer.transport.set_write_buffer_limits(high=BUFFER_BYTES)
         self._heard: float | None = None
         self._heard_at = time.monotonic()
         self.leaves = self._is_full = False
         """Whether the helper takes no more errands."""
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the helper has said anything."""
+        return self._heard is not None
 
     @property
     def is_ready(self) -> bool:
@@ -66,8 +73,9 @@ class HelperStream:
         unpacker = Unpacker(ErrandAnswers)
         with contextlib.suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             async for piece in framing.pieces(self._reader):
+                self._heard_at = time.monotonic()
                 for message in unpacker.messages(piece):
-                    self._heard, self._heard_at = message.at, time.monotonic()
+                    self._heard = message.at
                     self.leaves, self._is_full = message.leaves, message.is_full
                     self.helper.answered(message.answers)
 
@@ -78,9 +86,13 @@ class HelperStream:
                 if self._heard is None:
                     await asyncio.sleep(BEAT_SECONDS / 10)
                     continue
-                errands = await helper.errands(BEAT_SECONDS, ERRANDS_MAX)
+                errands = await helper.errands(BEAT_SECONDS)
                 if self._writer.is_closing():
                     return
+                if errands and not self._may_send():
+                    # This node may have been frozen since it gave them.
+                    helper.answered([ErrandAnswer(each.number, None) for each in errands])
+                    errands = []
                 content = packed(Errands(self._heard, helper.parts, errands))
                 self._writer.write(b"%x\r\n%b\r\n" % (len(content), content))
                 helper.is_full = self._writer.transport.get_write_buffer_size() > BUFFER_BYTES

@@ -78,7 +78,8 @@ class Beat:
         """After the writer has ended, report that this node has ended, unless the database is silent, and close."""
         if self._thread.is_alive():
             return
-        if self._proof.holds(uptime(), self._proven_session):
+        # Of the session that the writer had until it ended.
+        if self._proof.holds(uptime(), self._beaten_session if self.own.joined else None):
             with contextlib.suppress(StoreError):
                 nodes.forget(self._db, self.own.id)
         self._db.close()

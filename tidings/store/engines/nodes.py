@@ -252,7 +252,7 @@ def seen(db: Db) -> list[Seen]:
             draining=draining is not None,
             seconds=ago / SECOND,
             imports=imports or 0,
-            parts=parts,
+            parts=parts if ago < beats.HEARD_SECONDS * SECOND and session in locks.pens else None,
         )
         for ident, name, version, session, ago, said, address, draining, imports, parts in db.query(_SEEN, {})
         if session in locks.pens or ago < FROZEN_SECONDS * SECOND

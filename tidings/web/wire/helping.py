@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 from tidings.model.errors import TidingsError
 from tidings.net.fetch import Fetcher
@@ -33,8 +34,9 @@ PATH = "/-/requests"
 LOOK_SECONDS, ASK_SECONDS = 1.0, 2.0
 AGAIN_SECONDS, UNABLE_SECONDS = 5.0, 60.0
 """How long a node that could not be reached is left alone, and one that does not help, as its version is older."""
-FINISH_SECONDS = 2.0
-"""How long an ending node waits for requests that were given away."""
+FINISH_SECONDS, LET_FINISH_SECONDS = 2.0, 6.0
+"""How long an ending helper continues with what it was given, and how long an ending sender waits for that: as long as
+for requests of its own."""
 
 log = logging.getLogger("tidings.nodes")
 
@@ -51,7 +53,7 @@ class HelpDoor:
     @property
     def parts(self) -> int:
         """For how many parts of the endpoints this node sends; from any thread."""
-        return sum(each.parts for each in tuple(self._carriers))
+        return max((each.parts for each in tuple(self._carriers)), default=0)
 
     async def take(self, proto: Any) -> None:
         """Serve a request that a node has sealed, as long as it lasts."""
@@ -62,9 +64,12 @@ class HelpDoor:
             asyncio.ensure_future(_tell(proto.response_stream(200, []), carrier)),
             asyncio.ensure_future(self._ending.wait()),
         ]
+        log.info("this server sends requests for the sender from now on")
         try:
             await asyncio.wait(talking, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            log.info("this server no longer sends requests for the sender")
+            carrier.end()
             self._carriers.discard(carrier)
             for each in talking:
                 each.cancel()
@@ -99,7 +104,9 @@ async def _tell(transport: Any, carrier: Carrier) -> None:
     # What the server raises when the connection is closed already.
     with contextlib.suppress(RuntimeError):
         while True:
-            await transport.send_bytes(packed(await carrier.answers(BEAT_SECONDS)))
+            message = await carrier.answers(BEAT_SECONDS)
+            await transport.send_bytes(packed(message))
+            carrier.said(message)
 
 
 class HelpWanted:
@@ -123,6 +130,8 @@ class HelpWanted:
         self._talks: dict[str, asyncio.Task[None]] = {}
         self._rests: dict[str, float] = {}
         """By id: until when a node is not asked again."""
+        self._said: set[str] = set()
+        """Nodes that do not help, as was logged."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -130,14 +139,19 @@ class HelpWanted:
         self._task = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
-        """Give nothing away any more, and wait a moment for answers."""
+        """Give nothing away any more, and wait for answers, if this node may still send. The rest is left to the next
+        sender.
+        """
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         self._leave(self._streams.values())
-        until = time.monotonic() + FINISH_SECONDS
+        until = time.monotonic() + LET_FINISH_SECONDS
         while any(each.helper.waiting for each in self._leaving) and time.monotonic() < until:
+            if not self._helpers.may_send():
+                break
             await asyncio.sleep(0.02)
+        self._helpers.ends = True
         for talk in self._talks.values():
             talk.cancel()
         if self._talks:
@@ -162,10 +176,10 @@ class HelpWanted:
                 if node not in self._talks and self._rests.get(node, 0.0) <= now:
                     self._talks[node] = asyncio.ensure_future(self._talk(seen))
             self._leave([each for node, each in self._streams.items() if node not in there])
-        self._share_out()
         for each in [each for each in self._leaving if not each.helper.waiting]:
             self._leaving.remove(each)
             each.helper.lost()
+        self._share_out()
 
     async def _there(self) -> dict[str, Seen] | None:
         """The nodes that could help, by id; None if the store does not answer."""
@@ -178,33 +192,41 @@ class HelpWanted:
 
     async def _talk(self, seen: Seen) -> None:
         """Talk with one helper until it ends, or is not needed."""
-        node, address = seen.id, seen.address or ""
-        rest_seconds, stream = AGAIN_SECONDS, None
+        node, address, stream = seen.id, seen.address or "", None
+        rest_seconds, why = UNABLE_SECONDS, ""
         try:
             head = self._head(node, address)
             async with asyncio.timeout(CONNECT_SECONDS):
                 streams = await dial(address, self._ca_file)
-            stream = self._streams[node] = HelperStream(Helper(node, self._helpers.wake), streams)
+            stream = self._streams[node] = HelperStream(
+                Helper(node, self._helpers.wake), streams, self._helpers.may_send
+            )
             await stream.run(head)
             if node not in self._streams:
                 rest_seconds = 0.0
-            elif not stream.leaves:
-                log.warning("%s no longer helps to send; what it had not answered is sent again", seen.name)
+            elif stream.has_spoken:
+                rest_seconds = AGAIN_SECONDS
+                if not stream.leaves and self._helpers.may_send():
+                    log.warning("%s no longer helps to send; the sender repeats what it had not answered", seen.name)
+            else:
+                why = f"it said nothing at {address}; is there a proxy that buffers requests?"
         except NotHelping as wrong:
-            rest_seconds = UNABLE_SECONDS
-            log.info("%s does not help to send: it answered %s", seen.name, wrong)
+            why = f"it answered {wrong}; is it of an older version?"
         except (OSError, ValueError, TimeoutError) as wrong:
-            log.warning("%s cannot help to send, as it cannot be reached at %s: %s", seen.name, address, wrong)
+            why = f"it cannot be reached at {address}: {str(wrong) or 'no connection in time'}"
         finally:
             self._rests[node] = time.monotonic() + rest_seconds
             self._talks.pop(node, None)
             # Kept until what it has not answered was taken back.
             self._leave([stream] if stream is not None else [])
+        if why and node not in self._said:
+            self._said.add(node)
+            log.warning("%s does not help to send: %s", seen.name, why)
 
     def _head(self, node: str, address: str) -> bytes:
         scope = SimpleNamespace(method="POST", path=PATH, query_string="")
         sealed = self._seal.make(scope, node, "", self._version())
-        headers = [("host", address.rpartition("/")[2]), (HEADER, sealed), ("transfer-encoding", "chunked")]
+        headers = [("host", urlsplit(address).netloc), (HEADER, sealed), ("transfer-encoding", "chunked")]
         return head_of("POST", PATH, headers)
 
     def _leave(self, streams: Iterable[HelperStream]) -> None:

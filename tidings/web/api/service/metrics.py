@@ -76,7 +76,7 @@ class _Collector:
         yield from self._shares()
         yield GaugeMetricFamily("tidings_ready", "1: `/readyz` returns 200; 0: it returns 503.", int(self._ready))
         sends = GaugeMetricFamily(
-            "tidings_sends", "1: this node routes and sends; 0: it only accepts events, and another node sends."
+            "tidings_sends", "1: this node routes and sends; 0: another node does, and this one may help it to send."
         )
         sends.add_metric([], int(parts.sends))
         yield sends
@@ -93,8 +93,8 @@ class _Collector:
         )
         left = CounterMetricFamily(
             "tidings_requests_left_to_others",
-            "Requests that the node that sends has left to others, by result: `answered`, or `repeated` by itself, "
-            "because the other node was lost.",
+            "Requests that the sender has left to other nodes, by result: `answered`; `repeated` by the sender, as the "
+            "other node was lost; `unreached`: tried by the sender, too, as the other node could not connect.",
             labels=["result"],
         )
         for result, count in ({} if self._parts.helpers is None else self._parts.helpers.requests).items():
