@@ -362,6 +362,12 @@ def without_passwords(text: str) -> str:
     return _IN_URL.sub(lambda found: (found[1] or found[2]) + MASKED, text)
 
 
+def check_ca_file(settings: Settings) -> None:
+    """Raise SettingsError if `ca_file` has no readable certificates."""
+    if (said := settings_check.unusable_ca_file(settings.ca_file)) is not None:
+        raise SettingsError(said)
+
+
 OTHER_VARIABLES = {
     "TIDINGS_CONFIG",
     "TIDINGS_URL",

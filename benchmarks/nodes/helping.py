@@ -17,7 +17,7 @@ from tidings.testing import Api
 
 ENDPOINTS = 32
 EVENTS_A_SECOND = 5.0
-"""So many times ENDPOINTS requests a second, which leaves some of two processors idle."""
+"""Each goes to all ENDPOINTS; this leaves some of two processors idle."""
 WARM_SECONDS = 8.0
 SHARES = ("never", "always")
 

@@ -152,7 +152,7 @@ class Sending:
         self.replies: list[Reply] = []
 
     def until(self, count: int) -> None:
-        """Poll until there are so many replies."""
+        """Poll until there are `count` replies."""
         for _ in range(200):
             if len(self.replies) < count:
                 self.client.poll(0.1)
@@ -364,7 +364,7 @@ def test_a_wait_for_news_can_be_cancelled_in_the_moment_in_which_there_is_some()
         world, helper = World(), Helper("a", lambda: None)
         for waits, news in (
             (world.carrier.answers(60.0), world.carrier.leave),
-            (helper.errands(60.0), helper._news.set),
+            (helper.errands(60.0), helper._unsaid.wake),
         ):
             task = asyncio.ensure_future(waits)
             await asyncio.sleep(0)

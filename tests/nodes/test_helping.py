@@ -46,6 +46,13 @@ def until_shared(database: str, *helpers: Node) -> None:
     until(lambda: [parts(database).get(node.url) for node in helpers] == [each] * len(helpers), "all is shared out", 20)
 
 
+def end(node: Node) -> None:
+    """SIGTERM, and wait until it has exited."""
+    assert node.process is not None
+    node.process.send_signal(signal.SIGTERM)
+    node.process.wait(20)
+
+
 def arrived(receiver: Receiver, sent: list[str], paths: list[str]) -> Callable[[], bool]:
     wanted = {(path, event) for path in paths for event in sent}
     return lambda: {(each.path, each.id) for each in receiver.requests()} >= wanted
@@ -119,9 +126,7 @@ def test_a_helper_that_is_drained_answers_what_it_has(tmp_path: Path, migrated_u
         receiver.answer(Reaction(delay_seconds=1.0))
         sent = published(first.api, 1)
         until(lambda: len(receiver.requests()) == len(paths), "they are under way")
-        assert helper.process is not None
-        helper.process.send_signal(signal.SIGTERM)
-        helper.process.wait(20)
+        end(helper)
         until(lambda: len(first.api.get("/v1/deliveries", state="delivered", limit=100)["data"]) == len(paths), "all")
         assert arrived(receiver, sent, paths)() and len(receiver.requests()) == len(paths), "each once"
         assert left(first, "repeated") == 0 and " ERROR " not in first.log + helper.log
@@ -175,9 +180,7 @@ def test_a_stopping_sender_lets_helpers_finish(tmp_path: Path, migrated_url: str
         receiver.answer(Reaction(delay_seconds=3.0))
         sent = published(first.api, 1)
         until(lambda: len(receiver.requests()) == len(paths), "they are under way")
-        assert first.process is not None
-        first.process.send_signal(signal.SIGTERM)
-        first.process.wait(20)
+        end(first)
         until(lambda: sender(migrated_url) == helper.url, "the other one sends", 20)
         receiver.answer(204)
         until(arrived(receiver, [*sent, *published(helper.api, 1)], paths), "all have arrived", 20)

@@ -15,8 +15,7 @@ from tidings.model.errors import Place
 from tidings.model.moment import SystemClock
 from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused, escaped
-from tidings.settings import SETTINGS, Settings, SettingsError, read_settings, without_passwords
-from tidings.settings_check import unusable_ca_file
+from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings, without_passwords
 from tidings.store.base import StoreError
 
 if TYPE_CHECKING:
@@ -115,8 +114,7 @@ def read(file: str | None, flags: dict[str, Any] | None = None) -> tuple[Config,
         from tidings.store.seal import load_key
 
         load_key(settings.secret_key, settings.folder)
-    if (said := unusable_ca_file(settings.ca_file)) is not None:
-        raise SettingsError(said)
+    check_ca_file(settings)
     return config, settings
 
 

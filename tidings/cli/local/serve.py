@@ -12,8 +12,7 @@ from tidings.cli.local.process.notify import keep_watchdog, watchdog_seconds
 from tidings.cli.local.process.saying import announce, announce_standby, obstacle
 from tidings.cli.local.process.stopping import Stop
 from tidings.cli.terminal.sentences import plain
-from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
-from tidings.settings_check import unusable_ca_file
+from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 
 if TYPE_CHECKING:
     from tidings.config import Config
@@ -63,8 +62,7 @@ def serve(flags: Mapping[str, Any], worker: Worker | None = None) -> int:
     as_json, new_store = bool(given.pop("json", False)), bool(given.pop("new_store", False))
     try:
         config, settings = _settings(given)
-        if (said := unusable_ca_file(settings.ca_file)) is not None:
-            raise SettingsError(said)
+        check_ca_file(settings)
         if settings.workers > 1:
             from tidings.cli.local.process.workers import supervise
 

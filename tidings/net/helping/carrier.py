@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
 from tidings.net.handle import HttpRequest
-from tidings.net.helping.messages import ERRAND_BYTES, MESSAGE_BYTES, ErrandAnswer, ErrandAnswers, Errands
+from tidings.net.helping.messages import ERRAND_BYTES, ErrandAnswer, ErrandAnswers, Errands
+from tidings.net.helping.unsaid import Unsaid
 from tidings.net.reply import Reply
 from tidings.rules.nodes.helping import SILENT_SECONDS, Spare
 
@@ -25,9 +23,7 @@ class Carrier:
     def __init__(self, start: Start, uptime: Callable[[], float]) -> None:
         """`uptime`: seconds on a clock that nobody sets, and that keeps running while the process or machine sleeps."""
         self._start, self._uptime = start, uptime
-        self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
-        self._answers: deque[ErrandAnswer] = deque()
-        self._is_told = self._has_ended = False
+        self._unsaid, self._has_ended = Unsaid(_size), False
         self.parts = 0
         """For how many parts of the endpoints it sends."""
         self.under_way = 0
@@ -53,7 +49,7 @@ class Carrier:
     def leave(self) -> None:
         """Take no more errands, and say so."""
         self.leaves = True
-        self._news.set()
+        self._unsaid.wake()
 
     def end(self) -> None:
         """The connection has ended: begin nothing more."""
@@ -61,20 +57,7 @@ class Carrier:
 
     async def answers(self, seconds: float) -> ErrandAnswers:
         """What to say next: as soon as there are answers, or after this time. `said` follows."""
-        if not self._answers:
-            # Not `wait_for`, which ignores being cancelled in the moment in which there is news.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._news.wait()
-        self._news.clear()
-        # An answer that comes from here on tells again.
-        self._is_told = False
-        found, size = list[ErrandAnswer](), 0
-        while self._answers and size < MESSAGE_BYTES:
-            found.append(self._answers.popleft())
-            size += ERRAND_BYTES + _size(found[-1].reply)
-        if self._answers:
-            self._news.set()
+        found = await self._unsaid.message(seconds)
         now = self._uptime()
         return ErrandAnswers(now, self.leaves, not self._spare.look(now, time.process_time()), found)
 
@@ -88,13 +71,9 @@ class Carrier:
         return not (self.leaves or self._has_ended) and self._uptime() - heard <= SILENT_SECONDS
 
     def _done(self, number: int, reply: Reply | None) -> None:
-        self._answers.append(ErrandAnswer(number, reply))
-        if not self._is_told:
-            self._is_told = True
-            # If the loop has ended, nobody is left to be answered.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._news.set)
+        self._unsaid.add(ErrandAnswer(number, reply))
 
 
-def _size(reply: Reply | None) -> int:
-    return 0 if reply is None else len(reply.body) + sum(map(len, reply.lines))
+def _size(answer: ErrandAnswer) -> int:
+    reply = answer.reply
+    return ERRAND_BYTES + (0 if reply is None else len(reply.body) + sum(map(len, reply.lines)))

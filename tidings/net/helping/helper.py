@@ -6,13 +6,12 @@ The event loop (`stream.py`) carries both. Each hands things to the other in a q
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 
 from tidings.net.handle import Done, HttpRequest
-from tidings.net.helping.messages import ERRAND_BYTES, MESSAGE_BYTES, Errand, ErrandAnswer
+from tidings.net.helping.messages import ERRAND_BYTES, Errand, ErrandAnswer
+from tidings.net.helping.unsaid import Unsaid
 
 WAITING_MAX = 5_000
 """The maximum number of errands that a helper has not answered yet."""
@@ -32,10 +31,9 @@ class Helper:
         """Whether it will answer nothing more."""
         self.is_full = False
         """Whether it does not read fast enough."""
-        self._errands: deque[Errand] = deque()
+        self._unsaid = Unsaid(_size)
         self._number = 0
-        self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
-        self._wake, self._is_told = wake, False
+        self._wake = wake
 
     @property
     def takes_errands(self) -> bool:
@@ -49,45 +47,27 @@ class Helper:
         errand = Errand(
             self._number, request.url, request.headers, request.body, request.timeout_seconds, request.tenant
         )
-        self._errands.append(errand)
-        if not self._is_told:
-            self._is_told = True
-            self._tell(self._news.set)
+        self._unsaid.add(errand)
 
     def lose(self) -> None:
         """Expect nothing more from it; from any thread."""
-        self._tell(self.lost)
+        self._unsaid.tell(self.lost)
 
     def lost(self) -> None:
         """The connection has ended."""
         self.is_lost = True
-        self._news.set()
+        self._unsaid.wake()
         self._wake()
 
     async def errands(self, seconds: float) -> list[Errand]:
         """The next errands for a message, as soon as there are any; none after this time, or if it is lost."""
-        if not self._errands:
-            # Not `wait_for`, which ignores being cancelled in the moment in which there is news.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._news.wait()
-        self._news.clear()
-        # An errand that is given from here on tells again.
-        self._is_told = False
-        found, size = list[Errand](), 0
-        while self._errands and size < MESSAGE_BYTES:
-            found.append(self._errands.popleft())
-            size += ERRAND_BYTES + len(found[-1].body)
-        if self._errands:
-            self._news.set()
-        return found
+        return await self._unsaid.message(seconds)
 
     def answered(self, answers: list[ErrandAnswer]) -> None:
-        """ErrandAnswers have arrived."""
+        """Answers have arrived."""
         self.answers.extend(answers)
         self._wake()
 
-    def _tell(self, call: Callable[[], object]) -> None:
-        # If the loop has ended, so has the stage's work.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(call)
+
+def _size(errand: Errand) -> int:
+    return ERRAND_BYTES + len(errand.body)
